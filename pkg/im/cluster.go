@@ -1,0 +1,180 @@
+package im
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Quality is a set of qualities of an attribute, command or event (section
+// 7.5 and 7.7).
+type Quality uint16
+
+// The qualities.
+const (
+	Nullable        Quality = 1 << iota // X
+	FabricScoped                        // F: entries carry a fabric index; commands need an accessing fabric
+	FabricSensitive                     // S
+	NonVolatile                         // N
+	Fixed                               // F of attributes that never change while the node runs
+	ChangesOmitted                      // C: changes make no subscription report
+	Timed                               // T: needs a timed interaction
+	List                                // the value is an array, and may be sent in parts
+)
+
+// Has reports whether all of want are in q.
+func (q Quality) Has(want Quality) bool { return q&want == want }
+
+// Attribute is the metadata of one attribute. A privilege of 0 means that the
+// operation does not exist.
+type Attribute struct {
+	ID      matter.AttributeID
+	Name    string
+	Read    matter.Privilege
+	Write   matter.Privilege
+	Quality Quality
+}
+
+// NoResponse says that a command is answered by a status alone.
+const NoResponse matter.CommandID = 0xFFFF_FFFF
+
+// Command is the metadata of one request command.
+type Command struct {
+	ID        matter.CommandID
+	Name      string
+	Response  matter.CommandID // or NoResponse
+	Privilege matter.Privilege
+	Quality   Quality
+}
+
+// Priority of an event (section 7.14.1.2).
+type Priority uint8
+
+// The priorities.
+const (
+	Debug    Priority = 0
+	Info     Priority = 1
+	Critical Priority = 2
+)
+
+// Event is the metadata of one event.
+type Event struct {
+	ID       matter.EventID
+	Name     string
+	Priority Priority
+	Read     matter.Privilege
+	Quality  Quality // FabricSensitive
+}
+
+// Spec is the metadata of a cluster: it stands once, beside the handler. The
+// global attributes are made from it. Attributes, Commands and Events are in
+// ascending order of their ids, without the global attributes.
+type Spec struct {
+	ID         matter.ClusterID
+	Name       string
+	Revision   uint16
+	Features   uint32
+	Attributes []Attribute
+	Commands   []Command
+	Events     []Event
+}
+
+// Cluster is one cluster server on one endpoint. The engine has checked
+// existence, access, timing and fabric before it calls: a handler sees only ids
+// that its Spec lists, and only operations that the metadata allows.
+//
+// An error that wraps a matter.Status or matter.ClusterStatus is what the peer
+// gets; any other is FAILURE to the peer and a line in the log.
+type Cluster interface {
+	Spec() *Spec
+
+	// Read writes the attribute's value, one element with tag t. With
+	// r.FabricFiltered it writes only the accessing fabric's entries of a
+	// fabric-scoped list.
+	Read(r *Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error
+
+	// Write replaces the attribute's value: the whole of it, or the accessing
+	// fabric's entries of a fabric-scoped list. Parts sent by the peer (replace,
+	// then appends) have been put together. An error has changed nothing.
+	Write(r *Request, id matter.AttributeID, v tlv.Element) error
+
+	// Invoke executes a command. fields is a structure, empty where the peer
+	// sent none. A command with a response writes the response's members into
+	// w, which stands inside their structure.
+	Invoke(r *Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error
+}
+
+// Watcher is a Cluster some of whose attributes change otherwise than by its
+// own Write and Invoke. Settle calls Changes after every event; it calls changed
+// for each attribute that is not what it was at the call before.
+type Watcher interface {
+	Changes(changed func(matter.AttributeID))
+}
+
+// ReadOnly refuses writes and commands, for clusters that have none; a handler
+// embeds it.
+type ReadOnly struct{}
+
+// Write answers UNSUPPORTED_WRITE.
+func (ReadOnly) Write(*Request, matter.AttributeID, tlv.Element) error {
+	return matter.StatusUnsupportedWrite
+}
+
+// Invoke answers UNSUPPORTED_COMMAND.
+func (ReadOnly) Invoke(*Request, matter.CommandID, tlv.Element, *tlv.Writer) error {
+	return matter.StatusUnsupportedCommand
+}
+
+// Session is what a handler may know of the session that a request came by.
+type Session struct {
+	Serial               uint64 // unique while the process lives
+	AttestationChallenge [16]byte
+}
+
+// Request is the context of one read, write or command.
+type Request struct {
+	Now            time.Time
+	Subject        acl.Subject // who asks; its Fabric is the accessing fabric
+	Session        Session
+	FabricFiltered bool
+	Endpoint       matter.EndpointID
+	Cluster        matter.ClusterID
+
+	engine *Engine
+}
+
+// Endpoint is one endpoint of the node: what it is and what it serves. Parts
+// and device types are told by the descriptor cluster among Clusters.
+type Endpoint struct {
+	ID          matter.EndpointID
+	DeviceTypes []matter.DeviceTypeID
+	Clusters    []Cluster
+}
+
+// Conn is the conversation that carries one interaction: an exchange. Messages
+// sent on it are reliable; the peer's answers come back through
+// [Interaction.Receive].
+type Conn interface {
+	Subject() acl.Subject
+	Session() Session
+	Group() bool // no answer is ever sent to a group message
+
+	// Send sends one message. payload may be reused when it returns.
+	Send(now time.Time, opcode uint8, payload []byte) error
+
+	// AwaitResponse bounds the wait for the peer's next message; past it the
+	// interaction's Closed is called.
+	AwaitResponse(deadline time.Time)
+
+	// Close says that nothing more is to be sent or expected.
+	Close(now time.Time)
+}
+
+// Sessions opens conversations of the node's own, for subscription reports.
+type Sessions interface {
+	// Open starts an exchange on the session with this serial number; false if
+	// the session is gone. Answers come through i.
+	Open(now time.Time, serial uint64, i *Interaction) (Conn, bool)
+}
