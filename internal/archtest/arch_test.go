@@ -1,0 +1,124 @@
+// Package archtest holds the import directions of ARCHITECTURE.md.
+package archtest
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/opcredsd/opcredsd/"
+
+var (
+	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding"}
+	trust = []string{"pkg/store", "pkg/cert", "pkg/fabric", "pkg/acl", "pkg/window", "pkg/attestation", "pkg/failsafe"}
+	talk  = []string{"pkg/session", "pkg/exchange", "pkg/pase", "pkg/case", "pkg/securechannel"}
+)
+
+// allowed says, for each package, which of ours its production code may import.
+// A package that is not listed fails the test: adding one is a decision.
+var allowed = map[string][]string{
+	"pkg/matter":     nil,
+	"pkg/tlv":        nil,
+	"pkg/mcrypto":    {"pkg/matter"},
+	"pkg/onboarding": {"pkg/matter"},
+
+	"pkg/message":   {"pkg/matter", "pkg/tlv"},
+	"pkg/transport": nil,
+
+	"pkg/store":       {"pkg/matter"},
+	"pkg/cert":        {"pkg/matter", "pkg/tlv", "pkg/mcrypto"},
+	"pkg/fabric":      {"pkg/store", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
+	"pkg/acl":         {"pkg/fabric", "pkg/store", "pkg/matter"},
+	"pkg/window":      {"pkg/mcrypto", "pkg/matter"},
+	"pkg/attestation": {"pkg/store", "pkg/cert", "pkg/mcrypto", "pkg/tlv", "pkg/matter"},
+	"pkg/failsafe":    {"pkg/fabric", "pkg/store", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
+
+	"pkg/session":       {"pkg/message", "pkg/transport", "pkg/mcrypto", "pkg/matter"},
+	"pkg/exchange":      {"pkg/session", "pkg/message", "pkg/transport", "pkg/matter"},
+	"pkg/pase":          {"pkg/message", "pkg/mcrypto", "pkg/tlv", "pkg/matter"},
+	"pkg/case":          {"pkg/fabric", "pkg/cert", "pkg/message", "pkg/mcrypto", "pkg/tlv", "pkg/matter"},
+	"pkg/securechannel": {"pkg/pase", "pkg/case", "pkg/session", "pkg/exchange", "pkg/message", "pkg/transport", "pkg/window", "pkg/fabric", "pkg/store", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
+
+	"pkg/im": {"pkg/acl", "pkg/tlv", "pkg/matter"},
+	// Clusters see the model and trust, never one another and never the talk.
+	"pkg/cluster/*": join(floor, trust, []string{"pkg/im"}),
+
+	"pkg/mdns":    {"pkg/matter"},
+	"pkg/metrics": {"pkg/matter"},
+	"pkg/admin":   {"pkg/matter"},
+
+	"pkg/server":   join(floor, trust, talk, []string{"pkg/message", "pkg/transport", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
+	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/onboarding", "pkg/matter", "pkg/fabric", "pkg/transport", "pkg/mdns"},
+
+	"internal/archtest":     nil,
+	"internal/simnet":       {"pkg/transport"},
+	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/message", "pkg/transport"}),
+}
+
+func join(lists ...[]string) []string { return slices.Concat(lists...) }
+
+func TestImports(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, top := range []string{"cmd", "pkg", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			seen++
+			rel, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			checkFile(t, path, filepath.ToSlash(rel))
+			return nil
+		})
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if seen < 20 {
+		t.Fatalf("only %d files read: the walk is wrong", seen)
+	}
+}
+
+func checkFile(t *testing.T, path, rel string) {
+	pkg := rel[:strings.LastIndex(rel, "/")]
+	may, listed := allowed[pkg]
+	if !listed && strings.HasPrefix(pkg, "pkg/cluster/") {
+		may, listed = allowed["pkg/cluster/*"]
+	}
+	if !listed {
+		t.Errorf("%s: package %s is not in the table of archtest", rel, pkg)
+		return
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, spec := range f.Imports {
+		imp, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		ours, ok := strings.CutPrefix(imp, module)
+		if !ok {
+			continue
+		}
+		if !slices.Contains(may, ours) && !(strings.HasPrefix(ours, "pkg/cluster/") && slices.Contains(may, "pkg/cluster/*")) {
+			t.Errorf("%s imports %s: not allowed for %s", rel, ours, pkg)
+		}
+	}
+}

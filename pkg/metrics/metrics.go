@@ -1,0 +1,175 @@
+// Package metrics shows snapshots of the node to Prometheus. Names, help texts
+// and label sets stand here once; the parts of the node know nothing of
+// Prometheus. No label ever carries what a peer sent.
+package metrics
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Snapshot is what the node tells at one moment.
+type Snapshot struct {
+	Fabrics             int
+	WindowOpen          bool
+	FailSafeArmed       bool
+	FailSafeExpirations uint64
+	Discoverable        bool
+	Sessions            map[string]int // by type: "pase", "case"
+	Subscriptions       int
+	Exchanges           int
+	Certificates        []Certificate
+
+	PASE         Counters[string] // by result
+	PASEFailures uint64
+	CASE         Counters[CASEKey]
+	CASEDuration Histogram
+
+	Received        uint64
+	Sent            uint64
+	Dropped         Counters[string] // by reason
+	Retransmissions uint64
+
+	Requests        Counters[RequestKey]
+	RequestDuration map[string]Histogram // by action
+	Commands        Counters[CommandKey]
+	Commit          Histogram
+}
+
+// CASEKey is the outcome of a CASE handshake.
+type CASEKey struct {
+	Result  string
+	Resumed bool
+}
+
+// RequestKey is an interaction and how it ended.
+type RequestKey struct {
+	Action string // "read", "write", "invoke", "subscribe", "timed"
+	Status string
+}
+
+// CommandKey is a command of the Operational Credentials cluster and how it
+// ended.
+type CommandKey struct{ Command, Status string }
+
+// Certificate is a certificate of the node. Its expiry is the zero time where
+// it has none.
+type Certificate struct {
+	Kind     string // "dac", "pai", "noc", "icac", "rcac"
+	Fabric   matter.FabricIndex
+	NotAfter time.Time
+}
+
+// errNoSnapshot fails a scrape when the node does not answer.
+var errNoSnapshot = errors.New("the node's event loop does not answer")
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("opcredsd_"+name, help, labels, nil)
+}
+
+var (
+	descBuildInfo       = desc("build_info", "Always 1; the labels tell the version of the program.", "version", "goversion")
+	descFabrics         = desc("fabrics", "Number of fabrics that the node is a member of.")
+	descWindowOpen      = desc("commissioning_window_open", "1 while a commissioning window is open.")
+	descFailSafe        = desc("failsafe_armed", "1 while the fail-safe is armed.")
+	descExpirations     = desc("failsafe_expirations_total", "Fail-safes that ended without CommissioningComplete.")
+	descDiscoverable    = desc("discoverable", "1 if the node found its own records on the network at the last self-check.")
+	descSessions        = desc("sessions", "Secure sessions by type.", "type")
+	descSubscriptions   = desc("subscriptions", "Active subscriptions.")
+	descExchanges       = desc("exchanges", "Open message exchanges.")
+	descPASE            = desc("pase_handshakes_total", "PASE handshakes by result.", "result")
+	descPASEFailures    = desc("pase_failures_total", "PASE attempts that failed, as counted against the limit of a window.")
+	descCASE            = desc("case_handshakes_total", "CASE handshakes by result, and whether a session was resumed.", "result", "resumed")
+	descCASEDuration    = desc("case_handshake_duration_seconds", "Time from Sigma1 to the end of successful CASE handshakes.")
+	descReceived        = desc("datagrams_received_total", "Datagrams received.")
+	descSent            = desc("datagrams_sent_total", "Datagrams sent.")
+	descDropped         = desc("datagrams_dropped_total", "Datagrams dropped by reason.", "reason")
+	descRetransmissions = desc("mrp_retransmissions_total", "Messages sent again because no acknowledgement came.")
+	descRequests        = desc("im_requests_total", "Interactions by action and status.", "action", "status")
+	descRequestDuration = desc("im_request_duration_seconds", "Time from a request to the end of its interaction, by action.", "action")
+	descCommands        = desc("opcreds_commands_total", "Commands of the Operational Credentials cluster by status.", "command", "status")
+	descCommit          = desc("store_commit_duration_seconds", "Time taken by commits to the store.")
+	descNotAfter        = desc("certificate_not_after_timestamp_seconds", "End of validity of the node's certificates, Unix time; no value for those without one.", "kind", "fabric_index")
+)
+
+// Collector is a prometheus.Collector over snapshots.
+type Collector struct {
+	version, goversion string
+	snapshot           func() (Snapshot, bool)
+}
+
+// New returns a collector that asks snapshot at each scrape; false fails the
+// scrape.
+func New(version, goversion string, snapshot func() (Snapshot, bool)) *Collector {
+	return &Collector{version, goversion, snapshot}
+}
+
+// Describe sends nothing: the collector is unchecked, for its label sets are
+// fixed here and the registry need not know them beforehand.
+func (c *Collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the metrics of one snapshot.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	s, ok := c.snapshot()
+	if !ok {
+		ch <- prometheus.NewInvalidMetric(descBuildInfo, errNoSnapshot)
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge(descBuildInfo, 1, c.version, c.goversion)
+	gauge(descFabrics, float64(s.Fabrics))
+	gauge(descWindowOpen, truth(s.WindowOpen))
+	gauge(descFailSafe, truth(s.FailSafeArmed))
+	counter(descExpirations, s.FailSafeExpirations)
+	gauge(descDiscoverable, truth(s.Discoverable))
+	for _, t := range []string{"pase", "case"} {
+		gauge(descSessions, float64(s.Sessions[t]), t)
+	}
+	gauge(descSubscriptions, float64(s.Subscriptions))
+	gauge(descExchanges, float64(s.Exchanges))
+	counter(descPASEFailures, s.PASEFailures)
+	counter(descReceived, s.Received)
+	counter(descSent, s.Sent)
+	counter(descRetransmissions, s.Retransmissions)
+	ch <- s.CASEDuration.metric(descCASEDuration)
+	ch <- s.Commit.metric(descCommit)
+	for k, v := range s.PASE {
+		counter(descPASE, v, k)
+	}
+	for k, v := range s.CASE {
+		counter(descCASE, v, k.Result, strconv.FormatBool(k.Resumed))
+	}
+	for k, v := range s.Dropped {
+		counter(descDropped, v, k)
+	}
+	for k, v := range s.Requests {
+		counter(descRequests, v, k.Action, k.Status)
+	}
+	for k, v := range s.Commands {
+		counter(descCommands, v, k.Command, k.Status)
+	}
+	for k, h := range s.RequestDuration {
+		ch <- h.metric(descRequestDuration, k)
+	}
+	for _, cert := range s.Certificates {
+		if !cert.NotAfter.IsZero() {
+			gauge(descNotAfter, float64(cert.NotAfter.Unix()), cert.Kind, strconv.Itoa(int(cert.Fabric)))
+		}
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

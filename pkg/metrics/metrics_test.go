@@ -1,0 +1,80 @@
+package metrics
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func snapshot() Snapshot {
+	commit := NewHistogram(0.001, 0.01)
+	for _, d := range []time.Duration{500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, time.Second} {
+		commit.Observe(d)
+	}
+	return Snapshot{
+		Fabrics:         2,
+		WindowOpen:      true,
+		Sessions:        map[string]int{"case": 3},
+		PASE:            Counters[string]{"success": 4, "invalid_parameter": 1},
+		CASE:            Counters[CASEKey]{{"success", true}: 7},
+		CASEDuration:    NewHistogram(0.01),
+		Dropped:         Counters[string]{"unknown_session": 9},
+		Requests:        Counters[RequestKey]{{"read", "SUCCESS"}: 5},
+		RequestDuration: map[string]Histogram{"read": NewHistogram(0.01)},
+		Commands:        Counters[CommandKey]{{"AddNOC", "OK"}: 1},
+		Commit:          commit,
+		Certificates:    []Certificate{{"noc", 1, time.Unix(1700000000, 0)}, {"dac", 0, time.Time{}}},
+	}
+}
+
+func TestCollector(t *testing.T) {
+	c := New("1.2.3", "go1", func() (Snapshot, bool) { return snapshot(), true })
+	want := `
+# HELP opcredsd_case_handshakes_total CASE handshakes by result, and whether a session was resumed.
+# TYPE opcredsd_case_handshakes_total counter
+opcredsd_case_handshakes_total{result="success",resumed="true"} 7
+# HELP opcredsd_certificate_not_after_timestamp_seconds End of validity of the node's certificates, Unix time; no value for those without one.
+# TYPE opcredsd_certificate_not_after_timestamp_seconds gauge
+opcredsd_certificate_not_after_timestamp_seconds{fabric_index="1",kind="noc"} 1.7e+09
+# HELP opcredsd_sessions Secure sessions by type.
+# TYPE opcredsd_sessions gauge
+opcredsd_sessions{type="case"} 3
+opcredsd_sessions{type="pase"} 0
+# HELP opcredsd_store_commit_duration_seconds Time taken by commits to the store.
+# TYPE opcredsd_store_commit_duration_seconds histogram
+opcredsd_store_commit_duration_seconds_bucket{le="0.001"} 2
+opcredsd_store_commit_duration_seconds_bucket{le="0.01"} 3
+opcredsd_store_commit_duration_seconds_bucket{le="+Inf"} 4
+opcredsd_store_commit_duration_seconds_sum 1.0065
+opcredsd_store_commit_duration_seconds_count 4
+`
+	err := testutil.CollectAndCompare(c, strings.NewReader(want),
+		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_sessions", "opcredsd_store_commit_duration_seconds")
+	if err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) != 0 {
+		t.Error(problems, err)
+	}
+}
+
+// A node that does not answer must fail the scrape, not look idle.
+func TestNoSnapshot(t *testing.T) {
+	r := prometheus.NewRegistry()
+	r.MustRegister(New("1", "go1", func() (Snapshot, bool) { return Snapshot{}, false }))
+	if _, err := r.Gather(); err == nil {
+		t.Error("Gather succeeded")
+	}
+}
+
+func TestHistogramClone(t *testing.T) {
+	h := NewHistogram(1)
+	c := h.Clone()
+	h.Observe(time.Millisecond)
+	if c.counts[0] != 0 || h.counts[0] != 1 {
+		t.Error("the clone shares its counts")
+	}
+}
