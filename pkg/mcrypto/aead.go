@@ -1,0 +1,61 @@
+package mcrypto
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/pion/dtls/v3/pkg/crypto/ccm"
+)
+
+// NewAEAD returns AES-128-CCM with a MIC of 16 and a nonce of 13 octets
+// (section 3.6) for a key of 16 octets. Seal and Open work in place, on
+// plaintext[:0] and ciphertext[:0].
+func NewAEAD(key []byte) (cipher.AEAD, error) {
+	b, err := newBlock(key)
+	if err != nil {
+		return nil, err
+	}
+	return ccm.NewCCM(b, MICSize, NonceSize)
+}
+
+func newBlock(key []byte) (cipher.Block, error) {
+	if len(key) != KeySize {
+		return nil, fmt.Errorf("an AES key has %d octets, not %d", KeySize, len(key))
+	}
+	return aes.NewCipher(key)
+}
+
+// MessageNonce returns the nonce of a secured message: security flags, message
+// counter and the sender's node id, which is 0 on PASE sessions (chapter Message Security).
+func MessageNonce(securityFlags uint8, counter uint32, source matter.NodeID) [NonceSize]byte {
+	var n [NonceSize]byte
+	n[0] = securityFlags
+	binary.LittleEndian.PutUint32(n[1:], counter)
+	binary.LittleEndian.PutUint64(n[5:], uint64(source))
+	return n
+}
+
+// ObfuscatePrivacy hides or reveals in place the part of a message header that
+// privacy covers: what follows the security flags, up to the payload (chapter
+// Message Privacy). It is its own inverse. mic is the message's last 16 octets.
+func ObfuscatePrivacy(privacyKey []byte, sessionID uint16, mic, header []byte) error {
+	b, err := newBlock(privacyKey)
+	if err != nil {
+		return err
+	}
+	if len(mic) != MICSize {
+		return fmt.Errorf("a MIC has %d octets, not %d", MICSize, len(mic))
+	}
+	// CCM's first key stream block: flags for a two octet counter, the privacy
+	// nonce (session id and the MIC's tail), counter 1.
+	var iv [aes.BlockSize]byte
+	iv[0] = 1
+	binary.BigEndian.PutUint16(iv[1:], sessionID)
+	copy(iv[3:14], mic[MICSize-11:])
+	iv[15] = 1
+	cipher.NewCTR(b, iv[:]).XORKeyStream(header, header)
+	return nil
+}

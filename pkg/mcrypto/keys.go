@@ -1,0 +1,171 @@
+package mcrypto
+
+import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+
+	"filippo.io/bigmod"
+)
+
+// Sizes in octets (section 3.5 and 3.6).
+const (
+	KeySize       = 16 // AES-128
+	PublicKeySize = 65 // P-256, uncompressed form
+	ScalarSize    = 32 // P-256, also a coordinate
+	SignatureSize = 64 // ECDSA, r and s
+	MICSize       = 16 // AES-CCM
+	NonceSize     = 13 // AES-CCM
+	HashSize      = 32 // SHA-256
+)
+
+// Errors that a caller may tell apart.
+var (
+	ErrPublicKey  = errors.New("not a P-256 public key")
+	ErrPrivateKey = errors.New("not a P-256 private key")
+	ErrSignature  = errors.New("signature does not verify")
+)
+
+// order is the order n of P-256.
+var order = func() *bigmod.Modulus {
+	m, err := bigmod.NewModulus(elliptic.P256().Params().N.Bytes())
+	if err != nil {
+		panic("BUG: mcrypto: order of P-256: " + err.Error())
+	}
+	return m
+}()
+
+// PrivateKey is a P-256 key pair, for ECDSA and ECDH. It is immutable.
+type PrivateKey struct {
+	ecdsa  *ecdsa.PrivateKey
+	ecdh   *ecdh.PrivateKey
+	public [PublicKeySize]byte
+}
+
+// GenerateKey draws a key pair from rand.
+func GenerateKey(rand io.Reader) (*PrivateKey, error) {
+	scalar, err := randomScalar(rand)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(scalar)
+	return ParsePrivateKey(scalar)
+}
+
+// randomScalar draws 32 octets that are in 1..n-1. A draw is refused with a
+// probability of about 2^-32, so that a reader which never yields one is broken.
+func randomScalar(rand io.Reader) ([]byte, error) {
+	b := make([]byte, ScalarSize)
+	for range 8 {
+		if _, err := io.ReadFull(rand, b); err != nil {
+			clear(b)
+			return nil, fmt.Errorf("drawing a scalar: %w", err)
+		}
+		if checkScalar(b) == nil {
+			return b, nil
+		}
+	}
+	return nil, errors.New("drawing a scalar: the random source is stuck")
+}
+
+// checkScalar refuses everything but 32 octets in 1..n-1.
+func checkScalar(b []byte) error {
+	if len(b) != ScalarSize {
+		return ErrPrivateKey
+	}
+	x, err := bigmod.NewNat().SetBytes(b, order)
+	if err != nil || x.IsZero() == 1 {
+		return ErrPrivateKey
+	}
+	return nil
+}
+
+// ParsePrivateKey returns the key pair of a scalar of 32 octets, big-endian, in
+// 1..n-1. Everything else is ErrPrivateKey.
+func ParsePrivateKey(scalar []byte) (*PrivateKey, error) {
+	if len(scalar) != ScalarSize {
+		return nil, ErrPrivateKey
+	}
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+	if err != nil {
+		return nil, ErrPrivateKey
+	}
+	dh, err := k.ECDH()
+	if err != nil {
+		return nil, ErrPrivateKey
+	}
+	return &PrivateKey{ecdsa: k, ecdh: dh, public: [PublicKeySize]byte(dh.PublicKey().Bytes())}, nil
+}
+
+// Scalar returns the private scalar, 32 octets big-endian: a copy, for the
+// caller to wipe.
+func (k *PrivateKey) Scalar() []byte { return k.ecdh.Bytes() }
+
+// Public returns the public key in uncompressed form.
+func (k *PrivateKey) Public() [PublicKeySize]byte { return k.public }
+
+// ECDSA returns the key as crypto/x509 wants it.
+func (k *PrivateKey) ECDSA() *ecdsa.PrivateKey { return k.ecdsa }
+
+// Sign signs the SHA-256 of msg (section 3.5.3). The signature is r and s, 32
+// octets each.
+func (k *PrivateKey) Sign(rand io.Reader, msg []byte) ([SignatureSize]byte, error) {
+	var sig [SignatureSize]byte
+	digest := sha256.Sum256(msg)
+	r, s, err := ecdsa.Sign(rand, k.ecdsa, digest[:])
+	if err != nil {
+		return sig, fmt.Errorf("signing: %w", err)
+	}
+	r.FillBytes(sig[:ScalarSize])
+	s.FillBytes(sig[ScalarSize:])
+	return sig, nil
+}
+
+// Verify checks a signature of 64 octets, r and s, over the SHA-256 of msg. The
+// public key has 65 octets; a bad one is ErrPublicKey, a bad signature
+// ErrSignature.
+func Verify(pub, msg, sig []byte) error {
+	if len(pub) != PublicKeySize {
+		return ErrPublicKey
+	}
+	k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), pub)
+	if err != nil {
+		return ErrPublicKey
+	}
+	if len(sig) != SignatureSize {
+		return ErrSignature
+	}
+	digest := sha256.Sum256(msg)
+	r, s := new(big.Int).SetBytes(sig[:ScalarSize]), new(big.Int).SetBytes(sig[ScalarSize:])
+	if !ecdsa.Verify(k, digest[:], r, s) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// CheckPublicKey refuses with ErrPublicKey what is not a point of P-256, 65
+// octets in uncompressed form. The identity has no such form.
+func CheckPublicKey(pub []byte) error {
+	_, err := parsePoint(pub)
+	return err
+}
+
+// SharedSecret is ECDH with the peer's public key of 65 octets: the shared
+// point's x coordinate. A peer key that is not on the curve is ErrPublicKey.
+func (k *PrivateKey) SharedSecret(peer []byte) ([ScalarSize]byte, error) {
+	p, err := ecdh.P256().NewPublicKey(peer)
+	if err != nil {
+		return [ScalarSize]byte{}, ErrPublicKey
+	}
+	s, err := k.ecdh.ECDH(p)
+	if err != nil {
+		return [ScalarSize]byte{}, ErrPublicKey
+	}
+	defer clear(s)
+	return [ScalarSize]byte(s), nil
+}
