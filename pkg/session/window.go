@@ -1,0 +1,66 @@
+package session
+
+// windowSize is MSG_COUNTER_WINDOW_SIZE: how far below the largest counter a
+// message may come late (section 4.6.5.1).
+const windowSize = 32
+
+// window remembers which message counters of a peer were seen: the largest, and
+// in bit i of seen the counter max-1-i.
+type window struct {
+	max  uint32
+	seen uint32
+	any  bool // false until a first counter was taken, for windows that trust the first
+}
+
+// acceptSecured takes the counter of a message of a secured unicast session and
+// reports whether it is new, and whether it is the largest so far. Counters do
+// not roll over there: the session ends first. A new session's window stands at
+// 0 with nothing seen, so every counter from 1 on is new.
+func (w *window) acceptSecured(c uint32) (fresh, latest bool) {
+	if c > w.max {
+		w.advance(c)
+		return true, true
+	}
+	return w.late(c), false
+}
+
+// acceptUnsecured takes the counter of a message of an unsecured session and
+// reports whether it is new. The first is always; counters roll over; one from
+// below the window is that of a peer that rebooted, and starts the window anew.
+func (w *window) acceptUnsecured(c uint32) (fresh bool) {
+	ahead := c - w.max
+	switch {
+	case !w.any:
+		*w = window{max: c, any: true}
+		return true
+	case ahead == 0:
+		return false
+	case ahead < 1<<31:
+		w.advance(c)
+		return true
+	case -ahead <= windowSize:
+		return w.late(c)
+	}
+	*w = window{max: c, any: true}
+	return true
+}
+
+// advance moves the window up to c, which is ahead of max by serial arithmetic.
+func (w *window) advance(c uint32) {
+	// Shifts by 32 and more give 0 in Go: the window is then empty but for max.
+	d := c - w.max
+	w.seen = w.seen<<d | 1<<(d-1)
+	w.max = c
+}
+
+// late takes a counter that is not ahead of max.
+func (w *window) late(c uint32) (fresh bool) {
+	back := w.max - c
+	if back == 0 || back > windowSize {
+		return false
+	}
+	bit := uint32(1) << (back - 1)
+	fresh = w.seen&bit == 0
+	w.seen |= bit
+	return fresh
+}
