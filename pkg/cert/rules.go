@@ -1,0 +1,225 @@
+package cert
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+)
+
+// VerifyOptions are the circumstances under which a chain is verified.
+type VerifyOptions struct {
+	// Now is the time in seconds since 2000-01-01T00:00:00Z. 0 says that it is not
+	// known; validity periods are not looked at then.
+	Now uint32
+}
+
+// invalid returns an ErrInvalid about a certificate of kind k.
+func invalid(k Kind, format string, args ...any) error {
+	return fmt.Errorf("%w: %v: %s", ErrInvalid, k, fmt.Sprintf(format, args...))
+}
+
+// CheckRoot holds the rules for a root certificate that is to be trusted:
+// subject, extensions, and that it signed itself (sections 6.5.6 and 6.5.11).
+// Its validity period is not looked at. Errors are ErrInvalid.
+func CheckRoot(c *Certificate) error {
+	if err := c.check(KindRoot); err != nil {
+		return err
+	}
+	if !c.Issuer.Equal(c.Subject) {
+		return invalid(KindRoot, "issuer and subject differ")
+	}
+	if !bytes.Equal(c.AuthorityKeyID(), c.SubjectKeyID()) {
+		return invalid(KindRoot, "authority and subject key identifier differ")
+	}
+	return verifySignature(c, KindRoot, c)
+}
+
+// VerifyChain verifies a NOC down from a root that is trusted: root must have
+// passed CheckRoot when it was installed. icac is nil if the root issued the NOC
+// itself. A fault is ErrInvalid or ErrValidity; a node id that is not
+// operational, in a chain without any other fault, is ErrNodeID. The caller
+// compares the NOC's fabric id, public key and node id with what it expects.
+func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
+	type link struct {
+		cert *Certificate
+		kind Kind
+	}
+	chain := make([]link, 0, 3)
+	chain = append(chain, link{noc, KindNode})
+	if icac != nil {
+		chain = append(chain, link{icac, KindICA})
+	}
+	chain = append(chain, link{root, KindRoot})
+
+	for _, l := range chain {
+		if err := l.cert.check(l.kind); err != nil {
+			return err
+		}
+		if id := l.cert.FabricID(); id != 0 && id != noc.FabricID() {
+			return invalid(l.kind, "fabric id is not the NOC's")
+		}
+	}
+	if icac != nil && root.extension(BasicConstraints).forbidsICA() {
+		return invalid(KindRoot, "path length forbids an ICAC")
+	}
+	for i, l := range chain[:len(chain)-1] {
+		issuer := chain[i+1]
+		if !l.cert.Issuer.Equal(issuer.cert.Subject) {
+			return invalid(l.kind, "issuer is not the subject of the %v", issuer.kind)
+		}
+		if !bytes.Equal(l.cert.AuthorityKeyID(), issuer.cert.SubjectKeyID()) {
+			return invalid(l.kind, "authority key identifier is not that of the %v", issuer.kind)
+		}
+	}
+	for _, l := range chain {
+		if err := l.cert.checkTime(l.kind, opt.Now); err != nil {
+			return err
+		}
+	}
+	// The costly part comes last.
+	for i, l := range chain[:len(chain)-1] {
+		if err := verifySignature(l.cert, l.kind, chain[i+1].cert); err != nil {
+			return err
+		}
+	}
+	if !noc.NodeID().Operational() {
+		return fmt.Errorf("%w: %v", ErrNodeID, noc.NodeID())
+	}
+	return nil
+}
+
+func (e *Extension) forbidsICA() bool { return e.HasPathLen && e.PathLen == 0 }
+
+func verifySignature(c *Certificate, k Kind, issuer *Certificate) error {
+	tbs, err := c.TBS()
+	if err != nil {
+		return invalid(k, "%v", err)
+	}
+	if err := mcrypto.Verify(issuer.PublicKey[:], tbs, c.Signature[:]); err != nil {
+		return invalid(k, "%v", err)
+	}
+	return nil
+}
+
+// checkTime holds the validity period against now, unless that is unknown. A
+// not-before of 0 lies in the year 9999, see noExpiry.
+func (c *Certificate) checkTime(k Kind, now uint32) error {
+	switch {
+	case now == 0:
+		return nil
+	case c.NotBefore == 0 || now < c.NotBefore:
+		return fmt.Errorf("%w: %v is not valid yet", ErrValidity, k)
+	case c.NotAfter != 0 && now > c.NotAfter:
+		return fmt.Errorf("%w: %v has expired", ErrValidity, k)
+	}
+	return nil
+}
+
+// check holds the rules that a certificate must keep by itself to be of kind k,
+// except that a NOC's node id is operational.
+func (c *Certificate) check(k Kind) error {
+	if got := c.Kind(); got != k {
+		return invalid(k, "subject is that of a %v", got)
+	}
+	if err := c.checkSubject(k); err != nil {
+		return err
+	}
+	if err := c.checkExtensions(k); err != nil {
+		return err
+	}
+	if err := mcrypto.CheckPublicKey(c.PublicKey[:]); err != nil {
+		return invalid(k, "%v", err)
+	}
+	return nil
+}
+
+// checkSubject holds the rules of section 6.5.6.3. That the subject names no
+// other kind, c.Kind() has seen.
+func (c *Certificate) checkSubject(k Kind) error {
+	identity := map[Kind]AttributeType{KindRoot: AttributeRCACID, KindICA: AttributeICACID, KindNode: AttributeNodeID}[k]
+	if _, n := c.Subject.Find(identity); n != 1 {
+		return invalid(k, "%d identifiers in the subject", n)
+	}
+	if _, n := c.Subject.Find(AttributeFirmwareSigningID); n != 0 {
+		return invalid(k, "firmware signing id in the subject")
+	}
+	id, n := c.Subject.Find(AttributeFabricID)
+	switch {
+	case n > 1 || n == 0 && k == KindNode:
+		return invalid(k, "%d fabric ids in the subject", n)
+	case n == 1 && id == 0:
+		return invalid(k, "fabric id is 0")
+	}
+	return c.checkCATs(k)
+}
+
+// checkCATs holds the rules of section 6.6.2.1.2: at most three tags, each with
+// a version, no two versions of one.
+func (c *Certificate) checkCATs(k Kind) error {
+	_, n := c.Subject.Find(AttributeCAT)
+	if k != KindNode && n > 0 || n > MaxCATs {
+		return invalid(k, "%d CASE authenticated tags in the subject", n)
+	}
+	cats := c.CATs()
+	for i, cat := range cats[:n] {
+		if !cat.Valid() {
+			return invalid(k, "CASE authenticated tag without a version")
+		}
+		if slices.ContainsFunc(cats[:i], func(o matter.CAT) bool { return o.Identifier() == cat.Identifier() }) {
+			return invalid(k, "two versions of a CASE authenticated tag")
+		}
+	}
+	return nil
+}
+
+// checkExtensions holds the rules of section 6.5.11.
+func (c *Certificate) checkExtensions(k Kind) error {
+	basic, usage, purposes := c.extension(BasicConstraints), c.extension(KeyUsage), c.extension(ExtendedKeyUsage)
+	switch {
+	case basic == nil:
+		return invalid(k, "no basic constraints")
+	case usage == nil:
+		return invalid(k, "no key usage")
+	case c.SubjectKeyID() == nil:
+		return invalid(k, "no subject key identifier")
+	case c.AuthorityKeyID() == nil:
+		return invalid(k, "no authority key identifier")
+	}
+	if k == KindNode {
+		return checkLeaf(basic, usage, purposes)
+	}
+	maxPath := uint8(1)
+	if k == KindICA {
+		maxPath = 0
+	}
+	switch {
+	case !basic.IsCA:
+		return invalid(k, "not a certificate authority")
+	case basic.HasPathLen && basic.PathLen > maxPath:
+		return invalid(k, "path length %d", basic.PathLen)
+	case usage.Usage&^UsageDigitalSignature != UsageKeyCertSign|UsageCRLSign:
+		return invalid(k, "key usage 0x%04X", uint16(usage.Usage))
+	case purposes != nil:
+		return invalid(k, "extended key usage")
+	}
+	return nil
+}
+
+func checkLeaf(basic, usage, purposes *Extension) error {
+	const issuing = UsageKeyCertSign | UsageCRLSign
+	switch {
+	case basic.IsCA || basic.HasPathLen:
+		return invalid(KindNode, "basic constraints of a certificate authority")
+	// The specification wants digital signature alone. Controllers in the field
+	// add usages, so only those that contradict the above are refused.
+	case usage.Usage&UsageDigitalSignature == 0 || usage.Usage&issuing != 0:
+		return invalid(KindNode, "key usage 0x%04X", uint16(usage.Usage))
+	// Purposes are distinct, so two that are among these two are both.
+	case purposes == nil || len(purposes.Purposes) != 2 || slices.ContainsFunc(purposes.Purposes, func(p Purpose) bool { return p > PurposeClientAuth }):
+		return invalid(KindNode, "extended key usage is not server and client authentication")
+	}
+	return nil
+}
