@@ -1,0 +1,165 @@
+package attestation
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Sizes in octets (sections 6.2.2, 11.18.4.7, 11.18.4.9 and 11.18.6).
+const (
+	MaxCertificate = 600 // DER of DAC, PAI or PAA
+	MaxElements    = 900
+	NonceSize      = 32
+	ChallengeSize  = 16
+)
+
+// Signer signs with the DAC's key: ECDSA-SHA256, r and s. The key may be where
+// this process cannot read it.
+type Signer interface {
+	Sign(msg []byte) ([mcrypto.SignatureSize]byte, error)
+}
+
+// keySigner is a Signer with a key in memory.
+type keySigner struct {
+	rand io.Reader
+	key  *mcrypto.PrivateKey
+}
+
+func (s keySigner) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
+	return s.key.Sign(s.rand, msg)
+}
+
+// Credentials are the attestation credentials of a node. They are immutable but
+// for Wipe.
+type Credentials struct {
+	DAC, PAI []byte // X.509 DER
+	CD       []byte // the certification declaration, CMS SignedData
+
+	VendorID  matter.VendorID // as the DAC says
+	ProductID matter.ProductID
+
+	signer Signer
+}
+
+// New returns credentials whose DAC's key is behind s. It checks sizes and that
+// everything parses; [Verify] checks more.
+func New(dac, pai, cd []byte, s Signer) (*Credentials, error) {
+	c := &Credentials{DAC: slices.Clone(dac), PAI: slices.Clone(pai), CD: slices.Clone(cd), signer: s}
+	for _, der := range []struct {
+		name string
+		b    []byte
+	}{{"DAC", dac}, {"PAI", pai}} {
+		if len(der.b) > MaxCertificate {
+			return nil, fmt.Errorf("the %s has %d octets, more than %d", der.name, len(der.b), MaxCertificate)
+		}
+		if _, err := x509.ParseCertificate(der.b); err != nil {
+			return nil, fmt.Errorf("reading the %s: %w", der.name, err)
+		}
+	}
+	if _, err := ParseDeclaration(cd); err != nil {
+		return nil, err
+	}
+	if _, err := c.Elements(make([]byte, NonceSize)); err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(dac)
+	if err != nil {
+		return nil, fmt.Errorf("reading the DAC: %w", err)
+	}
+	id, err := subjectIDs(leaf)
+	if err != nil {
+		return nil, fmt.Errorf("subject of the DAC: %w", err)
+	}
+	if !id.hasVendor || !id.hasProduct {
+		return nil, errors.New("the DAC names no vendor or no product")
+	}
+	c.VendorID, c.ProductID = id.vendor, id.product
+	return c, nil
+}
+
+// Load returns the credentials of a record that holds its key, which must be the
+// DAC's. Signatures draw from rand. The record's key may be wiped afterwards.
+func Load(a store.Attestation, rand io.Reader) (*Credentials, error) {
+	key, err := loadKey(a)
+	if err != nil {
+		return nil, err
+	}
+	return New(a.DAC, a.PAI, a.CD, keySigner{rand, key})
+}
+
+// loadKey returns the record's key after a look at whether it is the DAC's.
+func loadKey(a store.Attestation) (*mcrypto.PrivateKey, error) {
+	key, err := mcrypto.ParsePrivateKey(a.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the DAC's key: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(a.DAC)
+	if err != nil {
+		return nil, fmt.Errorf("reading the DAC: %w", err)
+	}
+	if pub := key.Public(); !bytes.Equal(pub[:], publicKey(leaf)) {
+		return nil, errors.New("the key is not that of the DAC")
+	}
+	return key, nil
+}
+
+// Elements returns the attestation-elements for a nonce of 32 octets (section
+// 11.18.4.7). The time is told as unknown.
+func (c *Credentials) Elements(nonce []byte) ([]byte, error) {
+	w := tlv.NewWriter(make([]byte, 0, len(c.CD)+NonceSize+16))
+	w.StartStruct(tlv.Anonymous)
+	w.Octets(tlv.Context(1), c.CD)
+	w.Octets(tlv.Context(2), nonce)
+	w.Uint(tlv.Context(3), 0)
+	w.End()
+	return bounded(w.Bytes(), nonce)
+}
+
+// NOCSRElements returns the nocsr-elements for a CSR in DER and a nonce of 32
+// octets (section 11.18.4.9).
+func (c *Credentials) NOCSRElements(csr, nonce []byte) ([]byte, error) {
+	w := tlv.NewWriter(make([]byte, 0, len(csr)+NonceSize+16))
+	w.StartStruct(tlv.Anonymous)
+	w.Octets(tlv.Context(1), csr)
+	w.Octets(tlv.Context(2), nonce)
+	w.End()
+	return bounded(w.Bytes(), nonce)
+}
+
+func bounded(elements, nonce []byte) ([]byte, error) {
+	if len(nonce) != NonceSize {
+		return nil, fmt.Errorf("a nonce has %d octets, not %d", NonceSize, len(nonce))
+	}
+	if len(elements) > MaxElements {
+		return nil, fmt.Errorf("attestation elements of %d octets, more than %d", len(elements), MaxElements)
+	}
+	return elements, nil
+}
+
+// Sign signs elements and the attestation challenge, 16 octets, of the session
+// that carries them (section 11.18.4.7).
+func (c *Credentials) Sign(elements, challenge []byte) ([mcrypto.SignatureSize]byte, error) {
+	if c.signer == nil {
+		return [mcrypto.SignatureSize]byte{}, errors.New("the attestation credentials are wiped")
+	}
+	if len(challenge) != ChallengeSize {
+		return [mcrypto.SignatureSize]byte{}, fmt.Errorf("an attestation challenge has %d octets, not %d", ChallengeSize, len(challenge))
+	}
+	sig, err := c.signer.Sign(slices.Concat(elements, challenge))
+	if err != nil {
+		return sig, fmt.Errorf("signing with the DAC's key: %w", err)
+	}
+	return sig, nil
+}
+
+// Wipe lets go of the key; Sign fails from then on.
+func (c *Credentials) Wipe() { c.signer = nil }

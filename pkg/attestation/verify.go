@@ -1,0 +1,233 @@
+package attestation
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// VerifyOptions says what credentials are held against.
+type VerifyOptions struct {
+	Now   time.Time // the zero time: validity is not checked
+	Roots [][]byte  // DER of PAAs that are trusted besides the published test roots
+}
+
+// Report is what [Verify] found out.
+type Report struct {
+	VendorID  matter.VendorID
+	ProductID matter.ProductID
+	Test      bool      // under a published test root
+	Root      string    // subject of the PAA; empty if it is not known
+	NotAfter  time.Time // of the DAC or the PAI, whichever ends first
+	Notes     []string  // what could not be checked, and why
+}
+
+// Verify checks credentials the way a commissioner does: the certificates' form,
+// the chain, identifiers, validity, the declaration's signature and content
+// (sections 6.2.2, 6.2.3 and 6.3), and that the key is the DAC's. The error joins
+// all faults. What only the holder of a root or signer unknown here can tell is a
+// note, not a fault.
+func Verify(a store.Attestation, opt VerifyOptions) (Report, error) {
+	v := verifier{opt: opt}
+	v.run(a)
+	return v.report, errors.Join(v.faults...)
+}
+
+type verifier struct {
+	opt    VerifyOptions
+	report Report
+	faults []error
+}
+
+func (v *verifier) fault(format string, args ...any) {
+	v.faults = append(v.faults, fmt.Errorf(format, args...))
+}
+
+func (v *verifier) note(format string, args ...any) {
+	v.report.Notes = append(v.report.Notes, fmt.Sprintf(format, args...))
+}
+
+func (v *verifier) run(a store.Attestation) {
+	if _, err := loadKey(a); err != nil {
+		v.fault("%w", err)
+	}
+	dac, pai := v.certificate("DAC", a.DAC, false), v.certificate("PAI", a.PAI, true)
+	if dac == nil || pai == nil {
+		return
+	}
+	leaf, err := subjectIDs(dac)
+	if err != nil {
+		v.fault("subject of the DAC: %w", err)
+	}
+	inter, err := subjectIDs(pai)
+	if err != nil {
+		v.fault("subject of the PAI: %w", err)
+	}
+	v.report.VendorID, v.report.ProductID = leaf.vendor, leaf.product
+	v.report.NotAfter = dac.NotAfter
+	if pai.NotAfter.Before(dac.NotAfter) {
+		v.report.NotAfter = pai.NotAfter
+	}
+	v.identifiers(leaf, inter)
+	v.issued("DAC", dac, "PAI", pai)
+	paa := v.root(pai, inter)
+	if _, err := New(a.DAC, a.PAI, a.CD, nil); err != nil && len(v.faults) == 0 {
+		v.fault("%w", err)
+	}
+	v.declaration(a.CD, leaf, inter, paa)
+}
+
+var (
+	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
+	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
+)
+
+// certificate checks what can be seen from one certificate alone.
+func (v *verifier) certificate(name string, der []byte, ca bool) *x509.Certificate {
+	if len(der) > MaxCertificate {
+		v.fault("the %s has %d octets, more than %d", name, len(der), MaxCertificate)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		v.fault("reading the %s: %w", name, err)
+		return nil
+	}
+	if c.Version != 3 || c.SignatureAlgorithm != x509.ECDSAWithSHA256 || publicKey(c) == nil {
+		v.fault("the %s is not an X.509 v3 certificate with P-256 and ECDSA-SHA256", name)
+	}
+	if len(c.SubjectKeyId) != keyIDSize || len(c.AuthorityKeyId) != keyIDSize {
+		v.fault("the %s has no subject or authority key identifier of %d octets", name, keyIDSize)
+	}
+	if !critical(c, oidBasicConstraints) || !critical(c, oidKeyUsage) {
+		v.fault("the %s has no critical basic constraints or key usage", name)
+	}
+	if ca {
+		v.caConstraints(name, c)
+	} else if c.IsCA || c.MaxPathLen != -1 || c.KeyUsage != x509.KeyUsageDigitalSignature {
+		v.fault("the %s is a CA certificate, or its key usage is not digitalSignature alone", name)
+	}
+	if now := v.opt.Now; !now.IsZero() && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
+		v.fault("the %s is valid from %s to %s, not on %s", name,
+			c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), now.UTC().Format(time.DateOnly))
+	}
+	return c
+}
+
+func (v *verifier) caConstraints(name string, c *x509.Certificate) {
+	const want = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	if c.KeyUsage&^x509.KeyUsageDigitalSignature != want {
+		v.fault("the key usage of the %s is not keyCertSign and cRLSign", name)
+	}
+	if !c.IsCA || c.MaxPathLen != 0 {
+		v.fault("the %s is not a CA certificate with path length 0", name)
+	}
+}
+
+func critical(c *x509.Certificate, oid asn1.ObjectIdentifier) bool {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oid) {
+			return e.Critical
+		}
+	}
+	return false
+}
+
+func (v *verifier) identifiers(dac, pai ids) {
+	switch {
+	case !dac.hasVendor || !dac.hasProduct:
+		v.fault("the DAC names no vendor or no product")
+	case !pai.hasVendor:
+		v.fault("the PAI names no vendor")
+	case dac.vendor != pai.vendor:
+		v.fault("the DAC is of vendor %04X, the PAI of vendor %04X", uint16(dac.vendor), uint16(pai.vendor))
+	case pai.hasProduct && pai.product != dac.product:
+		v.fault("the DAC is of product %04X, the PAI of product %04X", uint16(dac.product), uint16(pai.product))
+	}
+}
+
+// issued checks that parent issued child.
+func (v *verifier) issued(childName string, child *x509.Certificate, parentName string, parent *x509.Certificate) {
+	if !bytes.Equal(child.RawIssuer, parent.RawSubject) || !bytes.Equal(child.AuthorityKeyId, parent.SubjectKeyId) {
+		v.fault("the %s names another issuer than the %s", childName, parentName)
+		return
+	}
+	if err := parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature); err != nil {
+		v.fault("the signature of the %s is not by the %s: %w", childName, parentName, err)
+	}
+}
+
+// root looks for the PAA that issued the PAI; nil if it is not known.
+func (v *verifier) root(pai *x509.Certificate, inter ids) *x509.Certificate {
+	test := testRoots()
+	for i, der := range slices.Concat(test, v.opt.Roots) {
+		paa, err := x509.ParseCertificate(der)
+		if err != nil {
+			v.fault("reading a PAA: %w", err)
+			continue
+		}
+		if !bytes.Equal(paa.SubjectKeyId, pai.AuthorityKeyId) {
+			continue
+		}
+		v.report.Test, v.report.Root = i < len(test), paa.Subject.String()
+		v.issued("PAI", pai, "PAA", paa)
+		id, err := subjectIDs(paa)
+		switch {
+		case err != nil:
+			v.fault("subject of the PAA: %w", err)
+		case id.hasProduct:
+			v.fault("the PAA names a product")
+		case id.hasVendor && id.vendor != inter.vendor:
+			v.fault("the PAA is of vendor %04X, the PAI of vendor %04X", uint16(id.vendor), uint16(inter.vendor))
+		}
+		return paa
+	}
+	v.note("the PAA with key identifier %X is not known here: its signature on the PAI was not checked", pai.AuthorityKeyId)
+	return nil
+}
+
+// declaration checks the certification declaration (section 6.2.3.1).
+func (v *verifier) declaration(der []byte, dac, pai ids, paa *x509.Certificate) {
+	d, err := ParseDeclaration(der)
+	if err != nil {
+		v.fault("%w", err)
+		return
+	}
+	if bytes.Equal(d.SignerKeyID[:], mustHex(testCDKeyIDHex)) {
+		pub := testCDKey().Public()
+		if err := d.Verify(pub[:]); err != nil {
+			v.fault("%w", err)
+		}
+		if d.Type == CertificationOfficial {
+			v.fault("the certification declaration calls itself official and is signed by the test signer")
+		}
+	} else {
+		v.note("the signer %X of the certification declaration is not known here: its signature was not checked", d.SignerKeyID)
+	}
+	if len(d.AuthorizedPAAs) > 0 && paa != nil && len(paa.SubjectKeyId) == keyIDSize &&
+		!slices.Contains(d.AuthorizedPAAs, [keyIDSize]byte(paa.SubjectKeyId)) {
+		v.fault("the certification declaration does not allow this PAA")
+	}
+	if d.Origin != nil {
+		if dac.vendor != d.Origin.VendorID || dac.product != d.Origin.ProductID {
+			v.fault("the certification declaration wants a DAC of vendor %04X, product %04X",
+				uint16(d.Origin.VendorID), uint16(d.Origin.ProductID))
+		}
+		return
+	}
+	if d.VendorID != dac.vendor {
+		v.fault("the certification declaration is of vendor %04X, the DAC of vendor %04X", uint16(d.VendorID), uint16(dac.vendor))
+	}
+	if !slices.Contains(d.ProductIDs, dac.product) {
+		v.fault("the certification declaration does not list product %04X", uint16(dac.product))
+	}
+	if pai.hasProduct && !slices.Contains(d.ProductIDs, pai.product) {
+		v.fault("the certification declaration does not list the PAI's product %04X", uint16(pai.product))
+	}
+}
