@@ -1,0 +1,338 @@
+package exchange
+
+import (
+	"errors"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/session"
+)
+
+// Reasons why an exchange ended other than by Close, for [Handler.Closed].
+var (
+	// ErrNoAck: the peer acknowledged none of the transmissions of a message.
+	ErrNoAck = errors.New("exchange: no acknowledgement from the peer")
+	// ErrNoResponse: the time given to AwaitResponse is over.
+	ErrNoResponse = errors.New("exchange: no response from the peer")
+	// ErrSessionGone: the session was removed.
+	ErrSessionGone = errors.New("exchange: session is gone")
+)
+
+// Errors of Send and Initiate, besides those of [session.Session.Seal].
+var (
+	// ErrClosed: the exchange was closed or has ended.
+	ErrClosed = errors.New("exchange: closed")
+	// ErrOutstanding: a message is waiting for its acknowledgement and another
+	// one for that.
+	ErrOutstanding = errors.New("exchange: a message is outstanding and another one held")
+	// ErrTooMany: the session has as many exchanges as it may.
+	ErrTooMany = errors.New("exchange: too many exchanges on the session")
+)
+
+// Message is a received message.
+type Message struct {
+	Protocol uint16 // of the standard vendor
+	Opcode   uint8
+	Payload  []byte // valid during the call only
+}
+
+// Handler is what an exchange belongs to.
+type Handler interface {
+	// Receive is called for each new message of the exchange. Acknowledgements
+	// are not its business.
+	Receive(now time.Time, x *Exchange, m Message)
+	// Closed is called once, last: with nil after Close, when everything that
+	// was sent is acknowledged, which may be before Close returns; with
+	// ErrNoAck, ErrNoResponse or ErrSessionGone when the exchange ended
+	// otherwise, or with an error of [session.Session.Seal] if a message that
+	// was held back could not be sent.
+	Closed(now time.Time, x *Exchange, err error)
+}
+
+// Exchange is one conversation with a peer.
+type Exchange struct {
+	manager   *Manager
+	session   *session.Session
+	id        uint16
+	initiator bool
+	serial    uint64 // ascending with age
+	handler   Handler
+
+	ack      acknowledgement
+	out      transmission
+	held     heldMessage
+	response time.Time // when AwaitResponse is over; zero: not waiting
+	closing  bool      // Close was called; lives until nothing is outstanding
+	ended    bool
+
+	wake  time.Time // place in the queue is for this time
+	place int       // index in the queue plus one; 0: not in it
+}
+
+// acknowledgement is what this side owes the peer.
+type acknowledgement struct {
+	counter uint32 // of the last message that asked for one
+	known   bool   // there was such a message
+	due     bool   // it was not acknowledged yet
+	at      time.Time
+}
+
+// transmission is a reliable message on its way.
+type transmission struct {
+	datagram []byte // as sent, from the Manager's pool; nil: there is none
+	counter  uint32
+	sent     int
+	at       time.Time // of the next transmission, or of giving up
+}
+
+// heldMessage is a message that waits for the acknowledgement of the one before
+// it. A peer that speaks again without acknowledging makes it necessary.
+type heldMessage struct {
+	protocol uint16
+	opcode   uint8
+	payload  []byte // from the Manager's pool; nil: there is none
+}
+
+// Session returns the session that the exchange is on.
+func (x *Exchange) Session() *session.Session { return x.session }
+
+// ID returns the exchange id.
+func (x *Exchange) ID() uint16 { return x.id }
+
+// Initiator reports whether this node began the exchange.
+func (x *Exchange) Initiator() bool { return x.initiator }
+
+// SetHandler gives the exchange to another handler.
+func (x *Exchange) SetHandler(h Handler) { x.handler = h }
+
+// Send sends a reliable message of the standard vendor: it is retransmitted
+// until the peer acknowledges it. If the peer still owes the acknowledgement of
+// an earlier message, this one waits for it; a third one is refused with
+// ErrOutstanding. payload is not kept. Errors are ErrClosed, ErrOutstanding and
+// those of [session.Session.Seal].
+func (x *Exchange) Send(now time.Time, protocol uint16, opcode uint8, payload []byte) error {
+	switch {
+	case x.closing || x.ended:
+		return ErrClosed
+	case x.out.datagram == nil:
+		return x.transmit(now, protocol, opcode, payload)
+	case x.held.payload != nil:
+		return ErrOutstanding
+	case len(payload) > message.MaxSize:
+		return session.ErrTooLarge
+	}
+	x.held = heldMessage{protocol: protocol, opcode: opcode, payload: append(x.manager.buffer(), payload...)}
+	return nil
+}
+
+// SendUnreliable sends a message once and forgets it. payload is not kept.
+// Errors are ErrClosed and those of [session.Session.Seal].
+func (x *Exchange) SendUnreliable(now time.Time, protocol uint16, opcode uint8, payload []byte) error {
+	if x.closing || x.ended {
+		return ErrClosed
+	}
+	m := x.manager
+	p := x.header(protocol, opcode)
+	datagram, _, err := x.session.Seal(m.scratch[:0], &p, payload)
+	if err != nil {
+		return m.sealFailed(x.session, err)
+	}
+	x.sending(now, datagram)
+	x.reschedule()
+	return nil
+}
+
+// AwaitResponse ends the exchange with ErrNoResponse if no message arrives up
+// to the deadline. Each message that arrives takes the deadline away, and so
+// does the zero time.
+func (x *Exchange) AwaitResponse(deadline time.Time) {
+	if x.closing || x.ended {
+		return
+	}
+	x.response = deadline
+	x.reschedule()
+}
+
+// Close ends this side of the exchange. It stays, without receiving anything,
+// until what was sent is acknowledged. Closing twice does nothing.
+func (x *Exchange) Close(now time.Time) {
+	if x.closing || x.ended {
+		return
+	}
+	x.closing = true
+	x.response = time.Time{}
+	x.flushAck(now)
+	if x.out.datagram == nil {
+		x.end(now, nil)
+		return
+	}
+	x.reschedule()
+}
+
+// header returns the protocol header of the next message. The last
+// acknowledgement is repeated on every message: the standalone one may be lost.
+func (x *Exchange) header(protocol uint16, opcode uint8) message.ProtocolHeader {
+	return message.ProtocolHeader{
+		Initiator: x.initiator,
+		HasAck:    x.ack.known,
+		Ack:       x.ack.counter,
+		Opcode:    opcode,
+		Exchange:  x.id,
+		Protocol:  protocol,
+	}
+}
+
+// sending sends a message that carries the acknowledgement that is owed.
+func (x *Exchange) sending(now time.Time, datagram []byte) {
+	x.ack.due = false
+	x.session.LastUsed = now
+	x.manager.opt.Send(x.session.Path, datagram)
+}
+
+func (x *Exchange) transmit(now time.Time, protocol uint16, opcode uint8, payload []byte) error {
+	m := x.manager
+	p := x.header(protocol, opcode)
+	p.Reliable = true
+	buf := m.buffer()
+	datagram, counter, err := x.session.Seal(buf, &p, payload)
+	if err != nil {
+		m.release(buf)
+		return m.sealFailed(x.session, err)
+	}
+	x.out = transmission{datagram: datagram, counter: counter, sent: 1}
+	x.out.at = now.Add(m.backoff(x, now))
+	x.sending(now, datagram)
+	x.reschedule()
+	return nil
+}
+
+// receive takes a message that matched the exchange.
+func (x *Exchange) receive(now time.Time, in *session.Incoming) {
+	p, m := &in.Protocol, x.manager
+	bare := standaloneAck(p)
+	switch {
+	case bare || !p.Reliable:
+	case in.Duplicate:
+		m.stats.Duplicates++
+		m.sendAck(x.session, x.id, x.initiator, in.Header.Counter)
+		if x.ack.counter == in.Header.Counter {
+			x.ack.due = false
+		}
+	default:
+		// One acknowledgement is owed at a time: what is owed already goes
+		// out by itself.
+		x.flushAck(now)
+		x.ack = acknowledgement{counter: in.Header.Counter, known: true, due: true, at: now.Add(standaloneAckTimeout)}
+	}
+	if p.HasAck {
+		x.acknowledged(now, p.Ack)
+	}
+	if x.ended {
+		return
+	}
+	if x.closing {
+		x.flushAck(now)
+	}
+	if x.closing || bare || in.Duplicate || p.Vendor != 0 {
+		x.reschedule()
+		return
+	}
+	x.response = time.Time{}
+	x.reschedule()
+	x.handler.Receive(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
+}
+
+// acknowledged takes an acknowledgement from the peer. One of another message
+// than the outstanding one is an old one.
+func (x *Exchange) acknowledged(now time.Time, counter uint32) {
+	if x.out.datagram == nil || counter != x.out.counter {
+		return
+	}
+	m := x.manager
+	m.release(x.out.datagram)
+	x.out = transmission{}
+	switch held := x.held; {
+	case held.payload != nil:
+		x.held = heldMessage{}
+		err := x.transmit(now, held.protocol, held.opcode, held.payload)
+		m.release(held.payload)
+		if err != nil {
+			x.end(now, err)
+		}
+	case x.closing:
+		x.end(now, nil)
+	default:
+		x.reschedule()
+	}
+}
+
+// flushAck sends the acknowledgement that is owed, if one is.
+func (x *Exchange) flushAck(now time.Time) {
+	if !x.ack.due {
+		return
+	}
+	x.ack.due = false
+	x.manager.sendAck(x.session, x.id, x.initiator, x.ack.counter)
+}
+
+// advance does what is due at now.
+func (x *Exchange) advance(now time.Time) {
+	m := x.manager
+	if x.ack.due && !now.Before(x.ack.at) {
+		x.flushAck(now)
+	}
+	if x.out.datagram != nil && !now.Before(x.out.at) {
+		if x.out.sent == maxTransmissions {
+			m.stats.Timeouts++
+			if x.session.Kind == session.CASE {
+				x.session.Defunct = true
+			}
+			x.end(now, ErrNoAck)
+			return
+		}
+		x.out.sent++
+		x.out.at = now.Add(m.backoff(x, now))
+		m.stats.Retransmissions++
+		m.opt.Send(x.session.Path, x.out.datagram)
+	}
+	if !x.response.IsZero() && !now.Before(x.response) {
+		x.end(now, ErrNoResponse)
+		return
+	}
+	x.reschedule()
+}
+
+// reschedule puts the exchange into the queue for what comes next.
+func (x *Exchange) reschedule() {
+	if x.ended {
+		return
+	}
+	at := x.response
+	if x.out.datagram != nil && (at.IsZero() || x.out.at.Before(at)) {
+		at = x.out.at
+	}
+	if x.ack.due && (at.IsZero() || x.ack.at.Before(at)) {
+		at = x.ack.at
+	}
+	x.manager.queue.set(x, at)
+}
+
+// end takes the exchange out of the Manager and tells the handler.
+func (x *Exchange) end(now time.Time, err error) {
+	if x.ended {
+		return
+	}
+	if err != ErrSessionGone {
+		x.flushAck(now)
+	}
+	x.ended = true
+	x.manager.forget(x)
+	x.handler.Closed(now, x, err)
+}
+
+// standaloneAck reports whether p is that of an acknowledgement without a
+// message, which itself asks for none, whatever its flags say.
+func standaloneAck(p *message.ProtocolHeader) bool {
+	return p.Vendor == 0 && p.Protocol == matter.ProtocolSecureChannel && p.Opcode == message.OpcodeMRPStandaloneAck
+}

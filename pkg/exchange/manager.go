@@ -1,0 +1,310 @@
+package exchange
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// DefaultMaxPerSession is how many exchanges of each role a session may have if
+// Options do not say. The protocol advises 5; controllers that read a bridge
+// open far more.
+const DefaultMaxPerSession = 32
+
+// maxFree is how many buffers are kept for reuse.
+const maxFree = 64
+
+// Options of a Manager. Send, Accept and Rand are required.
+type Options struct {
+	// Send sends a datagram. It must not keep the bytes nor call the Manager.
+	Send func(transport.Path, []byte)
+	// Accept is asked for the handler of an exchange that the peer begins with
+	// the given message, which the handler receives next. nil refuses: the
+	// message is acknowledged and forgotten. Accept must not use the exchange
+	// but to read its facts.
+	Accept func(now time.Time, x *Exchange, m Message) Handler
+	// Rand is the source of jitter and of the first exchange id. It must not
+	// fail.
+	Rand io.Reader
+	// MaxPerSession bounds the exchanges of one session, for those that the
+	// peer began and those that this node began each. 0: DefaultMaxPerSession.
+	MaxPerSession int
+}
+
+// Stats are counts for metrics.
+type Stats struct {
+	Open            int    // exchanges now, lingering ones included
+	Retransmissions uint64 // messages sent again
+	Timeouts        uint64 // messages given up
+	Acks            uint64 // standalone acknowledgements sent
+	Duplicates      uint64 // messages received again
+	Refused         uint64 // exchanges beyond the bound of their session, or that nobody accepted
+	Unmatched       uint64 // messages of exchanges that do not exist
+	NotPermitted    uint64 // messages on the wrong kind of session
+}
+
+// Manager holds the exchanges of a node.
+type Manager struct {
+	opt     Options
+	table   map[key]*Exchange
+	counts  map[countKey]int
+	queue   queue
+	nextID  uint16
+	serial  uint64
+	stats   Stats
+	free    [][]byte
+	scratch []byte  // for messages that are sent once
+	random  [4]byte // scratch: on the stack it would escape through the io.Reader
+}
+
+// key finds an exchange: ids of the two roles are apart.
+type key struct {
+	session   uint64
+	id        uint16
+	initiator bool
+}
+
+type countKey struct {
+	session   uint64
+	initiator bool
+}
+
+// New returns a Manager without exchanges.
+func New(opt Options) *Manager {
+	if opt.Send == nil || opt.Accept == nil || opt.Rand == nil {
+		panic("BUG: exchange: required option is missing")
+	}
+	if opt.MaxPerSession == 0 {
+		opt.MaxPerSession = DefaultMaxPerSession
+	}
+	m := &Manager{
+		opt:     opt,
+		table:   make(map[key]*Exchange),
+		counts:  make(map[countKey]int),
+		scratch: make([]byte, 0, message.MaxSize),
+	}
+	m.nextID = uint16(m.rand())
+	return m
+}
+
+func (m *Manager) rand() uint32 {
+	if _, err := io.ReadFull(m.opt.Rand, m.random[:]); err != nil {
+		panic(fmt.Sprintf("BUG: exchange: the random source fails: %v", err))
+	}
+	return binary.LittleEndian.Uint32(m.random[:])
+}
+
+// backoff returns how long to wait after the transmission that x just made.
+func (m *Manager) backoff(x *Exchange, now time.Time) time.Duration {
+	return backoff(x.session.RetryInterval(now), x.out.sent-1, float64(m.rand())/(1<<32))
+}
+
+// Receive takes a message that a session received.
+func (m *Manager) Receive(now time.Time, in session.Incoming) {
+	p := &in.Protocol
+	if !permitted(in.Session.Kind, p) {
+		m.stats.NotPermitted++
+		return
+	}
+	if x := m.table[key{in.Session.Serial, p.Exchange, !p.Initiator}]; x != nil {
+		x.receive(now, &in)
+		return
+	}
+	m.unmatched(now, &in)
+}
+
+// permitted reports whether a message may come on a session of kind k: the
+// messages of handshakes on the unsecured one and nowhere else, and nothing
+// else there (section 4.10.5.1).
+func permitted(k session.Kind, p *message.ProtocolHeader) bool {
+	channel := p.Vendor == 0 && p.Protocol == matter.ProtocolSecureChannel
+	handshake := channel && message.Handshake(p.Opcode)
+	if k != session.Unsecured {
+		return !handshake
+	}
+	return handshake || channel && (p.Opcode == message.OpcodeStatusReport || p.Opcode == message.OpcodeMRPStandaloneAck)
+}
+
+// unmatched takes a message that belongs to no exchange, and may begin one.
+func (m *Manager) unmatched(now time.Time, in *session.Incoming) {
+	p := &in.Protocol
+	if standaloneAck(p) {
+		return // of an exchange that is over
+	}
+	var x *Exchange
+	switch {
+	case in.Duplicate:
+		m.stats.Duplicates++
+	case !p.Initiator:
+		m.stats.Unmatched++
+	case p.Vendor != 0 || m.counts[countKey{in.Session.Serial, false}] >= m.opt.MaxPerSession:
+		m.stats.Refused++
+	default:
+		if x = m.accept(now, in); x == nil {
+			m.stats.Refused++
+		}
+	}
+	if x == nil {
+		// Whatever becomes of it, the peer shall not send it again.
+		if p.Reliable {
+			m.sendAck(in.Session, p.Exchange, !p.Initiator, in.Header.Counter)
+		}
+		return
+	}
+	x.receive(now, in)
+}
+
+// accept makes the exchange that a message begins, nil if nobody wants it.
+func (m *Manager) accept(now time.Time, in *session.Incoming) *Exchange {
+	p := &in.Protocol
+	x := &Exchange{manager: m, session: in.Session, id: p.Exchange}
+	x.handler = m.opt.Accept(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
+	if x.handler == nil || in.Session.Gone() {
+		return nil
+	}
+	m.add(x)
+	return x
+}
+
+// Initiate begins an exchange on s. Errors are ErrTooMany and ErrSessionGone.
+func (m *Manager) Initiate(now time.Time, s *session.Session, h Handler) (*Exchange, error) {
+	switch {
+	case h == nil:
+		panic("BUG: exchange: no handler")
+	case s.Gone():
+		return nil, ErrSessionGone
+	case m.counts[countKey{s.Serial, true}] >= m.opt.MaxPerSession:
+		return nil, ErrTooMany
+	}
+	k := key{session: s.Serial, initiator: true}
+	for {
+		k.id = m.nextID
+		m.nextID++
+		if m.table[k] == nil {
+			break
+		}
+	}
+	x := &Exchange{manager: m, session: s, id: k.id, initiator: true, handler: h}
+	m.add(x)
+	return x, nil
+}
+
+func (m *Manager) add(x *Exchange) {
+	m.serial++
+	x.serial = m.serial
+	m.table[key{x.session.Serial, x.id, x.initiator}] = x
+	m.counts[countKey{x.session.Serial, x.initiator}]++
+}
+
+// forget takes x out of everything.
+func (m *Manager) forget(x *Exchange) {
+	delete(m.table, key{x.session.Serial, x.id, x.initiator})
+	c := countKey{x.session.Serial, x.initiator}
+	if m.counts[c]--; m.counts[c] == 0 {
+		delete(m.counts, c)
+	}
+	m.queue.set(x, time.Time{})
+	m.release(x.out.datagram)
+	m.release(x.held.payload)
+	x.out, x.held = transmission{}, heldMessage{}
+}
+
+// SessionGone ends all exchanges of a session that was removed, the oldest
+// first, and sends nothing.
+func (m *Manager) SessionGone(now time.Time, s *session.Session) {
+	if !m.Outstanding(s) {
+		return
+	}
+	var gone []*Exchange
+	for k, x := range m.table {
+		if k.session == s.Serial {
+			gone = append(gone, x)
+		}
+	}
+	slices.SortFunc(gone, func(a, b *Exchange) int { return cmp.Compare(a.serial, b.serial) })
+	for _, x := range gone {
+		x.end(now, ErrSessionGone)
+	}
+}
+
+// Outstanding reports whether s has an exchange that is open or has something
+// unacknowledged.
+func (m *Manager) Outstanding(s *session.Session) bool {
+	return m.counts[countKey{s.Serial, false}]+m.counts[countKey{s.Serial, true}] > 0
+}
+
+// Advance does what is due at now: retransmissions, acknowledgements, timeouts.
+func (m *Manager) Advance(now time.Time) {
+	for len(m.queue) > 0 && !m.queue[0].wake.After(now) {
+		m.queue[0].advance(now)
+	}
+}
+
+// Deadline returns when Advance has something to do next, and whether it has.
+func (m *Manager) Deadline() (time.Time, bool) {
+	if len(m.queue) == 0 {
+		return time.Time{}, false
+	}
+	return m.queue[0].wake, true
+}
+
+// Stats returns the counts up to now.
+func (m *Manager) Stats() Stats {
+	s := m.stats
+	s.Open = len(m.table)
+	return s
+}
+
+// sendAck sends a standalone acknowledgement. It belongs to an exchange by its
+// id only: there may be none left, or there never was one.
+func (m *Manager) sendAck(s *session.Session, exchange uint16, initiator bool, counter uint32) {
+	p := message.ProtocolHeader{
+		Initiator: initiator,
+		HasAck:    true,
+		Ack:       counter,
+		Opcode:    message.OpcodeMRPStandaloneAck,
+		Exchange:  exchange,
+		Protocol:  matter.ProtocolSecureChannel,
+	}
+	datagram, _, err := s.Seal(m.scratch[:0], &p, nil)
+	if err != nil {
+		m.sealFailed(s, err)
+		return
+	}
+	m.stats.Acks++
+	m.opt.Send(s.Path, datagram)
+}
+
+// sealFailed marks a session that can send no more and returns err.
+func (m *Manager) sealFailed(s *session.Session, err error) error {
+	if errors.Is(err, session.ErrCounterExhausted) {
+		s.Defunct = true
+	}
+	return err
+}
+
+// buffer returns an empty buffer with room for a datagram.
+func (m *Manager) buffer() []byte {
+	if n := len(m.free); n > 0 {
+		b := m.free[n-1]
+		m.free = m.free[:n-1]
+		return b
+	}
+	return make([]byte, 0, message.MaxSize)
+}
+
+// release takes back a buffer; nil is none.
+func (m *Manager) release(b []byte) {
+	if b != nil && len(m.free) < maxFree {
+		m.free = append(m.free, b[:0])
+	}
+}
