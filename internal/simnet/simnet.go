@@ -1,0 +1,291 @@
+// Package simnet is a lossy network in memory, for tests that run in a
+// testing/synctest bubble. Its conns block on channels only, so a bubble's
+// clock moves while everybody waits; real sockets would stop it.
+//
+// What happens to a datagram is decided by a generator of its own for each
+// direction between two addresses, made from the network's seed: runs with the
+// same seed lose the same datagrams, whatever other traffic there is.
+package simnet
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// inboxSize is how many datagrams a conn keeps until it is read; more are lost,
+// as in a socket's buffer.
+const inboxSize = 1024
+
+// overtake is by how much a reordered datagram is late at most, so that those
+// behind it pass.
+const overtake = 20 * time.Millisecond
+
+// Conditions are what the network does to datagrams. The zero value delivers
+// everything at once and in order.
+type Conditions struct {
+	Loss      float64       // probability that a datagram is lost, 0 to 1
+	Duplicate float64       // that it arrives twice
+	Reorder   float64       // that it is late by up to 20 ms more
+	Delay     time.Duration // of every datagram
+	Jitter    time.Duration // on top, uniform; datagrams may overtake by it too
+}
+
+// Datagram is what a tap sees.
+type Datagram struct {
+	From, To netip.AddrPort
+	Payload  []byte // valid during the call only
+}
+
+// Stats are counts of datagrams.
+type Stats struct {
+	Sent      int // by WriteTo
+	Lost      int // by Conditions.Loss
+	Tapped    int // dropped by the tap
+	Delivered int // into an inbox; duplicates count twice
+	Dropped   int // nobody listens, or the inbox is full
+}
+
+// Network connects conns.
+type Network struct {
+	mu      sync.Mutex
+	seed    uint64
+	c       Conditions
+	tap     func(Datagram) bool
+	conns   map[netip.AddrPort]*conn
+	flows   map[flow]*rand.Rand
+	flights []flight // by arrival, then as sent
+	order   uint64
+	stats   Stats
+}
+
+type flow struct{ from, to netip.AddrPort }
+
+type flight struct {
+	at       time.Time
+	order    uint64
+	from, to netip.AddrPort
+	payload  []byte
+}
+
+// New returns a network without conns. It must be made in the bubble that uses
+// it.
+func New(seed uint64, c Conditions) *Network {
+	return &Network{
+		seed:  seed,
+		c:     c,
+		conns: make(map[netip.AddrPort]*conn),
+		flows: make(map[flow]*rand.Rand),
+	}
+}
+
+// SetConditions changes what happens to datagrams sent from now on.
+func (n *Network) SetConditions(c Conditions) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.c = c
+}
+
+// SetTap makes f see every datagram as it is sent, before anything happens to
+// it; those that f returns false for are dropped. f must not call the network.
+// nil removes the tap.
+func (n *Network) SetTap(f func(Datagram) (deliver bool)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tap = f
+}
+
+// Stats returns the counts up to now.
+func (n *Network) Stats() Stats {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stats
+}
+
+// Listen returns a conn with the given address; port 0 takes a free one.
+// An address that is taken panics.
+func (n *Network) Listen(addr netip.AddrPort) transport.PacketConn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if addr.Port() == 0 {
+		for port := uint16(49152); ; port++ {
+			addr = netip.AddrPortFrom(addr.Addr(), port)
+			if n.conns[addr] == nil {
+				break
+			}
+		}
+	}
+	if n.conns[addr] != nil {
+		panic(fmt.Sprintf("simnet: %v is taken", addr))
+	}
+	c := &conn{network: n, addr: addr, inbox: make(chan received, inboxSize), closed: make(chan struct{})}
+	n.conns[addr] = c
+	return c
+}
+
+// send decides what becomes of one datagram.
+func (n *Network) send(from, to netip.AddrPort, b []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stats.Sent++
+	if n.tap != nil && !n.tap(Datagram{From: from, To: to, Payload: b}) {
+		n.stats.Tapped++
+		return
+	}
+	// Every datagram takes the same number of random values, so that changed
+	// conditions do not shift those of the datagrams behind it.
+	r := n.flow(from, to)
+	lost, doubled, late := r.Float64(), r.Float64(), r.Float64()
+	first, second := n.delay(r, late), n.delay(r, 1)
+	if lost < n.c.Loss {
+		n.stats.Lost++
+		return
+	}
+	payload := slices.Clone(b)
+	n.launch(flight{from: from, to: to, payload: payload}, first)
+	if doubled < n.c.Duplicate {
+		n.launch(flight{from: from, to: to, payload: payload}, second)
+	}
+}
+
+func (n *Network) flow(from, to netip.AddrPort) *rand.Rand {
+	f := flow{from, to}
+	r := n.flows[f]
+	if r == nil {
+		h := fnv.New64a()
+		fmt.Fprint(h, from, to)
+		var s [8]byte
+		binary.LittleEndian.PutUint64(s[:], n.seed)
+		h.Write(s[:])
+		r = rand.New(rand.NewPCG(n.seed, h.Sum64()))
+		n.flows[f] = r
+	}
+	return r
+}
+
+// delay returns how long a datagram takes; late is a uniform random value.
+func (n *Network) delay(r *rand.Rand, late float64) time.Duration {
+	jitter, extra := r.Float64(), r.Float64()
+	d := n.c.Delay + time.Duration(jitter*float64(n.c.Jitter))
+	if late < n.c.Reorder {
+		d += 1 + time.Duration(extra*float64(overtake-1))
+	}
+	return d
+}
+
+// launch puts a datagram into the air. Those that arrive at the same time do so
+// in the order they were sent in.
+func (n *Network) launch(f flight, d time.Duration) {
+	if d <= 0 {
+		n.deliver(f)
+		return
+	}
+	f.at = time.Now().Add(d)
+	n.order++
+	f.order = n.order
+	i, _ := slices.BinarySearchFunc(n.flights, f, compareFlights)
+	n.flights = slices.Insert(n.flights, i, f)
+	time.AfterFunc(d, n.land)
+}
+
+func compareFlights(a, b flight) int {
+	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.order, b.order))
+}
+
+// land delivers all datagrams whose time has come.
+func (n *Network) land() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	landed := 0
+	for _, f := range n.flights {
+		if f.at.After(now) {
+			break
+		}
+		n.deliver(f)
+		landed++
+	}
+	n.flights = slices.Delete(n.flights, 0, landed)
+}
+
+func (n *Network) deliver(f flight) {
+	c := n.conns[f.to]
+	if c == nil {
+		n.stats.Dropped++
+		return
+	}
+	select {
+	case c.inbox <- received{from: f.from, payload: f.payload}:
+		n.stats.Delivered++
+	default:
+		n.stats.Dropped++
+	}
+}
+
+type received struct {
+	from    netip.AddrPort
+	payload []byte
+}
+
+// conn is one address of the network.
+type conn struct {
+	network *Network
+	addr    netip.AddrPort
+	inbox   chan received
+	closed  chan struct{}
+	once    sync.Once
+}
+
+// ReadFrom implements transport.PacketConn.
+func (c *conn) ReadFrom(b []byte) (int, transport.Path, error) {
+	for {
+		select {
+		case <-c.closed:
+			return 0, transport.Path{}, net.ErrClosed
+		default:
+		}
+		select {
+		case <-c.closed:
+		case r := <-c.inbox:
+			if len(r.payload) > len(b) {
+				continue
+			}
+			return copy(b, r.payload), transport.Path{Peer: r.from, Local: c.addr.Addr().WithZone(""), Interface: 1}, nil
+		}
+	}
+}
+
+// WriteTo implements transport.PacketConn. That nobody is at p.Peer is no
+// error.
+func (c *conn) WriteTo(b []byte, p transport.Path) error {
+	select {
+	case <-c.closed:
+		return net.ErrClosed
+	default:
+	}
+	c.network.send(c.addr, p.Peer, b)
+	return nil
+}
+
+// Port implements transport.PacketConn.
+func (c *conn) Port() uint16 { return c.addr.Port() }
+
+// Close implements transport.PacketConn.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		close(c.closed)
+		c.network.mu.Lock()
+		defer c.network.mu.Unlock()
+		delete(c.network.conns, c.addr)
+	})
+	return nil
+}
