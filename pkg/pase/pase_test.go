@@ -1,0 +1,564 @@
+package pase
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+const (
+	testPasscode = 20202021
+	initiatorID  = 0x1111
+	responderID  = 0x2222
+)
+
+var testSalt = []byte("SPAKE2P Key Salt")
+
+var testVerifier = sync.OnceValue(func() mcrypto.Verifier {
+	v, err := mcrypto.NewVerifier(testPasscode, testSalt, mcrypto.MinIterations)
+	if err != nil {
+		panic(err)
+	}
+	return v
+})
+
+func responderConfig() ResponderConfig {
+	p := message.LocalParameters()
+	p.IdleInterval = 700 * time.Millisecond
+	return ResponderConfig{
+		Rand: rand.Reader, Verifier: testVerifier(), Salt: testSalt, Iterations: mcrypto.MinIterations,
+		SessionID: responderID, Params: p,
+	}
+}
+
+func initiatorConfig() InitiatorConfig {
+	p := message.LocalParameters()
+	p.ActiveInterval = 900 * time.Millisecond
+	return InitiatorConfig{Rand: rand.Reader, Passcode: testPasscode, SessionID: initiatorID, Params: p}
+}
+
+// The messages in their order; run numbers them from 0.
+var messageNames = [...]string{"PBKDFParamRequest", "PBKDFParamResponse", "Pake1", "Pake2", "Pake3"}
+
+// run drives both sides; change may alter message n on its way. It returns both
+// results, or the side that refused and why.
+func run(i *Initiator, r *Responder, change func(n int, b []byte) []byte) (ri, rr Result, refused string, err error) {
+	defer i.Wipe()
+	defer r.Wipe()
+	request, err := i.Start()
+	if err != nil {
+		return ri, rr, "initiator", err
+	}
+	response, err := r.PBKDFParamRequest(change(0, request))
+	if err != nil {
+		return ri, rr, "responder", err
+	}
+	pake1, err := i.PBKDFParamResponse(change(1, response))
+	if err != nil {
+		return ri, rr, "initiator", err
+	}
+	pake2, err := r.Pake1(change(2, pake1))
+	if err != nil {
+		return ri, rr, "responder", err
+	}
+	pake3, ri, err := i.Pake2(change(3, pake2))
+	if err != nil {
+		return ri, rr, "initiator", err
+	}
+	if rr, err = r.Pake3(change(4, pake3)); err != nil {
+		return ri, rr, "responder", err
+	}
+	return ri, rr, "", nil
+}
+
+func unchanged(_ int, b []byte) []byte { return b }
+
+func TestHandshake(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		ic := initiatorConfig()
+		if known {
+			ic.PBKDF = &PBKDFParameters{Iterations: mcrypto.MinIterations, Salt: testSalt}
+		}
+		rc := responderConfig()
+		sawSalt := false
+		ri, rr, _, err := run(NewInitiator(ic), NewResponder(rc), func(n int, b []byte) []byte {
+			if n == 1 {
+				sawSalt = bytes.Contains(b, testSalt)
+			}
+			return b
+		})
+		if err != nil {
+			t.Fatalf("parameters known %v: %v", known, err)
+		}
+		if sawSalt == known {
+			t.Errorf("parameters known %v, sent %v", known, sawSalt)
+		}
+		if ri.I2R != rr.I2R || ri.R2I != rr.R2I || ri.AttestationChallenge != rr.AttestationChallenge {
+			t.Error("the keys differ")
+		}
+		if ri.I2R == ri.R2I || ri.I2R == ri.AttestationChallenge || ri.I2R == ([16]byte{}) {
+			t.Error("the keys are not three")
+		}
+		if ri.PeerSessionID != responderID || rr.PeerSessionID != initiatorID {
+			t.Errorf("session ids %#x and %#x", ri.PeerSessionID, rr.PeerSessionID)
+		}
+		if ri.PeerParams != rc.Params || rr.PeerParams != ic.Params {
+			t.Errorf("parameters %+v and %+v", ri.PeerParams, rr.PeerParams)
+		}
+	}
+}
+
+func TestTwoHandshakesDiffer(t *testing.T) {
+	a, _, _, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), unchanged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, _, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), unchanged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.I2R == b.I2R {
+		t.Error("the same keys twice")
+	}
+}
+
+func TestWrongPasscode(t *testing.T) {
+	ic := initiatorConfig()
+	ic.Passcode++
+	_, _, refused, err := run(NewInitiator(ic), NewResponder(responderConfig()), unchanged)
+	if refused != "initiator" || !errors.Is(err, errConfirm) {
+		t.Errorf("%s: %v", refused, err)
+	}
+	if strings.Contains(err.Error(), fmt.Sprint(ic.Passcode)) {
+		t.Error("the error tells the passcode")
+	}
+}
+
+// An initiator that goes on although it does not know the passcode is found out
+// at its confirmation.
+func TestGuessedConfirmation(t *testing.T) {
+	_, _, refused, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
+		if n == 4 {
+			return encodePake(make([]byte, mcrypto.HashSize))
+		}
+		return b
+	})
+	if refused != "responder" || !errors.Is(err, errConfirm) {
+		t.Errorf("%s: %v", refused, err)
+	}
+}
+
+// Every bit counts: there is no change on the way, to any message, after which
+// both sides succeed.
+func TestEveryBitFlip(t *testing.T) {
+	for n, name := range messageNames {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			size := 1
+			for bit := 0; bit < size*8; bit++ {
+				_, rr, _, err := run(NewInitiator(knownConfig()), NewResponder(responderConfig()), func(m int, b []byte) []byte {
+					if m != n {
+						return b
+					}
+					size = len(b)
+					b = bytes.Clone(b)
+					b[bit/8] ^= 1 << (bit % 8)
+					return b
+				})
+				if err == nil {
+					t.Errorf("bit %d flipped, and the handshake succeeded", bit)
+				}
+				if rr != (Result{}) {
+					t.Errorf("bit %d flipped: a result beside an error", bit)
+				}
+			}
+		})
+	}
+}
+
+// knownConfig saves the initiator nothing but makes the response shorter; the
+// long form is covered by TestEveryTruncation and the fuzz targets.
+func knownConfig() InitiatorConfig {
+	c := initiatorConfig()
+	c.PBKDF = &PBKDFParameters{Iterations: mcrypto.MinIterations, Salt: testSalt}
+	return c
+}
+
+func TestEveryTruncation(t *testing.T) {
+	for n, name := range messageNames {
+		size := 1
+		for cut := 0; cut < size; cut++ {
+			_, _, _, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(m int, b []byte) []byte {
+				if m != n {
+					return b
+				}
+				size = len(b)
+				return b[:cut]
+			})
+			if err == nil || !strings.HasPrefix(err.Error(), name+":") {
+				t.Errorf("%s cut to %d octets: %v", name, cut, err)
+			}
+		}
+		_, _, _, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(m int, b []byte) []byte {
+			if m == n {
+				return append(bytes.Clone(b), 0x18)
+			}
+			return b
+		})
+		if err == nil {
+			t.Errorf("%s with an octet more was accepted", name)
+		}
+	}
+}
+
+// edit rewrites a message field by field: put returns false to leave the
+// original field out; extra is written at the end.
+func edit(b []byte, put func(w *tlv.Writer, tag int) bool, extra func(w *tlv.Writer)) []byte {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	r := tlv.NewReader(b)
+	for r.EnterStruct(); r.Next(); {
+		if put == nil || put(w, r.ContextTag()) {
+			w.Element(r.Tag(), r.Element())
+		}
+	}
+	if extra != nil {
+		extra(w)
+	}
+	w.End()
+	return w.Bytes()
+}
+
+func TestResponderRefusesRequest(t *testing.T) {
+	replace := func(tag int, f func(w *tlv.Writer)) func([]byte) []byte {
+		return func(b []byte) []byte {
+			return edit(b, func(w *tlv.Writer, have int) bool {
+				if have != tag {
+					return true
+				}
+				f(w)
+				return false
+			}, nil)
+		}
+	}
+	nothing := func(*tlv.Writer) {}
+	for _, c := range []struct {
+		name   string
+		change func([]byte) []byte
+		want   error
+	}{
+		{"passcode id 1", replace(3, func(w *tlv.Writer) { w.Uint(tlv.Context(3), 1) }), errPasscodeID},
+		{"session id 0", replace(2, func(w *tlv.Writer) { w.Uint(tlv.Context(2), 0) }), errSessionID},
+		{"session id of 17 bits", replace(2, func(w *tlv.Writer) { w.Uint(tlv.Context(2), 1<<16) }), tlv.ErrRange},
+		{"short random", replace(1, func(w *tlv.Writer) { w.Octets(tlv.Context(1), make([]byte, 31)) }), tlv.ErrRange},
+		{"long random", replace(1, func(w *tlv.Writer) { w.Octets(tlv.Context(1), make([]byte, 33)) }), tlv.ErrRange},
+		{"a number for a boolean", replace(4, func(w *tlv.Writer) { w.Uint(tlv.Context(4), 1) }), tlv.ErrType},
+		{"no random", replace(1, nothing), errMissing},
+		{"no session id", replace(2, nothing), errMissing},
+		{"no passcode id", replace(3, nothing), errMissing},
+		{"no hasPBKDFParameters", replace(4, nothing), errMissing},
+		{"parameters of another type", replace(5, func(w *tlv.Writer) { w.Uint(tlv.Context(5), 1) }), tlv.ErrType},
+		{"a field twice", func(b []byte) []byte {
+			return edit(b, nil, func(w *tlv.Writer) { w.Uint(tlv.Context(2), 7) })
+		}, errTwice},
+	} {
+		_, _, refused, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
+			if n == 0 {
+				return c.change(b)
+			}
+			return b
+		})
+		if refused != "responder" || !errors.Is(err, c.want) {
+			t.Errorf("%s: %s: %v", c.name, refused, err)
+		}
+	}
+}
+
+// Fields of a later release are ignored; absent parameters have their defaults.
+func TestResponderTolerates(t *testing.T) {
+	i := NewInitiator(initiatorConfig())
+	request, err := i.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	request = edit(request, func(_ *tlv.Writer, tag int) bool { return tag != 5 }, func(w *tlv.Writer) {
+		w.StartStruct(tlv.Context(9))
+		w.Text(tlv.Context(1), "from the future")
+		w.End()
+		w.Uint(tlv.Context(200), 1)
+		w.Uint(tlv.CommonProfile(3), 1)
+	})
+	// The initiator has to count the same octets into its context.
+	i.request = request
+	r := NewResponder(responderConfig())
+	response, err := r.PBKDFParamRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pake1, err := i.PBKDFParamResponse(response)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pake2, err := r.Pake1(pake1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pake3, _, err := i.Pake2(pake2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := r.Pake3(pake3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.PeerParams != message.DefaultParameters() {
+		t.Errorf("parameters %+v", res.PeerParams)
+	}
+}
+
+func TestInitiatorRefusesResponse(t *testing.T) {
+	pbkdf := func(iterations uint64, salt int) func([]byte) []byte {
+		return func(b []byte) []byte {
+			return edit(b, func(w *tlv.Writer, tag int) bool {
+				if tag != 4 {
+					return true
+				}
+				w.StartStruct(tlv.Context(4))
+				w.Uint(tlv.Context(1), iterations)
+				w.Octets(tlv.Context(2), make([]byte, salt))
+				w.End()
+				return false
+			}, nil)
+		}
+	}
+	drop := func(tag int) func([]byte) []byte {
+		return func(b []byte) []byte {
+			return edit(b, func(_ *tlv.Writer, have int) bool { return have != tag }, nil)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func([]byte) []byte
+		want   error // nil: any
+	}{
+		{"999 iterations", pbkdf(999, 16), nil},
+		{"100001 iterations", pbkdf(100_001, 16), nil},
+		{"2^32-1 iterations", pbkdf(1<<32-1, 16), nil},
+		{"2^32 iterations", pbkdf(1<<32, 16), tlv.ErrRange},
+		{"a salt of 15 octets", pbkdf(1000, 15), nil},
+		{"a salt of 33 octets", pbkdf(1000, 33), nil},
+		{"no parameters", drop(4), errNoPBKDF},
+		{"no random", drop(2), errMissing},
+		{"no session id", drop(3), errMissing},
+		{"no echo", drop(1), errMissing},
+		{"session id 0", func(b []byte) []byte {
+			return edit(b, func(w *tlv.Writer, tag int) bool {
+				if tag == 3 {
+					w.Uint(tlv.Context(3), 0)
+				}
+				return tag != 3
+			}, nil)
+		}, errSessionID},
+		{"the echo of another request", func(b []byte) []byte {
+			b = bytes.Clone(b)
+			b[10] ^= 1
+			return b
+		}, errEcho},
+		{"empty parameters", func(b []byte) []byte {
+			return edit(b, func(w *tlv.Writer, tag int) bool {
+				if tag == 4 {
+					w.StartStruct(tlv.Context(4))
+					w.End()
+				}
+				return tag != 4
+			}, nil)
+		}, errMissing},
+	} {
+		_, _, refused, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
+			if n == 1 {
+				return c.change(b)
+			}
+			return b
+		})
+		if refused != "initiator" || (c.want != nil && !errors.Is(err, c.want)) || !strings.HasPrefix(err.Error(), "PBKDFParamResponse:") {
+			t.Errorf("%s: %s: %v", c.name, refused, err)
+		}
+	}
+	_, _, refused, err := run(NewInitiator(knownConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
+		if n == 1 {
+			return edit(b, nil, func(w *tlv.Writer) {
+				w.StartStruct(tlv.Context(4))
+				w.Uint(tlv.Context(1), 1000)
+				w.Octets(tlv.Context(2), testSalt)
+				w.End()
+			})
+		}
+		return b
+	})
+	if refused != "initiator" || !errors.Is(err, errUnasked) {
+		t.Errorf("parameters that were not asked for: %s: %v", refused, err)
+	}
+}
+
+// Shares that are no points, or that are the blinding alone, end the handshake.
+func TestBadShares(t *testing.T) {
+	for name, bad := range map[string][]byte{
+		"zeros":         make([]byte, mcrypto.PublicKeySize),
+		"off the curve": append([]byte{4}, bytes.Repeat([]byte{1}, 64)...),
+		"compressed":    append([]byte{2}, bytes.Repeat([]byte{1}, 64)...),
+	} {
+		_, _, refused, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
+			if n == 2 {
+				return encodePake(bad)
+			}
+			return b
+		})
+		if refused != "responder" || !errors.Is(err, mcrypto.ErrPublicKey) {
+			t.Errorf("pA %s: %s: %v", name, refused, err)
+		}
+		_, _, refused, err = run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
+			if n == 3 {
+				return encodePake(bad, make([]byte, mcrypto.HashSize))
+			}
+			return b
+		})
+		if refused != "initiator" || !errors.Is(err, mcrypto.ErrPublicKey) {
+			t.Errorf("pB %s: %s: %v", name, refused, err)
+		}
+	}
+}
+
+func TestResponderOrder(t *testing.T) {
+	request, err := NewInitiator(initiatorConfig()).Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := map[string]func(r *Responder) error{
+		"request": func(r *Responder) error { _, err := r.PBKDFParamRequest(request); return err },
+		"pake1":   func(r *Responder) error { _, err := r.Pake1(nil); return err },
+		"pake3":   func(r *Responder) error { _, err := r.Pake3(nil); return err },
+	}
+	for _, seq := range [][]string{
+		{"pake1"},
+		{"pake3"},
+		{"request", "request"},
+		{"request", "pake3"},
+		{"request", "pake1", "pake1"}, // a failed step is not tried again
+		{"pake1", "request"},
+	} {
+		r := NewResponder(responderConfig())
+		var err error
+		for _, s := range seq {
+			err = steps[s](r)
+		}
+		if !errors.Is(err, errOrder) {
+			t.Errorf("%v: %v", seq, err)
+		}
+		if r.cfg.Verifier != (mcrypto.Verifier{}) {
+			t.Errorf("%v: the verifier is left after an error", seq)
+		}
+	}
+}
+
+func TestInitiatorOrder(t *testing.T) {
+	for name, f := range map[string]func(i *Initiator) error{
+		"response first": func(i *Initiator) error { _, err := i.PBKDFParamResponse(nil); return err },
+		"pake2 first":    func(i *Initiator) error { _, _, err := i.Pake2(nil); return err },
+		"start twice": func(i *Initiator) error {
+			if _, err := i.Start(); err != nil {
+				return err
+			}
+			_, err := i.Start()
+			return err
+		},
+		"pake2 after start": func(i *Initiator) error {
+			if _, err := i.Start(); err != nil {
+				return err
+			}
+			_, _, err := i.Pake2(nil)
+			return err
+		},
+	} {
+		if err := f(NewInitiator(initiatorConfig())); !errors.Is(err, errOrder) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWipe(t *testing.T) {
+	r := NewResponder(responderConfig())
+	r.Wipe()
+	if r.cfg.Verifier != (mcrypto.Verifier{}) {
+		t.Error("the verifier is left")
+	}
+	if _, err := r.PBKDFParamRequest(nil); !errors.Is(err, errOrder) {
+		t.Errorf("a wiped responder goes on: %v", err)
+	}
+	res := Result{I2R: [16]byte{1}, R2I: [16]byte{2}, AttestationChallenge: [16]byte{3}}
+	res.Wipe()
+	if res != (Result{}) {
+		t.Error("keys are left")
+	}
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, errors.New("no entropy") }
+
+func TestNoRandomness(t *testing.T) {
+	ic, rc := initiatorConfig(), responderConfig()
+	ic.Rand = failingReader{}
+	if _, err := NewInitiator(ic).Start(); err == nil {
+		t.Error("the initiator went on")
+	}
+	rc.Rand = failingReader{}
+	if _, _, refused, err := run(NewInitiator(initiatorConfig()), NewResponder(rc), unchanged); refused != "responder" || err == nil {
+		t.Errorf("%s: %v", refused, err)
+	}
+}
+
+func BenchmarkResponder(b *testing.B) {
+	rc := responderConfig()
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		i, r := NewInitiator(initiatorConfig()), NewResponder(rc)
+		request, err := i.Start()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		response, err := r.PBKDFParamRequest(request)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		pake1, err := i.PBKDFParamResponse(response)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		pake2, err := r.Pake1(pake1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		pake3, _, err := i.Pake2(pake2)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if _, err := r.Pake3(pake3); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
