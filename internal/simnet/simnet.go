@@ -137,15 +137,15 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stats.Sent++
+	// Every datagram takes the same number of random values, so that neither
+	// the conditions nor the tap change the fate of the datagrams behind it.
+	r := n.flow(from, to)
+	lost, doubled, late := r.Float64(), r.Float64(), r.Float64()
+	first, second := n.delay(r, late), n.delay(r, 1)
 	if n.tap != nil && !n.tap(Datagram{From: from, To: to, Payload: b}) {
 		n.stats.Tapped++
 		return
 	}
-	// Every datagram takes the same number of random values, so that changed
-	// conditions do not shift those of the datagrams behind it.
-	r := n.flow(from, to)
-	lost, doubled, late := r.Float64(), r.Float64(), r.Float64()
-	first, second := n.delay(r, late), n.delay(r, 1)
 	if lost < n.c.Loss {
 		n.stats.Lost++
 		return
