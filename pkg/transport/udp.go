@@ -1,17 +1,202 @@
 package transport
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrPortInUse is returned when another socket holds the UDP port. The text
+	// around it names the port and, if /proc tells, the process.
+	ErrPortInUse = errors.New("already in use")
+	// ErrNoIPv6 is returned when the host has no IPv6: Matter cannot work
+	// without it.
+	ErrNoIPv6 = errors.New("this host has no IPv6, which Matter needs: turn it on in the kernel (ipv6.disable=0)")
+)
+
+// receiveBuffer is what each socket asks of the kernel: about 800 datagrams of
+// full size, so that a burst survives while the node writes to its store. The
+// kernel may grant less (net.core.rmem_max).
+const receiveBuffer = 1 << 20
+
+// portAttempts bounds the search for a port that is free in both families.
+const portAttempts = 16
 
 // Options of Listen.
 type Options struct {
 	// Port is the UDP port; 0 picks a free one, the same for IPv6 and IPv4.
 	Port uint16
-	// Interfaces, if any, names the interfaces to serve; datagrams that come
-	// in by another one are not delivered.
+	// Interfaces, if any, names the interfaces to serve; datagrams that came
+	// in by another one are not delivered, loopback included. The names are
+	// looked up again and again, so an interface may come later or be made
+	// anew.
 	Interfaces []string
 }
 
-// Listen opens an IPv6 and, if the host has IPv4, an IPv4 conn on one port.
+// Listen opens an IPv6 conn and, if the host has IPv4, an IPv4 one on the same
+// port. The IPv6 conn is the first. The errors are ErrPortInUse, ErrNoIPv6 or
+// what the kernel said.
 func Listen(opt Options) ([]PacketConn, error) {
-	return nil, errors.ErrUnsupported
+	for attempt := 1; ; attempt++ {
+		conns, err := listenBoth(opt)
+		if err == nil {
+			return conns, nil
+		}
+		// A port that the kernel picked for IPv6 can be taken in IPv4.
+		if opt.Port == 0 && errors.Is(err, ErrPortInUse) && attempt < portAttempts {
+			continue
+		}
+		return nil, err
+	}
+}
+
+func listenBoth(opt Options) ([]PacketConn, error) {
+	c6, err := listenUDP("udp6", netip.IPv6Unspecified(), opt.Port, opt.Interfaces)
+	if noFamily(err) {
+		return nil, fmt.Errorf("open UDP port %d: %w", opt.Port, ErrNoIPv6)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c4, err := listenUDP("udp4", netip.IPv4Unspecified(), c6.port, opt.Interfaces)
+	if noFamily(err) {
+		return []PacketConn{c6}, nil
+	}
+	if err != nil {
+		c6.Close()
+		return nil, err
+	}
+	return []PacketConn{c6, c4}, nil
+}
+
+// noFamily reports whether err says that the host lacks the address family.
+func noFamily(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+}
+
+func listenUDP(network string, any netip.Addr, port uint16, interfaces []string) (*udpConn, error) {
+	lc := net.ListenConfig{Control: func(network, _ string, raw syscall.RawConn) error {
+		var err error
+		if cerr := raw.Control(func(fd uintptr) { err = setOptions(int(fd), network) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	at := netip.AddrPortFrom(any, port)
+	pc, err := lc.ListenPacket(context.Background(), network, at.String())
+	if errors.Is(err, unix.EADDRINUSE) {
+		if who, ok := Holder(port); ok {
+			return nil, fmt.Errorf("UDP port %d is %w by %s: stop it, or choose another port", port, ErrPortInUse, who)
+		}
+		return nil, fmt.Errorf("UDP port %d is %w by another process: stop it, or choose another port", port, ErrPortInUse)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open UDP port %d: %w", port, err)
+	}
+	udp := pc.(*net.UDPConn)
+	return &udpConn{
+		udp:        udp,
+		port:       udp.LocalAddr().(*net.UDPAddr).AddrPort().Port(),
+		v6:         network == "udp6",
+		interfaces: newFilter(interfaces),
+	}, nil
+}
+
+func setOptions(fd int, network string) error {
+	// The larger of what privilege and what the limit allow; neither is needed.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	if network == "udp6" {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+}
+
+// udpConn is a socket of one address family.
+type udpConn struct {
+	udp        *net.UDPConn
+	port       uint16
+	v6         bool
+	interfaces *filter               // nil: all
+	oob        [controlReceived]byte // of ReadFrom
+}
+
+func (c *udpConn) Port() uint16 { return c.port }
+
+func (c *udpConn) Close() error { return c.udp.Close() }
+
+func (c *udpConn) ReadFrom(b []byte) (int, Path, error) {
+	for {
+		n, oobn, flags, peer, err := c.udp.ReadMsgUDPAddrPort(b, c.oob[:])
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				err = net.ErrClosed
+			}
+			return 0, Path{}, err
+		}
+		if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+			continue
+		}
+		p := Path{Peer: peer}
+		if p.Local, p.Interface = parseControl(c.oob[:oobn]); !c.interfaces.allows(p.Interface) {
+			continue
+		}
+		return n, p, nil
+	}
+}
+
+// WriteTo implements PacketConn. When the address or the interface of p is no
+// more (a new prefix, an interface made anew) it falls back to what the kernel
+// chooses, so that a session outlives such a change.
+func (c *udpConn) WriteTo(b []byte, p Path) error {
+	peer := p.Peer
+	if p.Interface != 0 {
+		// The index says it all. A zone would be looked up in a cache of names
+		// that can be a minute old.
+		peer = netip.AddrPortFrom(peer.Addr().WithZone(""), peer.Port())
+	}
+	err := c.send(b, peer, p.Local, p.Interface)
+	if err == nil || (p.Interface == 0 && !p.Local.IsValid()) || !pathGone(err) {
+		return err
+	}
+	if peer.Addr().IsLinkLocalUnicast() && p.Interface != 0 {
+		if c.send(b, peer, netip.Addr{}, p.Interface) == nil {
+			return nil
+		}
+	}
+	if c.send(b, p.Peer, netip.Addr{}, 0) == nil {
+		return nil
+	}
+	return err
+}
+
+func (c *udpConn) send(b []byte, peer netip.AddrPort, local netip.Addr, index int) error {
+	var space [controlSent]byte
+	oob := space[:0]
+	switch {
+	case index == 0 && !local.IsValid():
+	case c.v6:
+		oob = appendControl6(oob, local, index)
+	default:
+		oob = appendControl4(oob, local, index)
+	}
+	_, _, err := c.udp.WriteMsgUDPAddrPort(b, oob, peer)
+	return err
+}
+
+// pathGone reports whether err says that we have no such address or interface
+// any more, or that it leads nowhere.
+func pathGone(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && slices.Contains([]syscall.Errno{
+		unix.EINVAL, unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO, unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN,
+	}, errno)
 }

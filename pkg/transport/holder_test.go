@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const udpTable = `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  338: 00000000:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000   105        0 4242 2 0000000000000000 0
+  bad line
+  500: 00000000:15A4 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 777 2 0000000000000000 0
+`
+
+func TestHolder(t *testing.T) {
+	proc := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(proc, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("net/udp", udpTable)
+	write("412/comm", "matterbridge\n")
+	write("412/fd/README", "")
+	for fd, target := range map[string]string{"3": "/dev/null", "7": "socket:[777]"} {
+		if err := os.Symlink(target, filepath.Join(proc, "412/fd", fd)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		port uint16
+		who  string
+		ok   bool
+	}{
+		{5540, `"matterbridge" (pid 412)`, true},
+		{5353, "a process of user id 105", true}, // nobody's fd that we may read
+		{1, "", false},
+	} {
+		if who, ok := holder(proc, tc.port); who != tc.who || ok != tc.ok {
+			t.Errorf("port %d: %q, %v; want %q, %v", tc.port, who, ok, tc.who, tc.ok)
+		}
+	}
+	if who, ok := holder(t.TempDir(), 5540); ok {
+		t.Errorf("without /proc: %q", who)
+	}
+}

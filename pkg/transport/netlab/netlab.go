@@ -1,0 +1,311 @@
+// Package netlab gives tests a network of their own: the test runs in a fresh
+// network namespace, a second namespace is its peer, and veth pairs join the
+// two. It needs root or unprivileged user namespaces. It is for tests only.
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// marker tells the test binary that it already runs in a namespace of its own.
+const marker = "OPCREDSD_NETLAB"
+
+// settleTime bounds how long the kernel may take to make an address usable.
+const settleTime = 10 * time.Second
+
+// Isolated runs the calling test again, alone, in a process with its own
+// network and mount namespaces (and user namespace, unless root), and reports
+// its outcome as t's. In that process it returns true; in the first one false,
+// and the test has nothing more to do:
+//
+//	if !netlab.Isolated(t) {
+//		return
+//	}
+//
+// Where namespaces cannot be had, t fails and says what is missing.
+func Isolated(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(marker) == t.Name() {
+		prepare(t)
+		return true
+	}
+	t.Parallel()
+	cmd := exec.Command(os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.count=1", "-test.v=true", "-test.timeout=2m")
+	cmd.Env = append(os.Environ(), marker+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	// The parent-death signal belongs to the thread that started the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		if testing.Verbose() {
+			t.Logf("in its own namespace:\n%s", out)
+		}
+	case errors.As(err, &exit):
+		t.Errorf("in its own namespace: %v\n%s", err, out)
+	default:
+		t.Fatalf("cannot make network namespaces: %v: run the tests as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)", err)
+	}
+	return false
+}
+
+// prepare brings up loopback and hides the host's /run, so that daemons under
+// test keep their sockets apart.
+func prepare(t *testing.T) {
+	t.Helper()
+	must(t, "make mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(t, "mount /run", unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"))
+	lo, err := netlink.LinkByName("lo")
+	must(t, "find lo", err)
+	must(t, "bring up lo", netlink.LinkSetUp(lo))
+}
+
+func must(t testing.TB, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("netlab: %s: %v", what, err)
+	}
+}
+
+// Lab is this process's namespace and its peer.
+type Lab struct {
+	t    testing.TB
+	peer netns.NsHandle
+	// Peer changes links and addresses in the peer's namespace.
+	Peer *netlink.Handle
+}
+
+// New makes the peer's namespace. Call it in an isolated test.
+func New(t testing.TB) *Lab {
+	t.Helper()
+	l := &Lab{t: t}
+	made := make(chan error)
+	go func() {
+		// A thread that changed its namespace is not given back: it ends with
+		// its goroutine.
+		runtime.LockOSThread()
+		ns, err := netns.New()
+		l.peer = ns
+		made <- err
+	}()
+	must(t, "make the peer's namespace", <-made)
+	t.Cleanup(func() { l.peer.Close() })
+	var err error
+	l.Peer, err = netlink.NewHandleAt(l.peer)
+	must(t, "open netlink in the peer's namespace", err)
+	t.Cleanup(l.Peer.Close)
+	lo, err := l.Peer.LinkByName("lo")
+	must(t, "find lo of the peer", err)
+	must(t, "bring up lo of the peer", l.Peer.LinkSetUp(lo))
+	return l
+}
+
+// Do runs f on a thread in the peer's namespace: what it opens or starts there
+// stays there. f must not call t.Fatal.
+func (l *Lab) Do(f func()) {
+	l.t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := netns.Set(l.peer)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	must(l.t, "enter the peer's namespace", <-done)
+}
+
+// Start starts cmd in the peer's namespace and ends it with the test.
+func (l *Lab) Start(cmd *exec.Cmd) {
+	l.t.Helper()
+	var err error
+	l.Do(func() { err = cmd.Start() })
+	must(l.t, "start "+cmd.Path, err)
+	l.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// Output runs a program in the peer's namespace, bounded in time, and returns
+// what it printed.
+func (l *Lab) Output(limit time.Duration, name string, arg ...string) (string, error) {
+	l.t.Helper()
+	var out strings.Builder
+	cmd := exec.Command(name, arg...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	var err error
+	l.Do(func() { err = cmd.Start() })
+	if err != nil {
+		return "", err
+	}
+	timer := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err = cmd.Wait()
+	return out.String(), err
+}
+
+// Join makes a veth pair, called name on both sides, up, with link-local
+// addresses, and waits until these can be used.
+func (l *Lab) Join(name string) {
+	l.t.Helper()
+	pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(l.peer)}
+	pair.Name = name
+	must(l.t, "make veth pair", netlink.LinkAdd(pair))
+	quick := func() error {
+		// No duplicate address detection: the two seconds would be spent in every test.
+		return os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0)
+	}
+	must(l.t, "turn off DAD", quick())
+	var err error
+	l.Do(func() { err = quick() })
+	must(l.t, "turn off DAD of the peer", err)
+	l.SetUp(name)
+	other, err := l.Peer.LinkByName(name)
+	must(l.t, "find the peer's "+name, err)
+	must(l.t, "bring up the peer's "+name, l.Peer.LinkSetUp(other))
+	l.await(netlink.LinkByName, netlink.AddrList, name)
+	l.await(l.Peer.LinkByName, l.Peer.AddrList, name)
+}
+
+// await waits for a link-local address that is no longer tentative.
+func (l *Lab) await(byName func(string) (netlink.Link, error), list func(netlink.Link, int) ([]netlink.Addr, error), name string) {
+	l.t.Helper()
+	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		link, err := byName(name)
+		must(l.t, "find "+name, err)
+		addrs, err := list(link, netlink.FAMILY_V6)
+		must(l.t, "list addresses of "+name, err)
+		for _, a := range addrs {
+			if a.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {
+				return
+			}
+		}
+	}
+	l.t.Fatalf("netlab: %s got no link-local address", name)
+}
+
+// SetUp and SetDown change a link on this side.
+func (l *Lab) SetUp(name string) {
+	l.t.Helper()
+	must(l.t, "bring up "+name, netlink.LinkSetUp(l.Link(name)))
+}
+
+// SetDown is the opposite of SetUp.
+func (l *Lab) SetDown(name string) {
+	l.t.Helper()
+	must(l.t, "bring down "+name, netlink.LinkSetDown(l.Link(name)))
+}
+
+// Link finds a link on this side.
+func (l *Lab) Link(name string) netlink.Link {
+	l.t.Helper()
+	link, err := netlink.LinkByName(name)
+	must(l.t, "find "+name, err)
+	return link
+}
+
+// Index is the index of a link in the peer's namespace.
+func (l *Lab) Index(name string) int {
+	l.t.Helper()
+	link, err := l.Peer.LinkByName(name)
+	must(l.t, "find the peer's "+name, err)
+	return link.Attrs().Index
+}
+
+// AddAddr and DelAddr change the addresses of a link on this side; prefix is
+// such as "fd00::a/64".
+func (l *Lab) AddAddr(name, prefix string) {
+	l.t.Helper()
+	must(l.t, "add "+prefix, netlink.AddrAdd(l.Link(name), addr(l.t, prefix)))
+}
+
+// DelAddr is the opposite of AddAddr.
+func (l *Lab) DelAddr(name, prefix string) {
+	l.t.Helper()
+	must(l.t, "remove "+prefix, netlink.AddrDel(l.Link(name), addr(l.t, prefix)))
+}
+
+// AddPeerAddr is AddAddr on the peer's side.
+func (l *Lab) AddPeerAddr(name, prefix string) {
+	l.t.Helper()
+	link, err := l.Peer.LinkByName(name)
+	must(l.t, "find the peer's "+name, err)
+	must(l.t, "add "+prefix, l.Peer.AddrAdd(link, addr(l.t, prefix)))
+}
+
+func addr(t testing.TB, prefix string) *netlink.Addr {
+	t.Helper()
+	a, err := netlink.ParseAddr(prefix)
+	must(t, "parse "+prefix, err)
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return a
+}
+
+// LinkLocal is the IPv6 link-local address of a link on this side, without a
+// zone.
+func (l *Lab) LinkLocal(name string) netip.Addr {
+	l.t.Helper()
+	a, err := linkLocal(netlink.AddrList(l.Link(name), netlink.FAMILY_V6))
+	must(l.t, "link-local address of "+name, err)
+	return a
+}
+
+// PeerLinkLocal is LinkLocal of the peer's side.
+func (l *Lab) PeerLinkLocal(name string) netip.Addr {
+	l.t.Helper()
+	link, err := l.Peer.LinkByName(name)
+	must(l.t, "find the peer's "+name, err)
+	a, err := linkLocal(l.Peer.AddrList(link, netlink.FAMILY_V6))
+	must(l.t, "link-local address of the peer's "+name, err)
+	return a
+}
+
+func linkLocal(addrs []netlink.Addr, err error) (netip.Addr, error) {
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, a := range addrs {
+		if a.IP.IsLinkLocalUnicast() {
+			ip, _ := netip.AddrFromSlice(a.IP)
+			return ip, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("no such address among %v", addrs)
+}
+
+// ListenUDP opens a UDP socket in the peer's namespace.
+func (l *Lab) ListenUDP(network, address string) *net.UDPConn {
+	l.t.Helper()
+	var pc net.PacketConn
+	var err error
+	l.Do(func() { pc, err = net.ListenPacket(network, address) })
+	must(l.t, "listen on "+address, err)
+	l.t.Cleanup(func() { pc.Close() })
+	return pc.(*net.UDPConn)
+}
