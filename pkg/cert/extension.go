@@ -342,7 +342,7 @@ func parseExtension(der cryptobyte.String) (Extension, error) {
 	var in cryptobyte.String
 	switch e.Type {
 	case BasicConstraints:
-		ok = s.ReadASN1(&in, asn1.SEQUENCE) && in.ReadOptionalASN1Boolean(&e.IsCA, asn1.BOOLEAN, false)
+		ok = s.ReadASN1(&in, asn1.SEQUENCE) && (!in.PeekASN1Tag(asn1.BOOLEAN) || in.ReadASN1Boolean(&e.IsCA))
 		if e.HasPathLen = ok && !in.Empty(); e.HasPathLen {
 			var n uint64
 			ok = in.ReadASN1Integer(&n) && n <= 0xFF && in.Empty()

@@ -139,8 +139,7 @@ func (c *Certificate) check(k Kind) error {
 // checkSubject holds the rules of section 6.5.6.3. That the subject names no
 // other kind, c.Kind() has seen.
 func (c *Certificate) checkSubject(k Kind) error {
-	identity := map[Kind]AttributeType{KindRoot: AttributeRCACID, KindICA: AttributeICACID, KindNode: AttributeNodeID}[k]
-	if _, n := c.Subject.Find(identity); n != 1 {
+	if _, n := c.Subject.Find(k.identity()); n != 1 {
 		return invalid(k, "%d identifiers in the subject", n)
 	}
 	if _, n := c.Subject.Find(AttributeFirmwareSigningID); n != 0 {
@@ -154,6 +153,19 @@ func (c *Certificate) checkSubject(k Kind) error {
 		return invalid(k, "fabric id is 0")
 	}
 	return c.checkCATs(k)
+}
+
+// identity returns the attribute that makes a subject one of kind k.
+func (k Kind) identity() AttributeType {
+	switch k {
+	case KindRoot:
+		return AttributeRCACID
+	case KindICA:
+		return AttributeICACID
+	case KindNode:
+		return AttributeNodeID
+	}
+	panic("BUG: cert: no rules for a " + k.String())
 }
 
 // checkCATs holds the rules of section 6.6.2.1.2: at most three tags, each with
