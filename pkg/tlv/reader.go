@@ -1,6 +1,7 @@
 package tlv
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -276,8 +277,8 @@ func (r *Reader) EnterArray() { r.enter(TypeArray) }
 // EnterList enters the current element, which must be a list.
 func (r *Reader) EnterList() { r.enter(TypeList) }
 
-// Exit leaves the innermost container, past members not read yet. The container
-// is the current element again, so Next moves to what follows it.
+// Exit leaves the innermost container, past members not read yet. There is no
+// current element then; Next moves to what follows the container.
 func (r *Reader) Exit() {
 	for r.Next() {
 	}
@@ -285,8 +286,7 @@ func (r *Reader) Exit() {
 		return
 	}
 	r.depth--
-	r.ctl = r.open[r.depth]
-	r.typ = TypeStruct + Type(r.ctl-ctlStruct)
+	r.tag = Anonymous
 	r.pos++
 	r.next = r.pos
 }
@@ -379,7 +379,8 @@ func (r *Reader) OctetsN(n int) []byte {
 	return b
 }
 
-// Text returns the current element, a UTF-8 string.
+// Text returns the current element, a UTF-8 string, up to the first U+001F: what
+// follows that is the identifier of a localised string.
 func (r *Reader) Text() string {
 	if !r.want(TypeString) {
 		return ""
@@ -389,8 +390,11 @@ func (r *Reader) Text() string {
 		r.fail(ErrMalformed, "string is not UTF-8")
 		return ""
 	}
+	b, _, _ = bytes.Cut(b, localised)
 	return string(b)
 }
+
+var localised = []byte{0x1F}
 
 // Null reports whether the current element is a null.
 func (r *Reader) Null() bool { return r.err == nil && r.typ == TypeNull }
