@@ -1,0 +1,102 @@
+package casesession
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+)
+
+// Nonces; every key encrypts once.
+const (
+	nonceSigma2       = "NCASE_Sigma2N"
+	nonceSigma3       = "NCASE_Sigma3N"
+	nonceSigma1Resume = "NCASE_SigmaS1"
+	nonceSigma2Resume = "NCASE_SigmaS2"
+)
+
+// The info strings of the key derivations.
+const (
+	infoSigma2            = "Sigma2"
+	infoSigma3            = "Sigma3"
+	infoSigma1Resume      = "Sigma1_Resume"
+	infoSigma2Resume      = "Sigma2_Resume"
+	infoSession           = "SessionKeys"
+	infoSessionResumption = "SessionResumptionKeys"
+)
+
+// destinationID identifies a node to those who hold its fabric's IPK, and to
+// nobody else (section 4.14.2.4.1).
+func destinationID(ipk, initiatorRandom, rootPublicKey []byte, fabric matter.FabricID, node matter.NodeID) [mcrypto.HashSize]byte {
+	h := hmac.New(sha256.New, ipk)
+	h.Write(initiatorRandom)
+	h.Write(rootPublicKey)
+	var ids [16]byte
+	binary.LittleEndian.PutUint64(ids[:], uint64(fabric))
+	binary.LittleEndian.PutUint64(ids[8:], uint64(node))
+	h.Write(ids[:])
+	return [mcrypto.HashSize]byte(h.Sum(nil))
+}
+
+// seal encrypts plaintext in place, with a key that is derived for it alone, and
+// returns it with its MIC of 16 octets behind.
+func seal(secret, salt []byte, info, nonce string, plaintext []byte) ([]byte, error) {
+	var key [mcrypto.KeySize]byte
+	defer clear(key[:])
+	if err := mcrypto.HKDF(key[:], secret, salt, info); err != nil {
+		return nil, err
+	}
+	aead, err := mcrypto.NewAEAD(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(plaintext[:0], []byte(nonce), plaintext, nil), nil
+}
+
+// open is the inverse of seal; ciphertext is left as it is.
+func open(secret, salt []byte, info, nonce string, ciphertext []byte) ([]byte, error) {
+	var key [mcrypto.KeySize]byte
+	defer clear(key[:])
+	if err := mcrypto.HKDF(key[:], secret, salt, info); err != nil {
+		return nil, err
+	}
+	aead, err := mcrypto.NewAEAD(key[:])
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := aead.Open(nil, []byte(nonce), ciphertext, nil)
+	if err != nil {
+		return nil, errDecrypt
+	}
+	return plaintext, nil
+}
+
+// resumeMIC returns what proves knowledge of a resumed session's secret: the MIC
+// of nothing. id is the resumption id of Sigma1 in Sigma1, the new one in
+// Sigma2_Resume.
+func resumeMIC(secret, initiatorRandom, id []byte, info, nonce string) ([]byte, error) {
+	return seal(secret, slices.Concat(initiatorRandom, id), info, nonce, nil)
+}
+
+func checkResumeMIC(secret, initiatorRandom, id, mic []byte, info, nonce string) error {
+	if _, err := open(secret, slices.Concat(initiatorRandom, id), info, nonce, mic); err != nil {
+		return errResumeMIC
+	}
+	return nil
+}
+
+// deriveKeys fills in the session's keys.
+func (r *Result) deriveKeys(salt []byte, info string) error {
+	var k [3 * mcrypto.KeySize]byte
+	defer clear(k[:])
+	if err := mcrypto.HKDF(k[:], r.SharedSecret[:], salt, info); err != nil {
+		return err
+	}
+	copy(r.I2R[:], k[0:])
+	copy(r.R2I[:], k[mcrypto.KeySize:])
+	copy(r.AttestationChallenge[:], k[2*mcrypto.KeySize:])
+	return nil
+}
