@@ -1,0 +1,147 @@
+package session
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// feed is one counter and what the window is to say of it.
+type feed struct {
+	counter uint32
+	fresh   bool
+}
+
+func TestSecuredWindow(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		feeds []feed
+	}{
+		{"first from 1 on", []feed{{1, true}, {1, false}}},
+		{"0 is never new", []feed{{0, false}, {5, true}, {0, false}}},
+		{"below the first, in the window", []feed{{10, true}, {9, true}, {1, true}, {9, false}, {0, false}}},
+		{"one at a time", []feed{{100, true}, {101, true}, {102, true}, {101, false}, {100, false}}},
+		{"lowest of the window", []feed{{100, true}, {68, true}, {68, false}, {67, false}}},
+		{"old maximum at the edge", []feed{{100, true}, {132, true}, {100, false}, {101, true}}},
+		{"old maximum just out", []feed{{100, true}, {133, true}, {100, false}, {101, true}, {102, true}}},
+		{"a jump by the window's size keeps what fits", []feed{{100, true}, {99, true}, {131, true}, {99, false}, {100, false}, {101, true}}},
+		{"a jump to the end", []feed{{1, true}, {math.MaxUint32, true}, {math.MaxUint32, false}, {math.MaxUint32 - 32, true}, {math.MaxUint32 - 33, false}, {1, false}}},
+		{"no rollover", []feed{{math.MaxUint32, true}, {0, false}, {1, false}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var w window
+			for i, f := range tt.feeds {
+				top := w.max
+				fresh, latest := w.acceptSecured(f.counter)
+				if fresh != f.fresh || latest != (f.counter > top) {
+					t.Fatalf("step %d: counter %d is fresh %v, latest %v", i, f.counter, fresh, latest)
+				}
+			}
+		})
+	}
+}
+
+func TestUnsecuredWindow(t *testing.T) {
+	const top = math.MaxUint32
+	for _, tt := range []struct {
+		name  string
+		feeds []feed
+	}{
+		{"the first is taken, whatever it is", []feed{{0, true}, {0, false}}},
+		{"nothing before the first was seen", []feed{{100, true}, {99, true}, {68, true}, {99, false}}},
+		{"rollover", []feed{{top, true}, {0, true}, {1, true}, {top, false}, {0, false}, {top - 1, true}}},
+		{"rollover at the window's edge", []feed{{top - 30, true}, {1, true}, {top - 30, false}, {top, true}}},
+		{"late over the rollover", []feed{{2, true}, {top, true}, {top, false}, {top - 29, true}, {top - 29, false}}},
+		{"below the window starts anew", []feed{{1000, true}, {967, true}, {967, false}, {1000, true}}},
+		{"a reboot", []feed{{0x0FFF_FFFF, true}, {5, true}, {6, true}, {5, false}}},
+		{"half the circle ahead is ahead", []feed{{10, true}, {10 + 1<<31 - 1, true}, {10, true}}},
+		{"half the circle is behind", []feed{{10, true}, {10 + 1<<31, true}, {10 + 1<<31, false}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var w window
+			for i, f := range tt.feeds {
+				if fresh := w.acceptUnsecured(f.counter); fresh != f.fresh {
+					t.Fatalf("step %d: counter %d is fresh %v", i, f.counter, fresh)
+				}
+			}
+		})
+	}
+}
+
+// model is a replay window that remembers every counter.
+type model struct {
+	max  uint32
+	seen map[uint32]bool
+}
+
+func (m *model) secured(c uint32) bool {
+	switch {
+	case c > m.max:
+		m.max = c
+	case c == 0 || m.seen[c] || m.max-c > 32:
+		return false
+	}
+	m.seen[c] = true
+	return true
+}
+
+func (m *model) unsecured(c uint32) bool {
+	d := int64(int32(c - m.max)) // how far ahead on the circle
+	switch {
+	case len(m.seen) == 0 || d > 0:
+		m.max = c
+	case d < -32:
+		m.max = c
+		clear(m.seen)
+	case m.seen[c]:
+		return false
+	}
+	m.seen[c] = true
+	for old := range m.seen {
+		if back := m.max - old; back > 32 {
+			delete(m.seen, old)
+		}
+	}
+	return true
+}
+
+// walk yields counters that are mostly close to each other, with repetitions,
+// and now and then far away or at the ends of the range.
+func walk(r *rand.Rand, at uint32) uint32 {
+	switch r.IntN(20) {
+	case 0:
+		return r.Uint32()
+	case 1:
+		return uint32(r.IntN(3))
+	case 2:
+		return math.MaxUint32 - uint32(r.IntN(3))
+	case 3:
+		return at + 1<<31 + uint32(r.IntN(3)) - 1
+	}
+	return at + uint32(r.IntN(76)) - 38
+}
+
+func TestWindowsAgainstModel(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		window func(*window, uint32) bool
+		model  func(*model, uint32) bool
+	}{
+		{"secured", func(w *window, c uint32) bool { fresh, _ := w.acceptSecured(c); return fresh }, (*model).secured},
+		{"unsecured", (*window).acceptUnsecured, (*model).unsecured},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range uint64(300) {
+				r := rand.New(rand.NewPCG(seed, 1))
+				w, m := window{}, model{seen: make(map[uint32]bool)}
+				c := uint32(0)
+				for step := range 400 {
+					c = walk(r, c)
+					if got, want := tt.window(&w, c), tt.model(&m, c); got != want {
+						t.Fatalf("seed %d, step %d: counter %d is fresh %v, the model says %v", seed, step, c, got, want)
+					}
+				}
+			}
+		})
+	}
+}
