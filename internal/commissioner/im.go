@@ -1,0 +1,484 @@
+package commissioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// tagRevision closes every Interaction Model message.
+const tagRevision = 0xFF
+
+// Path names attributes, an event or a command; nil members are wildcards.
+type Path struct {
+	Endpoint *matter.EndpointID
+	Cluster  *matter.ClusterID
+	Element  *uint32 // attribute, event or command id
+}
+
+// Attr returns the concrete path of an attribute.
+func Attr(ep matter.EndpointID, cl matter.ClusterID, at matter.AttributeID) Path {
+	e := uint32(at)
+	return Path{&ep, &cl, &e}
+}
+
+// AllOf returns the path of every attribute of a cluster.
+func AllOf(ep matter.EndpointID, cl matter.ClusterID) Path { return Path{Endpoint: &ep, Cluster: &cl} }
+
+// Endpoint returns the path of every attribute of an endpoint.
+func Endpoint(ep matter.EndpointID) Path { return Path{Endpoint: &ep} }
+
+func (p Path) write(w *tlv.Writer, t tlv.Tag) {
+	w.StartList(t)
+	if p.Endpoint != nil {
+		w.Uint(tlv.Context(2), uint64(*p.Endpoint))
+	}
+	if p.Cluster != nil {
+		w.Uint(tlv.Context(3), uint64(*p.Cluster))
+	}
+	if p.Element != nil {
+		w.Uint(tlv.Context(4), uint64(*p.Element))
+	}
+	w.End()
+}
+
+// Attribute is one attribute of a report: a value or a status.
+type Attribute struct {
+	Endpoint matter.EndpointID
+	Cluster  matter.ClusterID
+	ID       matter.AttributeID
+	Version  matter.DataVersion
+	Status   matter.ClusterStatus // SUCCESS where there is a value
+	value    []byte               // one anonymous element; lists put together
+}
+
+// Value returns a Reader on the attribute's value.
+func (a *Attribute) Value() tlv.Reader { return tlv.NewReader(a.value) }
+
+// Event is one event of a report.
+type Event struct {
+	Endpoint matter.EndpointID
+	Cluster  matter.ClusterID
+	ID       matter.EventID
+	Number   matter.EventNumber
+	Status   matter.ClusterStatus
+	data     []byte
+}
+
+// Data returns a Reader on the event's structure.
+func (e *Event) Data() tlv.Reader { return tlv.NewReader(e.data) }
+
+// Report is everything that one read, or one report of a subscription, told.
+type Report struct {
+	SubscriptionID uint32
+	Attributes     []Attribute
+	Events         []Event
+	Chunks         int
+}
+
+// Find returns the report's attribute with this path, or nil.
+func (r *Report) Find(ep matter.EndpointID, cl matter.ClusterID, at matter.AttributeID) *Attribute {
+	for i := range r.Attributes {
+		if a := &r.Attributes[i]; a.Endpoint == ep && a.Cluster == cl && a.ID == at {
+			return a
+		}
+	}
+	return nil
+}
+
+// ReadRequest is what to read.
+type ReadRequest struct {
+	Attributes     []Path
+	Events         []Path
+	EventMin       matter.EventNumber // 0: all
+	FabricFiltered bool
+}
+
+// Read reads. A StatusResponse in place of a report is returned as its
+// matter.Status.
+func (s *Session) Read(ctx context.Context, req ReadRequest) (*Report, error) {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	writePaths(w, 0, req.Attributes)
+	writePaths(w, 1, req.Events)
+	if req.EventMin > 0 {
+		w.StartArray(tlv.Context(2))
+		w.StartStruct(tlv.Anonymous)
+		w.Uint(tlv.Context(1), uint64(req.EventMin))
+		w.End()
+		w.End()
+	}
+	w.Bool(tlv.Context(3), req.FabricFiltered)
+	finish(w)
+	rep := &Report{}
+	err := s.transact(ctx, message.OpcodeIMReadRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
+		more, suppress, err := rep.add(m)
+		if err != nil {
+			return true, err
+		}
+		if !suppress {
+			return !more, x.Send(now, matter.ProtocolInteractionModel, message.OpcodeIMStatusResponse, statusResponse(matter.StatusSuccess))
+		}
+		return !more, nil
+	})
+	return rep, err
+}
+
+func writePaths(w *tlv.Writer, tag uint8, paths []Path) {
+	if len(paths) == 0 {
+		return
+	}
+	w.StartArray(tlv.Context(tag))
+	for _, p := range paths {
+		p.write(w, tlv.Anonymous)
+	}
+	w.End()
+}
+
+func finish(w *tlv.Writer) {
+	w.Uint(tlv.Context(tagRevision), matter.InteractionModelRevision)
+	w.End()
+}
+
+func statusResponse(s matter.Status) []byte {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	w.Uint(tlv.Context(0), uint64(s))
+	finish(w)
+	return w.Bytes()
+}
+
+// errStatus returns the status of a StatusResponse as an error, and refuses any
+// other message than want.
+func errStatus(m exchange.Message, want uint8) error {
+	if m.Protocol != matter.ProtocolInteractionModel {
+		return fmt.Errorf("answer of protocol %04x", m.Protocol)
+	}
+	if m.Opcode == want {
+		return nil
+	}
+	if m.Opcode != message.OpcodeIMStatusResponse {
+		return fmt.Errorf("answer with opcode %02x", m.Opcode)
+	}
+	r := tlv.NewReader(m.Payload)
+	status := matter.StatusFailure
+	for r.EnterStruct(); r.Next(); {
+		if r.ContextTag() == 0 {
+			status = matter.Status(r.Uint8())
+		}
+	}
+	if err := r.End(); err != nil {
+		return err
+	}
+	return status
+}
+
+// add takes one ReportData into r.
+func (r *Report) add(m exchange.Message) (more, suppress bool, err error) {
+	if err := errStatus(m, message.OpcodeIMReportData); err != nil {
+		return false, false, err
+	}
+	r.Chunks++
+	rd := tlv.NewReader(m.Payload)
+	for rd.EnterStruct(); rd.Next(); {
+		switch rd.ContextTag() {
+		case 0:
+			r.SubscriptionID = rd.Uint32()
+		case 1:
+			for rd.EnterArray(); rd.Next(); {
+				r.attribute(&rd)
+			}
+			rd.Exit()
+		case 2:
+			for rd.EnterArray(); rd.Next(); {
+				r.event(&rd)
+			}
+			rd.Exit()
+		case 3:
+			more = rd.Bool()
+		case 4:
+			suppress = rd.Bool()
+		}
+	}
+	return more, suppress, rd.End()
+}
+
+func (r *Report) attribute(rd *tlv.Reader) {
+	var a Attribute
+	appended := false
+	for rd.EnterStruct(); rd.Next(); {
+		kind := rd.ContextTag()
+		for rd.EnterStruct(); rd.Next(); {
+			switch tag := rd.ContextTag(); {
+			case kind == 0 && tag == 0, kind == 1 && tag == 1:
+				appended = a.path(rd)
+			case kind == 0 && tag == 1:
+				a.Status = readStatus(rd)
+			case kind == 1 && tag == 0:
+				a.Version = matter.DataVersion(rd.Uint32())
+			case kind == 1 && tag == 2:
+				a.value = rd.Element().AppendTo(nil)
+			}
+		}
+		rd.Exit()
+	}
+	rd.Exit()
+	if rd.Err() != nil {
+		return
+	}
+	if !appended {
+		r.Attributes = append(r.Attributes, a)
+		return
+	}
+	// One more item of the list before: put it in front of that list's end.
+	if len(r.Attributes) == 0 {
+		rd.Fail(errors.New("list item without its list"))
+		return
+	}
+	last := &r.Attributes[len(r.Attributes)-1]
+	if last.Endpoint != a.Endpoint || last.Cluster != a.Cluster || last.ID != a.ID || len(last.value) < 2 {
+		rd.Fail(errors.New("list item without its list"))
+		return
+	}
+	last.value = slices.Insert(last.value, len(last.value)-1, a.value...)
+}
+
+func (a *Attribute) path(rd *tlv.Reader) (appended bool) {
+	for rd.EnterList(); rd.Next(); {
+		switch rd.ContextTag() {
+		case 2:
+			a.Endpoint = matter.EndpointID(rd.Uint16())
+		case 3:
+			a.Cluster = matter.ClusterID(rd.Uint32())
+		case 4:
+			a.ID = matter.AttributeID(rd.Uint32())
+		case 5:
+			appended = rd.Null()
+		}
+	}
+	rd.Exit()
+	return appended
+}
+
+func (r *Report) event(rd *tlv.Reader) {
+	var e Event
+	for rd.EnterStruct(); rd.Next(); {
+		kind := rd.ContextTag()
+		for rd.EnterStruct(); rd.Next(); {
+			switch tag := rd.ContextTag(); {
+			case tag == 0:
+				for rd.EnterList(); rd.Next(); {
+					switch rd.ContextTag() {
+					case 1:
+						e.Endpoint = matter.EndpointID(rd.Uint16())
+					case 2:
+						e.Cluster = matter.ClusterID(rd.Uint32())
+					case 3:
+						e.ID = matter.EventID(rd.Uint32())
+					}
+				}
+				rd.Exit()
+			case kind == 0 && tag == 1:
+				e.Status = readStatus(rd)
+			case kind == 1 && tag == 1:
+				e.Number = matter.EventNumber(rd.Uint())
+			case kind == 1 && tag == 7:
+				e.data = rd.Element().AppendTo(nil)
+			}
+		}
+		rd.Exit()
+	}
+	rd.Exit()
+	r.Events = append(r.Events, e)
+}
+
+func readStatus(rd *tlv.Reader) (s matter.ClusterStatus) {
+	for rd.EnterStruct(); rd.Next(); {
+		switch rd.ContextTag() {
+		case 0:
+			s.Status = matter.Status(rd.Uint8())
+		case 1:
+			s.Code = rd.Uint8()
+		}
+	}
+	rd.Exit()
+	return s
+}
+
+// Fields writes the members of a command's structure.
+type Fields func(w *tlv.Writer)
+
+// Response is what one command was answered: a response command with fields, or
+// a status.
+type Response struct {
+	Command matter.CommandID
+	Status  matter.ClusterStatus
+	fields  []byte
+}
+
+// Fields returns a Reader on the response's structure.
+func (r *Response) Fields() tlv.Reader { return tlv.NewReader(r.fields) }
+
+// Invoke executes one command. A status other than SUCCESS, also one for the
+// whole message, is returned as an error.
+func (s *Session) Invoke(ctx context.Context, ep matter.EndpointID, cl matter.ClusterID, cmd matter.CommandID, f Fields) (*Response, error) {
+	return s.invoke(ctx, ep, cl, cmd, f, 0)
+}
+
+// InvokeTimed is Invoke as a timed interaction.
+func (s *Session) InvokeTimed(ctx context.Context, ep matter.EndpointID, cl matter.ClusterID, cmd matter.CommandID, f Fields, timeout time.Duration) (*Response, error) {
+	return s.invoke(ctx, ep, cl, cmd, f, timeout)
+}
+
+func (s *Session) invoke(ctx context.Context, ep matter.EndpointID, cl matter.ClusterID, cmd matter.CommandID, f Fields, timeout time.Duration) (*Response, error) {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	w.Bool(tlv.Context(0), false)
+	w.Bool(tlv.Context(1), timeout > 0)
+	w.StartArray(tlv.Context(2))
+	w.StartStruct(tlv.Anonymous)
+	w.StartList(tlv.Context(0))
+	w.Uint(tlv.Context(0), uint64(ep))
+	w.Uint(tlv.Context(1), uint64(cl))
+	w.Uint(tlv.Context(2), uint64(cmd))
+	w.End()
+	if f != nil {
+		w.StartStruct(tlv.Context(1))
+		f(w)
+		w.End()
+	}
+	w.End()
+	w.End()
+	finish(w)
+	var rsp *Response
+	final := func(_ time.Time, _ *exchange.Exchange, m exchange.Message) (bool, error) {
+		var err error
+		rsp, err = readResponse(m)
+		return true, err
+	}
+	if err := s.perhapsTimed(ctx, timeout, message.OpcodeIMInvokeRequest, w.Bytes(), final); err != nil {
+		return nil, err
+	}
+	if rsp.Status.Status != matter.StatusSuccess {
+		return rsp, rsp.Status
+	}
+	return rsp, nil
+}
+
+// perhapsTimed sends a request, after a TimedRequest if timeout is not zero.
+func (s *Session) perhapsTimed(ctx context.Context, timeout time.Duration, opcode uint8, payload []byte, final step) error {
+	if timeout == 0 {
+		return s.transact(ctx, opcode, payload, final)
+	}
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	w.Uint(tlv.Context(0), uint64(timeout/time.Millisecond))
+	finish(w)
+	opened := false
+	return s.transact(ctx, message.OpcodeIMTimedRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
+		if opened {
+			return final(now, x, m)
+		}
+		opened = true
+		if err := errStatus(m, message.OpcodeIMStatusResponse); err != nil {
+			return true, err
+		}
+		return false, x.Send(now, matter.ProtocolInteractionModel, opcode, payload)
+	})
+}
+
+func readResponse(m exchange.Message) (*Response, error) {
+	if err := errStatus(m, message.OpcodeIMInvokeResponse); err != nil {
+		return nil, err
+	}
+	rsp := &Response{fields: []byte{0x15, 0x18}}
+	n := 0
+	rd := tlv.NewReader(m.Payload)
+	for rd.EnterStruct(); rd.Next(); {
+		if rd.ContextTag() != 1 {
+			continue
+		}
+		for rd.EnterArray(); rd.Next(); n++ {
+			for rd.EnterStruct(); rd.Next(); {
+				kind := rd.ContextTag()
+				rsp.read(&rd, kind)
+			}
+			rd.Exit()
+		}
+		rd.Exit()
+	}
+	if err := rd.End(); err != nil {
+		return nil, err
+	}
+	if n != 1 {
+		return nil, fmt.Errorf("%d responses to one command", n)
+	}
+	return rsp, nil
+}
+
+func (r *Response) read(rd *tlv.Reader, kind int) {
+	for rd.EnterStruct(); rd.Next(); {
+		switch tag := rd.ContextTag(); {
+		case tag == 0:
+			for rd.EnterList(); rd.Next(); {
+				if rd.ContextTag() == 2 {
+					r.Command = matter.CommandID(rd.Uint32())
+				}
+			}
+			rd.Exit()
+		case kind == 0 && tag == 1:
+			r.fields = rd.Element().AppendTo(nil)
+		case kind == 1 && tag == 1:
+			r.Status = readStatus(rd)
+		}
+	}
+	rd.Exit()
+}
+
+// Value writes an attribute's value under the tag it is given.
+type Value func(w *tlv.Writer, t tlv.Tag)
+
+// Write writes one attribute whole and returns its status.
+func (s *Session) Write(ctx context.Context, ep matter.EndpointID, cl matter.ClusterID, at matter.AttributeID, v Value) (matter.ClusterStatus, error) {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	w.Bool(tlv.Context(0), false)
+	w.Bool(tlv.Context(1), false)
+	w.StartArray(tlv.Context(2))
+	w.StartStruct(tlv.Anonymous)
+	Attr(ep, cl, at).write(w, tlv.Context(1))
+	v(w, tlv.Context(2))
+	w.End()
+	w.End()
+	finish(w)
+	var status matter.ClusterStatus
+	err := s.transact(ctx, message.OpcodeIMWriteRequest, w.Bytes(), func(_ time.Time, _ *exchange.Exchange, m exchange.Message) (bool, error) {
+		if err := errStatus(m, message.OpcodeIMWriteResponse); err != nil {
+			return true, err
+		}
+		rd := tlv.NewReader(m.Payload)
+		for rd.EnterStruct(); rd.Next(); {
+			if rd.ContextTag() != 0 {
+				continue
+			}
+			for rd.EnterArray(); rd.Next(); {
+				for rd.EnterStruct(); rd.Next(); {
+					if rd.ContextTag() == 1 {
+						status = readStatus(&rd)
+					}
+				}
+				rd.Exit()
+			}
+			rd.Exit()
+		}
+		return true, rd.End()
+	})
+	return status, err
+}

@@ -1,0 +1,341 @@
+// Package accesscontrol is the Access Control cluster, 0x001F revision 2 with
+// feature EXTS (section 9.10).
+package accesscontrol
+
+import (
+	"reflect"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x001F
+
+const featureExtension = 1 << 0
+
+const (
+	attrACL           matter.AttributeID = 0
+	attrExtension     matter.AttributeID = 1
+	attrSubjects      matter.AttributeID = 2
+	attrTargets       matter.AttributeID = 3
+	attrEntries       matter.AttributeID = 4
+	eventEntryChanged matter.EventID     = 0
+	eventExtChanged   matter.EventID     = 1
+	maxExtensionLen                      = 128
+	tagFabricIndex                       = 0xFE
+)
+
+var spec = im.Spec{
+	ID: ID, Name: "AccessControl", Revision: 2, Features: featureExtension,
+	Attributes: []im.Attribute{
+		{ID: attrACL, Name: "ACL", Read: matter.PrivilegeAdminister, Write: matter.PrivilegeAdminister, Quality: im.FabricScoped | im.NonVolatile | im.List},
+		{ID: attrExtension, Name: "Extension", Read: matter.PrivilegeAdminister, Write: matter.PrivilegeAdminister, Quality: im.FabricScoped | im.NonVolatile | im.List},
+		{ID: attrSubjects, Name: "SubjectsPerAccessControlEntry", Read: matter.PrivilegeView, Quality: im.Fixed},
+		{ID: attrTargets, Name: "TargetsPerAccessControlEntry", Read: matter.PrivilegeView, Quality: im.Fixed},
+		{ID: attrEntries, Name: "AccessControlEntriesPerFabric", Read: matter.PrivilegeView, Quality: im.Fixed},
+	},
+	Events: []im.Event{
+		{ID: eventEntryChanged, Name: "AccessControlEntryChanged", Priority: im.Info, Read: matter.PrivilegeAdminister, Quality: im.FabricSensitive},
+		{ID: eventExtChanged, Name: "AccessControlExtensionChanged", Priority: im.Info, Read: matter.PrivilegeAdminister, Quality: im.FabricSensitive},
+	},
+}
+
+// ChangeType of the events (section 9.10.5.1).
+type changeType uint8
+
+const (
+	changed changeType = 0
+	added   changeType = 1
+	removed changeType = 2
+)
+
+// Cluster serves the cluster over the fabric table.
+type Cluster struct {
+	im.ReadOnly
+	fabrics *fabric.Table
+	seen    uint64 // the table's generation at the last Changes
+}
+
+// New returns the cluster.
+func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.Generation()} }
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Changes reports the lists after a change of the fabric table that was not
+// made here: a fabric added, removed or rolled back.
+func (c *Cluster) Changes(mark func(matter.AttributeID)) {
+	if g := c.fabrics.Generation(); g != c.seen {
+		c.seen = g
+		mark(attrACL)
+		mark(attrExtension)
+	}
+}
+
+// Read writes one attribute.
+func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	switch id {
+	case attrACL:
+		w.StartArray(t)
+		for _, f := range c.fabrics.All() {
+			for i := range f.ACL {
+				if f.Index == r.Subject.Fabric {
+					writeEntry(w, tlv.Anonymous, &f.ACL[i], f.Index)
+				} else if !r.FabricFiltered {
+					writeForeign(w, f.Index)
+				}
+			}
+		}
+		w.End()
+	case attrExtension:
+		w.StartArray(t)
+		for _, f := range c.fabrics.All() {
+			if len(f.Extension) == 0 {
+				continue
+			}
+			if f.Index == r.Subject.Fabric {
+				writeExtension(w, tlv.Anonymous, f.Extension, f.Index)
+			} else if !r.FabricFiltered {
+				writeForeign(w, f.Index)
+			}
+		}
+		w.End()
+	case attrSubjects:
+		w.Uint(t, acl.MaxSubjects)
+	case attrTargets:
+		w.Uint(t, acl.MaxTargets)
+	case attrEntries:
+		w.Uint(t, acl.EntriesPerFabric)
+	}
+	return nil
+}
+
+// writeForeign writes what another fabric may see of an entry, whose fields are
+// all fabric-sensitive.
+func writeForeign(w *tlv.Writer, i matter.FabricIndex) {
+	w.StartStruct(tlv.Anonymous)
+	w.Uint(tlv.Context(tagFabricIndex), uint64(i))
+	w.End()
+}
+
+// Write replaces the accessing fabric's entries or extension.
+func (c *Cluster) Write(r *im.Request, id matter.AttributeID, v tlv.Element) error {
+	if id == attrExtension {
+		return c.writeExtension(r, v)
+	}
+	entries, err := readEntries(v)
+	if err != nil {
+		return err
+	}
+	var old []store.ACLEntry
+	err = c.fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
+		old, f.ACL = f.ACL, entries
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Entries change in place, then the rest is added, or removed from the end.
+	n := min(len(old), len(entries))
+	for i := range n {
+		if !reflect.DeepEqual(old[i], entries[i]) {
+			entryChanged(r, r.Subject.Fabric, changed, &entries[i])
+		}
+	}
+	for i := n; i < len(entries); i++ {
+		entryChanged(r, r.Subject.Fabric, added, &entries[i])
+	}
+	for i := len(old) - 1; i >= n; i-- {
+		entryChanged(r, r.Subject.Fabric, removed, &old[i])
+	}
+	return nil
+}
+
+// EntryAdded emits the event for an entry that another cluster's command added:
+// AddNOC. r is that command's request.
+func (c *Cluster) EntryAdded(r *im.Request, i matter.FabricIndex, e store.ACLEntry) {
+	own := *r
+	own.Cluster = ID
+	entryChanged(&own, i, added, &e)
+}
+
+func entryChanged(r *im.Request, i matter.FabricIndex, ct changeType, e *store.ACLEntry) {
+	r.Emit(eventEntryChanged, i, func(w *tlv.Writer) {
+		writeAdmin(w, r)
+		w.Uint(tlv.Context(3), uint64(ct))
+		writeEntry(w, tlv.Context(4), e, i)
+		w.Uint(tlv.Context(tagFabricIndex), uint64(i))
+	})
+}
+
+// writeAdmin writes who made a change: exactly one of AdminNodeID and
+// AdminPasscodeID is not null.
+func writeAdmin(w *tlv.Writer, r *im.Request) {
+	if r.Subject.AuthMode == matter.AuthModePASE {
+		w.Null(tlv.Context(1))
+		w.Uint(tlv.Context(2), 0)
+		return
+	}
+	w.Uint(tlv.Context(1), uint64(r.Subject.Node))
+	w.Null(tlv.Context(2))
+}
+
+func writeEntry(w *tlv.Writer, t tlv.Tag, e *store.ACLEntry, i matter.FabricIndex) {
+	w.StartStruct(t)
+	w.Uint(tlv.Context(1), uint64(e.Privilege))
+	w.Uint(tlv.Context(2), uint64(e.AuthMode))
+	if e.Subjects == nil {
+		w.Null(tlv.Context(3))
+	} else {
+		w.StartArray(tlv.Context(3))
+		for _, s := range e.Subjects {
+			w.Uint(tlv.Anonymous, uint64(s))
+		}
+		w.End()
+	}
+	if e.Targets == nil {
+		w.Null(tlv.Context(4))
+	} else {
+		w.StartArray(tlv.Context(4))
+		for _, t := range e.Targets {
+			writeTarget(w, t)
+		}
+		w.End()
+	}
+	w.Uint(tlv.Context(tagFabricIndex), uint64(i))
+	w.End()
+}
+
+func writeTarget(w *tlv.Writer, t store.ACLTarget) {
+	w.StartStruct(tlv.Anonymous)
+	if t.Cluster != nil {
+		w.Uint(tlv.Context(0), uint64(*t.Cluster))
+	} else {
+		w.Null(tlv.Context(0))
+	}
+	if t.Endpoint != nil {
+		w.Uint(tlv.Context(1), uint64(*t.Endpoint))
+	} else {
+		w.Null(tlv.Context(1))
+	}
+	if t.DeviceType != nil {
+		w.Uint(tlv.Context(2), uint64(*t.DeviceType))
+	} else {
+		w.Null(tlv.Context(2))
+	}
+	w.End()
+}
+
+// readEntries decodes and checks a whole list; nothing is applied before all of
+// it is known to be good.
+func readEntries(v tlv.Element) ([]store.ACLEntry, error) {
+	entries := []store.ACLEntry{}
+	r := v.Reader()
+	for r.EnterArray(); r.Next(); {
+		if len(entries) == acl.EntriesPerFabric {
+			return nil, matter.StatusResourceExhausted
+		}
+		e, err := readEntry(&r)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	if err := r.End(); err != nil {
+		return nil, im.WriteError(err)
+	}
+	for _, e := range entries {
+		if err := acl.Validate(e); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func readEntry(r *tlv.Reader) (e store.ACLEntry, err error) {
+	var have [5]bool
+	for r.EnterStruct(); r.Next(); {
+		tag := r.ContextTag()
+		switch tag {
+		case 1:
+			e.Privilege = matter.Privilege(r.Uint8())
+		case 2:
+			e.AuthMode = matter.AuthMode(r.Uint8())
+		case 3:
+			e.Subjects, err = readSubjects(r)
+		case 4:
+			e.Targets, err = readTargets(r)
+		default:
+			continue
+		}
+		if err != nil {
+			return e, err
+		}
+		have[tag] = true
+	}
+	r.Exit()
+	if err := r.Err(); err != nil {
+		return e, im.WriteError(err)
+	}
+	for _, h := range have[1:] {
+		if !h {
+			return e, matter.StatusInvalidDataType
+		}
+	}
+	return e, nil
+}
+
+// readSubjects reads a nullable list; an empty one means the same as null.
+func readSubjects(r *tlv.Reader) (list []matter.NodeID, err error) {
+	if r.Null() {
+		return nil, nil
+	}
+	for r.EnterArray(); r.Next(); {
+		if len(list) == acl.MaxSubjects {
+			return nil, matter.StatusResourceExhausted
+		}
+		list = append(list, matter.NodeID(r.Uint()))
+	}
+	r.Exit()
+	return list, im.WriteError(r.Err())
+}
+
+func readTargets(r *tlv.Reader) (list []store.ACLTarget, err error) {
+	if r.Null() {
+		return nil, nil
+	}
+	for r.EnterArray(); r.Next(); {
+		if len(list) == acl.MaxTargets {
+			return nil, matter.StatusResourceExhausted
+		}
+		list = append(list, readTarget(r))
+	}
+	r.Exit()
+	return list, im.WriteError(r.Err())
+}
+
+func readTarget(r *tlv.Reader) (t store.ACLTarget) {
+	for r.EnterStruct(); r.Next(); {
+		if r.Null() {
+			continue
+		}
+		switch r.ContextTag() {
+		case 0:
+			v := matter.ClusterID(r.Uint32())
+			t.Cluster = &v
+		case 1:
+			v := matter.EndpointID(r.Uint16())
+			t.Endpoint = &v
+		case 2:
+			v := matter.DeviceTypeID(r.Uint32())
+			t.DeviceType = &v
+		}
+	}
+	r.Exit()
+	return t
+}

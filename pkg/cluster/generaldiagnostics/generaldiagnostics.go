@@ -1,0 +1,192 @@
+// Package generaldiagnostics is the General Diagnostics cluster, 0x0033
+// revision 2 (section 11.12).
+package generaldiagnostics
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x0033
+
+const (
+	networkInterfaces     matter.AttributeID = 0
+	rebootCount           matter.AttributeID = 1
+	upTime                matter.AttributeID = 2
+	totalOperationalHours matter.AttributeID = 3
+	bootReason            matter.AttributeID = 4
+	testEventTriggersOn   matter.AttributeID = 8
+	cmdTestEventTrigger   matter.CommandID   = 0
+	cmdTimeSnapshot       matter.CommandID   = 1
+	rspTimeSnapshot       matter.CommandID   = 2
+	EventBootReason       matter.EventID     = 3
+	maxInterfaces                            = 8
+	maxIPv4, maxIPv6                         = 4, 8
+	maxInterfaceNameLen                      = 32
+	interfaceTypeEthernet                    = 2
+	interfaceTypeWiFi                        = 1
+	interfaceTypeUnknown                     = 0
+)
+
+var spec = im.Spec{
+	ID: ID, Name: "GeneralDiagnostics", Revision: 2,
+	Attributes: []im.Attribute{
+		{ID: networkInterfaces, Name: "NetworkInterfaces", Read: matter.PrivilegeView, Quality: im.List},
+		{ID: rebootCount, Name: "RebootCount", Read: matter.PrivilegeView, Quality: im.NonVolatile},
+		{ID: upTime, Name: "UpTime", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+		{ID: totalOperationalHours, Name: "TotalOperationalHours", Read: matter.PrivilegeView, Quality: im.NonVolatile | im.ChangesOmitted},
+		{ID: bootReason, Name: "BootReason", Read: matter.PrivilegeView},
+		{ID: testEventTriggersOn, Name: "TestEventTriggersEnabled", Read: matter.PrivilegeView},
+	},
+	Commands: []im.Command{
+		{ID: cmdTestEventTrigger, Name: "TestEventTrigger", Response: im.NoResponse, Privilege: matter.PrivilegeManage},
+		{ID: cmdTimeSnapshot, Name: "TimeSnapshot", Response: rspTimeSnapshot, Privilege: matter.PrivilegeOperate},
+	},
+	Events: []im.Event{
+		{ID: EventBootReason, Name: "BootReason", Priority: im.Critical, Read: matter.PrivilegeView},
+	},
+}
+
+// BootReason says why the node started (section 11.12.4.4).
+type BootReason uint8
+
+// The boot reasons that a process can tell.
+const (
+	BootUnspecified   BootReason = 0
+	BootPowerOn       BootReason = 1
+	BootSoftwareReset BootReason = 6
+)
+
+// Interface is one network interface.
+type Interface struct {
+	Name            string
+	Operational     bool
+	HardwareAddress []byte // 6 octets, or 8
+	Addresses       []netip.Addr
+	WiFi            bool
+	Ethernet        bool
+}
+
+// Options are what the server knows of the node.
+type Options struct {
+	Started     time.Time
+	RebootCount uint16
+	BootReason  BootReason
+	Interfaces  func() []Interface
+	// OperationalHours returns the node's total, this run included.
+	OperationalHours func(now time.Time) uint32
+	// ClockTrusted reports whether the wall clock is known to be right.
+	ClockTrusted func() bool
+}
+
+// Cluster serves the cluster.
+type Cluster struct {
+	im.ReadOnly
+	opt Options
+}
+
+// New returns the cluster.
+func New(opt Options) *Cluster { return &Cluster{opt: opt} }
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Read writes one attribute.
+func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	switch id {
+	case networkInterfaces:
+		c.interfaces(w, t)
+	case rebootCount:
+		w.Uint(t, uint64(c.opt.RebootCount))
+	case upTime:
+		w.Uint(t, uint64(c.up(r.Now)/time.Second))
+	case totalOperationalHours:
+		w.Uint(t, uint64(c.opt.OperationalHours(r.Now)))
+	case bootReason:
+		w.Uint(t, uint64(c.opt.BootReason))
+	case testEventTriggersOn:
+		w.Bool(t, false)
+	}
+	return nil
+}
+
+func (c *Cluster) up(now time.Time) time.Duration { return max(0, now.Sub(c.opt.Started)) }
+
+func (c *Cluster) interfaces(w *tlv.Writer, t tlv.Tag) {
+	w.StartArray(t)
+	list := c.opt.Interfaces()
+	for _, n := range list[:min(len(list), maxInterfaces)] {
+		w.StartStruct(tlv.Anonymous)
+		w.Text(tlv.Context(0), n.Name[:min(len(n.Name), maxInterfaceNameLen)])
+		w.Bool(tlv.Context(1), n.Operational)
+		w.Null(tlv.Context(2)) // what is reachable off the premises is not probed
+		w.Null(tlv.Context(3))
+		w.Octets(tlv.Context(4), n.HardwareAddress)
+		addresses(w, tlv.Context(5), n.Addresses, netip.Addr.Is4, maxIPv4)
+		addresses(w, tlv.Context(6), n.Addresses, netip.Addr.Is6, maxIPv6)
+		switch {
+		case n.WiFi:
+			w.Uint(tlv.Context(7), interfaceTypeWiFi)
+		case n.Ethernet:
+			w.Uint(tlv.Context(7), interfaceTypeEthernet)
+		default:
+			w.Uint(tlv.Context(7), interfaceTypeUnknown)
+		}
+		w.End()
+	}
+	w.End()
+}
+
+func addresses(w *tlv.Writer, t tlv.Tag, list []netip.Addr, want func(netip.Addr) bool, limit int) {
+	w.StartArray(t)
+	for _, a := range list {
+		if limit > 0 && want(a) {
+			limit--
+			w.Octets(tlv.Anonymous, a.AsSlice())
+		}
+	}
+	w.End()
+}
+
+// Invoke executes a command.
+func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
+	if id == cmdTestEventTrigger {
+		return testEventTrigger(fields)
+	}
+	w.Uint(tlv.Context(0), uint64(c.up(r.Now)/time.Millisecond))
+	if c.opt.ClockTrusted() {
+		w.Uint(tlv.Context(1), uint64(r.Now.UnixMilli()))
+	} else {
+		w.Null(tlv.Context(1))
+	}
+	return nil
+}
+
+// testEventTrigger refuses: this node has no test event triggers, so that no
+// enable key can match (section 11.12.7.1).
+func testEventTrigger(fields tlv.Element) error {
+	r := fields.Reader()
+	var key []byte
+	var trigger bool
+	for r.EnterStruct(); r.Next(); {
+		switch r.ContextTag() {
+		case 0:
+			key = r.Octets()
+		case 1:
+			r.Uint()
+			trigger = true
+		}
+	}
+	if err := r.End(); err != nil {
+		return im.CommandError(err)
+	}
+	if key == nil || !trigger {
+		return matter.StatusInvalidCommand
+	}
+	return matter.StatusConstraintError
+}

@@ -1,0 +1,156 @@
+// Package groupkeymanagement is the Group Key Management cluster, 0x003F
+// revision 2 (section 11.2).
+package groupkeymanagement
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x003F
+
+// Limits of each fabric. Key set 0, the IPK, is one of the key sets.
+const (
+	MaxGroupKeys = 3
+	MaxGroups    = 4
+)
+
+const (
+	attrGroupKeyMap matter.AttributeID = 0
+	attrGroupTable  matter.AttributeID = 1
+	attrMaxGroups   matter.AttributeID = 2
+	attrMaxKeys     matter.AttributeID = 3
+
+	cmdKeySetWrite          matter.CommandID = 0
+	cmdKeySetRead           matter.CommandID = 1
+	rspKeySetRead           matter.CommandID = 2
+	cmdKeySetRemove         matter.CommandID = 3
+	cmdKeySetReadAllIndices matter.CommandID = 4
+	rspKeySetReadAllIndices matter.CommandID = 5
+
+	tagFabricIndex = 0xFE
+)
+
+var spec = im.Spec{
+	ID: ID, Name: "GroupKeyManagement", Revision: 2,
+	Attributes: []im.Attribute{
+		{ID: attrGroupKeyMap, Name: "GroupKeyMap", Read: matter.PrivilegeView, Write: matter.PrivilegeManage, Quality: im.FabricScoped | im.NonVolatile | im.List},
+		{ID: attrGroupTable, Name: "GroupTable", Read: matter.PrivilegeView, Quality: im.FabricScoped | im.NonVolatile | im.List},
+		{ID: attrMaxGroups, Name: "MaxGroupsPerFabric", Read: matter.PrivilegeView, Quality: im.Fixed},
+		{ID: attrMaxKeys, Name: "MaxGroupKeysPerFabric", Read: matter.PrivilegeView, Quality: im.Fixed},
+	},
+	Commands: []im.Command{
+		{ID: cmdKeySetWrite, Name: "KeySetWrite", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+		{ID: cmdKeySetRead, Name: "KeySetRead", Response: rspKeySetRead, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+		{ID: cmdKeySetRemove, Name: "KeySetRemove", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+		{ID: cmdKeySetReadAllIndices, Name: "KeySetReadAllIndices", Response: rspKeySetReadAllIndices, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+	},
+}
+
+// Cluster serves the cluster over the fabric table.
+type Cluster struct {
+	fabrics *fabric.Table
+	seen    uint64 // the table's generation at the last Changes
+}
+
+// New returns the cluster.
+func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.Generation()} }
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Changes reports the lists after a change of the fabric table that was not
+// made here.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	if g := c.fabrics.Generation(); g != c.seen {
+		c.seen = g
+		changed(attrGroupKeyMap)
+		changed(attrGroupTable)
+	}
+}
+
+// Read writes one attribute.
+func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	switch id {
+	case attrMaxGroups:
+		w.Uint(t, MaxGroups)
+		return nil
+	case attrMaxKeys:
+		w.Uint(t, MaxGroupKeys)
+		return nil
+	}
+	w.StartArray(t)
+	for _, f := range c.fabrics.All() {
+		if r.FabricFiltered && f.Index != r.Subject.Fabric {
+			continue
+		}
+		if id == attrGroupKeyMap {
+			for _, m := range f.GroupKeyMap {
+				writeMapping(w, m, f.Index)
+			}
+		} else {
+			for _, g := range f.Groups {
+				writeGroup(w, g, f.Index)
+			}
+		}
+	}
+	w.End()
+	return nil
+}
+
+func writeMapping(w *tlv.Writer, m store.GroupKeyMapping, i matter.FabricIndex) {
+	w.StartStruct(tlv.Anonymous)
+	w.Uint(tlv.Context(1), uint64(m.Group))
+	w.Uint(tlv.Context(2), uint64(m.KeySet))
+	w.Uint(tlv.Context(tagFabricIndex), uint64(i))
+	w.End()
+}
+
+func writeGroup(w *tlv.Writer, g store.Group, i matter.FabricIndex) {
+	w.StartStruct(tlv.Anonymous)
+	w.Uint(tlv.Context(1), uint64(g.ID))
+	w.StartArray(tlv.Context(2))
+	for _, e := range g.Endpoints {
+		w.Uint(tlv.Anonymous, uint64(e))
+	}
+	w.End()
+	w.Text(tlv.Context(3), g.Name)
+	w.Uint(tlv.Context(tagFabricIndex), uint64(i))
+	w.End()
+}
+
+// Write replaces the accessing fabric's part of GroupKeyMap.
+func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) error {
+	var list []store.GroupKeyMapping
+	rd := v.Reader()
+	for rd.EnterArray(); rd.Next(); {
+		if len(list) == MaxGroups {
+			return matter.StatusResourceExhausted
+		}
+		var m store.GroupKeyMapping
+		for rd.EnterStruct(); rd.Next(); {
+			switch rd.ContextTag() {
+			case 1:
+				m.Group = matter.GroupID(rd.Uint16())
+			case 2:
+				m.KeySet = rd.Uint16()
+			}
+		}
+		rd.Exit()
+		if rd.Err() == nil && (m.Group == 0 || m.KeySet == 0) {
+			return matter.StatusConstraintError
+		}
+		list = append(list, m)
+	}
+	if err := rd.End(); err != nil {
+		return im.WriteError(err)
+	}
+	return c.fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
+		f.GroupKeyMap = list
+		return nil
+	})
+}

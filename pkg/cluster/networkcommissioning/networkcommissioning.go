@@ -1,0 +1,95 @@
+// Package networkcommissioning is the Network Commissioning cluster, 0x0031
+// revision 2, of a node on Ethernet (section 11.9, feature ET): it tells the
+// commissioner that there is nothing to set up.
+package networkcommissioning
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x0031
+
+const featureEthernet = 1 << 2
+
+const (
+	maxNetworks           matter.AttributeID = 0
+	networks              matter.AttributeID = 1
+	interfaceEnabled      matter.AttributeID = 4
+	lastNetworkingStatus  matter.AttributeID = 5
+	lastNetworkID         matter.AttributeID = 6
+	lastConnectErrorValue matter.AttributeID = 7
+)
+
+// maxNetworkIDLen is the longest NetworkID, octets.
+const maxNetworkIDLen = 32
+
+var spec = im.Spec{
+	ID: ID, Name: "NetworkCommissioning", Revision: 2, Features: featureEthernet,
+	Attributes: []im.Attribute{
+		{ID: maxNetworks, Name: "MaxNetworks", Read: matter.PrivilegeAdminister, Quality: im.Fixed},
+		{ID: networks, Name: "Networks", Read: matter.PrivilegeAdminister, Quality: im.List},
+		{ID: interfaceEnabled, Name: "InterfaceEnabled", Read: matter.PrivilegeView, Write: matter.PrivilegeAdminister, Quality: im.NonVolatile},
+		{ID: lastNetworkingStatus, Name: "LastNetworkingStatus", Read: matter.PrivilegeAdminister, Quality: im.Nullable},
+		{ID: lastNetworkID, Name: "LastNetworkID", Read: matter.PrivilegeAdminister, Quality: im.Nullable},
+		{ID: lastConnectErrorValue, Name: "LastConnectErrorValue", Read: matter.PrivilegeAdminister, Quality: im.Nullable},
+	},
+}
+
+// Network is the interface that carries the node's traffic.
+type Network struct {
+	Name      string
+	Connected bool
+}
+
+// Cluster serves the cluster.
+type Cluster struct {
+	im.ReadOnly
+	network func() Network
+}
+
+// New returns the cluster of a node whose interface network tells.
+func New(network func() Network) *Cluster { return &Cluster{network: network} }
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Read writes one attribute.
+func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	switch id {
+	case maxNetworks:
+		w.Uint(t, 1)
+	case networks:
+		n := c.network()
+		w.StartArray(t)
+		if n.Name != "" {
+			w.StartStruct(tlv.Anonymous)
+			w.Octets(tlv.Context(0), []byte(n.Name[:min(len(n.Name), maxNetworkIDLen)]))
+			w.Bool(tlv.Context(1), n.Connected)
+			w.End()
+		}
+		w.End()
+	case interfaceEnabled:
+		w.Bool(t, true)
+	default:
+		w.Null(t)
+	}
+	return nil
+}
+
+// Write takes InterfaceEnabled: true is what it is; false would cut the node off
+// from the only network it has, and is refused with INVALID_ACTION (section
+// 11.9.6.5).
+func (c *Cluster) Write(_ *im.Request, _ matter.AttributeID, v tlv.Element) error {
+	r := v.Reader()
+	enabled := r.Bool()
+	if err := r.End(); err != nil {
+		return im.WriteError(err)
+	}
+	if !enabled {
+		return matter.StatusInvalidAction
+	}
+	return nil
+}
