@@ -1,0 +1,201 @@
+package im
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// reading is a read, or a report to a subscriber: the request and how far it
+// has got. It outlives the call when the report takes more than one message.
+type reading struct {
+	readRequest
+	subject acl.Subject
+	session Session
+
+	// Of subscriptions: the id, and whether only what changed after the change
+	// numbered since is wanted, without statuses.
+	subscription uint32
+	update       bool
+	since        uint64
+	suppress     bool // the last message wants no answer
+
+	walk   walk
+	item   item // expanded, not yet in a message; valid if held
+	held   bool
+	list   listRest
+	status matter.Status // the first path's that failed
+	found  bool          // something has been written
+
+	eventPath int // the next path whose status is to be looked at
+	nextEvent matter.EventNumber
+	endEvent  matter.EventNumber // the first that is too late for this report
+}
+
+func (rd *reading) reset() {
+	buf := rd.list.buf
+	q := rd.readRequest
+	*rd = reading{readRequest: q, list: listRest{buf: buf[:0]}}
+	rd.readRequest.reset()
+}
+
+// takeReading returns an empty reading; release gives it back.
+func (e *Engine) takeReading() *reading {
+	rd := e.spare
+	if rd == nil {
+		return new(reading)
+	}
+	e.spare = nil
+	return rd
+}
+
+func (e *Engine) release(rd *reading) {
+	rd.reset()
+	e.spare = rd
+}
+
+// item is one attribute to report, or, with a status, a path that cannot be.
+type item struct {
+	in     *instance
+	index  int // of the attribute in in.meta.attributes
+	path   *attributePath
+	status matter.Status
+}
+
+// walk is where the expansion of a list of paths stands.
+type walk struct {
+	path    int
+	started bool // path's expansion has begun: the rest is valid
+	inst    int  // index into Engine.instances
+	attr    int  // the next attribute of it
+	at      *instance
+	layout  uint // Engine.layout that inst belongs to
+	granted grants
+}
+
+// grants remembers what one subject may do on one cluster instance.
+type grants struct{ asked, given uint8 }
+
+func (e *Engine) granted(g *grants, s acl.Subject, in *instance, p matter.Privilege) bool {
+	bit := uint8(1) << p
+	if g.asked&bit == 0 {
+		g.asked |= bit
+		if e.allowed(s, in.endpoint, in.meta.spec.ID, p) {
+			g.given |= bit
+		}
+	}
+	return g.given&bit != 0
+}
+
+// nextAttribute returns what rd's paths name next (section 8.4.3.2).
+func (e *Engine) nextAttribute(rd *reading) (item, bool) {
+	for rd.walk.path < len(rd.attributes) {
+		p := &rd.attributes[rd.walk.path]
+		if p.concrete() {
+			rd.walk.path++
+			if it, ok := e.concreteAttribute(rd, p); ok {
+				return it, true
+			}
+			continue
+		}
+		if it, ok := e.nextWildcard(rd, p); ok {
+			return it, true
+		}
+		rd.walk = walk{path: rd.walk.path + 1}
+	}
+	return item{}, false
+}
+
+// concreteAttribute returns the attribute that p names or the status that says
+// why there is none; neither, if the reader has it already.
+func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
+	in, i, st := e.checkRead(rd.subject, p)
+	switch {
+	case st != matter.StatusSuccess:
+		return item{path: p, status: st}, !rd.update
+	case rd.update && in.changed[i] <= rd.since, rd.unchanged(in):
+		return item{}, false
+	}
+	return item{in: in, index: i, path: p}, true
+}
+
+// checkRead finds the attribute that a concrete path names. Access is checked
+// first, as for an attribute that anyone might read: without it a peer does not
+// learn what exists.
+func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, matter.Status) {
+	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
+		return nil, 0, matter.StatusUnsupportedAccess
+	}
+	in, st := e.find(p.endpoint, p.cluster)
+	if st != matter.StatusSuccess {
+		return nil, 0, st
+	}
+	i := in.meta.attribute(p.attribute)
+	if i < 0 {
+		return nil, 0, matter.StatusUnsupportedAttribute
+	}
+	a := &in.meta.attributes[i]
+	switch {
+	case a.Read == 0 || p.index == oneItem:
+		return nil, 0, matter.StatusUnsupportedRead
+	case a.Read != matter.PrivilegeView && !e.allowed(s, p.endpoint, p.cluster, a.Read):
+		return nil, 0, matter.StatusUnsupportedAccess
+	}
+	return in, i, matter.StatusSuccess
+}
+
+// unchanged reports whether a data version filter says that the reader has the
+// cluster's attributes as they are.
+func (rd *reading) unchanged(in *instance) bool {
+	for i := range rd.filters {
+		f := &rd.filters[i]
+		if f.cluster == in.meta.spec.ID && f.endpoint == in.endpoint && f.version == in.version {
+			return true
+		}
+	}
+	return false
+}
+
+// nextWildcard returns the next attribute that p takes in. What may not be read
+// is passed over in silence.
+func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
+	w := &rd.walk
+	switch {
+	case !w.started:
+		w.started, w.layout = true, e.layout
+		if p.given&partEndpoint != 0 {
+			w.inst = e.lowerBound(p.endpoint, 0)
+		}
+	case w.layout != e.layout:
+		w.inst, w.layout = e.lowerBound(w.at.endpoint, w.at.meta.spec.ID), e.layout
+	}
+	for ; w.inst < len(e.instances); w.inst, w.attr = w.inst+1, 0 {
+		in := e.instances[w.inst]
+		if p.given&partEndpoint != 0 && in.endpoint != p.endpoint {
+			break
+		}
+		w.at = in
+		if w.attr == 0 {
+			w.granted = grants{}
+			if !e.enters(rd, p, in) {
+				continue
+			}
+		}
+		for w.attr < len(in.meta.attributes) {
+			i := w.attr
+			w.attr++
+			a := &in.meta.attributes[i]
+			if (p.given&partAttribute == 0 || p.attribute == a.ID) && a.Read != 0 && !p.skipsAttribute(a) &&
+				!(rd.update && in.changed[i] <= rd.since) && e.granted(&w.granted, rd.subject, in, a.Read) {
+				return item{in: in, index: i, path: p}, true
+			}
+		}
+	}
+	return item{}, false
+}
+
+// enters reports whether p's expansion may find anything in the instance.
+func (e *Engine) enters(rd *reading, p *attributePath, in *instance) bool {
+	return (p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) && !p.skipsCluster(in) &&
+		!(rd.update && in.last <= rd.since) && !rd.unchanged(in) &&
+		e.granted(&rd.walk.granted, rd.subject, in, matter.PrivilegeView)
+}

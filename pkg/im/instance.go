@@ -1,0 +1,138 @@
+package im
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// metadata is a Spec with what is made from it: the global attributes and the
+// commands that the cluster generates. Instances with the same Spec share it.
+type metadata struct {
+	spec       *Spec
+	attributes []Attribute // own and global ones, ascending
+	generated  []matter.CommandID
+}
+
+// globals are the attributes of every cluster (section 7.13).
+var globals = []Attribute{
+	{ID: matter.AttributeGeneratedCommandList, Name: "GeneratedCommandList", Read: matter.PrivilegeView, Quality: Fixed | List},
+	{ID: matter.AttributeAcceptedCommandList, Name: "AcceptedCommandList", Read: matter.PrivilegeView, Quality: Fixed | List},
+	{ID: matter.AttributeAttributeList, Name: "AttributeList", Read: matter.PrivilegeView, Quality: Fixed | List},
+	{ID: matter.AttributeFeatureMap, Name: "FeatureMap", Read: matter.PrivilegeView, Quality: Fixed},
+	{ID: matter.AttributeClusterRevision, Name: "ClusterRevision", Read: matter.PrivilegeView, Quality: Fixed},
+}
+
+func newMetadata(s *Spec) *metadata {
+	m := &metadata{spec: s, attributes: slices.Concat(s.Attributes, globals)}
+	byID := func(a, b Attribute) int { return cmp.Compare(a.ID, b.ID) }
+	slices.SortFunc(m.attributes, byID)
+	for _, c := range s.Commands {
+		if c.Response != NoResponse {
+			m.generated = append(m.generated, c.Response)
+		}
+	}
+	slices.Sort(m.generated)
+	m.generated = slices.Compact(m.generated)
+	ascending := slices.IsSortedFunc(s.Attributes, byID) &&
+		slices.IsSortedFunc(s.Commands, func(a, b Command) int { return cmp.Compare(a.ID, b.ID) }) &&
+		slices.IsSortedFunc(s.Events, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
+	if !ascending {
+		panic(fmt.Sprintf("BUG: im: the elements of %s are not in order", s.Name))
+	}
+	return m
+}
+
+// attribute returns the index of an attribute, or -1.
+func (m *metadata) attribute(id matter.AttributeID) int {
+	i, ok := slices.BinarySearchFunc(m.attributes, id, func(a Attribute, id matter.AttributeID) int { return cmp.Compare(a.ID, id) })
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// command returns a command's metadata, or nil.
+func (m *metadata) command(id matter.CommandID) *Command {
+	i, ok := slices.BinarySearchFunc(m.spec.Commands, id, func(c Command, id matter.CommandID) int { return cmp.Compare(c.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &m.spec.Commands[i]
+}
+
+// event returns an event's metadata, or nil.
+func (m *metadata) event(id matter.EventID) *Event {
+	i, ok := slices.BinarySearchFunc(m.spec.Events, id, func(e Event, id matter.EventID) int { return cmp.Compare(e.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &m.spec.Events[i]
+}
+
+// instance is one cluster on one endpoint.
+type instance struct {
+	endpoint matter.EndpointID
+	cluster  Cluster
+	meta     *metadata
+	version  matter.DataVersion // section 7.10.3
+
+	// changed holds, for each of meta's attributes, the number of the last
+	// change that subscribers are to hear of; last is the highest of them. A
+	// subscription remembers the number up to which it has reported.
+	changed []uint64
+	last    uint64
+
+	watcher Watcher                  // or nil
+	note    func(matter.AttributeID) // what watcher calls
+}
+
+// compare orders instances by endpoint, then cluster.
+func (in *instance) compare(ep matter.EndpointID, cl matter.ClusterID) int {
+	return cmp.Or(cmp.Compare(in.endpoint, ep), cmp.Compare(in.meta.spec.ID, cl))
+}
+
+// read writes the value of attribute number i with tag t.
+func (in *instance) read(r *Request, i int, w *tlv.Writer, t tlv.Tag) error {
+	a := &in.meta.attributes[i]
+	if globalAttribute(a.ID) {
+		in.readGlobal(a.ID, w, t)
+		return nil
+	}
+	depth := w.Depth()
+	err := in.cluster.Read(r, a.ID, w, t)
+	if err == nil && w.Depth() != depth {
+		panic(fmt.Sprintf("BUG: im: %s left a container of %s open", in.meta.spec.Name, a.Name))
+	}
+	return err
+}
+
+func (in *instance) readGlobal(id matter.AttributeID, w *tlv.Writer, t tlv.Tag) {
+	switch id {
+	case matter.AttributeFeatureMap:
+		w.Uint(t, uint64(in.meta.spec.Features))
+		return
+	case matter.AttributeClusterRevision:
+		w.Uint(t, uint64(in.meta.spec.Revision))
+		return
+	}
+	w.StartArray(t)
+	switch id {
+	case matter.AttributeAttributeList:
+		for i := range in.meta.attributes {
+			w.Uint(tlv.Anonymous, uint64(in.meta.attributes[i].ID))
+		}
+	case matter.AttributeAcceptedCommandList:
+		for i := range in.meta.spec.Commands {
+			w.Uint(tlv.Anonymous, uint64(in.meta.spec.Commands[i].ID))
+		}
+	case matter.AttributeGeneratedCommandList:
+		for _, c := range in.meta.generated {
+			w.Uint(tlv.Anonymous, uint64(c))
+		}
+	}
+	w.End()
+}

@@ -1,0 +1,254 @@
+package im
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// state is what an Interaction waits for.
+type state uint8
+
+const (
+	stateNew       state = iota // the peer's request
+	stateTimed                  // the write or invoke that a TimedRequest announced
+	stateReading                // the StatusResponse to a chunk of a read
+	statePriming                // the same, of a subscription's first report
+	stateWriting                // the next chunk of a write
+	stateInvoking               // the StatusResponse to a chunk of invoke responses
+	stateReporting              // the StatusResponse to a report to a subscriber
+	stateKeepAlive              // nothing, but a subscriber may object
+	stateDone
+)
+
+// Interaction is what happens on one exchange: a peer's request, or a report
+// to a subscriber.
+type Interaction struct {
+	e      *Engine
+	conn   Conn
+	state  state
+	action Action
+	opened time.Time     // when the request came
+	status matter.Status // first status other than SUCCESS in the answer
+
+	waits  bool // counted in e.waiting
+	fabric matter.FabricIndex
+
+	deadline time.Time // stateTimed: of the announced request; stateKeepAlive: when to close
+	reading  *reading
+	run      *listRun
+	rest     *responses
+	sub      *subscription
+	complete bool // of a subscription's report: the last message has been sent
+}
+
+// Open returns the Interaction for an exchange that a peer has started; the
+// peer's messages go to its Receive.
+func (e *Engine) Open(now time.Time, c Conn) *Interaction {
+	return &Interaction{e: e, conn: c, action: ActionOther, opened: now}
+}
+
+// Receive takes a message of the peer. payload is read during the call only.
+func (i *Interaction) Receive(now time.Time, opcode uint8, payload []byte) {
+	switch {
+	case i.state == stateDone:
+	case opcode == OpcodeStatusResponse:
+		i.statusResponse(now, payload)
+	case i.state == stateNew:
+		i.opened = now
+		i.request(now, opcode, payload)
+	case i.state == stateTimed:
+		i.opened = now
+		i.timedRequest(now, opcode, payload)
+	case i.state == stateWriting && opcode == OpcodeWriteRequest:
+		i.writeRequest(now, payload, false)
+	default:
+		i.refuse(now, matter.StatusInvalidAction)
+	}
+}
+
+// Closed tells that the exchange is over: in order, or with the error that
+// ended it. The Interaction does not use its Conn afterwards.
+func (i *Interaction) Closed(now time.Time, err error) {
+	switch {
+	case i.state == stateDone:
+	case i.state == stateKeepAlive && err == nil:
+		i.leave(now, matter.StatusSuccess)
+	default:
+		i.leave(now, matter.StatusTimeout)
+	}
+}
+
+func (i *Interaction) request(now time.Time, opcode uint8, payload []byte) {
+	if i.conn.Group() && opcode != OpcodeWriteRequest && opcode != OpcodeInvokeRequest {
+		i.finish(now, matter.StatusInvalidAction)
+		return
+	}
+	switch opcode {
+	case OpcodeReadRequest:
+		i.action = ActionRead
+		i.readRequest(now, payload)
+	case OpcodeSubscribeRequest:
+		i.action = ActionSubscribe
+		i.subscribeRequest(now, payload)
+	case OpcodeWriteRequest:
+		i.action = ActionWrite
+		i.writeRequest(now, payload, false)
+	case OpcodeInvokeRequest:
+		i.action = ActionInvoke
+		i.invokeRequest(now, payload, false)
+	case OpcodeTimedRequest:
+		i.action = ActionTimed
+		i.announce(now, payload)
+	case OpcodeReportData:
+		// This node subscribes to nothing.
+		st := matter.StatusInvalidAction
+		if subscribed, err := decodeReport(payload); err == nil && subscribed {
+			st = matter.StatusInvalidSubscription
+		}
+		i.refuse(now, st)
+	default:
+		i.refuse(now, matter.StatusInvalidAction)
+	}
+}
+
+// statusResponse takes the peer's word on what it was sent. It is never
+// answered with a status (section 8.2.5). A refusal counts as FAILURE: what a
+// peer sends is no label.
+func (i *Interaction) statusResponse(now time.Time, payload []byte) {
+	st, err := decodeStatus(payload)
+	if err != nil {
+		st = matter.StatusInvalidAction
+	}
+	if st != matter.StatusSuccess {
+		if i.sub != nil {
+			i.e.endSubscription(now, i.sub, "refused by the subscriber: "+st.String())
+		}
+		i.finish(now, matter.StatusFailure)
+		return
+	}
+	switch i.state {
+	case stateReading:
+		i.sendReport(now)
+	case statePriming:
+		i.primed(now)
+	case stateReporting:
+		i.reported(now)
+	case stateInvoking:
+		i.sendResponses(now)
+	default:
+		i.finish(now, matter.StatusSuccess)
+	}
+}
+
+// readRequest serves a ReadRequest (section 8.4).
+func (i *Interaction) readRequest(now time.Time, payload []byte) {
+	rd := i.e.takeReading()
+	i.reading = rd
+	if err := rd.decodeRead(payload); err != nil {
+		i.refuse(now, requestStatus(err))
+		return
+	}
+	rd.subject, rd.session, rd.suppress = i.conn.Subject(), i.conn.Session(), true
+	rd.nextEvent, rd.endEvent = rd.eventMin, i.e.events.next
+	i.sendReport(now)
+}
+
+// sendReport sends the next message of a read.
+func (i *Interaction) sendReport(now time.Time) {
+	payload, more := i.e.buildReport(now, i.reading)
+	switch {
+	case !more:
+		if i.send(now, OpcodeReportData, payload) {
+			i.finish(now, matter.StatusSuccess)
+		}
+	case !i.reserve():
+		i.refuse(now, matter.StatusResourceExhausted)
+	default:
+		i.wait(now, stateReading, responseTimeout)
+		i.send(now, OpcodeReportData, payload)
+	}
+}
+
+// reserve makes sure that the interaction may wait for further messages of the
+// peer. It reports false if too many of the fabric's do already.
+func (i *Interaction) reserve() bool {
+	if i.waits {
+		return true
+	}
+	f := i.conn.Subject().Fabric
+	if i.e.waiting[f] >= waitingPerFabric {
+		return false
+	}
+	i.e.waiting[f]++
+	i.waits, i.fabric = true, f
+	return true
+}
+
+// wait makes s the state and bounds the time for the peer's next message.
+func (i *Interaction) wait(now time.Time, s state, d time.Duration) {
+	i.state = s
+	i.conn.AwaitResponse(now.Add(d))
+}
+
+// send sends a message. If that fails the interaction is over and send reports
+// false. Nothing is sent to a group.
+func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
+	if i.conn.Group() {
+		return true
+	}
+	if err := i.conn.Send(now, opcode, payload); err != nil {
+		i.e.log.Warn("message not sent", "action", i.action.String(), "error", err)
+		i.finish(now, matter.StatusFailure)
+		return false
+	}
+	return i.state != stateDone
+}
+
+// refuse answers with a StatusResponse and ends the interaction.
+func (i *Interaction) refuse(now time.Time, st matter.Status) {
+	if i.send(now, OpcodeStatusResponse, i.e.buildStatusResponse(st)) {
+		i.finish(now, st)
+	}
+}
+
+// finish ends the interaction with the status of its message.
+func (i *Interaction) finish(now time.Time, st matter.Status) {
+	if i.state != stateDone {
+		i.leave(now, st)
+		i.conn.Close(now)
+	}
+}
+
+// leave gives back what the interaction holds. A request is counted; a report
+// to a subscriber ends the subscription unless it went well.
+func (i *Interaction) leave(now time.Time, st matter.Status) {
+	was := i.state
+	i.state = stateDone
+	if i.waits {
+		i.e.waiting[i.fabric]--
+		i.waits = false
+	}
+	outcome := st
+	if outcome == matter.StatusSuccess {
+		outcome = i.status
+	}
+	if i.reading != nil {
+		if outcome == matter.StatusSuccess {
+			outcome = i.reading.status
+		}
+		i.e.release(i.reading)
+		i.reading = nil
+	}
+	i.run, i.rest = nil, nil
+	if st != matter.StatusSuccess && i.sub != nil {
+		i.e.endSubscription(now, i.sub, "report failed: "+st.String())
+	}
+	switch was {
+	case stateReporting:
+		i.e.reports--
+	case stateKeepAlive:
+	default:
+		i.e.record(i.action, outcome, now.Sub(i.opened))
+	}
+}

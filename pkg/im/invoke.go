@@ -1,0 +1,300 @@
+package im
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// command is a CommandDataIB of an InvokeRequest. fields points into the
+// message.
+type command struct {
+	endpoint matter.EndpointID
+	cluster  matter.ClusterID
+	id       matter.CommandID
+	ref      uint16
+	hasRef   bool
+	fields   tlv.Element
+}
+
+// invokeRequest is an InvokeRequest (section 10.7.8).
+type invokeRequest struct {
+	suppress, timed bool
+	commands        []command
+}
+
+// noFields stands for the fields that a command came without.
+var noFields = func() tlv.Element {
+	var w tlv.Writer
+	w.StartStruct(tlv.Anonymous)
+	w.End()
+	r := tlv.NewReader(w.Bytes())
+	return r.Element()
+}()
+
+// decode fills q from a message with at most limit commands.
+func (q *invokeRequest) decode(b []byte, limit int) error {
+	*q = invokeRequest{commands: q.commands[:0]}
+	r := tlv.NewReader(b)
+	var got seen
+	for r.EnterStruct(); r.Next(); {
+		switch got.once(&r, 2) {
+		case 0:
+			q.suppress = r.Bool()
+		case 1:
+			q.timed = r.Bool()
+		case 2:
+			for r.EnterArray(); r.Next(); {
+				if len(q.commands) == limit {
+					r.Fail(matter.StatusInvalidAction)
+					break
+				}
+				q.commands = append(q.commands, decodeCommand(&r))
+			}
+			r.Exit()
+		}
+	}
+	r.Exit()
+	got.need(&r, 1<<0|1<<1|1<<2)
+	if r.Err() == nil && !q.distinct() {
+		r.Fail(errRepeated)
+	}
+	return r.End()
+}
+
+func decodeCommand(r *tlv.Reader) command {
+	c := command{fields: noFields}
+	var got seen
+	for r.EnterStruct(); r.Next(); {
+		switch got.once(r, 2) {
+		case 0:
+			c.decodePath(r)
+		case 1:
+			if r.Type() != tlv.TypeStruct {
+				r.Fail(tlv.ErrType)
+			}
+			c.fields = r.Element()
+		case 2:
+			c.ref, c.hasRef = r.Uint16(), true
+		}
+	}
+	r.Exit()
+	got.need(r, 1<<0)
+	return c
+}
+
+func (c *command) decodePath(r *tlv.Reader) {
+	var got seen
+	for r.EnterList(); r.Next(); {
+		switch got.once(r, 2) {
+		case 0:
+			c.endpoint = decodeEndpoint(r)
+		case 1:
+			c.cluster = decodeCluster(r)
+		case 2:
+			c.id = matter.CommandID(r.Uint32())
+		}
+	}
+	r.Exit()
+	got.need(r, 1<<0|1<<1|1<<2)
+}
+
+// distinct reports whether q's commands can be told apart: there is one, or all
+// have references and neither those nor the paths repeat (section 8.8.2).
+func (q *invokeRequest) distinct() bool {
+	if len(q.commands) == 1 {
+		return true
+	}
+	for n := range q.commands {
+		c := &q.commands[n]
+		if !c.hasRef {
+			return false
+		}
+		for m := range n {
+			d := &q.commands[m]
+			if c.ref == d.ref || c.endpoint == d.endpoint && c.cluster == d.cluster && c.id == d.id {
+				return false
+			}
+		}
+	}
+	return len(q.commands) > 0
+}
+
+// invokeRequest serves an InvokeRequest (section 8.8). timed says that a
+// TimedRequest announced it. All commands are executed before the first
+// response leaves.
+func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
+	e, q := i.e, &i.e.invoke
+	if err := q.decode(payload, e.opt.MaxPathsPerInvoke); err != nil {
+		i.refuse(now, requestStatus(err))
+		return
+	}
+	switch {
+	case q.timed != timed:
+		i.refuse(now, matter.StatusTimedRequestMismatch)
+		return
+	case len(q.commands) > 1 && !i.reserve(): // the responses may take several messages
+		i.refuse(now, matter.StatusBusy)
+		return
+	}
+	w := e.newMessage()
+	startResponses(w)
+	head := w.Len()
+	e.results = e.results[:0]
+	for n := range q.commands {
+		e.prepare(now, i.conn.Subject(), i.conn.Session(), true)
+		m := w.Mark()
+		i.execute(&q.commands[n], timed)
+		if head+len(w.Written(m))+messageEnd > e.opt.MaxPayload {
+			e.log.Error("response is too large for a message", "cluster", q.commands[n].cluster, "command", q.commands[n].id)
+			w.Rewind(m)
+			i.commandStatus(&q.commands[n], matter.ClusterStatus{Status: matter.StatusResourceExhausted})
+		}
+		e.results = append(e.results, w.Len())
+	}
+	switch {
+	case q.suppress:
+		i.finish(now, matter.StatusSuccess)
+	case e.room() >= 0:
+		w.End()
+		if i.send(now, OpcodeInvokeResponse, e.endMessage()) {
+			i.finish(now, matter.StatusSuccess)
+		}
+	default:
+		i.rest = newResponses(w.Bytes(), head, e.results)
+		i.sendResponses(now)
+	}
+}
+
+// startResponses opens an InvokeResponse (section 10.7.9) up to its array.
+func startResponses(w *tlv.Writer) {
+	w.Bool(tag0, false)
+	w.StartArray(tag1)
+}
+
+// execute carries out one command and writes its InvokeResponseIB.
+func (i *Interaction) execute(c *command, timed bool) {
+	e, w := i.e, &i.e.w
+	in, cmd, st := e.checkInvoke(c, timed)
+	if st != matter.StatusSuccess {
+		i.commandStatus(c, matter.ClusterStatus{Status: st})
+		return
+	}
+	m := w.Mark()
+	w.StartStruct(tlv.Anonymous)
+	w.StartStruct(tag0)
+	writeCommandPath(w, c.endpoint, c.cluster, cmd.Response)
+	w.StartStruct(tag1)
+	depth := w.Depth()
+	err := in.cluster.Invoke(e.at(in), c.id, c.fields, w)
+	if err != nil || cmd.Response == NoResponse {
+		w.Rewind(m)
+		i.commandStatus(c, e.statusOf(err, in, cmd.Name))
+		return
+	}
+	if w.Depth() != depth {
+		panic(fmt.Sprintf("BUG: im: the response to %s of %s is not closed", cmd.Name, in.meta.spec.Name))
+	}
+	w.End()
+	if c.hasRef {
+		w.Uint(tag2, uint64(c.ref))
+	}
+	w.End()
+	w.End()
+}
+
+// commandStatus writes an InvokeResponseIB without data.
+func (i *Interaction) commandStatus(c *command, st matter.ClusterStatus) {
+	if i.status == matter.StatusSuccess {
+		i.status = st.Status
+	}
+	w := &i.e.w
+	w.StartStruct(tlv.Anonymous)
+	w.StartStruct(tag1)
+	writeCommandPath(w, c.endpoint, c.cluster, c.id)
+	writeStatus(w, st)
+	if c.hasRef {
+		w.Uint(tag2, uint64(c.ref))
+	}
+	w.End()
+	w.End()
+}
+
+// checkInvoke finds a command (section 8.8.3.2). Access comes before existence:
+// the command's own where it exists, Operate where it does not.
+func (e *Engine) checkInvoke(c *command, timed bool) (*instance, *Command, matter.Status) {
+	in, st := e.find(c.endpoint, c.cluster)
+	var cmd *Command
+	need := matter.PrivilegeOperate
+	if st == matter.StatusSuccess {
+		if cmd = in.meta.command(c.id); cmd != nil {
+			need = cmd.Privilege
+		} else {
+			st = matter.StatusUnsupportedCommand
+		}
+	}
+	switch {
+	case !e.allowed(e.req.Subject, c.endpoint, c.cluster, need):
+		return nil, nil, matter.StatusUnsupportedAccess
+	case st != matter.StatusSuccess:
+		return nil, nil, st
+	case cmd.Quality.Has(FabricScoped) && e.req.Subject.Fabric == matter.NoFabric:
+		return nil, nil, matter.StatusUnsupportedAccess
+	case cmd.Quality.Has(Timed) && !timed:
+		return nil, nil, matter.StatusNeedsTimedInteraction
+	}
+	return in, cmd, matter.StatusSuccess
+}
+
+// responses are the InvokeResponseIBs of a batch that are not sent yet.
+type responses struct {
+	buf  []byte
+	ends []int // where each ends in buf
+	next int
+}
+
+// newResponses copies the blocks that begin at head in a message.
+func newResponses(message []byte, head int, ends []int) *responses {
+	r := &responses{buf: append([]byte(nil), message[head:]...), ends: append([]int(nil), ends...)}
+	for n := range r.ends {
+		r.ends[n] -= head
+	}
+	return r
+}
+
+// block returns response number n.
+func (r *responses) block(n int) tlv.Element {
+	start := 0
+	if n > 0 {
+		start = r.ends[n-1]
+	}
+	in := tlv.NewReader(r.buf[start:r.ends[n]])
+	return in.Element()
+}
+
+// sendResponses sends the next message of a batch's responses.
+func (i *Interaction) sendResponses(now time.Time) {
+	e, r := i.e, i.rest
+	w := e.newMessage()
+	startResponses(w)
+	for ; r.next < len(r.ends); r.next++ {
+		m := w.Mark()
+		w.Element(tlv.Anonymous, r.block(r.next))
+		if e.room() < 0 {
+			w.Rewind(m)
+			break
+		}
+	}
+	w.End()
+	if r.next < len(r.ends) {
+		w.Bool(tag2, true)
+		i.wait(now, stateInvoking, responseTimeout)
+		i.send(now, OpcodeInvokeResponse, e.endMessage())
+		return
+	}
+	if i.send(now, OpcodeInvokeResponse, e.endMessage()) {
+		i.finish(now, matter.StatusSuccess)
+	}
+}

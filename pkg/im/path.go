@@ -1,0 +1,158 @@
+package im
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// parts says which elements of a path are given; the others are wildcards.
+type parts uint8
+
+const (
+	partEndpoint parts = 1 << iota
+	partCluster
+	partAttribute
+	partEvent
+)
+
+// wildcardFlags leave elements out of an expansion (section 8.2.1.6).
+type wildcardFlags uint32
+
+const (
+	skipRootNode wildcardFlags = 1 << iota
+	skipGlobalAttributes
+	skipAttributeList
+	_
+	skipCommandLists
+	skipCustomElements
+	skipFixedAttributes
+	skipChangesOmitted
+	skipDiagnostics
+)
+
+// listIndex is what a path says of the members of a list.
+type listIndex uint8
+
+const (
+	wholeValue listIndex = iota
+	appendItem           // null
+	oneItem              // a number
+)
+
+// attributePath is an AttributePathIB (section 10.6.2).
+type attributePath struct {
+	endpoint  matter.EndpointID
+	cluster   matter.ClusterID
+	attribute matter.AttributeID
+	flags     wildcardFlags
+	given     parts
+	index     listIndex
+}
+
+// concrete reports whether p names exactly one attribute.
+func (p *attributePath) concrete() bool {
+	return p.given == partEndpoint|partCluster|partAttribute
+}
+
+// covers reports whether the attribute is one that p may name.
+func (p *attributePath) covers(in *instance, a *Attribute) bool {
+	return (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
+		(p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) &&
+		(p.given&partAttribute == 0 || p.attribute == a.ID) &&
+		!p.skipsCluster(in) && !p.skipsAttribute(a)
+}
+
+// skipsCluster reports whether p's flags leave the cluster out. They bear only
+// on the parts of the path that are wildcards.
+func (p *attributePath) skipsCluster(in *instance) bool {
+	if p.flags == 0 {
+		return false
+	}
+	if p.flags&skipRootNode != 0 && p.given&partEndpoint == 0 && in.endpoint == 0 {
+		return true
+	}
+	if p.given&partCluster != 0 {
+		return false
+	}
+	id := in.meta.spec.ID
+	return p.flags&skipDiagnostics != 0 && diagnosticsCluster(id) ||
+		p.flags&skipCustomElements != 0 && id>>16 != 0
+}
+
+func (p *attributePath) skipsAttribute(a *Attribute) bool {
+	if p.flags == 0 || p.given&partAttribute != 0 {
+		return false
+	}
+	switch a.ID {
+	case matter.AttributeAttributeList:
+		if p.flags&(skipGlobalAttributes|skipAttributeList) != 0 {
+			return true
+		}
+	case matter.AttributeAcceptedCommandList, matter.AttributeGeneratedCommandList:
+		if p.flags&(skipGlobalAttributes|skipCommandLists) != 0 {
+			return true
+		}
+	}
+	return p.flags&skipCustomElements != 0 && a.ID>>16 != 0 ||
+		p.flags&skipFixedAttributes != 0 && a.Quality.Has(Fixed) ||
+		p.flags&skipChangesOmitted != 0 && a.Quality.Has(ChangesOmitted)
+}
+
+// diagnosticsCluster reports whether the cluster has the diagnostics quality:
+// Software, Thread, Wi-Fi and Ethernet Network Diagnostics.
+func diagnosticsCluster(id matter.ClusterID) bool { return id >= 0x34 && id <= 0x37 }
+
+// globalAttribute reports whether id belongs to every cluster (section 7.13).
+func globalAttribute(id matter.AttributeID) bool { return id >= 0xF000 && id <= 0xFFFE }
+
+// eventPath is an EventPathIB (section 10.6.8).
+type eventPath struct {
+	endpoint matter.EndpointID
+	cluster  matter.ClusterID
+	event    matter.EventID
+	given    parts
+	urgent   bool
+}
+
+func (p *eventPath) concrete() bool { return p.given == partEndpoint|partCluster|partEvent }
+
+// covers reports whether the event is one that p may name.
+func (p *eventPath) covers(in *instance, ev *Event) bool {
+	return (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
+		(p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) &&
+		(p.given&partEvent == 0 || p.event == ev.ID)
+}
+
+// versionFilter is a DataVersionFilterIB that names one cluster instance.
+type versionFilter struct {
+	endpoint matter.EndpointID
+	cluster  matter.ClusterID
+	version  matter.DataVersion
+}
+
+func writeAttributePath(w *tlv.Writer, t tlv.Tag, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID, index listIndex) {
+	w.StartList(t)
+	w.Uint(tag2, uint64(ep))
+	w.Uint(tag3, uint64(cl))
+	w.Uint(tag4, uint64(id))
+	if index == appendItem {
+		w.Null(tag5)
+	}
+	w.End()
+}
+
+func writeEventPath(w *tlv.Writer, ep matter.EndpointID, cl matter.ClusterID, id matter.EventID) {
+	w.StartList(tag0)
+	w.Uint(tag1, uint64(ep))
+	w.Uint(tag2, uint64(cl))
+	w.Uint(tag3, uint64(id))
+	w.End()
+}
+
+func writeCommandPath(w *tlv.Writer, ep matter.EndpointID, cl matter.ClusterID, id matter.CommandID) {
+	w.StartList(tag0)
+	w.Uint(tag0, uint64(ep))
+	w.Uint(tag1, uint64(cl))
+	w.Uint(tag2, uint64(id))
+	w.End()
+}

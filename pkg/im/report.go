@@ -1,0 +1,217 @@
+package im
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// buildReport writes the next ReportData of rd into e.w (section 10.7.3) and
+// reports whether another must follow. What does not fit stays in rd.
+func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more bool) {
+	e.prepare(now, rd.subject, rd.session, rd.fabricFiltered)
+	w := e.newMessage()
+	if rd.subscription != 0 {
+		w.Uint(tag0, uint64(rd.subscription))
+	}
+	if more = e.inArray(tag1, rd, e.fillAttributes); !more {
+		more = e.inArray(tag2, rd, e.fillEvents)
+	}
+	switch {
+	case more:
+		w.Bool(tag3, true)
+	case rd.suppress:
+		w.Bool(tag4, true)
+	}
+	return e.endMessage(), more
+}
+
+// inArray lets fill write the members of an array, and leaves the array out if
+// it wrote none. fill reports whether it has more than fits; alone is the
+// writer's length in a message that holds nothing yet.
+func (e *Engine) inArray(t tlv.Tag, rd *reading, fill func(rd *reading, alone int) bool) (more bool) {
+	w := &e.w
+	m := w.Mark()
+	w.StartArray(t)
+	before := w.Len()
+	if more = fill(rd, before); w.Len() == before {
+		w.Rewind(m)
+	} else {
+		w.End()
+		rd.found = true
+	}
+	return more
+}
+
+func (e *Engine) fillAttributes(rd *reading, alone int) (more bool) {
+	w := &e.w
+	for {
+		if rd.list.active && !e.fillList(rd) {
+			return true
+		}
+		if !rd.held {
+			if rd.item, rd.held = e.nextAttribute(rd); !rd.held {
+				return false
+			}
+		}
+		m := w.Mark()
+		e.attributeReport(rd, &rd.item)
+		if e.room() >= 0 {
+			rd.held = false
+			continue
+		}
+		w.Rewind(m)
+		if !e.cut(rd, alone) {
+			if w.Len() > alone {
+				return true
+			}
+			e.log.Error("attribute is too large for a message", "cluster", rd.item.in.meta.spec.Name,
+				"attribute", rd.item.in.meta.attributes[rd.item.index].Name)
+			e.attributeStatus(rd, &rd.item, matter.ClusterStatus{Status: matter.StatusResourceExhausted})
+		}
+		rd.held = false
+	}
+}
+
+// attributeReport writes the AttributeReportIB of an item.
+func (e *Engine) attributeReport(rd *reading, it *item) {
+	if it.status != matter.StatusSuccess {
+		e.attributeStatus(rd, it, matter.ClusterStatus{Status: it.status})
+		return
+	}
+	w := &e.w
+	m := w.Mark()
+	startAttributeData(w, it.in, it.index, it.in.version, wholeValue)
+	if err := it.in.read(e.at(it.in), it.index, w, tag2); err != nil {
+		w.Rewind(m)
+		e.attributeStatus(rd, it, e.statusOf(err, it.in, it.in.meta.attributes[it.index].Name))
+		return
+	}
+	w.End()
+	w.End()
+}
+
+// startAttributeData opens an AttributeReportIB and the AttributeDataIB in it.
+// Every one carries the data version, parts of a list too: the official SDK
+// keeps no attribute that comes without.
+func startAttributeData(w *tlv.Writer, in *instance, index int, v matter.DataVersion, li listIndex) {
+	w.StartStruct(tlv.Anonymous)
+	w.StartStruct(tag1)
+	w.Uint(tag0, uint64(v))
+	writeAttributePath(w, tag1, in.endpoint, in.meta.spec.ID, in.meta.attributes[index].ID, li)
+}
+
+// attributeStatus writes an AttributeReportIB that says why there is no data.
+func (e *Engine) attributeStatus(rd *reading, it *item, st matter.ClusterStatus) {
+	if rd.status == matter.StatusSuccess {
+		rd.status = st.Status
+	}
+	ep, cl, id := it.path.endpoint, it.path.cluster, it.path.attribute
+	if it.in != nil {
+		ep, cl, id = it.in.endpoint, it.in.meta.spec.ID, it.in.meta.attributes[it.index].ID
+	}
+	w := &e.w
+	w.StartStruct(tlv.Anonymous)
+	w.StartStruct(tag0)
+	writeAttributePath(w, tag0, ep, cl, id, wholeValue)
+	writeStatus(w, st)
+	w.End()
+	w.End()
+}
+
+// listRest is a list that is being sent in parts, which may take several
+// messages: the value as it was when the first part was made.
+type listRest struct {
+	active  bool
+	started bool // the first part is written
+	more    bool // r stands on an element that is not yet written
+	in      *instance
+	index   int
+	version matter.DataVersion
+	buf     []byte     // the encoded value
+	r       tlv.Reader // inside buf's array
+}
+
+// cut begins to send rd's item in parts, if it is a list and its parts can be
+// sent. It declines where the message holds something already and the list had
+// better begin in the next one: it fits there whole and little room is lost, or
+// not even its first element fits here.
+func (e *Engine) cut(rd *reading, alone int) bool {
+	it := &rd.item
+	if it.in == nil || !it.in.meta.attributes[it.index].Quality.Has(List) {
+		return false
+	}
+	m := e.w.Mark()
+	startAttributeData(&e.w, it.in, it.index, it.in.version, appendItem)
+	head := len(e.w.Written(m))
+	e.w.Rewind(m)
+
+	value := tlv.NewWriter(rd.list.buf[:0])
+	if it.in.read(e.at(it.in), it.index, value, tlv.Anonymous) != nil {
+		return false
+	}
+	rd.list.buf = value.Bytes()
+	r := tlv.NewReader(rd.list.buf)
+	if r.Type() != tlv.TypeArray {
+		return false
+	}
+	// An element of n octets takes head+n+3 in a report of its own, be that the
+	// list's first or an appended one; a whole list takes two octets less.
+	empty, free := e.opt.MaxPayload-messageEnd-alone, e.room()
+	if head+value.Len()+1 <= empty && free < e.opt.MaxPayload/4 {
+		return false
+	}
+	n := 0
+	for r.EnterArray(); r.Next(); n++ {
+		size := head + r.Element().Len() + 3
+		if size > empty || n == 0 && size > free {
+			return false
+		}
+	}
+	r.Exit()
+	if err := r.End(); err != nil {
+		panic("BUG: im: " + it.in.meta.spec.Name + " wrote a malformed list: " + err.Error())
+	}
+	l := &rd.list
+	l.active, l.started, l.in, l.index, l.version = true, false, it.in, it.index, it.in.version
+	l.r = tlv.NewReader(l.buf)
+	l.r.EnterArray()
+	l.more = l.r.Next()
+	return true
+}
+
+// fillList writes as many parts of the list as fit and reports whether that was
+// the last.
+func (e *Engine) fillList(rd *reading) (done bool) {
+	w, l := &e.w, &rd.list
+	if !l.started {
+		startAttributeData(w, l.in, l.index, l.version, wholeValue)
+		w.StartArray(tag2)
+		for ; l.more; l.more = l.r.Next() {
+			m := w.Mark()
+			w.Element(tlv.Anonymous, l.r.Element())
+			if e.room() < 3 {
+				w.Rewind(m)
+				break
+			}
+		}
+		w.End()
+		w.End()
+		w.End()
+		l.started = true
+	}
+	for ; l.more; l.more = l.r.Next() {
+		m := w.Mark()
+		startAttributeData(w, l.in, l.index, l.version, appendItem)
+		w.Element(tag2, l.r.Element())
+		w.End()
+		w.End()
+		if e.room() < 0 {
+			w.Rewind(m)
+			return false
+		}
+	}
+	l.active = false
+	return true
+}

@@ -1,0 +1,50 @@
+package im
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// announce serves a TimedRequest (section 8.5): the write or invoke that is to
+// follow must come within its time.
+func (i *Interaction) announce(now time.Time, payload []byte) {
+	ms, err := decodeTimed(payload)
+	if err != nil {
+		i.refuse(now, matter.StatusInvalidAction)
+		return
+	}
+	if !i.reserve() {
+		i.refuse(now, matter.StatusBusy)
+		return
+	}
+	// A late request still gets its answer, so the wait outlasts the window.
+	window := time.Duration(ms) * time.Millisecond
+	i.wait(now, stateTimed, window+responseTimeout)
+	i.deadline = now.Add(window)
+	if i.send(now, OpcodeStatusResponse, i.e.buildStatusResponse(matter.StatusSuccess)) {
+		i.e.record(ActionTimed, matter.StatusSuccess, now.Sub(i.opened))
+	}
+}
+
+// timedRequest takes the message that was announced.
+func (i *Interaction) timedRequest(now time.Time, opcode uint8, payload []byte) {
+	switch opcode {
+	case OpcodeWriteRequest:
+		i.action = ActionWrite
+	case OpcodeInvokeRequest:
+		i.action = ActionInvoke
+	default:
+		i.action = ActionOther
+	}
+	switch {
+	case now.After(i.deadline):
+		i.refuse(now, matter.StatusTimeout)
+	case i.action == ActionWrite:
+		i.writeRequest(now, payload, true)
+	case i.action == ActionInvoke:
+		i.invokeRequest(now, payload, true)
+	default:
+		i.refuse(now, matter.StatusInvalidAction)
+	}
+}

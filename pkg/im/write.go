@@ -1,0 +1,276 @@
+package im
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// maxListSize bounds, in octets, the list that a peer sends in parts.
+const maxListSize = 16 << 10
+
+// writeItem is an AttributeDataIB of a WriteRequest. data points into the
+// message.
+type writeItem struct {
+	path       attributePath
+	version    matter.DataVersion
+	hasVersion bool
+	data       tlv.Element
+}
+
+// writeRequest is a WriteRequest (section 10.7.6).
+type writeRequest struct {
+	suppress, timed, more bool
+	items                 []writeItem
+}
+
+func (q *writeRequest) decode(b []byte) error {
+	*q = writeRequest{items: q.items[:0]}
+	r := tlv.NewReader(b)
+	var got seen
+	for r.EnterStruct(); r.Next(); {
+		switch got.once(&r, 3) {
+		case 0:
+			q.suppress = r.Bool()
+		case 1:
+			q.timed = r.Bool()
+		case 2:
+			for r.EnterArray(); r.Next(); {
+				if len(q.items) == maxWrites {
+					r.Fail(matter.StatusPathsExhausted)
+					break
+				}
+				q.items = append(q.items, decodeWriteItem(&r))
+			}
+			r.Exit()
+		case 3:
+			q.more = r.Bool()
+		}
+	}
+	r.Exit()
+	got.need(&r, 1<<1|1<<2)
+	return r.End()
+}
+
+func decodeWriteItem(r *tlv.Reader) (x writeItem) {
+	var got seen
+	for r.EnterStruct(); r.Next(); {
+		switch got.once(r, 2) {
+		case 0:
+			x.version, x.hasVersion = matter.DataVersion(r.Uint32()), true
+		case 1:
+			x.path = decodeAttributePath(r)
+		case 2:
+			x.data = r.Element()
+		}
+	}
+	r.Exit()
+	got.need(r, 1<<1|1<<2)
+	if r.Err() == nil && !x.path.concrete() {
+		r.Fail(errPath)
+	}
+	return x
+}
+
+// writeRequest serves a WriteRequest (section 8.7). timed says that a
+// TimedRequest announced it.
+func (i *Interaction) writeRequest(now time.Time, payload []byte, timed bool) {
+	e, q := i.e, &i.e.write
+	if err := q.decode(payload); err != nil {
+		i.refuse(now, requestStatus(err))
+		return
+	}
+	switch {
+	case q.more && (q.suppress || q.timed || i.conn.Group()):
+		i.refuse(now, matter.StatusInvalidAction)
+		return
+	case q.timed != timed:
+		i.refuse(now, matter.StatusTimedRequestMismatch)
+		return
+	case !q.suppress && !e.answerFits(q):
+		i.refuse(now, matter.StatusPathsExhausted)
+		return
+	case q.more && !i.reserve():
+		i.refuse(now, matter.StatusBusy)
+		return
+	case q.more:
+		i.wait(now, stateWriting, responseTimeout)
+	}
+	e.prepare(now, i.conn.Subject(), i.conn.Session(), true)
+	w := e.newMessage()
+	w.StartArray(tag0)
+	for n := range q.items {
+		i.writeItem(&q.items[n], timed)
+	}
+	i.endRun(!q.more)
+	w.End()
+	payload = e.endMessage()
+	if !q.suppress && !i.send(now, OpcodeWriteResponse, payload) || q.more {
+		return
+	}
+	i.finish(now, matter.StatusSuccess)
+}
+
+// answerFits reports whether the statuses of all of q's items fit into one
+// WriteResponse, as that cannot be sent in chunks.
+func (e *Engine) answerFits(q *writeRequest) bool {
+	w := e.newMessage()
+	w.StartArray(tag0)
+	for n := range q.items {
+		e.writeItemStatus(&q.items[n].path, matter.ClusterStatus{Status: matter.StatusFailure, Code: 0xFF})
+	}
+	return e.room() >= 0
+}
+
+// writeItemStatus writes an AttributeStatusIB.
+func (e *Engine) writeItemStatus(p *attributePath, st matter.ClusterStatus) {
+	w := &e.w
+	w.StartStruct(tlv.Anonymous)
+	writeAttributePath(w, tag0, p.endpoint, p.cluster, p.attribute, p.index)
+	writeStatus(w, st)
+	w.End()
+}
+
+// writeItem carries out one item, or takes it into the list that is being put
+// together.
+func (i *Interaction) writeItem(x *writeItem, timed bool) {
+	e := i.e
+	if i.run.continues(x) {
+		i.run.add(x)
+		return
+	}
+	i.endRun(true)
+	in, n, st := e.checkWrite(e.req.Subject, x, timed)
+	status := matter.ClusterStatus{Status: st}
+	switch {
+	case x.path.index == wholeValue && x.data.Type() == tlv.TypeArray && (in == nil || in.meta.attributes[n].Quality.Has(List)):
+		// The path's access and data version are settled for the whole list here:
+		// its first part may revoke the writer's own right to send the rest.
+		i.run = newListRun(x, in, n, status)
+		return
+	case st != matter.StatusSuccess:
+	case x.path.index == appendItem:
+		status.Status = matter.StatusBusy // nothing that it continues
+	case in.meta.attributes[n].Quality.Has(List) && !(x.data.Type() == tlv.TypeNull && in.meta.attributes[n].Quality.Has(Nullable)):
+		status.Status = matter.StatusInvalidDataType
+	default:
+		status = e.apply(in, n, x.data)
+	}
+	i.answer(&x.path, status)
+}
+
+// answer writes an item's status, and keeps the first that is not SUCCESS.
+func (i *Interaction) answer(p *attributePath, st matter.ClusterStatus) {
+	if i.status == matter.StatusSuccess {
+		i.status = st.Status
+	}
+	i.e.writeItemStatus(p, st)
+}
+
+// checkWrite finds the attribute that an item is for (section 8.7.3.2). As with
+// reads, access comes before existence.
+func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance, int, matter.Status) {
+	p := &x.path
+	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
+		return nil, 0, matter.StatusUnsupportedAccess
+	}
+	in, st := e.find(p.endpoint, p.cluster)
+	if st != matter.StatusSuccess {
+		return nil, 0, st
+	}
+	n := in.meta.attribute(p.attribute)
+	if n < 0 {
+		return nil, 0, matter.StatusUnsupportedAttribute
+	}
+	a := &in.meta.attributes[n]
+	switch {
+	case a.Write == 0 || p.index == oneItem || p.index == appendItem && !a.Quality.Has(List):
+		return nil, 0, matter.StatusUnsupportedWrite
+	case !e.allowed(s, p.endpoint, p.cluster, a.Write):
+		return nil, 0, matter.StatusUnsupportedAccess
+	case a.Quality.Has(Timed) && !timed:
+		return nil, 0, matter.StatusNeedsTimedInteraction
+	case a.Quality.Has(FabricScoped) && s.Fabric == matter.NoFabric:
+		return nil, 0, matter.StatusUnsupportedAccess
+	case x.hasVersion && x.version != in.version:
+		return nil, 0, matter.StatusDataVersionMismatch
+	}
+	return in, n, matter.StatusSuccess
+}
+
+// apply gives a value to the cluster.
+func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus {
+	a := &in.meta.attributes[n]
+	if err := in.cluster.Write(e.at(in), a.ID, v); err != nil {
+		return e.statusOf(err, in, a.Name)
+	}
+	e.changed(in, a.ID)
+	return matter.ClusterStatus{Status: matter.StatusSuccess}
+}
+
+// listRun is a list that a peer replaces: whole, or with one item holding the
+// first elements and further ones that append an element each. It becomes one
+// Write when the run of items ends, so that the cluster never sees, checks or
+// stores half of what the peer meant.
+//
+// Items in earlier messages of a chunked write have been answered SUCCESS by
+// then; all of the last message get the Write's status.
+type listRun struct {
+	path    attributePath
+	in      *instance
+	index   int
+	status  matter.ClusterStatus // why the list cannot be written
+	buf     []byte               // the array so far, encoded
+	replace bool                 // the first item is in this message
+	appends int                  // of this message
+}
+
+func newListRun(x *writeItem, in *instance, index int, st matter.ClusterStatus) *listRun {
+	return &listRun{path: x.path, in: in, index: index, status: st, buf: x.data.AppendTo(nil), replace: true}
+}
+
+// continues reports whether x appends to the run's list. A nil run has none.
+func (r *listRun) continues(x *writeItem) bool {
+	return r != nil && x.path.index == appendItem && x.path.endpoint == r.path.endpoint &&
+		x.path.cluster == r.path.cluster && x.path.attribute == r.path.attribute
+}
+
+func (r *listRun) add(x *writeItem) {
+	r.appends++
+	switch {
+	case r.status.Status != matter.StatusSuccess:
+	case len(r.buf)+x.data.Len() > maxListSize:
+		r.status.Status = matter.StatusResourceExhausted
+	default:
+		end := len(r.buf) - 1
+		closing := r.buf[end]
+		r.buf = append(x.data.AppendTo(r.buf[:end]), closing)
+	}
+}
+
+// endRun answers the run's items of this message, after writing the list if
+// this is where it ends.
+func (i *Interaction) endRun(last bool) {
+	r := i.run
+	if r == nil {
+		return
+	}
+	if last {
+		if r.status.Status == matter.StatusSuccess {
+			v := tlv.NewReader(r.buf)
+			r.status = i.e.apply(r.in, r.index, v.Element())
+		}
+		i.run = nil
+	}
+	if r.replace {
+		r.replace = false
+		i.answer(&r.path, r.status)
+	}
+	p := r.path
+	p.index = appendItem
+	for ; r.appends > 0; r.appends-- {
+		i.answer(&p, r.status)
+	}
+}
