@@ -1,0 +1,216 @@
+//go:build interop
+
+package interop
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// bothWork reads the cluster as each of the two controllers, in both ways.
+func (r *run) bothWork() {
+	for _, name := range []string{"one", "two"} {
+		for _, filtered := range []bool{true, false} {
+			r.readCredentials(name, filtered)
+		}
+	}
+	r.operational("one", "two")
+}
+
+// commissioned is the result of the commission command.
+type commissioned struct {
+	Refused  string
+	Findings []struct{ Level, Type, Message string }
+
+	NodeID            integer
+	RootCaCertificate octets
+	NocValue          octets
+	IcacValue         octets
+	CaseAdminSubject  integer
+	AdminVendorID     uint16
+}
+
+// discover finds the device on the wire and has the controller find the same.
+func (r *run) discover(controller string, w window) {
+	r.t.Helper()
+	r.step(commissionableType+" and subtypes", func() (err error) {
+		r.announced, err = r.wire.commissionable(r.ctx, w, r.home)
+		return err
+	})
+	r.call("controller "+controller+" discovers", "discover", args{"controller": controller, "discriminator": w.discriminator, "instance": r.announced}, nil, nil)
+}
+
+// commission has the controller commission the device it has discovered, and
+// checks what can then be seen on the wire.
+func (r *run) commission(controller string, passcode uint32) {
+	r.t.Helper()
+	f := r.fabrics[controller]
+	var c commissioned
+	r.call("commissioning", "commission", args{"controller": controller, "passcode": passcode}, &c, func() (err error) {
+		if c.Refused != "" {
+			return fmt.Errorf("%s: %+v", c.Refused, c.Findings)
+		}
+		if !bytes.Equal(c.RootCaCertificate, f.root) || !bytes.Equal(c.IcacValue, f.icac) || c.AdminVendorID != f.vendorID {
+			return errors.New("the controller gave other certificates than its own")
+		}
+		f.nodeID, f.noc, f.admin = c.NodeID, c.NocValue, c.CaseAdminSubject
+		f.instance, err = instanceName(f.rootKey, f.fabricID, f.nodeID)
+		return err
+	})
+	var current uint8
+	var reports []report
+	path := args{"endpoint": 0, "cluster": operationalCredentials, "attribute": attrCurrentFabricIndex}
+	r.call("CurrentFabricIndex", "read", args{"controller": controller, "paths": []args{path}}, &reports, func() error {
+		return value(reports, operationalCredentials, attrCurrentFabricIndex, &current)
+	})
+	f.index = current
+	r.step(operationalType+" and _I", func() error { return r.wire.operational(r.ctx, f.instance, r.home) })
+	r.notCommissionable()
+}
+
+// notCommissionable checks that the window discovered last is no longer announced,
+// nor any other.
+func (r *run) notCommissionable() {
+	r.t.Helper()
+	r.step(commissionableType+" gone", func() error {
+		return r.wire.gone(r.ctx, commissionableType, r.announced+"."+commissionableType, true, operationalType)
+	})
+}
+
+// onDevice returns the fabrics the device has, by index.
+func (r *run) onDevice() (all []*fabricOf) {
+	for _, f := range r.fabrics {
+		if f.index != 0 {
+			all = append(all, f)
+		}
+	}
+	slices.SortFunc(all, func(a, b *fabricOf) int { return int(a.index) - int(b.index) })
+	return all
+}
+
+func (r *run) readCredentials(controller string, filtered bool) {
+	r.t.Helper()
+	var reports []report
+	a := args{"controller": controller, "fabricFiltered": filtered, "paths": []args{{"endpoint": 0, "cluster": operationalCredentials}}}
+	r.call(fmt.Sprintf("0x3E as %s, fabric-filtered %t", controller, filtered), "read", a, &reports, func() error {
+		return checkCredentials(reports, r.fabrics[controller], r.onDevice(), filtered)
+	})
+}
+
+func (r *run) operational(controllers ...string) {
+	r.t.Helper()
+	for _, name := range controllers {
+		r.step(operationalType+" of "+name, func() error {
+			return r.wire.operational(r.ctx, r.fabrics[name].instance, r.home)
+		})
+	}
+}
+
+// removeFabric has by remove the fabric of victim. The last one gone, the device
+// is to be commissionable again; else its instance is to be gone.
+func (r *run) removeFabric(victim, by string) {
+	r.t.Helper()
+	f := r.fabrics[victim]
+	r.nocResponse(fmt.Sprintf("fabric of %s by %s", victim, by), by, command{name: "removeFabric", fields: args{"fabricIndex": f.index}}, nocOK)
+	f.index = 0
+	control := operationalType
+	if len(r.onDevice()) == 0 {
+		control = commissionableType
+	}
+	r.step("_matter._tcp of "+victim+" gone", func() error {
+		return r.wire.gone(r.ctx, operationalType, f.instance+"."+operationalType, false, control)
+	})
+}
+
+func (r *run) windowStatus(want int) {
+	r.t.Helper()
+	var reports []report
+	path := args{"endpoint": 0, "cluster": administratorCluster, "attribute": 0}
+	r.call(fmt.Sprintf("WindowStatus %d", want), "read", args{"controller": "one", "paths": []args{path}}, &reports, func() error {
+		var status int
+		if err := value(reports, administratorCluster, 0, &status); err != nil {
+			return err
+		}
+		if status != want {
+			return fmt.Errorf("WindowStatus %d", status)
+		}
+		return nil
+	})
+}
+
+func (r *run) armFailSafe(seconds int) {
+	r.t.Helper()
+	var res struct{ Response struct{ ErrorCode int } }
+	arm := command{cluster: "GeneralCommissioning", name: "armFailSafe", fields: args{"expiryLengthSeconds": seconds, "breadcrumb": 0}}
+	r.invoke(fmt.Sprintf("ArmFailSafe for %d s", seconds), "one", arm, &res, func() error {
+		if res.Response.ErrorCode != 0 {
+			return fmt.Errorf("error code %d", res.Response.ErrorCode)
+		}
+		return nil
+	})
+}
+
+// command is a command on endpoint 0, by default of Operational Credentials.
+type command struct {
+	cluster   string
+	name      string
+	fields    args
+	timed     bool
+	unchecked bool // matter.js would not send it otherwise
+}
+
+// invoke expects a response command and decodes it into result.
+func (r *run) invoke(text, controller string, c command, result any, check func() error) {
+	r.t.Helper()
+	r.call(text, "invoke", c.args(controller), result, check)
+}
+
+func (c command) args(controller string) args {
+	if c.cluster == "" {
+		c.cluster = "OperationalCredentials"
+	}
+	return args{"controller": controller, "cluster": c.cluster, "command": c.name, "fields": c.fields, "timed": c.timed, "unchecked": c.unchecked}
+}
+
+// status expects an Interaction Model status and no response command.
+func (r *run) status(text, controller string, c command, want int) {
+	r.t.Helper()
+	var res struct{ Status, ClusterStatus *int }
+	r.invoke(text, controller, c, &res, func() error {
+		if res.Status == nil || *res.Status != want {
+			return fmt.Errorf("answer %s, want status %#x", describe(res.Status), want)
+		}
+		return nil
+	})
+}
+
+func describe(status *int) string {
+	if status == nil {
+		return "without a status"
+	}
+	return fmt.Sprintf("status %#x", *status)
+}
+
+// nocResponse expects a NOCResponse with the given code.
+func (r *run) nocResponse(text, controller string, c command, want int) {
+	r.t.Helper()
+	var res struct {
+		Response *struct {
+			StatusCode  int
+			FabricIndex uint8
+		}
+	}
+	r.invoke(text, controller, c, &res, func() error {
+		switch {
+		case res.Response == nil:
+			return errors.New("no NOCResponse")
+		case res.Response.StatusCode != want:
+			return fmt.Errorf("NOCResponse status %d, want %d", res.Response.StatusCode, want)
+		case want == nocOK && res.Response.FabricIndex == 0:
+			return errors.New("NOCResponse without a fabric index")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,53 @@
+// The commands of the test, by name: (args, steps) => result. Every command but
+// open names the controller it is for.
+import { setTimeout as sleep } from "node:timers/promises";
+import { commission, discover, tryPasscode, verifier } from "./commissioning.mjs";
+import { Controller } from "./controller.mjs";
+import { installTrustStore } from "./trust.mjs";
+
+await installTrustStore();
+
+const controllers = new Map();
+const found = new Map(); // by controller: the device discovered last
+
+function of({ controller }) {
+    const c = controllers.get(controller);
+    if (c === undefined) throw new Error(`no controller ${controller}`);
+    return c;
+}
+
+function discovered({ controller }) {
+    const device = found.get(controller);
+    if (device === undefined) throw new Error(`controller ${controller} has discovered no device`);
+    return device;
+}
+
+export const commands = {
+    async open(args) {
+        const c = await Controller.open(args);
+        controllers.set(args.name, c);
+        return c.facts;
+    },
+
+    async discover(args) {
+        const device = await discover(of(args), args);
+        found.set(args.controller, device);
+        const { deviceIdentifier, addresses, D, CM, VP } = device;
+        return { instance: deviceIdentifier, addresses: addresses.map(({ ip, port }) => `${ip} ${port}`), D, CM, VP };
+    },
+
+    tryPasscode: args => tryPasscode(of(args), { ...args, device: discovered(args) }),
+    commission: (args, steps) => commission(of(args), { ...args, device: discovered(args) }, steps),
+    reconnect: args => of(args).reconnect(),
+    handshake: args => of(args).handshake(args),
+    session: args => of(args).session,
+    read: args => of(args).read(args),
+    invoke: args => of(args).invoke(args),
+    verifier: args => verifier(of(args), args),
+    forget: args => of(args).forget(),
+};
+
+// A controller says goodbye to its device, which may be gone: not for long.
+export async function closeAll() {
+    await Promise.race([Promise.allSettled([...controllers.values()].map(c => c.close())), sleep(3000)]);
+}

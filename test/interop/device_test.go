@@ -1,0 +1,107 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+const (
+	testVendor   = 0xFFF1
+	testProduct  = 0x8001
+	otherProduct = 0x8002
+	stopLimit    = 5 * time.Second
+)
+
+var readyLine = regexp.MustCompile(`\bmsg="?ready"?(\s|$)`)
+
+// device is the daemon under test: one state directory, one process at a time.
+type device struct {
+	binary string
+	state  string
+	logs   string
+	ns     *namespace
+	starts int
+	proc   *process
+}
+
+// pairingCodes is what `opcredsd pairing -o json` prints.
+type pairingCodes struct {
+	QR            string `json:"qr"`
+	Manual        string `json:"manual"`
+	Discriminator uint16 `json:"discriminator"`
+	Passcode      uint32 `json:"passcode"`
+}
+
+// start runs the daemon as the given product until it says that it can be discovered.
+func (d *device) start(ctx context.Context, product int) error {
+	d.starts++
+	log, err := os.Create(d.logFile())
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(d.binary, "run",
+		"--state-dir", d.state,
+		"--log-level", "debug",
+		"--vendor-id", fmt.Sprintf("%#x", testVendor),
+		"--product-id", fmt.Sprintf("%#x", product))
+	watch := &lineWatch{Writer: log, wanted: readyLine.MatchString, found: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr, cmd.Env = watch, watch, environment()
+	if d.proc, err = d.ns.start("opcredsd", cmd, log); err != nil {
+		return err
+	}
+	select {
+	case <-watch.found:
+		return nil
+	case <-d.proc.done:
+		return fmt.Errorf("the daemon ended (%v) before it was ready; see %s", d.proc.cmd.ProcessState, d.logFile())
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("no line with msg=\"ready\" in 20 s; see %s", d.logFile())
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (d *device) logFile() string {
+	return filepath.Join(d.logs, fmt.Sprintf("device-%d.log", d.starts))
+}
+
+// stop ends the daemon in order and checks that it calls that a success.
+func (d *device) stop() error {
+	if err := d.proc.signal(syscall.SIGTERM, stopLimit); err != nil {
+		return err
+	}
+	if code := d.proc.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("%v after SIGTERM; see %s", d.proc.cmd.ProcessState, d.logFile())
+	}
+	return nil
+}
+
+// kill ends the daemon with no warning.
+func (d *device) kill() error {
+	return d.proc.signal(syscall.SIGKILL, stopLimit)
+}
+
+func (d *device) pairing(ctx context.Context) (pairingCodes, error) {
+	var codes pairingCodes
+	out, err := d.ns.output(ctx, d.binary, "pairing", "--output", "json", "--state-dir", d.state)
+	if err != nil {
+		return codes, err
+	}
+	if err := json.Unmarshal(out, &codes); err != nil {
+		return codes, fmt.Errorf("pairing codes %q: %w", out, err)
+	}
+	if codes.Passcode == 0 || codes.Discriminator > 0xFFF {
+		return codes, errors.New("pairing codes out of range")
+	}
+	return codes, nil
+}
