@@ -50,6 +50,7 @@ func newRun(t *testing.T) *run {
 	t.Cleanup(func() { file.Close() })
 	r.summary = io.MultiWriter(os.Stdout, file)
 
+	binary := r.binary()
 	deviceNS, controllerNS, err := newPair()
 	r.must(err)
 	t.Cleanup(controllerNS.close)
@@ -62,7 +63,7 @@ func newRun(t *testing.T) *run {
 			t.Error(err)
 		}
 	})
-	r.device = &device{binary: r.binary(), state: filepath.Join(t.TempDir(), "state"), logs: r.logs, ns: deviceNS}
+	r.device = &device{binary: binary, state: filepath.Join(t.TempDir(), "state"), logs: r.logs, ns: deviceNS}
 	t.Cleanup(func() {
 		if r.device.proc != nil {
 			_ = r.device.kill() // it has ended already unless the test failed
