@@ -99,6 +99,16 @@ const (
 	stepOver        // done, or failed
 )
 
+// enter takes the step want; the method that does so sets the next one when its
+// work is done.
+func (s *step) enter(want step) error {
+	if *s != want {
+		return errOrder
+	}
+	*s = stepOver
+	return nil
+}
+
 // identity is who a node is on a fabric.
 type identity struct {
 	root, icac, noc *cert.Certificate // icac may be nil

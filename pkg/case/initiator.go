@@ -62,14 +62,6 @@ func (i *Initiator) Wipe() {
 	i.step = stepOver
 }
 
-func (i *Initiator) enter(want step) error {
-	if i.step != want {
-		return errOrder
-	}
-	i.step = stepOver
-	return nil
-}
-
 func (i *Initiator) end(name string, err *error) {
 	if *err != nil {
 		i.Wipe()
@@ -80,7 +72,7 @@ func (i *Initiator) end(name string, err *error) {
 // Start returns Sigma1.
 func (i *Initiator) Start() (sigma []byte, err error) {
 	defer i.end("Sigma1", &err)
-	if err := i.enter(stepStart); err != nil {
+	if err := i.step.enter(stepStart); err != nil {
 		return nil, err
 	}
 	if _, err := io.ReadFull(i.cfg.Rand, i.random[:]); err != nil {
@@ -109,7 +101,7 @@ func (i *Initiator) Start() (sigma []byte, err error) {
 // to be used only after the responder's StatusReport says success.
 func (i *Initiator) Sigma2(b []byte) (sigma3 []byte, res Result, err error) {
 	defer i.end("Sigma2", &err)
-	if err := i.enter(stepSigma2); err != nil {
+	if err := i.step.enter(stepSigma2); err != nil {
 		return nil, Result{}, err
 	}
 	m, err := parseSigma2(b)
@@ -169,7 +161,7 @@ func (i *Initiator) sigma3(m *sigma2, secret, own []byte) ([]byte, error) {
 // reports success to it.
 func (i *Initiator) Sigma2Resume(b []byte) (res Result, err error) {
 	defer i.end("Sigma2_Resume", &err)
-	if err := i.enter(stepSigma2); err != nil {
+	if err := i.step.enter(stepSigma2); err != nil {
 		return Result{}, err
 	}
 	rec := i.cfg.Resume

@@ -1,6 +1,7 @@
 package casesession
 
 import (
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -41,15 +42,20 @@ func destinationID(ipk, initiatorRandom, rootPublicKey []byte, fabric matter.Fab
 	return [mcrypto.HashSize]byte(h.Sum(nil))
 }
 
-// seal encrypts plaintext in place, with a key that is derived for it alone, and
-// returns it with its MIC of 16 octets behind.
-func seal(secret, salt []byte, info, nonce string, plaintext []byte) ([]byte, error) {
+// cipherFor derives a key that encrypts one plaintext.
+func cipherFor(secret, salt []byte, info string) (cipher.AEAD, error) {
 	var key [mcrypto.KeySize]byte
 	defer clear(key[:])
 	if err := mcrypto.HKDF(key[:], secret, salt, info); err != nil {
 		return nil, err
 	}
-	aead, err := mcrypto.NewAEAD(key[:])
+	return mcrypto.NewAEAD(key[:])
+}
+
+// seal encrypts plaintext in place and returns it with its MIC of 16 octets
+// behind.
+func seal(secret, salt []byte, info, nonce string, plaintext []byte) ([]byte, error) {
+	aead, err := cipherFor(secret, salt, info)
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +64,7 @@ func seal(secret, salt []byte, info, nonce string, plaintext []byte) ([]byte, er
 
 // open is the inverse of seal; ciphertext is left as it is.
 func open(secret, salt []byte, info, nonce string, ciphertext []byte) ([]byte, error) {
-	var key [mcrypto.KeySize]byte
-	defer clear(key[:])
-	if err := mcrypto.HKDF(key[:], secret, salt, info); err != nil {
-		return nil, err
-	}
-	aead, err := mcrypto.NewAEAD(key[:])
+	aead, err := cipherFor(secret, salt, info)
 	if err != nil {
 		return nil, err
 	}

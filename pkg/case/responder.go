@@ -50,15 +50,6 @@ func (r *Responder) Wipe() {
 	r.step = stepOver
 }
 
-// enter takes the step, which its method sets again when it has done its work.
-func (r *Responder) enter(want step) error {
-	if r.step != want {
-		return errOrder
-	}
-	r.step = stepOver
-	return nil
-}
-
 // end ends a step: an error ends the handshake, and says where it came from.
 func (r *Responder) end(name string, err *error) {
 	if *err != nil {
@@ -72,7 +63,7 @@ func (r *Responder) end(name string, err *error) {
 // initiator's StatusReport, see Resumed.
 func (r *Responder) Sigma1(b []byte) (reply []byte, opcode uint8, err error) {
 	defer r.end("Sigma1", &err)
-	if err := r.enter(stepStart); err != nil {
+	if err := r.step.enter(stepStart); err != nil {
 		return nil, 0, err
 	}
 	m, err := parseSigma1(b)
@@ -166,7 +157,7 @@ func (r *Responder) sigma2(m *sigma1, b []byte) ([]byte, error) {
 // reports success to the initiator.
 func (r *Responder) Sigma3(b []byte) (res Result, err error) {
 	defer r.end("Sigma3", &err)
-	if err := r.enter(stepSigma3); err != nil {
+	if err := r.step.enter(stepSigma3); err != nil {
 		return Result{}, err
 	}
 	encrypted, err := parseSigma3(b)
@@ -201,7 +192,7 @@ func (r *Responder) Sigma3(b []byte) (res Result, err error) {
 // replaces it by the result's own before it handles anything else.
 func (r *Responder) Resumed() (res Result, err error) {
 	defer r.end("Sigma2_Resume", &err)
-	if err := r.enter(stepResume); err != nil {
+	if err := r.step.enter(stepResume); err != nil {
 		return Result{}, err
 	}
 	rec, ok := r.cfg.Resumptions.Find(r.offered)
@@ -216,3 +207,7 @@ func (r *Responder) Resumed() (res Result, err error) {
 func sigma2Salt(ipk, responderRandom, responderKey, sigma1Hash []byte) []byte {
 	return slices.Concat(ipk, responderRandom, responderKey, sigma1Hash)
 }
+
+// PeerParams returns the initiator's session parameters; the zero value before
+// Sigma1.
+func (r *Responder) PeerParams() message.SessionParameters { return r.result.PeerParams }

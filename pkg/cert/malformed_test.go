@@ -72,6 +72,7 @@ func TestMalformedTLV(t *testing.T) {
 		{"printable name not ASCII", subject, subject + "\x2c\x81\x02\xc3\xbc", "ASCII"},
 		{"domain not ASCII", subject, subject + "\x2c\x10\x02\xc3\xbc", "ASCII"},
 		{"name with a long length", subject, subject + "\x2d\x02\x01\x00x", "shortest form"},
+		{"name with a localised part", subject, subject + "\x2c\x02\x03a\x1fb", "does not fit"},
 		{"attribute without a tag", subject, subject + "\x04\x01", "context tag"},
 		{"CAT of 64 bits", subject, subject + "\x27\x16\x01\x00\x00\x00\x01\x00\x00\x00", "range"},
 		{"six attributes", subject, subject + strings.Repeat("\x2c\x01\x01x", 3), "more than 5"},

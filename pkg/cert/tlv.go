@@ -114,6 +114,8 @@ func readOctetsN(r *tlv.Reader, n int) []byte {
 	return b
 }
 
+// readText reads a string. Text of a Reader ends at U+001F; X.509 has no place
+// for what follows, which makes the length not fit and the string malformed.
 func readText(r *tlv.Reader) string {
 	s := r.Text()
 	checkPrefix(r, len(s))
@@ -130,7 +132,7 @@ func checkPrefix(r *tlv.Reader, n int) {
 	}
 	// The control octet, the length, the string.
 	if r.Element().Len() != 1+shortest+n {
-		r.Fail(malformed("length of element %v is not in its shortest form", r.Tag()))
+		r.Fail(malformed("length of element %v does not fit, or is not in its shortest form", r.Tag()))
 	}
 }
 
