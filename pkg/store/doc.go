@@ -1,0 +1,34 @@
+// Package store keeps what must outlive the process in one bbolt file: fabrics,
+// the node's identity, attestation material, resumption records, subscriptions
+// and counters. It knows how records are kept safe, not what they mean.
+//
+// # Shape of the file
+//
+// Every record is one value: eight hexadecimal digits of a CRC-32C over bucket,
+// key and text, a space, and the record as JSON. A fabric with all that belongs
+// to it is one value, so that no crash leaves half of it. A digest of all records
+// tells if one is missing, or there in an old state. The schema version
+// stands in the bucket "meta"; a newer one than [SchemaVersion] is refused, an
+// older one is migrated in one transaction when the file is opened for writing.
+//
+// # What a crash may do
+//
+// A transaction is on the disk whole before Update returns, or not at all. The
+// file itself is born under another name, is written and synced there, and is
+// then renamed, because bbolt's own first initialisation is not safe against a
+// power cut. Only when it is durable is the marker file written beside it. So a
+// directory with a marker and no database has lost its database: [Open] refuses
+// to start empty there.
+//
+// # Damage
+//
+// bbolt checksums its two meta pages and nothing else, and answers a damaged
+// page with a panic, an endless recursion or a fault in mapped memory. So Open
+// walks all pages itself before bbolt sees the file, and checks the CRC of each
+// record. A damaged file is never written to.
+//
+// # Locking
+//
+// The file carries a kernel lock (flock) that dies with its process. Open takes
+// it before it looks at the content; a second process is told who holds it.
+package store

@@ -1,0 +1,312 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+)
+
+// The layout of a bbolt file, which is native-endian. A page is a header of id
+// (8), flags (2), count (2) and overflow (4), then elements of 16 octets, then
+// what they point at.
+const (
+	pageHeader  = 16
+	elementSize = 16
+	metaSize    = 64 // the last 8 are the checksum of the rest
+
+	flagBranch   = 0x01
+	flagLeaf     = 0x02
+	flagFreelist = 0x10
+
+	flagBucket = 0x01 // of a leaf element
+
+	boltMagic   = 0xED0CDAED
+	boltVersion = 2
+
+	bucketHeader = 16 // root page and sequence, before an inline page
+	maxNesting   = 4  // buckets in buckets; schema 1 has one level
+	noFreelist   = ^uint64(0)
+)
+
+var order = binary.NativeEndian
+
+// metaPage is what the walk needs of a meta page.
+type metaPage struct {
+	pageSize, root, freelist, pages, txid uint64
+}
+
+func readMeta(r io.ReaderAt, at int64) (m metaPage, ok bool) {
+	var b [pageHeader + metaSize]byte
+	if _, err := r.ReadAt(b[:], at); err != nil {
+		return m, false
+	}
+	p := b[pageHeader:]
+	h := fnv.New64a()
+	h.Write(p[:metaSize-8])
+	if order.Uint32(p) != boltMagic || order.Uint32(p[4:]) != boltVersion || order.Uint64(p[56:]) != h.Sum64() {
+		return m, false
+	}
+	return metaPage{
+		pageSize: uint64(order.Uint32(p[8:])),
+		root:     order.Uint64(p[16:]),
+		freelist: order.Uint64(p[32:]),
+		pages:    order.Uint64(p[40:]),
+		txid:     order.Uint64(p[48:]),
+	}, true
+}
+
+// findMeta returns the meta page that bbolt would use, and whether it is one of
+// two valid ones. The second page's place follows from the page size, which is
+// only known from a valid page: hence the search.
+func findMeta(r io.ReaderAt) (m metaPage, both, ok bool) {
+	first, ok0 := readMeta(r, 0)
+	for size := int64(1 << 10); size <= 1<<24; size <<= 1 {
+		if ok0 && uint64(size) != first.pageSize {
+			continue
+		}
+		second, ok1 := readMeta(r, size)
+		if !ok1 || second.pageSize != uint64(size) {
+			continue
+		}
+		if ok0 && first.txid > second.txid {
+			return first, true, true
+		}
+		return second, ok0, true
+	}
+	return first, false, ok0
+}
+
+// walker visits every page that a meta page leads to.
+type walker struct {
+	r    io.ReaderAt
+	meta metaPage
+	seen []bool // reached or free
+}
+
+// checkPages walks the whole file and returns the first thing that bbolt would
+// stumble over: pages that are cut off, not what they should be, reached twice
+// or not at all, elements that point outside their page, keys out of order.
+// both is false if one of the two meta pages is not valid, as after a power cut
+// within a commit.
+func checkPages(r io.ReaderAt, size int64) (both bool, err error) {
+	m, both, ok := findMeta(r)
+	switch {
+	case !ok:
+		return both, errors.New("no valid meta page")
+	case m.pageSize < 1<<10 || m.pageSize > 1<<24 || m.pageSize&(m.pageSize-1) != 0:
+		return both, fmt.Errorf("page size %d", m.pageSize)
+	case m.pages < 4 || m.pages > uint64(size)/m.pageSize:
+		return both, fmt.Errorf("%d pages of %d octets in a file of %d", m.pages, m.pageSize, size)
+	}
+	w := &walker{r: r, meta: m, seen: make([]bool, m.pages)}
+	w.seen[0], w.seen[1] = true, true
+	if err := w.freelist(); err != nil {
+		return both, err
+	}
+	if err := w.tree(m.root, nil, nil, 0); err != nil {
+		return both, err
+	}
+	for id, seen := range w.seen {
+		if !seen {
+			return both, fmt.Errorf("page %d is neither used nor free", id)
+		}
+	}
+	return both, nil
+}
+
+// mark notes that n pages from id on are accounted for.
+func (w *walker) mark(id, n uint64) error {
+	if id < 2 || id >= w.meta.pages || n > w.meta.pages-id {
+		return fmt.Errorf("page %d is out of range", id)
+	}
+	for i := id; i < id+n; i++ {
+		if w.seen[i] {
+			return fmt.Errorf("page %d is used twice", i)
+		}
+		w.seen[i] = true
+	}
+	return nil
+}
+
+// page reads a page with its overflow and marks it.
+func (w *walker) page(id uint64) (p []byte, flags, count uint16, err error) {
+	if id < 2 || id >= w.meta.pages {
+		return nil, 0, 0, fmt.Errorf("page %d is out of range", id)
+	}
+	at := int64(id * w.meta.pageSize)
+	var h [pageHeader]byte
+	if _, err := w.r.ReadAt(h[:], at); err != nil {
+		return nil, 0, 0, fmt.Errorf("page %d: %w", id, err)
+	}
+	if got := order.Uint64(h[:]); got != id {
+		return nil, 0, 0, fmt.Errorf("page %d says it is page %d", id, got)
+	}
+	n := uint64(order.Uint32(h[12:])) + 1
+	if err := w.mark(id, n); err != nil {
+		return nil, 0, 0, err
+	}
+	p = make([]byte, n*w.meta.pageSize)
+	if _, err := w.r.ReadAt(p, at); err != nil {
+		return nil, 0, 0, fmt.Errorf("page %d: %w", id, err)
+	}
+	return p, order.Uint16(h[8:]), order.Uint16(h[10:]), nil
+}
+
+func (w *walker) freelist() error {
+	if w.meta.freelist == noFreelist {
+		return errors.New("no list of free pages")
+	}
+	p, flags, count, err := w.page(w.meta.freelist)
+	if err != nil {
+		return err
+	}
+	if flags != flagFreelist {
+		return fmt.Errorf("page %d is no list of free pages", w.meta.freelist)
+	}
+	ids, n := p[pageHeader:], uint64(count)
+	if count == 0xFFFF { // too many for 16 bits: the first entry is the number
+		n, ids = order.Uint64(ids), ids[8:]
+	}
+	if n > uint64(len(ids)/8) {
+		return fmt.Errorf("list of %d free pages in %d octets", n, len(ids))
+	}
+	for i := range n {
+		if err := w.mark(order.Uint64(ids[8*i:]), 1); err != nil {
+			return fmt.Errorf("list of free pages: %w", err)
+		}
+	}
+	return nil
+}
+
+// tree walks the pages of one bucket. Its keys are at least low and, unless high
+// is nil, below high. The recursion ends because no page is marked twice.
+func (w *walker) tree(id uint64, low, high []byte, nesting int) error {
+	p, flags, count, err := w.page(id)
+	if err != nil {
+		return err
+	}
+	switch flags {
+	case flagLeaf:
+		if err := w.leaf(p, count, low, high, nesting); err != nil {
+			return fmt.Errorf("page %d: %w", id, err)
+		}
+		return nil
+	case flagBranch:
+		return w.branch(id, p, count, low, high, nesting)
+	default:
+		return fmt.Errorf("page %d has flags %#x", id, flags)
+	}
+}
+
+func (w *walker) branch(id uint64, p []byte, count uint16, low, high []byte, nesting int) error {
+	if count == 0 {
+		return fmt.Errorf("page %d has no children", id)
+	}
+	keys, children := make([][]byte, count), make([]uint64, count)
+	for i := range int(count) {
+		e, at, err := element(p, i)
+		if err != nil {
+			return fmt.Errorf("page %d: %w", id, err)
+		}
+		keys[i], err = slice(p, at, order.Uint32(e), 0, order.Uint32(e[4:]))
+		if err != nil {
+			return fmt.Errorf("page %d: %w", id, err)
+		}
+		children[i] = order.Uint64(e[8:])
+	}
+	if err := ascending(keys, low, high); err != nil {
+		return fmt.Errorf("page %d: %w", id, err)
+	}
+	for i, child := range children {
+		next := high
+		if i+1 < len(keys) {
+			next = keys[i+1]
+		}
+		if err := w.tree(child, keys[i], next, nesting); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) leaf(p []byte, count uint16, low, high []byte, nesting int) error {
+	keys := make([][]byte, count)
+	for i := range int(count) {
+		e, at, err := element(p, i)
+		if err != nil {
+			return err
+		}
+		flags, pos, ksize, vsize := order.Uint32(e), order.Uint32(e[4:]), order.Uint32(e[8:]), order.Uint32(e[12:])
+		if keys[i], err = slice(p, at, pos, 0, ksize); err != nil {
+			return err
+		}
+		value, err := slice(p, at, pos, ksize, vsize)
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(keys[i]) == 0:
+			return errors.New("empty key")
+		case flags == flagBucket:
+			if err := w.bucket(value, nesting+1); err != nil {
+				return err
+			}
+		case flags != 0:
+			return fmt.Errorf("element with flags %#x", flags)
+		}
+	}
+	return ascending(keys, low, high)
+}
+
+// bucket follows a bucket's value: a page of its own, or one within the value.
+func (w *walker) bucket(value []byte, nesting int) error {
+	if nesting > maxNesting {
+		return errors.New("buckets are nested too deep")
+	}
+	if len(value) < bucketHeader {
+		return errors.New("bucket is cut short")
+	}
+	if root := order.Uint64(value); root != 0 {
+		return w.tree(root, nil, nil, nesting)
+	}
+	p := value[bucketHeader:]
+	if len(p) < pageHeader || order.Uint16(p[8:]) != flagLeaf {
+		return errors.New("bucket holds no leaf page")
+	}
+	return w.leaf(p, order.Uint16(p[10:]), nil, nil, nesting)
+}
+
+// element returns the i-th element of a page and where it stands: positions
+// count from there.
+func element(p []byte, i int) (e []byte, at uint64, err error) {
+	at = pageHeader + uint64(i)*elementSize
+	if at+elementSize > uint64(len(p)) {
+		return nil, 0, errors.New("element outside of its page")
+	}
+	return p[at : at+elementSize], at, nil
+}
+
+// slice returns the n octets that begin skip octets behind pos.
+func slice(p []byte, at uint64, pos, skip, n uint32) ([]byte, error) {
+	from := at + uint64(pos) + uint64(skip)
+	to := from + uint64(n)
+	if to > uint64(len(p)) {
+		return nil, errors.New("element points outside of its page")
+	}
+	return p[from:to:to], nil
+}
+
+func ascending(keys [][]byte, low, high []byte) error {
+	for i, k := range keys {
+		if i == 0 && bytes.Compare(k, low) < 0 || i > 0 && bytes.Compare(k, keys[i-1]) <= 0 {
+			return errors.New("keys are out of order")
+		}
+	}
+	if n := len(keys); n > 0 && high != nil && bytes.Compare(keys[n-1], high) >= 0 {
+		return errors.New("keys are out of order")
+	}
+	return nil
+}

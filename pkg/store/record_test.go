@@ -1,0 +1,374 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+func TestSealNoticesEveryChange(t *testing.T) {
+	bucket, key := []byte("fabrics"), []byte{1}
+	value, err := seal(bucket, key, sampleFabric(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f Fabric
+	if err := unseal(bucket, key, value, &f); err != nil || !reflect.DeepEqual(f, sampleFabric(1)) {
+		t.Fatalf("round trip: %+v, %v", f, err)
+	}
+	for i := range value {
+		changed := bytes.Clone(value)
+		changed[i] ^= 0x01
+		if unseal(bucket, key, changed, new(Fabric)) == nil {
+			t.Errorf("flip at %d was not noticed", i)
+		}
+		if unseal(bucket, key, value[:i], new(Fabric)) == nil {
+			t.Errorf("cut at %d was not noticed", i)
+		}
+	}
+	if unseal(bucket, []byte{2}, value, new(Fabric)) == nil || unseal([]byte("other"), key, value, new(Fabric)) == nil {
+		t.Error("a record under another key was taken")
+	}
+}
+
+func TestErrorsDoNotQuoteRecords(t *testing.T) {
+	err := decode([]byte(`{"index":1,"key":"c2VjcmV0","secret_member":"c2VjcmV0"}`), new(Fabric))
+	if err == nil || strings.Contains(err.Error(), "c2Vj") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDecodeIsStrict(t *testing.T) {
+	for _, text := range []string{``, `{`, `null x`, `{"index":1}{}`, `{"index":256}`, `{"index":-1}`, `{"index":1.5}`, `{"unknown":1}`, `[]`, `"x"`, `{"key":"?"}`} {
+		if decode([]byte(text), new(Fabric)) == nil {
+			t.Errorf("%s was taken", text)
+		}
+	}
+}
+
+// FuzzDecode: whatever is taken as a record is written and read back the same.
+func FuzzDecode(f *testing.F) {
+	for _, v := range []any{sampleFabric(1), sampleNode(), sampleAttestation(), sampleResumption(1, 2), sampleSubscription(1, 2, 3)} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(`{"acl":[{"subjects":[18446744073709551615],"targets":[{"cluster":4294967295}]}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fixed[Fabric](t, text)
+		fixed[Node](t, text)
+		fixed[Attestation](t, text)
+		fixed[Resumption](t, text)
+		fixed[Subscription](t, text)
+	})
+}
+
+func fixed[T any](t *testing.T, text []byte) {
+	var a, b T
+	if decode(text, &a) != nil {
+		return
+	}
+	first, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decode(first, &b); err != nil {
+		t.Fatalf("%T: what was written cannot be read: %v", a, err)
+	}
+	second, err := json.Marshal(b)
+	if err != nil || !bytes.Equal(first, second) {
+		t.Fatalf("%T: %s became %s, %v", a, first, second, err)
+	}
+}
+
+func TestMigrationIsOneTransaction(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	defer s.Close()
+	fillStore(t, s, 2)
+	before := contentOf(t, s)
+	boom := errors.New("boom")
+	relabel := func(tx *Tx) error {
+		all, err := tx.Fabrics()
+		if err != nil {
+			return err
+		}
+		for _, f := range all {
+			f.Label = "migrated"
+			if err := tx.PutFabric(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	steps := append(append([]migration(nil), migrations...), relabel)
+	failing := append(append([]migration(nil), steps...), func(*Tx) error { return boom })
+
+	if err := s.Update(func(tx *Tx) error { return tx.migrate(1, failing) }); !errors.Is(err, boom) {
+		t.Errorf("failing migration: %v", err)
+	}
+	if after := contentOf(t, s); !reflect.DeepEqual(before, after) {
+		t.Error("a failed migration changed records")
+	}
+	update(t, s, func(tx *Tx) error { return tx.migrate(1, steps) })
+	c := contentOf(t, s)
+	if c.fabrics[0].Label != "migrated" || c.fabrics[1].Label != "migrated" {
+		t.Errorf("labels %q, %q", c.fabrics[0].Label, c.fabrics[1].Label)
+	}
+	update(t, s, func(tx *Tx) error {
+		if v, err := tx.schemaVersion(); err != nil || v != 2 {
+			t.Errorf("schema version %d, %v; want 2", v, err)
+		}
+		return tx.put(bucketMeta, keySchema, SchemaVersion)
+	})
+}
+
+func TestEveryReleasedSchemaCanBeReached(t *testing.T) {
+	if len(migrations) != SchemaVersion {
+		t.Errorf("%d migrations for schema %d", len(migrations), SchemaVersion)
+	}
+}
+
+func TestCheckFindsWhatDoesNotHold(t *testing.T) {
+	raw := func(bucket, key []byte, v any) func(*Tx) error {
+		return func(tx *Tx) error { return tx.put(bucket, key, v) }
+	}
+	withoutKey := sampleFabric(1)
+	withoutKey.Key = nil
+	withoutIPK := sampleFabric(1)
+	withoutIPK.KeySets = nil
+	tests := map[string]struct {
+		change func(*Tx) error
+		want   string
+	}{
+		"fabric without key":          {raw(bucketFabrics, fabricKey(1), withoutKey), "operational key"},
+		"fabric without IPK":          {raw(bucketFabrics, fabricKey(1), withoutIPK), "identity protection key"},
+		"fabric under another index":  {raw(bucketFabrics, fabricKey(9), sampleFabric(1)), "another key"},
+		"resumption of no fabric":     {func(tx *Tx) error { return tx.PutResumption(sampleResumption(9, 1)) }, "fabric 9"},
+		"subscription of no fabric":   {func(tx *Tx) error { return tx.PutSubscription(sampleSubscription(9, 1, 1)) }, "fabric 9"},
+		"node out of range":           {raw(bucketNode, keyNode, Node{Discriminator: 5000}), "discriminator"},
+		"attestation without key":     {raw(bucketNode, keyAttestation, Attestation{DAC: []byte{1}}), "attestation"},
+		"counter that was set back":   {raw(bucketCounters, []byte("events"), 999), "counter events"},
+		"counter that is no number":   {raw(bucketCounters, []byte("events"), "x"), "counters"},
+		"record that is not sealed":   {func(tx *Tx) error { return tx.change(bucketFabrics, []byte{5}, []byte("{}")) }, "checksum"},
+		"record that was not counted": {func(tx *Tx) error { return tx.b.Bucket(bucketFabrics).Delete(fabricKey(2)) }, "not those last written"},
+		"resumption with short id":    {raw(bucketResumptions, peerKey(1, 1), Resumption{Fabric: 1, Peer: 1}), "resumption"},
+		"subscription of no operator": {raw(bucketSubscriptions, subscriptionKey(1, 0, 0), Subscription{Fabric: 1}), "subscription"},
+	}
+	for name, test := range tests {
+		s := open(t, filepath.Join(t.TempDir(), FileName))
+		fillStore(t, s, 2)
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		update(t, s, test.change)
+		if err := s.Check(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want a word of %q", name, err, test.want)
+		}
+		s.Close()
+	}
+}
+
+func TestFabricWithoutAdministratorIsNotDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	fillStore(t, s, 2)
+	f := sampleFabric(2)
+	f.ACL = f.ACL[1:]
+	update(t, s, func(tx *Tx) error { return tx.PutFabric(f) })
+	if err := s.Check(); !errors.Is(err, ErrNoAdministrator) || errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+	s.Close()
+	open(t, path).Close() // the other fabric is not to suffer for it
+}
+
+func TestBackupIsAStoreOfItsOwn(t *testing.T) {
+	s := newStore(t)
+	fillStore(t, s, 5)
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := os.WriteFile(path, backupOf(t, s), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Check(); err != nil {
+		t.Error(err)
+	}
+	if !reflect.DeepEqual(contentOf(t, c), contentOf(t, s)) {
+		t.Error("the copy differs")
+	}
+	full := errors.New("no room")
+	if err := s.Backup(failingWriter{full}); err == nil {
+		t.Error("a copy that could not be written was a success")
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+func TestRestore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", FileName)
+	s := open(t, path)
+	fillStore(t, s, 2)
+	backup := backupOf(t, s)
+	update(t, s, func(tx *Tx) error { return tx.DeleteFabric(1) })
+	next, err := s.Reserve("events", 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Restore(path, bytes.NewReader(backup), Options{LockTimeout: 1}); !errors.Is(err, ErrLocked) {
+		t.Errorf("while it is open: %v", err)
+	}
+	s.Close()
+	if err := Restore(path, bytes.NewReader(backup), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	defer s.Close()
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	c := contentOf(t, s)
+	if len(c.fabrics) != 2 || len(c.resumptions) != 0 || len(c.subscriptions) != 0 {
+		t.Errorf("restored: %d fabrics, %d resumption records, %d subscriptions", len(c.fabrics), len(c.resumptions), len(c.subscriptions))
+	}
+	if first, err := s.Reserve("events", 1); err != nil || first < next+5000+restoreSkip {
+		t.Errorf("event numbers go on at %d, %v", first, err)
+	}
+	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.before-restore opcredsd.db.initialised" {
+		t.Errorf("directory holds %s", got)
+	}
+	old, err := Open(asidePath(path), Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if got := contentOf(t, old).fabrics; len(got) != 1 || got[0].Index != 2 {
+		t.Errorf("kept aside: %+v", got)
+	}
+}
+
+func TestRestoreHealsADamagedOrMissingDatabase(t *testing.T) {
+	source := newStore(t)
+	fillStore(t, source, 1)
+	backup := backupOf(t, source)
+	for name, prepare := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"damaged": func(path string) error { return os.Truncate(path, 10000) },
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+	} {
+		path := filepath.Join(t.TempDir(), FileName)
+		open(t, path).Close()
+		if err := prepare(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := Restore(path, bytes.NewReader(backup), Options{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		s := open(t, path)
+		if c := contentOf(t, s); len(c.fabrics) != 1 {
+			t.Errorf("%s: %d fabrics", name, len(c.fabrics))
+		}
+		s.Close()
+	}
+}
+
+func TestRestoreRefusesABadCopy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	fillStore(t, s, 3)
+	good := backupOf(t, s)
+	update(t, s, func(tx *Tx) error { return tx.put(bucketMeta, keySchema, SchemaVersion+1) })
+	future := backupOf(t, s)
+	update(t, s, func(tx *Tx) error {
+		return errors.Join(tx.put(bucketMeta, keySchema, SchemaVersion), tx.put(bucketFabrics, fabricKey(4), Fabric{Index: 4}))
+	})
+	half := backupOf(t, s)
+	update(t, s, func(tx *Tx) error { return tx.DeleteFabric(4) })
+	s.Close()
+	before, _ := os.ReadFile(path)
+	flipped := bytes.Clone(good)
+	flipped[bytes.Index(good, []byte(`"label"`))] ^= 4
+	for name, test := range map[string]struct {
+		b    []byte
+		want error
+	}{
+		"cut":         {good[:len(good)/2], ErrDamaged},
+		"empty":       {nil, ErrDamaged},
+		"flipped":     {flipped, ErrDamaged},
+		"newer":       {future, ErrNewer},
+		"half fabric": {half, ErrDamaged},
+	} {
+		err := Restore(path, bytes.NewReader(test.b), Options{})
+		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+		t.Error("the database has changed")
+	}
+	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.initialised" {
+		t.Errorf("directory holds %s", got)
+	}
+	open(t, path).Close()
+}
+
+func TestLockOwner(t *testing.T) {
+	const locks = `1: POSIX  ADVISORY  WRITE 11 fe:00:77 0 EOF
+2: FLOCK  ADVISORY  WRITE 12 fe:00:78 0 EOF
+3: FLOCK  ADVISORY  WRITE 13 00:2b:77 0 EOF
+4: FLOCK  ADVISORY  READ 14 fe:00:77 0 EOF
+4: -> FLOCK  ADVISORY  WRITE 15 fe:00:77 0 EOF
+5: FLOCK  ADVISORY  WRITE -1 fe:00:79 0 EOF
+6: FLOCK
+`
+	for _, test := range []struct {
+		dev, inode uint64
+		want       int
+	}{
+		{0xFE00, 77, 14}, {0xFE00, 78, 12}, {0x2B, 77, 13},
+		{0x01, 78, 12}, // as on file systems with devices of their own
+		{0xFE00, 79, 0}, {0xFE00, 7, 0},
+	} {
+		if got := lockOwner(locks, test.dev, test.inode); got != test.want {
+			t.Errorf("owner of %x:%d is %d, want %d", test.dev, test.inode, got, test.want)
+		}
+	}
+}
+
+func TestFabricsAreInOrderOfTheirIndices(t *testing.T) {
+	s := newStore(t)
+	update(t, s, func(tx *Tx) error {
+		for _, i := range []matter.FabricIndex{200, 3, 254, 1, 128} {
+			if err := tx.PutFabric(sampleFabric(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var last matter.FabricIndex
+	for _, f := range contentOf(t, s).fabrics {
+		if f.Index <= last {
+			t.Errorf("fabric %d comes after %d", f.Index, last)
+		}
+		last = f.Index
+	}
+	if last != 254 {
+		t.Errorf("last fabric is %d", last)
+	}
+}

@@ -1,0 +1,303 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// Tx is a transaction. It is valid only during the function it was given to,
+// and only for that function's goroutine. What it returns are copies.
+type Tx struct {
+	s      *Store
+	b      *bbolt.Tx
+	values [][]byte // sealed records: bbolt refers to them until the commit
+	digest *digest  // nil until the transaction changes a record
+}
+
+// wipe clears the records, which hold private keys.
+func (tx *Tx) wipe() {
+	for _, v := range tx.values {
+		clear(v)
+	}
+	tx.values = nil
+}
+
+// digest binds all records together: it notices one that is missing and a page
+// that is there in an old state, as a worn card may leave it.
+type digest struct {
+	Records int    `json:"records"`
+	Sum     uint32 `json:"sum"` // of the records' checksums, bit by bit
+}
+
+func (d *digest) add(bucket, key, value []byte) {
+	d.Records++
+	d.Sum ^= sum(bucket, key, value)
+}
+
+func (d *digest) remove(bucket, key, value []byte) {
+	d.Records--
+	d.Sum ^= sum(bucket, key, value)
+}
+
+// change replaces the value of a key, nil for none, and keeps the digest.
+func (tx *Tx) change(bucket, key, value []byte) error {
+	b := tx.b.Bucket(bucket)
+	if tx.digest == nil {
+		d := new(digest)
+		if ok, err := tx.get(bucketMeta, keyDigest, d); err != nil {
+			return err
+		} else if !ok {
+			return damaged(tx.s.path, "no digest")
+		}
+		tx.digest = d
+	}
+	if old := b.Get(key); old != nil {
+		tx.digest.remove(bucket, key, old)
+	}
+	if value == nil {
+		return b.Delete(key)
+	}
+	tx.digest.add(bucket, key, value)
+	return b.Put(key, value)
+}
+
+// finish writes the digest, if it has changed.
+func (tx *Tx) finish() error {
+	if tx.digest == nil {
+		return nil
+	}
+	return tx.put(bucketMeta, keyDigest, tx.digest)
+}
+
+// get decodes one record into v.
+func (tx *Tx) get(bucket, key []byte, v any) (ok bool, err error) {
+	defer tx.s.guard(&err)
+	value := tx.b.Bucket(bucket).Get(key)
+	if value == nil {
+		return false, nil
+	}
+	if err := unseal(bucket, key, value, v); err != nil {
+		return false, damaged(tx.s.path, fmt.Sprintf("%s %x: %v", bucket, key, err))
+	}
+	return true, nil
+}
+
+func (tx *Tx) put(bucket, key []byte, v any) (err error) {
+	defer tx.s.guard(&err)
+	value, err := seal(bucket, key, v)
+	if err != nil {
+		return err
+	}
+	tx.values = append(tx.values, value)
+	if bytes.Equal(bucket, bucketMeta) { // the digest is not of itself
+		return tx.b.Bucket(bucket).Put(key, value)
+	}
+	return tx.change(bucket, key, value)
+}
+
+func (tx *Tx) delete(bucket, key []byte) (err error) {
+	defer tx.s.guard(&err)
+	return tx.change(bucket, key, nil)
+}
+
+// deletePrefix deletes the records whose keys begin with prefix.
+func (tx *Tx) deletePrefix(bucket, prefix []byte) (err error) {
+	defer tx.s.guard(&err)
+	var keys [][]byte // a cursor does not survive deletions
+	c := tx.b.Bucket(bucket).Cursor()
+	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k))
+	}
+	for _, k := range keys {
+		if err := tx.change(bucket, k, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list decodes the records of a bucket in the order of their keys. keyOf is the
+// key that a record must stand under.
+func list[T any](tx *Tx, bucket []byte, keyOf func(*T) []byte) (all []T, err error) {
+	defer tx.s.guard(&err)
+	err = tx.b.Bucket(bucket).ForEach(func(k, value []byte) error {
+		var v T
+		if err := unseal(bucket, k, value, &v); err != nil {
+			return damaged(tx.s.path, fmt.Sprintf("%s %x: %v", bucket, k, err))
+		}
+		if !bytes.Equal(k, keyOf(&v)) {
+			return damaged(tx.s.path, fmt.Sprintf("%s %x: record of another key", bucket, k))
+		}
+		all = append(all, v)
+		return nil
+	})
+	return all, err
+}
+
+func fabricKey(i matter.FabricIndex) []byte { return []byte{byte(i)} }
+
+func peerKey(i matter.FabricIndex, peer matter.NodeID) []byte {
+	return binary.BigEndian.AppendUint64(fabricKey(i), uint64(peer))
+}
+
+func subscriptionKey(i matter.FabricIndex, peer matter.NodeID, id uint32) []byte {
+	return binary.BigEndian.AppendUint32(peerKey(i, peer), id)
+}
+
+// Fabrics returns all fabrics by ascending index.
+func (tx *Tx) Fabrics() ([]Fabric, error) {
+	return list(tx, bucketFabrics, func(f *Fabric) []byte { return fabricKey(f.Index) })
+}
+
+// PutFabric stores f in the place of what stood under its index.
+func (tx *Tx) PutFabric(f Fabric) error {
+	if err := f.Validate(); err != nil {
+		return err
+	}
+	return tx.put(bucketFabrics, fabricKey(f.Index), f)
+}
+
+// DeleteFabric removes the fabric, if it is there, and every record that belongs
+// to it.
+func (tx *Tx) DeleteFabric(i matter.FabricIndex) error {
+	for _, bucket := range [][]byte{bucketFabrics, bucketResumptions, bucketSubscriptions} {
+		if err := tx.deletePrefix(bucket, fabricKey(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteFabrics removes all fabrics and all that belongs to them.
+func (tx *Tx) DeleteFabrics() error {
+	for _, bucket := range [][]byte{bucketFabrics, bucketResumptions, bucketSubscriptions} {
+		if err := tx.deletePrefix(bucket, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Node returns the node's own record; ok is false if there is none yet.
+func (tx *Tx) Node() (n Node, ok bool, err error) {
+	ok, err = tx.get(bucketNode, keyNode, &n)
+	return n, ok, err
+}
+
+// PutNode stores the node's own record. To change one that is there, use
+// MutateNode.
+func (tx *Tx) PutNode(n Node) error {
+	if err := n.Validate(); err != nil {
+		return err
+	}
+	return tx.put(bucketNode, keyNode, n)
+}
+
+// MutateNode lets f change the node's own record as it stands in this
+// transaction, a zero one if there is none. An error of f is returned and
+// nothing is stored.
+func (tx *Tx) MutateNode(f func(*Node) error) error {
+	n, _, err := tx.Node()
+	if err != nil {
+		return err
+	}
+	if err := f(&n); err != nil {
+		return err
+	}
+	return tx.PutNode(n)
+}
+
+// Attestation returns the attestation material; ok is false if there is none.
+func (tx *Tx) Attestation() (a Attestation, ok bool, err error) {
+	ok, err = tx.get(bucketNode, keyAttestation, &a)
+	return a, ok, err
+}
+
+// PutAttestation stores the attestation material.
+func (tx *Tx) PutAttestation(a Attestation) error {
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	return tx.put(bucketNode, keyAttestation, a)
+}
+
+// Resumptions returns all resumption records, by fabric and peer.
+func (tx *Tx) Resumptions() ([]Resumption, error) {
+	return list(tx, bucketResumptions, func(r *Resumption) []byte { return peerKey(r.Fabric, r.Peer) })
+}
+
+// PutResumption stores r in the place of the peer's former record. How many a
+// fabric may have is for the caller to limit.
+func (tx *Tx) PutResumption(r Resumption) error {
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	return tx.put(bucketResumptions, peerKey(r.Fabric, r.Peer), r)
+}
+
+// DeleteResumption removes the peer's record, if there is one.
+func (tx *Tx) DeleteResumption(i matter.FabricIndex, peer matter.NodeID) error {
+	return tx.delete(bucketResumptions, peerKey(i, peer))
+}
+
+// DeleteResumptions removes the records of all peers of the fabric.
+func (tx *Tx) DeleteResumptions(i matter.FabricIndex) error {
+	return tx.deletePrefix(bucketResumptions, fabricKey(i))
+}
+
+// Subscriptions returns all subscriptions, by fabric, peer and id.
+func (tx *Tx) Subscriptions() ([]Subscription, error) {
+	return list(tx, bucketSubscriptions, func(s *Subscription) []byte { return subscriptionKey(s.Fabric, s.Peer, s.ID) })
+}
+
+// PutSubscription stores s.
+func (tx *Tx) PutSubscription(s Subscription) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	return tx.put(bucketSubscriptions, subscriptionKey(s.Fabric, s.Peer, s.ID), s)
+}
+
+// DeleteSubscription removes the subscription, if it is there.
+func (tx *Tx) DeleteSubscription(i matter.FabricIndex, peer matter.NodeID, id uint32) error {
+	return tx.delete(bucketSubscriptions, subscriptionKey(i, peer, id))
+}
+
+// Counter returns the first value of the counter that has never been reserved;
+// 0 for a counter that nobody has used.
+func (tx *Tx) Counter(name string) (next uint64, err error) {
+	_, err = tx.get(bucketCounters, []byte(name), &next)
+	return next, err
+}
+
+// RaiseCounter makes sure that no value below atLeast is reserved any more. It
+// never lowers a counter, so it may give one its first, random, value at every
+// start.
+func (tx *Tx) RaiseCounter(name string, atLeast uint64) error {
+	next, err := tx.Counter(name)
+	if err != nil || next >= atLeast {
+		return err
+	}
+	return tx.put(bucketCounters, []byte(name), atLeast)
+}
+
+// reserve moves the counter on by block and returns where it stood.
+func (tx *Tx) reserve(name string, block uint64) (first uint64, err error) {
+	if name == "" || block == 0 {
+		return 0, invalid("reservation of %d values of counter %q", block, name)
+	}
+	first, err = tx.Counter(name)
+	if err != nil {
+		return 0, err
+	}
+	if first > math.MaxUint64-block {
+		return 0, invalid("counter %q is used up", name)
+	}
+	return first, tx.put(bucketCounters, []byte(name), first+block)
+}
