@@ -87,7 +87,8 @@ type transmission struct {
 }
 
 // heldMessage is a message that waits for the acknowledgement of the one before
-// it. A peer that speaks again without acknowledging makes it necessary.
+// it: at most one may be on its way (section 4.10). It is for peers that speak
+// again without an acknowledgement, because their standalone one was lost.
 type heldMessage struct {
 	protocol uint16
 	opcode   uint8

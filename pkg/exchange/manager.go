@@ -16,8 +16,10 @@ import (
 )
 
 // DefaultMaxPerSession is how many exchanges of each role a session may have if
-// Options do not say. The protocol advises 5; controllers that read a bridge
-// open far more.
+// Options do not say. It is a bound, not an advice: a node should keep to 5 that
+// it begins itself (section 4.10.2). The replay window has 32 counters; while
+// a message waits 330 ms for its retransmission, many exchanges push it out, and
+// then it is acknowledged as a duplicate and lost.
 const DefaultMaxPerSession = 32
 
 // maxFree is how many buffers are kept for reuse.
@@ -124,7 +126,7 @@ func (m *Manager) Receive(now time.Time, in session.Incoming) {
 
 // permitted reports whether a message may come on a session of kind k: the
 // messages of handshakes on the unsecured one and nowhere else, and nothing
-// else there (section 4.10.5.1).
+// else there (section 4.14).
 func permitted(k session.Kind, p *message.ProtocolHeader) bool {
 	channel := p.Vendor == 0 && p.Protocol == matter.ProtocolSecureChannel
 	handshake := channel && message.Handshake(p.Opcode)

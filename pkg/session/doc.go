@@ -1,6 +1,6 @@
 // Package session keeps the sessions of a node: their keys, message counters,
 // replay windows and the table that finds them (Core Specification 1.4.2,
-// sections 4.6 to 4.8, 4.13.2 and 4.13.3).
+// sections 4.6 to 4.8 and 4.13).
 //
 // [Table.Receive] takes a datagram as it came and gives back a message whose
 // sender is known, or the reason why there is none. Nothing is remembered of a

@@ -16,8 +16,9 @@ type candidate struct {
 }
 
 // victim returns the session to evict for a new one with the given peer, nil if
-// all are in use. The order is fair to fabrics first: one that asks for session
-// after session ends its own, not those of others (section 4.13.2.7).
+// all are in use. Section 4.11.1 has the one used least recently go. That comes
+// last here, and fairness to fabrics first: one that asks for session after
+// session ends its own, not those of others.
 func (t *Table) victim(fabric matter.FabricIndex, peer matter.NodeID) *Session {
 	var best candidate
 	for _, s := range t.list {

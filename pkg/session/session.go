@@ -51,8 +51,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
-// Keys are the three keys that a handshake yields (sections 4.14.1.2 and
-// 4.14.2.6.7).
+// Keys are the three keys that a handshake yields (section 4.14).
 type Keys struct {
 	I2R                  [mcrypto.KeySize]byte // messages of the session initiator
 	R2I                  [mcrypto.KeySize]byte // messages of the session responder
@@ -136,8 +135,8 @@ func (s *Session) AuthMode() (matter.AuthMode, bool) {
 	return 0, false
 }
 
-// Gone reports whether the session was removed from its table. It can send
-// nothing any more.
+// Gone reports whether the session was removed. It can send nothing any more;
+// one that was evicted can, until it is removed.
 func (s *Session) Gone() bool { return s.gone }
 
 // PeerActive reports whether the peer is to be taken as active at now: it sent

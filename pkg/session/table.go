@@ -201,20 +201,26 @@ func (t *Table) Remove(s *Session) {
 	if s.gone {
 		return
 	}
+	t.detach(s)
 	s.gone = true
-	if s.Kind == Unsecured {
-		if s.Initiator {
-			delete(t.initiators, s.ephemeral)
-		} else {
-			delete(t.responders, unsecuredKey{s.ephemeral, s.peer})
-		}
-		return
-	}
-	delete(t.secure, s.LocalID)
-	// A new list: somebody may be ranging over the old one.
-	t.list = slices.DeleteFunc(slices.Clone(t.list), func(o *Session) bool { return o == s })
 	s.crypto = secrets{}
 	clear(s.AttestationChallenge[:])
+}
+
+// detach makes s receive nothing any more. If that was done before, its id may
+// be somebody else's by now.
+func (t *Table) detach(s *Session) {
+	key := unsecuredKey{s.ephemeral, s.peer}
+	switch {
+	case t.secure[s.LocalID] == s:
+		delete(t.secure, s.LocalID)
+		// A new list: somebody may be ranging over the old one.
+		t.list = slices.DeleteFunc(slices.Clone(t.list), func(o *Session) bool { return o == s })
+	case t.initiators[s.ephemeral] == s:
+		delete(t.initiators, s.ephemeral)
+	case t.responders[key] == s:
+		delete(t.responders, key)
+	}
 }
 
 // All returns the PASE and CASE sessions, oldest first. Sessions may be added
@@ -222,7 +228,7 @@ func (t *Table) Remove(s *Session) {
 func (t *Table) All() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		for _, s := range t.list {
-			if !s.gone && !yield(s) {
+			if t.secure[s.LocalID] == s && !yield(s) {
 				return
 			}
 		}
@@ -243,9 +249,10 @@ func (t *Table) Len(k Kind) int {
 	return n
 }
 
-// TakeEvicted returns the sessions that the table removed by itself since the
-// last call, so that what hangs on them can end too. The loop calls it after
-// every event.
+// TakeEvicted returns the sessions that the table evicted since the last call.
+// They receive nothing any more, but can still send: the peer is to be told
+// CloseSession (section 4.11.1). The loop calls this after every event, tells
+// the peers, ends what hangs on the sessions and removes them.
 func (t *Table) TakeEvicted() []*Session {
 	e := t.evicted
 	t.evicted = nil
@@ -253,6 +260,6 @@ func (t *Table) TakeEvicted() []*Session {
 }
 
 func (t *Table) evict(s *Session) {
-	t.Remove(s)
+	t.detach(s)
 	t.evicted = append(t.evicted, s)
 }

@@ -228,7 +228,7 @@ func TestEviction(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || len(evicted) != 1 || names[evicted[0]] != tt.want || !evicted[0].Gone() {
+			if err != nil || len(evicted) != 1 || names[evicted[0]] != tt.want {
 				t.Fatalf("Add = %v, evicted %d sessions, want %q", err, len(evicted), tt.want)
 			}
 			if n := len(slices.Collect(tab.All())); n != len(tt.have) {
@@ -238,6 +238,36 @@ func TestEviction(t *testing.T) {
 				t.Errorf("evicted twice: %v", e)
 			}
 		})
+	}
+}
+
+// An evicted session can say goodbye, and nothing else.
+func TestEvictedSessionSaysGoodbye(t *testing.T) {
+	ini, res := pair(t, CASE)
+	tab := ini.table
+	tab.opt.Max = 1
+	d := seal(t, res, "x")
+	id := ini.LocalID
+	next := add(t, tab, start, Config{Kind: CASE, Fabric: 1})
+	if e := tab.TakeEvicted(); len(e) != 1 || e[0] != ini || ini.Gone() {
+		t.Fatalf("evicted %v", e)
+	}
+	if _, err := tab.Receive(start, d, pathB); err != DropUnknownSession {
+		t.Errorf("Receive = %v", err)
+	}
+	if in, err := res.table.Receive(start, seal(t, ini, "goodbye"), pathA); err != nil || string(in.Payload) != "goodbye" {
+		t.Errorf("the peer received %q, %v", in.Payload, err)
+	}
+	// Its id may be given to the next one before it is removed.
+	tab.Remove(next)
+	tab.nextID = id
+	next = add(t, tab, start, Config{Kind: CASE, Fabric: 1})
+	tab.Remove(ini)
+	if next.LocalID != id || tab.secure[id] != next || tab.Len(CASE) != 1 || !ini.Gone() {
+		t.Errorf("removing the old one took the new one's id")
+	}
+	if _, _, err := ini.Seal(nil, &requestHeader, nil); err != ErrGone {
+		t.Errorf("Seal = %v", err)
 	}
 }
 

@@ -142,6 +142,9 @@ func TestUnsecuredSessionsAreFew(t *testing.T) {
 	if e := tab.TakeEvicted(); len(e) != 1 || e[0] != s[2] || tab.Len(Unsecured) != 4 {
 		t.Fatalf("evicted %v, want the one used least recently that is not in use", e)
 	}
+	if in, err := tab.Receive(start, fromInitiator(3, 3), pathA); err != nil || in.Duplicate || in.Session == s[2] {
+		t.Errorf("the evicted session goes on: %+v, %v", in, err)
+	}
 	// A flood does not touch what is in use, nor does it grow.
 	for i := range 1000 {
 		get(matter.NodeID(100+i), 100+i)

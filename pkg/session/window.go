@@ -1,7 +1,7 @@
 package session
 
 // windowSize is MSG_COUNTER_WINDOW_SIZE: how far below the largest counter a
-// message may come late (section 4.6.5.1).
+// message may come late (section 4.6).
 const windowSize = 32
 
 // window remembers which message counters of a peer were seen: the largest, and
