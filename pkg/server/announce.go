@@ -1,0 +1,93 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+// The service types (section 4.3).
+const (
+	serviceCommissionable = "_matterc._udp"
+	serviceOperational    = "_matter._tcp"
+)
+
+// pairingHint says how to bring the node into commissioning mode again: power
+// cycle, or the manual of the device (section 5.4.2.5.3, bits 0 and 5).
+const pairingHint = 1<<0 | 1<<5
+
+// advertised is what the announcements were last derived from.
+type advertised struct {
+	once       bool
+	generation uint64
+	open       bool
+	ad         window.Advertisement
+}
+
+// announce makes the network hear of what can be found now.
+func (s *Server) announce() {
+	now := advertised{once: true, generation: s.trust.fabrics.Generation()}
+	now.ad, now.open = s.trust.window.Advertise()
+	if now == s.seen.ads {
+		return
+	}
+	s.seen.ads = now
+	var services []mdns.Service
+	if now.open {
+		services = append(services, s.commissionable(now.ad))
+	}
+	for _, f := range s.trust.fabrics.All() {
+		services = append(services, operational(f, s.Port()))
+	}
+	s.ads.Set(services)
+}
+
+// operational returns the service of the node on one fabric (section 4.3.2).
+func operational(f *fabric.Fabric, port uint16) mdns.Service {
+	return mdns.Service{
+		Type:     serviceOperational,
+		Instance: operationalInstance(f),
+		Subtypes: []string{fmt.Sprintf("_I%X", f.CompressedID[:])},
+		Port:     port,
+	}
+}
+
+func operationalInstance(f *fabric.Fabric) string {
+	return fmt.Sprintf("%X-%v", f.CompressedID[:], f.NodeID)
+}
+
+// commissionable returns the service of the open window (section 4.3.1).
+func (s *Server) commissionable(ad window.Advertisement) mdns.Service {
+	p := &s.opt.Product
+	d := strconv.Itoa(int(ad.Discriminator))
+	return mdns.Service{
+		Type:     serviceCommissionable,
+		Instance: fmt.Sprintf("%016X", ad.Instance),
+		Subtypes: []string{
+			"_S" + strconv.Itoa(int(ad.Discriminator>>8)),
+			"_L" + d,
+			"_V" + strconv.Itoa(int(p.VendorID)),
+			"_T" + strconv.Itoa(int(deviceTypeAggregator)),
+			"_CM",
+		},
+		Port: s.Port(),
+		TXT: []string{
+			"D=" + d,
+			"CM=" + strconv.Itoa(int(ad.Mode)),
+			fmt.Sprintf("VP=%d+%d", p.VendorID, p.ProductID),
+			"DT=" + strconv.Itoa(int(deviceTypeAggregator)),
+			"DN=" + p.ProductName,
+			"PH=" + strconv.Itoa(pairingHint),
+		},
+	}
+}
+
+// Device types (device library 2.1 and 11.1).
+const (
+	deviceTypeRootNode   matter.DeviceTypeID = 0x0016
+	deviceTypeAggregator matter.DeviceTypeID = 0x000E
+)

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/session"
+)
+
+// accept takes the first message of an exchange that a peer began.
+func (s *Server) accept(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
+	switch m.Protocol {
+	case matter.ProtocolSecureChannel:
+		return s.talk.channel.Accept(now, x, m)
+	case matter.ProtocolInteractionModel:
+		if x.Session().Kind == session.Unsecured {
+			return nil
+		}
+		c := &conn{x: x}
+		c.i = s.model.engine.Open(now, c)
+		return c
+	}
+	return nil
+}
+
+// conn lets the Interaction Model speak on an exchange.
+type conn struct {
+	x *exchange.Exchange
+	i *im.Interaction
+}
+
+// Subject says who the peer is at this moment: over PASE that changes with
+// AddNOC.
+func (c *conn) Subject() acl.Subject { return subject(c.x.Session()) }
+
+func (c *conn) Session() im.Session {
+	x := c.x.Session()
+	return im.Session{Serial: x.Serial, AttestationChallenge: x.AttestationChallenge}
+}
+
+func (c *conn) Group() bool { return c.x.Session().Kind == session.Group }
+
+func (c *conn) Send(now time.Time, opcode uint8, payload []byte) error {
+	return c.x.Send(now, matter.ProtocolInteractionModel, opcode, payload)
+}
+
+func (c *conn) AwaitResponse(deadline time.Time) { c.x.AwaitResponse(deadline) }
+
+func (c *conn) Close(now time.Time) { c.x.Close(now) }
+
+// Receive hands the peer's message on. One of another protocol has no place in
+// this exchange.
+func (c *conn) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
+	if m.Protocol == matter.ProtocolInteractionModel {
+		c.i.Receive(now, m.Opcode, m.Payload)
+	}
+}
+
+func (c *conn) Closed(now time.Time, _ *exchange.Exchange, err error) { c.i.Closed(now, err) }
+
+// reporter opens exchanges for subscription reports.
+type reporter struct{ s *Server }
+
+func (r reporter) Open(now time.Time, serial uint64, i *im.Interaction) (im.Conn, bool) {
+	for x := range r.s.talk.sessions.All() {
+		if x.Serial != serial || r.s.talk.closing[x] {
+			continue
+		}
+		c := &conn{i: i}
+		var err error
+		if c.x, err = r.s.talk.exchanges.Initiate(now, x, c); err != nil {
+			return nil, false
+		}
+		return c, true
+	}
+	return nil, false
+}

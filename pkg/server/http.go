@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// askTimeout bounds what a scrape, a probe or the operator waits for the loop.
+const askTimeout = 2 * time.Second
+
+// httpServer is one bound listener and what it serves.
+type httpServer struct {
+	listener net.Listener
+	server   http.Server
+}
+
+func (h *httpServer) serve(log *slog.Logger) {
+	go func() {
+		if err := h.server.Serve(h.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			log.Error("HTTP ended", "address", h.listener.Addr(), "error", err)
+		}
+	}()
+}
+
+func (s *Server) addHTTP(l net.Listener, h http.Handler) {
+	srv := &httpServer{listener: l}
+	srv.server.Handler = h
+	srv.server.ReadHeaderTimeout = 5 * time.Second
+	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
+	s.http = append(s.http, srv)
+	s.down.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
+		_ = srv.listener.Close() // also where it never served
+		return srv.server.Shutdown(ctx)
+	})
+}
+
+// bindHTTP binds the metrics address and the admin socket, as far as the
+// options ask for them.
+func (s *Server) bindHTTP() error {
+	if s.opt.MetricsAddr != "" {
+		l, err := net.Listen("tcp", s.opt.MetricsAddr)
+		if err != nil {
+			return fmt.Errorf("metrics-addr %s: %w (choose another with --metrics-addr, or \"\" for none)", s.opt.MetricsAddr, err)
+		}
+		s.addHTTP(l, s.metricsHandler())
+	}
+	if s.opt.AdminSocket != "" {
+		l, err := admin.Listen(s.opt.AdminSocket)
+		if err != nil {
+			return err
+		}
+		s.down.push("admin socket", func(context.Context) error {
+			if err := os.Remove(s.opt.AdminSocket); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			return nil
+		})
+		s.addHTTP(l, admin.Handler(operator{s}))
+	}
+	return nil
+}
+
+func (s *Server) metricsHandler() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics.New(s.opt.Version, runtime.Version(), s.snapshot),
+	)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}))
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return mux
+}
+
+// healthz says whether the process works: the loop answers.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) { s.probe(w, r, "") }
+
+// readyz says whether controllers can reach the node: its sockets are bound and
+// its store is open, or it would not run, and it is announced.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	fault := ""
+	if !s.ads.Announced() {
+		fault = "not announced over mDNS"
+	}
+	s.probe(w, r, fault)
+}
+
+func (s *Server) probe(w http.ResponseWriter, r *http.Request, fault string) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	if err := s.ask(ctx, func(time.Time) error { return nil }); err != nil {
+		fault = "the event loop does not answer: " + err.Error()
+	}
+	if fault != "" {
+		http.Error(w, fault, http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// errStopped is returned to those who ask a node that no longer runs.
+var errStopped = errors.New("the node has stopped")
+
+// queueLen is how many datagrams wait for the loop. When it is full readers
+// wait, and the kernel drops what its own buffer cannot hold.
+const queueLen = 64
+
+// loop is what the goroutine that owns all state listens to.
+type loop struct {
+	in    chan *packet
+	calls chan func(now time.Time)
+	quit  chan struct{} // closed to end it
+	gone  chan struct{} // closed when it has ended
+	once  sync.Once
+	free  sync.Pool
+}
+
+type packet struct {
+	buf  [message.MaxSize]byte
+	n    int
+	path transport.Path
+}
+
+func (l *loop) init() {
+	l.in = make(chan *packet, queueLen)
+	l.calls = make(chan func(time.Time))
+	l.quit = make(chan struct{})
+	l.gone = make(chan struct{})
+	l.free.New = func() any { return new(packet) }
+}
+
+// stop ends the loop and waits until it has ended.
+func (l *loop) stop() {
+	l.once.Do(func() { close(l.quit) })
+	<-l.gone
+}
+
+// read hands the datagrams of one conn to the loop.
+func (s *Server) read(c transport.PacketConn) {
+	for {
+		p := s.loop.free.Get().(*packet)
+		n, path, err := c.ReadFrom(p.buf[:])
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			s.log.Warn("receiving failed", "error", err)
+			select {
+			case <-time.After(time.Second): // do not spin on a broken socket
+			case <-s.loop.quit:
+				return
+			}
+			continue
+		}
+		p.n, p.path = n, path
+		select {
+		case s.loop.in <- p:
+		case <-s.loop.quit:
+			return
+		}
+	}
+}
+
+// run is the goroutine that owns all protocol state.
+func (s *Server) run() {
+	defer close(s.loop.gone)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var now time.Time
+		select {
+		case p := <-s.loop.in:
+			now = time.Now()
+			s.receive(now, p.buf[:p.n], p.path)
+			s.loop.free.Put(p)
+		case f := <-s.loop.calls:
+			now = time.Now()
+			f(now)
+		case <-timer.C:
+			now = time.Now()
+		case <-s.loop.quit:
+			return
+		}
+		s.advance(now)
+		s.settle(now)
+		timer.Reset(time.Until(s.deadline(now)))
+	}
+}
+
+// onLoop runs f on the loop and waits for it.
+func (s *Server) onLoop(f func(now time.Time) error) error {
+	result := make(chan error, 1)
+	select {
+	case s.loop.calls <- func(now time.Time) { result <- f(now) }:
+		select {
+		case err := <-result:
+			return err
+		case <-s.loop.gone:
+			return errStopped
+		}
+	case <-s.loop.quit:
+		return errStopped
+	}
+}
+
+// ask is onLoop for those who do not wait longer than ctx.
+func (s *Server) ask(ctx context.Context, f func(now time.Time) error) error {
+	result := make(chan error, 1)
+	select {
+	case s.loop.calls <- func(now time.Time) { result <- f(now) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.loop.quit:
+		return errStopped
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.loop.gone:
+		return errStopped
+	}
+}
+
+// receive takes one datagram in.
+func (s *Server) receive(now time.Time, b []byte, p transport.Path) {
+	s.count.received++
+	in, err := s.talk.sessions.Receive(now, b, p)
+	if err != nil {
+		s.drop(err)
+		return
+	}
+	s.talk.current = in.Session
+	s.talk.exchanges.Receive(now, in)
+}
+
+func (s *Server) drop(err error) {
+	var reason session.DropReason
+	if !errors.As(err, &reason) {
+		panic("BUG: server: session.Table.Receive gave no reason: " + err.Error())
+	}
+	s.count.dropped[reason.String()]++
+}
+
+// send puts one datagram on the network. What cannot be sent is as good as lost
+// on the way: MRP sends it again.
+func (s *Server) send(p transport.Path, b []byte) {
+	s.count.sent++
+	if err := s.connFor(p).WriteTo(b, p); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.count.sendErrors++
+		s.log.Debug("sending failed", "error", err)
+	}
+}
+
+// connFor returns the conn of the peer's address family.
+func (s *Server) connFor(p transport.Path) transport.PacketConn {
+	if p.Peer.Addr().Is4() && len(s.ports) > 1 {
+		return s.ports[1]
+	}
+	return s.ports[0]
+}
+
+// advance lets every part do what its time has come for.
+func (s *Server) advance(now time.Time) {
+	s.talk.exchanges.Advance(now)
+	s.trust.failsafe.Advance(now)
+	s.trust.window.Advance(now)
+	s.model.engine.Advance(now)
+}
+
+// deadline returns when the first part wants to be advanced.
+func (s *Server) deadline(now time.Time) time.Time {
+	first := now.Add(time.Hour)
+	for _, d := range [...]func() (time.Time, bool){
+		s.talk.exchanges.Deadline, s.trust.failsafe.Deadline, s.trust.window.Deadline, s.model.engine.Deadline,
+	} {
+		if t, ok := d(); ok && t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster/accesscontrol"
+	"github.com/opcredsd/opcredsd/pkg/cluster/administratorcommissioning"
+	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
+	"github.com/opcredsd/opcredsd/pkg/cluster/generalcommissioning"
+	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
+	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
+	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
+	"github.com/opcredsd/opcredsd/pkg/cluster/opcreds"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Endpoints of the node.
+const (
+	endpointRoot       matter.EndpointID = 0
+	endpointAggregator matter.EndpointID = 1
+)
+
+// caseSessionsPerFabric is how many CASE sessions each fabric can count on.
+const caseSessionsPerFabric = 3
+
+// eventBlock is how many event numbers are reserved in the store at once.
+const eventBlock = 1 << 16
+
+// model is what the node is.
+type model struct {
+	engine *im.Engine
+	basic  *basicinformation.Cluster
+	access *accesscontrol.Cluster
+}
+
+// buildModel makes the endpoints.
+func (s *Server) buildModel(now time.Time) error {
+	s.model.engine = im.New(im.Options{
+		ACL:      s.trust.acl,
+		Rand:     s.opt.Rand,
+		Log:      s.log,
+		Boot:     now,
+		Sessions: reporter{s},
+		Observe:  s.observe,
+		Events: func() (first, count uint64, err error) {
+			first, err = s.trust.store.Reserve("events", eventBlock)
+			return first, eventBlock, err
+		},
+	})
+	root, err := s.rootClusters(now)
+	if err != nil {
+		return err
+	}
+	s.addEndpoint(endpointRoot, descriptor.DeviceType{ID: deviceTypeRootNode, Revision: 3}, s.otherEndpoints, root)
+	s.addEndpoint(endpointAggregator, descriptor.DeviceType{ID: deviceTypeAggregator, Revision: 2}, nil, nil)
+	return nil
+}
+
+func (s *Server) addEndpoint(id matter.EndpointID, dt descriptor.DeviceType, parts func() []matter.EndpointID, clusters []im.Cluster) {
+	d := descriptor.New(descriptor.Options{
+		DeviceTypes: []descriptor.DeviceType{dt},
+		Servers:     func() []matter.ClusterID { return s.servers(id) },
+		Parts:       parts,
+	})
+	s.model.engine.AddEndpoint(im.Endpoint{ID: id, DeviceTypes: []matter.DeviceTypeID{dt.ID}, Clusters: append([]im.Cluster{d}, clusters...)})
+}
+
+func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
+	p, t := &s.opt.Product, &s.trust
+	var err error
+	s.model.basic, err = basicinformation.New(basicinformation.Options{
+		Store:                  t.store,
+		VendorName:             p.VendorName,
+		VendorID:               p.VendorID,
+		ProductName:            p.ProductName,
+		ProductID:              p.ProductID,
+		HardwareVersion:        p.HardwareVersion,
+		HardwareVersionString:  "1.0",
+		SoftwareVersion:        1,
+		SoftwareVersionString:  s.opt.Version,
+		SerialNumber:           p.SerialNumber,
+		CaseSessionsPerFabric:  caseSessionsPerFabric,
+		SubscriptionsPerFabric: im.SubscriptionsPerFabric,
+		MaxPathsPerInvoke:      1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.model.access = accesscontrol.New(t.fabrics)
+	return []im.Cluster{
+		s.model.access,
+		s.model.basic,
+		generalcommissioning.New(generalcommissioning.Options{
+			FailSafe:    t.failsafe,
+			Window:      t.window,
+			SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
+		}),
+		networkcommissioning.New(s.network),
+		generaldiagnostics.New(generaldiagnostics.Options{
+			Started:          now,
+			RebootCount:      t.identity.RebootCount,
+			Interfaces:       s.interfaces,
+			OperationalHours: func(at time.Time) uint32 { return t.identity.OperationalHours + uint32(at.Sub(now)/time.Hour) },
+			ClockTrusted:     func() bool { return true },
+		}),
+		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
+		opcreds.New(opcreds.Options{
+			Table:       t.fabrics,
+			FailSafe:    t.failsafe,
+			Attestation: t.device,
+			Rand:        s.opt.Rand,
+			Epoch:       func() uint32 { return epoch(time.Now()) },
+			EntryAdded:  s.model.access.EntryAdded,
+			Executed:    s.executed,
+		}),
+		groupkeymanagement.New(t.fabrics),
+	}, nil
+}
+
+// executed follows the commands of the Operational Credentials cluster.
+func (s *Server) executed(command, status string, cause error) {
+	s.count.commands[metrics.CommandKey{Command: command, Status: status}]++
+	if cause != nil {
+		s.log.Warn("command refused", "command", command, "status", status, "cause", cause)
+	}
+}
+
+// started emits the events of a start, the first ones of the process.
+func (s *Server) started(now time.Time) {
+	e := s.model.engine
+	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventStartUp, matter.NoFabric, func(w *tlv.Writer) {
+		w.Uint(tlv.Context(0), 1)
+	})
+	e.Emit(now, endpointRoot, generaldiagnostics.ID, generaldiagnostics.EventBootReason, matter.NoFabric, func(w *tlv.Writer) {
+		w.Uint(tlv.Context(0), uint64(generaldiagnostics.BootUnspecified))
+	})
+}
+
+// deviceTypes tells access control what an endpoint is.
+func (s *Server) deviceTypes(id matter.EndpointID) []matter.DeviceTypeID {
+	for _, ep := range s.model.engine.Endpoints() {
+		if ep.ID == id {
+			return ep.DeviceTypes
+		}
+	}
+	return nil
+}
+
+func (s *Server) servers(id matter.EndpointID) (ids []matter.ClusterID) {
+	for _, ep := range s.model.engine.Endpoints() {
+		if ep.ID == id {
+			for _, c := range ep.Clusters {
+				ids = append(ids, c.Spec().ID)
+			}
+		}
+	}
+	return ids
+}
+
+// otherEndpoints are the parts of the root: the full family (section 9.2.4).
+func (s *Server) otherEndpoints() (ids []matter.EndpointID) {
+	for _, ep := range s.model.engine.Endpoints() {
+		if ep.ID != endpointRoot {
+			ids = append(ids, ep.ID)
+		}
+	}
+	return ids
+}
+
+// interfaces tells General Diagnostics of the host's network.
+func (s *Server) interfaces() []generaldiagnostics.Interface {
+	if s.opt.Conns != nil {
+		return nil
+	}
+	list, err := net.Interfaces()
+	if err != nil {
+		s.log.Debug("listing interfaces failed", "error", err)
+		return nil
+	}
+	var out []generaldiagnostics.Interface
+	for _, ifi := range list {
+		if ifi.Flags&net.FlagLoopback != 0 || len(ifi.HardwareAddr) == 0 {
+			continue
+		}
+		n := generaldiagnostics.Interface{
+			Name:            ifi.Name,
+			Operational:     ifi.Flags&net.FlagRunning != 0,
+			HardwareAddress: bytes.Clone(ifi.HardwareAddr),
+			WiFi:            wireless(ifi.Name),
+		}
+		n.Ethernet = !n.WiFi && len(ifi.HardwareAddr) == 6
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				n.Addresses = append(n.Addresses, p.Addr().Unmap())
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func wireless(name string) bool {
+	if strings.ContainsRune(name, '/') {
+		return false
+	}
+	_, err := os.Stat(filepath.Join("/sys/class/net", name, "wireless"))
+	return err == nil
+}
+
+// network is the interface that Network Commissioning tells of: the first that
+// carries the node.
+func (s *Server) network() networkcommissioning.Network {
+	for _, n := range s.interfaces() {
+		if n.Operational {
+			return networkcommissioning.Network{Name: n.Name, Connected: true}
+		}
+	}
+	return networkcommissioning.Network{}
+}

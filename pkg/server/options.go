@@ -1,0 +1,127 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+// Defaults of Options.
+const (
+	DefaultPort                 = 5540
+	DefaultMaxFabrics           = 16
+	DefaultVendorID             = 0xFFF1
+	DefaultProductID            = 0x8001
+	DefaultCommissioningTimeout = window.DefaultInitial
+)
+
+// Bounds of Options.
+const (
+	MinMaxFabrics = 5
+	MaxMaxFabrics = 254
+	maxNameLen    = 32
+)
+
+// Product is what Basic Information tells of the product.
+type Product struct {
+	VendorID        matter.VendorID  // 0: what the attestation material says
+	ProductID       matter.ProductID // 0: what the attestation material says
+	VendorName      string           // up to 32 octets
+	ProductName     string           // up to 32 octets
+	SerialNumber    string           // up to 32 octets
+	HardwareVersion uint16
+}
+
+// Options configure a Server. The zero value of a field stands for its default,
+// except where it says otherwise.
+type Options struct {
+	StateDir             string // required
+	Port                 uint16 // UDP; with AnyPort, 0 picks a free one
+	AnyPort              bool
+	Interfaces           []string // names; none: chosen by rule
+	MetricsAddr          string   // "": no HTTP
+	AdminSocket          string   // path; "": no admin socket
+	Product              Product
+	Passcode             uint32        // 0: drawn at the first start, then kept
+	Discriminator        *uint16       // nil: drawn at the first start, then kept
+	CommissioningTimeout time.Duration // 3 minutes to 48 hours
+	MaxFabrics           int           // 5 to 254
+	Version              string
+	Log                  *slog.Logger
+
+	// Tests replace the network, so that none of it is real.
+	Conns     []transport.PacketConn
+	Announcer Announcer
+	Rand      io.Reader
+}
+
+// Announcer tells the network of the node's services. *mdns.Responder is one.
+type Announcer interface {
+	// Set makes services what is announced; it does not block.
+	Set(services []mdns.Service)
+	// Announced reports whether everything that was set can be found.
+	Announced() bool
+	// Close withdraws everything.
+	Close(ctx context.Context) error
+}
+
+// check fills in the defaults and reports what is wrong with the rest, naming
+// the option, the value and the range.
+func (o *Options) check() error {
+	if o.StateDir == "" {
+		return errors.New("state-dir: none given")
+	}
+	if o.Port == 0 && !o.AnyPort {
+		o.Port = DefaultPort
+	}
+	if o.MaxFabrics == 0 {
+		o.MaxFabrics = DefaultMaxFabrics
+	}
+	if o.CommissioningTimeout == 0 {
+		o.CommissioningTimeout = DefaultCommissioningTimeout
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Version == "" {
+		o.Version = "0.0.0"
+	}
+	p := &o.Product
+	if p.VendorName == "" {
+		p.VendorName = "opcredsd"
+	}
+	if p.ProductName == "" {
+		p.ProductName = "Matter bridge"
+	}
+	switch {
+	case o.MaxFabrics < MinMaxFabrics || o.MaxFabrics > MaxMaxFabrics:
+		return fmt.Errorf("max-fabrics: %d is not between %d and %d", o.MaxFabrics, MinMaxFabrics, MaxMaxFabrics)
+	case o.CommissioningTimeout < window.MinTimeout || o.CommissioningTimeout > window.MaxInitial:
+		return fmt.Errorf("commissioning-timeout: %v is not between %v and %v", o.CommissioningTimeout, window.MinTimeout, window.MaxInitial)
+	case o.Passcode != 0 && !mcrypto.PasscodeValid(o.Passcode):
+		return fmt.Errorf("passcode: %08d is not one of 00000001 to 99999998, or is one of those that are too easy to guess", o.Passcode)
+	case o.Discriminator != nil && *o.Discriminator > window.MaxDiscriminator:
+		return fmt.Errorf("discriminator: %d is not between 0 and %d", *o.Discriminator, window.MaxDiscriminator)
+	case p.VendorID != 0 && !p.VendorID.OperationallyValid():
+		return fmt.Errorf("vendor-id: 0x%04X is not between 0x0001 and 0xFFF4", uint16(p.VendorID))
+	}
+	for _, s := range []struct{ name, value string }{{"vendor-name", p.VendorName}, {"product-name", p.ProductName}, {"serial-number", p.SerialNumber}} {
+		if len(s.value) > maxNameLen {
+			return fmt.Errorf("%s: %q is longer than %d octets", s.name, s.value, maxNameLen)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+// pbkdfIterations and saltLen are what this node makes verifiers with. A
+// commissioner computes PBKDF2 once for every attempt, an attacker who has the
+// verifier once for every guess.
+const (
+	pbkdfIterations = 10_000
+	saltLen         = 32
+)
+
+// provision makes what a first start needs and is not there yet, the identity
+// and the attestation material, in one transaction; and takes a passcode,
+// discriminator or product that the options set anew.
+func provision(st *store.Store, opt *Options, now time.Time) (node store.Node, att store.Attestation, err error) {
+	err = st.Update(func(tx *store.Tx) error {
+		var ok bool
+		if att, ok, err = tx.Attestation(); err != nil {
+			return err
+		}
+		if !ok {
+			vid, pid := opt.Product.VendorID, opt.Product.ProductID
+			if vid == 0 {
+				vid = DefaultVendorID
+			}
+			if pid == 0 {
+				pid = DefaultProductID
+			}
+			if att, err = attestation.Generate(opt.Rand, vid, pid, now); err != nil {
+				return fmt.Errorf("making development attestation material: %w", err)
+			}
+			if err = tx.PutAttestation(att); err != nil {
+				return err
+			}
+		}
+		return tx.MutateNode(func(n *store.Node) error {
+			n.RebootCount++
+			if err := identify(n, opt); err != nil {
+				return err
+			}
+			node = *n
+			return nil
+		})
+	})
+	return node, att, err
+}
+
+// identify completes a node record.
+func identify(n *store.Node, opt *Options) error {
+	if n.UniqueID == "" {
+		id := make([]byte, 16)
+		if _, err := io.ReadFull(opt.Rand, id); err != nil {
+			return err
+		}
+		n.UniqueID = hex.EncodeToString(id)
+		n.Location = "XX"
+	}
+	first := len(n.Verifier) == 0
+	if opt.Discriminator != nil {
+		n.Discriminator = *opt.Discriminator
+	} else if first {
+		v, err := random32(opt.Rand)
+		if err != nil {
+			return err
+		}
+		n.Discriminator = uint16(v) & window.MaxDiscriminator
+	}
+	passcode := opt.Passcode
+	if first && passcode == 0 {
+		var err error
+		if passcode, err = randomPasscode(opt.Rand); err != nil {
+			return err
+		}
+	}
+	if passcode == 0 || passcode == n.Passcode {
+		return nil
+	}
+	salt := make([]byte, saltLen)
+	if _, err := io.ReadFull(opt.Rand, salt); err != nil {
+		return err
+	}
+	v, err := mcrypto.NewVerifier(passcode, salt, pbkdfIterations)
+	if err != nil {
+		return err
+	}
+	b := v.Bytes()
+	n.Passcode, n.Salt, n.Iterations, n.Verifier = passcode, salt, pbkdfIterations, b[:]
+	return nil
+}
+
+func random32(r io.Reader) (uint32, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return 0, err
+	}
+	return binary.BigEndian.Uint32(b[:]), nil
+}
+
+// randomPasscode draws until it has one that is allowed, each of which is
+// equally likely.
+func randomPasscode(r io.Reader) (uint32, error) {
+	for {
+		v, err := random32(r)
+		if err != nil {
+			return 0, err
+		}
+		if v &= 1<<27 - 1; mcrypto.PasscodeValid(v) {
+			return v, nil
+		}
+	}
+}
+
+// onboard returns the passcode of the node itself as the window takes it.
+func onboard(n *store.Node) (window.Passcode, error) {
+	v, err := mcrypto.ParseVerifier(n.Verifier)
+	if err != nil {
+		return window.Passcode{}, fmt.Errorf("the node's passcode verifier: %w", err)
+	}
+	return window.Passcode{Verifier: v, Salt: n.Salt, Iterations: n.Iterations, Discriminator: n.Discriminator}, nil
+}

@@ -1,0 +1,163 @@
+package server_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+const passcode = 20202021
+
+var deviceAddr = netip.MustParseAddrPort("[fe80::1]:5540")
+
+// billboard is an Announcer that remembers.
+type billboard struct {
+	mu       sync.Mutex
+	services []mdns.Service
+}
+
+func (b *billboard) Set(s []mdns.Service) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.services = slices.Clone(s)
+}
+
+func (b *billboard) Announced() bool             { return true }
+func (b *billboard) Close(context.Context) error { return nil }
+
+// of returns the services of one type.
+func (b *billboard) of(typ string) (list []mdns.Service) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.services {
+		if s.Type == typ {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// rig is an assembled node on a simulated network, in fake time.
+type rig struct {
+	t    *testing.T
+	ctx  context.Context
+	net  *simnet.Network
+	dir  string
+	ads  *billboard
+	srv  *server.Server
+	opt  server.Options
+	host int // of the next client
+}
+
+// bubble runs f against a new node in a bubble of fake time.
+func bubble(t *testing.T, seed uint64, cond simnet.Conditions, f func(r *rig)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, ctx: t.Context(), net: simnet.New(seed, cond), dir: dir, opt: server.Options{Passcode: passcode}}
+		r.start()
+		f(r)
+		r.stop()
+		r.checkStore()
+	})
+}
+
+func (r *rig) start() {
+	r.t.Helper()
+	opt := r.opt
+	opt.StateDir = r.dir
+	opt.Conns = []transport.PacketConn{r.net.Listen(deviceAddr)}
+	r.ads = &billboard{}
+	opt.Announcer = r.ads
+	srv, err := server.New(opt)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.srv = srv
+	srv.Start()
+	synctest.Wait()
+}
+
+func (r *rig) stop() {
+	r.t.Helper()
+	if err := r.srv.Stop(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *rig) restart() {
+	r.stop()
+	r.start()
+}
+
+// checkStore opens what the node left behind.
+func (r *rig) checkStore() {
+	r.t.Helper()
+	st, err := store.Open(r.dir+"/"+store.FileName, store.Options{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer st.Close()
+	if err := st.Check(); err != nil {
+		r.t.Error("store:", err)
+	}
+}
+
+// client returns a controller on an address of its own.
+func (r *rig) client() *commissioner.Client {
+	r.host++
+	c := commissioner.New(r.net.Listen(netip.AddrPortFrom(netip.MustParseAddr("fe80::c:0").Next(), uint16(40000+r.host))))
+	r.t.Cleanup(c.Close)
+	return c
+}
+
+func (r *rig) authority(opt commissioner.AuthorityOptions) *commissioner.Authority {
+	r.t.Helper()
+	a, err := commissioner.NewAuthority(opt)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return a
+}
+
+// commission takes the node into a new fabric.
+func (r *rig) commission(c *commissioner.Client, a *commissioner.Authority) *commissioner.Commissioned {
+	r.t.Helper()
+	done, err := c.Commission(r.ctx, deviceAddr, passcode, a)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return done
+}
+
+// eventually waits in fake time until ok says so.
+func (r *rig) eventually(what string, limit time.Duration, ok func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.t.Fatalf("%s: not within %v", what, limit)
+		}
+	}
+}
+
+// pubOf returns the public key in a certificate.
+func pubOf(t *testing.T, tlv []byte) []byte {
+	t.Helper()
+	c, err := cert.Parse(tlv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.PublicKey[:]
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// seen is what settle compared with last time.
+type seen struct {
+	generation uint64
+	fabrics    map[matter.FabricIndex]*fabric.Fabric
+	ads        advertised
+}
+
+// settle derives the effects of what the event changed. The order matters: a
+// PASE session takes the new fabric before anything asks for its fabric; the end
+// of a fail-safe shows in the fabric table, which sessions, model and
+// announcements follow.
+func (s *Server) settle(now time.Time) {
+	s.adoptFabric()
+	s.endFailSafe(now)
+	s.followFabrics(now)
+	s.dropEvicted(now)
+	s.model.engine.Settle(now)
+	s.closeSessions(now)
+	s.announce()
+	s.talk.current = nil
+}
+
+// adoptFabric gives the PASE session that sent AddNOC the new fabric (section
+// 11.18.6.8).
+func (s *Server) adoptFabric() {
+	f := s.trust.failsafe
+	if f.NOC() != failsafe.Added {
+		return
+	}
+	for x := range s.talk.sessions.All() {
+		if x.Kind == session.PASE && x.Serial == f.NOCSession() && x.Fabric == matter.NoFabric {
+			x.Fabric = f.Fabric()
+		}
+	}
+}
+
+// endFailSafe closes what a fail-safe that ended leaves behind.
+func (s *Server) endFailSafe(now time.Time) {
+	s.expireOrphan()
+	ended, ok := s.trust.failsafe.TakeEnded()
+	if !ok {
+		return
+	}
+	log := s.log.With("fabric", ended.Fabric)
+	if ended.Completed {
+		log.Info("commissioning complete", "fabrics", s.trust.fabrics.Len())
+		s.trust.window.Close()
+	} else {
+		s.count.expirations++
+		log.Warn("fail-safe ended, everything it held was taken back", "reason", ended.Reason.String())
+	}
+	for x := range s.talk.sessions.All() {
+		switch {
+		case x.Kind == session.PASE:
+			s.closeSession(now, x)
+		case x.Kind == session.CASE && !ended.Completed && ended.NOC != failsafe.None && x.Fabric == ended.Fabric:
+			s.closeSession(now, x)
+		}
+	}
+	if !ended.Completed && ended.NOC == failsafe.Updated {
+		s.trust.resume.forget(ended.Fabric)
+	}
+	if s.talk.sessions.Len(session.PASE) == 0 || s.onlyClosing(session.PASE) {
+		s.trust.window.SessionEnded(now)
+	}
+}
+
+func (s *Server) onlyClosing(k session.Kind) bool {
+	for x := range s.talk.sessions.All() {
+		if x.Kind == k && !s.talk.closing[x] {
+			return false
+		}
+	}
+	return true
+}
+
+// expireOrphan ends a fail-safe whose PASE session is gone before it had added
+// a fabric: nobody could go on with it, and the next commissioner need not wait.
+func (s *Server) expireOrphan() {
+	f := s.trust.failsafe
+	if !f.Armed() || f.Fabric() != matter.NoFabric || f.NOC() != failsafe.None {
+		return
+	}
+	for x := range s.talk.sessions.All() {
+		if x.Kind == session.PASE && !s.talk.closing[x] {
+			return
+		}
+	}
+	f.Expire(failsafe.SessionLost)
+}
+
+// followFabrics makes sessions and model follow the fabric table.
+func (s *Server) followFabrics(now time.Time) {
+	t := s.trust.fabrics
+	if t.Generation() == s.seen.generation {
+		return
+	}
+	s.seen.generation = t.Generation()
+	before := s.seen.fabrics
+	s.seen.fabrics = make(map[matter.FabricIndex]*fabric.Fabric, t.Len())
+	for _, f := range t.All() {
+		s.seen.fabrics[f.Index] = f
+	}
+	for i, old := range before {
+		f := s.seen.fabrics[i]
+		switch {
+		case f == nil:
+			s.fabricRemoved(now, old)
+		case !bytes.Equal(f.NOC, old.NOC):
+			s.trust.resume.forget(i)
+			s.closeFabricSessions(now, i)
+		}
+	}
+	if len(before) > 0 && t.Len() == 0 {
+		s.log.Info("the last fabric is gone, the node can be commissioned again")
+		s.openInitialWindow(now)
+	}
+}
+
+// fabricRemoved takes away what belonged to a fabric that is no more, the
+// session that asked for it last (section 11.18.6.12).
+func (s *Server) fabricRemoved(now time.Time, f *fabric.Fabric) {
+	s.log.Info("fabric removed", "fabric", f.Index, "label", f.Label)
+	s.model.engine.Emit(now, 0, basicinformation.ID, basicinformation.EventLeave, f.Index, func(w *tlv.Writer) {
+		w.Uint(tlv.Context(0), uint64(f.Index))
+	})
+	s.model.engine.FabricRemoved(f.Index)
+	s.trust.window.FabricRemoved(f.Index)
+	s.trust.failsafe.FabricRemoved(f.Index)
+	s.trust.resume.forget(f.Index)
+	s.closeFabricSessions(now, f.Index)
+}
+
+func (s *Server) closeFabricSessions(now time.Time, i matter.FabricIndex) {
+	for x := range s.talk.sessions.All() {
+		if x.Kind == session.CASE && x.Fabric == i {
+			s.closeSession(now, x)
+		}
+	}
+}
+
+// closeSession removes a session; the one whose message is being handled first
+// gets its answer through, and is removed when nothing is outstanding on it.
+func (s *Server) closeSession(now time.Time, x *session.Session) {
+	if x == s.talk.current {
+		s.talk.closing[x] = true
+		return
+	}
+	s.talk.channel.CloseSession(now, x)
+}
+
+// closeSessions removes sessions that were only kept for an answer.
+func (s *Server) closeSessions(now time.Time) {
+	for x := range s.talk.closing {
+		if x.Gone() {
+			delete(s.talk.closing, x)
+		} else if !s.talk.exchanges.Outstanding(x) {
+			delete(s.talk.closing, x)
+			s.talk.channel.CloseSession(now, x)
+		}
+	}
+}
+
+// dropEvicted ends what hung on sessions that had to make room.
+func (s *Server) dropEvicted(now time.Time) {
+	for _, x := range s.talk.sessions.TakeEvicted() {
+		s.talk.exchanges.SessionGone(now, x)
+	}
+}
+
+func (s *Server) openInitialWindow(now time.Time) {
+	if err := s.trust.window.OpenInitial(now, s.opt.CommissioningTimeout); err != nil {
+		panic("BUG: server: " + err.Error())
+	}
+	s.log.Info("open for commissioning", "for", s.opt.CommissioningTimeout)
+}

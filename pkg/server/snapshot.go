@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/session"
+)
+
+// observe counts an interaction that has ended.
+func (s *Server) observe(a im.Action, status matter.Status, d time.Duration) {
+	s.count.requests[metrics.RequestKey{Action: a.String(), Status: status.String()}]++
+	h, ok := s.count.durations[a.String()]
+	if !ok {
+		h = metrics.NewHistogram(.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 5)
+		s.count.durations[a.String()] = h
+	}
+	h.Observe(d)
+	s.count.durations[a.String()] = h
+}
+
+// snapshot is what a scrape shows; false if the loop does not answer in time.
+func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	err := s.ask(ctx, func(time.Time) error {
+		m = s.measure()
+		return nil
+	})
+	return m, err == nil
+}
+
+func (s *Server) measure() metrics.Snapshot {
+	x := s.talk.exchanges.Stats()
+	subscriptions := 0
+	for _, f := range s.model.engine.Stats().Subscriptions {
+		subscriptions += f.Count
+	}
+	durations := map[string]metrics.Histogram{}
+	for action, h := range s.count.durations {
+		durations[action] = h.Clone()
+	}
+	m := metrics.Snapshot{
+		Fabrics:             s.trust.fabrics.Len(),
+		WindowOpen:          s.trust.window.Open(),
+		FailSafeArmed:       s.trust.failsafe.Armed(),
+		FailSafeExpirations: s.count.expirations,
+		Discoverable:        s.ads.Announced(),
+		Sessions: map[string]int{
+			"pase": s.talk.sessions.Len(session.PASE),
+			"case": s.talk.sessions.Len(session.CASE),
+		},
+		Subscriptions:   subscriptions,
+		Exchanges:       x.Open,
+		PASE:            s.count.pase.Clone(),
+		PASEFailures:    s.count.paseFailures,
+		CASE:            s.count.cases.Clone(),
+		CASEDuration:    s.count.caseDuration.Clone(),
+		Received:        s.count.received,
+		Sent:            s.count.sent,
+		Dropped:         s.count.dropped.Clone(),
+		Retransmissions: x.Retransmissions,
+		Requests:        s.count.requests.Clone(),
+		RequestDuration: durations,
+		Commands:        s.count.commands.Clone(),
+		Commit:          s.count.commit.Clone(),
+		Certificates:    s.certificates(),
+	}
+	return m
+}
+
+func (s *Server) certificates() []metrics.Certificate {
+	var list []metrics.Certificate
+	for kind, der := range map[string][]byte{"dac": s.trust.material.DAC, "pai": s.trust.material.PAI} {
+		if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.Year() < 9999 {
+			list = append(list, metrics.Certificate{Kind: kind, NotAfter: c.NotAfter})
+		}
+	}
+	for _, f := range s.trust.fabrics.All() {
+		for kind, c := range map[string]*cert.Certificate{"noc": f.NOCCert, "icac": f.ICACCert, "rcac": f.RootCert} {
+			if c != nil {
+				list = append(list, metrics.Certificate{Kind: kind, Fabric: f.Index, NotAfter: notAfter(c.NotAfter)})
+			}
+		}
+	}
+	return list
+}
+
+// Commissioned reports whether the node belongs to a fabric; before Start.
+func (s *Server) Commissioned() bool { return s.trust.fabrics.Len() > 0 }
+
+// Pairing returns the onboarding payload.
+func (s *Server) Pairing() (admin.Pairing, error) {
+	return PairingOf(&s.trust.identity, s.opt.Product.VendorID, s.opt.Product.ProductID)
+}
+
+// fabricCount asks the loop.
+func (s *Server) fabricCount() (n int) {
+	_ = s.onLoop(func(time.Time) error { // a node that stopped has none to tell of
+		n = s.trust.fabrics.Len()
+		return nil
+	})
+	return n
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/securechannel"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// Bounds of what peers can make the node keep.
+const (
+	maxUnsecured    = 32
+	sessionsReserve = 16 // beyond those that every fabric can count on
+)
+
+// openTalk makes sessions, exchanges and the secure channel.
+func (s *Server) openTalk() {
+	t := &s.talk
+	t.closing = map[*session.Session]bool{}
+	t.sessions = session.NewTable(session.Options{
+		Rand:         s.opt.Rand,
+		Max:          caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve,
+		MaxUnsecured: maxUnsecured,
+		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },
+	})
+	t.exchanges = exchange.New(exchange.Options{Send: s.send, Accept: s.accept, Rand: s.opt.Rand})
+	t.channel = securechannel.New(securechannel.Options{
+		Sessions:    t.sessions,
+		Exchanges:   t.exchanges,
+		Window:      s.trust.window,
+		Fabrics:     s.trust.fabrics,
+		Resumptions: s.trust.resume,
+		Rand:        s.opt.Rand,
+		Parameters:  parameters(),
+		Epoch:       epoch,
+		OnSession:   s.sessionOpened,
+		OnHandshake: s.handshakeOver,
+	})
+}
+
+// parameters are what this node tells of itself in handshakes.
+func parameters() message.SessionParameters {
+	p := message.DefaultParameters()
+	p.DataModelRevision = matter.DataModelRevision
+	p.InteractionModelRevision = matter.InteractionModelRevision
+	p.SpecificationVersion = matter.SpecificationVersion
+	p.MaxPathsPerInvoke = 1
+	return p
+}
+
+// sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
+func (s *Server) sessionOpened(now time.Time, x *session.Session) {
+	if x.Kind == session.PASE {
+		s.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial)
+		s.log.Info("a commissioner has opened a PASE session")
+		return
+	}
+	s.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode)
+}
+
+// handshakeOver counts a handshake, and logs one that failed.
+func (s *Server) handshakeOver(_ time.Time, o securechannel.Outcome) {
+	result := o.Result.String()
+	if o.Kind == session.PASE {
+		s.count.pase[result]++
+		if o.Result != securechannel.Success {
+			s.count.paseFailures++
+		}
+	} else {
+		s.count.cases[metrics.CASEKey{Result: result, Resumed: o.Resumed}]++
+		if o.Result == securechannel.Success {
+			s.count.caseDuration.Observe(o.Duration)
+		}
+	}
+	if o.Result != securechannel.Success {
+		s.log.Warn("handshake failed", "type", o.Kind, "result", result, "cause", o.Err)
+	}
+}
+
+// farewell tells every peer that its session ends.
+func (s *Server) farewell(now time.Time) error {
+	for x := range s.talk.sessions.All() {
+		s.talk.channel.CloseSession(now, x)
+	}
+	return nil
+}
+
+// bindAnnouncer opens the mDNS responder, unless a test gave its own.
+func (s *Server) bindAnnouncer() error {
+	s.ads = s.opt.Announcer
+	if s.ads == nil {
+		r, err := mdns.New(mdns.Options{
+			Interfaces: transport.Serves(s.opt.Interfaces),
+			Log:        s.log,
+			Rand:       s.opt.Rand,
+		})
+		if err != nil {
+			return err
+		}
+		s.ads = responder{r}
+	}
+	s.down.push("mDNS", s.ads.Close)
+	return nil
+}
+
+// responder makes an mdns.Responder an Announcer.
+type responder struct{ *mdns.Responder }
+
+func (r responder) Announced() bool { return r.Status().Announced() }
+
+func (r responder) Close(ctx context.Context) error { return r.Responder.Close(ctx) }
