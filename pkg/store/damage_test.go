@@ -376,6 +376,40 @@ func sealMeta(page []byte) {
 	binary.NativeEndian.PutUint64(page[pageHeader+metaSize-8:], h.Sum64())
 }
 
+// Whatever bbolt writes, the walk takes: a store must never be refused for its
+// shape.
+func TestWalkTakesWhatBoltWrites(t *testing.T) {
+	s := newStore(t)
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for round := range 60 {
+		update(t, s, func(tx *Tx) error {
+			for range rnd.IntN(120) {
+				i, peer := matter.FabricIndex(1+rnd.IntN(40)), matter.NodeID(1+rnd.IntN(20))
+				f := sampleFabric(i)
+				f.Extension = make([]byte, rnd.IntN(129))
+				err := tx.PutFabric(f)
+				switch rnd.IntN(6) {
+				case 0:
+					err = tx.DeleteFabric(i)
+				case 1:
+					err = tx.DeleteResumptions(i)
+				case 2, 3:
+					err = tx.PutResumption(sampleResumption(i, peer))
+				case 4:
+					err = tx.DeleteResumption(i, peer)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := s.Check(); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+}
+
 // FuzzPages changes a few octets of a good file: whatever passes the walk must
 // be safe in bbolt's hands.
 func FuzzPages(f *testing.F) {

@@ -26,6 +26,9 @@ const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
 
+	minPage = 1 << 10
+	maxPage = 1 << 24
+
 	bucketHeader = 16 // root page and sequence, before an inline page
 	maxNesting   = 4  // buckets in buckets; schema 1 has one level
 	noFreelist   = ^uint64(0)
@@ -58,25 +61,33 @@ func readMeta(r io.ReaderAt, at int64) (m metaPage, ok bool) {
 	}, true
 }
 
-// findMeta returns the meta page that bbolt would use, and whether it is one of
-// two valid ones. The second page's place follows from the page size, which is
-// only known from a valid page: hence the search.
-func findMeta(r io.ReaderAt) (m metaPage, both, ok bool) {
-	first, ok0 := readMeta(r, 0)
-	for size := int64(1 << 10); size <= 1<<24; size <<= 1 {
-		if ok0 && uint64(size) != first.pageSize {
-			continue
+// findMeta returns the meta page that bbolt would use, and whether the other one
+// is valid too. The second page's place follows from the page size, which is
+// only known from a valid page: hence the search when the first is not.
+func findMeta(r io.ReaderAt) (m metaPage, both bool, err error) {
+	first, ok := readMeta(r, 0)
+	if !ok {
+		for size := int64(minPage); size <= maxPage; size <<= 1 {
+			if m, ok := readMeta(r, size); ok && m.pageSize == uint64(size) {
+				return m, false, nil
+			}
 		}
-		second, ok1 := readMeta(r, size)
-		if !ok1 || second.pageSize != uint64(size) {
-			continue
-		}
-		if ok0 && first.txid > second.txid {
-			return first, true, true
-		}
-		return second, ok0, true
+		return m, false, errors.New("no valid meta page")
 	}
-	return first, false, ok0
+	if first.pageSize < minPage || first.pageSize > maxPage || first.pageSize&(first.pageSize-1) != 0 {
+		return m, false, fmt.Errorf("page size %d", first.pageSize)
+	}
+	second, ok := readMeta(r, int64(first.pageSize))
+	switch {
+	case !ok:
+		return first, false, nil
+	case second.pageSize != first.pageSize:
+		return m, false, fmt.Errorf("page sizes %d and %d", first.pageSize, second.pageSize)
+	case second.txid > first.txid:
+		return second, true, nil
+	default:
+		return first, true, nil
+	}
 }
 
 // walker visits every page that a meta page leads to.
@@ -92,13 +103,11 @@ type walker struct {
 // both is false if one of the two meta pages is not valid, as after a power cut
 // within a commit.
 func checkPages(r io.ReaderAt, size int64) (both bool, err error) {
-	m, both, ok := findMeta(r)
-	switch {
-	case !ok:
-		return both, errors.New("no valid meta page")
-	case m.pageSize < 1<<10 || m.pageSize > 1<<24 || m.pageSize&(m.pageSize-1) != 0:
-		return both, fmt.Errorf("page size %d", m.pageSize)
-	case m.pages < 4 || m.pages > uint64(size)/m.pageSize:
+	m, both, err := findMeta(r)
+	if err != nil {
+		return false, err
+	}
+	if m.pages < 4 || m.pages > uint64(size)/m.pageSize {
 		return both, fmt.Errorf("%d pages of %d octets in a file of %d", m.pages, m.pageSize, size)
 	}
 	w := &walker{r: r, meta: m, seen: make([]bool, m.pages)}
@@ -181,8 +190,9 @@ func (w *walker) freelist() error {
 	return nil
 }
 
-// tree walks the pages of one bucket. Its keys are at least low and, unless high
-// is nil, below high. The recursion ends because no page is marked twice.
+// tree walks the pages of one bucket. Unless low is nil its first key is low, as
+// its parent says: bbolt finds a page in its parent by that key. Unless high is
+// nil all keys are below it. The recursion ends as no page is marked twice.
 func (w *walker) tree(id uint64, low, high []byte, nesting int) error {
 	p, flags, count, err := w.page(id)
 	if err != nil {
@@ -300,8 +310,11 @@ func slice(p []byte, at uint64, pos, skip, n uint32) ([]byte, error) {
 }
 
 func ascending(keys [][]byte, low, high []byte) error {
-	for i, k := range keys {
-		if i == 0 && bytes.Compare(k, low) < 0 || i > 0 && bytes.Compare(k, keys[i-1]) <= 0 {
+	if low != nil && (len(keys) == 0 || !bytes.Equal(keys[0], low)) {
+		return errors.New("first key is not the one its parent has")
+	}
+	for i := 1; i < len(keys); i++ {
+		if bytes.Compare(keys[i], keys[i-1]) <= 0 {
 			return errors.New("keys are out of order")
 		}
 	}
