@@ -35,8 +35,7 @@ func (r *Result) Wipe() {
 	clear(r.AttestationChallenge[:])
 }
 
-// deriveKeys fills the keys of r from the shared key of SPAKE2+ (section
-// 4.14.1.3).
+// deriveKeys fills the keys of r from the shared key of SPAKE2+.
 func (r *Result) deriveKeys(ke []byte) error {
 	var b [3 * mcrypto.KeySize]byte
 	defer clear(b[:])

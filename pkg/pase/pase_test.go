@@ -90,7 +90,8 @@ func TestHandshake(t *testing.T) {
 		}
 		rc := responderConfig()
 		sawSalt := false
-		ri, rr, _, err := run(NewInitiator(ic), NewResponder(rc), func(n int, b []byte) []byte {
+		r := NewResponder(rc)
+		ri, rr, _, err := run(NewInitiator(ic), r, func(n int, b []byte) []byte {
 			if n == 1 {
 				sawSalt = bytes.Contains(b, testSalt)
 			}
@@ -111,7 +112,7 @@ func TestHandshake(t *testing.T) {
 		if ri.PeerSessionID != responderID || rr.PeerSessionID != initiatorID {
 			t.Errorf("session ids %#x and %#x", ri.PeerSessionID, rr.PeerSessionID)
 		}
-		if ri.PeerParams != rc.Params || rr.PeerParams != ic.Params {
+		if ri.PeerParams != rc.Params || rr.PeerParams != ic.Params || r.PeerParams() != ic.Params {
 			t.Errorf("parameters %+v and %+v", ri.PeerParams, rr.PeerParams)
 		}
 	}

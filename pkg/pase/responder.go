@@ -91,6 +91,9 @@ func (r *Responder) PBKDFParamRequest(b []byte) (response []byte, err error) {
 	return response, nil
 }
 
+// PeerParams returns what the initiator told of itself in its first message.
+func (r *Responder) PeerParams() message.SessionParameters { return r.result.PeerParams }
+
 // Pake1 takes the initiator's share and returns Pake2.
 func (r *Responder) Pake1(b []byte) (pake2 []byte, err error) {
 	defer r.fail("Pake1", &err)

@@ -1,0 +1,145 @@
+package securechannel
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/session"
+)
+
+var errFabric = errors.New("the fabric was removed or changed during the handshake")
+
+// acceptCASE begins a CASE handshake if there is room for one.
+func (c *Channel) acceptCASE(now time.Time) exchange.Handler {
+	if c.cases >= c.opt.MaxHandshakes {
+		c.opt.OnHandshake(now, Outcome{Kind: session.CASE, Result: Busy, Err: errBusy})
+		return busy{}
+	}
+	h := c.begin(now, session.CASE, func(id uint16) responder {
+		p := &caseResponder{c: c, fabrics: memo{Fabrics: c.opt.Fabrics}}
+		p.r = casesession.NewResponder(casesession.ResponderConfig{
+			Rand: c.opt.Rand, Fabrics: &p.fabrics, Resumptions: c.opt.Resumptions,
+			SessionID: id, Params: c.opt.Parameters, Now: c.opt.Epoch(now),
+		})
+		return p
+	})
+	if h == nil {
+		return nil
+	}
+	c.cases++
+	return h
+}
+
+// memo is a fabric table that remembers the fabric it gave first: the one that
+// the handshake is on. While a handshake is under way its fabric may be removed,
+// or its certificate replaced, which ends the sessions there are.
+type memo struct {
+	casesession.Fabrics
+	first *fabric.Fabric
+}
+
+func (m *memo) note(f *fabric.Fabric) {
+	if m.first == nil {
+		m.first = f
+	}
+}
+
+func (m *memo) FindDestination(destinationID, initiatorRandom []byte) (*fabric.Fabric, [mcrypto.KeySize]byte, bool) {
+	f, ipk, ok := m.Fabrics.FindDestination(destinationID, initiatorRandom)
+	m.note(f)
+	return f, ipk, ok
+}
+
+func (m *memo) Get(i matter.FabricIndex) *fabric.Fabric {
+	f := m.Fabrics.Get(i)
+	m.note(f)
+	return f
+}
+
+// check returns an error unless the fabric is as it was.
+func (m *memo) check() error {
+	f := m.Fabrics.Get(m.first.Index)
+	if f == nil || f.FabricID != m.first.FabricID || f.RootPublicKey != m.first.RootPublicKey || !bytes.Equal(f.NOC, m.first.NOC) {
+		return &resultError{Aborted, errFabric}
+	}
+	return nil
+}
+
+type caseResponder struct {
+	c        *Channel
+	r        *casesession.Responder
+	fabrics  memo
+	resuming bool // the initiator's StatusReport decides
+	record   casesession.Record
+}
+
+func (p *caseResponder) take(m exchange.Message) (n next, err error) {
+	switch m.Opcode {
+	case message.OpcodeSigma1:
+		n.payload, n.opcode, err = p.r.Sigma1(m.Payload)
+		p.resuming = n.opcode == message.OpcodeSigma2Resume
+		if errors.Is(err, casesession.ErrNoSharedRoot) {
+			err = &resultError{NoSharedRoot, err}
+		}
+	case message.OpcodeSigma3:
+		var res casesession.Result
+		if res, err = p.r.Sigma3(m.Payload); err == nil {
+			n.confirm = true
+			err = p.finish(&n, &res)
+		}
+	case message.OpcodeStatusReport:
+		return p.report(m.Payload)
+	default:
+		err = errUnexpected
+	}
+	return n, err
+}
+
+// report takes a StatusReport of the initiator: after Sigma2_Resume it has the
+// last word, anywhere else it gives up.
+func (p *caseResponder) report(payload []byte) (n next, err error) {
+	if r, err := message.ParseStatusReport(payload); err != nil || !r.Success() || !p.resuming {
+		return n, peerReport(payload)
+	}
+	res, err := p.r.Resumed()
+	if err != nil {
+		return n, &resultError{Aborted, err}
+	}
+	n.resumed = true
+	return n, p.finish(&n, &res)
+}
+
+// finish makes the session of a result, which it wipes.
+func (p *caseResponder) finish(n *next, res *casesession.Result) error {
+	defer res.Wipe()
+	if err := p.fabrics.check(); err != nil {
+		return err
+	}
+	p.record = res.Record()
+	n.session = &session.Config{
+		PeerID: res.PeerSessionID, Params: res.PeerParams,
+		Fabric: res.Fabric, LocalNode: res.LocalNode, PeerNode: res.PeerNode, CATs: res.CATs,
+		Keys: session.Keys{I2R: res.I2R, R2I: res.R2I, AttestationChallenge: res.AttestationChallenge},
+	}
+	return nil
+}
+
+func (p *caseResponder) params() message.SessionParameters { return p.r.PeerParams() }
+
+func (p *caseResponder) established() error {
+	p.c.opt.Resumptions.Put(p.record)
+	return nil
+}
+
+func (p *caseResponder) ended(time.Time, Result) {
+	p.r.Wipe()
+	clear(p.record.SharedSecret[:])
+	p.c.cases--
+}

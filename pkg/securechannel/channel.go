@@ -1,0 +1,157 @@
+package securechannel
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+const (
+	// DefaultMaxHandshakes is how many CASE handshakes may be under way if
+	// Options do not say.
+	DefaultMaxHandshakes = 8
+	// HandshakeTime is how long a handshake may take, from the first message to
+	// the last (section 5.5 for PASE).
+	HandshakeTime = 60 * time.Second
+	// maxRetryInterval bounds what an initiator may tell of its intervals while
+	// nobody knows it: it would decide how long exchanges linger.
+	maxRetryInterval = 2 * time.Second
+)
+
+// Resumptions keeps the records of CASE sessions that may be resumed.
+type Resumptions interface {
+	// Find returns the record with a resumption id of 16 octets.
+	Find(id []byte) (casesession.Record, bool)
+	// Put keeps a record in place of the one for the same fabric and peer. It is
+	// called before the peer is told that its handshake has succeeded.
+	Put(casesession.Record)
+}
+
+// Options of a Channel. All are required but MaxHandshakes and OnHandshake.
+type Options struct {
+	Sessions    *session.Table
+	Exchanges   *exchange.Manager
+	Window      *window.Window
+	Fabrics     casesession.Fabrics
+	Resumptions Resumptions
+	Rand        io.Reader
+	// Parameters are what this node tells of itself.
+	Parameters message.SessionParameters
+	// Epoch returns a time in seconds since 2000-01-01T00:00:00Z, for the
+	// validity of certificates; 0 if the time is not known.
+	Epoch func(now time.Time) uint32
+	// MaxHandshakes bounds the CASE handshakes under way. 0:
+	// DefaultMaxHandshakes.
+	MaxHandshakes int
+	// OnSession is called with every new session, when the peer was told.
+	OnSession func(now time.Time, s *session.Session)
+	// OnHandshake is called at the end of every handshake. nil: nobody cares.
+	OnHandshake func(now time.Time, o Outcome)
+}
+
+func (o *Options) complete() bool {
+	return o.Sessions != nil && o.Exchanges != nil && o.Window != nil && o.Fabrics != nil && o.Resumptions != nil &&
+		o.Rand != nil && o.Epoch != nil && o.OnSession != nil
+}
+
+// Channel runs protocol 0 of a node. It belongs to one goroutine.
+type Channel struct {
+	opt       Options
+	pase      responder // of the PASE handshake that the window knows of; nil: none
+	cases     int       // CASE handshakes under way
+	lingering int       // exchanges that still try to tell a peer about a failure
+}
+
+// New returns a Channel without handshakes. Missing options panic.
+func New(opt Options) *Channel {
+	if !opt.complete() {
+		panic("BUG: securechannel: required option is missing")
+	}
+	if opt.MaxHandshakes == 0 {
+		opt.MaxHandshakes = DefaultMaxHandshakes
+	}
+	if opt.OnHandshake == nil {
+		opt.OnHandshake = func(time.Time, Outcome) {}
+	}
+	return &Channel{opt: opt}
+}
+
+// Accept returns the handler of an exchange that a peer begins with a secure
+// channel message, nil if the message is not to be answered (section 4.11.1).
+func (c *Channel) Accept(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
+	unsecured := x.Session().Kind == session.Unsecured
+	switch {
+	case m.Opcode == message.OpcodePBKDFParamRequest && unsecured:
+		return c.acceptPASE(now)
+	case m.Opcode == message.OpcodeSigma1 && unsecured:
+		return c.acceptCASE(now)
+	case m.Opcode == message.OpcodeStatusReport && !unsecured && closes(m.Payload):
+		return closing{c}
+	}
+	return nil
+}
+
+// CloseSession tells the peer of a session that it ends, once and without
+// waiting for an answer, and removes it with all its exchanges. A session that is
+// gone is left alone.
+func (c *Channel) CloseSession(now time.Time, s *session.Session) {
+	if s.Gone() {
+		return
+	}
+	if s.Kind != session.Unsecured {
+		// What cannot be sent is not missed: the peer finds out by the silence.
+		if x, err := c.opt.Exchanges.Initiate(now, s, silent{}); err == nil {
+			report := message.StatusReport{General: message.GeneralSuccess, Code: message.CodeCloseSession}
+			_ = x.SendUnreliable(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil))
+			x.Close(now)
+		}
+	}
+	c.remove(now, s)
+}
+
+func (c *Channel) remove(now time.Time, s *session.Session) {
+	c.opt.Sessions.Remove(s)
+	c.opt.Exchanges.SessionGone(now, s)
+}
+
+// closes reports whether a StatusReport is CloseSession.
+func closes(payload []byte) bool {
+	r, err := message.ParseStatusReport(payload)
+	return err == nil && r.General == message.GeneralSuccess && r.Protocol == 0 && r.Code == message.CodeCloseSession
+}
+
+// closing is the handler of CloseSession from the peer.
+type closing struct{ c *Channel }
+
+func (h closing) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message) {
+	h.c.remove(now, x.Session())
+}
+
+func (closing) Closed(time.Time, *exchange.Exchange, error) {}
+
+// silent is the handler of an exchange that expects nothing.
+type silent struct{}
+
+func (silent) Receive(time.Time, *exchange.Exchange, exchange.Message) {}
+func (silent) Closed(time.Time, *exchange.Exchange, error)             {}
+
+// busy is the handler of a handshake that there is no room for. It says so once:
+// what it sent must not occupy the room that is missing.
+type busy struct{}
+
+func (busy) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message) {
+	report := failureReport(Busy)
+	_ = x.SendUnreliable(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil))
+	x.Close(now)
+}
+
+func (busy) Closed(time.Time, *exchange.Exchange, error) {}
+
+var errBusy = errors.New("too many handshakes under way")

@@ -1,0 +1,94 @@
+package securechannel
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/session"
+)
+
+// Result is how a handshake ended. The set is fixed, so that a result can be
+// the label of a metric.
+type Result uint8
+
+// The results.
+const (
+	// Success: there is a session.
+	Success Result = iota
+	// InvalidParameter: a message was malformed, out of order or not genuine; the
+	// peer was told.
+	InvalidParameter
+	// NoSharedRoot: the peer looks for a node on a fabric that is not here; it was
+	// told.
+	NoSharedRoot
+	// Busy: there are as many handshakes as may be; the peer was told to wait.
+	Busy
+	// NoRoom: the session table is full and every session in use; the peer was
+	// told.
+	NoRoom
+	// PeerFailed: the peer reported a failure, or success out of turn.
+	PeerFailed
+	// NoAck: the peer acknowledged none of the transmissions of a message.
+	NoAck
+	// Timeout: the handshake took longer than HandshakeTime.
+	Timeout
+	// Aborted: the handshake lost what it needs: the unsecured session, the
+	// commissioning window or the fabric.
+	Aborted
+
+	results
+)
+
+var resultNames = [results]string{
+	Success:          "success",
+	InvalidParameter: "invalid_parameter",
+	NoSharedRoot:     "no_shared_root",
+	Busy:             "busy",
+	NoRoom:           "no_room",
+	PeerFailed:       "peer_failed",
+	NoAck:            "no_ack",
+	Timeout:          "timeout",
+	Aborted:          "aborted",
+}
+
+// Results returns all results.
+func Results() []Result {
+	all := make([]Result, results)
+	for i := range all {
+		all[i] = Result(i)
+	}
+	return all
+}
+
+// String returns the result as a label: lower case, words joined by underscores.
+func (r Result) String() string { return resultNames[r] }
+
+// Outcome is what the operator learns of a handshake.
+type Outcome struct {
+	Kind     session.Kind // PASE or CASE
+	Result   Result
+	Resumed  bool          // the CASE session was resumed
+	Duration time.Duration // since the first message
+	Err      error         // why there is no session; nil with Success
+}
+
+// busyWait is the minimum wait that a busy node asks for, in milliseconds.
+const busyWait = 5000
+
+func successReport() message.StatusReport {
+	return message.StatusReport{General: message.GeneralSuccess, Code: message.CodeSessionEstablished}
+}
+
+// failureReport returns what the peer is told about a result.
+func failureReport(r Result) message.StatusReport {
+	report := message.StatusReport{General: message.GeneralFailure, Code: message.CodeInvalidParameter}
+	switch r {
+	case NoSharedRoot:
+		report.Code = message.CodeNoSharedTrustRoots
+	case Busy:
+		return message.Busy(busyWait)
+	case NoRoom:
+		report.Code = message.CodeGeneralFailure
+	}
+	return report
+}
