@@ -43,8 +43,8 @@ type subscription struct {
 
 	active    bool // the SubscribeResponse has left
 	dirty     bool // an attribute has changed
-	pending   bool // an event has happened
-	urgent    bool // one that the subscriber wants to hear of at once
+	pending   int  // events that have happened
+	urgent    bool // the subscriber wants to hear of one of them at once
 	since     uint64
 	nextEvent matter.EventNumber // the first not reported
 	last      time.Time          // when the last report left
@@ -66,12 +66,14 @@ func (s *subscription) happened(r *record) {
 	if !r.concerns(s.subject.Fabric) {
 		return
 	}
+	covered := 0
 	for i := range s.events {
 		if p := &s.events[i]; p.covers(r.in, r.event) {
-			s.pending = true
+			covered = 1
 			s.urgent = s.urgent || p.urgent
 		}
 	}
+	s.pending += covered
 }
 
 // subscribeRequest serves a SubscribeRequest.
@@ -220,7 +222,7 @@ func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
 		return t, false
 	}
 	earliest := s.last.Add(s.min)
-	if s.dirty || s.urgent || s.pending && e.events.next-s.nextEvent >= eventPressure {
+	if s.dirty || s.urgent || s.pending >= eventPressure {
 		return earliest, true
 	}
 	if t = s.keepAlive(); t.Before(earliest) {
@@ -273,7 +275,7 @@ func (e *Engine) startReport(now time.Time, s *subscription) {
 	rd.subscription, rd.update, rd.since = s.id, true, s.since
 	rd.nextEvent, rd.endEvent = s.nextEvent, e.events.next
 	s.since, s.nextEvent = e.change, max(s.nextEvent, rd.endEvent)
-	s.dirty, s.pending, s.urgent = false, false, false
+	s.dirty, s.pending, s.urgent = false, 0, false
 
 	payload, more := e.buildReport(now, rd)
 	if !rd.found {
