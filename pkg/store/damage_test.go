@@ -308,15 +308,15 @@ func roleDiskFull(args []string) error {
 	}
 	many := func(tx *Tx) error {
 		for i := matter.FabricIndex(1); i <= 254; i++ {
-			for peer := range matter.NodeID(4) {
-				if err := tx.PutResumption(sampleResumption(i, peer+1)); err != nil {
-					return err
-				}
-			}
 			f := sampleFabric(i)
 			f.Root, f.NOC = make([]byte, 400), make([]byte, 400)
 			if err := tx.PutFabric(f); err != nil {
 				return err
+			}
+			for peer := range matter.NodeID(4) {
+				if err := tx.PutResumption(sampleResumption(i, peer+1)); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -393,7 +393,7 @@ func TestWalkTakesWhatBoltWrites(t *testing.T) {
 					err = tx.DeleteFabric(i)
 				case 1:
 					err = tx.DeleteResumptions(i)
-				case 2, 3:
+				case 2, 3, 5:
 					err = tx.PutResumption(sampleResumption(i, peer))
 				case 4:
 					err = tx.DeleteResumption(i, peer)

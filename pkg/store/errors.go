@@ -28,8 +28,8 @@ var (
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("store is closed")
 
-	// ErrNotFound is returned by changes to a record that is not there.
-	ErrNotFound = errors.New("no such record")
+	// ErrNotFound is returned for a record that belongs to no stored fabric.
+	ErrNotFound = errors.New("not in the store")
 
 	// ErrInvalid is returned for a record that may not be stored.
 	ErrInvalid = errors.New("invalid record")

@@ -153,8 +153,8 @@ func TestCheckFindsWhatDoesNotHold(t *testing.T) {
 		"fabric without key":          {raw(bucketFabrics, fabricKey(1), withoutKey), "operational key"},
 		"fabric without IPK":          {raw(bucketFabrics, fabricKey(1), withoutIPK), "identity protection key"},
 		"fabric under another index":  {raw(bucketFabrics, fabricKey(9), sampleFabric(1)), "another key"},
-		"resumption of no fabric":     {func(tx *Tx) error { return tx.PutResumption(sampleResumption(9, 1)) }, "fabric 9"},
-		"subscription of no fabric":   {func(tx *Tx) error { return tx.PutSubscription(sampleSubscription(9, 1, 1)) }, "fabric 9"},
+		"resumption of no fabric":     {raw(bucketResumptions, peerKey(9, 1), sampleResumption(9, 1)), "fabric 9"},
+		"subscription of no fabric":   {raw(bucketSubscriptions, subscriptionKey(9, 1, 1), sampleSubscription(9, 1, 1)), "fabric 9"},
 		"node out of range":           {raw(bucketNode, keyNode, Node{Discriminator: 5000}), "discriminator"},
 		"attestation without key":     {raw(bucketNode, keyAttestation, Attestation{DAC: []byte{1}}), "attestation"},
 		"counter that was set back":   {raw(bucketCounters, []byte("events"), 999), "counter events"},
@@ -370,5 +370,55 @@ func TestFabricsAreInOrderOfTheirIndices(t *testing.T) {
 	}
 	if last != 254 {
 		t.Errorf("last fabric is %d", last)
+	}
+}
+
+func TestNothingBelongsToAFabricThatIsNotStored(t *testing.T) {
+	s := newStore(t)
+	fillStore(t, s, 1)
+	if err := s.Update(func(tx *Tx) error { return tx.PutResumption(sampleResumption(2, 1)) }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("resumption record: %v", err)
+	}
+	if err := s.Update(func(tx *Tx) error { return tx.PutSubscription(sampleSubscription(2, 1, 1)) }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("subscription: %v", err)
+	}
+}
+
+// scribble changes everything that can be reached through slices and pointers.
+func scribble(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			scribble(v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			scribble(v.Index(i))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			scribble(v.Elem())
+		}
+	case reflect.String:
+		v.SetString("scribble")
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	default:
+		v.SetUint(v.Uint() ^ 0x5A)
+	}
+}
+
+func TestCloneSharesNothing(t *testing.T) {
+	f := sampleFabric(1)
+	f.VVSC = []byte{1}
+	want := sampleFabric(1)
+	want.VVSC = []byte{1}
+	c := f.Clone()
+	if !reflect.DeepEqual(c, f) {
+		t.Errorf("clone differs: %+v", c)
+	}
+	scribble(reflect.ValueOf(&c).Elem())
+	if !reflect.DeepEqual(f, want) {
+		t.Errorf("a change to the clone reached the original: %+v", f)
 	}
 }

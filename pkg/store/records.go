@@ -1,6 +1,11 @@
 package store
 
-import "github.com/opcredsd/opcredsd/pkg/matter"
+import (
+	"bytes"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
 
 // Fabric is everything that belongs to one fabric: the entry of the fabric
 // table, its credentials, and the fabric-scoped data of Access Control and Group
@@ -31,12 +36,58 @@ type Fabric struct {
 	Groups      []Group           `json:"groups,omitempty"`
 }
 
+// Clone returns a copy that shares nothing with f.
+func (f *Fabric) Clone() Fabric {
+	c := *f
+	for _, b := range []*[]byte{&c.Root, &c.NOC, &c.ICAC, &c.Key, &c.VVSC, &c.VIDVerificationStatement, &c.Extension} {
+		*b = bytes.Clone(*b)
+	}
+	c.ACL = slices.Clone(f.ACL)
+	for i := range c.ACL {
+		c.ACL[i] = c.ACL[i].Clone()
+	}
+	c.KeySets = slices.Clone(f.KeySets)
+	for i := range c.KeySets {
+		keys := slices.Clone(c.KeySets[i].Keys)
+		for j := range keys {
+			keys[j].Key = bytes.Clone(keys[j].Key)
+		}
+		c.KeySets[i].Keys = keys
+	}
+	c.GroupKeyMap = slices.Clone(f.GroupKeyMap)
+	c.Groups = slices.Clone(f.Groups)
+	for i := range c.Groups {
+		c.Groups[i].Endpoints = slices.Clone(c.Groups[i].Endpoints)
+	}
+	return c
+}
+
 // ACLEntry is one access control entry (section 9.10.5.6).
 type ACLEntry struct {
 	Privilege matter.Privilege `json:"privilege"`
 	AuthMode  matter.AuthMode  `json:"auth_mode"`
 	Subjects  []matter.NodeID  `json:"subjects"` // nil is null: every subject
 	Targets   []ACLTarget      `json:"targets"`  // nil is null: every target
+}
+
+// Clone returns a copy that shares nothing with e.
+func (e *ACLEntry) Clone() ACLEntry {
+	c := *e
+	c.Subjects = slices.Clone(e.Subjects)
+	c.Targets = slices.Clone(e.Targets)
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		t.Cluster, t.Endpoint, t.DeviceType = clone(t.Cluster), clone(t.Endpoint), clone(t.DeviceType)
+	}
+	return c
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
 }
 
 // ACLTarget restricts an entry (section 9.10.5.5). A nil member is null: it

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -184,6 +185,16 @@ func (tx *Tx) DeleteFabrics() error {
 	return nil
 }
 
+// known returns ErrNotFound unless the fabric is stored: nothing may belong to
+// one that is not, or only staged.
+func (tx *Tx) known(i matter.FabricIndex) (err error) {
+	defer tx.s.guard(&err)
+	if tx.b.Bucket(bucketFabrics).Get(fabricKey(i)) == nil {
+		return fmt.Errorf("fabric %d: %w", i, ErrNotFound)
+	}
+	return nil
+}
+
 // Node returns the node's own record; ok is false if there is none yet.
 func (tx *Tx) Node() (n Node, ok bool, err error) {
 	ok, err = tx.get(bucketNode, keyNode, &n)
@@ -232,10 +243,11 @@ func (tx *Tx) Resumptions() ([]Resumption, error) {
 	return list(tx, bucketResumptions, func(r *Resumption) []byte { return peerKey(r.Fabric, r.Peer) })
 }
 
-// PutResumption stores r in the place of the peer's former record. How many a
-// fabric may have is for the caller to limit.
+// PutResumption stores r in the place of the peer's former record. It returns
+// ErrNotFound if the fabric is not stored. How many records a fabric may have is
+// for the caller to limit.
 func (tx *Tx) PutResumption(r Resumption) error {
-	if err := r.Validate(); err != nil {
+	if err := errors.Join(r.Validate(), tx.known(r.Fabric)); err != nil {
 		return err
 	}
 	return tx.put(bucketResumptions, peerKey(r.Fabric, r.Peer), r)
@@ -256,9 +268,9 @@ func (tx *Tx) Subscriptions() ([]Subscription, error) {
 	return list(tx, bucketSubscriptions, func(s *Subscription) []byte { return subscriptionKey(s.Fabric, s.Peer, s.ID) })
 }
 
-// PutSubscription stores s.
+// PutSubscription stores s. It returns ErrNotFound if the fabric is not stored.
 func (tx *Tx) PutSubscription(s Subscription) error {
-	if err := s.Validate(); err != nil {
+	if err := errors.Join(s.Validate(), tx.known(s.Fabric)); err != nil {
 		return err
 	}
 	return tx.put(bucketSubscriptions, subscriptionKey(s.Fabric, s.Peer, s.ID), s)

@@ -1,0 +1,117 @@
+package acl
+
+import (
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// Subject is who asks: what a session, or a group message, has proved of its
+// sender.
+type Subject struct {
+	Fabric   matter.FabricIndex // accessing fabric; NoFabric over PASE before AddNOC
+	AuthMode matter.AuthMode
+	Node     matter.NodeID // of the peer with CASE, of the group with Group
+	CATs     [3]matter.CAT // of the peer's NOC with CASE; 0 for none
+}
+
+// Target is what is asked for.
+type Target struct {
+	Endpoint matter.EndpointID
+	Cluster  matter.ClusterID
+}
+
+// List is the node's access control list.
+type List struct {
+	fabrics     *fabric.Table
+	deviceTypes func(matter.EndpointID) []matter.DeviceTypeID
+}
+
+// New returns the list over a fabric table. deviceTypes returns the device types
+// of an endpoint, none for one that is not there; it should not allocate.
+func New(t *fabric.Table, deviceTypes func(matter.EndpointID) []matter.DeviceTypeID) *List {
+	if t == nil || deviceTypes == nil {
+		panic("BUG: acl: New without a table or device types")
+	}
+	return &List{t, deviceTypes}
+}
+
+// Check reports whether the subject holds the privilege on the target (section
+// 6.6.6.2). PASE holds every privilege; CASE and Group hold what an entry of
+// their own fabric grants.
+func (l *List) Check(s Subject, t Target, p matter.Privilege) bool {
+	if p < matter.PrivilegeView || p > matter.PrivilegeAdminister {
+		return false
+	}
+	switch s.AuthMode {
+	case matter.AuthModePASE:
+		return true
+	case matter.AuthModeCASE, matter.AuthModeGroup:
+	default:
+		return false
+	}
+	f := l.fabrics.Get(s.Fabric)
+	if f == nil {
+		return false
+	}
+	for i := range f.ACL {
+		e := &f.ACL[i]
+		if e.AuthMode == s.AuthMode && grants(e.Privilege, p) && matchesSubject(e, &s) && l.matchesTarget(e, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// grants reports whether an entry's privilege includes the one asked for.
+func grants(has, want matter.Privilege) bool {
+	return has <= matter.PrivilegeAdminister && has.Includes(want)
+}
+
+func matchesSubject(e *store.ACLEntry, s *Subject) bool {
+	if len(e.Subjects) == 0 {
+		return true
+	}
+	for _, subject := range e.Subjects {
+		if tag, ok := subject.CAT(); ok {
+			if s.AuthMode == matter.AuthModeCASE && hasCAT(s.CATs, tag) {
+				return true
+			}
+		} else if subject == s.Node {
+			return true
+		}
+	}
+	return false
+}
+
+// hasCAT reports whether one of the peer's tags has the same identifier in the
+// same or a later version (section 6.6.2.1.2).
+func hasCAT(cats [3]matter.CAT, tag matter.CAT) bool {
+	for _, c := range cats {
+		if c.Valid() && c.Identifier() == tag.Identifier() && c.Version() >= tag.Version() {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *List) matchesTarget(e *store.ACLEntry, t Target) bool {
+	if len(e.Targets) == 0 {
+		return true
+	}
+	for i := range e.Targets {
+		want := &e.Targets[i]
+		switch {
+		case want.Cluster == nil && want.Endpoint == nil && want.DeviceType == nil:
+			// Validate takes no such target: it would be everything.
+		case want.Cluster != nil && *want.Cluster != t.Cluster:
+		case want.Endpoint != nil && *want.Endpoint != t.Endpoint:
+		case want.DeviceType != nil && !slices.Contains(l.deviceTypes(t.Endpoint), *want.DeviceType):
+		default:
+			return true
+		}
+	}
+	return false
+}

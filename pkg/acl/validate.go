@@ -1,0 +1,112 @@
+package acl
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// What one fabric may have: the attributes SubjectsPerAccessControlEntry,
+// TargetsPerAccessControlEntry and AccessControlEntriesPerFabric (section
+// 9.10.6). They must not shrink from one release to the next.
+const (
+	MaxSubjects      = 4
+	MaxTargets       = 3
+	EntriesPerFabric = 4
+)
+
+// ValidateList returns the status for a fabric's whole list: that of the first
+// entry at fault, or RESOURCE_EXHAUSTED for more than EntriesPerFabric.
+func ValidateList(entries []store.ACLEntry) error {
+	for i := range entries {
+		if err := Validate(entries[i]); err != nil {
+			return err
+		}
+	}
+	if len(entries) > EntriesPerFabric {
+		return matter.StatusResourceExhausted
+	}
+	return nil
+}
+
+// Validate returns the status for an entry that may not be stored (sections
+// 6.6.2 and 9.10.5): CONSTRAINT_ERROR for one that says something impossible,
+// RESOURCE_EXHAUSTED for more subjects or targets than there is room for.
+//
+// ProxyView is deprecated and taken: it grants View.
+func Validate(e store.ACLEntry) error {
+	if e.Privilege < matter.PrivilegeView || e.Privilege > matter.PrivilegeAdminister {
+		return matter.StatusConstraintError
+	}
+	switch e.AuthMode {
+	case matter.AuthModeCASE:
+	case matter.AuthModeGroup:
+		if e.Privilege == matter.PrivilegeAdminister {
+			return matter.StatusConstraintError
+		}
+	default: // PASE has its privilege without an entry, and must not get one
+		return matter.StatusConstraintError
+	}
+	for _, s := range e.Subjects {
+		if !validSubject(s, e.AuthMode) {
+			return matter.StatusConstraintError
+		}
+	}
+	for i := range e.Targets {
+		if !validTarget(&e.Targets[i]) {
+			return matter.StatusConstraintError
+		}
+	}
+	if len(e.Subjects) > MaxSubjects || len(e.Targets) > MaxTargets {
+		return matter.StatusResourceExhausted
+	}
+	return nil
+}
+
+func validSubject(s matter.NodeID, m matter.AuthMode) bool {
+	if m == matter.AuthModeGroup {
+		_, ok := s.Group()
+		return ok
+	}
+	_, ok := s.CAT()
+	return ok || s.Operational()
+}
+
+func validTarget(t *store.ACLTarget) bool {
+	switch {
+	case t.Cluster == nil && t.Endpoint == nil && t.DeviceType == nil:
+		return false
+	case t.Endpoint != nil && t.DeviceType != nil:
+		return false
+	}
+	return (t.Cluster == nil || validCluster(*t.Cluster)) &&
+		(t.Endpoint == nil || *t.Endpoint != 0xFFFF) &&
+		(t.DeviceType == nil || validDeviceType(*t.DeviceType))
+}
+
+// validCluster reports whether an id is in the range of standard clusters, or of
+// those of a manufacturer, whose vendor id it has in its upper half (section
+// 7.18.2.14).
+func validCluster(id matter.ClusterID) bool {
+	vendor, suffix := uint16(id>>16), uint16(id)
+	if vendor == 0 {
+		return suffix <= 0x7FFF
+	}
+	return vendor != 0xFFFF && suffix >= 0xFC00 && suffix <= 0xFFFE
+}
+
+// validDeviceType does the same for device types (section 7.18.2.12).
+func validDeviceType(id matter.DeviceTypeID) bool {
+	return uint16(id>>16) != 0xFFFF && uint16(id) <= 0xBFFF
+}
+
+// Normalize makes an empty list of subjects or targets null, which means the
+// same and is how it is read back.
+func Normalize(e store.ACLEntry) store.ACLEntry {
+	if len(e.Subjects) == 0 {
+		e.Subjects = nil
+	}
+	if len(e.Targets) == 0 {
+		e.Targets = nil
+	}
+	return e
+}

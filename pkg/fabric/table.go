@@ -1,0 +1,289 @@
+package fabric
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+var (
+	// ErrFull is returned by Stage when the table has no room for another fabric.
+	ErrFull = errors.New("the fabric table is full")
+
+	// ErrConflict is returned by Stage when another entry has the same root public
+	// key and fabric id.
+	ErrConflict = errors.New("this fabric is in the table already")
+
+	// ErrStaged is returned by Stage while a fabric is staged.
+	ErrStaged = errors.New("a fabric is staged already")
+
+	// ErrNotFound is returned for an index that is not in the table.
+	ErrNotFound = errors.New("no such fabric")
+)
+
+// Table is the fabric table.
+type Table struct {
+	st         *store.Store
+	max        int
+	next       matter.FabricIndex // where the search for a free index begins
+	stored     [int(matter.MaxFabricIndex) + 1]*Fabric
+	pending    *Fabric   // staged over stored, or nil
+	visible    []*Fabric // what All returns
+	generation uint64
+	scratch    [mcrypto.SignatureSize]byte // for FindDestination
+}
+
+// Open reads the table from the store. max, 5 to 254, is SupportedFabrics; if
+// more fabrics are stored they stay, and no new one is taken. A record that
+// cannot be what a fabric is means that the store is damaged: the error wraps
+// store.ErrDamaged.
+func Open(st *store.Store, max int) (*Table, error) {
+	if max < 5 || max > int(matter.MaxFabricIndex) {
+		return nil, fmt.Errorf("room for %d fabrics: must be 5 to %d", max, matter.MaxFabricIndex)
+	}
+	t := &Table{st: st, max: max, next: matter.MinFabricIndex}
+	records, err := read(st)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		f, err := derive(r, nil)
+		if err == nil {
+			err = unique(t.visible, f)
+		}
+		if err != nil {
+			return nil, damaged(st, r.Index, err)
+		}
+		t.stored[r.Index] = f
+		t.visible = append(t.visible, f)
+	}
+	err = st.View(func(tx *store.Tx) error {
+		n, _, err := tx.Node()
+		if n.NextFabricIndex.Valid() {
+			t.next = n.NextFabricIndex
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.publish()
+	return t, nil
+}
+
+// publish makes the change that was made visible.
+func (t *Table) publish() {
+	all := make([]*Fabric, 0, len(t.visible)+1) // what was handed out stays
+	for i := range t.stored {
+		if f := t.Get(matter.FabricIndex(i)); f != nil {
+			all = append(all, f)
+		}
+	}
+	t.visible = all
+	t.generation++
+}
+
+// Get returns the fabric, the staged form if there is one, or nil.
+func (t *Table) Get(i matter.FabricIndex) *Fabric {
+	switch {
+	case !i.Valid():
+		return nil
+	case t.pending != nil && t.pending.Index == i:
+		return t.pending
+	default:
+		return t.stored[i]
+	}
+}
+
+// All returns the fabrics by ascending index, the staged one among them. The
+// slice is not to be changed, and does not change.
+func (t *Table) All() []*Fabric { return t.visible }
+
+// Len returns the number of fabrics, the staged one included.
+func (t *Table) Len() int { return len(t.visible) }
+
+// Max returns how many fabrics there may be.
+func (t *Table) Max() int { return t.max }
+
+// Generation returns a number that is greater after every visible change.
+func (t *Table) Generation() uint64 { return t.generation }
+
+// FindRoot returns the fabric with this root public key (65 octets) and fabric
+// id, or nil.
+func (t *Table) FindRoot(rootPublicKey []byte, id matter.FabricID) *Fabric {
+	for _, f := range t.visible {
+		if f.FabricID == id && string(f.RootPublicKey[:]) == string(rootPublicKey) {
+			return f
+		}
+	}
+	return nil
+}
+
+// Mutate lets change work on a copy of the fabric's record and then takes it over:
+// in one transaction, or, if the fabric is staged, with what is staged. After an
+// error, be it of change or of the disk, nothing has changed. A record that is as
+// before is not written.
+//
+// The credentials are not changed this way: see Stage.
+func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) error {
+	old := t.Get(i)
+	if old == nil {
+		return fmt.Errorf("fabric %d: %w", i, ErrNotFound)
+	}
+	r := old.Fabric.Clone()
+	if err := change(&r); err != nil {
+		return err
+	}
+	if r.Index != i || !sameIdentity(&r, &old.Fabric) {
+		panic("BUG: fabric: Mutate changed the identity of a fabric")
+	}
+	if reflect.DeepEqual(r, old.Fabric) {
+		return nil
+	}
+	f, err := derive(r.Clone(), old) // change may have kept a part of r
+	if err != nil {
+		return err
+	}
+	if old.Pending {
+		f.Pending = true
+		t.pending = f
+	} else {
+		if err := t.st.Update(func(tx *store.Tx) error { return tx.PutFabric(r) }); err != nil {
+			return err
+		}
+		t.stored[i] = f
+	}
+	t.publish()
+	return nil
+}
+
+// Remove deletes the fabric and everything that belongs to it, in one
+// transaction. What is staged of it is dropped.
+func (t *Table) Remove(i matter.FabricIndex) error {
+	if t.Get(i) == nil {
+		return fmt.Errorf("fabric %d: %w", i, ErrNotFound)
+	}
+	if t.stored[i] != nil {
+		if err := t.st.Update(func(tx *store.Tx) error { return tx.DeleteFabric(i) }); err != nil {
+			return err
+		}
+		t.stored[i] = nil
+	}
+	if t.pending != nil && t.pending.Index == i {
+		t.pending = nil
+	}
+	t.publish()
+	return nil
+}
+
+// RemoveAll deletes all fabrics and everything that belongs to them, drops what
+// is staged, and does, in the same transaction, what else is to be done; also may
+// be nil.
+func (t *Table) RemoveAll(also func(*store.Tx) error) error {
+	err := t.st.Update(func(tx *store.Tx) error {
+		if err := tx.DeleteFabrics(); err != nil || also == nil {
+			return err
+		}
+		return also(tx)
+	})
+	if err != nil {
+		return err
+	}
+	clear(t.stored[:])
+	t.pending = nil
+	t.publish()
+	return nil
+}
+
+// Stage puts a fabric into the table that is not on the disk until Commit: a new
+// one if r.Index is 0, with the index that is next (section 11.18.6.8), or else
+// in the place of the stored one, whose root and fabric id it keeps. The record
+// is copied.
+func (t *Table) Stage(r store.Fabric) (*Fabric, error) {
+	if t.pending != nil {
+		return nil, ErrStaged
+	}
+	r = r.Clone()
+	var old *Fabric
+	if r.Index == matter.NoFabric {
+		if len(t.visible) >= t.max {
+			return nil, ErrFull
+		}
+		r.Index = t.free(t.next)
+	} else if old = t.Get(r.Index); old == nil {
+		return nil, fmt.Errorf("fabric %d: %w", r.Index, ErrNotFound)
+	}
+	f, err := derive(r, old)
+	if err != nil {
+		return nil, err
+	}
+	if err := unique(t.visible, f); err != nil {
+		return nil, err
+	}
+	if old != nil && (f.RootPublicKey != old.RootPublicKey || f.FabricID != old.FabricID) {
+		return nil, fmt.Errorf("fabric %d cannot become another fabric", r.Index)
+	}
+	f.Pending = true
+	t.pending = f
+	t.publish()
+	return f, nil
+}
+
+// free returns the first index from i on, past 254 from 1 on, that is not in
+// use; 0 if there is none.
+func (t *Table) free(i matter.FabricIndex) matter.FabricIndex {
+	for range int(matter.MaxFabricIndex) {
+		if t.stored[i] == nil {
+			return i
+		}
+		i = i%matter.MaxFabricIndex + 1
+	}
+	return matter.NoFabric
+}
+
+// Pending returns the staged fabric, or nil.
+func (t *Table) Pending() *Fabric { return t.pending }
+
+// Commit stores the staged fabric, in one transaction, if there is one. After an
+// error it is still staged. Of an updated fabric no session can be resumed any
+// more.
+func (t *Table) Commit() error {
+	if t.pending == nil {
+		return nil
+	}
+	f := *t.pending
+	f.Pending = false
+	// The next index is the one above, so that a freed one is not given out again
+	// before all others have been.
+	next := t.next
+	if t.stored[f.Index] == nil {
+		next = f.Index%matter.MaxFabricIndex + 1
+	}
+	err := t.st.Update(func(tx *store.Tx) error {
+		if err := errors.Join(tx.PutFabric(f.Fabric), tx.DeleteResumptions(f.Index)); err != nil || next == t.next {
+			return err
+		}
+		return tx.MutateNode(func(n *store.Node) error {
+			n.NextFabricIndex = next
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	t.stored[f.Index], t.pending, t.next = &f, nil, next
+	t.publish()
+	return nil
+}
+
+// Rollback drops the staged fabric, if there is one.
+func (t *Table) Rollback() {
+	if t.pending != nil {
+		t.pending = nil
+		t.publish()
+	}
+}
