@@ -47,8 +47,8 @@ func (w window) subtypes() []string {
 
 // commissionable finds the device that announces w and checks all that it says.
 func (r *resolver) commissionable(ctx context.Context, w window, home []netip.Addr) (instance string, err error) {
-	names := w.subtypes()
-	got, err := r.ask(ctx, question(dns.TypePTR, append(names, serviceTypes)...), func(rs records) error {
+	names, mark := w.subtypes(), r.mark()
+	got, err := r.ask(ctx, mark, question(dns.TypePTR, append(names, serviceTypes)...), func(rs records) error {
 		if types := rs.pointers(serviceTypes); !slices.Contains(types, commissionableType) {
 			return fmt.Errorf("service types %q without %s", types, commissionableType)
 		}
@@ -63,7 +63,7 @@ func (r *resolver) commissionable(ctx context.Context, w window, home []netip.Ad
 		return "", err
 	}
 	instance = got.pointers(commissionableType)[0]
-	text, err := r.resolve(ctx, instance, home)
+	text, err := r.resolve(ctx, mark, instance, home)
 	if err != nil {
 		return "", err
 	}
@@ -81,10 +81,10 @@ func (r *resolver) commissionable(ctx context.Context, w window, home []netip.Ad
 }
 
 // resolve checks that the instance leads to the device's port and to addresses
-// that are the device's, its link-local one among them.
-func (r *resolver) resolve(ctx context.Context, instance string, home []netip.Addr) (text map[string]string, err error) {
+// that are the device's, its link-local one among them, by what was heard since mark.
+func (r *resolver) resolve(ctx context.Context, mark int, instance string, home []netip.Addr) (text map[string]string, err error) {
 	questions := append(question(dns.TypeSRV, instance), question(dns.TypeTXT, instance)...)
-	got, err := r.ask(ctx, questions, func(rs records) error {
+	got, err := r.ask(ctx, mark, questions, func(rs records) error {
 		if _, _, ok := rs.service(instance); !ok {
 			return fmt.Errorf("no SRV record of %s", instance)
 		}
@@ -101,7 +101,7 @@ func (r *resolver) resolve(ctx context.Context, instance string, home []netip.Ad
 		return nil, fmt.Errorf("SRV port %d, want %d", port, devicePort)
 	}
 	questions = append(question(dns.TypeAAAA, host), question(dns.TypeA, host)...)
-	_, err = r.ask(ctx, questions, func(rs records) error {
+	_, err = r.ask(ctx, mark, questions, func(rs records) error {
 		found := rs.hosts(host)
 		for _, a := range found {
 			if !slices.Contains(home, a) {
@@ -122,7 +122,8 @@ func (r *resolver) resolve(ctx context.Context, instance string, home []netip.Ad
 func (r *resolver) operational(ctx context.Context, instance string, home []netip.Addr) error {
 	name := instance + "." + operationalType
 	subtype := "_I" + instance[:16] + "._sub." + operationalType
-	_, err := r.ask(ctx, question(dns.TypePTR, operationalType, subtype), func(rs records) error {
+	mark := r.mark()
+	_, err := r.ask(ctx, mark, question(dns.TypePTR, operationalType, subtype), func(rs records) error {
 		if found := rs.pointers(operationalType); !slices.Contains(found, name) {
 			return fmt.Errorf("%s leads to %q, not to %s", operationalType, found, name)
 		}
@@ -132,7 +133,7 @@ func (r *resolver) operational(ctx context.Context, instance string, home []neti
 		return nil
 	})
 	if err == nil {
-		_, err = r.resolve(ctx, name, home)
+		_, err = r.resolve(ctx, mark, name, home)
 	}
 	return err
 }
@@ -145,7 +146,7 @@ func (r *resolver) gone(ctx context.Context, name, target string, empty bool, co
 	remaining := errors.New("not asked")
 	for deadline := time.Now().Add(4 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; {
 		mark := r.mark()
-		_, err := r.ask(ctx, question(dns.TypePTR, name, control), func(rs records) error {
+		_, err := r.ask(ctx, mark, question(dns.TypePTR, name, control), func(rs records) error {
 			if len(rs.pointers(control)) == 0 {
 				return fmt.Errorf("no answer about %s either", control)
 			}

@@ -131,14 +131,17 @@ func (r *resolver) mark() int {
 }
 
 // ask sends the questions, again after a while, until enough is content with
-// what was heard since; its error tells what is missing.
-func (r *resolver) ask(ctx context.Context, questions []dns.Question, enough func(records) error) (records, error) {
+// what was heard since mark; its error tells what is missing. What was heard
+// before needs no question: a responder would not repeat it within a second.
+func (r *resolver) ask(ctx context.Context, mark int, questions []dns.Question, enough func(records) error) (records, error) {
+	if got, _ := r.since(mark); enough(got) == nil {
+		return got, nil
+	}
 	query := dns.Msg{Question: questions}
 	packet, err := query.Pack()
 	if err != nil {
 		return nil, err
 	}
-	mark := r.mark()
 	for _, pause := range []time.Duration{300 * time.Millisecond, 700 * time.Millisecond, time.Second, time.Second} {
 		if _, err := r.conn.WriteTo(packet, r.group); err != nil {
 			return nil, fmt.Errorf("mDNS query: %w", err)
