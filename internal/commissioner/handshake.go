@@ -2,6 +2,7 @@ package commissioner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -35,6 +36,12 @@ func status(m exchange.Message) error {
 		return StatusError{r}
 	}
 	return nil
+}
+
+// refuse tells the node that the handshake failed on this side, by cause.
+func refuse(now time.Time, x *exchange.Exchange, cause error) error {
+	report := message.StatusReport{General: message.GeneralFailure, Code: message.CodeInvalidParameter}
+	return errors.Join(cause, x.Send(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil)))
 }
 
 // handshake runs a handshake from its first message on.
@@ -72,7 +79,7 @@ func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32)
 		case expect == message.OpcodePBKDFParamResponse:
 			pake1, err := in.PBKDFParamResponse(m.Payload)
 			if err != nil {
-				return true, err
+				return true, refuse(now, x, err)
 			}
 			expect = message.OpcodePake2
 			return false, x.Send(now, matter.ProtocolSecureChannel, message.OpcodePake1, pake1)
@@ -80,7 +87,7 @@ func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32)
 			var pake3 []byte
 			var err error
 			if pake3, res, err = in.Pake2(m.Payload); err != nil {
-				return true, err
+				return true, refuse(now, x, err)
 			}
 			expect = message.OpcodeStatusReport
 			return false, x.Send(now, matter.ProtocolSecureChannel, message.OpcodePake3, pake3)
@@ -145,7 +152,7 @@ func (c *Client) CASE(ctx context.Context, addr netip.AddrPort, a *Authority, pe
 		case m.Opcode == message.OpcodeSigma2Resume:
 			var err error
 			if res, err = in.Sigma2Resume(m.Payload); err != nil {
-				return true, err
+				return true, refuse(now, x, err)
 			}
 			report := message.StatusReport{General: message.GeneralSuccess, Code: message.CodeSessionEstablished}
 			if err := x.Send(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil)); err != nil {
@@ -156,9 +163,7 @@ func (c *Client) CASE(ctx context.Context, addr netip.AddrPort, a *Authority, pe
 			var sigma3 []byte
 			var err error
 			if sigma3, res, err = in.Sigma2(m.Payload); err != nil {
-				report := message.StatusReport{General: message.GeneralFailure, Code: message.CodeInvalidParameter}
-				_ = x.Send(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil))
-				return true, err
+				return true, refuse(now, x, err)
 			}
 			finished = true
 			return false, x.Send(now, matter.ProtocolSecureChannel, message.OpcodeSigma3, sigma3)

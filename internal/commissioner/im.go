@@ -35,16 +35,22 @@ func AllOf(ep matter.EndpointID, cl matter.ClusterID) Path { return Path{Endpoin
 // Endpoint returns the path of every attribute of an endpoint.
 func Endpoint(ep matter.EndpointID) Path { return Path{Endpoint: &ep} }
 
-func (p Path) write(w *tlv.Writer, t tlv.Tag) {
+// The tags of a path's members follow that of its endpoint.
+const (
+	attributeEndpoint = 2
+	eventEndpoint     = 1
+)
+
+func (p Path) write(w *tlv.Writer, t tlv.Tag, endpoint uint8) {
 	w.StartList(t)
 	if p.Endpoint != nil {
-		w.Uint(tlv.Context(2), uint64(*p.Endpoint))
+		w.Uint(tlv.Context(endpoint), uint64(*p.Endpoint))
 	}
 	if p.Cluster != nil {
-		w.Uint(tlv.Context(3), uint64(*p.Cluster))
+		w.Uint(tlv.Context(endpoint+1), uint64(*p.Cluster))
 	}
 	if p.Element != nil {
-		w.Uint(tlv.Context(4), uint64(*p.Element))
+		w.Uint(tlv.Context(endpoint+2), uint64(*p.Element))
 	}
 	w.End()
 }
@@ -106,8 +112,8 @@ type ReadRequest struct {
 func (s *Session) Read(ctx context.Context, req ReadRequest) (*Report, error) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
-	writePaths(w, 0, req.Attributes)
-	writePaths(w, 1, req.Events)
+	writePaths(w, 0, req.Attributes, attributeEndpoint)
+	writePaths(w, 1, req.Events, eventEndpoint)
 	if req.EventMin > 0 {
 		w.StartArray(tlv.Context(2))
 		w.StartStruct(tlv.Anonymous)
@@ -131,13 +137,13 @@ func (s *Session) Read(ctx context.Context, req ReadRequest) (*Report, error) {
 	return rep, err
 }
 
-func writePaths(w *tlv.Writer, tag uint8, paths []Path) {
+func writePaths(w *tlv.Writer, tag uint8, paths []Path, endpoint uint8) {
 	if len(paths) == 0 {
 		return
 	}
 	w.StartArray(tlv.Context(tag))
 	for _, p := range paths {
-		p.write(w, tlv.Anonymous)
+		p.write(w, tlv.Anonymous, endpoint)
 	}
 	w.End()
 }
@@ -453,7 +459,7 @@ func (s *Session) Write(ctx context.Context, ep matter.EndpointID, cl matter.Clu
 	w.Bool(tlv.Context(1), false)
 	w.StartArray(tlv.Context(2))
 	w.StartStruct(tlv.Anonymous)
-	Attr(ep, cl, at).write(w, tlv.Context(1))
+	Attr(ep, cl, at).write(w, tlv.Context(1), attributeEndpoint)
 	v(w, tlv.Context(2))
 	w.End()
 	w.End()

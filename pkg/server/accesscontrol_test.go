@@ -195,6 +195,7 @@ func TestACLOfTwoFabrics(t *testing.T) {
 		if got := readACL(t, r, s2, true); len(got) != 1 || got[0].fabric != 2 || got[0].subjects[0] != uint64(two.NodeID) {
 			t.Errorf("filtered: %+v", got)
 		}
+		r.orphans = true
 		if status, err := s1.Write(r.ctx, 0, 0x1F, 0, entries()); err != nil || status.Status != matter.StatusSuccess {
 			t.Fatal(status, err)
 		}

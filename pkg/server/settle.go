@@ -175,10 +175,10 @@ func (s *Server) closeSessions(now time.Time) {
 	}
 }
 
-// dropEvicted ends what hung on sessions that had to make room.
+// dropEvicted tells the peers of sessions that had to make room.
 func (s *Server) dropEvicted(now time.Time) {
 	for _, x := range s.talk.sessions.TakeEvicted() {
-		s.talk.exchanges.SessionGone(now, x)
+		s.talk.channel.CloseSession(now, x)
 	}
 }
 

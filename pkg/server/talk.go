@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/exchange"
@@ -39,21 +40,11 @@ func (s *Server) openTalk() {
 		Fabrics:     s.trust.fabrics,
 		Resumptions: s.trust.resume,
 		Rand:        s.opt.Rand,
-		Parameters:  parameters(),
+		Parameters:  message.LocalParameters(),
 		Epoch:       epoch,
 		OnSession:   s.sessionOpened,
 		OnHandshake: s.handshakeOver,
 	})
-}
-
-// parameters are what this node tells of itself in handshakes.
-func parameters() message.SessionParameters {
-	p := message.DefaultParameters()
-	p.DataModelRevision = matter.DataModelRevision
-	p.InteractionModelRevision = matter.InteractionModelRevision
-	p.SpecificationVersion = matter.SpecificationVersion
-	p.MaxPathsPerInvoke = 1
-	return p
 }
 
 // sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
@@ -81,7 +72,11 @@ func (s *Server) handshakeOver(_ time.Time, o securechannel.Outcome) {
 		}
 	}
 	if o.Result != securechannel.Success {
-		s.log.Warn("handshake failed", "type", o.Kind, "result", result, "cause", o.Err)
+		level := slog.LevelDebug // anybody can make CASE handshakes fail
+		if o.Kind == session.PASE {
+			level = slog.LevelWarn
+		}
+		s.log.Log(context.Background(), level, "handshake failed", "type", o.Kind, "result", result, "cause", o.Err)
 	}
 }
 
