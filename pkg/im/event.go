@@ -141,8 +141,9 @@ func (r *record) concerns(f matter.FabricIndex) bool {
 }
 
 // fillEvents writes the event part of a report (section 8.4.3.3): first why
-// paths have none, then events, in ascending order of their numbers.
-func (e *Engine) fillEvents(rd *reading, _ int) (more bool) {
+// paths have none, then events, in ascending order of their numbers. It reports
+// whether there is more than fits.
+func (e *Engine) fillEvents(rd *reading) (more bool) {
 	w := &e.w
 	for ; rd.eventPath < len(rd.events) && !rd.update; rd.eventPath++ {
 		p := &rd.events[rd.eventPath]

@@ -15,8 +15,13 @@ func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more b
 	if rd.subscription != 0 {
 		w.Uint(tag0, uint64(rd.subscription))
 	}
-	if more = e.inArray(tag1, rd, e.fillAttributes); !more {
-		more = e.inArray(tag2, rd, e.fillEvents)
+	array, alone := e.openArray(tag1)
+	more = e.fillAttributes(rd, alone)
+	e.closeArray(rd, array, alone)
+	if !more {
+		array, alone = e.openArray(tag2)
+		more = e.fillEvents(rd)
+		e.closeArray(rd, array, alone)
 	}
 	switch {
 	case more:
@@ -27,23 +32,27 @@ func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more b
 	return e.endMessage(), more
 }
 
-// inArray lets fill write the members of an array, and leaves the array out if
-// it wrote none. fill reports whether it has more than fits; alone is the
-// writer's length in a message that holds nothing yet.
-func (e *Engine) inArray(t tlv.Tag, rd *reading, fill func(rd *reading, alone int) bool) (more bool) {
-	w := &e.w
-	m := w.Mark()
-	w.StartArray(t)
-	before := w.Len()
-	if more = fill(rd, before); w.Len() == before {
-		w.Rewind(m)
-	} else {
-		w.End()
-		rd.found = true
-	}
-	return more
+// openArray opens an array of the message. It returns where that begins, and
+// where its members do.
+func (e *Engine) openArray(t tlv.Tag) (array tlv.Mark, members int) {
+	array = e.w.Mark()
+	e.w.StartArray(t)
+	return array, e.w.Len()
 }
 
+// closeArray closes the array, or takes it back if it has no members.
+func (e *Engine) closeArray(rd *reading, array tlv.Mark, members int) {
+	if e.w.Len() == members {
+		e.w.Rewind(array)
+		return
+	}
+	e.w.End()
+	rd.found = true
+}
+
+// fillAttributes writes the attribute part of a report and reports whether
+// there is more than fits. alone is the writer's length while the message holds
+// nothing yet.
 func (e *Engine) fillAttributes(rd *reading, alone int) (more bool) {
 	w := &e.w
 	for {
