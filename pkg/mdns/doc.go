@@ -1,3 +1,28 @@
-// Package mdns makes the node's services known by Multicast DNS and DNS-based
-// Service Discovery.
+// Package mdns makes the node's services known by Multicast DNS (RFC 6762) and
+// DNS-based Service Discovery (RFC 6763), as Matter wants them (Core
+// Specification 1.4.2, section 4.3).
+//
+// One Responder per process holds one IPv6 and one IPv4 socket, whatever the
+// number of services and interfaces. Set says what is wanted; the Responder
+// probes for the names, announces them, answers questions, defends the names,
+// withdraws what is not wanted any more, and follows the interfaces and
+// addresses of the host.
+//
+// The parts, from the inside out: wire.go reads what came, pack.go writes what
+// leaves; link.go holds the records of one interface; claim.go is the life of
+// a name there, query.go answers, conflict.go defends. Together they are the
+// engine, which knows neither sockets nor clocks. socket.go and watch.go are
+// the outside, responder.go the goroutine that runs the engine, check.go the
+// look from the wire.
+//
+// Choices where the RFCs leave one:
+//
+//   - Host records and SRV live 120 seconds, PTR and TXT 75 minutes, as RFC
+//     6762, section 10 recommends; other Matter stacks use 120 seconds for all.
+//   - A name is never changed on conflict, as it follows from the fabric; see
+//     Options.Conflict. The host name is drawn anew.
+//   - A name that is announced and then contested is probed for again, at most
+//     once in ten seconds; in between the answer to a contest is one more
+//     announcement.
+//   - Nothing is announced on an interface without an IPv6 address.
 package mdns

@@ -3,43 +3,227 @@ package mdns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 )
+
+// queue is how many packets may wait for the engine; more wait in the kernel,
+// which drops what it cannot hold.
+const queue = 16
 
 // Options of New.
 type Options struct {
-	// Interfaces says by name which interfaces may be used; nil allows all.
-	// What else it takes (up, multicast, an IPv6 address) is followed as it
-	// changes.
+	// Interfaces says by name which interfaces may be used; nil allows all but
+	// loopback. What else it takes (up, multicast, an IPv6 address) is
+	// followed as it changes.
 	Interfaces func(name string) bool
 	// Log is required.
 	Log *slog.Logger
 	// Rand is required: crypto/rand.Reader but in tests.
 	Rand io.Reader
 	// Conflict, if set, is called when another host turns out to own the name
-	// of a service, on a goroutine of the responder: it must not wait. The
-	// service is then announced no more, but tried again from time to time.
+	// of a service, on a goroutine of the Responder: it must not wait, nor
+	// call Close. The service is then announced no more on that interface, but
+	// tried again from time to time.
 	Conflict func(Service)
 }
 
 // Responder announces services and answers questions about them.
-type Responder struct{}
+type Responder struct {
+	log     *slog.Logger
+	sockets *sockets
+	engine  *engine // of loop, as is taken
+	taken   uint64  // calls of Set that the engine knows of
+	packets chan packet
+	infos   chan []linkInfo
+	free    sync.Pool // of packet buffers
+	wake    chan struct{}
+	closing chan struct{}
+	once    sync.Once
+	ended   chan struct{} // loop is over
+	readers sync.WaitGroup
+	status  atomic.Pointer[Status]
 
-// New opens the sockets and starts to follow the interfaces.
-func New(opt Options) (*Responder, error) { return nil, errors.ErrUnsupported }
+	wanted wanted
+}
+
+// wanted is what Set leaves for the loop.
+type wanted struct {
+	sync.Mutex
+	list *[]Service // nil: nothing new
+	set  uint64     // calls of Set
+}
+
+// New opens the sockets and starts to follow the interfaces. There may be none
+// yet: they are used when they come. Close ends it.
+func New(opt Options) (*Responder, error) {
+	if opt.Log == nil || opt.Rand == nil {
+		panic("BUG: mdns.New without Log or Rand")
+	}
+	var seed [32]byte
+	if _, err := io.ReadFull(opt.Rand, seed[:]); err != nil {
+		return nil, fmt.Errorf("read random octets: %w", err)
+	}
+	infos, err := scan(opt.Interfaces)
+	if err != nil {
+		return nil, fmt.Errorf("look for network interfaces: %w", err)
+	}
+	sockets, err := openSockets()
+	if err != nil {
+		return nil, err
+	}
+	r := &Responder{
+		log:     opt.Log,
+		sockets: sockets,
+		engine:  newEngine(sockets, opt.Log, rand.New(rand.NewChaCha8(seed)), opt.Conflict),
+		packets: make(chan packet, queue),
+		infos:   make(chan []linkInfo),
+		free:    sync.Pool{New: func() any { return new([maxPacket + 1]byte) }},
+		wake:    make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		ended:   make(chan struct{}),
+	}
+	r.engine.setLinks(time.Now(), infos)
+	r.publish()
+	w := &watcher{allowed: opt.Interfaces, log: opt.Log, out: r.infos, done: r.closing, down: make(map[int]bool)}
+	r.readers.Go(w.run)
+	r.readers.Go(func() { r.read(ip6) })
+	if sockets.v4 != nil {
+		r.readers.Go(func() { r.read(ip4) })
+	}
+	go r.loop()
+	return r, nil
+}
 
 // Set makes services what is announced: what is new is announced, what is not
-// among them any more withdrawn. It may be called from any goroutine and does
-// not wait.
-func (r *Responder) Set(services []Service) {}
+// among them any more is withdrawn. A service that Validate refuses is logged
+// and left out. It may be called from any goroutine and does not wait.
+func (r *Responder) Set(services []Service) {
+	list := make([]Service, len(services))
+	for i, s := range services {
+		list[i] = s.clone()
+	}
+	r.wanted.Lock()
+	r.wanted.list = &list
+	r.wanted.set++
+	r.wanted.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
 
-// Close withdraws everything and ends the responder; ctx bounds it.
-func (r *Responder) Close(ctx context.Context) error { return nil }
+// Status is a snapshot. It does not wait.
+func (r *Responder) Status() Status {
+	r.wanted.Lock()
+	set := r.wanted.set
+	r.wanted.Unlock()
+	s := *r.status.Load()
+	s.Interfaces = slices.Clone(s.Interfaces)
+	s.Pending = s.set < set
+	s.Stats = r.engine.stats.snapshot()
+	return s
+}
 
-// Check looks s up from the wire, as a controller would, and says what is
-// wrong with what it found.
-func (r *Responder) Check(ctx context.Context, s Service) error { return nil }
+// Close withdraws everything and ends the Responder; ctx bounds the wait. It
+// may be called again.
+func (r *Responder) Close(ctx context.Context) error {
+	r.once.Do(func() { close(r.closing) })
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the mDNS responder: %w", ctx.Err())
+	}
+}
 
-// Status is a snapshot, one entry for each interface that may be used.
-func (r *Responder) Status() Status { return Status{} }
+// read moves packets of one family to the loop.
+func (r *Responder) read(f family) {
+	for {
+		buf := r.free.Get().(*[maxPacket + 1]byte)
+		p, err := r.sockets.read(f, buf[:])
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			// The kernel reports what became of an earlier packet; but never
+			// spin on an error that stays.
+			r.log.Debug("mDNS socket", "err", err)
+			select {
+			case <-time.After(settle):
+			case <-r.closing:
+				return
+			}
+			continue
+		}
+		select {
+		case r.packets <- p:
+		case <-r.closing:
+			return
+		}
+	}
+}
+
+// loop owns the engine.
+func (r *Responder) loop() {
+	defer close(r.ended)
+	e := r.engine
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case p := <-r.packets:
+			concerns := e.receive(time.Now(), p)
+			r.free.Put((*[maxPacket + 1]byte)(p.data[:maxPacket+1]))
+			if !concerns {
+				continue
+			}
+		case infos := <-r.infos:
+			e.setLinks(time.Now(), infos)
+		case <-r.wake:
+			r.take()
+		case <-timer.C:
+		case <-r.closing:
+			r.take() // what was said last counts
+			e.shutdown()
+			r.publish()
+			r.sockets.close()
+			r.readers.Wait()
+			return
+		}
+		now := time.Now()
+		e.advance(now)
+		if d := e.deadline(); !d.IsZero() {
+			timer.Reset(d.Sub(now))
+		}
+		if e.dirty {
+			r.publish()
+		}
+	}
+}
+
+// take hands what Set left to the engine.
+func (r *Responder) take() {
+	r.wanted.Lock()
+	list := r.wanted.list
+	r.wanted.list, r.taken = nil, r.wanted.set
+	r.wanted.Unlock()
+	if list != nil {
+		r.engine.setServices(time.Now(), *list)
+	}
+}
+
+// publish makes the state of the engine the snapshot.
+func (r *Responder) publish() {
+	s := r.engine.status()
+	s.set = r.taken
+	r.engine.dirty = false
+	r.status.Store(&s)
+}

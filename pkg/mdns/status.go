@@ -1,6 +1,11 @@
 package mdns
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+)
 
 // State of a name on an interface.
 type State uint8
@@ -30,7 +35,11 @@ func (s State) String() string {
 type Status struct {
 	// Interfaces are in the order of their indices.
 	Interfaces []InterfaceStatus
-	Stats      Stats
+	// Pending says that the last Set is not in it yet.
+	Pending bool
+	Stats   Stats
+
+	set uint64 // calls of Set that are in it
 }
 
 // InterfaceStatus says what is announced on one interface.
@@ -55,12 +64,64 @@ type ServiceStatus struct {
 
 // Stats counts since the start.
 type Stats struct {
-	Received, Sent uint64 // packets
-	Dropped        uint64 // packets over the limits
-	Malformed      uint64
-	Conflicts      uint64
+	Received  uint64 // packets
+	Sent      uint64 // packets
+	Unsent    uint64 // packets that the kernel did not take
+	Dropped   uint64 // packets and questions over the limits
+	Malformed uint64 // packets
+	Conflicts uint64 // names that another host claimed
 }
 
-// Announced reports whether every service is announced on at least one
-// interface, and there is an interface.
-func (s Status) Announced() bool { return false }
+// counters are the Stats while they grow.
+type counters struct {
+	received, sent, unsent, dropped, malformed, conflicts atomic.Uint64
+}
+
+func (c *counters) snapshot() Stats {
+	return Stats{
+		Received: c.received.Load(), Sent: c.sent.Load(), Unsent: c.unsent.Load(),
+		Dropped: c.dropped.Load(), Malformed: c.malformed.Load(), Conflicts: c.conflicts.Load(),
+	}
+}
+
+// Announced reports whether each of the services is announced on every
+// interface in use, and one is in use. It is what readiness needs: with no
+// service at all an interface is enough.
+func (s Status) Announced() bool {
+	usable := false
+	for _, i := range s.Interfaces {
+		if i.Reason != "" {
+			continue
+		}
+		usable = true
+		for _, svc := range i.Services {
+			if svc.State != Announced {
+				return false
+			}
+		}
+	}
+	return usable && !s.Pending
+}
+
+// status makes a snapshot, without the counters.
+func (e *engine) status() Status {
+	var s Status
+	for _, info := range e.others {
+		s.Interfaces = append(s.Interfaces, InterfaceStatus{Name: info.name, Index: info.index, Reason: info.reason})
+	}
+	for _, l := range e.links {
+		i := InterfaceStatus{
+			Name: l.info.name, Index: l.info.index,
+			Host: l.host.name(), Addrs: slices.Clone(l.info.addrs),
+		}
+		for _, c := range l.claims()[1:] {
+			i.Services = append(i.Services, ServiceStatus{c.service.Type, c.service.Instance, c.state})
+		}
+		slices.SortFunc(i.Services, func(a, b ServiceStatus) int {
+			return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Instance, b.Instance))
+		})
+		s.Interfaces = append(s.Interfaces, i)
+	}
+	slices.SortFunc(s.Interfaces, func(a, b InterfaceStatus) int { return cmp.Compare(a.Index, b.Index) })
+	return s
+}

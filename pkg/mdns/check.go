@@ -1,0 +1,142 @@
+package mdns
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grandcat/zeroconf"
+	"github.com/miekg/dns"
+)
+
+// ErrNotFound is returned when nobody answers for a service.
+var ErrNotFound = errors.New("no answer")
+
+// attempt is how long one resolver is asked: it stops asking as soon as it
+// hears of any instance of the type.
+const attempt = 3 * time.Second
+
+// Found is what a lookup learnt of a service.
+type Found struct {
+	Host  string
+	Port  uint16
+	TXT   []string // in presentation format: some octets are escaped
+	Addrs []netip.Addr
+}
+
+// Lookup asks for a service on interfaces, by IPv6, as a controller would, and
+// waits for an answer until ctx ends. While it runs, unicast to port 5353 may
+// reach it instead of the mDNS responder of the system.
+func Lookup(ctx context.Context, interfaces []net.Interface, s Service) (Found, error) {
+	for {
+		f, err := lookupOnce(ctx, interfaces, s)
+		if !errors.Is(err, ErrNotFound) || ctx.Err() != nil {
+			return f, err
+		}
+	}
+}
+
+func lookupOnce(ctx context.Context, interfaces []net.Interface, s Service) (Found, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	resolver, err := zeroconf.NewResolver(zeroconf.SelectIfaces(interfaces), zeroconf.SelectIPTraffic(zeroconf.IPv6))
+	if err != nil {
+		return Found{}, fmt.Errorf("open a resolver: %w", err)
+	}
+	entries := make(chan *zeroconf.ServiceEntry)
+	if err := resolver.Lookup(ctx, s.Instance, s.Type, domain, entries); err != nil {
+		go drain(entries)
+		return Found{}, fmt.Errorf("ask for %s: %w", s.name(), err)
+	}
+	found, err := Found{}, fmt.Errorf("%w for %s", ErrNotFound, s.name())
+	for e := range entries { // closed when ctx ends
+		if err != nil && fold(e.Instance) == fold(s.Instance) {
+			found, err = foundEntry(e), nil
+			cancel()
+		}
+	}
+	return found, err
+}
+
+func drain(entries <-chan *zeroconf.ServiceEntry) {
+	for range entries {
+	}
+}
+
+func foundEntry(e *zeroconf.ServiceEntry) Found {
+	f := Found{Host: e.HostName, Port: uint16(e.Port), TXT: e.Text}
+	for _, ip := range slices.Concat(e.AddrIPv6, e.AddrIPv4) {
+		if a, ok := netip.AddrFromSlice(ip); ok {
+			f.Addrs = append(f.Addrs, a.Unmap())
+		}
+	}
+	return f
+}
+
+// Check looks s up from the wire, as a controller would, and says what is
+// wrong with what it found. It waits for an answer until ctx ends, which should
+// not be before two seconds: a record is not repeated within one.
+func (r *Responder) Check(ctx context.Context, s Service) error {
+	status := r.Status()
+	var interfaces []net.Interface
+	for _, i := range status.Interfaces {
+		if i.Reason != "" {
+			continue
+		}
+		if ifi, err := net.InterfaceByIndex(i.Index); err == nil {
+			interfaces = append(interfaces, *ifi)
+		}
+	}
+	if len(interfaces) == 0 {
+		return errors.New("no network interface can be used for mDNS")
+	}
+	found, err := Lookup(ctx, interfaces, s)
+	if err != nil {
+		return err
+	}
+	return found.compare(s, status)
+}
+
+// compare says in what f differs from what s and the interfaces should yield.
+func (f Found) compare(s Service, status Status) error {
+	var wrong []string
+	if f.Port != s.Port {
+		wrong = append(wrong, fmt.Sprintf("port %d instead of %d", f.Port, s.Port))
+	}
+	if want, got := txtData(s), txtDataOf(f.TXT); !bytes.Equal(want, got) {
+		wrong = append(wrong, fmt.Sprintf("TXT %q instead of %q", f.TXT, s.TXT))
+	}
+	i := slices.IndexFunc(status.Interfaces, func(i InterfaceStatus) bool { return fold(i.Host) == fold(f.Host) })
+	if i < 0 {
+		wrong = append(wrong, fmt.Sprintf("host %q, which is not this one", f.Host))
+	} else {
+		for _, a := range f.Addrs {
+			if !slices.Contains(status.Interfaces[i].Addrs, a) {
+				wrong = append(wrong, fmt.Sprintf("address %s, which is not of interface %s", a, status.Interfaces[i].Name))
+			}
+		}
+	}
+	if !slices.ContainsFunc(f.Addrs, netip.Addr.Is6) {
+		wrong = append(wrong, "no IPv6 address")
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%s is on the wire with %s", s.name(), strings.Join(wrong, ", "))
+	}
+	return nil
+}
+
+func txtData(s Service) []byte { return serviceRecords(nil, s, domain)[1].rdata }
+
+func txtDataOf(txt []string) []byte {
+	data, err := rawData(&dns.TXT{Hdr: dns.RR_Header{Name: domain, Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: txt})
+	if err != nil {
+		return nil
+	}
+	return data
+}

@@ -1,0 +1,203 @@
+package mdns
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Times of the start-up of a name (RFC 6762, section 8).
+const (
+	probes          = 3
+	probeInterval   = 250 * time.Millisecond
+	probeStartMax   = 250 * time.Millisecond // random, after the link came up
+	probeLost       = time.Second            // after another's probe won
+	announcements   = 3
+	firstInterval   = time.Second // between announcements, doubling
+	conflictBackoff = 5 * time.Second
+	conflictMax     = time.Minute
+	verifyInterval  = 10 * time.Second // between two such doubts about a name
+)
+
+// claim is a name that must be ours alone on a link, with all records that
+// depend on it: the host name with its addresses, or an instance name with
+// what describes it and what points at it.
+type claim struct {
+	link    *link
+	key     string   // folded name
+	service *Service // nil for the host name
+	state   State
+	gone    bool // withdrawn
+	step    int  // probes or announcements sent in this state
+	next    time.Time
+	records []*record
+	enum    *record // of the service's type
+
+	failures  int // conflicts in a row
+	contested time.Time
+}
+
+// probe starts the claim anew at a time.
+func (c *claim) probe(at time.Time) {
+	c.enter(Probing)
+	c.step, c.next = 0, at
+}
+
+// announce starts the announcements of a claim that holds its name.
+func (c *claim) announce(at time.Time) {
+	c.enter(Announced)
+	c.step, c.next = 0, at
+}
+
+// enter is the only place that changes the state.
+func (c *claim) enter(s State) {
+	if c.enum != nil {
+		if c.state == Announced {
+			c.enum.users--
+		}
+		if s == Announced {
+			c.enum.users++
+		}
+	}
+	c.state = s
+}
+
+// unique returns the records that nobody else may have.
+func (c *claim) unique() []*record {
+	n := slices.IndexFunc(c.records, func(r *record) bool { return !r.unique })
+	if n < 0 {
+		return c.records
+	}
+	return c.records[:n] // serviceRecords puts them first
+}
+
+// name is the name that is claimed.
+func (c *claim) name() string { return c.records[0].rr.Header().Name }
+
+// newLink starts all claims on an interface that can be used now.
+func (e *engine) newLink(now time.Time, info linkInfo) *link {
+	l := &link{
+		info:     info,
+		names:    make(map[string]*node),
+		services: make(map[string]*claim),
+	}
+	e.newHost(l, info.host)
+	e.claimAll(l, now.Add(e.between(0, probeStartMax)))
+	return l
+}
+
+// newHost gives the link a host name; without a label it is drawn at random.
+func (e *engine) newHost(l *link, label string) {
+	if label == "" {
+		label = fmt.Sprintf("%012X", e.random.Uint64()>>16)
+	}
+	name := label + "." + domain
+	l.host = &claim{link: l}
+	for _, a := range l.info.addrs {
+		l.add(l.host, []*record{addressRecord(l.host, name, a)})
+	}
+}
+
+// claimAll starts the claims of the host and of every service at a time. With
+// no service there is nothing to find, and the host stays silent too.
+func (e *engine) claimAll(l *link, at time.Time) {
+	for key, s := range e.services {
+		e.newClaim(l, key, s, at)
+	}
+}
+
+func (e *engine) newClaim(l *link, key string, s *Service, at time.Time) {
+	if len(l.services) == 0 {
+		l.host.probe(at)
+	}
+	c := &claim{link: l, key: key, service: s, enum: l.enumerate(s.typeName())}
+	c.enum.holders++
+	l.add(c, serviceRecords(c, *s, l.host.name()))
+	l.services[key] = c
+	c.probe(at)
+}
+
+// drop takes a claim of a service off the link and returns what was told of
+// it, which is the caller's to take back.
+func (l *link) drop(c *claim) (told []*record) {
+	recs := slices.Clone(c.records)
+	if c.state == Announced {
+		told = append(told, recs...)
+	}
+	c.enter(Probing)
+	c.gone, c.next = true, time.Time{}
+	l.remove(c, recs)
+	delete(l.services, c.key)
+	if c.enum.holders--; c.enum.holders == 0 {
+		if len(told) > 0 {
+			told = append(told, c.enum)
+		}
+		l.forget(c.enum)
+	}
+	if len(l.services) == 0 {
+		if l.host.state == Announced {
+			told = append(told, l.host.records...)
+		}
+		l.host.idle()
+	}
+	return told
+}
+
+// idle ends the claim of the host until there is a service again.
+func (c *claim) idle() {
+	c.enter(Probing)
+	c.step, c.next = 0, time.Time{}
+}
+
+// update gives an announced or claimed service other records under the same
+// name, and takes back what pointed at it before.
+func (e *engine) update(now time.Time, c *claim, s *Service) {
+	l := c.link
+	fresh := serviceRecords(c, *s, l.host.name())
+	var stale []*record
+	for _, old := range c.records {
+		i := slices.IndexFunc(fresh, func(r *record) bool { return sameRecord(r, old) })
+		if i < 0 {
+			stale = append(stale, old)
+			continue
+		}
+		fresh[i] = old // keeps when it was last told
+	}
+	before := slices.Clone(c.records)
+	l.remove(c, before)
+	l.add(c, fresh)
+	c.service = s
+	if c.state != Announced {
+		return
+	}
+	// A unique record is replaced by the announcement of the new one.
+	e.goodbye(l, slices.DeleteFunc(stale, func(r *record) bool { return r.unique }))
+	c.announce(now)
+}
+
+func sameRecord(a, b *record) bool {
+	return a.typ() == b.typ() && fold(a.rr.Header().Name) == fold(b.rr.Header().Name) && sameData(a.typ(), a.rdata, b.rdata)
+}
+
+// readdress changes the addresses of the host on a link.
+func (e *engine) readdress(now time.Time, l *link, info linkInfo) {
+	name := l.host.name()
+	before := slices.Clone(l.host.records)
+	var keep, fresh []*record
+	for _, a := range info.addrs {
+		r := addressRecord(l.host, name, a)
+		if i := slices.IndexFunc(before, func(o *record) bool { return sameRecord(o, r) }); i >= 0 {
+			r = before[i]
+			keep = append(keep, r)
+		}
+		fresh = append(fresh, r)
+	}
+	l.info = info
+	l.remove(l.host, before)
+	l.add(l.host, fresh)
+	if l.host.state != Announced {
+		return
+	}
+	e.goodbye(l, slices.DeleteFunc(before, func(r *record) bool { return slices.Contains(keep, r) }))
+	l.host.announce(now)
+}

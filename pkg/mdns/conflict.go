@@ -1,0 +1,154 @@
+package mdns
+
+import (
+	"bytes"
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// heard looks for our names in the response e.msg of another (RFC 6762,
+// section 6.6, 8.1 and 9).
+func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
+	_, ownHost := e.own[from]
+	var contested []*claim
+	for _, raw := range e.msg.records {
+		if raw.section == authoritySection || raw.class&^topBit != dns.ClassINET || !raw.node.has(raw.typ) {
+			continue
+		}
+		rr, rdata := unpack(e.msg.bytes, raw)
+		if rr == nil {
+			continue
+		}
+		i := slices.IndexFunc(raw.node.records, func(r *record) bool { return r.typ() == raw.typ && sameData(raw.typ, r.rdata, rdata) })
+		if i >= 0 {
+			// Somebody says that it ends, or ends sooner: it does not.
+			if r := raw.node.records[i]; r.visible() && raw.ttl < r.ttl()/2 {
+				l.enqueue(f, r, now.Add(e.between(jitterMin, jitterMax)))
+			}
+			continue
+		}
+		address := raw.typ == dns.TypeA || raw.typ == dns.TypeAAAA
+		switch {
+		case raw.node.owner == nil: // shared
+		case raw.ttl == 0: // a farewell claims nothing
+		case address && ownHost:
+			// Another responder of this host, with the same hardware address
+			// for a name and other views of which addresses to tell.
+		case !slices.Contains(contested, raw.node.owner):
+			contested = append(contested, raw.node.owner)
+		}
+	}
+	for _, c := range contested {
+		if !c.gone { // by what became of one before it
+			e.contest(now, f, c, from)
+		}
+	}
+}
+
+func (n *node) has(typ uint16) bool {
+	return slices.ContainsFunc(n.records, func(r *record) bool { return r.typ() == typ })
+}
+
+// contest deals with another host's claim to a name of ours.
+func (e *engine) contest(now time.Time, f family, c *claim, from netip.Addr) {
+	l := c.link
+	log := e.log.With("name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name, "from", from)
+	switch {
+	case c.state == Announced && !c.contested.IsZero() && now.Sub(c.contested) < verifyInterval:
+		for _, r := range c.unique() {
+			l.enqueue(f, r, now.Add(e.between(jitterMin, jitterMax)))
+		}
+		return
+	case c.state == Announced:
+		log.Warn("another host claims a name that is announced: asking again whose it is")
+		c.contested = now
+		c.probe(now)
+	case c.state == Conflict || c.next.IsZero():
+		return
+	case c.service == nil:
+		log.Warn("another host has the host name: drawing a new one")
+		e.renameHost(now, l)
+	default:
+		log.Warn("another host has the name of a service: it is not announced here")
+		c.failures++
+		c.enter(Conflict)
+		c.next = now.Add(backoff(c.failures))
+		if e.conflict != nil {
+			e.conflict(c.service.clone())
+		}
+	}
+	e.stats.conflicts.Add(1)
+	e.dirty = true
+}
+
+// backoff is the wait after a number of conflicts, 1 or more.
+func backoff(failures int) time.Duration {
+	return min(conflictBackoff<<min(failures-1, 8), conflictMax)
+}
+
+// renameHost gives the link another host name and claims everything anew.
+func (e *engine) renameHost(now time.Time, l *link) {
+	failures, at := l.host.failures+1, now
+	if failures > 3 {
+		at = now.Add(backoff(failures - 3))
+	}
+	e.farewell(l)
+	l.host.gone = true
+	l.remove(l.host, slices.Clone(l.host.records))
+	e.newHost(l, "")
+	l.host.failures = failures
+	e.claimAll(l, at)
+}
+
+// breakTies looks for probes in the query e.msg for names that we probe for
+// too: whose proposal is greater in the order of octets goes on (RFC 6762,
+// section 8.2).
+func (e *engine) breakTies(now time.Time, l *link) {
+	for _, q := range e.msg.questions {
+		c := q.node.owner
+		if c == nil || c.state != Probing || c.next.IsZero() || c.step == 0 {
+			continue
+		}
+		var theirs []proposal
+		for _, raw := range e.msg.records {
+			if raw.section != authoritySection || raw.node != q.node {
+				continue
+			}
+			if rr, rdata := unpack(e.msg.bytes, raw); rr != nil {
+				theirs = append(theirs, proposal{raw.class &^ topBit, raw.typ, rdata})
+			}
+		}
+		if len(theirs) == 0 {
+			continue
+		}
+		var ours []proposal
+		for _, r := range c.unique() {
+			ours = append(ours, proposal{dns.ClassINET, r.typ(), r.rdata})
+		}
+		if compareProposals(ours, theirs) < 0 {
+			e.log.Info("another host probes for the same name: giving way", "name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name)
+			c.probe(now.Add(probeLost))
+		}
+	}
+}
+
+// proposal is a record in a probe, as it is compared.
+type proposal struct {
+	class, typ uint16
+	rdata      []byte
+}
+
+func (p proposal) compare(o proposal) int {
+	return cmp.Or(cmp.Compare(p.class, o.class), cmp.Compare(p.typ, o.typ), bytes.Compare(p.rdata, o.rdata))
+}
+
+func compareProposals(a, b []proposal) int {
+	slices.SortFunc(a, proposal.compare)
+	slices.SortFunc(b, proposal.compare)
+	return slices.CompareFunc(a, b, proposal.compare)
+}

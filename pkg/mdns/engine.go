@@ -1,0 +1,317 @@
+package mdns
+
+import (
+	"hash/maphash"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// port is that of mDNS.
+const port = 5353
+
+var groups = [families]netip.AddrPort{
+	ip6: netip.MustParseAddrPort("[ff02::fb]:5353"),
+	ip4: netip.MustParseAddrPort("224.0.0.251:5353"),
+}
+
+// network is what the engine needs of the sockets.
+type network interface {
+	// join and leave take part in the group on a link.
+	join(index int, f family) error
+	leave(index int, f family)
+	// send sends to a group or to one address of a link.
+	send(index int, f family, to netip.AddrPort, b []byte) error
+}
+
+// packet is what came in.
+type packet struct {
+	index    int // of the interface
+	family   family
+	from     netip.AddrPort
+	hopLimit int
+	data     []byte
+}
+
+// engine is the responder without sockets, clocks and goroutines.
+type engine struct {
+	net      network
+	log      *slog.Logger
+	random   *rand.Rand
+	conflict func(Service) // may be nil
+
+	services map[string]*Service // wanted, by folded instance name
+	links    map[int]*link       // that announce, by index
+	others   []linkInfo          // that cannot
+	own      map[netip.Addr]struct{}
+
+	packer *packer
+	work
+	limits limits
+	echo   echo
+	stats  counters
+	dirty  bool // the status changed
+}
+
+// work is what concerns the packet at hand.
+type work struct {
+	msg          message
+	round        uint64    // counts answers, for marks on records
+	group, alone []*record // scratch of answerQuestions
+}
+
+func newEngine(net network, log *slog.Logger, random *rand.Rand, conflict func(Service)) *engine {
+	return &engine{
+		net:      net,
+		log:      log,
+		random:   random,
+		conflict: conflict,
+		services: make(map[string]*Service),
+		links:    make(map[int]*link),
+		own:      make(map[netip.Addr]struct{}),
+		packer:   newPacker(),
+		limits:   newLimits(),
+		echo:     echo{seed: maphash.MakeSeed()},
+	}
+}
+
+// between draws a duration from low to high.
+func (e *engine) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(e.random.Int64N(int64(high-low)+1))
+}
+
+// setServices makes list what is announced.
+func (e *engine) setServices(now time.Time, list []Service) {
+	wanted := make(map[string]*Service, len(list))
+	for _, s := range list {
+		if err := s.Validate(); err != nil {
+			e.log.Error("a service cannot be announced", "type", s.Type, "instance", s.Instance, "err", err)
+			continue
+		}
+		s = s.clone()
+		wanted[fold(s.name())] = &s
+	}
+	before := e.services
+	e.services = wanted
+	for _, l := range sortLinks(e.links) {
+		e.diff(now, l, before, wanted)
+	}
+	e.dirty = true
+}
+
+func (e *engine) diff(now time.Time, l *link, before, wanted map[string]*Service) {
+	var told []*record
+	for _, c := range l.claims()[1:] {
+		s := wanted[c.key]
+		switch {
+		case s == nil || s.name() != c.service.name():
+			told = append(told, l.drop(c)...)
+		case !s.equal(*c.service):
+			e.update(now, c, s)
+		}
+	}
+	// First what goes, so that a new name for the same thing is not met by the
+	// farewell of the old one.
+	e.goodbye(l, told)
+	for key, s := range wanted {
+		if l.services[key] == nil {
+			e.newClaim(l, key, s, now)
+		}
+	}
+}
+
+// setLinks takes what the host says of its interfaces.
+func (e *engine) setLinks(now time.Time, infos []linkInfo) {
+	e.others = nil
+	clear(e.own)
+	present := make(map[int]bool)
+	for _, info := range infos {
+		present[info.index] = true
+		for _, a := range info.own {
+			e.own[a] = struct{}{}
+		}
+		l := e.links[info.index]
+		if l != nil && (info.reason != "" || info.flapped || info.name != l.info.name || info.host != l.info.host) {
+			reason := info.reason
+			if !info.flapped {
+				e.farewell(l)
+			} else if reason == "" {
+				reason = "it was down"
+			}
+			e.closeLink(l, reason)
+			l = nil
+		}
+		switch {
+		case info.reason != "":
+			e.others = append(e.others, info)
+		case l == nil:
+			e.openLink(now, info)
+		default:
+			e.changeLink(now, l, info)
+		}
+	}
+	for index, l := range e.links {
+		if !present[index] {
+			e.closeLink(l, "the interface is gone")
+		}
+	}
+	e.dirty = true
+}
+
+func (e *engine) openLink(now time.Time, info linkInfo) {
+	e.join(info)
+	l := e.newLink(now, info)
+	e.links[info.index] = l
+	e.log.Info("mDNS on an interface", "interface", info.name, "host", strings.TrimSuffix(l.host.name(), "."), "addresses", info.addrs)
+}
+
+func (e *engine) join(info linkInfo) {
+	for f := range families {
+		if !info.hasFamily(f) {
+			continue
+		}
+		if err := e.net.join(info.index, f); err != nil {
+			e.log.Warn("cannot join the mDNS group", "interface", info.name, "group", groups[f].Addr(), "err", err)
+		}
+	}
+}
+
+func (e *engine) changeLink(now time.Time, l *link, info linkInfo) {
+	before := l.info
+	same := slices.Equal(before.addrs, info.addrs)
+	if same {
+		l.info = info
+		return
+	}
+	e.log.Info("addresses changed", "interface", info.name, "addresses", info.addrs)
+	if info.hasFamily(ip4) && !before.hasFamily(ip4) {
+		e.join(info)
+	}
+	e.readdress(now, l, info)
+}
+
+func (e *engine) closeLink(l *link, reason string) {
+	e.log.Info("mDNS off an interface", "interface", l.info.name, "reason", reason)
+	for f := range families {
+		e.net.leave(l.info.index, f)
+	}
+	delete(e.links, l.info.index)
+}
+
+// farewell withdraws everything from a link, as far as that can still be sent.
+func (e *engine) farewell(l *link) {
+	var told []*record
+	for _, c := range l.claims()[1:] {
+		told = append(told, l.drop(c)...)
+	}
+	e.goodbye(l, told)
+}
+
+// shutdown withdraws everything from everywhere.
+func (e *engine) shutdown() {
+	for _, l := range sortLinks(e.links) {
+		e.farewell(l)
+		e.closeLink(l, "the end")
+	}
+}
+
+// deadline is when advance has something to do; zero for never.
+func (e *engine) deadline() time.Time {
+	var d time.Time
+	for _, l := range e.links {
+		d = earlier(d, l.deadline())
+	}
+	return d
+}
+
+// advance does what is due.
+func (e *engine) advance(now time.Time) {
+	for _, l := range sortLinks(e.links) {
+		if d := l.deadline(); d.IsZero() || now.Before(d) {
+			continue
+		}
+		e.advanceClaims(now, l)
+		e.answerHeld(now, l)
+		for f := range families {
+			e.flush(now, l, f)
+		}
+	}
+}
+
+func (e *engine) advanceClaims(now time.Time, l *link) {
+	var probing, announcing []*claim
+	for _, c := range l.claims() {
+		if c.next.IsZero() || now.Before(c.next) {
+			continue
+		}
+		switch {
+		case c.state == Conflict:
+			c.probe(now)
+			fallthrough
+		case c.state == Probing && c.step < probes:
+			c.step++
+			c.next = now.Add(probeInterval)
+			probing = append(probing, c)
+			continue
+		case c.state == Probing:
+			c.failures = 0
+			c.announce(now)
+		}
+		c.next = time.Time{}
+		if c.step++; c.step < announcements {
+			c.next = now.Add(firstInterval << (c.step - 1))
+		}
+		announcing = append(announcing, c)
+	}
+	if len(probing)+len(announcing) == 0 {
+		return
+	}
+	e.dirty = true
+	e.packer.packProbes(probing, l.info.limit(), func(b []byte) { e.multicastAll(l, b) })
+	e.announceAll(now, l, announcing)
+}
+
+func (e *engine) announceAll(now time.Time, l *link, claims []*claim) {
+	r := &response{link: l, limit: l.info.limit(), extras: true}
+	e.round++
+	for _, c := range claims {
+		r.records = append(r.records, c.records...)
+		if c.enum != nil && c.enum.picked != e.round {
+			c.enum.picked = e.round
+			r.records = append(r.records, c.enum)
+		}
+	}
+	r.told = func(rec *record) {
+		for f := range families {
+			rec.sent[f] = now
+		}
+	}
+	e.packer.pack(r, func(b []byte) { e.multicastAll(l, b) })
+}
+
+// goodbye takes back what was told on a link.
+func (e *engine) goodbye(l *link, told []*record) {
+	r := &response{link: l, limit: l.info.limit(), records: told, ttl: func(uint32) uint32 { return 0 }}
+	e.packer.pack(r, func(b []byte) { e.multicastAll(l, b) })
+}
+
+// multicastAll sends to the groups of both families.
+func (e *engine) multicastAll(l *link, b []byte) {
+	for f := range families {
+		if l.info.hasFamily(f) {
+			e.send(l, f, groups[f], b)
+		}
+	}
+}
+
+func (e *engine) send(l *link, f family, to netip.AddrPort, b []byte) {
+	e.echo.sent(b)
+	e.stats.sent.Add(1)
+	if err := e.net.send(l.info.index, f, to, b); err != nil {
+		e.stats.unsent.Add(1)
+		e.log.Debug("mDNS packet not sent", "interface", l.info.name, "to", to, "octets", len(b), "err", err)
+	}
+}

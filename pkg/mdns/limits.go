@@ -1,0 +1,90 @@
+package mdns
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"time"
+)
+
+// Work per second. A busy home network has some dozens of mDNS packets a
+// second, of which few concern us.
+const (
+	maxPackets    = 3000    // looked into at all
+	maxConcerning = 400     // that are about our names
+	maxPerSource  = 60      // of these, from one address
+	maxSources    = 256     // addresses counted apart; the rest count as one
+	maxUnicast    = 1 << 19 // octets of unicast answers, which could be aimed at another
+)
+
+// limits counts within a second.
+type limits struct {
+	second     time.Time
+	packets    int
+	concerning int
+	unicast    int
+	sources    map[netip.Addr]int
+}
+
+func newLimits() limits { return limits{sources: make(map[netip.Addr]int)} }
+
+func (l *limits) tick(now time.Time) {
+	if age := now.Sub(l.second); age >= 0 && age < time.Second {
+		return
+	}
+	l.second = now
+	l.packets, l.concerning, l.unicast = 0, 0, 0
+	clear(l.sources)
+}
+
+// packet counts a packet and reports whether it may be looked into.
+func (l *limits) packet(now time.Time) bool {
+	l.tick(now)
+	l.packets++
+	return l.packets <= maxPackets
+}
+
+// concern counts a packet about us and reports whether it may be worked on.
+func (l *limits) concern(from netip.Addr) bool {
+	if _, ok := l.sources[from]; !ok && len(l.sources) >= maxSources {
+		from = netip.Addr{}
+	}
+	if l.sources[from] >= maxPerSource || l.concerning >= maxConcerning {
+		return false
+	}
+	l.sources[from]++
+	l.concerning++
+	return true
+}
+
+// spend counts octets of a unicast answer and reports whether it may be sent.
+func (l *limits) spend(n int) bool {
+	if l.unicast+n > maxUnicast {
+		return false
+	}
+	l.unicast += n
+	return true
+}
+
+// echo remembers what we sent. The kernel gives it back to us, so that other
+// programs of this host hear it; and when two of our interfaces are on one
+// network, each hears the other.
+type echo struct {
+	seed   maphash.Seed
+	hashes [1024]uint64 // a burst for 254 services on several links
+	next   int
+}
+
+func (e *echo) sent(b []byte) {
+	e.hashes[e.next%len(e.hashes)] = maphash.Bytes(e.seed, b)
+	e.next++
+}
+
+func (e *echo) is(b []byte) bool {
+	h := maphash.Bytes(e.seed, b)
+	for _, o := range e.hashes {
+		if o == h {
+			return true
+		}
+	}
+	return false
+}

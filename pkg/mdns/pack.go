@@ -1,0 +1,251 @@
+package mdns
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// packer writes messages: as few packets as hold everything, none larger than
+// the limit. It is for one goroutine.
+type packer struct {
+	buf     [maxPacket]byte
+	offsets map[string]int      // names in the packet, as the codec knows them
+	seen    map[string]struct{} // names in the packet, as the estimate knows them
+	serial  uint64
+
+	// Of the response at hand.
+	denial                *record // what the host name lacks, if anything
+	answers, extras, more []*record
+}
+
+func newPacker() *packer {
+	return &packer{offsets: make(map[string]int), seen: make(map[string]struct{})}
+}
+
+// response is one message that is to be sent.
+type response struct {
+	link    *link
+	limit   int
+	records []*record
+	// extras adds what the asker would ask next.
+	extras bool
+	// known is the round in which records that the asker has were marked; they
+	// are not added.
+	known uint64
+	// ttl, if not nil, is what becomes of a record's time to live.
+	ttl func(uint32) uint32
+	// legacy answers one who does not speak mDNS: id and question are its own.
+	legacy *legacyQuestion
+	// told is called for every record that is written.
+	told func(*record)
+}
+
+type legacyQuestion struct {
+	id       uint16
+	question dns.Question
+}
+
+// pack writes r and calls emit with each packet, valid during the call. A
+// legacy response is one packet with the TC bit if more would be needed.
+func (p *packer) pack(r *response, emit func([]byte)) {
+	p.denial = r.link.hostDenial()
+	answers, extras := p.answers[:0], p.extras[:0]
+	size := p.begin(r)
+	for _, rec := range r.records {
+		if rec.packed == p.serial { // beside another; it is an answer itself
+			extras = slices.DeleteFunc(extras, func(x *record) bool { return x == rec })
+			answers = append(answers, rec)
+			continue
+		}
+		cost := p.group(r, rec)
+		if len(answers) > 0 && size+cost > r.limit {
+			p.write(r, answers, extras, r.legacy != nil, emit)
+			if r.legacy != nil {
+				return
+			}
+			answers, extras = answers[:0], extras[:0]
+			size = p.begin(r)
+			cost = p.group(r, rec) // what the last packet had counts for nothing in this one
+		}
+		size += cost
+		rec.packed = p.serial
+		answers = append(answers, rec)
+		for _, x := range p.more {
+			x.packed = p.serial
+			extras = append(extras, x)
+		}
+	}
+	if len(answers) > 0 {
+		p.write(r, answers, extras, false, emit)
+	}
+	p.answers, p.extras = answers, extras
+}
+
+// group leaves in p.more what belongs beside rec, and returns what all of it
+// costs.
+func (p *packer) group(r *response, rec *record) int {
+	p.more = p.more[:0]
+	if r.extras {
+		p.addExtras(r, rec)
+	}
+	cost := p.cost(rec)
+	for _, x := range p.more {
+		cost += p.cost(x)
+	}
+	return cost
+}
+
+// begin starts the estimate of a packet and returns what it costs empty.
+func (p *packer) begin(r *response) int {
+	p.serial++
+	clear(p.seen)
+	if r.legacy == nil {
+		return headerSize
+	}
+	return headerSize + p.nameCost(r.legacy.question.Name) + 4
+}
+
+// addExtras collects what an asker for rec would ask next (RFC 6763, section
+// 12) unless the packet or the asker has it already.
+func (p *packer) addExtras(r *response, rec *record) {
+	add := func(x *record) {
+		if x != nil && x != rec && x.packed != p.serial && (r.known == 0 || x.known != r.known) && x.visible() {
+			p.more = append(p.more, x)
+		}
+	}
+	switch rec.typ() {
+	case dns.TypePTR:
+		if rec.claim == nil {
+			return
+		}
+		for _, x := range rec.claim.unique() {
+			add(x)
+		}
+	case dns.TypeSRV, dns.TypeA, dns.TypeAAAA:
+	default:
+		return
+	}
+	for _, x := range r.link.host.records {
+		add(x)
+	}
+	add(p.denial)
+}
+
+// cost is an upper bound of what rec adds to the packet.
+func (p *packer) cost(rec *record) int {
+	n := p.nameCost(rec.rr.Header().Name) + 10
+	if ptr, ok := rec.rr.(*dns.PTR); ok {
+		return n + p.nameCost(ptr.Ptr)
+	}
+	return n + len(rec.rdata) // the codec compresses no other data
+}
+
+// nameCost is what a name needs, given the names before it.
+func (p *packer) nameCost(name string) int {
+	size := 0
+	for name != "" {
+		if _, ok := p.seen[name]; ok {
+			return size + 2
+		}
+		p.seen[name] = struct{}{}
+		label, rest, _ := strings.Cut(name, ".")
+		size += 1 + len(label)
+		name = rest
+	}
+	return size + 1
+}
+
+func (p *packer) write(r *response, answers, extras []*record, cut bool, emit func([]byte)) {
+	flags := uint16(flagResponse | flagAnswer)
+	if cut {
+		flags |= flagTC
+	}
+	p.header(flags, 0, len(answers), 0, len(extras))
+	off := headerSize
+	if q := r.legacy; q != nil {
+		binary.BigEndian.PutUint16(p.buf[0:], q.id)
+		binary.BigEndian.PutUint16(p.buf[4:], 1)
+		off = p.question(off, q.question.Name, q.question.Qtype, q.question.Qclass)
+	}
+	for _, list := range [][]*record{answers, extras} {
+		for _, rec := range list {
+			class, ttl := rec.rr.Header().Class, rec.ttl()
+			if r.legacy != nil {
+				class &^= topBit
+			}
+			if r.ttl != nil {
+				ttl = r.ttl(ttl)
+			}
+			off = p.record(off, rec, class, ttl)
+			if r.told != nil {
+				r.told(rec)
+			}
+		}
+	}
+	emit(p.buf[:off])
+}
+
+func (p *packer) header(flags uint16, questions, answers, authority, extras int) {
+	clear(p.offsets)
+	for i, v := range []uint16{0, flags, uint16(questions), uint16(answers), uint16(authority), uint16(extras)} {
+		binary.BigEndian.PutUint16(p.buf[2*i:], v)
+	}
+}
+
+func (p *packer) question(off int, name string, typ, class uint16) int {
+	end, err := dns.PackDomainName(name, p.buf[:], off, p.offsets, true)
+	if err != nil || end+4 > len(p.buf) {
+		panic("BUG: a question does not fit its packet")
+	}
+	binary.BigEndian.PutUint16(p.buf[end:], typ)
+	binary.BigEndian.PutUint16(p.buf[end+2:], class)
+	return end + 4
+}
+
+func (p *packer) record(off int, rec *record, class uint16, ttl uint32) int {
+	end, err := dns.PackRR(rec.rr, p.buf[:], off, p.offsets, true)
+	if err != nil {
+		panic("BUG: a record does not fit its packet: " + err.Error())
+	}
+	patch(p.buf[off:end], class, ttl)
+	return end
+}
+
+// packProbes writes questions for the names of claims, each with the records
+// that are proposed for it (RFC 6762, section 8.1 and 8.2).
+func (p *packer) packProbes(claims []*claim, limit int, emit func([]byte)) {
+	for len(claims) > 0 {
+		p.serial++
+		clear(p.seen)
+		size, n, records := headerSize, 0, 0
+		for _, c := range claims {
+			cost := p.nameCost(c.name()) + 4
+			for _, rec := range c.unique() {
+				cost += p.cost(rec)
+			}
+			if n > 0 && size+cost > limit {
+				break
+			}
+			size += cost
+			records += len(c.unique())
+			n++
+		}
+		p.header(0, n, 0, records, 0)
+		off := headerSize
+		for _, c := range claims[:n] {
+			// No QU bit: a unicast answer would not reach a socket that is
+			// bound to the group.
+			off = p.question(off, c.name(), dns.TypeANY, dns.ClassINET)
+		}
+		for _, c := range claims[:n] {
+			for _, rec := range c.unique() {
+				off = p.record(off, rec, dns.ClassINET, rec.ttl())
+			}
+		}
+		emit(p.buf[:off])
+		claims = claims[n:]
+	}
+}

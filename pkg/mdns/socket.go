@@ -1,0 +1,217 @@
+package mdns
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"unsafe"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+)
+
+// ErrPortTaken is returned when another program holds the mDNS port for itself
+// alone.
+var ErrPortTaken = errors.New("another program does not share UDP port 5353")
+
+// sockets are the network: one socket for each address family.
+type sockets struct {
+	v6 *ipv6.PacketConn
+	v4 *ipv4.PacketConn // nil if the host has no IPv4
+}
+
+// openSockets opens both sockets. They are bound to the groups and not to the
+// wildcard address, and take part in a group only where they joined: so they
+// get what is sent to the groups, and unicast stays with the mDNS responder of
+// the system, if there is one.
+func openSockets() (*sockets, error) {
+	s := &sockets{}
+	c6, err := open6()
+	if err != nil {
+		return nil, fmt.Errorf("open the IPv6 mDNS socket: %w", err)
+	}
+	s.v6 = ipv6.NewPacketConn(c6)
+	if err := s.setup6(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("set up the IPv6 mDNS socket: %w", err)
+	}
+	c4, err := open4()
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return s, nil
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("open the IPv4 mDNS socket: %w", err)
+	}
+	s.v4 = ipv4.NewPacketConn(c4)
+	if err := s.setup4(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("set up the IPv4 mDNS socket: %w", err)
+	}
+	return s, nil
+}
+
+func (s *sockets) setup6() error {
+	return errors.Join(
+		s.v6.SetControlMessage(ipv6.FlagInterface|ipv6.FlagHopLimit, true),
+		s.v6.SetMulticastHopLimit(hopLimit), s.v6.SetHopLimit(hopLimit),
+		s.v6.SetMulticastLoopback(true))
+}
+
+func (s *sockets) setup4() error {
+	return errors.Join(
+		s.v4.SetControlMessage(ipv4.FlagInterface|ipv4.FlagTTL, true),
+		s.v4.SetMulticastTTL(hopLimit), s.v4.SetTTL(hopLimit),
+		s.v4.SetMulticastLoopback(true))
+}
+
+// close ends the reads too.
+func (s *sockets) close() {
+	if s.v6 != nil {
+		s.v6.Close()
+	}
+	if s.v4 != nil {
+		s.v4.Close()
+	}
+}
+
+// open6 binds a socket to [ff02::fb]:5353 on all interfaces. The kernel wants
+// an interface for a link-local address, group or not, when it binds; and it
+// forgets that interface, but keeps the address, when a socket is connected to
+// no family. That takes no privilege.
+func open6() (net.PacketConn, error) {
+	const loopback = 1 // the index that every network namespace has
+	return open(unix.AF_INET6, func(fd int) error {
+		if err := errors.Join(
+			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1),
+			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0),
+		); err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, &unix.SockaddrInet6{Port: port, ZoneId: loopback, Addr: groups[ip6].Addr().As16()}); err != nil {
+			return err
+		}
+		if err := disconnect(fd); err != nil {
+			return err
+		}
+		if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX); err == nil && n != 0 {
+			return errors.New("the kernel keeps the socket on one interface")
+		}
+		return nil
+	})
+}
+
+// disconnect connects a socket to an address of no family, for which x/sys has
+// no type.
+func disconnect(fd int) error {
+	none := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unsafe.Sizeof(none)); errno != 0 {
+		return os.NewSyscallError("connect", errno)
+	}
+	return nil
+}
+
+func open4() (net.PacketConn, error) {
+	return open(unix.AF_INET, func(fd int) error {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0); err != nil {
+			return err
+		}
+		return unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: groups[ip4].Addr().As4()})
+	})
+}
+
+// open makes a socket that shares its port. The net package cannot: it binds
+// the wildcard address for a group.
+func open(domain int, bind func(fd int) error) (net.PacketConn, error) {
+	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), "mdns")
+	defer f.Close() // FilePacketConn duplicates it
+	if err := errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1),
+	); err != nil {
+		return nil, err
+	}
+	err = bind(fd)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, ErrPortTaken
+	}
+	if err != nil {
+		return nil, err
+	}
+	return net.FilePacketConn(f)
+}
+
+func (s *sockets) join(index int, f family) error {
+	var err error
+	ifi := &net.Interface{Index: index}
+	switch {
+	case f == ip6:
+		err = s.v6.JoinGroup(ifi, net.UDPAddrFromAddrPort(groups[f]))
+	case s.v4 != nil:
+		err = s.v4.JoinGroup(ifi, net.UDPAddrFromAddrPort(groups[f]))
+	}
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil // we are in it
+	}
+	return err
+}
+
+func (s *sockets) leave(index int, f family) {
+	// It may be gone, and the membership with it.
+	ifi := &net.Interface{Index: index}
+	switch {
+	case f == ip6:
+		_ = s.v6.LeaveGroup(ifi, net.UDPAddrFromAddrPort(groups[f]))
+	case s.v4 != nil:
+		_ = s.v4.LeaveGroup(ifi, net.UDPAddrFromAddrPort(groups[f]))
+	}
+}
+
+func (s *sockets) send(index int, f family, to netip.AddrPort, b []byte) error {
+	// The index says the interface; a zone could name another by now.
+	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr().WithZone(""), to.Port()))
+	var err error
+	switch {
+	case f == ip6:
+		_, err = s.v6.WriteTo(b, &ipv6.ControlMessage{IfIndex: index}, addr)
+	case s.v4 != nil:
+		_, err = s.v4.WriteTo(b, &ipv4.ControlMessage{IfIndex: index}, addr)
+	}
+	return err
+}
+
+// read waits for the next packet of a family and puts it into b. What is
+// larger than b comes cut, and is malformed then.
+func (s *sockets) read(f family, b []byte) (packet, error) {
+	p := packet{family: f}
+	var n int
+	var from net.Addr
+	var err error
+	if f == ip6 {
+		var cm *ipv6.ControlMessage
+		if n, cm, from, err = s.v6.ReadFrom(b); cm != nil {
+			p.index, p.hopLimit = cm.IfIndex, cm.HopLimit
+		}
+	} else {
+		var cm *ipv4.ControlMessage
+		if n, cm, from, err = s.v4.ReadFrom(b); cm != nil {
+			p.index, p.hopLimit = cm.IfIndex, cm.TTL
+		}
+	}
+	if err != nil {
+		return packet{}, err
+	}
+	p.data = b[:n]
+	if u, ok := from.(*net.UDPAddr); ok {
+		a := u.AddrPort()
+		p.from = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return p, nil
+}
