@@ -3,6 +3,7 @@ package attestation
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/asn1"
 	"errors"
 	"slices"
 	"testing"
@@ -114,6 +115,60 @@ func TestDeclarationTampering(t *testing.T) {
 	if _, err := ParseDeclaration(append(bytes.Clone(der), 0)); err == nil {
 		t.Error("an octet too many is accepted")
 	}
+}
+
+// No structure of a declaration takes an element more than it has.
+func TestDeclarationExtraElements(t *testing.T) {
+	der := signed(t, Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID})
+	n := 0
+	for ; ; n++ {
+		b, done := withExtra(t, der, n)
+		if done {
+			break
+		}
+		if _, err := ParseDeclaration(b); err == nil {
+			t.Errorf("structure %d: accepted with a NULL at its end", n)
+		}
+	}
+	if n != 11 {
+		t.Errorf("%d structures, want 11", n)
+	}
+}
+
+// withExtra returns der with a NULL at the end of its n-th constructed element,
+// counted in depth-first order; done says that there are not as many.
+func withExtra(t *testing.T, der []byte, n int) (b []byte, done bool) {
+	t.Helper()
+	seen := 0
+	var walk func(der []byte) []byte
+	walk = func(der []byte) []byte {
+		var out []byte
+		for len(der) > 0 {
+			var v asn1.RawValue
+			rest, err := asn1.Unmarshal(der, &v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			der = rest
+			if v.IsCompound {
+				mine := seen == n
+				seen++
+				v.Bytes = walk(v.Bytes)
+				if mine {
+					v.Bytes = append(v.Bytes, asn1.TagNull, 0)
+				}
+			}
+			v.FullBytes = nil
+			one, err := asn1.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, one...)
+		}
+		return out
+	}
+	b = walk(der)
+	return b, n >= seen
 }
 
 func TestDeclarationRules(t *testing.T) {

@@ -202,6 +202,32 @@ func TestVerifyFaults(t *testing.T) {
 	}
 }
 
+// The right key under another name is another issuer.
+func TestVerifyIssuerName(t *testing.T) {
+	a := published(t)
+	pai, err := x509.ParseCertificate(a.PAI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := mcrypto.ParsePrivateKey(findVector(t, "dev-credentials.json", "Matter-Development-PAI-FFF1-noPID").Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range [][]byte{pai.RawSubject, pai.RawIssuer} {
+		parent := *pai
+		parent.RawSubject = name
+		dac, own, err := issue(rand.Reader, now, &parent, key, "DAC", 0xFFF1, 0x8001)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.DAC, a.Key = dac.Raw, own.Scalar()
+		_, err = Verify(a, VerifyOptions{Now: now})
+		if same := bytes.Equal(name, pai.RawSubject); (err == nil) != same {
+			t.Errorf("issuer name as it should be = %v: %v", same, err)
+		}
+	}
+}
+
 func TestVerifyDates(t *testing.T) {
 	a := generate(t)
 	if _, err := Verify(a, VerifyOptions{Now: now.AddDate(0, 0, -2)}); err == nil {

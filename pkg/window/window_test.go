@@ -214,6 +214,18 @@ func TestTimeoutLetsCommissioningGoOn(t *testing.T) {
 		openBasic(t, w, start.Add(time.Hour))
 		wantOffer(t, w, "opened again", 1)
 	})
+	t.Run("a session made after the time, then another window", func(t *testing.T) {
+		w := newWindow(t)
+		openBasic(t, w, start)
+		w.Begin()
+		w.Advance(start.Add(MinTimeout))
+		w.Succeeded()
+		openBasic(t, w, start.Add(MinTimeout))
+		w.SessionEnded(start.Add(MinTimeout))
+		if w.Failures() != 0 {
+			t.Error("it counts as a failed attempt of the later window")
+		}
+	})
 	t.Run("the session of an earlier window", func(t *testing.T) {
 		w := newWindow(t)
 		openBasic(t, w, start)
@@ -313,6 +325,17 @@ func TestBrokenRandom(t *testing.T) {
 	} {
 		if err := open(); !errors.Is(err, io.EOF) || w.Open() {
 			t.Errorf("%s: error %v, open %v", name, err, w.Open())
+		}
+	}
+}
+
+func TestKindNames(t *testing.T) {
+	seen := map[string]bool{}
+	for k := Closed; k <= Enhanced+1; k++ {
+		if s := k.String(); s == "" || seen[s] {
+			t.Errorf("kind %d: %q", uint8(k), s)
+		} else {
+			seen[s] = true
 		}
 	}
 }

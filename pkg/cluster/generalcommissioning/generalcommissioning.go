@@ -1,0 +1,274 @@
+// Package generalcommissioning is the General Commissioning cluster, 0x0030
+// revision 2 (Core Specification 1.4.2, section 11.10): it arms the fail-safe and
+// ends a commissioning.
+package generalcommissioning
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x0030
+
+const (
+	attrBreadcrumb                   matter.AttributeID = 0
+	attrBasicCommissioningInfo       matter.AttributeID = 1
+	attrRegulatoryConfig             matter.AttributeID = 2
+	attrLocationCapability           matter.AttributeID = 3
+	attrSupportsConcurrentConnection matter.AttributeID = 4
+)
+
+const (
+	cmdArmFailSafe           matter.CommandID = 0
+	rspArmFailSafe           matter.CommandID = 1
+	cmdSetRegulatoryConfig   matter.CommandID = 2
+	rspSetRegulatoryConfig   matter.CommandID = 3
+	cmdCommissioningComplete matter.CommandID = 4
+	rspCommissioningComplete matter.CommandID = 5
+)
+
+var spec = im.Spec{
+	ID: ID, Name: "GeneralCommissioning", Revision: 2,
+	Attributes: []im.Attribute{
+		{ID: attrBreadcrumb, Name: "Breadcrumb", Read: matter.PrivilegeView, Write: matter.PrivilegeAdminister},
+		{ID: attrBasicCommissioningInfo, Name: "BasicCommissioningInfo", Read: matter.PrivilegeView, Quality: im.Fixed},
+		{ID: attrRegulatoryConfig, Name: "RegulatoryConfig", Read: matter.PrivilegeView},
+		{ID: attrLocationCapability, Name: "LocationCapability", Read: matter.PrivilegeView, Quality: im.Fixed},
+		{ID: attrSupportsConcurrentConnection, Name: "SupportsConcurrentConnection", Read: matter.PrivilegeView, Quality: im.Fixed},
+	},
+	Commands: []im.Command{
+		{ID: cmdArmFailSafe, Name: "ArmFailSafe", Response: rspArmFailSafe, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdSetRegulatoryConfig, Name: "SetRegulatoryConfig", Response: rspSetRegulatoryConfig, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdCommissioningComplete, Name: "CommissioningComplete", Response: rspCommissioningComplete, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+	},
+}
+
+// commissioningError is CommissioningErrorEnum (section 11.10.5.1).
+type commissioningError uint8
+
+const (
+	errorOK                    commissioningError = 0
+	errorValueOutsideRange     commissioningError = 1
+	errorInvalidAuthentication commissioningError = 2
+	errorNoFailSafe            commissioningError = 3
+	errorBusyWithOtherAdmin    commissioningError = 4
+)
+
+// indoorOutdoor is the largest value of RegulatoryLocationTypeEnum, and the
+// location capability of every node without a radio (section 11.10.6.4).
+const indoorOutdoor = 2
+
+// countryCodeSize is the length of a country code, ISO 3166-1 alpha-2.
+const countryCodeSize = 2
+
+// Options are what the cluster works on. All are required.
+type Options struct {
+	FailSafe *failsafe.FailSafe
+	Window   *window.Window
+
+	// SetLocation keeps the country code, 2 octets, that Basic Information tells as
+	// Location.
+	SetLocation func(r *im.Request, country string) error
+}
+
+// Cluster serves the cluster.
+type Cluster struct {
+	opt        Options
+	regulatory uint8
+	seen       state // at the last Changes
+}
+
+// state is what the attributes that change tell.
+type state struct {
+	breadcrumb uint64
+	regulatory uint8
+}
+
+// New returns the cluster.
+func New(opt Options) *Cluster {
+	c := &Cluster{opt: opt, regulatory: indoorOutdoor}
+	c.seen = c.state()
+	return c
+}
+
+func (c *Cluster) state() state {
+	return state{breadcrumb: c.opt.FailSafe.Breadcrumb(), regulatory: c.regulatory}
+}
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Read writes one attribute.
+func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	switch id {
+	case attrBreadcrumb:
+		w.Uint(t, c.opt.FailSafe.Breadcrumb())
+	case attrBasicCommissioningInfo:
+		w.StartStruct(t)
+		w.Uint(tlv.Context(0), uint64(failsafe.ExpiryLength/time.Second))
+		w.Uint(tlv.Context(1), uint64(failsafe.MaxCumulative/time.Second))
+		w.End()
+	case attrRegulatoryConfig:
+		w.Uint(t, uint64(c.regulatory))
+	case attrLocationCapability:
+		w.Uint(t, indoorOutdoor)
+	case attrSupportsConcurrentConnection:
+		w.Bool(t, true)
+	default:
+		return matter.StatusUnsupportedAttribute
+	}
+	return nil
+}
+
+// Write takes the breadcrumb.
+func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) error {
+	if id != attrBreadcrumb {
+		return matter.StatusUnsupportedWrite
+	}
+	rd := v.Reader()
+	crumb := rd.Uint()
+	if err := rd.End(); err != nil {
+		return im.WriteError(err)
+	}
+	c.opt.FailSafe.SetBreadcrumb(crumb)
+	c.seen.breadcrumb = crumb // the engine tells of a write itself
+	return nil
+}
+
+// Changes tells what has changed since the last call; also the end of a fail-safe
+// wipes the breadcrumb.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	old := c.seen
+	c.seen = c.state()
+	if c.seen.breadcrumb != old.breadcrumb {
+		changed(attrBreadcrumb)
+	}
+	if c.seen.regulatory != old.regulatory {
+		changed(attrRegulatoryConfig)
+	}
+}
+
+// Invoke executes a command. Each has a response with an error code and a text,
+// which is left empty.
+func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
+	var code commissioningError
+	var err error
+	switch id {
+	case cmdArmFailSafe:
+		code, err = c.armFailSafe(r, fields)
+	case cmdSetRegulatoryConfig:
+		code, err = c.setRegulatoryConfig(r, fields)
+	case cmdCommissioningComplete:
+		code, err = c.commissioningComplete(r)
+	default:
+		err = matter.StatusUnsupportedCommand
+	}
+	if err != nil {
+		return err
+	}
+	w.Uint(tlv.Context(0), uint64(code))
+	w.Text(tlv.Context(1), "")
+	return nil
+}
+
+// armFailSafe is section 11.10.7.2. What an expiry means for sessions happens
+// after the answer.
+func (c *Cluster) armFailSafe(r *im.Request, fields tlv.Element) (commissioningError, error) {
+	var seconds uint16
+	var crumb uint64
+	var haveSeconds, haveCrumb bool
+	rd := fields.Reader()
+	for rd.EnterStruct(); rd.Next(); {
+		switch rd.ContextTag() {
+		case 0:
+			seconds, haveSeconds = rd.Uint16(), true
+		case 1:
+			crumb, haveCrumb = rd.Uint(), true
+		}
+	}
+	if err := rd.End(); err != nil {
+		return 0, im.CommandError(err)
+	}
+	if !haveSeconds || !haveCrumb {
+		return 0, matter.StatusInvalidCommand
+	}
+	fs := c.opt.FailSafe
+	switch {
+	case fs.Ending(), fs.Armed() && !fs.ArmedFor(r.Subject.Fabric):
+		return errorBusyWithOtherAdmin, nil
+	case !fs.Armed() && r.Subject.AuthMode == matter.AuthModeCASE && c.opt.Window.Open():
+		// A window is for commissioners, which come over PASE.
+		return errorBusyWithOtherAdmin, nil
+	case seconds > 0:
+		if !fs.Arm(r.Now, r.Subject.Fabric, time.Duration(seconds)*time.Second, r.Session.Serial) {
+			panic("BUG: generalcommissioning: the fail-safe is armed for another fabric")
+		}
+		fs.SetBreadcrumb(crumb)
+	case fs.Armed():
+		fs.Expire(failsafe.Disarmed)
+	default:
+		fs.SetBreadcrumb(crumb)
+	}
+	return errorOK, nil
+}
+
+// setRegulatoryConfig is section 11.10.7.4. Every location and country is valid on
+// Ethernet.
+func (c *Cluster) setRegulatoryConfig(r *im.Request, fields tlv.Element) (commissioningError, error) {
+	var config uint8
+	var country string
+	var crumb uint64
+	var haveConfig, haveCountry, haveCrumb bool
+	rd := fields.Reader()
+	for rd.EnterStruct(); rd.Next(); {
+		switch rd.ContextTag() {
+		case 0:
+			config, haveConfig = rd.Uint8(), true
+		case 1:
+			country, haveCountry = rd.Text(), true
+		case 2:
+			crumb, haveCrumb = rd.Uint(), true
+		}
+	}
+	if err := rd.End(); err != nil {
+		return 0, im.CommandError(err)
+	}
+	if !haveConfig || !haveCountry || !haveCrumb {
+		return 0, matter.StatusInvalidCommand
+	}
+	if len(country) != countryCodeSize {
+		return 0, fmt.Errorf("country code of %d octets: %w", len(country), matter.StatusConstraintError)
+	}
+	if config > indoorOutdoor {
+		return errorValueOutsideRange, nil
+	}
+	if err := c.opt.SetLocation(r, country); err != nil {
+		return 0, err
+	}
+	c.regulatory = config
+	c.opt.FailSafe.SetBreadcrumb(crumb)
+	return errorOK, nil
+}
+
+// commissioningComplete is section 11.10.7.6.
+func (c *Cluster) commissioningComplete(r *im.Request) (commissioningError, error) {
+	fs := c.opt.FailSafe
+	switch {
+	case !fs.Armed():
+		return errorNoFailSafe, nil
+	case r.Subject.AuthMode != matter.AuthModeCASE || !fs.ArmedFor(r.Subject.Fabric):
+		return errorInvalidAuthentication, nil
+	}
+	if err := fs.Complete(); err != nil {
+		return 0, err
+	}
+	c.opt.Window.Close()
+	return errorOK, nil
+}

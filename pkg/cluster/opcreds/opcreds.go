@@ -1,0 +1,341 @@
+package opcreds
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+
+	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x003E
+
+const (
+	attrNOCs                    matter.AttributeID = 0
+	attrFabrics                 matter.AttributeID = 1
+	attrSupportedFabrics        matter.AttributeID = 2
+	attrCommissionedFabrics     matter.AttributeID = 3
+	attrTrustedRootCertificates matter.AttributeID = 4
+	attrCurrentFabricIndex      matter.AttributeID = 5
+)
+
+const (
+	cmdAttestationRequest          matter.CommandID = 0x00
+	rspAttestationResponse         matter.CommandID = 0x01
+	cmdCertificateChainRequest     matter.CommandID = 0x02
+	rspCertificateChainResponse    matter.CommandID = 0x03
+	cmdCSRRequest                  matter.CommandID = 0x04
+	rspCSRResponse                 matter.CommandID = 0x05
+	cmdAddNOC                      matter.CommandID = 0x06
+	cmdUpdateNOC                   matter.CommandID = 0x07
+	rspNOCResponse                 matter.CommandID = 0x08
+	cmdUpdateFabricLabel           matter.CommandID = 0x09
+	cmdRemoveFabric                matter.CommandID = 0x0A
+	cmdAddTrustedRootCertificate   matter.CommandID = 0x0B
+	cmdSetVIDVerificationStatement matter.CommandID = 0x0C
+	cmdSignVIDVerificationRequest  matter.CommandID = 0x0D
+	rspSignVIDVerificationResponse matter.CommandID = 0x0E
+)
+
+// tagFabricIndex is the tag of the fabric index in a fabric-scoped structure.
+const tagFabricIndex = 0xFE
+
+var spec = im.Spec{
+	ID: ID, Name: "OperationalCredentials", Revision: 2,
+	Attributes: []im.Attribute{
+		{ID: attrNOCs, Name: "NOCs", Read: matter.PrivilegeAdminister, Quality: im.FabricScoped | im.NonVolatile | im.ChangesOmitted | im.List},
+		{ID: attrFabrics, Name: "Fabrics", Read: matter.PrivilegeView, Quality: im.FabricScoped | im.NonVolatile | im.List},
+		{ID: attrSupportedFabrics, Name: "SupportedFabrics", Read: matter.PrivilegeView, Quality: im.Fixed},
+		{ID: attrCommissionedFabrics, Name: "CommissionedFabrics", Read: matter.PrivilegeView, Quality: im.NonVolatile},
+		{ID: attrTrustedRootCertificates, Name: "TrustedRootCertificates", Read: matter.PrivilegeView, Quality: im.NonVolatile | im.ChangesOmitted | im.List},
+		{ID: attrCurrentFabricIndex, Name: "CurrentFabricIndex", Read: matter.PrivilegeView},
+	},
+	Commands: []im.Command{
+		{ID: cmdAttestationRequest, Name: "AttestationRequest", Response: rspAttestationResponse, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdCertificateChainRequest, Name: "CertificateChainRequest", Response: rspCertificateChainResponse, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdCSRRequest, Name: "CSRRequest", Response: rspCSRResponse, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdAddNOC, Name: "AddNOC", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdUpdateNOC, Name: "UpdateNOC", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+		{ID: cmdUpdateFabricLabel, Name: "UpdateFabricLabel", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+		{ID: cmdRemoveFabric, Name: "RemoveFabric", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdAddTrustedRootCertificate, Name: "AddTrustedRootCertificate", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister},
+		{ID: cmdSetVIDVerificationStatement, Name: "SetVIDVerificationStatement", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
+		{ID: cmdSignVIDVerificationRequest, Name: "SignVIDVerificationRequest", Response: rspSignVIDVerificationResponse, Privilege: matter.PrivilegeAdminister},
+	},
+}
+
+// Options are what the cluster works on. All are required.
+type Options struct {
+	Table       *fabric.Table
+	FailSafe    *failsafe.FailSafe
+	Attestation *attestation.Credentials
+	Rand        io.Reader
+
+	// Epoch returns the time in seconds since 2000-01-01, or 0 if it is not known
+	// well enough to hold certificates against.
+	Epoch func() uint32
+
+	// EntryAdded learns of the access control entry that AddNOC made for fabric i,
+	// to tell of it in the Access Control cluster's event. r is AddNOC's request.
+	EntryAdded func(r *im.Request, i matter.FabricIndex, e store.ACLEntry)
+
+	// Executed learns of each command, under its name, and its outcome: the name of
+	// a NOCStatus or an Interaction Model status. cause says more about a failure,
+	// to the operator; it holds no secret.
+	Executed func(command, status string, cause error)
+}
+
+// Cluster serves the cluster.
+type Cluster struct {
+	opt  Options
+	seen digests
+}
+
+// digests are what [Cluster.Changes] compares: of what each attribute tells, in
+// the state that generation and root stand for.
+type digests struct {
+	generation uint64
+	root       *cert.Certificate
+
+	commissioned         int
+	nocs, fabrics, roots [sha256.Size]byte
+}
+
+// New returns the cluster.
+func New(opt Options) *Cluster {
+	c := &Cluster{opt: opt}
+	c.seen = c.digest()
+	return c
+}
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Write refuses: no attribute can be written.
+func (c *Cluster) Write(*im.Request, matter.AttributeID, tlv.Element) error {
+	return matter.StatusUnsupportedWrite
+}
+
+// Read writes one attribute.
+func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	switch id {
+	case attrNOCs:
+		c.writeNOCs(w, t, visible(r))
+	case attrFabrics:
+		c.writeFabrics(w, t, visible(r))
+	case attrSupportedFabrics:
+		w.Uint(t, uint64(c.opt.Table.Max()))
+	case attrCommissionedFabrics:
+		w.Uint(t, uint64(c.opt.Table.Len()))
+	case attrTrustedRootCertificates:
+		c.writeRoots(w, t)
+	case attrCurrentFabricIndex:
+		w.Uint(t, uint64(r.Subject.Fabric))
+	default:
+		return matter.StatusUnsupportedAttribute
+	}
+	return nil
+}
+
+// visible returns which fabrics' entries a request gets to see.
+func visible(r *im.Request) func(matter.FabricIndex) bool {
+	if !r.FabricFiltered {
+		return everyFabric
+	}
+	return func(i matter.FabricIndex) bool { return i == r.Subject.Fabric }
+}
+
+func everyFabric(matter.FabricIndex) bool { return true }
+
+// writeNOCs writes NOCStructs (section 11.18.4.4). Their fields are not
+// fabric-sensitive: any administrator may verify any fabric's vendor.
+func (c *Cluster) writeNOCs(w *tlv.Writer, t tlv.Tag, visible func(matter.FabricIndex) bool) {
+	w.StartArray(t)
+	for _, f := range c.opt.Table.All() {
+		if !visible(f.Index) {
+			continue
+		}
+		w.StartStruct(tlv.Anonymous)
+		w.Octets(tlv.Context(1), f.NOC)
+		if len(f.ICAC) > 0 {
+			w.Octets(tlv.Context(2), f.ICAC)
+		} else {
+			w.Null(tlv.Context(2))
+		}
+		if len(f.VVSC) > 0 {
+			w.Octets(tlv.Context(3), f.VVSC)
+		}
+		w.Uint(tlv.Context(tagFabricIndex), uint64(f.Index))
+		w.End()
+	}
+	w.End()
+}
+
+// writeFabrics writes FabricDescriptorStructs (section 11.18.4.5).
+func (c *Cluster) writeFabrics(w *tlv.Writer, t tlv.Tag, visible func(matter.FabricIndex) bool) {
+	w.StartArray(t)
+	for _, f := range c.opt.Table.All() {
+		if !visible(f.Index) {
+			continue
+		}
+		w.StartStruct(tlv.Anonymous)
+		w.Octets(tlv.Context(1), f.RootPublicKey[:])
+		w.Uint(tlv.Context(2), uint64(f.VendorID))
+		w.Uint(tlv.Context(3), uint64(f.FabricID))
+		w.Uint(tlv.Context(4), uint64(f.NodeID))
+		w.Text(tlv.Context(5), f.Label)
+		if len(f.VIDVerificationStatement) > 0 {
+			w.Octets(tlv.Context(6), f.VIDVerificationStatement)
+		}
+		w.Uint(tlv.Context(tagFabricIndex), uint64(f.Index))
+		w.End()
+	}
+	w.End()
+}
+
+// writeRoots writes each root once, however many fabrics share it, and the one
+// that waits for AddNOC (section 11.18.5.5 and 11.18.6.13).
+func (c *Cluster) writeRoots(w *tlv.Writer, t tlv.Tag) {
+	w.StartArray(t)
+	fabrics := c.opt.Table.All()
+	for i, f := range fabrics {
+		if !hasRoot(fabrics[:i], f.Root) {
+			w.Octets(tlv.Anonymous, f.Root)
+		}
+	}
+	if root := c.opt.FailSafe.Root(); root != nil && !hasRoot(fabrics, root.Raw()) {
+		w.Octets(tlv.Anonymous, root.Raw())
+	}
+	w.End()
+}
+
+func hasRoot(fabrics []*fabric.Fabric, root []byte) bool {
+	for _, f := range fabrics {
+		if bytes.Equal(f.Root, root) {
+			return true
+		}
+	}
+	return false
+}
+
+// Changes tells which attributes have changed since the last call.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	if c.seen.generation == c.opt.Table.Generation() && c.seen.root == c.opt.FailSafe.Root() {
+		return
+	}
+	old := c.seen
+	c.seen = c.digest()
+	if c.seen.nocs != old.nocs {
+		changed(attrNOCs)
+	}
+	if c.seen.fabrics != old.fabrics {
+		changed(attrFabrics)
+	}
+	if c.seen.commissioned != old.commissioned {
+		changed(attrCommissionedFabrics)
+	}
+	if c.seen.roots != old.roots {
+		changed(attrTrustedRootCertificates)
+	}
+}
+
+func (c *Cluster) digest() digests {
+	d := digests{generation: c.opt.Table.Generation(), root: c.opt.FailSafe.Root(), commissioned: c.opt.Table.Len()}
+	var w tlv.Writer
+	sum := func() [sha256.Size]byte {
+		s := sha256.Sum256(w.Bytes())
+		w.Reset(w.Bytes()[:0])
+		return s
+	}
+	c.writeNOCs(&w, tlv.Anonymous, everyFabric)
+	d.nocs = sum()
+	c.writeFabrics(&w, tlv.Anonymous, everyFabric)
+	d.fabrics = sum()
+	c.writeRoots(&w, tlv.Anonymous)
+	d.roots = sum()
+	return d
+}
+
+// Invoke executes a command.
+func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
+	err := c.invoke(r, id, fields, w)
+	status := outcome(err)
+	c.opt.Executed(commandName(id), status.Error(), err)
+	if code, ok := status.(NOCStatus); ok {
+		writeNOCResponse(w, code, matter.NoFabric)
+		return nil
+	}
+	return err
+}
+
+// own returns the accessing fabric, which a fabric-scoped command has.
+func (c *Cluster) own(r *im.Request) (*fabric.Fabric, error) {
+	f := c.opt.Table.Get(r.Subject.Fabric)
+	if f == nil {
+		return nil, matter.StatusUnsupportedAccess
+	}
+	return f, nil
+}
+
+// outcome returns which of the fixed set of statuses err stands for: the
+// NOCStatus of a NOCResponse, or a matter.Status.
+func outcome(err error) error {
+	var code NOCStatus
+	if errors.As(err, &code) {
+		return code
+	}
+	return matter.StatusOf(err).Status
+}
+
+func commandName(id matter.CommandID) string {
+	for i := range spec.Commands {
+		if spec.Commands[i].ID == id {
+			return spec.Commands[i].Name
+		}
+	}
+	return "unknown"
+}
+
+func (c *Cluster) invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
+	switch id {
+	case cmdAttestationRequest:
+		return c.attestationRequest(r, fields, w)
+	case cmdCertificateChainRequest:
+		return c.certificateChainRequest(fields, w)
+	case cmdCSRRequest:
+		return c.csrRequest(r, fields, w)
+	case cmdAddTrustedRootCertificate:
+		return c.addTrustedRootCertificate(r, fields)
+	case cmdSetVIDVerificationStatement:
+		return c.setVIDVerificationStatement(r, fields)
+	case cmdSignVIDVerificationRequest:
+		return c.signVIDVerificationRequest(r, fields, w)
+	}
+	var i matter.FabricIndex
+	var err error
+	switch id {
+	case cmdAddNOC:
+		i, err = c.addNOC(r, fields)
+	case cmdUpdateNOC:
+		i, err = c.updateNOC(r, fields)
+	case cmdUpdateFabricLabel:
+		i, err = c.updateFabricLabel(r, fields)
+	case cmdRemoveFabric:
+		i, err = c.removeFabric(fields)
+	default:
+		err = matter.StatusUnsupportedCommand
+	}
+	if err == nil {
+		writeNOCResponse(w, NOCStatusOK, i)
+	}
+	return err
+}
