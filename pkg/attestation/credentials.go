@@ -53,60 +53,68 @@ type Credentials struct {
 // New returns credentials whose DAC's key is behind s. It checks sizes and that
 // everything parses; [Verify] checks more.
 func New(dac, pai, cd []byte, s Signer) (*Credentials, error) {
-	c := &Credentials{DAC: slices.Clone(dac), PAI: slices.Clone(pai), CD: slices.Clone(cd), signer: s}
-	for _, der := range []struct {
-		name string
-		b    []byte
-	}{{"DAC", dac}, {"PAI", pai}} {
-		if len(der.b) > MaxCertificate {
-			return nil, fmt.Errorf("the %s has %d octets, more than %d", der.name, len(der.b), MaxCertificate)
-		}
-		if _, err := x509.ParseCertificate(der.b); err != nil {
-			return nil, fmt.Errorf("reading the %s: %w", der.name, err)
-		}
+	leaf, err := parseCertificate("DAC", dac)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parseCertificate("PAI", pai); err != nil {
+		return nil, err
 	}
 	if _, err := ParseDeclaration(cd); err != nil {
 		return nil, err
-	}
-	if _, err := c.Elements(make([]byte, NonceSize)); err != nil {
-		return nil, err
-	}
-	leaf, err := x509.ParseCertificate(dac)
-	if err != nil {
-		return nil, fmt.Errorf("reading the DAC: %w", err)
 	}
 	id, err := subjectIDs(leaf)
 	if err != nil {
 		return nil, fmt.Errorf("subject of the DAC: %w", err)
 	}
 	if !id.hasVendor || !id.hasProduct {
-		return nil, errors.New("the DAC names no vendor or no product")
+		return nil, errNoIDs
 	}
-	c.VendorID, c.ProductID = id.vendor, id.product
+	c := &Credentials{
+		DAC: slices.Clone(dac), PAI: slices.Clone(pai), CD: slices.Clone(cd),
+		VendorID: id.vendor, ProductID: id.product, signer: s,
+	}
+	if _, err := c.Elements(make([]byte, NonceSize)); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+var errNoIDs = errors.New("the DAC names no vendor or no product")
+
+// parseCertificate reads an attestation certificate.
+func parseCertificate(name string, der []byte) (*x509.Certificate, error) {
+	if len(der) > MaxCertificate {
+		return nil, fmt.Errorf("the %s has %d octets, more than %d", name, len(der), MaxCertificate)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("reading the %s: %w", name, err)
+	}
 	return c, nil
 }
 
 // Load returns the credentials of a record that holds its key, which must be the
 // DAC's. Signatures draw from rand. The record's key may be wiped afterwards.
 func Load(a store.Attestation, rand io.Reader) (*Credentials, error) {
-	key, err := loadKey(a)
+	leaf, err := parseCertificate("DAC", a.DAC)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keyOf(leaf, a.Key)
 	if err != nil {
 		return nil, err
 	}
 	return New(a.DAC, a.PAI, a.CD, keySigner{rand, key})
 }
 
-// loadKey returns the record's key after a look at whether it is the DAC's.
-func loadKey(a store.Attestation) (*mcrypto.PrivateKey, error) {
-	key, err := mcrypto.ParsePrivateKey(a.Key)
+// keyOf returns the key of a scalar after a look at whether it is the DAC's.
+func keyOf(dac *x509.Certificate, scalar []byte) (*mcrypto.PrivateKey, error) {
+	key, err := mcrypto.ParsePrivateKey(scalar)
 	if err != nil {
 		return nil, fmt.Errorf("reading the DAC's key: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(a.DAC)
-	if err != nil {
-		return nil, fmt.Errorf("reading the DAC: %w", err)
-	}
-	if pub := key.Public(); !bytes.Equal(pub[:], publicKey(leaf)) {
+	if pub := key.Public(); !bytes.Equal(pub[:], publicKey(dac)) {
 		return nil, errors.New("the key is not that of the DAC")
 	}
 	return key, nil

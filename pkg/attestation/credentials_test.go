@@ -9,7 +9,6 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -171,30 +170,57 @@ func TestLoadPublished(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	other := generate(t)
 	for name, change := range map[string]func(a *store.Attestation){
-		"no DAC":          func(a *store.Attestation) { a.DAC = nil },
-		"no PAI":          func(a *store.Attestation) { a.PAI = nil },
-		"no declaration":  func(a *store.Attestation) { a.CD = nil },
-		"no key":          func(a *store.Attestation) { a.Key = nil },
-		"another key":     func(a *store.Attestation) { a.Key = other.Key },
-		"another DAC":     func(a *store.Attestation) { a.DAC = other.DAC },
-		"a cut DAC":       func(a *store.Attestation) { a.DAC = a.DAC[:len(a.DAC)-1] },
-		"a DAC too large": func(a *store.Attestation) { a.DAC = append(bytes.Clone(a.DAC), make([]byte, MaxCertificate)...) },
-		"the PAI as DAC":  func(a *store.Attestation) { a.DAC = a.PAI },
-		"a PAI too large": func(a *store.Attestation) { a.PAI = append(bytes.Clone(a.PAI), make([]byte, MaxCertificate)...) },
-		"a declaration that does not fit": func(a *store.Attestation) {
-			d := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID}
-			d.ProductIDs = append(d.ProductIDs, make([]matter.ProductID, 99)...)
-			d.AuthorizedPAAs = make([][keyIDSize]byte, maxPAAs)
-			for i := range d.ProductIDs {
-				d.ProductIDs[i] = 0x8001
-			}
-			a.CD = append(signed(t, d), make([]byte, 300)...)
-		},
+		"no DAC":                          func(a *store.Attestation) { a.DAC = nil },
+		"no PAI":                          func(a *store.Attestation) { a.PAI = nil },
+		"no declaration":                  func(a *store.Attestation) { a.CD = nil },
+		"no key":                          func(a *store.Attestation) { a.Key = nil },
+		"another key":                     func(a *store.Attestation) { a.Key = other.Key },
+		"another DAC":                     func(a *store.Attestation) { a.DAC = other.DAC },
+		"a cut DAC":                       func(a *store.Attestation) { a.DAC = a.DAC[:len(a.DAC)-1] },
+		"a DAC too large":                 func(a *store.Attestation) { a.DAC = append(bytes.Clone(a.DAC), make([]byte, MaxCertificate)...) },
+		"the PAI as DAC":                  func(a *store.Attestation) { a.DAC = a.PAI },
+		"a PAI too large":                 func(a *store.Attestation) { a.PAI = append(bytes.Clone(a.PAI), make([]byte, MaxCertificate)...) },
+		"a declaration that does not fit": func(a *store.Attestation) { a.CD = paddedDeclaration(t, 700) },
 	} {
 		a := generate(t)
 		change(&a)
 		if _, err := Load(a, rand.Reader); err == nil {
 			t.Errorf("%s: loaded", name)
+		}
+	}
+}
+
+// paddedDeclaration is signed content with a member of n octets that no version of
+// the specification knows.
+func paddedDeclaration(t *testing.T, n int) []byte {
+	t.Helper()
+	d := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID}
+	w := tlv.NewWriter(bytes.TrimSuffix(d.encode(), []byte{0x18}))
+	w.Octets(tlv.Context(12), make([]byte, n))
+	content := append(w.Bytes(), 0x18)
+	sig, err := testCDKey().Sign(rand.Reader, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cd, err := marshalCMS(content, mustHex(testCDKeyIDHex), derSignature(sig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cd
+}
+
+func TestDeclarationSize(t *testing.T) {
+	a := generate(t)
+	for _, tt := range []struct {
+		n  int
+		ok bool
+	}{{500, true}, {700, false}} {
+		a.CD = paddedDeclaration(t, tt.n)
+		if _, err := Load(a, rand.Reader); (err == nil) != tt.ok {
+			t.Errorf("%d octets more: Load = %v, want loaded = %v", tt.n, err, tt.ok)
+		}
+		if _, err := Verify(a, VerifyOptions{Now: now}); (err == nil) != tt.ok {
+			t.Errorf("%d octets more: Verify = %v, want good = %v", tt.n, err, tt.ok)
 		}
 	}
 }

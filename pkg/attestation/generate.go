@@ -25,8 +25,8 @@ const (
 // read as when it looks at a certificate made a moment ago.
 const clockSkew = 24 * time.Hour
 
-// noExpiry is the notAfter of a certificate without a well-defined end (section
-// 6.2.2.3).
+// noExpiry is the notAfter of a certificate without a well-defined end (RFC 5280,
+// section 4.1.2.5).
 var noExpiry = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 // Generate makes credentials for development: a DAC under a PAI of its own under

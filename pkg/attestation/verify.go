@@ -55,12 +55,12 @@ func (v *verifier) note(format string, args ...any) {
 }
 
 func (v *verifier) run(a store.Attestation) {
-	if _, err := loadKey(a); err != nil {
-		v.fault("%w", err)
-	}
 	dac, pai := v.certificate("DAC", a.DAC, false), v.certificate("PAI", a.PAI, true)
 	if dac == nil || pai == nil {
 		return
+	}
+	if _, err := keyOf(dac, a.Key); err != nil {
+		v.fault("%w", err)
 	}
 	leaf, err := subjectIDs(dac)
 	if err != nil {
@@ -78,8 +78,8 @@ func (v *verifier) run(a store.Attestation) {
 	v.identifiers(leaf, inter)
 	v.issued("DAC", dac, "PAI", pai)
 	paa := v.root(pai, inter)
-	if _, err := New(a.DAC, a.PAI, a.CD, nil); err != nil && len(v.faults) == 0 {
-		v.fault("%w", err)
+	if _, err := (&Credentials{CD: a.CD}).Elements(make([]byte, NonceSize)); err != nil {
+		v.fault("with this certification declaration: %w", err)
 	}
 	v.declaration(a.CD, leaf, inter, paa)
 }
@@ -91,12 +91,9 @@ var (
 
 // certificate checks what can be seen from one certificate alone.
 func (v *verifier) certificate(name string, der []byte, ca bool) *x509.Certificate {
-	if len(der) > MaxCertificate {
-		v.fault("the %s has %d octets, more than %d", name, len(der), MaxCertificate)
-	}
-	c, err := x509.ParseCertificate(der)
+	c, err := parseCertificate(name, der)
 	if err != nil {
-		v.fault("reading the %s: %w", name, err)
+		v.fault("%w", err)
 		return nil
 	}
 	if c.Version != 3 || c.SignatureAlgorithm != x509.ECDSAWithSHA256 || publicKey(c) == nil {
@@ -142,7 +139,7 @@ func critical(c *x509.Certificate, oid asn1.ObjectIdentifier) bool {
 func (v *verifier) identifiers(dac, pai ids) {
 	switch {
 	case !dac.hasVendor || !dac.hasProduct:
-		v.fault("the DAC names no vendor or no product")
+		v.fault("%w", errNoIDs)
 	case !pai.hasVendor:
 		v.fault("the PAI names no vendor")
 	case dac.vendor != pai.vendor:

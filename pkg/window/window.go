@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// Limits of a window (sections 5.4.2.3.1, 11.19.8 and 13.3). The commands of an
+// Limits of a window (sections 5.4.2.3, 11.19.8 and 13.3). The commands of an
 // administrator take MinTimeout to MaxTimeout; the initial window of a node may
 // last up to MaxInitial, as extended announcement.
 const (
