@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// sessions are those that a command may come over; want differs by session in
-// some tests.
+// everySession returns a session of each kind that a command may come over; the
+// node is in one fabric.
 func (r *rig) everySession(t *testing.T) map[string]*session {
 	t.Helper()
 	admin := r.commission(newAuthority(t, 1, false), 0x10)
