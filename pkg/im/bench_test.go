@@ -59,7 +59,7 @@ func (c plainCluster) Invoke(_ *Request, _ matter.CommandID, fields tlv.Element,
 }
 
 func newBench(b *testing.B) *Engine {
-	h := newHarness(b, nil)
+	h := newHarness(b, func(o *Options) { o.Observe = nil })
 	e := h.Engine
 	for ep := range matter.EndpointID(1) {
 		var clusters []Cluster

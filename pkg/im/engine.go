@@ -71,6 +71,7 @@ type Engine struct {
 	// Scratch of the call that is under way.
 	req     Request
 	w       tlv.Writer // the message being built
+	value   tlv.Writer // a list that is to be sent in parts
 	spare   *reading
 	write   writeRequest
 	invoke  invokeRequest

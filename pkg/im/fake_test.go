@@ -28,6 +28,8 @@ type fakeCluster struct {
 	// invoke answers commands; nil answers with the fields.
 	invoke func(r *Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error
 
+	onWrite func() // called after a Write
+
 	writes  []string
 	invokes []string
 	changes []matter.AttributeID // what Changes is to tell
@@ -76,6 +78,9 @@ func (c *fakeCluster) Write(r *Request, id matter.AttributeID, v tlv.Element) er
 	}
 	c.writes = append(c.writes, fmt.Sprintf("%d/%d/%d=%s", r.Endpoint, r.Cluster, id, elementText(v)))
 	c.values[id] = elementText(v)
+	if c.onWrite != nil {
+		c.onWrite()
+	}
 	return nil
 }
 

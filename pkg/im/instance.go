@@ -28,8 +28,7 @@ var globals = []Attribute{
 
 func newMetadata(s *Spec) *metadata {
 	m := &metadata{spec: s, attributes: slices.Concat(s.Attributes, globals)}
-	byID := func(a, b Attribute) int { return cmp.Compare(a.ID, b.ID) }
-	slices.SortFunc(m.attributes, byID)
+	slices.SortFunc(m.attributes, func(a, b Attribute) int { return cmp.Compare(a.ID, b.ID) })
 	for _, c := range s.Commands {
 		if c.Response != NoResponse {
 			m.generated = append(m.generated, c.Response)
@@ -37,13 +36,33 @@ func newMetadata(s *Spec) *metadata {
 	}
 	slices.Sort(m.generated)
 	m.generated = slices.Compact(m.generated)
-	ascending := slices.IsSortedFunc(s.Attributes, byID) &&
-		slices.IsSortedFunc(s.Commands, func(a, b Command) int { return cmp.Compare(a.ID, b.ID) }) &&
-		slices.IsSortedFunc(s.Events, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
-	if !ascending {
+	m.check(s)
+	return m
+}
+
+// check panics unless the elements of s are in ascending order, each there once
+// and none of them global.
+func (m *metadata) check(s *Spec) {
+	attribute := func(a Attribute) uint32 { return uint32(a.ID) }
+	if !ascend(s.Attributes, attribute) || !ascend(m.attributes, attribute) ||
+		!ascend(s.Commands, func(c Command) uint32 { return uint32(c.ID) }) ||
+		!ascend(s.Events, func(e Event) uint32 { return uint32(e.ID) }) {
 		panic(fmt.Sprintf("BUG: im: the elements of %s are not in order", s.Name))
 	}
-	return m
+	for _, ev := range s.Events {
+		if ev.Priority > Critical {
+			panic(fmt.Sprintf("BUG: im: %s of %s has priority %d", ev.Name, s.Name, ev.Priority))
+		}
+	}
+}
+
+func ascend[T any](items []T, id func(T) uint32) bool {
+	for i := 1; i < len(items); i++ {
+		if id(items[i-1]) >= id(items[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // attribute returns the index of an attribute, or -1.

@@ -156,7 +156,8 @@ func (e *Engine) cut(rd *reading, alone int) bool {
 	head := len(e.w.Written(m))
 	e.w.Rewind(m)
 
-	value := tlv.NewWriter(rd.list.buf[:0])
+	value := &e.value
+	value.Reset(rd.list.buf[:0])
 	if it.in.read(e.at(it.in), it.index, value, tlv.Anonymous) != nil {
 		return false
 	}
