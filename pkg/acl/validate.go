@@ -84,8 +84,8 @@ func validTarget(t *store.ACLTarget) bool {
 }
 
 // validCluster reports whether an id is in the range of standard clusters, or of
-// those of a manufacturer, whose vendor id it has in its upper half (section
-// 7.18.2.14).
+// those of a manufacturer, whose vendor id it has in its upper half (chapter Data
+// Model, Manufacturer Extensible Identifiers).
 func validCluster(id matter.ClusterID) bool {
 	vendor, suffix := uint16(id>>16), uint16(id)
 	if vendor == 0 {
@@ -94,7 +94,7 @@ func validCluster(id matter.ClusterID) bool {
 	return vendor != 0xFFFF && suffix >= 0xFC00 && suffix <= 0xFFFE
 }
 
-// validDeviceType does the same for device types (section 7.18.2.12).
+// validDeviceType does the same for device types.
 func validDeviceType(id matter.DeviceTypeID) bool {
 	return uint16(id>>16) != 0xFFFF && uint16(id) <= 0xBFFF
 }

@@ -25,7 +25,9 @@ func roleCreate(args []string) error {
 		return err
 	}
 	first, err := s.Reserve("race", 10)
-	fmt.Println(first)
+	if err == nil {
+		fmt.Println(first)
+	}
 	return errors.Join(err, s.Close())
 }
 
@@ -215,6 +217,13 @@ func TestSecondProcessIsToldWhoHasIt(t *testing.T) {
 		if locked.PID != child.Process.Pid || locked.Command == "" {
 			t.Errorf("read-only %v: holder is %d (%s), want %d", readOnly, locked.PID, locked.Command, child.Process.Pid)
 		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid := openedBy(info); pid != child.Process.Pid {
+		t.Errorf("the file is open in %d, want %d", pid, child.Process.Pid)
 	}
 	// The lock dies with the process, and nothing of it has to be cleared away.
 	if err := child.Process.Kill(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -319,6 +320,12 @@ func TestRestoreRefusesABadCopy(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if err := Restore(path, neverEnding{}, Options{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("endless: %v", err)
+	}
+	if err := Restore(path, iotest.ErrReader(os.ErrDeadlineExceeded), Options{}); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("copy that cannot be read: %v", err)
+	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 		t.Error("the database has changed")
 	}
@@ -327,6 +334,10 @@ func TestRestoreRefusesABadCopy(t *testing.T) {
 	}
 	open(t, path).Close()
 }
+
+type neverEnding struct{}
+
+func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 
 func TestLockOwner(t *testing.T) {
 	const locks = `1: POSIX  ADVISORY  WRITE 11 fe:00:77 0 EOF

@@ -98,7 +98,8 @@ type ACLTarget struct {
 	DeviceType *matter.DeviceTypeID `json:"device_type,omitempty"`
 }
 
-// GroupKeySet is a set of one to three epoch keys (section 11.2.5.4).
+// GroupKeySet is a set of one to three epoch keys (chapter Group Key Management
+// Cluster).
 type GroupKeySet struct {
 	ID     uint16     `json:"id"`
 	Policy uint8      `json:"policy"`
