@@ -18,6 +18,7 @@ test: check unit interop
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags interop ./test/interop
 	$(GO) mod verify >/dev/null
 
 # The race detector needs cgo; what is shipped is built without.
@@ -25,7 +26,7 @@ unit: setup
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
 
 interop: build setup
-	$(GO) test -count=1 -tags interop -v ./test/interop
+	$(GO) test -count=1 -timeout 5m -tags interop -v ./test/interop
 
 # setup brings what the tests need beyond Go, as far as this user may.
 setup:

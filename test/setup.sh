@@ -11,7 +11,6 @@ need() { # command, package
 need gcc gcc
 need ip iproute2
 need tc iproute2
-need unshare util-linux
 need avahi-daemon avahi-daemon
 need avahi-browse avahi-utils
 need dbus-daemon dbus

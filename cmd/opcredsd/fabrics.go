@@ -1,39 +1,57 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
-	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/spf13/cobra"
 )
 
 func newFabrics(c *common) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "fabrics",
-		Short: "Show the fabrics that the node belongs to",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := group("fabrics", "Show or remove the fabrics that the node belongs to")
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list",
 		Short: "List the fabrics",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var list []admin.Fabric
-			err := c.node(cmd.Context(),
-				func(ctx context.Context, a *admin.Client) (err error) { list, err = a.Fabrics(ctx); return err },
-				func(o *server.Offline) (err error) { list, err = o.Fabrics(); return err })
-			if err != nil {
-				return err
+			return c.node(cmd.Context(), reads, func(n node) error {
+				list, err := n.Fabrics(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return c.print(list, func(w io.Writer) error { return printFabrics(w, list) })
+			})
+		},
+	}, &cobra.Command{
+		Use:   "remove INDEX",
+		Short: "Remove a fabric: its controllers lose the node",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			i, err := strconv.ParseUint(args[0], 10, 8)
+			if err != nil || !matter.FabricIndex(i).Valid() {
+				return usageError{fmt.Errorf("fabric index %q is not between %d and %d", args[0], matter.MinFabricIndex, matter.MaxFabricIndex)}
 			}
-			return c.print(list, func(w io.Writer) error { return printFabrics(w, list) })
+			return c.node(cmd.Context(), writes, func(n node) error {
+				if err := n.RemoveFabric(cmd.Context(), matter.FabricIndex(i)); err != nil {
+					return err
+				}
+				return c.done("fabric %d is removed", i)
+			})
 		},
 	})
 	return cmd
+}
+
+// group returns a command that only holds others.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 }
 
 func printFabrics(w io.Writer, list []admin.Fabric) error {
@@ -48,7 +66,8 @@ func printFabrics(w io.Writer, list []admin.Fabric) error {
 		if f.NOCNotAfter != nil {
 			ends = f.NOCNotAfter.Format("2006-01-02")
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t0x%04X\t%s\t%s\n", f.Index, f.FabricID, f.NodeID, uint16(f.VendorID), f.Label, ends)
+		// A controller chose the label: in quotes, it cannot write to the terminal.
+		fmt.Fprintf(t, "%d\t%s\t%s\t0x%04X\t%s\t%s\n", f.Index, f.FabricID, f.NodeID, uint16(f.VendorID), strconv.Quote(f.Label), ends)
 	}
 	return t.Flush()
 }

@@ -24,6 +24,8 @@ type common struct {
 	output      string
 	logLevel    string
 	logFormat   string
+
+	level slog.LevelVar // of the log; changed while the daemon runs
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -49,7 +51,8 @@ look at its store while it does not run.`,
 	f.StringVarP(&c.output, "output", "o", "text", "output of commands: text or json")
 	f.StringVar(&c.logLevel, "log-level", "info", "least level to log: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "format of the log: text or json")
-	root.AddCommand(newRun(c), newPairing(c), newFabrics(c), newVersion(c))
+	root.AddCommand(newRun(c), newPairing(c), newStatus(c), newFabrics(c), newWindow(c), newStore(c), newFactoryReset(c),
+		newConfig(c), newHealthcheck(c), newLogLevel(c), newVersion(c))
 	usageArgs(root)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := loadSettings(cmd, c.config, os.LookupEnv); err != nil {
@@ -126,10 +129,20 @@ func (c *common) log() *slog.Logger {
 	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
 		panic("BUG: opcredsd: unchecked log level")
 	}
+	c.level.Set(level)
 	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: &c.level}))
 	}
-	return slog.New(newTextHandler(c.stderr, level))
+	return slog.New(newTextHandler(c.stderr, &c.level))
+}
+
+// done says that a command has done its work.
+func (c *common) done(format string, args ...any) error {
+	line := fmt.Sprintf(format, args...)
+	return c.print(map[string]string{"result": line}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, line)
+		return err
+	})
 }
 
 // print writes v as JSON, or what text writes.

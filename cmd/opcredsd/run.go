@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 type runFlags struct {
@@ -40,7 +42,12 @@ it is open for commissioning for --commissioning-timeout after each start.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, c) },
 	}
-	fl := cmd.Flags()
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// register makes the flags of run.
+func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.Uint16Var(&f.port, "port", server.DefaultPort, "UDP port")
 	fl.StringArrayVar(&f.interfaces, "interface", nil, "network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
 	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "address of the HTTP server for metrics and health; empty turns it off")
@@ -55,19 +62,12 @@ it is open for commissioning for --commissioning-timeout after each start.`,
 	fl.DurationVar(&f.commissioningTimeout, "commissioning-timeout", server.DefaultCommissioningTimeout, "how long a node without fabrics stays open for commissioning, 3m to 48h")
 	fl.IntVar(&f.maxFabrics, "max-fabrics", server.DefaultMaxFabrics, "largest number of fabrics, 5 to 254")
 	fl.StringVar(&f.showCodes, "show-codes", "auto", "print the pairing codes of a node without fabrics: auto (at a terminal), always or never")
-	return cmd
 }
 
-func (f *runFlags) run(cmd *cobra.Command, c *common) error {
-	show := isTerminal(c.stdout)
-	switch f.showCodes {
-	case "auto":
-	case "always":
-		show = true
-	case "never":
-		show = false
-	default:
-		return usageError{fmt.Errorf("show-codes: %q is not one of auto, always, never", f.showCodes)}
+// options returns what the flags ask for. The server checks ranges.
+func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error) {
+	if !slices.Contains([]string{"auto", "always", "never"}, f.showCodes) {
+		return server.Options{}, usageError{fmt.Errorf("show-codes: %q is not one of auto, always, never", f.showCodes)}
 	}
 	opt := server.Options{
 		StateDir:    c.stateDir,
@@ -86,10 +86,20 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 		MaxFabrics:           f.maxFabrics,
 		Version:              version(),
 		Log:                  c.log(),
+		LogLevel:             &c.level,
 	}
 	if cmd.Flags().Changed("discriminator") {
 		opt.Discriminator = &f.discriminator
 	}
+	return opt, nil
+}
+
+func (f *runFlags) run(cmd *cobra.Command, c *common) error {
+	opt, err := f.options(cmd, c)
+	if err != nil {
+		return err
+	}
+	show := f.showCodes == "always" || f.showCodes == "auto" && isTerminal(c.stdout)
 	srv, err := server.New(opt)
 	if err != nil {
 		return err

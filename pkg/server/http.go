@@ -30,7 +30,7 @@ type httpServer struct {
 
 func (h *httpServer) serve(log *slog.Logger) {
 	go func() {
-		if err := h.server.Serve(h.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			log.Error("HTTP ended", "address", h.listener.Addr(), "error", err)
 		}
 	}()
@@ -39,6 +39,7 @@ func (h *httpServer) serve(log *slog.Logger) {
 func (s *Server) addHTTP(l net.Listener, h http.Handler) {
 	srv := &httpServer{listener: l}
 	srv.server.Handler = h
+	srv.server.ConnContext = admin.ConnContext
 	srv.server.ReadHeaderTimeout = 5 * time.Second
 	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = append(s.http, srv)
@@ -69,7 +70,7 @@ func (s *Server) bindHTTP() error {
 			}
 			return nil
 		})
-		s.addHTTP(l, admin.Handler(operator{s}))
+		s.addHTTP(l, admin.Handler(operator{s}, s.log))
 	}
 	return nil
 }
@@ -96,7 +97,7 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) { s.probe(w, r,
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	fault := ""
 	if !s.ads.Announced() {
-		fault = "not announced over mDNS"
+		fault = errNotAnnounced.Error()
 	}
 	s.probe(w, r, fault)
 }

@@ -5,21 +5,27 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/onboarding"
+	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// operator answers the admin socket.
+// operator answers the admin socket. What touches state asks the loop.
 type operator struct{ s *Server }
 
-func (o operator) Pairing(context.Context) (admin.Pairing, error) {
-	return PairingOf(&o.s.trust.identity, o.s.opt.Product.VendorID, o.s.opt.Product.ProductID)
-}
+// Pairing returns the node's own codes, which are fixed while it runs.
+func (o operator) Pairing(context.Context) (admin.Pairing, error) { return o.s.Pairing() }
 
 func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) {
 	err = o.s.ask(ctx, func(time.Time) error {
@@ -29,20 +35,192 @@ func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 	return list, err
 }
 
+func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
+	s := o.s
+	st = admin.Status{
+		Version: s.opt.Version, Started: s.begun, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
+		Ready: s.ads.Announced(), Interfaces: s.ads.Interfaces(), Attestation: attestationOf(s.trust.material, time.Now()),
+	}
+	err = s.ask(ctx, func(now time.Time) error {
+		p := &s.opt.Product
+		st.Uptime = now.Sub(s.begun).Seconds()
+		st.Product = admin.Product{
+			VendorID: p.VendorID, VendorName: p.VendorName, ProductID: p.ProductID, ProductName: p.ProductName,
+			SerialNumber: p.SerialNumber, UniqueID: s.trust.identity.UniqueID, NodeLabel: s.model.basic.NodeLabel(),
+		}
+		st.Window = admin.WindowState{Kind: s.trust.window.Kind().String(), Failures: s.trust.window.Failures(), Closes: instant(s.trust.window.Deadline())}
+		f := s.trust.failsafe
+		st.FailSafe = admin.FailSafe{Armed: f.Armed(), Fabric: f.Fabric(), Ends: instant(f.Deadline())}
+		st.Fabrics = FabricRows(s.trust.fabrics)
+		st.Sessions = admin.Sessions{PASE: s.talk.sessions.Len(session.PASE), CASE: s.talk.sessions.Len(session.CASE)}
+		st.Subscriptions = s.subscriptions()
+		st.Exchanges = s.talk.exchanges.Stats().Open
+		return nil
+	})
+	return st, err
+}
+
+func instant(t time.Time, ok bool) *time.Time {
+	if !ok {
+		return nil
+	}
+	t = t.Round(0).UTC()
+	return &t
+}
+
+func (o operator) RemoveFabric(ctx context.Context, i matter.FabricIndex) error {
+	return o.s.ask(ctx, func(time.Time) error { return removeFabric(o.s.trust.fabrics, i) })
+}
+
+// OpenWindow opens a basic or enhanced window in the operator's name.
+func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admin.Window, err error) {
+	s := o.s
+	d := time.Duration(r.Seconds) * time.Second
+	if d < window.MinTimeout || d > window.MaxTimeout {
+		return w, admin.Refuse("timeout: %v is not between %v and %v", d, window.MinTimeout, window.MaxTimeout)
+	}
+	if w.Pairing, err = s.Pairing(); err != nil && !r.Enhanced {
+		return w, err
+	}
+	var once window.Passcode
+	if r.Enhanced {
+		if once, w.Pairing, err = s.freshPasscode(); err != nil {
+			return w, err
+		}
+	}
+	err = s.ask(ctx, func(now time.Time) error {
+		if s.trust.failsafe.Armed() {
+			return admin.Refuse("a commissioner is at work: wait until it has finished")
+		}
+		if r.Enhanced {
+			err = s.trust.window.OpenEnhanced(now, d, once, matter.NoFabric, 0)
+		} else {
+			err = s.trust.window.OpenBasic(now, d, matter.NoFabric, 0)
+		}
+		if errors.Is(err, window.ErrOpen) {
+			return admin.Refuse("a commissioning window is open already: close it first, or use its codes")
+		}
+		w.Closes = now.Add(d).Round(0).UTC()
+		return err
+	})
+	return w, err
+}
+
+// freshPasscode draws a passcode and a discriminator for one window.
+func (s *Server) freshPasscode() (once window.Passcode, p admin.Pairing, err error) {
+	passcode, err := randomPasscode(s.opt.Rand)
+	if err != nil {
+		return once, p, err
+	}
+	discriminator, err := random32(s.opt.Rand)
+	if err != nil {
+		return once, p, err
+	}
+	once.Discriminator = uint16(discriminator) & window.MaxDiscriminator
+	once.Iterations, once.Salt = pbkdfIterations, make([]byte, saltLen)
+	if _, err := io.ReadFull(s.opt.Rand, once.Salt); err != nil {
+		return once, p, err
+	}
+	if once.Verifier, err = mcrypto.NewVerifier(passcode, once.Salt, pbkdfIterations); err != nil {
+		return once, p, err
+	}
+	return once, pairing(passcode, once.Discriminator, s.opt.Product.VendorID, s.opt.Product.ProductID), nil
+}
+
+func (o operator) CloseWindow(ctx context.Context) error {
+	return o.s.ask(ctx, func(time.Time) error {
+		if !o.s.trust.window.Open() {
+			return admin.Refuse("no commissioning window is open")
+		}
+		o.s.trust.window.Close()
+		return nil
+	})
+}
+
+func (o operator) Attestation(context.Context) (admin.Attestation, error) {
+	return attestationOf(o.s.trust.material, time.Now()), nil
+}
+
+// FactoryReset removes all fabrics and what controllers have set, in one
+// transaction; attestation, passcode and discriminator stay.
+func (o operator) FactoryReset(ctx context.Context) error {
+	s := o.s
+	return s.ask(ctx, func(now time.Time) error {
+		var node store.Node
+		err := s.trust.fabrics.RemoveAll(func(tx *store.Tx) error {
+			return tx.MutateNode(func(n *store.Node) error {
+				err := forgetUser(n, s.opt.Rand)
+				node = *n
+				return err
+			})
+		})
+		if err != nil {
+			return err
+		}
+		s.trust.failsafe.Expire(failsafe.FabricRemoved)
+		s.trust.identity = node
+		s.trust.window.Close()
+		s.openInitialWindow(now)
+		return s.model.basic.Reset()
+	})
+}
+
+// forgetUser takes back what controllers have set, and gives the node another
+// unique id (section 13.4).
+func forgetUser(n *store.Node, rand io.Reader) (err error) {
+	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
+	n.UniqueID, err = newUniqueID(rand)
+	return err
+}
+
+func (o operator) CheckStore(context.Context) error { return checkStore(o.s.trust.store) }
+
+func (o operator) Backup(_ context.Context, w io.Writer) error { return o.s.trust.store.Backup(w) }
+
+func (o operator) SetLogLevel(_ context.Context, l admin.LogLevel) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return admin.Refuse("log-level: %q is not one of debug, info, warn, error", l.Level)
+	}
+	if o.s.opt.LogLevel == nil {
+		return admin.Refuse("this node's log level cannot be changed")
+	}
+	o.s.opt.LogLevel.Set(level)
+	return nil
+}
+
+// Health says whether controllers can be served: the loop answers, the store
+// reads, the node is announced.
+func (o operator) Health(ctx context.Context) error {
+	err := o.s.ask(ctx, func(time.Time) error {
+		return o.s.trust.store.View(func(*store.Tx) error { return nil })
+	})
+	if err == nil && !o.s.ads.Announced() {
+		err = errNotAnnounced
+	}
+	return err
+}
+
+var errNotAnnounced = errors.New("not announced over mDNS")
+
 // PairingOf returns the onboarding payload of a node by its record.
 func PairingOf(n *store.Node, vid matter.VendorID, pid matter.ProductID) (admin.Pairing, error) {
 	if n.Passcode == 0 {
 		return admin.Pairing{}, errors.New("the store holds no passcode, only its verifier: the codes are on the product's label")
 	}
-	p := onboarding.Payload{VendorID: vid, ProductID: pid, Discriminator: n.Discriminator, Passcode: n.Passcode}
-	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: n.Discriminator, Passcode: n.Passcode}, nil
+	return pairing(n.Passcode, n.Discriminator, vid, pid), nil
+}
+
+func pairing(passcode uint32, discriminator uint16, vid matter.VendorID, pid matter.ProductID) admin.Pairing {
+	p := onboarding.Payload{VendorID: vid, ProductID: pid, Discriminator: discriminator, Passcode: passcode}
+	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: discriminator, Passcode: passcode}
 }
 
 // FabricRows returns the fabric table as the operator sees it.
 func FabricRows(t *fabric.Table) []admin.Fabric {
 	rows := []admin.Fabric{}
 	for _, f := range t.All() {
-		row := admin.Fabric{
+		rows = append(rows, admin.Fabric{
 			Index:              f.Index,
 			FabricID:           f.FabricID.String(),
 			NodeID:             f.NodeID.String(),
@@ -50,11 +228,8 @@ func FabricRows(t *fabric.Table) []admin.Fabric {
 			Label:              f.Label,
 			RootPublicKey:      hex.EncodeToString(f.RootPublicKey[:]),
 			CompressedFabricID: fmt.Sprintf("%X", f.CompressedID[:]),
-		}
-		if end := notAfter(f.NOCCert.NotAfter); !end.IsZero() {
-			row.NOCNotAfter = &end
-		}
-		rows = append(rows, row)
+			NOCNotAfter:        instant(notAfter(f.NOCCert.NotAfter), f.NOCCert.NotAfter != 0),
+		})
 	}
 	return rows
 }
@@ -65,4 +240,48 @@ func notAfter(epoch uint32) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(epoch)+matter.EpochOffset, 0).UTC()
+}
+
+// attestationOf tells what commissioners will make of attestation material.
+func attestationOf(a store.Attestation, now time.Time) admin.Attestation {
+	out := admin.Attestation{Kind: kindOf(a), VendorID: a.VendorID, ProductID: a.ProductID, Faults: []string{}, Notes: []string{}}
+	if epoch(now) == 0 {
+		now = time.Time{}
+	}
+	report, err := attestation.Verify(a, attestation.VerifyOptions{Now: now})
+	if err != nil {
+		for _, f := range faults(err) {
+			out.Faults = append(out.Faults, f.Error())
+		}
+		return out
+	}
+	out.Root, out.Notes = report.Root, append(out.Notes, report.Notes...)
+	out.NotAfter = instant(report.NotAfter, !report.NotAfter.IsZero() && report.NotAfter.Year() < 9999)
+	return out
+}
+
+func kindOf(a store.Attestation) string {
+	if a.Test {
+		return "TEST"
+	}
+	return "production"
+}
+
+// faults takes joined errors apart; nil has none.
+func faults(err error) (list []error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			list = append(list, faults(e)...)
+		}
+		return list
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// checkStore checks the records and what only their meaning can tell.
+func checkStore(st *store.Store) error {
+	return errors.Join(st.Check(), fabric.Check(st))
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -58,6 +59,7 @@ type Options struct {
 	MaxFabrics           int           // 5 to 254
 	Version              string
 	Log                  *slog.Logger
+	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
 
 	// Tests replace the network, so that none of it is real.
 	Conns     []transport.PacketConn
@@ -71,8 +73,19 @@ type Announcer interface {
 	Set(services []mdns.Service)
 	// Announced reports whether everything that was set can be found.
 	Announced() bool
+	// Interfaces tells what is announced where.
+	Interfaces() []admin.Interface
 	// Close withdraws everything.
 	Close(ctx context.Context) error
+}
+
+// Check reports what is wrong with the options, as New would, without opening
+// anything.
+func (o Options) Check() error {
+	if err := o.check(); err != nil {
+		return &UsageError{err}
+	}
+	return nil
 }
 
 // check fills in the defaults and reports what is wrong with the rest, naming

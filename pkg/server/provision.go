@@ -60,12 +60,9 @@ func provision(st *store.Store, opt *Options, now time.Time) (node store.Node, a
 // identify completes a node record.
 func identify(n *store.Node, opt *Options) error {
 	if n.UniqueID == "" {
-		id := make([]byte, 16)
-		if _, err := io.ReadFull(opt.Rand, id); err != nil {
+		if err := forgetUser(n, opt.Rand); err != nil {
 			return err
 		}
-		n.UniqueID = hex.EncodeToString(id)
-		n.Location = "XX"
 	}
 	first := len(n.Verifier) == 0
 	if opt.Discriminator != nil {
@@ -98,6 +95,17 @@ func identify(n *store.Node, opt *Options) error {
 	b := v.Bytes()
 	n.Passcode, n.Salt, n.Iterations, n.Verifier = passcode, salt, pbkdfIterations, b[:]
 	return nil
+}
+
+// unknownLocation is the country code of a node that was told none.
+const unknownLocation = "XX"
+
+func newUniqueID(r io.Reader) (string, error) {
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(r, id); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(id), nil
 }
 
 func random32(r io.Reader) (uint32, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/server"
@@ -35,8 +36,9 @@ func (b *billboard) Set(s []mdns.Service) {
 	b.services = slices.Clone(s)
 }
 
-func (b *billboard) Announced() bool             { return true }
-func (b *billboard) Close(context.Context) error { return nil }
+func (b *billboard) Announced() bool               { return true }
+func (b *billboard) Interfaces() []admin.Interface { return nil }
+func (b *billboard) Close(context.Context) error   { return nil }
 
 // of returns the services of one type.
 func (b *billboard) of(typ string) (list []mdns.Service) {

@@ -32,6 +32,7 @@ const stopTimeout = 4 * time.Second
 type Server struct {
 	opt   Options
 	log   *slog.Logger
+	begun time.Time
 	ports []transport.PacketConn
 	http  []*httpServer
 	ads   Announcer
@@ -100,7 +101,7 @@ func New(opt Options) (_ *Server, err error) {
 	if err := opt.check(); err != nil {
 		return nil, &UsageError{err}
 	}
-	s := &Server{opt: opt, log: opt.Log}
+	s := &Server{opt: opt, log: opt.Log, begun: time.Now()}
 	s.count.init()
 	s.loop.init()
 	defer func() {
@@ -110,15 +111,14 @@ func New(opt Options) (_ *Server, err error) {
 			s.down.run(ctx)
 		}
 	}()
-	now := time.Now()
-	if err := s.openTrust(now); err != nil {
+	if err := s.openTrust(s.begun); err != nil {
 		return nil, err
 	}
 	if err := s.bind(); err != nil {
 		return nil, err
 	}
 	s.openTalk()
-	if err := s.buildModel(now); err != nil {
+	if err := s.buildModel(s.begun); err != nil {
 		return nil, err
 	}
 	if err := s.bindHTTP(); err != nil {
@@ -142,6 +142,9 @@ func (s *Server) openTrust(now time.Time) error {
 		return err
 	}
 	s.down.push("store", func(context.Context) error { return st.Close() })
+	if err := s.checkStore(st); err != nil {
+		return err
+	}
 	t := &s.trust
 	t.store = st
 	if t.identity, t.material, err = provision(st, &s.opt, now); err != nil {
@@ -173,6 +176,18 @@ func (s *Server) openTrust(now time.Time) error {
 	t.acl = acl.New(t.fabrics, s.deviceTypes)
 	if t.resume, err = openResumptions(st, s.log); err != nil {
 		return err
+	}
+	return nil
+}
+
+// checkStore refuses damage. A fabric without an administrator is useless, but
+// none of the others' business.
+func (s *Server) checkStore(st *store.Store) error {
+	for _, err := range faults(checkStore(st)) {
+		if !errors.Is(err, store.ErrNoAdministrator) {
+			return err
+		}
+		s.log.Warn("nobody can administer a fabric; remove it with \"opcredsd fabrics remove\"", "error", err)
 	}
 	return nil
 }
@@ -251,18 +266,11 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 			case <-tick.C:
 			}
 		}
-		s.log.Info("ready", "port", s.Port(), "fabrics", s.fabricCount(), "attestation", s.attestationKind())
+		s.log.Info("ready", "port", s.Port(), "fabrics", s.fabricCount(), "attestation", kindOf(s.trust.material))
 		if ready != nil {
 			ready()
 		}
 	}()
-}
-
-func (s *Server) attestationKind() string {
-	if s.trust.material.Test {
-		return "TEST"
-	}
-	return "production"
 }
 
 // teardown runs named steps in the reverse order of their registration, each

@@ -38,10 +38,6 @@ func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 
 func (s *Server) measure() metrics.Snapshot {
 	x := s.talk.exchanges.Stats()
-	subscriptions := 0
-	for _, f := range s.model.engine.Stats().Subscriptions {
-		subscriptions += f.Count
-	}
 	durations := map[string]metrics.Histogram{}
 	for action, h := range s.count.durations {
 		durations[action] = h.Clone()
@@ -56,7 +52,7 @@ func (s *Server) measure() metrics.Snapshot {
 			"pase": s.talk.sessions.Len(session.PASE),
 			"case": s.talk.sessions.Len(session.CASE),
 		},
-		Subscriptions:   subscriptions,
+		Subscriptions:   s.subscriptions(),
 		Exchanges:       x.Open,
 		PASE:            s.count.pase.Clone(),
 		PASEFailures:    s.count.paseFailures,
@@ -73,6 +69,13 @@ func (s *Server) measure() metrics.Snapshot {
 		Certificates:    s.certificates(),
 	}
 	return m
+}
+
+func (s *Server) subscriptions() (n int) {
+	for _, f := range s.model.engine.Stats().Subscriptions {
+		n += f.Count
+	}
+	return n
 }
 
 func (s *Server) certificates() []metrics.Certificate {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -50,7 +51,12 @@ func (s *Server) openTalk() {
 // sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
 func (s *Server) sessionOpened(now time.Time, x *session.Session) {
 	if x.Kind == session.PASE {
-		s.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial)
+		if !s.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial) {
+			s.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed")
+			s.closeSession(now, x)
+			s.trust.window.SessionEnded(now)
+			return
+		}
 		s.log.Info("a commissioner has opened a PASE session")
 		return
 	}
@@ -110,5 +116,17 @@ func (s *Server) bindAnnouncer() error {
 type responder struct{ *mdns.Responder }
 
 func (r responder) Announced() bool { return r.Status().Announced() }
+
+func (r responder) Interfaces() []admin.Interface {
+	list := []admin.Interface{}
+	for _, i := range r.Status().Interfaces {
+		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Addresses: []string{}}
+		for _, a := range i.Addrs {
+			row.Addresses = append(row.Addresses, a.String())
+		}
+		list = append(list, row)
+	}
+	return list
+}
 
 func (r responder) Close(ctx context.Context) error { return r.Responder.Close(ctx) }

@@ -240,5 +240,8 @@ func (c *Cluster) update(f func(*store.Node)) error {
 	return nil
 }
 
+// NodeLabel returns the label that an administrator gave the node.
+func (c *Cluster) NodeLabel() string { return c.node.NodeLabel }
+
 // Reset reads the store again, after a factory reset.
 func (c *Cluster) Reset() error { return c.reload() }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/spf13/cobra"
+)
+
+func newStore(c *common) *cobra.Command {
+	cmd := group("store", "Check, back up or restore the store")
+	cmd.AddCommand(&cobra.Command{
+		Use:   "check",
+		Short: "Check the store's integrity",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.node(cmd.Context(), reads, func(n node) error {
+				if err := n.CheckStore(cmd.Context()); err != nil {
+					return err
+				}
+				return c.done("the store is in order")
+			})
+		},
+	}, &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write a consistent copy, also while the daemon runs",
+		Long: `Write a consistent copy of the store to FILE, also while the daemon runs.
+
+The copy holds the node's private keys: keep it as safe as the node.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
+	}, newRestore(c))
+	return cmd
+}
+
+// backup writes the copy under another name first, and looks at it: a FILE that
+// is there is whole.
+func (c *common) backup(ctx context.Context, file string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if err := c.node(ctx, reads, func(n node) error { return n.Backup(ctx, f) }); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := server.VerifyBackup(f.Name()); err != nil {
+		return fmt.Errorf("the copy is not good: %w", err)
+	}
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return c.done("the store is copied to %s", file)
+}
+
+func newRestore(c *common) *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a copy in the place of the store; the daemon must not run",
+		Long: `Put a copy made by "opcredsd store backup" in the place of the store. The
+daemon must not run. The old store is kept beside it, ending in .before-restore.
+
+Counters jump ahead and sessions are forgotten, so that nothing can be replayed.
+Fabrics that were removed since the copy was made are there again: look at
+"opcredsd fabrics list". Never run two nodes from one copy.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rows, err := server.BackupFabrics(args[0])
+			if err != nil {
+				return err
+			}
+			if !dryRun {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				if err := server.Restore(c.stateDir, f, c.log()); err != nil {
+					return err
+				}
+			}
+			return c.print(rows, func(w io.Writer) error {
+				what := "restored; these fabrics are there, also those removed since the copy was made:"
+				if dryRun {
+					what = "nothing was changed; these fabrics would be there:"
+				}
+				fmt.Fprintln(w, what)
+				return printFabrics(w, rows)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would be there")
+	return cmd
+}
+
+func newFactoryReset(c *common) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "factory-reset",
+		Short: "Remove all fabrics and what controllers have set",
+		Long: `Remove all fabrics, sessions and access control, and what controllers have set.
+The attestation material, the passcode and the discriminator stay.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes {
+				if err := confirm(cmd.InOrStdin(), c.stderr, "Remove all fabrics? Every controller loses this node. [y/N] "); err != nil {
+					return err
+				}
+			}
+			return c.node(cmd.Context(), writes, func(n node) error {
+				if err := n.FactoryReset(cmd.Context()); err != nil {
+					return err
+				}
+				return c.done("the node is as new")
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func confirm(in io.Reader, out io.Writer, question string) error {
+	fmt.Fprint(out, question)
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if a := strings.ToLower(strings.TrimSpace(line)); a != "y" && a != "yes" {
+		return admin.Refuse("nothing was changed (answer y, or use --yes)")
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/spf13/cobra"
+)
+
+func newWindow(c *common) *cobra.Command {
+	cmd := group("window", "Open or close the commissioning window")
+	var timeout time.Duration
+	var enhanced bool
+	open := &cobra.Command{
+		Use:   "open",
+		Short: "Let another controller commission the node",
+		Long: `Open a commissioning window and print the codes for it.
+
+A basic window takes the node's own codes. With --enhanced the window has a
+passcode and a discriminator of its own, which nobody can use later.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w, err := c.daemon().OpenWindow(cmd.Context(), admin.WindowRequest{Seconds: int(timeout / time.Second), Enhanced: enhanced})
+			if err != nil {
+				return err
+			}
+			return c.print(w, func(out io.Writer) error {
+				if err := printPairing(out, w.Pairing); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(out, "Open until:      %s\n", w.Closes.Local().Format(time.TimeOnly))
+				return err
+			})
+		},
+	}
+	open.Flags().DurationVar(&timeout, "timeout", 3*time.Minute, "how long it stays open, 3m to 15m")
+	open.Flags().BoolVar(&enhanced, "enhanced", false, "with a passcode and a discriminator of its own")
+	cmd.AddCommand(open, &cobra.Command{
+		Use:   "close",
+		Short: "Close the window",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.daemon().CloseWindow(cmd.Context()); err != nil {
+				return err
+			}
+			return c.done("the window is closed")
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// Pairing is what a commissioner needs to find and to pair the node.
+type Pairing struct {
+	QR            string `json:"qr"`
+	Manual        string `json:"manual"`
+	Discriminator uint16 `json:"discriminator"`
+	Passcode      uint32 `json:"passcode"`
+}
+
+// Fabric is one row of the fabric table. 64-bit identifiers are 16 hex digits.
+type Fabric struct {
+	Index              matter.FabricIndex `json:"index"`
+	FabricID           string             `json:"fabric_id"`
+	NodeID             string             `json:"node_id"`
+	VendorID           matter.VendorID    `json:"vendor_id"`
+	Label              string             `json:"label"`
+	RootPublicKey      string             `json:"root_public_key"` // hex, 65 octets
+	CompressedFabricID string             `json:"compressed_fabric_id"`
+	NOCNotAfter        *time.Time         `json:"noc_not_after"` // null: no end
+}
+
+// Status is the node at one moment.
+type Status struct {
+	Version       string      `json:"version"`
+	Started       time.Time   `json:"started"`
+	Uptime        float64     `json:"uptime_seconds"`
+	Port          uint16      `json:"port"`
+	Ready         bool        `json:"ready"` // announced, so that controllers can find it
+	Product       Product     `json:"product"`
+	Attestation   Attestation `json:"attestation"`
+	Window        WindowState `json:"window"`
+	FailSafe      FailSafe    `json:"fail_safe"`
+	Fabrics       []Fabric    `json:"fabrics"`
+	MaxFabrics    int         `json:"max_fabrics"`
+	Sessions      Sessions    `json:"sessions"`
+	Subscriptions int         `json:"subscriptions"`
+	Exchanges     int         `json:"exchanges"`
+	Interfaces    []Interface `json:"interfaces"`
+}
+
+// Product is what Basic Information tells.
+type Product struct {
+	VendorID     matter.VendorID  `json:"vendor_id"`
+	VendorName   string           `json:"vendor_name"`
+	ProductID    matter.ProductID `json:"product_id"`
+	ProductName  string           `json:"product_name"`
+	SerialNumber string           `json:"serial_number"`
+	UniqueID     string           `json:"unique_id"`
+	NodeLabel    string           `json:"node_label"`
+}
+
+// Attestation says what the node proves itself with.
+type Attestation struct {
+	Kind      string           `json:"kind"` // "TEST" or "production"
+	VendorID  matter.VendorID  `json:"vendor_id"`
+	ProductID matter.ProductID `json:"product_id"`
+	Root      string           `json:"root,omitempty"` // subject of the PAA, where known
+	NotAfter  *time.Time       `json:"not_after"`      // null: no end
+	Faults    []string         `json:"faults"`
+	Notes     []string         `json:"notes"`
+}
+
+// WindowState is the commissioning window.
+type WindowState struct {
+	Kind     string     `json:"kind"` // "closed", "initial", "basic" or "enhanced"
+	Closes   *time.Time `json:"closes"`
+	Failures int        `json:"failures"`
+}
+
+// FailSafe is the fail-safe context.
+type FailSafe struct {
+	Armed  bool               `json:"armed"`
+	Fabric matter.FabricIndex `json:"fabric"`
+	Ends   *time.Time         `json:"ends"`
+}
+
+// Sessions counts secure sessions.
+type Sessions struct {
+	PASE int `json:"pase"`
+	CASE int `json:"case"`
+}
+
+// Interface is a network interface as mDNS sees it.
+type Interface struct {
+	Name      string   `json:"name"`
+	Host      string   `json:"host,omitempty"`
+	Addresses []string `json:"addresses"`
+	Reason    string   `json:"reason,omitempty"` // why nothing is announced there
+}
+
+// WindowRequest asks for a commissioning window.
+type WindowRequest struct {
+	Seconds  int  `json:"seconds"` // 180 to 900
+	Enhanced bool `json:"enhanced"`
+}
+
+// Window is an open window with the codes for it.
+type Window struct {
+	Pairing
+	Closes time.Time `json:"closes"`
+}
+
+// LogLevel asks for another least level of the log: debug, info, warn, error.
+type LogLevel struct {
+	Level string `json:"level"`
+}
+
+// Node is what the admin socket asks of the node. An error that wraps
+// [ErrRefused] is the operator's to mend.
+type Node interface {
+	Status(ctx context.Context) (Status, error)
+	Pairing(ctx context.Context) (Pairing, error)
+	Fabrics(ctx context.Context) ([]Fabric, error)
+	RemoveFabric(ctx context.Context, i matter.FabricIndex) error
+	OpenWindow(ctx context.Context, r WindowRequest) (Window, error)
+	CloseWindow(ctx context.Context) error
+	Attestation(ctx context.Context) (Attestation, error)
+	FactoryReset(ctx context.Context) error
+	CheckStore(ctx context.Context) error
+	Backup(ctx context.Context, w io.Writer) error
+	SetLogLevel(ctx context.Context, l LogLevel) error
+	Health(ctx context.Context) error
+}
