@@ -109,7 +109,7 @@ func (c watched) Changes(changed func(matter.AttributeID)) {
 type message struct {
 	opcode uint8
 	text   string
-	size   int
+	raw    []byte
 }
 
 // fakeConn keeps what is sent on it.
@@ -140,7 +140,7 @@ func (c *fakeConn) Send(_ time.Time, opcode uint8, payload []byte) error {
 	if len(payload) > c.limit {
 		c.t.Errorf("message %d of %d octets is over %d", opcode, len(payload), c.limit)
 	}
-	c.sent = append(c.sent, message{opcode, decode(c.t, payload), len(payload)})
+	c.sent = append(c.sent, message{opcode, decode(c.t, payload), bytes.Clone(payload)})
 	return nil
 }
 
