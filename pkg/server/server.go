@@ -218,6 +218,7 @@ func (s *Server) Start() {
 	if s.trust.fabrics.Len() == 0 {
 		s.openInitialWindow(now)
 	}
+	s.settle(now) // what is to be found is known before anybody asks whether it is
 	var wg sync.WaitGroup
 	for _, c := range s.ports {
 		wg.Go(func() { s.read(c) })

@@ -81,7 +81,7 @@ func noFamily(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
 }
 
-func listenUDP(network string, any netip.Addr, port uint16, interfaces []string) (*udpConn, error) {
+func listenUDP(network string, wildcard netip.Addr, port uint16, interfaces []string) (*udpConn, error) {
 	lc := net.ListenConfig{Control: func(network, _ string, raw syscall.RawConn) error {
 		var err error
 		if cerr := raw.Control(func(fd uintptr) { err = setOptions(int(fd), network) }); cerr != nil {
@@ -89,7 +89,7 @@ func listenUDP(network string, any netip.Addr, port uint16, interfaces []string)
 		}
 		return err
 	}}
-	at := netip.AddrPortFrom(any, port)
+	at := netip.AddrPortFrom(wildcard, port)
 	pc, err := lc.ListenPacket(context.Background(), network, at.String())
 	if errors.Is(err, unix.EADDRINUSE) {
 		if who, ok := Holder(port); ok {

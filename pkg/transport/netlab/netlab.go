@@ -28,6 +28,11 @@ const marker = "OPCREDSD_NETLAB"
 // settleTime bounds how long the kernel may take to make an address usable.
 const settleTime = 10 * time.Second
 
+// The main thread must stay in the process's own namespace, as /proc/self and
+// /proc/net are what that thread sees: keep it for the main goroutine, which
+// runs no test.
+func init() { runtime.LockOSThread() }
+
 // Isolated runs the calling test again, alone, in a process with its own
 // network and mount namespaces (and user namespace, unless root), and reports
 // its outcome as t's. In that process it returns true; in the first one false,
@@ -169,7 +174,8 @@ func (l *Lab) Output(limit time.Duration, name string, arg ...string) (string, e
 }
 
 // Join makes a veth pair, called name on both sides, up, with link-local
-// addresses, and waits until these can be used.
+// addresses, and waits until these can be used. Its index is the same on both
+// sides if all links are made by Join, so that zones mean the same to both.
 func (l *Lab) Join(name string) {
 	l.t.Helper()
 	pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(l.peer)}
