@@ -1,0 +1,567 @@
+package mdns
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/grandcat/zeroconf"
+	"github.com/miekg/dns"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+)
+
+// patience bounds every wait of these tests; what goes well takes a fraction.
+const patience = 20 * time.Second
+
+func start(t *testing.T, services ...Service) *Responder {
+	t.Helper()
+	r, err := New(Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeIt(t, r) })
+	r.Set(services)
+	return r
+}
+
+func closeIt(t *testing.T, r *Responder) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
+func untilAnnounced(t *testing.T, r *Responder) {
+	t.Helper()
+	until(t, "everything announced", func() bool { return r.Status().Announced() })
+}
+
+// listener hears the IPv6 group in the peer's namespace and asks there.
+type listener struct {
+	t    *testing.T
+	conn *net.UDPConn
+	zone string
+	in   chan *dns.Msg
+}
+
+func listenTo(t *testing.T, lab *netlab.Lab, name string) *listener {
+	t.Helper()
+	index := lab.Index(name)
+	l := &listener{t: t, zone: fmt.Sprint(index), in: make(chan *dns.Msg, 1000)}
+	var err error
+	lab.Do(func() {
+		// Wildcard and REUSEADDR: as simple programs do it.
+		if l.conn, err = net.ListenUDP("udp6", &net.UDPAddr{IP: net.ParseIP("ff02::"), Port: port}); err != nil {
+			return
+		}
+		pc := ipv6.NewPacketConn(l.conn)
+		if err = pc.JoinGroup(&net.Interface{Index: index}, net.UDPAddrFromAddrPort(groups[ip6])); err == nil {
+			err = pc.SetMulticastInterface(&net.Interface{Index: index})
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.conn.Close() })
+	if err := l.conn.SetReadBuffer(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(l.in)
+		b := make([]byte, 10_000)
+		for {
+			n, err := l.conn.Read(b)
+			if err != nil {
+				return
+			}
+			m := new(dns.Msg)
+			if m.Unpack(b[:n]) == nil {
+				l.in <- m
+			}
+		}
+	}()
+	return l
+}
+
+// ask sends a question to the group.
+func (l *listener) ask(name string, typ uint16) {
+	l.t.Helper()
+	b, err := asking(name, typ).Pack()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := l.conn.WriteTo(b, &net.UDPAddr{IP: groups[ip6].Addr().AsSlice(), Port: port, Zone: l.zone}); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// hear waits for a message.
+func (l *listener) hear(what string, match func(*dns.Msg) bool) {
+	l.t.Helper()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case m := <-l.in:
+			if match(m) {
+				return
+			}
+		case <-timer.C:
+			l.t.Fatalf("never heard: %s", what)
+		}
+	}
+}
+
+// hearRecord waits for a record to be told, or to be taken back.
+func (l *listener) hearRecord(want string, ends bool) {
+	l.t.Helper()
+	l.hear(fmt.Sprintf("%s, ends: %v", want, ends), func(m *dns.Msg) bool {
+		return slices.ContainsFunc(m.Answer, func(r dns.RR) bool {
+			return m.Response && brief(r) == want && (r.Header().Ttl == 0) == ends
+		})
+	})
+}
+
+// hearProbe waits for a probe for a name.
+func (l *listener) hearProbe(name string) {
+	l.t.Helper()
+	l.hear("probe for "+name, func(m *dns.Msg) bool {
+		return !m.Response && len(m.Ns) > 0 && slices.ContainsFunc(m.Question, func(q dns.Question) bool { return q.Name == name })
+	})
+}
+
+// forget drops what was heard so far.
+func (l *listener) forget() {
+	for len(l.in) > 0 {
+		<-l.in
+	}
+}
+
+// browse finds instances with zeroconf in the peer's namespace.
+func browse(t *testing.T, lab *netlab.Lab, service string, want int) map[string]*zeroconf.ServiceEntry {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	entries := make(chan *zeroconf.ServiceEntry)
+	var err error
+	lab.Do(func() {
+		var resolver *zeroconf.Resolver
+		if resolver, err = zeroconf.NewResolver(); err == nil {
+			err = resolver.Browse(ctx, service, "local.", entries)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]*zeroconf.ServiceEntry{}
+	for e := range entries {
+		found[e.Instance] = e
+		if len(found) == want {
+			cancel()
+		}
+	}
+	return found
+}
+
+func TestBrowseFromAnotherHost(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.AddAddr("eth0", "fd00:1::a/64")
+	lab.AddAddr("eth0", "10.0.1.1/24")
+	lab.AddPeerAddr("eth0", "10.0.1.2/24")
+	r := start(t, commissionable(), operational(1), operational(2))
+	untilAnnounced(t, r)
+	until(t, "two seconds of silence", elapsed(2*time.Second))
+	for service, want := range map[string][]string{
+		"_matterc._udp":          {commissionable().Instance},
+		"_matterc._udp,_L3840":   {commissionable().Instance},
+		"_matterc._udp,_S15":     {commissionable().Instance},
+		"_matter._tcp":           {operational(1).Instance, operational(2).Instance},
+		"_matter._tcp,_I" + cfid: {operational(1).Instance, operational(2).Instance},
+	} {
+		found := browse(t, lab, service, len(want))
+		for _, instance := range want {
+			e := found[instance]
+			if e == nil {
+				t.Errorf("%s: %s not found", service, instance)
+				continue
+			}
+			if e.Port != 5540 || len(e.Text) == 0 || len(e.AddrIPv6) != 2 || len(e.AddrIPv4) != 1 {
+				t.Errorf("%s: found %+v", service, e)
+			}
+		}
+	}
+}
+
+// elapsed is a condition that is met after a while.
+func elapsed(d time.Duration) func() bool {
+	end := time.Now().Add(d)
+	return func() bool { return time.Now().After(end) }
+}
+
+func TestOneSocketEachForManyServices(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.Join("eth1")
+	l := listenTo(t, lab, "eth0")
+	list := operationals(254)
+	r := start(t, list...)
+	untilAnnounced(t, r)
+	for _, table := range []string{"udp", "udp6"} {
+		b, err := os.ReadFile("/proc/net/" + table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(b), ":14E9 "); n != 1 {
+			t.Errorf("%d sockets in %s:\n%s", n, table, b)
+		}
+	}
+	seen := map[string]bool{}
+	var asked time.Time
+	until(t, "254 instances", func() bool {
+		if time.Since(asked) > repeatInterval/2 { // the first comes too soon after the announcement
+			l.ask(full(tcp), dns.TypePTR)
+			asked = time.Now()
+		}
+		for len(l.in) > 0 {
+			m := <-l.in
+			for _, r := range m.Answer {
+				// An announcement tells the SRV as an answer too.
+				if p, ok := r.(*dns.PTR); ok && m.Response && len(m.Extra) >= 2*len(m.Answer) {
+					seen[p.Ptr] = true
+				}
+			}
+		}
+		return len(seen) == len(list)
+	})
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("254 services on 2 interfaces: %d KiB resident at most (with the test), CPU %v", usage.Maxrss,
+		time.Duration(usage.Utime.Nano()+usage.Stime.Nano()))
+}
+
+func TestAddressesAreFollowedOnTheWire(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.AddAddr("eth0", "fd00:1::a/64")
+	l := listenTo(t, lab, "eth0")
+	r := start(t, operational(1))
+	untilAnnounced(t, r)
+	host := strings.TrimSuffix(r.Status().Interfaces[0].Host, ".local.")
+	if mac := lab.Link("eth0").Attrs().HardwareAddr; host != strings.ToUpper(strings.ReplaceAll(mac.String(), ":", "")) {
+		t.Errorf("host name %s for hardware address %s", host, mac)
+	}
+	l.hearRecord(host+" AAAA fd00:1::a", false)
+
+	lab.DelAddr("eth0", "fd00:1::a/64")
+	lab.AddAddr("eth0", "fd00:2::a/64")
+	l.hearRecord(host+" AAAA fd00:1::a", true)
+	l.hearRecord(host+" AAAA fd00:2::a", false)
+
+	lab.SetDown("eth0")
+	until(t, "the interface unused", func() bool { return r.Status().Interfaces[0].Reason != "" })
+	lab.SetUp("eth0")
+	l.hearProbe(full(instO))
+	l.hearRecord(instO+" SRV 0 0 5540 "+host, false)
+	untilAnnounced(t, r)
+
+	// A blink that a look at the interfaces alone would miss.
+	l.forget()
+	lab.SetDown("eth0")
+	lab.SetUp("eth0")
+	l.hearProbe(full(instO))
+	l.hearRecord(instO+" SRV 0 0 5540 "+host, false)
+}
+
+func TestStartBeforeTheNetwork(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	r := start(t, operational(1))
+	until(t, "the service taken", func() bool { return !r.Status().Pending })
+	if s := r.Status(); s.Announced() || len(s.Interfaces) != 0 {
+		t.Fatalf("%+v", s)
+	}
+	lab.Join("eth0")
+	untilAnnounced(t, r)
+	l := listenTo(t, lab, "eth0")
+	l.ask(full(tcp), dns.TypePTR)
+	l.hearRecord(tcp+" PTR "+instO, false)
+}
+
+func TestCloseSaysGoodbyeAndEnds(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	l := listenTo(t, lab, "eth0")
+	before := runtime.NumGoroutine()
+	r := start(t, operational(1))
+	untilAnnounced(t, r)
+	host := strings.TrimSuffix(r.Status().Interfaces[0].Host, ".local.")
+	closeIt(t, r)
+	l.hearRecord(instO+" SRV 0 0 5540 "+host, true)
+	closeIt(t, r)
+	r.Set([]Service{operational(2)})
+	until(t, "no goroutine left", func() bool { return runtime.NumGoroutine() <= before })
+	if b, err := os.ReadFile("/proc/self/net/udp"); err != nil || strings.Contains(string(b), ":14E9 ") {
+		t.Errorf("a socket is left: %s, %v", b, err)
+	}
+}
+
+func TestCloseIsBounded(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	r := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Close(ctx); err == nil && !isClosed(r.ended) {
+		t.Error("no error though it has not ended")
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestUnicastStaysWithTheSystemsResponder: avahi-daemon and others hold port
+// 5353 on the wildcard address. What is sent to the host itself is theirs.
+func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.AddAddr("eth0", "10.0.1.1/24")
+	lab.AddPeerAddr("eth0", "10.0.1.2/24")
+	share := net.ListenConfig{Control: shareControl}
+	for _, tc := range []struct{ network, wildcard, to, from string }{
+		{"udp6", "[::]:5353", lab.LinkLocal("eth0").String(), "[::]:0"},
+		{"udp4", "0.0.0.0:5353", "10.0.1.1", "0.0.0.0:0"},
+	} {
+		first, err := share.ListenPacket(t.Context(), tc.network, tc.wildcard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close()
+		r := start(t, operational(1)) // after it, as at boot
+		untilAnnounced(t, r)
+		c := lab.ListenUDP(tc.network, tc.from)
+		dst := &net.UDPAddr{IP: net.ParseIP(tc.to), Port: port}
+		if dst.IP.IsLinkLocalUnicast() {
+			dst.Zone = fmt.Sprint(lab.Index("eth0"))
+		}
+		b := make([]byte, 100)
+		for range 20 {
+			if _, err := c.WriteTo([]byte("for the other"), dst); err != nil {
+				t.Fatal(err)
+			}
+			for {
+				if err := first.SetReadDeadline(time.Now().Add(patience)); err != nil {
+					t.Fatal(err)
+				}
+				n, _, err := first.ReadFrom(b)
+				if err != nil {
+					t.Fatalf("%s: unicast is lost: %v", tc.network, err)
+				}
+				if string(b[:n]) == "for the other" { // it hears the groups too
+					break
+				}
+			}
+		}
+		if m := r.Status().Stats.Malformed; m != 0 {
+			t.Errorf("%s: %d packets came to us", tc.network, m)
+		}
+		closeIt(t, r)
+	}
+}
+
+func TestSocketsNeedNoPrivilege(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with its capabilities gone
+		hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		if err := unix.Capset(&hdr, &make([]unix.CapUserData, 2)[0]); err != nil {
+			done <- err
+			return
+		}
+		s, err := openSockets()
+		if err == nil {
+			s.close()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPortTakenForOneAlone(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	alone, err := net.ListenPacket("udp6", "[::]:5353")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Close()
+	_, err = New(Options{Log: slog.New(slog.DiscardHandler), Rand: rand.Reader})
+	if err == nil || !strings.Contains(err.Error(), "5353") {
+		t.Errorf("New: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	check := func(r *Responder, limit time.Duration, s Service) string {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		if err := r.Check(ctx, s); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	lab := netlab.New(t)
+	r := start(t, commissionable(), operational(1))
+	if got := check(r, time.Second, operational(1)); !strings.Contains(got, "no network interface") {
+		t.Errorf("without an interface: %q", got)
+	}
+	lab.Join("eth0")
+	lab.Join("eth1")
+	untilAnnounced(t, r)
+	for _, s := range []Service{commissionable(), operational(1)} {
+		if got := check(r, patience, s); got != "" {
+			t.Errorf("%s: %s", s.Instance, got)
+		}
+	}
+	other := operational(1)
+	other.Port, other.TXT = 5541, []string{"SII=1"}
+	got := check(r, patience, other)
+	for _, want := range []string{"port 5540 instead of 5541", `TXT ["SII=5000" "SAI=300"] instead of ["SII=1"]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("error %q does not say %q", got, want)
+		}
+	}
+	if got := check(r, time.Second/2, operational(9)); !strings.Contains(got, ErrNotFound.Error()) {
+		t.Errorf("not there: %q", got)
+	}
+}
+
+func TestOptionsAreRequired(t *testing.T) {
+	for _, opt := range []Options{{Rand: rand.Reader}, {Log: slog.New(slog.DiscardHandler)}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("New takes nil for what it needs")
+				}
+			}()
+			_, _ = New(opt)
+		}()
+	}
+	_, err := New(Options{Log: slog.New(slog.DiscardHandler), Rand: strings.NewReader("short")})
+	if err == nil || !strings.Contains(err.Error(), io.ErrUnexpectedEOF.Error()) {
+		t.Errorf("New: %v", err)
+	}
+}
+
+func shareControl(_, _ string, raw syscall.RawConn) error {
+	var err error
+	if cerr := raw.Control(func(fd uintptr) {
+		if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		}
+	}); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// TestHearsIPv4 asks over IPv4 alone.
+func TestHearsIPv4(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.AddAddr("eth0", "10.0.1.1/24")
+	lab.AddPeerAddr("eth0", "10.0.1.2/24")
+	r := start(t, operational(1))
+	untilAnnounced(t, r)
+	c := lab.ListenUDP("udp4", "10.0.1.2:0") // legacy: answered to its port
+	if err := ipv4.NewPacketConn(c).SetMulticastInterface(&net.Interface{Index: lab.Index("eth0")}); err != nil {
+		t.Fatal(err)
+	}
+	q, err := asking(full(instO), dns.TypeSRV).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.WriteTo(q, net.UDPAddrFromAddrPort(groups[ip4])); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 2000)
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	n, from, err := c.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := new(dns.Msg)
+	if err := m.Unpack(b[:n]); err != nil || len(m.Answer) != 1 {
+		t.Fatalf("%v, %v", m, err)
+	}
+	if from != netip.MustParseAddrPort("10.0.1.1:5353") || !slices.Contains(briefs(m.Extra), strings.Fields(brief(m.Extra[0]))[0]+" A 10.0.1.1") {
+		t.Errorf("from %v: %v", from, briefs(m.Extra))
+	}
+}
