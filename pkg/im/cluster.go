@@ -107,7 +107,8 @@ type Cluster interface {
 }
 
 // Watcher is a Cluster some of whose attributes change otherwise than by its
-// own Write and Invoke. Settle calls Changes after every event; it calls changed
+// own Write, which needs nothing said, and Invoke, which calls
+// [Request.Changed]. Settle calls Changes after every event; it calls changed
 // for each attribute that is not what it was at the call before.
 type Watcher interface {
 	Changes(changed func(matter.AttributeID))
@@ -133,7 +134,8 @@ type Session struct {
 	AttestationChallenge [16]byte
 }
 
-// Request is the context of one read, write or command.
+// Request is the context of one read, write or command. It is the engine's and
+// valid during the call.
 type Request struct {
 	Now            time.Time
 	Subject        acl.Subject // who asks; its Fabric is the accessing fabric

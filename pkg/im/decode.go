@@ -299,7 +299,7 @@ func decodeStatus(b []byte) (s matter.Status, err error) {
 	return s, r.End()
 }
 
-// decodeTimed returns the milliseconds of a TimedRequest (section 10.7.10).
+// decodeTimed returns the milliseconds of a TimedRequest (section 10.7.8).
 func decodeTimed(b []byte) (ms uint16, err error) {
 	r := tlv.NewReader(b)
 	var got seen

@@ -68,11 +68,16 @@ type Engine struct {
 	waiting       [256]int                // interactions that wait for a message, by fabric
 	requests      [numActions][256]uint64 // by status, which this node chose
 
-	// Scratch of the call that is under way.
+	scratch
+}
+
+// scratch is what a call works in. Nothing in it outlives the call, so that
+// serving a request allocates next to nothing.
+type scratch struct {
 	req     Request
 	w       tlv.Writer // the message being built
 	value   tlv.Writer // a list that is to be sent in parts
-	spare   *reading
+	spare   *reading   // nil while a reading that was taken is in use
 	write   writeRequest
 	invoke  invokeRequest
 	results []int // where each response of an invoke ends

@@ -23,7 +23,7 @@ const (
 )
 
 // EventNumbers reserves the next block of event numbers, count of them from
-// first. Numbers never come twice in a node's life (section 7.14.2.1), so the
+// first. Numbers never come twice in a node's life (section 7.14), so the
 // reservation must last over restarts.
 type EventNumbers func() (first, count uint64, err error)
 

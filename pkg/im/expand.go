@@ -20,8 +20,7 @@ type reading struct {
 	suppress     bool // the last message wants no answer
 
 	walk   walk
-	item   item // expanded, not yet in a message; valid if held
-	held   bool
+	item   item // expanded, not yet in a message; none if its path is nil
 	list   listRest
 	status matter.Status // the first path's that failed
 	found  bool          // something has been written

@@ -113,7 +113,7 @@ func (i *Interaction) request(now time.Time, opcode uint8, payload []byte) {
 }
 
 // statusResponse takes the peer's word on what it was sent. It is never
-// answered with a status (section 8.2.5). A refusal counts as FAILURE: what a
+// answered with a status. A refusal counts as FAILURE: what a
 // peer sends is no label.
 func (i *Interaction) statusResponse(now time.Time, payload []byte) {
 	st, err := decodeStatus(payload)
@@ -248,6 +248,11 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 	case stateReporting:
 		i.e.reports--
 	case stateKeepAlive:
+	case stateTimed:
+		// The TimedRequest is counted already; what it announced may not have come.
+		if i.action != ActionTimed {
+			i.e.record(i.action, outcome, now.Sub(i.opened))
+		}
 	default:
 		i.e.record(i.action, outcome, now.Sub(i.opened))
 	}

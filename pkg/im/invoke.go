@@ -19,7 +19,7 @@ type command struct {
 	fields   tlv.Element
 }
 
-// invokeRequest is an InvokeRequest (section 10.7.8).
+// invokeRequest is an InvokeRequest (section 10.7.9).
 type invokeRequest struct {
 	suppress, timed bool
 	commands        []command
@@ -168,7 +168,7 @@ func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
 	}
 }
 
-// startResponses opens an InvokeResponse (section 10.7.9) up to its array.
+// startResponses opens an InvokeResponse (section 10.7.10) up to its array.
 func startResponses(w *tlv.Writer) {
 	w.Bool(tag0, false)
 	w.StartArray(tag1)
@@ -222,7 +222,7 @@ func (i *Interaction) commandStatus(c *command, st matter.ClusterStatus) {
 	w.End()
 }
 
-// checkInvoke finds a command (section 8.8.3.2). Access comes before existence:
+// checkInvoke finds a command (section 8.8.3). Access comes before existence:
 // the command's own where it exists, Operate where it does not.
 func (e *Engine) checkInvoke(c *command, timed bool) (*instance, *Command, matter.Status) {
 	in, st := e.find(c.endpoint, c.cluster)

@@ -264,6 +264,14 @@ func TestTimed(t *testing.T) {
 		_, c := n.ask(pase(1), OpcodeTimedRequest, text)
 		wantStatus(t, c, matter.StatusInvalidAction)
 	}
+	t.Run("nothing", func(t *testing.T) {
+		n := newNode(t, nil)
+		i, _ := n.ask(pase(1), OpcodeTimedRequest, "{0:100}")
+		i.Closed(n.now.Add(time.Minute), errTest)
+		if want := []string{"timed SUCCESS 0s"}; !slices.Equal(n.outcomes, want) || n.Stats().Waiting != 0 {
+			t.Errorf("outcomes %q", n.outcomes)
+		}
+	})
 	t.Run("status instead", func(t *testing.T) {
 		n := newNode(t, nil)
 		i, c := n.ask(pase(1), OpcodeTimedRequest, "{0:100}")

@@ -2,7 +2,7 @@ package im
 
 import "github.com/opcredsd/opcredsd/pkg/tlv"
 
-// Opcodes of the protocol (section 10.2.1).
+// Opcodes of the protocol (section 10.2).
 const (
 	OpcodeStatusResponse    uint8 = 0x01
 	OpcodeReadRequest       uint8 = 0x02

@@ -15,7 +15,7 @@ const (
 	partEvent
 )
 
-// wildcardFlags leave elements out of an expansion (section 8.2.1.6).
+// wildcardFlags leave elements out of an expansion (section 8.2).
 type wildcardFlags uint32
 
 const (

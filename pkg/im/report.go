@@ -59,15 +59,17 @@ func (e *Engine) fillAttributes(rd *reading, alone int) (more bool) {
 		if rd.list.active && !e.fillList(rd) {
 			return true
 		}
-		if !rd.held {
-			if rd.item, rd.held = e.nextAttribute(rd); !rd.held {
+		if rd.item.path == nil {
+			it, ok := e.nextAttribute(rd)
+			if !ok {
 				return false
 			}
+			rd.item = it
 		}
 		m := w.Mark()
 		e.attributeReport(rd, &rd.item)
 		if e.room() >= 0 {
-			rd.held = false
+			rd.item = item{}
 			continue
 		}
 		w.Rewind(m)
@@ -79,7 +81,7 @@ func (e *Engine) fillAttributes(rd *reading, alone int) (more bool) {
 				"attribute", rd.item.in.meta.attributes[rd.item.index].Name)
 			e.attributeStatus(rd, &rd.item, matter.ClusterStatus{Status: matter.StatusResourceExhausted})
 		}
-		rd.held = false
+		rd.item = item{}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 const (
 	// publisherLimit is the longest interval, in seconds, that the node chooses
-	// where the subscriber leaves it the choice (section 8.5.3.2).
+	// where the subscriber leaves it the choice (section 8.5).
 	publisherLimit = 3600
 
 	// keepAliveMargin is how early a keep-alive leaves, so that retransmissions
@@ -33,13 +33,11 @@ const (
 // subscription is a peer's standing request for reports (section 8.5). It lives
 // as long as the session it came by, and every report is confirmed.
 type subscription struct {
-	id         uint32
-	subject    acl.Subject
-	session    Session
-	attributes []attributePath
-	events     []eventPath
-	filtered   bool
-	min, max   time.Duration
+	id       uint32
+	subject  acl.Subject
+	session  Session
+	interest interest
+	min, max time.Duration
 
 	active    bool // the SubscribeResponse has left
 	dirty     bool // an attribute has changed
@@ -52,9 +50,16 @@ type subscription struct {
 	report *Interaction // the first report or one that waits for confirmation
 }
 
+// interest is what a subscriber wants to hear of.
+type interest struct {
+	attributes     []attributePath
+	events         []eventPath
+	fabricFiltered bool
+}
+
 func (s *subscription) coversAttribute(in *instance, a *Attribute) bool {
-	for i := range s.attributes {
-		if s.attributes[i].covers(in, a) {
+	for i := range s.interest.attributes {
+		if s.interest.attributes[i].covers(in, a) {
 			return true
 		}
 	}
@@ -67,8 +72,8 @@ func (s *subscription) happened(r *record) {
 		return
 	}
 	covered := 0
-	for i := range s.events {
-		if p := &s.events[i]; p.covers(r.in, r.event) {
+	for i := range s.interest.events {
+		if p := &s.interest.events[i]; p.covers(r.in, r.event) {
 			covered = 1
 			s.urgent = s.urgent || p.urgent
 		}
@@ -114,8 +119,8 @@ func (e *Engine) subscribe(rd *reading, i *Interaction) *subscription {
 	rd.nextEvent, rd.endEvent = rd.eventMin, e.events.next
 	s := &subscription{
 		id: e.newSubscriptionID(), subject: rd.subject, session: rd.session,
-		attributes: slices.Clone(rd.attributes), events: slices.Clone(rd.events), filtered: rd.fabricFiltered,
-		min: time.Duration(rd.min) * time.Second, max: time.Duration(maxInterval(rd.min, rd.max)) * time.Second,
+		interest: interest{slices.Clone(rd.attributes), slices.Clone(rd.events), rd.fabricFiltered},
+		min:      time.Duration(rd.min) * time.Second, max: time.Duration(maxInterval(rd.min, rd.max)) * time.Second,
 		since: e.change, nextEvent: max(rd.endEvent, rd.eventMin),
 		report: i,
 	}
@@ -269,9 +274,10 @@ func (e *Engine) report(now time.Time) {
 // has that it may see, a keep-alive where one is due.
 func (e *Engine) startReport(now time.Time, s *subscription) {
 	rd := e.takeReading()
-	rd.attributes = append(rd.attributes, s.attributes...)
-	rd.events = append(rd.events, s.events...)
-	rd.subject, rd.session, rd.fabricFiltered = s.subject, s.session, s.filtered
+	// Copies: rd goes back to the engine, which reuses its slices.
+	rd.attributes = append(rd.attributes, s.interest.attributes...)
+	rd.events = append(rd.events, s.interest.events...)
+	rd.subject, rd.session, rd.fabricFiltered = s.subject, s.session, s.interest.fabricFiltered
 	rd.subscription, rd.update, rd.since = s.id, true, s.since
 	rd.nextEvent, rd.endEvent = s.nextEvent, e.events.next
 	s.since, s.nextEvent = e.change, max(s.nextEvent, rd.endEvent)

@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// announce serves a TimedRequest (section 8.5): the write or invoke that is to
+// announce serves a TimedRequest (chapter 8, Timed Request): the write or invoke that is to
 // follow must come within its time.
 func (i *Interaction) announce(now time.Time, payload []byte) {
 	ms, err := decodeTimed(payload)
@@ -18,12 +18,12 @@ func (i *Interaction) announce(now time.Time, payload []byte) {
 		i.refuse(now, matter.StatusBusy)
 		return
 	}
-	// A late request still gets its answer, so the wait outlasts the window.
-	window := time.Duration(ms) * time.Millisecond
-	i.wait(now, stateTimed, window+responseTimeout)
-	i.deadline = now.Add(window)
 	if i.send(now, OpcodeStatusResponse, i.e.buildStatusResponse(matter.StatusSuccess)) {
 		i.e.record(ActionTimed, matter.StatusSuccess, now.Sub(i.opened))
+		// A late request still gets its answer, so the wait outlasts the window.
+		window := time.Duration(ms) * time.Millisecond
+		i.deadline = now.Add(window)
+		i.wait(now, stateTimed, window+responseTimeout)
 	}
 }
 

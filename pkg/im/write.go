@@ -169,7 +169,7 @@ func (i *Interaction) answer(p *attributePath, st matter.ClusterStatus) {
 	i.e.writeItemStatus(p, st)
 }
 
-// checkWrite finds the attribute that an item is for (section 8.7.3.2). As with
+// checkWrite finds the attribute that an item is for (section 8.7.3). As with
 // reads, access comes before existence.
 func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance, int, matter.Status) {
 	p := &x.path
