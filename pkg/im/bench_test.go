@@ -120,7 +120,7 @@ func BenchmarkReport(b *testing.B) {
 		h.confirm(i)
 	}
 	quiet := &quietSessions{}
-	h.SetSessions(quiet)
+	h.opt.Sessions = quiet
 	confirm := encode(b, ok)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -32,7 +32,7 @@ type Options struct {
 	ACL      *acl.List    // required
 	Rand     io.Reader    // required; first data versions, subscription ids
 	Events   EventNumbers // required
-	Sessions Sessions     // opens exchanges for reports; see SetSessions
+	Sessions Sessions     // required; opens exchanges for subscription reports
 	Log      *slog.Logger // nil: no log
 
 	// Boot is when the process started: events carry the time since then while
@@ -86,8 +86,8 @@ type scratch struct {
 // New returns an Engine without endpoints. It panics if a required option is
 // missing.
 func New(opt Options) *Engine {
-	if opt.ACL == nil || opt.Rand == nil || opt.Events == nil {
-		panic("BUG: im: New without access control, random source or event numbers")
+	if opt.ACL == nil || opt.Rand == nil || opt.Events == nil || opt.Sessions == nil {
+		panic("BUG: im: New without access control, random source, event numbers or sessions")
 	}
 	opt.MaxPayload = max(cmp.Or(opt.MaxPayload, DefaultMaxPayload), minMaxPayload)
 	opt.MaxPathsPerInvoke = min(max(opt.MaxPathsPerInvoke, 1), limitPathsPerInvoke)
@@ -100,10 +100,6 @@ func New(opt Options) *Engine {
 	e.req.engine = e
 	return e
 }
-
-// SetSessions sets what opens exchanges for subscription reports, for an owner
-// that is made after the Engine.
-func (e *Engine) SetSessions(s Sessions) { e.opt.Sessions = s }
 
 // AddEndpoint adds an endpoint, before or after the first request. Subscribers
 // whose paths take it in hear of its attributes. Its number must be new.

@@ -25,9 +25,10 @@ func wantPanic(t *testing.T, want string, f func()) {
 func TestNewWantsWhatItNeeds(t *testing.T) {
 	full := newHarness(t, nil).opt
 	for name, change := range map[string]func(*Options){
-		"ACL":    func(o *Options) { o.ACL = nil },
-		"Rand":   func(o *Options) { o.Rand = nil },
-		"Events": func(o *Options) { o.Events = nil },
+		"ACL":      func(o *Options) { o.ACL = nil },
+		"Rand":     func(o *Options) { o.Rand = nil },
+		"Events":   func(o *Options) { o.Events = nil },
+		"Sessions": func(o *Options) { o.Sessions = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			opt := full
