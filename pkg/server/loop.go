@@ -181,6 +181,12 @@ func (s *Server) advance(now time.Time) {
 	s.trust.failsafe.Advance(now)
 	s.trust.window.Advance(now)
 	s.model.engine.Advance(now)
+	if s.operationalHours(now) != s.count.hours {
+		if err := s.keepHours(now); err != nil {
+			s.log.Warn("the hours of operation are not kept", "error", err)
+			s.count.hours = s.operationalHours(now) // until the next hour
+		}
+	}
 }
 
 // deadline returns when the first part wants to be advanced.

@@ -1,18 +1,13 @@
 package server
 
 import (
-	"bytes"
-	"net"
-	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/accesscontrol"
 	"github.com/opcredsd/opcredsd/pkg/cluster/administratorcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
+	"github.com/opcredsd/opcredsd/pkg/cluster/ethernetdiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generalcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
@@ -21,6 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -76,7 +72,7 @@ func (s *Server) addEndpoint(id matter.EndpointID, dt descriptor.DeviceType, par
 }
 
 func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
-	p, t := &s.opt.Product, &s.trust
+	p, t, h := &s.opt.Product, &s.trust, newHost(&s.opt)
 	var err error
 	s.model.basic, err = basicinformation.New(basicinformation.Options{
 		Store:                  t.store,
@@ -105,12 +101,14 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			Window:      t.window,
 			SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
 		}),
-		networkcommissioning.New(s.network),
+		networkcommissioning.New(h.network),
+		ethernetdiagnostics.New(now, h.link),
 		generaldiagnostics.New(generaldiagnostics.Options{
 			Started:          now,
 			RebootCount:      t.identity.RebootCount,
-			Interfaces:       s.interfaces,
-			OperationalHours: func(at time.Time) uint32 { return t.identity.OperationalHours + uint32(at.Sub(now)/time.Hour) },
+			BootReason:       s.trust.bootReason,
+			Interfaces:       h.interfaces,
+			OperationalHours: s.operationalHours,
 			ClockTrusted:     func() bool { return true },
 		}),
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
@@ -142,7 +140,7 @@ func (s *Server) started(now time.Time) {
 		w.Uint(tlv.Context(0), 1)
 	})
 	e.Emit(now, endpointRoot, generaldiagnostics.ID, generaldiagnostics.EventBootReason, matter.NoFabric, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(generaldiagnostics.BootUnspecified))
+		w.Uint(tlv.Context(0), uint64(s.trust.bootReason))
 	})
 }
 
@@ -177,57 +175,26 @@ func (s *Server) otherEndpoints() (ids []matter.EndpointID) {
 	return ids
 }
 
-// interfaces tells General Diagnostics of the host's network.
-func (s *Server) interfaces() []generaldiagnostics.Interface {
-	if s.opt.Conns != nil {
-		return nil
-	}
-	list, err := net.Interfaces()
-	if err != nil {
-		s.log.Debug("listing interfaces failed", "error", err)
-		return nil
-	}
-	var out []generaldiagnostics.Interface
-	for _, ifi := range list {
-		if ifi.Flags&net.FlagLoopback != 0 || len(ifi.HardwareAddr) == 0 {
-			continue
-		}
-		n := generaldiagnostics.Interface{
-			Name:            ifi.Name,
-			Operational:     ifi.Flags&net.FlagRunning != 0,
-			HardwareAddress: bytes.Clone(ifi.HardwareAddr),
-			WiFi:            wireless(ifi.Name),
-		}
-		n.Ethernet = !n.WiFi && len(ifi.HardwareAddr) == 6
-		addrs, err := ifi.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				n.Addresses = append(n.Addresses, p.Addr().Unmap())
-			}
-		}
-		out = append(out, n)
-	}
-	return out
+// operationalHours returns how long the node has run since it was made.
+func (s *Server) operationalHours(now time.Time) uint32 {
+	return s.trust.identity.OperationalHours + uint32(max(0, now.Sub(s.begun))/time.Hour)
 }
 
-func wireless(name string) bool {
-	if strings.ContainsRune(name, '/') {
-		return false
+// keepHours writes the hours down, once an hour and at the end: a power cut costs
+// less than one of them.
+func (s *Server) keepHours(now time.Time) error {
+	hours := s.operationalHours(now)
+	if hours == s.count.hours {
+		return nil
 	}
-	_, err := os.Stat(filepath.Join("/sys/class/net", name, "wireless"))
-	return err == nil
-}
-
-// network is the interface that Network Commissioning tells of: the first that
-// carries the node.
-func (s *Server) network() networkcommissioning.Network {
-	for _, n := range s.interfaces() {
-		if n.Operational {
-			return networkcommissioning.Network{Name: n.Name, Connected: true}
-		}
+	err := s.trust.store.Update(func(tx *store.Tx) error {
+		return tx.MutateNode(func(n *store.Node) error {
+			n.OperationalHours = hours
+			return nil
+		})
+	})
+	if err == nil {
+		s.count.hours = hours
 	}
-	return networkcommissioning.Network{}
+	return err
 }

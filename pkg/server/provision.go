@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/window"
@@ -21,40 +22,53 @@ const (
 	saltLen         = 32
 )
 
+// provisioned is what a start finds or makes.
+type provisioned struct {
+	node     store.Node
+	material store.Attestation
+	reason   generaldiagnostics.BootReason
+}
+
 // provision makes what a first start needs and is not there yet, the identity
 // and the attestation material, in one transaction; and takes a passcode,
 // discriminator or product that the options set anew.
-func provision(st *store.Store, opt *Options, now time.Time) (node store.Node, att store.Attestation, err error) {
+func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err error) {
 	err = st.Update(func(tx *store.Tx) error {
-		var ok bool
-		if att, ok, err = tx.Attestation(); err != nil {
+		if p.material, err = attest(tx, opt, now); err != nil {
 			return err
-		}
-		if !ok {
-			vid, pid := opt.Product.VendorID, opt.Product.ProductID
-			if vid == 0 {
-				vid = DefaultVendorID
-			}
-			if pid == 0 {
-				pid = DefaultProductID
-			}
-			if att, err = attestation.Generate(opt.Rand, vid, pid, now); err != nil {
-				return fmt.Errorf("making development attestation material: %w", err)
-			}
-			if err = tx.PutAttestation(att); err != nil {
-				return err
-			}
 		}
 		return tx.MutateNode(func(n *store.Node) error {
 			n.RebootCount++
-			if err := identify(n, opt); err != nil {
-				return err
+			// The host has started, or only this process.
+			p.reason = generaldiagnostics.BootSoftwareReset
+			if id := bootID(); id != n.BootID {
+				p.reason, n.BootID = generaldiagnostics.BootPowerOn, id
 			}
-			node = *n
-			return nil
+			err := identify(n, opt)
+			p.node = *n
+			return err
 		})
 	})
-	return node, att, err
+	return p, err
+}
+
+// attest returns the attestation material, for development where there is none.
+func attest(tx *store.Tx, opt *Options, now time.Time) (store.Attestation, error) {
+	a, ok, err := tx.Attestation()
+	if err != nil || ok {
+		return a, err
+	}
+	vid, pid := opt.Product.VendorID, opt.Product.ProductID
+	if vid == 0 {
+		vid = DefaultVendorID
+	}
+	if pid == 0 {
+		pid = DefaultProductID
+	}
+	if a, err = attestation.Generate(opt.Rand, vid, pid, now); err != nil {
+		return a, fmt.Errorf("making development attestation material: %w", err)
+	}
+	return a, tx.PutAttestation(a)
 }
 
 // identify completes a node record.

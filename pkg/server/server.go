@@ -13,6 +13,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
@@ -48,15 +49,16 @@ type Server struct {
 
 // trust is whom the node believes and what it keeps.
 type trust struct {
-	store    *store.Store
-	identity store.Node
-	fabrics  *fabric.Table
-	acl      *acl.List
-	window   *window.Window
-	failsafe *failsafe.FailSafe
-	device   *attestation.Credentials
-	material store.Attestation
-	resume   *resumptions
+	store      *store.Store
+	identity   store.Node
+	fabrics    *fabric.Table
+	acl        *acl.List
+	window     *window.Window
+	failsafe   *failsafe.FailSafe
+	device     *attestation.Credentials
+	material   store.Attestation
+	bootReason generaldiagnostics.BootReason
+	resume     *resumptions
 }
 
 // talk is how the node speaks.
@@ -81,6 +83,7 @@ type counters struct {
 	commands                   metrics.Counters[metrics.CommandKey]
 	requests                   metrics.Counters[metrics.RequestKey]
 	durations                  map[string]metrics.Histogram
+	hours                      uint32 // of operation, as the store has them
 }
 
 func (c *counters) init() {
@@ -147,9 +150,12 @@ func (s *Server) openTrust(now time.Time) error {
 	}
 	t := &s.trust
 	t.store = st
-	if t.identity, t.material, err = provision(st, &s.opt, now); err != nil {
+	made, err := provision(st, &s.opt, now)
+	if err != nil {
 		return err
 	}
+	t.identity, t.material, t.bootReason = made.node, made.material, made.reason
+	s.count.hours = made.node.OperationalHours
 	if t.device, err = attestation.Load(t.material, s.opt.Rand); err != nil {
 		return fmt.Errorf("the attestation material in %s: %w", st.Path(), err)
 	}

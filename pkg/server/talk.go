@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -14,6 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
@@ -86,12 +88,16 @@ func (s *Server) handshakeOver(_ time.Time, o securechannel.Outcome) {
 	}
 }
 
-// farewell tells every peer that its session ends.
+// farewell is the end of serving: subscribers hear that the node shuts down, and
+// every peer that its session ends.
 func (s *Server) farewell(now time.Time) error {
+	e := s.model.engine
+	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventShutDown, matter.NoFabric, func(*tlv.Writer) {})
+	e.Settle(now)
 	for x := range s.talk.sessions.All() {
 		s.talk.channel.CloseSession(now, x)
 	}
-	return nil
+	return s.keepHours(now)
 }
 
 // bindAnnouncer opens the mDNS responder, unless a test gave its own.

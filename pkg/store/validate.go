@@ -131,6 +131,8 @@ func (n *Node) Validate() error {
 		return invalid("node has a label of %d octets", len(n.NodeLabel))
 	case n.Location != "" && (len(n.Location) != 2 || !utf8.ValidString(n.Location)):
 		return invalid("node has a location of %d octets", len(n.Location))
+	case !text(n.BootID, 64):
+		return invalid("node has a boot id of %d octets", len(n.BootID))
 	case n.NextFabricIndex != 0 && !n.NextFabricIndex.Valid():
 		return invalid("node has next fabric index %d", n.NextFabricIndex)
 	}

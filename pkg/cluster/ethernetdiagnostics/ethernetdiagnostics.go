@@ -1,0 +1,154 @@
+// Package ethernetdiagnostics is the Ethernet Network Diagnostics cluster,
+// 0x0037 revision 1 with features PKTCNT and ERRCNT (section 11.16).
+package ethernetdiagnostics
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID matter.ClusterID = 0x0037
+
+const (
+	featurePacketCounts = 1 << 0
+	featureErrorCounts  = 1 << 1
+)
+
+const (
+	phyRate        matter.AttributeID = 0
+	fullDuplex     matter.AttributeID = 1
+	packetRxCount  matter.AttributeID = 2
+	packetTxCount  matter.AttributeID = 3
+	txErrCount     matter.AttributeID = 4
+	collisionCount matter.AttributeID = 5
+	overrunCount   matter.AttributeID = 6
+	carrierDetect  matter.AttributeID = 7
+	timeSinceReset matter.AttributeID = 8
+
+	cmdResetCounts matter.CommandID = 0
+)
+
+var spec = im.Spec{
+	ID: ID, Name: "EthernetNetworkDiagnostics", Revision: 1, Features: featurePacketCounts | featureErrorCounts,
+	Attributes: []im.Attribute{
+		{ID: phyRate, Name: "PHYRate", Read: matter.PrivilegeView, Quality: im.Nullable | im.ChangesOmitted},
+		{ID: fullDuplex, Name: "FullDuplex", Read: matter.PrivilegeView, Quality: im.Nullable | im.ChangesOmitted},
+		{ID: packetRxCount, Name: "PacketRxCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+		{ID: packetTxCount, Name: "PacketTxCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+		{ID: txErrCount, Name: "TxErrCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+		{ID: collisionCount, Name: "CollisionCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+		{ID: overrunCount, Name: "OverrunCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+		{ID: carrierDetect, Name: "CarrierDetect", Read: matter.PrivilegeView, Quality: im.Nullable | im.ChangesOmitted},
+		{ID: timeSinceReset, Name: "TimeSinceReset", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
+	},
+	Commands: []im.Command{
+		{ID: cmdResetCounts, Name: "ResetCounts", Response: im.NoResponse, Privilege: matter.PrivilegeManage},
+	},
+}
+
+// Counts are what the interface has counted since the host started.
+type Counts struct {
+	RxPackets, TxPackets, TxErrors, Collisions, Overruns uint64
+}
+
+// Link is the state of the interface that carries the node. Nil members are not
+// known.
+type Link struct {
+	Megabits   *uint32
+	FullDuplex *bool
+	Carrier    *bool
+	Counts     Counts
+}
+
+// Cluster serves the cluster.
+type Cluster struct {
+	im.ReadOnly
+	link func() Link
+	base Counts // at the last reset
+	at   time.Time
+}
+
+// New returns the cluster of an interface that link tells of. Counts begin at
+// now.
+func New(now time.Time, link func() Link) *Cluster {
+	return &Cluster{link: link, base: link().Counts, at: now}
+}
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return &spec }
+
+// Read writes one attribute.
+func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	l := c.link()
+	switch id {
+	case phyRate:
+		if rate, ok := rateEnum(l.Megabits); ok {
+			w.Uint(t, rate)
+		} else {
+			w.Null(t)
+		}
+	case fullDuplex:
+		nullableBool(w, t, l.FullDuplex)
+	case carrierDetect:
+		nullableBool(w, t, l.Carrier)
+	case packetRxCount:
+		w.Uint(t, since(l.Counts.RxPackets, c.base.RxPackets))
+	case packetTxCount:
+		w.Uint(t, since(l.Counts.TxPackets, c.base.TxPackets))
+	case txErrCount:
+		w.Uint(t, since(l.Counts.TxErrors, c.base.TxErrors))
+	case collisionCount:
+		w.Uint(t, since(l.Counts.Collisions, c.base.Collisions))
+	case overrunCount:
+		w.Uint(t, since(l.Counts.Overruns, c.base.Overruns))
+	case timeSinceReset:
+		w.Uint(t, uint64(max(0, r.Now.Sub(c.at)/time.Minute)))
+	}
+	return nil
+}
+
+// since returns a count from base on. An interface that was made anew counts
+// from nothing.
+func since(count, base uint64) uint64 {
+	if count < base {
+		return count
+	}
+	return count - base
+}
+
+func nullableBool(w *tlv.Writer, t tlv.Tag, v *bool) {
+	if v == nil {
+		w.Null(t)
+	} else {
+		w.Bool(t, *v)
+	}
+}
+
+// rateEnum maps a speed to PHYRateEnum (section 11.16.4.1).
+func rateEnum(megabits *uint32) (uint64, bool) {
+	if megabits == nil {
+		return 0, false
+	}
+	for i, m := range [...]uint32{10, 100, 1000, 2500, 5000, 10000, 40000, 100000, 200000, 400000} {
+		if m == *megabits {
+			return uint64(i), true
+		}
+	}
+	return 0, false
+}
+
+// Invoke executes ResetCounts, which has no fields.
+func (c *Cluster) Invoke(r *im.Request, _ matter.CommandID, fields tlv.Element, _ *tlv.Writer) error {
+	rd := fields.Reader()
+	for rd.EnterStruct(); rd.Next(); {
+	}
+	if err := rd.End(); err != nil {
+		return im.CommandError(err)
+	}
+	c.base, c.at = c.link().Counts, r.Now
+	return nil
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+var update = flag.Bool("update", false, "write docs/conformance.md anew")
+
+const conformanceFile = "../../docs/conformance.md"
+
+type mute struct{}
+
+func (mute) Set([]mdns.Service)            {}
+func (mute) Announced() bool               { return true }
+func (mute) Interfaces() []admin.Interface { return nil }
+func (mute) Close(context.Context) error   { return nil }
+
+// TestConformanceDocument holds docs/conformance.md to the metadata that the
+// clusters answer by: go test ./pkg/server -run Conformance -update writes it.
+func TestConformanceDocument(t *testing.T) {
+	dir := t.TempDir()
+	var got string
+	synctest.Test(t, func(t *testing.T) {
+		conn := simnet.New(1, simnet.Conditions{}).Listen(netip.MustParseAddrPort("[fe80::1]:5540"))
+		s, err := New(Options{StateDir: dir, Conns: []transport.PacketConn{conn}, Announcer: mute{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = conformance(s.model.engine.Endpoints())
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if *update {
+		if err := os.WriteFile(conformanceFile, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(conformanceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != got {
+		t.Error("docs/conformance.md is not what the code says: run go test ./pkg/server -run Conformance -update")
+	}
+}
+
+func conformance(endpoints []im.Endpoint) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# What the node serves
+
+Matter %d.%d.%d, data model revision %d. Made from the code's own metadata by a
+test. Access: R and W with the privilege (V view, O operate, M manage,
+A administer), T needs a timed interaction, F fabric-scoped. Quality: N
+non-volatile, X nullable, C changes omitted from reports.
+`, matter.SpecificationVersion>>24, matter.SpecificationVersion>>16&0xFF, matter.SpecificationVersion>>8&0xFF, matter.DataModelRevision)
+	for _, ep := range endpoints {
+		fmt.Fprintf(&b, "\n## Endpoint %d\n", ep.ID)
+		for _, dt := range ep.DeviceTypes {
+			fmt.Fprintf(&b, "\nDevice type 0x%04X.\n", uint32(dt))
+		}
+		for _, c := range ep.Clusters {
+			describe(&b, c.Spec())
+		}
+	}
+	return b.String()
+}
+
+func describe(b *strings.Builder, s *im.Spec) {
+	fmt.Fprintf(b, "\n### 0x%04X %s, revision %d, features 0x%X\n\n| | id | name | access | quality |\n| --- | --- | --- | --- | --- |\n", uint32(s.ID), s.Name, s.Revision, s.Features)
+	for _, a := range s.Attributes {
+		access := ""
+		if a.Read != 0 {
+			access += "R" + letter(a.Read)
+		}
+		if a.Write != 0 {
+			access += " W" + letter(a.Write)
+		}
+		fmt.Fprintf(b, "| attribute | 0x%04X | %s | %s | %s |\n", uint32(a.ID), a.Name, strings.TrimSpace(access+scope(a.Quality)), quality(a.Quality))
+	}
+	for _, c := range s.Commands {
+		fmt.Fprintf(b, "| command | 0x%02X | %s | %s | |\n", uint32(c.ID), c.Name, strings.TrimSpace(letter(c.Privilege)+scope(c.Quality)))
+	}
+	for _, e := range s.Events {
+		fmt.Fprintf(b, "| event | 0x%02X | %s | %s | |\n", uint32(e.ID), e.Name, strings.TrimSpace(letter(e.Read)+scope(e.Quality)))
+	}
+}
+
+func letter(p matter.Privilege) string {
+	return map[matter.Privilege]string{matter.PrivilegeView: "V", matter.PrivilegeOperate: "O", matter.PrivilegeManage: "M", matter.PrivilegeAdminister: "A"}[p]
+}
+
+func scope(q im.Quality) string {
+	s := ""
+	if q.Has(im.FabricScoped) {
+		s += " F"
+	}
+	if q.Has(im.FabricSensitive) {
+		s += " S"
+	}
+	if q.Has(im.Timed) {
+		s += " T"
+	}
+	return s
+}
+
+func quality(q im.Quality) string {
+	s := ""
+	for _, k := range []struct {
+		q im.Quality
+		l string
+	}{{im.NonVolatile, "N"}, {im.Nullable, "X"}, {im.ChangesOmitted, "C"}} {
+		if q.Has(k.q) {
+			s += k.l
+		}
+	}
+	return s
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster/ethernetdiagnostics"
+	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
+	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// host tells the model of the machine it runs on. A node on a test's network has
+// none.
+type host struct {
+	none   bool
+	serves func(name string) bool
+}
+
+func newHost(opt *Options) *host {
+	return &host{none: opt.Conns != nil, serves: transport.Serves(opt.Interfaces)}
+}
+
+// interfaces returns the network interfaces, those that carry the node first.
+func (h *host) interfaces() []generaldiagnostics.Interface {
+	if h.none {
+		return nil
+	}
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil // there is nothing to tell
+	}
+	var first, rest []generaldiagnostics.Interface
+	for _, ifi := range list {
+		if ifi.Flags&net.FlagLoopback != 0 || len(ifi.HardwareAddr) == 0 {
+			continue
+		}
+		n := generaldiagnostics.Interface{
+			Name:            ifi.Name,
+			Operational:     ifi.Flags&net.FlagRunning != 0,
+			HardwareAddress: bytes.Clone(ifi.HardwareAddr),
+			WiFi:            wireless(ifi.Name),
+		}
+		n.Ethernet = !n.WiFi && len(ifi.HardwareAddr) == 6
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue // it has gone meanwhile
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				n.Addresses = append(n.Addresses, p.Addr().Unmap())
+			}
+		}
+		if n.Operational && h.serves(n.Name) {
+			first = append(first, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	return append(first, rest...)
+}
+
+// network is the interface that Network Commissioning tells of.
+func (h *host) network() networkcommissioning.Network {
+	for _, n := range h.interfaces() {
+		return networkcommissioning.Network{Name: n.Name, Connected: n.Operational}
+	}
+	return networkcommissioning.Network{}
+}
+
+// link is the state of the same interface, as the kernel shows it.
+func (h *host) link() (l ethernetdiagnostics.Link) {
+	name := h.network().Name
+	if name == "" {
+		return l
+	}
+	if v, ok := sysInt(name, "speed"); ok && v > 0 {
+		m := uint32(v)
+		l.Megabits = &m
+	}
+	if v, ok := sysText(name, "duplex"); ok && v != "unknown" {
+		full := v == "full"
+		l.FullDuplex = &full
+	}
+	if v, ok := sysInt(name, "carrier"); ok {
+		up := v == 1
+		l.Carrier = &up
+	}
+	for file, dst := range map[string]*uint64{
+		"rx_packets": &l.Counts.RxPackets, "tx_packets": &l.Counts.TxPackets, "tx_errors": &l.Counts.TxErrors,
+		"collisions": &l.Counts.Collisions, "rx_over_errors": &l.Counts.Overruns,
+	} {
+		if v, ok := sysInt(name, "statistics/"+file); ok && v >= 0 {
+			*dst = uint64(v)
+		}
+	}
+	return l
+}
+
+func sysText(name, file string) (string, bool) {
+	if strings.ContainsRune(name, '/') {
+		return "", false
+	}
+	b, err := os.ReadFile(filepath.Join("/sys/class/net", name, file))
+	return strings.TrimSpace(string(b)), err == nil
+}
+
+func sysInt(name, file string) (int64, bool) {
+	s, ok := sysText(name, file)
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(s, 10, 64)
+	return v, err == nil
+}
+
+func wireless(name string) bool {
+	if strings.ContainsRune(name, '/') {
+		return false
+	}
+	_, err := os.Stat(filepath.Join("/sys/class/net", name, "wireless"))
+	return err == nil
+}
+
+// bootID names this run of the host's kernel; empty where it cannot be known.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
