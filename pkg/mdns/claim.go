@@ -33,7 +33,8 @@ type claim struct {
 	records []*record
 	enum    *record // of the service's type
 
-	failures  int // conflicts in a row
+	told      time.Time // last announcement
+	failures  int       // conflicts in a row
 	contested time.Time
 }
 
@@ -43,9 +44,13 @@ func (c *claim) probe(at time.Time) {
 	c.step, c.next = 0, at
 }
 
-// announce starts the announcements of a claim that holds its name.
+// announce starts the announcements of a claim that holds its name, not
+// sooner than a second after the last one.
 func (c *claim) announce(at time.Time) {
 	c.enter(Announced)
+	if soonest := c.told.Add(repeatInterval); at.Before(soonest) {
+		at = soonest
+	}
 	c.step, c.next = 0, at
 }
 

@@ -139,6 +139,33 @@ func TestWithdrawingOneFabricKeepsTheHost(t *testing.T) {
 	}
 }
 
+func TestExchangedServiceKeepsTheHost(t *testing.T) {
+	b := settled(t, []linkInfo{linkA()}, commissionable())
+	other := commissionable()
+	other.Instance = "0123456789ABCDEF" // a new window
+	b.setServices(b.now, []Service{other})
+	b.run(10 * time.Second)
+	got := to(b.take(), ip6)
+	for _, r := range goodbyes(got) {
+		if strings.HasPrefix(brief(r), hostA) || strings.HasPrefix(brief(r), "_services") {
+			t.Errorf("took back %s", brief(r))
+		}
+	}
+	if len(got) != 1+probes+announcements || !b.status().Announced() {
+		t.Errorf("%d packets, %+v", len(got), b.status())
+	}
+	// Another spelling is the same name.
+	other.Instance = "0123456789abcdef"
+	b.setServices(b.now, []Service{other})
+	b.run(10 * time.Second)
+	if got := b.take(); len(goodbyes(got)) != 0 {
+		t.Errorf("took back %v", briefs(goodbyes(got)))
+	}
+	if n := len(answers(b.askFor(full(udp), dns.TypePTR))); n != 1 {
+		t.Errorf("%d instances", n)
+	}
+}
+
 func TestChangedServiceIsAnnouncedAgain(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, commissionable())
 	s := commissionable()
@@ -170,6 +197,22 @@ func TestChangedServiceIsAnnouncedAgain(t *testing.T) {
 	if got := b.take(); len(got) != 0 {
 		t.Error("an unchanged set is told again")
 	}
+}
+
+func TestChangesInARowAreNotAFlood(t *testing.T) {
+	b := settled(t, []linkInfo{linkA()}, operational(1))
+	s := operational(1)
+	for i := range 40 { // in four seconds
+		s.Port = uint16(6000 + i)
+		b.setServices(b.now, []Service{s})
+		b.run(100 * time.Millisecond)
+	}
+	got := to(b.take(), ip6)
+	if len(got) < 4 || len(got) > 5 {
+		t.Errorf("%d announcements in four seconds", len(got))
+	}
+	b.run(5 * time.Second)
+	wantRecords(t, "the last", answers(b.askFor(s.name(), dns.TypeSRV)), instO+" SRV 0 0 6039 "+hostA)
 }
 
 func TestServiceThatCannotBeAnnounced(t *testing.T) {

@@ -94,33 +94,31 @@ func (e *engine) setServices(now time.Time, list []Service) {
 		s = s.clone()
 		wanted[fold(s.name())] = &s
 	}
-	before := e.services
 	e.services = wanted
 	for _, l := range sortLinks(e.links) {
-		e.diff(now, l, before, wanted)
+		e.diff(now, l)
 	}
 	e.dirty = true
 }
 
-func (e *engine) diff(now time.Time, l *link, before, wanted map[string]*Service) {
-	var told []*record
-	for _, c := range l.claims()[1:] {
-		s := wanted[c.key]
-		switch {
-		case s == nil || s.name() != c.service.name():
-			told = append(told, l.drop(c)...)
-		case !s.equal(*c.service):
+// diff brings a link to what is wanted. What is new comes before what goes, so
+// that the host records have a holder all the time.
+func (e *engine) diff(now time.Time, l *link) {
+	claims := l.claims()[1:]
+	for key, s := range e.services {
+		if c := l.services[key]; c == nil {
+			e.newClaim(l, key, s, now)
+		} else if !s.equal(*c.service) {
 			e.update(now, c, s)
 		}
 	}
-	// First what goes, so that a new name for the same thing is not met by the
-	// farewell of the old one.
-	e.goodbye(l, told)
-	for key, s := range wanted {
-		if l.services[key] == nil {
-			e.newClaim(l, key, s, now)
+	var told []*record
+	for _, c := range claims {
+		if e.services[c.key] == nil {
+			told = append(told, l.drop(c)...)
 		}
 	}
+	e.goodbye(l, told)
 }
 
 // setLinks takes what the host says of its interfaces.
@@ -180,14 +178,12 @@ func (e *engine) join(info linkInfo) {
 }
 
 func (e *engine) changeLink(now time.Time, l *link, info linkInfo) {
-	before := l.info
-	same := slices.Equal(before.addrs, info.addrs)
-	if same {
+	if slices.Equal(l.info.addrs, info.addrs) {
 		l.info = info
 		return
 	}
 	e.log.Info("addresses changed", "interface", info.name, "addresses", info.addrs)
-	if info.hasFamily(ip4) && !before.hasFamily(ip4) {
+	if info.hasFamily(ip4) && !l.info.hasFamily(ip4) {
 		e.join(info)
 	}
 	e.readdress(now, l, info)
@@ -230,10 +226,9 @@ func (e *engine) deadline() time.Time {
 // advance does what is due.
 func (e *engine) advance(now time.Time) {
 	for _, l := range sortLinks(e.links) {
-		if d := l.deadline(); d.IsZero() || now.Before(d) {
-			continue
+		if d := l.claimsDeadline(); !d.IsZero() && !now.Before(d) {
+			e.advanceClaims(now, l)
 		}
-		e.advanceClaims(now, l)
 		e.answerHeld(now, l)
 		for f := range families {
 			e.flush(now, l, f)
@@ -257,10 +252,10 @@ func (e *engine) advanceClaims(now time.Time, l *link) {
 			probing = append(probing, c)
 			continue
 		case c.state == Probing:
-			c.failures = 0
-			c.announce(now)
+			c.enter(Announced)
+			c.step, c.failures = 0, 0
 		}
-		c.next = time.Time{}
+		c.told, c.next = now, time.Time{}
 		if c.step++; c.step < announcements {
 			c.next = now.Add(firstInterval << (c.step - 1))
 		}

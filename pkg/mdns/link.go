@@ -133,12 +133,18 @@ func (l *link) claims() []*claim {
 	return out
 }
 
-// deadline is when the link next has something to do.
-func (l *link) deadline() time.Time {
+// claimsDeadline is when the next claim has something to do.
+func (l *link) claimsDeadline() time.Time {
 	d := l.host.next
 	for _, c := range l.services {
 		d = earlier(d, c.next)
 	}
+	return d
+}
+
+// deadline is when the link has something to do; zero for never.
+func (l *link) deadline() time.Time {
+	d := l.claimsDeadline()
 	for _, p := range l.pending {
 		d = earlier(d, p.due)
 	}

@@ -21,8 +21,8 @@ const queue = 16
 // Options of New.
 type Options struct {
 	// Interfaces says by name which interfaces may be used; nil allows all but
-	// loopback. What else it takes (up, multicast, an IPv6 address) is
-	// followed as it changes.
+	// loopback. It is called on a goroutine of the Responder. What else it
+	// takes (up, multicast, an IPv6 address) is followed as it changes.
 	Interfaces func(name string) bool
 	// Log is required.
 	Log *slog.Logger
@@ -120,7 +120,7 @@ func (r *Responder) Set(services []Service) {
 	}
 }
 
-// Status is a snapshot. It does not wait.
+// Status is a snapshot, whose slices are not to be changed. It does not wait.
 func (r *Responder) Status() Status {
 	r.wanted.Lock()
 	set := r.wanted.set

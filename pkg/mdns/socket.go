@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/net/ipv4"
@@ -16,6 +17,9 @@ import (
 // ErrPortTaken is returned when another program holds the mDNS port for itself
 // alone.
 var ErrPortTaken = errors.New("another program does not share UDP port 5353")
+
+// sendPatience bounds the wait for a link that is stuck with full queues.
+const sendPatience = 100 * time.Millisecond
 
 // sockets are the network: one socket for each address family.
 type sockets struct {
@@ -85,10 +89,12 @@ func (s *sockets) close() {
 func open6() (net.PacketConn, error) {
 	const loopback = 1 // the index that every network namespace has
 	return open(unix.AF_INET6, func(fd int) error {
-		if err := errors.Join(
-			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1),
-			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0),
-		); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return err
+		}
+		// Before Linux 4.20 there is no such option; what others joined is
+		// then heard too, and ignored by its interface.
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 			return err
 		}
 		if err := unix.Bind(fd, &unix.SockaddrInet6{Port: port, ZoneId: loopback, Addr: groups[ip6].Addr().As16()}); err != nil {
@@ -175,13 +181,16 @@ func (s *sockets) leave(index int, f family) {
 }
 
 func (s *sockets) send(index int, f family, to netip.AddrPort, b []byte) error {
+	deadline := time.Now().Add(sendPatience)
 	// The index says the interface; a zone could name another by now.
 	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr().WithZone(""), to.Port()))
 	var err error
 	switch {
 	case f == ip6:
+		_ = s.v6.SetWriteDeadline(deadline)
 		_, err = s.v6.WriteTo(b, &ipv6.ControlMessage{IfIndex: index}, addr)
 	case s.v4 != nil:
+		_ = s.v4.SetWriteDeadline(deadline)
 		_, err = s.v4.WriteTo(b, &ipv4.ControlMessage{IfIndex: index}, addr)
 	}
 	return err

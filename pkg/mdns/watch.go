@@ -21,7 +21,7 @@ const (
 	// as netlink may lose messages.
 	rescan = time.Minute
 	// retry is the wait after netlink failed.
-	retry = 5 * time.Second
+	retry = time.Second
 
 	// Addresses published on a link at most; a packet must hold them all.
 	maxAddrs6, maxAddrs4 = 8, 4
