@@ -114,6 +114,23 @@ func TestEventsInChunks(t *testing.T) {
 	}
 }
 
+func TestEventStatusesInChunks(t *testing.T) {
+	n := newNode(t, func(o *Options) { o.MaxPayload = 128 })
+	n.Emit(n.now, 0, 6, 0, 0, nil)
+	var paths, want string
+	for k := range 20 {
+		paths += fmt.Sprintf("<1:%d,2:6,3:0>,", 10+k)
+		want += fmt.Sprintf("%d/6/0=UNSUPPORTED_ENDPOINT ", 10+k)
+	}
+	c := n.readAll("{1:[" + paths + "<>],3:false}")
+	if got := eventNumbers(t, c.sent); got != want+"1000" || len(c.sent) < 5 {
+		t.Errorf("%d messages: %s", len(c.sent), got)
+	}
+	if want := []string{"read UNSUPPORTED_ENDPOINT 0s"}; !slices.Equal(n.outcomes, want) {
+		t.Errorf("outcomes %q", n.outcomes)
+	}
+}
+
 func TestEventLogIsBounded(t *testing.T) {
 	n := newNode(t, nil)
 	n.Emit(n.now, 0, 6, 1, 0, nil)
