@@ -28,12 +28,16 @@ func listenTo(t *testing.T, lab *netlab.Lab, name string) *listener {
 	index := lab.Index(name)
 	l := &listener{t: t, zone: fmt.Sprint(index), in: make(chan *dns.Msg, 1000)}
 	var err error
+	var pc *ipv6.PacketConn
 	lab.Do(func() {
 		// Wildcard and REUSEADDR: as simple programs do it.
 		if l.conn, err = net.ListenUDP("udp6", &net.UDPAddr{IP: net.ParseIP("ff02::"), Port: port}); err != nil {
 			return
 		}
-		pc := ipv6.NewPacketConn(l.conn)
+		pc = ipv6.NewPacketConn(l.conn)
+		if err = pc.SetControlMessage(ipv6.FlagHopLimit, true); err != nil {
+			return
+		}
 		if err = pc.JoinGroup(&net.Interface{Index: index}, net.UDPAddrFromAddrPort(groups[ip6])); err == nil {
 			err = pc.SetMulticastInterface(&net.Interface{Index: index})
 		}
@@ -49,14 +53,18 @@ func listenTo(t *testing.T, lab *netlab.Lab, name string) *listener {
 		defer close(l.in)
 		b := make([]byte, 10_000)
 		for {
-			n, err := l.conn.Read(b)
+			n, cm, from, err := pc.ReadFrom(b)
 			if err != nil {
 				return
 			}
 			m := new(dns.Msg)
-			if m.Unpack(b[:n]) == nil {
-				l.in <- m
+			if m.Unpack(b[:n]) != nil {
+				continue
 			}
+			if u := from.(*net.UDPAddr); m.Response && (cm.HopLimit != hopLimit || !u.IP.IsLinkLocalUnicast() || u.Port != port) {
+				t.Errorf("a response from %v with hop limit %d", u, cm.HopLimit)
+			}
+			l.in <- m
 		}
 	}()
 	return l

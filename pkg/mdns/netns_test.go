@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -218,6 +219,31 @@ func TestCloseSaysGoodbyeAndEnds(t *testing.T) {
 	if b, err := os.ReadFile("/proc/self/net/udp"); err != nil || strings.Contains(string(b), ":14E9 ") {
 		t.Errorf("a socket is left: %s, %v", b, err)
 	}
+}
+
+// TestManyCallers is for the race detector.
+func TestManyCallers(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	r := start(t)
+	var callers sync.WaitGroup
+	for i := range 8 {
+		callers.Go(func() {
+			for n := range 50 {
+				r.Set(operationals((i + n) % 20))
+				if s := r.Status(); len(s.Interfaces) > 0 && len(s.Interfaces[0].Services) > 20 {
+					t.Errorf("%d services", len(s.Interfaces[0].Services))
+				}
+			}
+			if i%2 == 0 {
+				closeIt(t, r)
+			}
+		})
+	}
+	callers.Wait()
 }
 
 func TestCloseIsBounded(t *testing.T) {
