@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -153,24 +152,6 @@ func (l *Lab) Start(cmd *exec.Cmd) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-}
-
-// Output runs a program in the peer's namespace, bounded in time, and returns
-// what it printed.
-func (l *Lab) Output(limit time.Duration, name string, arg ...string) (string, error) {
-	l.t.Helper()
-	var out strings.Builder
-	cmd := exec.Command(name, arg...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	var err error
-	l.Do(func() { err = cmd.Start() })
-	if err != nil {
-		return "", err
-	}
-	timer := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	err = cmd.Wait()
-	return out.String(), err
 }
 
 // Join makes a veth pair, called name on both sides, up, with link-local
