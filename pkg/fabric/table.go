@@ -287,3 +287,20 @@ func (t *Table) Rollback() {
 		t.publish()
 	}
 }
+
+// Differ reports whether two results of [Table.All] differ: in which fabrics
+// there are, or in what same compares of them.
+func Differ(a, b []*Fabric, same func(x, y *Fabric) bool) bool {
+	if len(a) != len(b) {
+		return true
+	}
+	if len(a) == 0 || &a[0] == &b[0] {
+		return false // the very same state
+	}
+	for i, x := range a {
+		if y := b[i]; x != y && (x.Index != y.Index || !same(x, y)) {
+			return true
+		}
+	}
+	return false
+}

@@ -34,6 +34,7 @@ func (s *Server) openTalk() {
 		Max:          caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve,
 		MaxUnsecured: maxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },
+		Removed:      func(x *session.Session) { s.model.engine.SessionGone(x.Serial) },
 	})
 	t.exchanges = exchange.New(exchange.Options{Send: s.send, Accept: s.accept, Rand: s.opt.Rand})
 	t.channel = securechannel.New(securechannel.Options{

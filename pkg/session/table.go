@@ -16,7 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Options of a Table. All fields but Busy are required.
+// Options of a Table. All fields but Busy and Removed are required.
 type Options struct {
 	Rand io.Reader // must not fail
 	// Max bounds the PASE and CASE sessions together. For the capability that
@@ -29,6 +29,9 @@ type Options struct {
 	// Busy reports whether a session is in use, and is not to be evicted. nil:
 	// none ever is.
 	Busy func(*Session) bool
+	// Removed learns of each PASE or CASE session that is no more. It must not
+	// call the Table. nil: nobody does.
+	Removed func(*Session)
 }
 
 // Table holds the sessions of a node.
@@ -63,6 +66,9 @@ func NewTable(opt Options) *Table {
 	}
 	if opt.Busy == nil {
 		opt.Busy = func(*Session) bool { return false }
+	}
+	if opt.Removed == nil {
+		opt.Removed = func(*Session) {}
 	}
 	t := &Table{
 		opt:        opt,
@@ -205,6 +211,9 @@ func (t *Table) Remove(s *Session) {
 	s.gone = true
 	s.crypto = secrets{}
 	clear(s.AttestationChallenge[:])
+	if s.Kind != Unsecured {
+		t.opt.Removed(s)
+	}
 }
 
 // detach makes s receive nothing any more. If that was done before, its id may

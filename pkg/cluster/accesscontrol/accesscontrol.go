@@ -3,6 +3,7 @@
 package accesscontrol
 
 import (
+	"bytes"
 	"reflect"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
@@ -58,23 +59,26 @@ const (
 type Cluster struct {
 	im.ReadOnly
 	fabrics *fabric.Table
-	seen    uint64 // the table's generation at the last Changes
+	seen    []*fabric.Fabric // at the last Changes
 }
 
 // New returns the cluster.
-func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.Generation()} }
+func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.All()} }
 
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return &spec }
 
-// Changes reports the lists after a change of the fabric table that was not
-// made here: a fabric added, removed or rolled back.
+// Changes reports a list that is another than before: by a write, or because a
+// fabric came, went or was rolled back.
 func (c *Cluster) Changes(mark func(matter.AttributeID)) {
-	if g := c.fabrics.Generation(); g != c.seen {
-		c.seen = g
+	now := c.fabrics.All()
+	if fabric.Differ(c.seen, now, func(x, y *fabric.Fabric) bool { return reflect.DeepEqual(x.ACL, y.ACL) }) {
 		mark(attrACL)
+	}
+	if fabric.Differ(c.seen, now, func(x, y *fabric.Fabric) bool { return bytes.Equal(x.Extension, y.Extension) }) {
 		mark(attrExtension)
 	}
+	c.seen = now
 }
 
 // Read writes one attribute.

@@ -3,6 +3,9 @@
 package groupkeymanagement
 
 import (
+	"reflect"
+	"slices"
+
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -54,23 +57,25 @@ var spec = im.Spec{
 // Cluster serves the cluster over the fabric table.
 type Cluster struct {
 	fabrics *fabric.Table
-	seen    uint64 // the table's generation at the last Changes
+	seen    []*fabric.Fabric // at the last Changes
 }
 
 // New returns the cluster.
-func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.Generation()} }
+func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.All()} }
 
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return &spec }
 
-// Changes reports the lists after a change of the fabric table that was not
-// made here.
+// Changes reports a list that is another than before.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
-	if g := c.fabrics.Generation(); g != c.seen {
-		c.seen = g
+	now := c.fabrics.All()
+	if fabric.Differ(c.seen, now, func(x, y *fabric.Fabric) bool { return slices.Equal(x.GroupKeyMap, y.GroupKeyMap) }) {
 		changed(attrGroupKeyMap)
+	}
+	if fabric.Differ(c.seen, now, func(x, y *fabric.Fabric) bool { return reflect.DeepEqual(x.Groups, y.Groups) }) {
 		changed(attrGroupTable)
 	}
+	c.seen = now
 }
 
 // Read writes one attribute.
