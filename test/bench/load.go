@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// What is read: SupportedFabrics of Operational Credentials.
+const (
+	readCluster   matter.ClusterID   = 0x003E
+	readAttribute matter.AttributeID = 0x0002
+)
+
+// load drives one device as the administrator of one fabric.
+type load struct {
+	ctx    context.Context
+	rounds int
+	device *process
+	client *commissioner.Client
+	addr   netip.AddrPort
+	home   *commissioner.Authority
+	node   matter.NodeID // the device on the home fabric
+	s      *commissioner.Session
+}
+
+func newLoad(ctx context.Context, rounds int) (*load, error) {
+	conns, err := transport.Listen(transport.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range conns[1:] {
+		c.Close()
+	}
+	return &load{ctx: ctx, rounds: rounds, client: commissioner.New(conns[0]), addr: netip.AddrPortFrom(deviceAddr, udpPort)}, nil
+}
+
+// settleIn commissions the device into the home fabric.
+func (l *load) settleIn() (err error) {
+	if l.home, err = commissioner.NewAuthority(commissioner.AuthorityOptions{}); err != nil {
+		return err
+	}
+	done, err := l.client.Commission(l.ctx, l.addr, passcode, l.home)
+	if err != nil {
+		return fmt.Errorf("commissioning: %w", err)
+	}
+	l.node, l.s = done.Node, done.CASE
+	return nil
+}
+
+// connect opens a session on the home fabric.
+func (l *load) connect() (err error) {
+	l.s, _, err = l.client.CASE(l.ctx, l.addr, l.home, l.node, nil)
+	return err
+}
+
+// each measures f, which does something n times, in rounds after one that does
+// not count, and returns the CPU time of one time.
+func (l *load) each(n int, f func() error) (sample, error) {
+	all := make(sample, 0, l.rounds)
+	for round := range l.rounds + 1 {
+		t, err := l.device.spent(f)
+		if err != nil {
+			return nil, err
+		}
+		if round > 0 {
+			all = append(all, float64(t)/float64(n))
+		}
+	}
+	return all, nil
+}
+
+func repeat(n int, f func() error) func() error {
+	return func() error {
+		for range n {
+			if err := f(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (l *load) readOne() error {
+	rep, err := l.s.Read(l.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(0, readCluster, readAttribute)}})
+	if err != nil {
+		return err
+	}
+	if a := rep.Find(0, readCluster, readAttribute); a == nil || a.Status.Status != matter.StatusSuccess {
+		return errors.New("the attribute was not in the report")
+	}
+	return nil
+}
+
+// readAll reads endpoint 0.
+func (l *load) readAll() (*commissioner.Report, error) {
+	return l.s.Read(l.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Endpoint(0)}})
+}
+
+// reads measures reads of one attribute.
+func (l *load) reads() (sample, error) {
+	const n = 1000
+	return l.each(n, repeat(n, l.readOne))
+}
+
+// wildcards measures reads of endpoint 0.
+func (l *load) wildcards() (sample, error) {
+	const n = 100
+	return l.each(n, repeat(n, func() error {
+		_, err := l.readAll()
+		return err
+	}))
+}
+
+// labels measures UpdateFabricLabel.
+func (l *load) labels() (sample, error) {
+	const n = 20
+	i := 0
+	return l.each(n, repeat(n, func() error {
+		i++
+		return l.s.UpdateFabricLabel(l.ctx, "bench "+strconv.Itoa(i))
+	}))
+}
+
+// sessions measures CASE handshakes as a, whose node is node. Each session is
+// closed when it has been measured. resume takes up the session before.
+func (l *load) sessions(a *commissioner.Authority, node matter.NodeID, resume bool) (sample, error) {
+	const n = 16 // fewer than a node must keep
+	var last *casesession.Result
+	if resume {
+		s, res, err := l.client.CASE(l.ctx, l.addr, a, node, nil)
+		if err != nil {
+			return nil, err
+		}
+		s.Close()
+		last = res
+	}
+	var open []*commissioner.Session
+	one := func() error {
+		var rec *casesession.Record
+		if resume {
+			r := last.Record()
+			rec = &r
+		}
+		s, res, err := l.client.CASE(l.ctx, l.addr, a, node, rec)
+		if err != nil {
+			return err
+		}
+		if res.Resumed != resume {
+			return fmt.Errorf("session resumed: %v", res.Resumed)
+		}
+		open, last = append(open, s), res
+		return nil
+	}
+	all := make(sample, 0, l.rounds)
+	for round := range l.rounds + 1 {
+		t, err := l.device.spent(repeat(n, one))
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range open {
+			s.Close()
+		}
+		open = open[:0]
+		if round > 0 {
+			all = append(all, float64(t)/n)
+		}
+	}
+	return all, nil
+}
+
+// quiet is how long a device is left alone so that its announcements are over.
+const quiet = 2500 * time.Millisecond
+
+// pases measures PASE handshakes through one window, each after the
+// announcements that the one before brought about.
+func (l *load) pases() (sample, error) {
+	if err := l.s.OpenBasicWindow(l.ctx, 600); err != nil {
+		return nil, err
+	}
+	var all sample
+	for range l.rounds + 1 {
+		time.Sleep(quiet)
+		var s *commissioner.Session
+		t, err := l.device.spent(func() (err error) {
+			s, err = l.client.PASE(l.ctx, l.addr, passcode)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.Close()
+		all = append(all, float64(t))
+	}
+	return all[1:], l.s.RevokeWindow(l.ctx)
+}
+
+// commissionings measures whole commissionings into fabrics that are removed
+// again.
+func (l *load) commissionings() (sample, error) {
+	var all sample
+	for range l.rounds + 1 {
+		if err := l.s.OpenBasicWindow(l.ctx, 600); err != nil {
+			return nil, err
+		}
+		time.Sleep(quiet)
+		a, err := commissioner.NewAuthority(commissioner.AuthorityOptions{})
+		if err != nil {
+			return nil, err
+		}
+		var done *commissioner.Commissioned
+		t, err := l.device.spent(func() (err error) {
+			done, err = l.client.Commission(l.ctx, l.addr, passcode, a)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, float64(t))
+		if err := done.CASE.RemoveFabric(l.ctx, done.Fabric); err != nil {
+			return nil, err
+		}
+		done.CASE.Forget()
+	}
+	return all[1:], nil
+}
+
+// idle measures CPU for a second of rest, in nanoseconds.
+func (l *load) idle(d time.Duration) (sample, error) {
+	t, err := l.device.spent(func() error {
+		time.Sleep(d)
+		return l.ctx.Err()
+	})
+	return sample{float64(t) / d.Seconds()}, err
+}
+
+// firstSession tries to open a session until it can, from before the device
+// listens on, and returns the time since the device's start.
+func (l *load) firstSession() (time.Duration, error) {
+	for end := time.Now().Add(startLimit); time.Now().Before(end); {
+		ctx, cancel := context.WithTimeout(l.ctx, 10*time.Millisecond)
+		s, _, err := l.client.CASE(ctx, l.addr, l.home, l.node, nil)
+		cancel()
+		if err == nil {
+			t := time.Since(l.device.begin)
+			s.Close()
+			return t, nil
+		}
+		if l.ctx.Err() != nil {
+			return 0, l.ctx.Err()
+		}
+	}
+	return 0, fmt.Errorf("no session within %v", startLimit)
+}
+
+// udpSockets counts the device's sockets on a UDP port.
+func (p *process) udpSockets(port uint16) (n int, err error) {
+	own, err := p.sockets()
+	if err != nil {
+		return 0, err
+	}
+	for _, table := range []string{"net/udp", "net/udp6"} {
+		lines, err := p.lines(table)
+		if err != nil {
+			return 0, err
+		}
+		for _, line := range lines {
+			f := strings.Fields(line)
+			if len(f) > 9 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && own["socket:["+f[9]+"]"] {
+				n++
+			}
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Environment of this program when it runs itself again.
+const (
+	roleVar    = "OPCREDSD_BENCH_ROLE"
+	roleInside = "inside" // in a network namespace of its own
+	roleEcho   = "echo"   // the floor of a read
+)
+
+type settings struct {
+	daemon  string // the binary
+	dir     string // where the stores go
+	rounds  int
+	fabrics int
+	peer    string // "", or "matterjs"
+}
+
+func main() {
+	if os.Getenv(roleVar) == roleEcho {
+		exit(echo())
+	}
+	var s settings
+	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
+	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's store: its file system is part of what is measured (default: the temporary directory)")
+	flag.IntVar(&s.rounds, "rounds", 7, "rounds of each measurement, of which the median counts")
+	flag.IntVar(&s.fabrics, "fabrics", 254, "fabrics of the large node, 5 to 254")
+	flag.Parse()
+	s.peer = os.Getenv("PEER")
+	if err := s.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	if os.Getenv(roleVar) != roleInside {
+		os.Exit(inside())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	exit(run(ctx, &s))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func (s *settings) check() (err error) {
+	switch {
+	case s.peer != "" && s.peer != "matterjs":
+		return fmt.Errorf("PEER=%s: the one peer there is, is matterjs", s.peer)
+	case s.rounds < 1:
+		return fmt.Errorf("-rounds %d: at least one", s.rounds)
+	case s.fabrics < 5 || s.fabrics > 254:
+		return fmt.Errorf("-fabrics %d: 5 to 254", s.fabrics)
+	}
+	if s.daemon, err = filepath.Abs(s.daemon); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.daemon); err != nil {
+		return fmt.Errorf("no daemon: %w (make build)", err)
+	}
+	return nil
+}
+
+// inside runs this program again in a network namespace, which nothing on the
+// host can be reached from, and returns its exit status. Who is not root gets a
+// user namespace as well.
+func inside() int {
+	runtime.LockOSThread() // Pdeathsig is about the thread that starts the child
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), roleVar+"="+roleInside)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+	}
+	signal.Ignore(os.Interrupt) // the child gets it too, and cleans up
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		fmt.Fprintf(os.Stderr, "bench: no network namespace: %v (run as root, or allow user namespaces)\n", err)
+		return 1
+	}
+	if code := cmd.ProcessState.ExitCode(); code >= 0 {
+		return code
+	}
+	return 1
+}

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Goals, in nanoseconds and octets.
+const (
+	goalRead          = 30e3
+	goalAllocations   = 10
+	goalFull          = 0.65e6
+	goalResumed       = 0.1e6
+	goalPASE          = 0.6e6
+	goalCommissioning = 6e6
+	goalWildcard      = 0.2e6
+	goalLabel         = 0.2e6
+	goalSyncs         = 1
+	goalIdle          = 0.1e6
+	goalRSSIdle       = 14 << 20
+	goalRSSAfter      = 20 << 20
+	goalCASEGrowth    = 1.3
+	goalMemoryGrowth  = 12 << 20
+	goalSockets       = 2
+	goalBrowse        = 3e6
+	goalStart         = 100e6
+)
+
+// bench is one run.
+type bench struct {
+	*settings
+	ctx    context.Context
+	ns     *namespace
+	floors *floors
+	table  []figure
+	begin  time.Time
+}
+
+func run(ctx context.Context, s *settings) (err error) {
+	b := &bench{settings: s, ctx: ctx, begin: time.Now()}
+	if b.dir, err = os.MkdirTemp(s.dir, "opcredsd-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.ns, err = newNetwork(); err != nil {
+		return err
+	}
+	b.say("floors")
+	if b.floors, err = measureFloors(b.rounds, b.dir); err != nil {
+		return err
+	}
+	if b.floors.echo, b.floors.echoLarge, err = measureEcho(b.rounds, b.ns); err != nil {
+		return err
+	}
+	if err := b.one(); err != nil {
+		return err
+	}
+	if err := b.many(); err != nil {
+		return err
+	}
+	if b.peer != "" {
+		if err := b.matterJS(); err != nil {
+			return err
+		}
+	}
+	b.say("done")
+	return write(os.Stdout, b.table, b.peer != "")
+}
+
+// say tells of progress.
+func (b *bench) say(what string) {
+	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(b.begin).Seconds(), what)
+}
+
+func (b *bench) add(f figure) {
+	if f.spread != nil {
+		f.value = f.spread.median()
+	}
+	b.table = append(b.table, f)
+}
+
+// node makes a daemon with a fabric, at rest.
+func (b *bench) node(name string, maxFabrics int) (*daemon, *load, error) {
+	d := &daemon{binary: b.daemon, ns: b.ns, state: filepath.Join(b.dir, name), fabrics: maxFabrics}
+	if err := d.start(); err != nil {
+		return nil, nil, err
+	}
+	if err := d.ready(); err != nil {
+		return nil, nil, err
+	}
+	l, err := newLoad(b.ctx, b.rounds)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.device = d.process
+	if err := l.settleIn(); err != nil {
+		return nil, nil, fmt.Errorf("%w\n%s", err, d.out)
+	}
+	return d, l, d.stop()
+}
+
+// one measures a node with one fabric.
+func (b *bench) one() error {
+	d, l, err := b.node("one", 16)
+	if err != nil {
+		return err
+	}
+	defer l.client.Close()
+	defer d.kill()
+	b.say("start")
+	answer, session, err := b.starts(d, l)
+	if err != nil {
+		return err
+	}
+	b.say("idle")
+	time.Sleep(quiet)
+	rss, err := d.rss()
+	if err != nil {
+		return err
+	}
+	idle, err := l.idle(10 * time.Second)
+	if err != nil {
+		return err
+	}
+	if err := b.operations(d, l); err != nil {
+		return err
+	}
+	after, err := d.rss()
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "idle, commissioned, a second", unit: cpu, spread: idle, goal: goalIdle})
+	b.add(figure{name: "RSS idle", unit: mebi, value: rss, goal: goalRSSIdle})
+	b.add(figure{name: "RSS after the above", unit: mebi, value: after, goal: goalRSSAfter})
+	b.add(figure{name: "start to first mDNS answer", unit: cpu, spread: answer, goal: goalStart})
+	b.add(figure{name: "start to first CASE session", unit: cpu, spread: session, goal: goalStart})
+	return d.stop()
+}
+
+// starts measures how long a commissioned daemon takes to answer, and leaves it
+// running.
+func (b *bench) starts(d *daemon, l *load) (answer, session sample, err error) {
+	for range min(b.rounds, 5) {
+		for _, m := range []struct {
+			to *sample
+			f  func() (time.Duration, error)
+		}{{&answer, l.firstAnswer}, {&session, l.firstSession}} {
+			if err := d.stop(); err != nil {
+				return nil, nil, err
+			}
+			if err := d.start(); err != nil {
+				return nil, nil, err
+			}
+			l.device = d.process
+			t, err := m.f()
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w\n%s", err, d.out)
+			}
+			*m.to = append(*m.to, float64(t))
+		}
+	}
+	return answer, session, d.ready()
+}
+
+// operations measures what a controller asks for.
+func (b *bench) operations(d *daemon, l *load) error {
+	if err := l.connect(); err != nil {
+		return err
+	}
+	b.say("read")
+	f := b.floors
+	read, err := l.reads()
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "read of one attribute", unit: cpu, spread: read, goal: goalRead, floor: f.read()})
+	const n = 2000
+	allocs, err := d.allocations(repeat(n, l.readOne))
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "its allocations", unit: number, value: round(allocs/n, 1), goal: goalAllocations})
+	b.say("wildcard read")
+	rep, err := l.readAll()
+	if err != nil {
+		return err
+	}
+	all, err := l.wildcards()
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "wildcard read of endpoint 0", unit: cpu, spread: all, goal: goalWildcard, floor: float64(rep.Chunks) * f.echoLarge,
+		note: fmt.Sprintf("%d attributes in %d messages", len(rep.Attributes), rep.Chunks)})
+	b.say("CASE")
+	full, err := l.sessions(l.home, l.node, false)
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "CASE, full", unit: cpu, spread: full, goal: goalFull, floor: f.full()})
+	resumed, err := l.sessions(l.home, l.node, true)
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "CASE, resumed", unit: cpu, spread: resumed, goal: goalResumed, floor: f.resumed()})
+	b.say("UpdateFabricLabel")
+	labels, err := l.labels()
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "UpdateFabricLabel, on disk", unit: cpu, spread: labels, goal: goalLabel, floor: f.label()})
+	const updates = 5
+	i := 0
+	syncs, ok, err := d.syncs(repeat(updates, func() error {
+		i++
+		return l.s.UpdateFabricLabel(b.ctx, fmt.Sprintf("traced %d", i))
+	}))
+	switch {
+	case err != nil:
+		return err
+	case ok:
+		b.add(figure{name: "its syncs", unit: number, value: round(float64(syncs)/updates, 1), goal: goalSyncs})
+	}
+	b.say("PASE")
+	pase, err := l.pases()
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "PASE", unit: cpu, spread: pase, goal: goalPASE, floor: f.pase()})
+	b.say("commissioning")
+	commissioning, err := l.commissionings()
+	if err != nil {
+		return err
+	}
+	b.add(figure{name: "commissioning", unit: cpu, spread: commissioning, goal: goalCommissioning, floor: f.commissioning()})
+	return nil
+}
+
+// fabricsSide is what is measured with one fabric and with many.
+type fabricsSide struct {
+	rss, read, full float64
+	sockets         int
+	browse          sample
+}
+
+// many compares a node with one fabric and the same one with many.
+func (b *bench) many() error {
+	d, l, err := b.node("many", b.fabrics)
+	if err != nil {
+		return err
+	}
+	defer l.client.Close()
+	defer d.kill()
+	b.say("one fabric")
+	one, err := b.side(d, l, 1)
+	if err != nil {
+		return err
+	}
+	b.say(fmt.Sprintf("%d fabrics", b.fabrics))
+	if l.home, l.node, err = fill(d.state, b.fabrics); err != nil {
+		return err
+	}
+	many, err := b.side(d, l, b.fabrics)
+	if err != nil {
+		return err
+	}
+	name := func(what string) string { return fmt.Sprintf("%d fabrics: %s", b.fabrics, what) }
+	b.add(figure{name: name("CASE, against 1"), unit: factor, value: many.full / one.full, goal: goalCASEGrowth})
+	b.add(figure{name: name("read, against 1"), unit: factor, value: many.read / one.read})
+	b.add(figure{name: name("more RSS, idle"), unit: mebi, value: many.rss - one.rss, goal: goalMemoryGrowth})
+	b.add(figure{name: name("mDNS sockets"), unit: number, value: float64(many.sockets), goal: goalSockets})
+	b.add(figure{name: name("PTR query"), unit: cpu, spread: many.browse, goal: goalBrowse,
+		note: fmt.Sprintf("with 1 fabric it is %s", cpu.format(one.browse.median()))})
+	return nil
+}
+
+// side measures a daemon that does not run and leaves it so.
+func (b *bench) side(d *daemon, l *load, fabrics int) (s fabricsSide, err error) {
+	if err := d.start(); err != nil {
+		return s, err
+	}
+	if err := d.ready(); err != nil {
+		return s, err
+	}
+	l.device = d.process
+	time.Sleep(quiet)
+	if s.rss, err = d.rss(); err != nil {
+		return s, err
+	}
+	if s.sockets, err = d.udpSockets(mdnsPort); err != nil {
+		return s, err
+	}
+	if s.browse, err = l.browse(fabrics); err != nil {
+		return s, err
+	}
+	if err := l.connect(); err != nil {
+		return s, err
+	}
+	read, err := l.reads()
+	if err != nil {
+		return s, err
+	}
+	full, err := l.sessions(l.home, l.node, false)
+	if err != nil {
+		return s, err
+	}
+	s.read, s.full = read.median(), full.median()
+	return s, d.stop()
+}
