@@ -22,24 +22,8 @@ const (
 	ChallengeSize  = 16
 )
 
-// Signer signs with the DAC's key: ECDSA-SHA256, r and s. The key may be where
-// this process cannot read it.
-type Signer interface {
-	Sign(msg []byte) ([mcrypto.SignatureSize]byte, error)
-}
-
-// keySigner is a Signer with a key in memory.
-type keySigner struct {
-	rand io.Reader
-	key  *mcrypto.PrivateKey
-}
-
-func (s keySigner) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
-	return s.key.Sign(s.rand, msg)
-}
-
 // Credentials are the attestation credentials of a node. They are immutable but
-// for Wipe.
+// for Wipe and Replace.
 type Credentials struct {
 	DAC, PAI []byte // X.509 DER
 	CD       []byte // the certification declaration, CMS SignedData
@@ -115,7 +99,7 @@ func keyOf(dac *x509.Certificate, scalar []byte) (*mcrypto.PrivateKey, error) {
 		return nil, fmt.Errorf("reading the DAC's key: %w", err)
 	}
 	if pub := key.Public(); !bytes.Equal(pub[:], publicKey(dac)) {
-		return nil, errors.New("the key is not that of the DAC")
+		return nil, errWrongKey
 	}
 	return key, nil
 }
@@ -171,3 +155,6 @@ func (c *Credentials) Sign(elements, challenge []byte) ([mcrypto.SignatureSize]b
 
 // Wipe lets go of the key; Sign fails from then on.
 func (c *Credentials) Wipe() { c.signer = nil }
+
+// Replace makes c what other is. Nothing else may use c at that moment.
+func (c *Credentials) Replace(other *Credentials) { *c = *other }

@@ -17,13 +17,22 @@ import (
 type VerifyOptions struct {
 	Now   time.Time // the zero time: validity is not checked
 	Roots [][]byte  // DER of PAAs that are trusted besides the published test roots
+
+	// DER of certificates whose keys sign certification declarations, besides
+	// the published test signer's.
+	DeclarationSigners [][]byte
+	// Signer has the DAC's key where the record has none.
+	Signer Signer
+	// What the node is configured to tell of itself; 0: what the DAC says.
+	VendorID  matter.VendorID
+	ProductID matter.ProductID
 }
 
 // Report is what [Verify] found out.
 type Report struct {
 	VendorID  matter.VendorID
 	ProductID matter.ProductID
-	Test      bool      // under a published test root
+	Test      bool      // under a published test root, or declared by the test signer
 	Root      string    // subject of the PAA; empty if it is not known
 	NotAfter  time.Time // of the DAC or the PAI, whichever ends first
 	Notes     []string  // what could not be checked, and why
@@ -59,9 +68,7 @@ func (v *verifier) run(a store.Attestation) {
 	if dac == nil || pai == nil {
 		return
 	}
-	if _, err := keyOf(dac, a.Key); err != nil {
-		v.fault("%w", err)
-	}
+	v.key(dac, a.Key)
 	leaf, err := subjectIDs(dac)
 	if err != nil {
 		v.fault("subject of the DAC: %w", err)
@@ -76,12 +83,40 @@ func (v *verifier) run(a store.Attestation) {
 		v.report.NotAfter = pai.NotAfter
 	}
 	v.identifiers(leaf, inter)
+	v.configuration(leaf)
 	v.issued("DAC", dac, "PAI", pai)
 	paa := v.root(pai, inter)
 	if _, err := (&Credentials{CD: a.CD}).Elements(make([]byte, NonceSize)); err != nil {
 		v.fault("with this certification declaration: %w", err)
 	}
 	v.declaration(a.CD, leaf, inter, paa)
+}
+
+// key checks that the DAC's key is at hand.
+func (v *verifier) key(dac *x509.Certificate, scalar []byte) {
+	var err error
+	switch {
+	case len(scalar) > 0:
+		_, err = keyOf(dac, scalar)
+	case v.opt.Signer != nil:
+		err = CheckSigner(dac.Raw, v.opt.Signer)
+	default:
+		v.note("the DAC's key is not at hand: it was not checked")
+	}
+	if err != nil {
+		v.fault("%w", err)
+	}
+}
+
+// configuration checks what the node tells of itself, which commissioners hold
+// against the DAC (section 6.2.3.1).
+func (v *verifier) configuration(dac ids) {
+	if want := v.opt.VendorID; want != 0 && want != dac.vendor {
+		v.fault("the DAC is of vendor %04X, the configured vendor-id is 0x%04X", uint16(dac.vendor), uint16(want))
+	}
+	if want := v.opt.ProductID; want != 0 && want != dac.product {
+		v.fault("the DAC is of product %04X, the configured product-id is 0x%04X", uint16(dac.product), uint16(want))
+	}
 }
 
 var (
@@ -172,7 +207,7 @@ func (v *verifier) root(pai *x509.Certificate, inter ids) *x509.Certificate {
 		if !bytes.Equal(paa.SubjectKeyId, pai.AuthorityKeyId) {
 			continue
 		}
-		v.report.Test, v.report.Root = i < len(test), paa.Subject.String()
+		v.report.Test, v.report.Root = i < len(test), describe(paa)
 		v.issued("PAI", pai, "PAA", paa)
 		id, err := subjectIDs(paa)
 		switch {
@@ -196,17 +231,7 @@ func (v *verifier) declaration(der []byte, dac, pai ids, paa *x509.Certificate) 
 		v.fault("%w", err)
 		return
 	}
-	if bytes.Equal(d.SignerKeyID[:], mustHex(testCDKeyIDHex)) {
-		pub := testCDKey().Public()
-		if err := d.Verify(pub[:]); err != nil {
-			v.fault("%w", err)
-		}
-		if d.Type == CertificationOfficial {
-			v.fault("the certification declaration calls itself official and is signed by the test signer")
-		}
-	} else {
-		v.note("the signer %X of the certification declaration is not known here: its signature was not checked", d.SignerKeyID)
-	}
+	v.declared(d)
 	if len(d.AuthorizedPAAs) > 0 && paa != nil && len(paa.SubjectKeyId) == keyIDSize &&
 		!slices.Contains(d.AuthorizedPAAs, [keyIDSize]byte(paa.SubjectKeyId)) {
 		v.fault("the certification declaration does not allow this PAA")
@@ -227,4 +252,36 @@ func (v *verifier) declaration(der []byte, dac, pai ids, paa *x509.Certificate) 
 	if pai.hasProduct && !slices.Contains(d.ProductIDs, pai.product) {
 		v.fault("the certification declaration does not list the PAI's product %04X", uint16(pai.product))
 	}
+}
+
+// declared checks who signed the certification declaration.
+func (v *verifier) declared(d *SignedDeclaration) {
+	if bytes.Equal(d.SignerKeyID[:], mustHex(testCDKeyIDHex)) {
+		v.report.Test = true
+		pub := testCDKey().Public()
+		if err := d.Verify(pub[:]); err != nil {
+			v.fault("%w", err)
+		}
+		if d.Type == CertificationOfficial {
+			v.fault("the certification declaration calls itself official and is signed by the test signer")
+		}
+		return
+	}
+	for _, der := range v.opt.DeclarationSigners {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			v.fault("reading the certificate of a signer of declarations: %w", err)
+			continue
+		}
+		if !bytes.Equal(c.SubjectKeyId, d.SignerKeyID[:]) {
+			continue
+		}
+		if pub := publicKey(c); pub == nil {
+			v.fault("signer of the certification declaration: %w", errNotP256)
+		} else if err := d.Verify(pub); err != nil {
+			v.fault("%w", err)
+		}
+		return
+	}
+	v.note("the signer %X of the certification declaration is not known here: its signature was not checked", d.SignerKeyID)
 }

@@ -139,9 +139,10 @@ func (n *Node) Validate() error {
 	return nil
 }
 
-// Validate returns an error that wraps ErrInvalid if a may not be stored.
+// Validate returns an error that wraps ErrInvalid if a may not be stored. A key
+// that is kept elsewhere is missing.
 func (a *Attestation) Validate() error {
-	if len(a.DAC) == 0 || len(a.PAI) == 0 || len(a.CD) == 0 || len(a.Key) != keySize {
+	if len(a.DAC) == 0 || len(a.PAI) == 0 || len(a.CD) == 0 || len(a.Key) != 0 && len(a.Key) != keySize {
 		return invalid("attestation material is not complete")
 	}
 	return nil
