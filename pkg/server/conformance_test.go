@@ -26,6 +26,7 @@ type mute struct{}
 
 func (mute) Set([]mdns.Service)            {}
 func (mute) Announced() bool               { return true }
+func (mute) Discoverable() bool            { return true }
 func (mute) Interfaces() []admin.Interface { return nil }
 func (mute) Close(context.Context) error   { return nil }
 

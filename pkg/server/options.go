@@ -73,6 +73,8 @@ type Announcer interface {
 	Set(services []mdns.Service)
 	// Announced reports whether everything that was set can be found.
 	Announced() bool
+	// Discoverable reports whether the node found itself from the wire.
+	Discoverable() bool
 	// Interfaces tells what is announced where.
 	Interfaces() []admin.Interface
 	// Close withdraws everything.

@@ -37,6 +37,7 @@ func (b *billboard) Set(s []mdns.Service) {
 }
 
 func (b *billboard) Announced() bool               { return true }
+func (b *billboard) Discoverable() bool            { return true }
 func (b *billboard) Interfaces() []admin.Interface { return nil }
 func (b *billboard) Close(context.Context) error   { return nil }
 

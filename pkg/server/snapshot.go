@@ -47,7 +47,7 @@ func (s *Server) measure() metrics.Snapshot {
 		WindowOpen:          s.trust.window.Open(),
 		FailSafeArmed:       s.trust.failsafe.Armed(),
 		FailSafeExpirations: s.count.expirations,
-		Discoverable:        s.ads.Announced(),
+		Discoverable:        s.ads.Discoverable(),
 		Sessions: map[string]int{
 			"pase": s.talk.sessions.Len(session.PASE),
 			"case": s.talk.sessions.Len(session.CASE),

@@ -5,18 +5,15 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // Bounds of what peers can make the node keep.
@@ -100,40 +97,3 @@ func (s *Server) farewell(now time.Time) error {
 	}
 	return s.keepHours(now)
 }
-
-// bindAnnouncer opens the mDNS responder, unless a test gave its own.
-func (s *Server) bindAnnouncer() error {
-	s.ads = s.opt.Announcer
-	if s.ads == nil {
-		r, err := mdns.New(mdns.Options{
-			Interfaces: transport.Serves(s.opt.Interfaces),
-			Log:        s.log,
-			Rand:       s.opt.Rand,
-		})
-		if err != nil {
-			return err
-		}
-		s.ads = responder{r}
-	}
-	s.down.push("mDNS", s.ads.Close)
-	return nil
-}
-
-// responder makes an mdns.Responder an Announcer.
-type responder struct{ *mdns.Responder }
-
-func (r responder) Announced() bool { return r.Status().Announced() }
-
-func (r responder) Interfaces() []admin.Interface {
-	list := []admin.Interface{}
-	for _, i := range r.Status().Interfaces {
-		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Addresses: []string{}}
-		for _, a := range i.Addrs {
-			row.Addresses = append(row.Addresses, a.String())
-		}
-		list = append(list, row)
-	}
-	return list
-}
-
-func (r responder) Close(ctx context.Context) error { return r.Responder.Close(ctx) }
