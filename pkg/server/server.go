@@ -173,6 +173,7 @@ func (s *Server) openTrust(now time.Time) error {
 	if t.fabrics, err = fabric.Open(st, s.opt.MaxFabrics); err != nil {
 		return err
 	}
+	s.seen.look(t.fabrics)
 	passcode, err := onboard(&t.identity)
 	if err != nil {
 		return err

@@ -19,6 +19,15 @@ type seen struct {
 	ads        advertised
 }
 
+// look takes the state of the fabric table in.
+func (s *seen) look(t *fabric.Table) {
+	s.generation = t.Generation()
+	s.fabrics = make(map[matter.FabricIndex]*fabric.Fabric, t.Len())
+	for _, f := range t.All() {
+		s.fabrics[f.Index] = f
+	}
+}
+
 // settle derives the effects of what the event changed. The order matters: a
 // PASE session takes the new fabric before anything asks for its fabric; the end
 // of a fail-safe shows in the fabric table, which sessions, model and
@@ -109,14 +118,12 @@ func (s *Server) followFabrics(now time.Time) {
 	if t.Generation() == s.seen.generation {
 		return
 	}
-	s.seen.generation = t.Generation()
 	before := s.seen.fabrics
-	s.seen.fabrics = make(map[matter.FabricIndex]*fabric.Fabric, t.Len())
-	for _, f := range t.All() {
-		s.seen.fabrics[f.Index] = f
-	}
+	s.seen.look(t)
+	last := false // a fabric that was no mere attempt is gone
 	for i, old := range before {
 		f := s.seen.fabrics[i]
+		last = last || f == nil && !old.Pending
 		switch {
 		case f == nil:
 			s.fabricRemoved(now, old)
@@ -125,7 +132,7 @@ func (s *Server) followFabrics(now time.Time) {
 			s.closeFabricSessions(now, i)
 		}
 	}
-	if len(before) > 0 && t.Len() == 0 {
+	if last && t.Len() == 0 {
 		s.log.Info("the last fabric is gone, the node can be commissioned again")
 		s.openInitialWindow(now)
 	}
