@@ -69,6 +69,21 @@ func (c *Client) Attestation(ctx context.Context) (a Attestation, err error) {
 	return a, c.call(ctx, http.MethodGet, "attestation", nil, &a)
 }
 
+// VerifyAttestation returns it held against more than the daemon knows.
+func (c *Client) VerifyAttestation(ctx context.Context, t AttestationTrust) (a Attestation, err error) {
+	return a, c.call(ctx, http.MethodPost, "attestation/verify", t, &a)
+}
+
+// ImportAttestation replaces it.
+func (c *Client) ImportAttestation(ctx context.Context, m AttestationMaterial) (a AttestationChange, err error) {
+	return a, c.call(ctx, http.MethodPut, "attestation", m, &a)
+}
+
+// GenerateAttestation replaces it by new one for development.
+func (c *Client) GenerateAttestation(ctx context.Context, r GenerateRequest) (a AttestationChange, err error) {
+	return a, c.call(ctx, http.MethodPost, "attestation/generate", r, &a)
+}
+
 // FactoryReset removes all fabrics and what controllers have set.
 func (c *Client) FactoryReset(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "factory-reset", nil, nil)

@@ -126,14 +126,19 @@ func Handler(n Node, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /v1/pairing", get(n.Pairing))
 	mux.HandleFunc("GET /v1/fabrics", get(n.Fabrics))
 	mux.HandleFunc("GET /v1/attestation", get(n.Attestation))
+	mux.HandleFunc("POST /v1/attestation/verify", limited(func(r *http.Request) (any, error) { return with(r, n.VerifyAttestation) }))
+	mux.HandleFunc("PUT /v1/attestation", a.change("import attestation", func(r *http.Request) (any, error) { return with(r, n.ImportAttestation) }))
+	mux.HandleFunc("POST /v1/attestation/generate", a.change("generate attestation", func(r *http.Request) (any, error) { return with(r, n.GenerateAttestation) }))
 	mux.HandleFunc("GET /v1/health", get(nothing(n.Health)))
 	mux.HandleFunc("GET /v1/store/check", get(nothing(n.CheckStore)))
 	mux.HandleFunc("GET /v1/store/backup", a.backup)
 	mux.HandleFunc("DELETE /v1/fabrics/{index}", a.change("remove fabric", a.removeFabric))
-	mux.HandleFunc("POST /v1/window", a.change("open window", a.openWindow))
+	mux.HandleFunc("POST /v1/window", a.change("open window", func(r *http.Request) (any, error) { return with(r, n.OpenWindow) }))
 	mux.HandleFunc("DELETE /v1/window", a.change("close window", func(r *http.Request) (any, error) { return nil, n.CloseWindow(r.Context()) }))
 	mux.HandleFunc("POST /v1/factory-reset", a.change("factory reset", func(r *http.Request) (any, error) { return nil, n.FactoryReset(r.Context()) }))
-	mux.HandleFunc("PUT /v1/log-level", a.change("log level", a.logLevel))
+	mux.HandleFunc("PUT /v1/log-level", a.change("log level", func(r *http.Request) (any, error) {
+		return with(r, func(ctx context.Context, l LogLevel) (any, error) { return nil, n.SetLogLevel(ctx, l) })
+	}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -178,20 +183,22 @@ func (a *api) removeFabric(r *http.Request) (any, error) {
 	return nil, a.node.RemoveFabric(r.Context(), matter.FabricIndex(i))
 }
 
-func (a *api) openWindow(r *http.Request) (any, error) {
-	var q WindowRequest
+// with reads the request's body and calls f with it.
+func with[Q, R any](r *http.Request, f func(context.Context, Q) (R, error)) (any, error) {
+	var q Q
 	if err := decode(r.Body, &q); err != nil {
 		return nil, err
 	}
-	return a.node.OpenWindow(r.Context(), q)
+	return f(r.Context(), q)
 }
 
-func (a *api) logLevel(r *http.Request) (any, error) {
-	var l LogLevel
-	if err := decode(r.Body, &l); err != nil {
-		return nil, err
+// limited serves a request with a body that changes nothing.
+func limited(f func(r *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		v, err := f(r)
+		answer(w, v, err)
 	}
-	return nil, a.node.SetLogLevel(r.Context(), l)
 }
 
 func decode(body io.Reader, v any) error {

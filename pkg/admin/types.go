@@ -58,17 +58,6 @@ type Product struct {
 	NodeLabel    string           `json:"node_label"`
 }
 
-// Attestation says what the node proves itself with.
-type Attestation struct {
-	Kind      string           `json:"kind"` // "TEST" or "production"
-	VendorID  matter.VendorID  `json:"vendor_id"`
-	ProductID matter.ProductID `json:"product_id"`
-	Root      string           `json:"root,omitempty"` // subject of the PAA, where known
-	NotAfter  *time.Time       `json:"not_after"`      // null: no end
-	Faults    []string         `json:"faults"`
-	Notes     []string         `json:"notes"`
-}
-
 // WindowState is the commissioning window.
 type WindowState struct {
 	Kind     string     `json:"kind"` // "closed", "initial", "basic" or "enhanced"
@@ -124,6 +113,9 @@ type Node interface {
 	OpenWindow(ctx context.Context, r WindowRequest) (Window, error)
 	CloseWindow(ctx context.Context) error
 	Attestation(ctx context.Context) (Attestation, error)
+	VerifyAttestation(ctx context.Context, t AttestationTrust) (Attestation, error)
+	ImportAttestation(ctx context.Context, m AttestationMaterial) (AttestationChange, error)
+	GenerateAttestation(ctx context.Context, r GenerateRequest) (AttestationChange, error)
 	FactoryReset(ctx context.Context) error
 	CheckStore(ctx context.Context) error
 	Backup(ctx context.Context, w io.Writer) error

@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
-	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -20,6 +18,9 @@ import (
 // Offline is the store of a node that does not run. It answers what the admin
 // socket does, as far as a store can.
 type Offline struct {
+	// DACKey is where the DAC's key is, nil for the store.
+	DACKey *DACKey
+
 	st  *store.Store
 	log *slog.Logger
 }
@@ -36,7 +37,7 @@ func OpenOffline(stateDir string, writable bool, log *slog.Logger) (*Offline, er
 	if err != nil {
 		return nil, err
 	}
-	return &Offline{st, log}, nil
+	return &Offline{st: st, log: log}, nil
 }
 
 // Restore puts a backup in the place of the store in stateDir.
@@ -110,48 +111,72 @@ func (o *Offline) FactoryReset(context.Context) error {
 }
 
 // Attestation returns what the node would prove itself with.
-func (o *Offline) Attestation(context.Context) (out admin.Attestation, err error) {
-	a, err := o.Material()
+func (o *Offline) Attestation(ctx context.Context) (admin.Attestation, error) {
+	return o.VerifyAttestation(ctx, admin.AttestationTrust{})
+}
+
+// VerifyAttestation is Attestation held against more than is known here.
+func (o *Offline) VerifyAttestation(_ context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
+	a, err := o.material()
 	if err != nil {
 		return out, err
 	}
-	return attestationOf(a, time.Now()), nil
+	if a == nil {
+		return out, errEmpty
+	}
+	opt := verifyOptions(q, product{})
+	if o.DACKey != nil {
+		if opt.Signer, err = o.DACKey.Open(); err != nil {
+			return out, err
+		}
+	}
+	return describeMaterial(*a, o.DACKey, opt), nil
 }
 
-// Material returns the attestation material with its private key.
-func (o *Offline) Material() (a store.Attestation, err error) {
-	err = o.st.View(func(tx *store.Tx) error {
-		var ok bool
+// material returns the attestation material with its private key, nil if there
+// is none.
+func (o *Offline) material() (*store.Attestation, error) {
+	var a store.Attestation
+	var ok bool
+	err := o.st.View(func(tx *store.Tx) (err error) {
 		a, ok, err = tx.Attestation()
-		if err == nil && !ok {
-			return errEmpty
-		}
 		return err
 	})
-	return a, err
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &a, nil
 }
 
-// PutMaterial replaces the attestation material by one that would pass
-// [attestation.Verify] with roots besides the known ones. Fabrics stay.
-func (o *Offline) PutMaterial(a store.Attestation, roots [][]byte) error {
-	now := time.Now()
-	if epoch(now) == 0 {
-		now = time.Time{}
-	}
-	if _, err := attestation.Verify(a, attestation.VerifyOptions{Now: now, Roots: roots}); err != nil {
-		return err
-	}
-	return o.st.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) })
-}
-
-// GenerateMaterial replaces the attestation material by new one for
-// development.
-func (o *Offline) GenerateMaterial(vid matter.VendorID, pid matter.ProductID) error {
-	a, err := attestation.Generate(rand.Reader, vid, pid, time.Now())
+// ImportAttestation replaces the attestation material. Fabrics stay.
+func (o *Offline) ImportAttestation(_ context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
+	a, err := newMaterial(q, o.DACKey, product{})
 	if err != nil {
-		return err
+		return admin.AttestationChange{}, err
 	}
-	return o.st.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) })
+	return o.putMaterial(a)
+}
+
+// GenerateAttestation replaces the attestation material by new one for
+// development.
+func (o *Offline) GenerateAttestation(_ context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
+	there, err := o.material()
+	if err != nil {
+		return admin.AttestationChange{}, err
+	}
+	a, err := developmentMaterial(q, there, o.DACKey, rand.Reader)
+	if err != nil {
+		return admin.AttestationChange{}, err
+	}
+	return o.putMaterial(a)
+}
+
+func (o *Offline) putMaterial(a store.Attestation) (out admin.AttestationChange, err error) {
+	if err := o.st.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {
+		return out, err
+	}
+	out.Attestation, err = o.Attestation(context.Background())
+	return out, err
 }
 
 // CheckStore checks the store.

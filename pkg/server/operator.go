@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
-	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -39,10 +38,11 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
 	st = admin.Status{
 		Version: s.opt.Version, Started: s.begun, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
-		Ready: s.ads.Announced(), Interfaces: s.ads.Interfaces(), Attestation: attestationOf(s.trust.material, time.Now()),
+		Ready: s.ads.Announced(), Interfaces: s.ads.Interfaces(),
 	}
 	err = s.ask(ctx, func(now time.Time) error {
 		p := &s.opt.Product
+		st.Attestation = s.attestation(admin.AttestationTrust{})
 		st.Uptime = now.Sub(s.begun).Seconds()
 		st.Product = admin.Product{
 			VendorID: p.VendorID, VendorName: p.VendorName, ProductID: p.ProductID, ProductName: p.ProductName,
@@ -135,10 +135,6 @@ func (o operator) CloseWindow(ctx context.Context) error {
 		o.s.trust.window.Close()
 		return nil
 	})
-}
-
-func (o operator) Attestation(context.Context) (admin.Attestation, error) {
-	return attestationOf(o.s.trust.material, time.Now()), nil
 }
 
 // FactoryReset removes all fabrics and what controllers have set, in one
@@ -240,31 +236,6 @@ func notAfter(epoch uint32) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(epoch)+matter.EpochOffset, 0).UTC()
-}
-
-// attestationOf tells what commissioners will make of attestation material.
-func attestationOf(a store.Attestation, now time.Time) admin.Attestation {
-	out := admin.Attestation{Kind: kindOf(a), VendorID: a.VendorID, ProductID: a.ProductID, Faults: []string{}, Notes: []string{}}
-	if epoch(now) == 0 {
-		now = time.Time{}
-	}
-	report, err := attestation.Verify(a, attestation.VerifyOptions{Now: now})
-	if err != nil {
-		for _, f := range faults(err) {
-			out.Faults = append(out.Faults, f.Error())
-		}
-		return out
-	}
-	out.Root, out.Notes = report.Root, append(out.Notes, report.Notes...)
-	out.NotAfter = instant(report.NotAfter, !report.NotAfter.IsZero() && report.NotAfter.Year() < 9999)
-	return out
-}
-
-func kindOf(a store.Attestation) string {
-	if a.Test {
-		return "TEST"
-	}
-	return "production"
 }
 
 // faults takes joined errors apart; nil has none.

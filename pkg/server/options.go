@@ -55,6 +55,7 @@ type Options struct {
 	Product              Product
 	Passcode             uint32        // 0: drawn at the first start, then kept
 	Discriminator        *uint16       // nil: drawn at the first start, then kept
+	DACKey               *DACKey       // nil: in the store
 	CommissioningTimeout time.Duration // 3 minutes to 48 hours
 	MaxFabrics           int           // 5 to 254
 	Version              string

@@ -58,6 +58,9 @@ func attest(tx *store.Tx, opt *Options, now time.Time) (store.Attestation, error
 	if err != nil || ok {
 		return a, err
 	}
+	if opt.DACKey != nil {
+		return a, fmt.Errorf("there is no attestation material yet for the DAC's key in %s: import it with \"opcredsd attestation import\"", opt.DACKey.Where)
+	}
 	vid, pid := opt.Product.VendorID, opt.Product.ProductID
 	if vid == 0 {
 		vid = DefaultVendorID

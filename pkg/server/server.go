@@ -57,6 +57,8 @@ type trust struct {
 	failsafe   *failsafe.FailSafe
 	device     *attestation.Credentials
 	material   store.Attestation
+	signer     attestation.Signer // with the DAC's key, where it is not in the store
+	configured product
 	bootReason generaldiagnostics.BootReason
 	resume     *resumptions
 }
@@ -156,19 +158,8 @@ func (s *Server) openTrust(now time.Time) error {
 	}
 	t.identity, t.material, t.bootReason = made.node, made.material, made.reason
 	s.count.hours = made.node.OperationalHours
-	if t.device, err = attestation.Load(t.material, s.opt.Rand); err != nil {
-		return fmt.Errorf("the attestation material in %s: %w", st.Path(), err)
-	}
-	p := &s.opt.Product
-	if p.VendorID == 0 {
-		p.VendorID = t.material.VendorID
-	}
-	if p.ProductID == 0 {
-		p.ProductID = t.material.ProductID
-	}
-	if p.VendorID != t.material.VendorID || p.ProductID != t.material.ProductID {
-		s.log.Warn("the attestation material is for another product: commissioners will refuse this node",
-			"vendor_id", p.VendorID, "product_id", p.ProductID, "attestation_vendor_id", t.material.VendorID, "attestation_product_id", t.material.ProductID)
+	if err := s.openMaterial(); err != nil {
+		return err
 	}
 	if t.fabrics, err = fabric.Open(st, s.opt.MaxFabrics); err != nil {
 		return err
@@ -274,7 +265,8 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 			case <-tick.C:
 			}
 		}
-		s.log.Info("ready", "port", s.Port(), "fabrics", s.fabricCount(), "attestation", kindOf(s.trust.material))
+		fabrics, kind := s.readyFacts()
+		s.log.Info("ready", "port", s.Port(), "fabrics", fabrics, "attestation", kind)
 		if ready != nil {
 			ready()
 		}

@@ -103,11 +103,11 @@ func (s *Server) Pairing() (admin.Pairing, error) {
 	return PairingOf(&s.trust.identity, s.opt.Product.VendorID, s.opt.Product.ProductID)
 }
 
-// fabricCount asks the loop.
-func (s *Server) fabricCount() (n int) {
+// readyFacts asks the loop.
+func (s *Server) readyFacts() (fabrics int, attestation string) {
 	_ = s.onLoop(func(time.Time) error { // a node that stopped has none to tell of
-		n = s.trust.fabrics.Len()
+		fabrics, attestation = s.trust.fabrics.Len(), kindOf(s.trust.material)
 		return nil
 	})
-	return n
+	return fabrics, attestation
 }
