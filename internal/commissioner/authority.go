@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
 	"github.com/opcredsd/opcredsd/pkg/cert"
@@ -21,10 +22,11 @@ type Authority struct {
 	CATs     []matter.CAT // of the administrator
 	EpochKey [16]byte     // of the IPK
 
-	root, ica *cert.Authority // ica is nil for a chain without ICAC
-	key       *mcrypto.PrivateKey
-	noc       *cert.Certificate
-	ipk       [16]byte // operational
+	root, ica       *cert.Authority // ica is nil for a chain without ICAC
+	rootKey, icaKey *mcrypto.PrivateKey
+	key             *mcrypto.PrivateKey
+	noc             *cert.Certificate
+	ipk             [16]byte // operational
 }
 
 // AuthorityOptions vary an Authority. The zero value makes one with random
@@ -52,22 +54,47 @@ func NewAuthority(opt AuthorityOptions) (*Authority, error) {
 	if _, err := io.ReadFull(rand.Reader, a.EpochKey[:]); err != nil {
 		return nil, err
 	}
-	key, err := mcrypto.GenerateKey(rand.Reader)
-	if err != nil {
+	var err error
+	if a.rootKey, err = mcrypto.GenerateKey(rand.Reader); err != nil {
 		return nil, err
 	}
-	if a.root, err = cert.NewRoot(rand.Reader, key, random64()>>1, 0, opt.Validity); err != nil {
+	if a.root, err = cert.NewRoot(rand.Reader, a.rootKey, random64()>>1, 0, opt.Validity); err != nil {
 		return nil, err
 	}
 	if opt.ICAC {
-		if key, err = mcrypto.GenerateKey(rand.Reader); err != nil {
+		if a.icaKey, err = mcrypto.GenerateKey(rand.Reader); err != nil {
 			return nil, err
 		}
-		if a.ica, err = a.root.IssueICAC(key, random64()>>1, a.FabricID); err != nil {
+		if a.ica, err = a.root.IssueICAC(a.icaKey, random64()>>1, a.FabricID); err != nil {
 			return nil, err
 		}
 	}
 	return a, a.identify()
+}
+
+// Fabric returns the administrator of another fabric under the same root, with
+// a key and an IPK of its own and without ICAC.
+func (a *Authority) Fabric(id matter.FabricID) (*Authority, error) {
+	b := *a
+	b.FabricID, b.NodeID, b.ica, b.icaKey = id, RandomNodeID(), nil, nil
+	if _, err := io.ReadFull(rand.Reader, b.EpochKey[:]); err != nil {
+		return nil, err
+	}
+	return &b, b.identify()
+}
+
+// Reissue changes a copy of one of the authority's certificates and signs it with
+// the key that signed the original: the root's for root and ICAC, the ICAC's, if
+// there is one, for a NOC. The rules of certificates are not held.
+func (a *Authority) Reissue(c *cert.Certificate, change func(*cert.Certificate)) (*cert.Certificate, error) {
+	key := a.rootKey
+	if a.icaKey != nil && c.Kind() == cert.KindNode {
+		key = a.icaKey
+	}
+	d := *c
+	d.Issuer, d.Subject, d.Extensions = slices.Clone(c.Issuer), slices.Clone(c.Subject), slices.Clone(c.Extensions)
+	change(&d)
+	return cert.Issue(rand.Reader, &d, key)
 }
 
 // identify gives the administrator its own key and NOC.
@@ -114,6 +141,17 @@ func (a *Authority) initiator(c *Client, id uint16, node matter.NodeID, resume *
 		cfg.ICAC = a.ica.Certificate
 	}
 	return cfg
+}
+
+// RootCert returns the root certificate.
+func (a *Authority) RootCert() *cert.Certificate { return a.root.Certificate }
+
+// ICACert returns the intermediate certificate, or nil.
+func (a *Authority) ICACert() *cert.Certificate {
+	if a.ica == nil {
+		return nil
+	}
+	return a.ica.Certificate
 }
 
 // Root returns the root certificate, Matter TLV.

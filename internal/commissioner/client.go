@@ -32,7 +32,8 @@ type Client struct {
 	params    message.SessionParameters
 	sessions  *session.Table
 	exchanges *exchange.Manager
-	accept    func(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler
+	// subscriptions are touched by the loop only.
+	subscriptions map[uint32]*Subscription
 
 	calls chan func(now time.Time)
 	in    chan datagram
@@ -55,6 +56,8 @@ func New(conn transport.PacketConn) *Client {
 		calls:  make(chan func(time.Time)),
 		in:     make(chan datagram, 64),
 		done:   make(chan struct{}),
+
+		subscriptions: make(map[uint32]*Subscription),
 	}
 	c.sessions = session.NewTable(session.Options{Rand: c.rand, Max: 1024, MaxUnsecured: 64})
 	c.exchanges = exchange.New(exchange.Options{
@@ -63,12 +66,7 @@ func New(conn transport.PacketConn) *Client {
 			// What cannot be sent is as good as lost: MRP sends it again.
 			_ = c.conn.WriteTo(b, p)
 		},
-		Accept: func(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
-			if c.accept == nil {
-				return nil
-			}
-			return c.accept(now, x, m)
-		},
+		Accept: c.incoming,
 	})
 	c.wg.Go(c.read)
 	c.wg.Go(c.loop)
@@ -235,8 +233,17 @@ func (s *Session) Close() {
 func (s *Session) Forget() { _ = s.c.do(s.forget) }
 
 func (s *Session) forget(now time.Time) {
-	s.c.exchanges.SessionGone(now, s.s)
 	s.c.sessions.Remove(s.s)
+	s.c.exchanges.SessionGone(now, s.s)
+}
+
+// Gone reports whether the session has ended: by Close or Forget, or because the
+// node said so.
+func (s *Session) Gone() (gone bool) {
+	if err := s.c.do(func(time.Time) { gone = s.s.Gone() }); err != nil {
+		return true
+	}
+	return gone
 }
 
 // to returns the path to an address, to be chosen by the kernel.

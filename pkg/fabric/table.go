@@ -30,6 +30,7 @@ type Table struct {
 	st         *store.Store
 	max        int
 	next       matter.FabricIndex // where the search for a free index begins
+	goodTime   uint32             // last known good time, as stored
 	stored     [int(matter.MaxFabricIndex) + 1]*Fabric
 	pending    *Fabric   // staged over stored, or nil
 	visible    []*Fabric // what All returns
@@ -66,6 +67,7 @@ func Open(st *store.Store, max int) (*Table, error) {
 		if n.NextFabricIndex.Valid() {
 			t.next = n.NextFabricIndex
 		}
+		t.goodTime = n.LastKnownGoodTime
 		return err
 	})
 	if err != nil {
@@ -128,6 +130,10 @@ func (t *Table) FindRoot(rootPublicKey []byte, id matter.FabricID) *Fabric {
 // error, be it of change or of the disk, nothing has changed. A record that is as
 // before is not written.
 //
+// Of a fabric that is only updated, what does not belong to its entry in the table
+// is not staged: access control and group keys are kept at once, and outlast a
+// Rollback (section 11.10.7.2.2).
+//
 // The credentials are not changed this way: see Stage.
 func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) error {
 	old := t.Get(i)
@@ -144,20 +150,55 @@ func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) e
 	if reflect.DeepEqual(r, old.Fabric) {
 		return nil
 	}
-	f, err := derive(r.Clone(), old) // change may have kept a part of r
+	r = r.Clone() // change may have kept a part of it
+	var err error
+	if old.Pending {
+		err = t.restage(r)
+	} else {
+		err = t.keep(r)
+	}
 	if err != nil {
 		return err
 	}
-	if old.Pending {
-		f.Pending = true
-		t.pending = f
-	} else {
-		if err := t.st.Update(func(tx *store.Tx) error { return tx.PutFabric(r) }); err != nil {
+	t.publish()
+	return nil
+}
+
+// keep stores another record of a fabric that is stored, unless it is the same.
+func (t *Table) keep(r store.Fabric) error {
+	old := t.stored[r.Index]
+	if reflect.DeepEqual(r, old.Fabric) {
+		return nil
+	}
+	f, err := derive(r, old)
+	if err != nil {
+		return err
+	}
+	if err := t.st.Update(func(tx *store.Tx) error { return tx.PutFabric(r) }); err != nil {
+		return err
+	}
+	t.stored[r.Index] = f
+	return nil
+}
+
+// restage puts another record in the place of the staged one, and keeps what of
+// it is not the fail-safe's to take back.
+func (t *Table) restage(r store.Fabric) error {
+	f, err := derive(r, t.pending)
+	if err != nil {
+		return err
+	}
+	if old := t.stored[r.Index]; old != nil {
+		lasting := r.Clone()
+		kept := old.Fabric.Clone()
+		kept.ACL, kept.Extension = lasting.ACL, lasting.Extension
+		kept.KeySets, kept.GroupKeyMap, kept.Groups = lasting.KeySets, lasting.GroupKeyMap, lasting.Groups
+		if err := t.keep(kept); err != nil {
 			return err
 		}
-		t.stored[i] = f
 	}
-	t.publish()
+	f.Pending = true
+	t.pending = f
 	return nil
 }
 
@@ -248,9 +289,9 @@ func (t *Table) free(i matter.FabricIndex) matter.FabricIndex {
 // Pending returns the staged fabric, or nil.
 func (t *Table) Pending() *Fabric { return t.pending }
 
-// Commit stores the staged fabric, in one transaction, if there is one. After an
-// error it is still staged. Of an updated fabric no session can be resumed any
-// more.
+// Commit stores the staged fabric, and the last known good time that follows from
+// it, in one transaction, if there is one. After an error it is still staged. Of
+// an updated fabric no session can be resumed any more.
 func (t *Table) Commit() error {
 	if t.pending == nil {
 		return nil
@@ -263,19 +304,20 @@ func (t *Table) Commit() error {
 	if t.stored[f.Index] == nil {
 		next = f.Index%matter.MaxFabricIndex + 1
 	}
+	good := t.LastKnownGoodTime()
 	err := t.st.Update(func(tx *store.Tx) error {
-		if err := errors.Join(tx.PutFabric(f.Fabric), tx.DeleteResumptions(f.Index)); err != nil || next == t.next {
+		if err := errors.Join(tx.PutFabric(f.Fabric), tx.DeleteResumptions(f.Index)); err != nil || next == t.next && good == t.goodTime {
 			return err
 		}
 		return tx.MutateNode(func(n *store.Node) error {
-			n.NextFabricIndex = next
+			n.NextFabricIndex, n.LastKnownGoodTime = next, good
 			return nil
 		})
 	})
 	if err != nil {
 		return err
 	}
-	t.stored[f.Index], t.pending, t.next = &f, nil, next
+	t.stored[f.Index], t.pending, t.next, t.goodTime = &f, nil, next, good
 	t.publish()
 	return nil
 }

@@ -109,7 +109,7 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			BootReason:       s.trust.bootReason,
 			Interfaces:       h.interfaces,
 			OperationalHours: s.operationalHours,
-			ClockTrusted:     func() bool { return true },
+			ClockTrusted:     func(at time.Time) bool { return s.epoch(at) != 0 },
 		}),
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
 		opcreds.New(opcreds.Options{
@@ -117,7 +117,7 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			FailSafe:    t.failsafe,
 			Attestation: t.device,
 			Rand:        s.opt.Rand,
-			Epoch:       func() uint32 { return epoch(time.Now()) },
+			Epoch:       s.epoch,
 			EntryAdded:  s.model.access.EntryAdded,
 			Executed:    s.executed,
 		}),

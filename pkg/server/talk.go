@@ -42,7 +42,7 @@ func (s *Server) openTalk() {
 		Resumptions: s.trust.resume,
 		Rand:        s.opt.Rand,
 		Parameters:  message.LocalParameters(),
-		Epoch:       epoch,
+		Epoch:       s.epoch,
 		OnSession:   s.sessionOpened,
 		OnHandshake: s.handshakeOver,
 	})

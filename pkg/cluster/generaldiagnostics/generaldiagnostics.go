@@ -80,8 +80,8 @@ type Options struct {
 	Interfaces  func() []Interface
 	// OperationalHours returns the node's total, this run included.
 	OperationalHours func(now time.Time) uint32
-	// ClockTrusted reports whether the wall clock is known to be right.
-	ClockTrusted func() bool
+	// ClockTrusted reports whether the wall clock can be right at now.
+	ClockTrusted func(now time.Time) bool
 }
 
 // Cluster serves the cluster.
@@ -159,7 +159,7 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 		return testEventTrigger(fields)
 	}
 	w.Uint(tlv.Context(0), uint64(c.up(r.Now)/time.Millisecond))
-	if c.opt.ClockTrusted() {
+	if c.opt.ClockTrusted(r.Now) {
 		w.Uint(tlv.Context(1), uint64(r.Now.UnixMilli()))
 	} else {
 		w.Null(tlv.Context(1))

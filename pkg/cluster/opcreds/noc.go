@@ -123,7 +123,7 @@ func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex,
 	if c.opt.Table.FindRoot(root.PublicKey[:], noc.FabricID()) != nil {
 		return 0, NOCStatusFabricConflict
 	}
-	if err := c.checkChain(noc, f.icac, root, key); err != nil {
+	if err := c.checkChain(r, noc, f.icac, root, key); err != nil {
 		return 0, err
 	}
 	// The entry lets the new administrator in over CASE; without it nobody ever
@@ -173,7 +173,7 @@ func (c *Cluster) updateNOC(r *im.Request, fields tlv.Element) (matter.FabricInd
 	if noc.FabricID() != own.FabricID {
 		return 0, fmt.Errorf("%w: the NOC is for another fabric id", NOCStatusInvalidNOC)
 	}
-	if err := c.checkChain(noc, rawICAC, own.RootCert, key); err != nil {
+	if err := c.checkChain(r, noc, rawICAC, own.RootCert, key); err != nil {
 		return 0, err
 	}
 	updated, err := c.opt.FailSafe.UpdateNOC(bytes.Clone(raw), optional(rawICAC))
@@ -222,7 +222,7 @@ func (c *Cluster) stagedKey(r *im.Request, forUpdate bool) (*mcrypto.PrivateKey,
 
 // checkChain verifies a NOC down from root and that it is for key (section
 // 11.18.6.7). rawICAC may be empty.
-func (c *Cluster) checkChain(noc *cert.Certificate, rawICAC []byte, root *cert.Certificate, key *mcrypto.PrivateKey) error {
+func (c *Cluster) checkChain(r *im.Request, noc *cert.Certificate, rawICAC []byte, root *cert.Certificate, key *mcrypto.PrivateKey) error {
 	var icac *cert.Certificate
 	if len(rawICAC) > 0 {
 		var err error
@@ -230,7 +230,7 @@ func (c *Cluster) checkChain(noc *cert.Certificate, rawICAC []byte, root *cert.C
 			return fmt.Errorf("%w: ICAC: %w", NOCStatusInvalidNOC, err)
 		}
 	}
-	err := cert.VerifyChain(noc, icac, root, cert.VerifyOptions{Now: c.opt.Epoch()})
+	err := cert.VerifyChain(noc, icac, root, cert.VerifyOptions{Now: c.opt.Epoch(r.Now)})
 	switch {
 	case errors.Is(err, cert.ErrNodeID):
 		return fmt.Errorf("%w: %w", NOCStatusInvalidNodeOpID, err)

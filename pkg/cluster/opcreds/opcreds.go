@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/cert"
@@ -80,9 +81,9 @@ type Options struct {
 	Attestation *attestation.Credentials
 	Rand        io.Reader
 
-	// Epoch returns the time in seconds since 2000-01-01, or 0 if it is not known
+	// Epoch returns now in seconds since 2000-01-01, or 0 if it is not known
 	// well enough to hold certificates against.
-	Epoch func() uint32
+	Epoch func(now time.Time) uint32
 
 	// EntryAdded learns of the access control entry that AddNOC made for fabric i,
 	// to tell of it in the Access Control cluster's event. r is AddNOC's request.

@@ -81,7 +81,7 @@ func (r *rig) open(max int) {
 	r.failSafe = failsafe.New(r.table, failsafe.Options{})
 	r.cluster = New(Options{
 		Table: r.table, FailSafe: r.failSafe, Attestation: credentials, Rand: rand.Reader,
-		Epoch: func() uint32 { return r.epoch },
+		Epoch: func(time.Time) uint32 { return r.epoch },
 		EntryAdded: func(q *im.Request, i matter.FabricIndex, e store.ACLEntry) {
 			r.added = append(r.added, added{q.Subject, i, e})
 		},
