@@ -2,8 +2,13 @@ package mcrypto
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/cipher"
+	"encoding/binary"
+	"strconv"
 	"testing"
+
+	pion "github.com/pion/dtls/v3/pkg/crypto/ccm"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -76,6 +81,122 @@ func TestAEADRefusesChanges(t *testing.T) {
 	other := MessageNonce(0, 2, 2)
 	if _, err := a.Open(nil, other[:], sealed, []byte("header")); err == nil {
 		t.Error("other nonce: accepted")
+	}
+}
+
+// reference is CCM by another implementation.
+func reference(t testing.TB, key []byte) cipher.AEAD {
+	t.Helper()
+	b, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := pion.NewCCM(b, MICSize, NonceSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// agree checks that the AEAD of key seals as the reference does, in place and
+// apart, opens what it sealed, and leaves a changed ciphertext as it was.
+func agree(t *testing.T, key, nonce, plain, aad []byte) {
+	t.Helper()
+	a, err := NewAEAD(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := reference(t, key).Seal(nil, nonce, plain, aad)
+	prefix := []byte("prefix")
+	if got := a.Seal(bytes.Clone(prefix), nonce, plain, aad); !bytes.Equal(got, append(prefix, want...)) {
+		t.Fatalf("sealed %x, want %x", got, want)
+	}
+	buf := append(make([]byte, 0, len(want)), plain...)
+	if got := a.Seal(buf[:0], nonce, buf, aad); !bytes.Equal(got, want) {
+		t.Fatalf("sealed in place %x, want %x", got, want)
+	}
+	if got, err := a.Open(bytes.Clone(prefix), nonce, want, aad); err != nil || !bytes.Equal(got, append(prefix, plain...)) {
+		t.Fatalf("opened %x, %v; want %x", got, err, plain)
+	}
+	bad := bytes.Clone(want)
+	bad[len(key)%len(bad)] ^= 0x10
+	was := bytes.Clone(bad)
+	if _, err := a.Open(bad[:0], nonce, bad, aad); err == nil || !bytes.Equal(bad, was) {
+		t.Fatalf("changed ciphertext: %v, %x was %x", err, bad, was)
+	}
+	if got, err := a.Open(want[:0], nonce, want, aad); err != nil || !bytes.Equal(got, plain) {
+		t.Fatalf("opened in place %x, %v; want %x", got, err, plain)
+	}
+}
+
+// Every length around the block boundaries, of message and header.
+func TestAEADAgainstReference(t *testing.T) {
+	data := make([]byte, 2000)
+	for i := range data {
+		data[i] = byte(i * i >> 3)
+	}
+	for n := range 67 {
+		for m := range 36 {
+			nonce := MessageNonce(byte(n), uint32(m), matter.NodeID(n*m))
+			agree(t, data[m:m+KeySize], nonce[:], data[:n], data[n:n+m])
+		}
+	}
+	nonce := MessageNonce(0, 1, 2)
+	agree(t, data[:KeySize], nonce[:], data, data[:maxAAD%len(data)])
+	agree(t, data[:KeySize], nonce[:], make([]byte, maxMessage), make([]byte, maxAAD))
+}
+
+func FuzzAEAD(f *testing.F) {
+	f.Add(uint64(0), uint64(0), []byte("attack at dawn"), []byte("header"))
+	f.Add(uint64(1), uint64(1<<63), []byte{}, []byte{})
+	f.Add(^uint64(0), uint64(7), bytes.Repeat([]byte{0xFF}, 48), bytes.Repeat([]byte{0xFF}, 14))
+	f.Fuzz(func(t *testing.T, k, n uint64, plain, aad []byte) {
+		if len(plain) > maxMessage || len(aad) > maxAAD {
+			return
+		}
+		key := binary.LittleEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, k), ^k)
+		nonce := MessageNonce(byte(n>>56), uint32(n), matter.NodeID(k^n))
+		agree(t, key, nonce[:], plain, aad)
+	})
+}
+
+// What a message can be made of has a bound; no message of the network comes
+// near it.
+func TestAEADBounds(t *testing.T) {
+	a, nonce := testAEAD(t), make([]byte, NonceSize)
+	if _, err := a.Open(nil, nonce, make([]byte, maxMessage+1+MICSize), nil); err == nil {
+		t.Error("too long a ciphertext was accepted")
+	}
+	if _, err := a.Open(nil, nonce, make([]byte, MICSize), make([]byte, maxAAD+1)); err == nil {
+		t.Error("too long a header was accepted")
+	}
+	for name, f := range map[string]func(){
+		"nonce to seal": func() { a.Seal(nil, nonce[1:], nil, nil) },
+		"nonce to open": func() { _, _ = a.Open(nil, nonce[1:], make([]byte, MICSize), nil) },
+		"message":       func() { a.Seal(nil, nonce, make([]byte, maxMessage+1), nil) },
+		"header":        func() { a.Seal(nil, nonce, nil, make([]byte, maxAAD+1)) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+func TestAEADDoesNotAllocate(t *testing.T) {
+	a, nonce, aad := testAEAD(t), make([]byte, NonceSize), make([]byte, 8)
+	buf := make([]byte, 100, 100+MICSize)
+	if n := testing.AllocsPerRun(100, func() {
+		sealed := a.Seal(buf[:0], nonce, buf, aad)
+		if _, err := a.Open(sealed[:0], nonce, sealed, aad); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -204,13 +325,17 @@ func testAEAD(t testing.TB) cipher.AEAD {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	a := testAEAD(b)
-	nonce := MessageNonce(0, 1, 2)
-	buf := make([]byte, 1162, 1162+MICSize)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(buf)))
-	for b.Loop() {
-		a.Seal(buf[:0], nonce[:], buf, buf[:8])
+	for _, n := range []int{60, 1162} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			a := testAEAD(b)
+			nonce, aad := MessageNonce(0, 1, 2), make([]byte, 8)
+			buf := make([]byte, n, n+MICSize)
+			b.ReportAllocs()
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				a.Seal(buf[:0], nonce[:], buf, aad)
+			}
+		})
 	}
 }
 
@@ -218,12 +343,12 @@ func BenchmarkOpen(b *testing.B) {
 	a := testAEAD(b)
 	nonce := MessageNonce(0, 1, 2)
 	sealed := a.Seal(nil, nonce[:], make([]byte, 1162), []byte("12345678"))
-	buf := make([]byte, len(sealed))
+	buf, aad := make([]byte, len(sealed)), []byte("12345678")
 	b.ReportAllocs()
 	b.SetBytes(1162)
 	for b.Loop() {
 		copy(buf, sealed)
-		if _, err := a.Open(buf[:0], nonce[:], buf, []byte("12345678")); err != nil {
+		if _, err := a.Open(buf[:0], nonce[:], buf, aad); err != nil {
 			b.Fatal(err)
 		}
 	}
