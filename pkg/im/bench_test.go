@@ -16,9 +16,9 @@ type quietConn struct {
 	closed  bool
 }
 
-func (c *quietConn) Subject() acl.Subject { return c.subject }
-func (c *quietConn) Session() Session     { return Session{Serial: 1} }
-func (c *quietConn) Group() bool          { return false }
+func (c *quietConn) Subject() acl.Subject               { return c.subject }
+func (c *quietConn) Session() Session                   { return Session{Serial: 1} }
+func (c *quietConn) Group() ([]matter.EndpointID, bool) { return nil, false }
 func (c *quietConn) Send(_ time.Time, _ uint8, payload []byte) error {
 	c.octets += len(payload)
 	return nil

@@ -1,6 +1,7 @@
 package im
 
 import (
+	"errors"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
@@ -161,7 +162,10 @@ type Endpoint struct {
 type Conn interface {
 	Subject() acl.Subject
 	Session() Session
-	Group() bool // no answer is ever sent to a group message
+
+	// Group returns the endpoints that belong to the group that the message was
+	// sent to, and whether it was sent to one. No answer is ever sent then.
+	Group() (members []matter.EndpointID, ok bool)
 
 	// Send sends one message. payload may be reused when it returns.
 	Send(now time.Time, opcode uint8, payload []byte) error
@@ -176,7 +180,12 @@ type Conn interface {
 
 // Sessions opens conversations of the node's own, for subscription reports.
 type Sessions interface {
-	// Open starts an exchange on the session with this serial number; false if
-	// the session is gone. Answers come through i.
-	Open(now time.Time, serial uint64, i *Interaction) (Conn, bool)
+	// Open starts an exchange on the session with this serial number. Answers
+	// come through i. An error is ErrBusy if the session has too many exchanges
+	// at the moment, any other if it can carry none any more.
+	Open(now time.Time, serial uint64, i *Interaction) (Conn, error)
 }
+
+// ErrBusy is returned by [Sessions.Open] for a session that will have room for an
+// exchange shortly.
+var ErrBusy = errors.New("too many exchanges on the session")

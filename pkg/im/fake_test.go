@@ -117,7 +117,7 @@ type fakeConn struct {
 	t        testing.TB
 	subject  acl.Subject
 	session  Session
-	group    bool
+	group    []matter.EndpointID // members of the group asked; nil: none is
 	sent     []message
 	deadline time.Time
 	closed   bool
@@ -128,7 +128,8 @@ type fakeConn struct {
 
 func (c *fakeConn) Subject() acl.Subject { return c.subject }
 func (c *fakeConn) Session() Session     { return c.session }
-func (c *fakeConn) Group() bool          { return c.group }
+
+func (c *fakeConn) Group() ([]matter.EndpointID, bool) { return c.group, c.group != nil }
 
 func (c *fakeConn) Send(_ time.Time, opcode uint8, payload []byte) error {
 	if c.closed {

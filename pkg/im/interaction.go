@@ -39,7 +39,8 @@ type Interaction struct {
 	run      *listRun
 	rest     *responses
 	sub      *subscription
-	complete bool // of a subscription's report: the last message has been sent
+	serial   uint64 // of a later report: the session it is on
+	complete bool   // of a subscription's report: the last message has been sent
 }
 
 // Open returns the Interaction for an exchange that a peer has started; the
@@ -75,13 +76,22 @@ func (i *Interaction) Closed(now time.Time, err error) {
 	case i.state == stateKeepAlive && err == nil:
 		i.leave(now, matter.StatusSuccess)
 	default:
+		i.unheard(now, "no answer")
 		i.leave(now, matter.StatusTimeout)
 	}
 }
 
+// unheard interrupts the subscription that i's report is for, as the subscriber
+// could not be told.
+func (i *Interaction) unheard(now time.Time, reason string) {
+	if i.sub != nil && i.sub.phase == active && i.sub.session.Serial == i.serial {
+		i.e.interrupt(now, i.sub, reason)
+	}
+}
+
 func (i *Interaction) request(now time.Time, opcode uint8, payload []byte) {
-	if i.conn.Group() && opcode != OpcodeWriteRequest && opcode != OpcodeInvokeRequest {
-		i.finish(now, matter.StatusInvalidAction)
+	if members, ok := i.conn.Group(); ok {
+		i.groupRequest(now, opcode, payload, members)
 		return
 	}
 	switch opcode {
@@ -192,13 +202,11 @@ func (i *Interaction) wait(now time.Time, s state, d time.Duration) {
 }
 
 // send sends a message. If that fails the interaction is over and send reports
-// false. Nothing is sent to a group.
+// false.
 func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
-	if i.conn.Group() {
-		return true
-	}
 	if err := i.conn.Send(now, opcode, payload); err != nil {
 		i.e.log.Warn("message not sent", "action", i.action.String(), "error", err)
+		i.unheard(now, "message not sent")
 		i.finish(now, matter.StatusFailure)
 		return false
 	}
@@ -221,7 +229,8 @@ func (i *Interaction) finish(now time.Time, st matter.Status) {
 }
 
 // leave gives back what the interaction holds. A request is counted; a report
-// to a subscriber ends the subscription unless it went well.
+// to a subscriber ends the subscription unless it went well or has interrupted
+// it.
 func (i *Interaction) leave(now time.Time, st matter.Status) {
 	was := i.state
 	i.state = stateDone
@@ -241,7 +250,7 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 		i.reading = nil
 	}
 	i.run, i.rest = nil, nil
-	if st != matter.StatusSuccess && i.sub != nil {
+	if st != matter.StatusSuccess && i.sub != nil && i.sub.phase != interrupted && (was == statePriming || i.sub.session.Serial == i.serial) {
 		i.e.endSubscription(now, i.sub, "report failed: "+st.String())
 	}
 	switch was {

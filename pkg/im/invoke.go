@@ -12,6 +12,7 @@ import (
 // message.
 type command struct {
 	endpoint matter.EndpointID
+	anywhere bool // no endpoint given, in a message to a group
 	cluster  matter.ClusterID
 	id       matter.CommandID
 	ref      uint16
@@ -34,8 +35,9 @@ var noFields = func() tlv.Element {
 	return r.Element()
 }()
 
-// decode fills q from a message with at most limit commands.
-func (q *invokeRequest) decode(b []byte, limit int) error {
+// decode fills q from a message with at most limit commands. In a message to a
+// group paths may leave the endpoint open.
+func (q *invokeRequest) decode(b []byte, limit int, group bool) error {
 	*q = invokeRequest{commands: q.commands[:0]}
 	r := tlv.NewReader(b)
 	var got seen
@@ -51,7 +53,7 @@ func (q *invokeRequest) decode(b []byte, limit int) error {
 					r.Fail(matter.StatusInvalidAction)
 					break
 				}
-				q.commands = append(q.commands, decodeCommand(&r))
+				q.commands = append(q.commands, decodeCommand(&r, group))
 			}
 			r.Exit()
 		}
@@ -64,13 +66,13 @@ func (q *invokeRequest) decode(b []byte, limit int) error {
 	return r.End()
 }
 
-func decodeCommand(r *tlv.Reader) command {
+func decodeCommand(r *tlv.Reader, group bool) command {
 	c := command{fields: noFields}
 	var got seen
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
-			c.decodePath(r)
+			c.decodePath(r, group)
 		case 1:
 			if r.Type() != tlv.TypeStruct {
 				r.Fail(tlv.ErrType)
@@ -85,7 +87,7 @@ func decodeCommand(r *tlv.Reader) command {
 	return c
 }
 
-func (c *command) decodePath(r *tlv.Reader) {
+func (c *command) decodePath(r *tlv.Reader, group bool) {
 	var got seen
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 2) {
@@ -98,7 +100,10 @@ func (c *command) decodePath(r *tlv.Reader) {
 		}
 	}
 	r.Exit()
-	got.need(r, 1<<0|1<<1|1<<2)
+	if c.anywhere = got&(1<<0) == 0; c.anywhere && !group {
+		r.Fail(errMissing)
+	}
+	got.need(r, 1<<1|1<<2)
 }
 
 // distinct reports whether q's commands can be told apart: there is one, or all
@@ -127,7 +132,7 @@ func (q *invokeRequest) distinct() bool {
 // response leaves.
 func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
 	e, q := i.e, &i.e.invoke
-	if err := q.decode(payload, e.opt.MaxPathsPerInvoke); err != nil {
+	if err := q.decode(payload, e.opt.MaxPathsPerInvoke, false); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}

@@ -26,7 +26,8 @@ type writeRequest struct {
 	items                 []writeItem
 }
 
-func (q *writeRequest) decode(b []byte) error {
+// decode fills q. In a message to a group paths may leave the endpoint open.
+func (q *writeRequest) decode(b []byte, group bool) error {
 	*q = writeRequest{items: q.items[:0]}
 	r := tlv.NewReader(b)
 	var got seen
@@ -42,7 +43,7 @@ func (q *writeRequest) decode(b []byte) error {
 					r.Fail(matter.StatusPathsExhausted)
 					break
 				}
-				q.items = append(q.items, decodeWriteItem(&r))
+				q.items = append(q.items, decodeWriteItem(&r, group))
 			}
 			r.Exit()
 		case 3:
@@ -54,7 +55,7 @@ func (q *writeRequest) decode(b []byte) error {
 	return r.End()
 }
 
-func decodeWriteItem(r *tlv.Reader) (x writeItem) {
+func decodeWriteItem(r *tlv.Reader, group bool) (x writeItem) {
 	var got seen
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(r, 2) {
@@ -68,7 +69,7 @@ func decodeWriteItem(r *tlv.Reader) (x writeItem) {
 	}
 	r.Exit()
 	got.need(r, 1<<1|1<<2)
-	if r.Err() == nil && !x.path.concrete() {
+	if r.Err() == nil && !x.path.concrete() && !(group && x.path.given == partCluster|partAttribute) {
 		r.Fail(errPath)
 	}
 	return x
@@ -78,12 +79,12 @@ func decodeWriteItem(r *tlv.Reader) (x writeItem) {
 // TimedRequest announced it.
 func (i *Interaction) writeRequest(now time.Time, payload []byte, timed bool) {
 	e, q := i.e, &i.e.write
-	if err := q.decode(payload); err != nil {
+	if err := q.decode(payload, false); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}
 	switch {
-	case q.more && (q.suppress || q.timed || i.conn.Group()):
+	case q.more && (q.suppress || q.timed):
 		i.refuse(now, matter.StatusInvalidAction)
 		return
 	case q.timed != timed:

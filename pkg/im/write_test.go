@@ -175,36 +175,6 @@ func TestWriteSuppressed(t *testing.T) {
 	}
 }
 
-func TestWriteGroup(t *testing.T) {
-	tests := []struct {
-		name   string
-		opcode uint8
-		text   string
-		writes int
-		calls  int
-	}{
-		{"write", OpcodeWriteRequest, `{0:true,1:false,2:[{1:<2:0,3:6,4:0>,2:8}]}`, 1, 0},
-		{"write that wants an answer", OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:0>,2:8}]}`, 1, 0},
-		{"chunked write", OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:0>,2:8}],3:true}`, 0, 0},
-		{"invoke", OpcodeInvokeRequest, `{0:true,1:false,2:[{0:<0:0,1:6,2:0>}]}`, 0, 1},
-		{"malformed", OpcodeInvokeRequest, `{}`, 0, 0},
-		{"read", OpcodeReadRequest, `{3:false}`, 0, 0},
-		{"timed", OpcodeTimedRequest, `{0:100}`, 0, 0},
-		{"unknown", 99, `{}`, 0, 0},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t, nil)
-			c := n.newConn(pase(1))
-			c.group = true
-			n.Open(n.now, c).Receive(n.now, tt.opcode, encode(t, tt.text))
-			if len(c.sent) != 0 || !c.closed || len(n.sw0.writes) != tt.writes || len(n.sw0.invokes) != tt.calls {
-				t.Errorf("%d messages, closed %v, writes %q, invokes %q", len(c.sent), c.closed, n.sw0.writes, n.sw0.invokes)
-			}
-		})
-	}
-}
-
 func TestChunkedWrite(t *testing.T) {
 	n := newNode(t, nil)
 	i, c := n.ask(pase(1), OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:0>,2:8},{1:<2:0,3:6,4:3>,2:["a"]},{1:<2:0,3:6,4:3,5:null>,2:"b"}],3:true}`)

@@ -41,7 +41,7 @@ func (c *conn) Session() im.Session {
 	return im.Session{Serial: x.Serial, AttestationChallenge: x.AttestationChallenge}
 }
 
-func (c *conn) Group() bool { return c.x.Session().Kind == session.Group }
+func (c *conn) Group() ([]matter.EndpointID, bool) { return nil, false }
 
 func (c *conn) Send(now time.Time, opcode uint8, payload []byte) error {
 	return c.x.Send(now, matter.ProtocolInteractionModel, opcode, payload)
