@@ -83,6 +83,13 @@ func (a *Authority) Fabric(id matter.FabricID) (*Authority, error) {
 	return &b, b.identify()
 }
 
+// WithoutICAC returns the same administrator with NOCs that the root issues.
+func (a *Authority) WithoutICAC() (*Authority, error) {
+	b := *a
+	b.ica, b.icaKey = nil, nil
+	return &b, b.identify()
+}
+
 // Reissue changes a copy of one of the authority's certificates and signs it with
 // the key that signed the original: the root's for root and ICAC, the ICAC's, if
 // there is one, for a NOC. The rules of certificates are not held.

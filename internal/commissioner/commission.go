@@ -119,7 +119,7 @@ func (s *Session) Attest(ctx context.Context) (*Attestation, error) {
 		return nil, err
 	}
 	a.Elements, a.Signature = rsp[0], rsp[1]
-	key, err := a.dacKey()
+	key, err := a.DACKey()
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,8 @@ func (s *Session) Attest(ctx context.Context) (*Attestation, error) {
 	return &a, nil
 }
 
-func (a *Attestation) dacKey() ([]byte, error) {
+// DACKey returns the public key of the DAC, 65 octets.
+func (a *Attestation) DACKey() ([]byte, error) {
 	dac, err := x509.ParseCertificate(a.DAC)
 	if err != nil {
 		return nil, fmt.Errorf("DAC: %w", err)
@@ -178,7 +179,7 @@ func (s *Session) CSR(ctx context.Context, forUpdate bool, a *Attestation) (pub 
 	}
 	elements := rsp[0]
 	if a != nil {
-		key, err := a.dacKey()
+		key, err := a.DACKey()
 		if err != nil {
 			return pub, err
 		}

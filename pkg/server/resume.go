@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
@@ -13,10 +14,11 @@ import (
 // resumptions are the records of sessions that can be resumed, one for each
 // peer. They are only a short cut: what cannot be kept costs a full handshake.
 type resumptions struct {
-	st   *store.Store
-	log  *slog.Logger
-	byID map[[16]byte]casesession.Record
-	ids  map[peer][16]byte
+	st      *store.Store
+	fabrics *fabric.Table
+	log     *slog.Logger
+	byID    map[[16]byte]casesession.Record
+	ids     map[peer][16]byte
 }
 
 type peer struct {
@@ -24,8 +26,8 @@ type peer struct {
 	node   matter.NodeID
 }
 
-func openResumptions(st *store.Store, log *slog.Logger) (*resumptions, error) {
-	r := &resumptions{st: st, log: log, byID: map[[16]byte]casesession.Record{}, ids: map[peer][16]byte{}}
+func openResumptions(st *store.Store, fabrics *fabric.Table, log *slog.Logger) (*resumptions, error) {
+	r := &resumptions{st: st, fabrics: fabrics, log: log, byID: map[[16]byte]casesession.Record{}, ids: map[peer][16]byte{}}
 	err := st.View(func(tx *store.Tx) error {
 		list, err := tx.Resumptions()
 		for _, s := range list {
@@ -57,9 +59,14 @@ func (r *resumptions) Find(id []byte) (casesession.Record, bool) {
 	return rec, ok
 }
 
-// Put keeps a record in place of the peer's last one.
+// Put keeps a record in place of the peer's last one. That of a session with an
+// identity that is only staged does not outlast the process, as the identity does
+// not.
 func (r *resumptions) Put(rec casesession.Record) {
 	r.remember(rec)
+	if f := r.fabrics.Get(rec.Fabric); f == nil || f.Pending {
+		return
+	}
 	err := r.st.Update(func(tx *store.Tx) error {
 		return tx.PutResumption(store.Resumption{
 			Fabric: rec.Fabric, Peer: rec.Peer, ID: rec.ID[:], SharedSecret: rec.SharedSecret[:],

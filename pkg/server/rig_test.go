@@ -72,12 +72,25 @@ func bubble(t *testing.T, seed uint64, cond simnet.Conditions, f func(r *rig)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, ctx: context.Background(), net: simnet.New(seed, cond), dir: dir, opt: server.Options{Passcode: passcode}}
+		r := newRig(t, dir)
+		r.net = simnet.New(seed, cond)
 		r.start()
 		f(r)
-		r.stop()
-		r.checkStore()
+		r.finish()
 	})
+}
+
+// newRig returns a node that is not started, on a clean network. It must be
+// called in the bubble; dir must come from outside of it.
+func newRig(t *testing.T, dir string) *rig {
+	return &rig{t: t, ctx: context.Background(), net: simnet.New(1, clean), dir: dir, opt: server.Options{Passcode: passcode}}
+}
+
+// finish stops the node and looks at what it leaves behind.
+func (r *rig) finish() {
+	r.t.Helper()
+	r.stop()
+	r.checkStore()
 }
 
 func (r *rig) start() {

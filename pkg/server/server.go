@@ -172,7 +172,7 @@ func (s *Server) openTrust(now time.Time) error {
 	t.window = window.New(passcode, s.opt.Rand)
 	t.failsafe = failsafe.New(t.fabrics, failsafe.Options{})
 	t.acl = acl.New(t.fabrics, s.deviceTypes)
-	if t.resume, err = openResumptions(st, s.log); err != nil {
+	if t.resume, err = openResumptions(st, t.fabrics, s.log); err != nil {
 		return err
 	}
 	return nil
