@@ -9,7 +9,8 @@
 // Unsecured sessions carry handshakes. Anybody can make the node keep one, so
 // they are few, and the one used least recently gives way.
 //
-// Group messages are dropped: a node without group keys has no key for any.
+// Messages to groups have no session: they are opened with the keys that
+// [Table.SetGroupKeys] was given, and are never answered.
 //
 // A Table and its Sessions belong to one goroutine.
 package session

@@ -16,8 +16,10 @@ const (
 	DropAuthentication
 	// DropPrivacy: a unicast message with privacy.
 	DropPrivacy
-	// DropGroup: a group message; there is no key for it.
+	// DropGroup: a message to a group for which there is no key.
 	DropGroup
+	// DropReplay: a message to a group that was received before.
+	DropReplay
 	// DropUnsecuredFull: every unsecured session is in use.
 	DropUnsecuredFull
 
@@ -30,6 +32,7 @@ var dropNames = [dropReasons]string{
 	DropAuthentication: "authentication",
 	DropPrivacy:        "privacy",
 	DropGroup:          "group",
+	DropReplay:         "replay",
 	DropUnsecuredFull:  "unsecured_full",
 }
 

@@ -3,19 +3,24 @@ package session
 import (
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Incoming is a message that a session received.
+// Incoming is a message that a session, or a group, received.
 type Incoming struct {
+	// Session is nil for a message to a group, which has none: Fabric is the
+	// group's then, and the header names group and sender.
 	Session  *Session
+	Fabric   matter.FabricIndex
 	Header   message.Header
 	Protocol message.ProtocolHeader
 	Payload  []byte // application payload; points into the datagram
 	// Duplicate: the message was received before. It is to be acknowledged if
-	// it asks for that, and otherwise forgotten.
+	// it asks for that, and otherwise forgotten. Messages to groups are never
+	// acknowledged, and not passed on twice.
 	Duplicate bool
 }
 
@@ -30,14 +35,13 @@ const securityFlagsOffset = 3
 // A duplicate of an authentic message is no error, but does not count as a sign
 // of life: it may be a replay.
 func (t *Table) Receive(now time.Time, datagram []byte, p transport.Path) (Incoming, error) {
+	if toGroup(datagram) {
+		return t.receiveGroup(datagram)
+	}
 	h, size, err := message.ParseHeader(datagram)
 	switch {
 	case err != nil:
 		return Incoming{}, DropMalformed
-	case h.Group:
-		// With group keys: try those of h.SessionID here, and give what opens
-		// to a session of kind Group.
-		return Incoming{}, DropGroup
 	case h.Privacy:
 		return Incoming{}, DropPrivacy
 	case h.Unsecured():

@@ -33,15 +33,14 @@ var (
 // Kind is how a session was established.
 type Kind uint8
 
-// The kinds. Group is the kind of no session yet; it has its value for metrics.
+// The kinds. Messages to groups belong to no session.
 const (
 	Unsecured Kind = iota
 	PASE
 	CASE
-	Group
 )
 
-var kindNames = [...]string{"unsecured", "pase", "case", "group"}
+var kindNames = [...]string{"unsecured", "pase", "case"}
 
 // String returns the kind as a label, in lower case.
 func (k Kind) String() string {

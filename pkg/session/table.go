@@ -48,6 +48,8 @@ type Table struct {
 	responders  map[unsecuredKey]*Session  // unsecured, by the peer's ephemeral id
 	unencrypted uint32                     // the global unencrypted message counter: last sent
 
+	groups groups
+
 	evicted []*Session
 }
 

@@ -299,7 +299,7 @@ func TestLabels(t *testing.T) {
 		}
 		seen[d.String()] = true
 	}
-	for k, want := range map[Kind]string{Unsecured: "unsecured", PASE: "pase", CASE: "case", Group: "group", 9: "kind(9)"} {
+	for k, want := range map[Kind]string{Unsecured: "unsecured", PASE: "pase", CASE: "case", 9: "kind(9)"} {
 		if k.String() != want {
 			t.Errorf("kind %d is %q", k, k)
 		}

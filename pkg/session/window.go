@@ -45,6 +45,22 @@ func (w *window) acceptUnsecured(c uint32) (fresh bool) {
 	return true
 }
 
+// acceptGroup takes the counter of a message to a group and reports whether it
+// is new. The first is always, and everything before it counts as seen: nobody
+// could tell it from a replay. Counters roll over.
+func (w *window) acceptGroup(c uint32) (fresh bool) {
+	ahead := c - w.max
+	switch {
+	case !w.any:
+		*w = window{max: c, seen: ^uint32(0), any: true}
+		return true
+	case ahead-1 < 1<<31-1:
+		w.advance(c)
+		return true
+	}
+	return w.late(c)
+}
+
 // advance moves the window up to c, which is ahead of max by serial arithmetic.
 func (w *window) advance(c uint32) {
 	// Shifts by 32 and more give 0 in Go: the window is then empty but for max.

@@ -68,6 +68,35 @@ func TestUnsecuredWindow(t *testing.T) {
 	}
 }
 
+func TestGroupWindow(t *testing.T) {
+	const top = math.MaxUint32
+	for _, tt := range []struct {
+		name  string
+		feeds []feed
+	}{
+		{"the first is taken, whatever it is", []feed{{0, true}, {0, false}}},
+		{"nothing before the first is", []feed{{100, true}, {99, false}, {68, false}, {67, false}, {101, true}, {100, false}}},
+		{"late, in the window", []feed{{100, true}, {140, true}, {108, true}, {108, false}, {107, false}, {139, true}}},
+		{"old maximum at the edge", []feed{{100, true}, {132, true}, {100, false}, {101, true}}},
+		{"a jump by the window's size and one more", []feed{{100, true}, {133, true}, {100, false}, {101, true}}},
+		{"rollover", []feed{{top, true}, {0, true}, {1, true}, {top, false}, {0, false}, {top - 1, false}}},
+		{"late over the rollover", []feed{{top - 40, true}, {2, true}, {top, true}, {top, false}, {top - 29, true}, {top - 30, false}}},
+		{"below the window is old", []feed{{1000, true}, {967, false}, {5, false}, {1001, true}}},
+		{"a reboot is not believed", []feed{{0x0FFF_FFFF, true}, {5, false}}},
+		{"half the circle ahead is ahead", []feed{{10, true}, {10 + 1<<31 - 1, true}, {10, false}}},
+		{"half the circle is behind", []feed{{10, true}, {10 + 1<<31, false}, {10 + 1<<31 + 1, false}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var w window
+			for i, f := range tt.feeds {
+				if fresh := w.acceptGroup(f.counter); fresh != f.fresh {
+					t.Fatalf("step %d: counter %d is fresh %v", i, f.counter, fresh)
+				}
+			}
+		})
+	}
+}
+
 // model is a replay window that remembers every counter.
 type model struct {
 	max  uint32
@@ -105,6 +134,29 @@ func (m *model) unsecured(c uint32) bool {
 	return true
 }
 
+func (m *model) group(c uint32) bool {
+	d := int64(int32(c - m.max))
+	switch {
+	case len(m.seen) == 0:
+		for back := range uint32(33) {
+			m.seen[c-back] = true
+		}
+		m.max = c
+		return true
+	case d > 0:
+		m.max = c
+	case d < -32 || m.seen[c]:
+		return false
+	}
+	m.seen[c] = true
+	for old := range m.seen {
+		if m.max-old > 32 {
+			delete(m.seen, old)
+		}
+	}
+	return true
+}
+
 // walk yields counters that are mostly close to each other, with repetitions,
 // and now and then far away or at the ends of the range.
 func walk(r *rand.Rand, at uint32) uint32 {
@@ -129,6 +181,7 @@ func TestWindowsAgainstModel(t *testing.T) {
 	}{
 		{"secured", func(w *window, c uint32) bool { fresh, _ := w.acceptSecured(c); return fresh }, (*model).secured},
 		{"unsecured", (*window).acceptUnsecured, (*model).unsecured},
+		{"group", (*window).acceptGroup, (*model).group},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for seed := range uint64(300) {

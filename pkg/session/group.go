@@ -1,0 +1,193 @@
+package session
+
+import (
+	"crypto/cipher"
+	"fmt"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/message"
+)
+
+// maxGroupSenders bounds the senders of one fabric whose counters are
+// remembered, for data and for control messages each. The one heard last longest
+// ago gives way, and is then trusted anew. It is for each fabric so that none
+// can make the node forget what it knows of another's senders.
+const maxGroupSenders = 32
+
+// GroupKey is an operational group key, and what it is good for (section
+// 4.17.2).
+type GroupKey struct {
+	Fabric matter.FabricIndex
+	Key    [mcrypto.KeySize]byte
+	Groups []matter.GroupID // those that GroupKeyMap maps to the key's set
+}
+
+// groups is what messages to groups are received with.
+type groups struct {
+	keys    map[uint16][]*groupKey // by group session id, which is not unique
+	senders map[senderList][]groupSender
+
+	// Scratch space. Which key a message is under is found out by trying, so it
+	// is not opened in place; headers are revealed in a copy.
+	header, plain [message.MaxSize]byte
+	nonce         [mcrypto.NonceSize]byte
+}
+
+type groupKey struct {
+	fabric  matter.FabricIndex
+	groups  []matter.GroupID
+	open    cipher.AEAD
+	privacy [mcrypto.KeySize]byte
+}
+
+// senderList names the senders of one kind of messages of a fabric: data and
+// control messages have a counter each.
+type senderList struct {
+	fabric  matter.FabricIndex
+	control bool
+}
+
+// groupSender is a node that sent to a group of the fabric.
+type groupSender struct {
+	node matter.NodeID
+	in   window
+}
+
+// SetGroupKeys makes keys those that messages to groups are opened with: the
+// operational keys of all epochs of all key sets that a group is mapped to.
+// Counters of senders last as long as their fabric has a key.
+func (t *Table) SetGroupKeys(keys []GroupKey) {
+	g := &t.groups
+	for _, old := range g.keys {
+		for _, k := range old {
+			clear(k.privacy[:])
+		}
+	}
+	g.keys = make(map[uint16][]*groupKey)
+	for _, k := range keys {
+		id, err := mcrypto.GroupSessionID(k.Key[:])
+		if err != nil {
+			panic(fmt.Sprintf("BUG: session: %v", err))
+		}
+		n := &groupKey{fabric: k.Fabric, groups: slices.Clone(k.Groups)}
+		if n.privacy, err = mcrypto.PrivacyKey(k.Key[:]); err != nil {
+			panic(fmt.Sprintf("BUG: session: %v", err))
+		}
+		n.open = newAEAD(&k.Key)
+		g.keys[id] = append(g.keys[id], n)
+	}
+	for list := range g.senders {
+		if !slices.ContainsFunc(keys, func(k GroupKey) bool { return k.Fabric == list.fabric }) {
+			delete(g.senders, list)
+		}
+	}
+}
+
+// Bits of the security flags that say how to read a header, see section 4.4.1.3.
+const (
+	securityType    = 0x03
+	securityGroup   = 0x01
+	securityPrivacy = 0x80
+)
+
+// toGroup reports whether a datagram claims to be a message to a group. Those
+// with privacy have a header that cannot be parsed as it stands.
+func toGroup(datagram []byte) bool {
+	return len(datagram) > securityFlagsOffset && datagram[securityFlagsOffset]&securityType == securityGroup
+}
+
+// receiveGroup authenticates a message to a group by trying the keys that it may
+// be under (section 4.7.2): its header has the session id in the clear.
+func (t *Table) receiveGroup(datagram []byte) (Incoming, error) {
+	if len(datagram) < message.MICSize+securityFlagsOffset+1 || len(datagram) > message.MaxSize {
+		return Incoming{}, DropMalformed
+	}
+	private := datagram[securityFlagsOffset]&securityPrivacy != 0
+	if !private {
+		if _, _, err := message.ParseHeader(datagram); err != nil {
+			return Incoming{}, DropMalformed
+		}
+	}
+	id := uint16(datagram[1]) | uint16(datagram[2])<<8
+	reason := DropGroup
+	for _, k := range t.groups.keys[id] {
+		open := datagram
+		if private {
+			// Of a header that makes no sense it is not known why.
+			open, reason = t.groups.reveal(k, id, datagram), DropAuthentication
+		}
+		h, size, err := message.ParseHeader(open)
+		if err != nil || !h.HasDestGroup || !h.Source.Operational() || !slices.Contains(k.groups, h.DestGroup) {
+			continue
+		}
+		reason = DropAuthentication
+		if plain, ok := t.groups.unseal(k, &h, open[:size], datagram[size:]); ok {
+			body := datagram[size:]
+			return t.groups.received(k, &h, body[:copy(body, plain)])
+		}
+	}
+	return Incoming{}, reason
+}
+
+// reveal returns a copy of the datagram whose header is in the clear, if k is
+// the right key; what follows the header is spoilt. The header's length is known
+// only when it is clear, so everything up to the MIC is treated as one.
+func (g *groups) reveal(k *groupKey, id uint16, datagram []byte) []byte {
+	b := g.header[:copy(g.header[:], datagram)]
+	body := len(b) - message.MICSize
+	if err := mcrypto.ObfuscatePrivacy(k.privacy[:], id, b[body:], b[securityFlagsOffset+1:body]); err != nil {
+		panic(fmt.Sprintf("BUG: session: %v", err))
+	}
+	return b
+}
+
+// unseal authenticates and decrypts the rest of a message, whose header is in the
+// clear, into scratch space.
+func (g *groups) unseal(k *groupKey, h *message.Header, header, sealed []byte) ([]byte, bool) {
+	if len(sealed) < message.MICSize {
+		return nil, false
+	}
+	g.nonce = mcrypto.MessageNonce(header[securityFlagsOffset], h.Counter, h.Source)
+	plain, err := k.open.Open(g.plain[:0], g.nonce[:], sealed, header)
+	return plain, err == nil
+}
+
+// received takes an authentic message, unless it was received before.
+func (g *groups) received(k *groupKey, h *message.Header, body []byte) (Incoming, error) {
+	in, err := parse(nil, h, body)
+	if err != nil {
+		return Incoming{}, err
+	}
+	if !g.fresh(senderList{k.fabric, h.Control}, h.Source, h.Counter) {
+		return Incoming{}, DropReplay
+	}
+	in.Fabric = k.fabric
+	return in, nil
+}
+
+// fresh takes a sender's counter and reports whether it is new. The first that
+// is heard of a sender is believed: the policy is trust-first (section 4.6.5.2.2).
+func (g *groups) fresh(key senderList, node matter.NodeID, counter uint32) bool {
+	list := g.senders[key] // the sender heard last is the last one
+	i := slices.IndexFunc(list, func(s groupSender) bool { return s.node == node })
+	s := groupSender{node: node}
+	switch {
+	case i >= 0:
+		s = list[i]
+	case len(list) == maxGroupSenders:
+		i = 0
+	}
+	if !s.in.acceptGroup(counter) {
+		return false
+	}
+	if i >= 0 {
+		list = slices.Delete(list, i, i+1)
+	}
+	if g.senders == nil {
+		g.senders = make(map[senderList][]groupSender)
+	}
+	g.senders[key] = append(list, s)
+	return true
+}
