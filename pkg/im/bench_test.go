@@ -138,7 +138,7 @@ type quietSessions struct {
 	open *Interaction
 }
 
-func (s *quietSessions) Open(_ time.Time, _ uint64, i *Interaction) (Conn, bool) {
+func (s *quietSessions) Open(_ time.Time, _ uint64, i *Interaction) (Conn, error) {
 	s.open = i
-	return &s.conn, true
+	return &s.conn, nil
 }

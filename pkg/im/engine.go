@@ -23,7 +23,7 @@ const (
 
 	minMaxPayload       = 128
 	limitPathsPerInvoke = 64
-	waitingPerFabric    = 8                // interactions that wait for the peer's next message
+	waitingPerFabric    = 64               // interactions that wait for the peer's next message
 	responseTimeout     = 30 * time.Second // for that message, acknowledgements apart
 )
 
@@ -63,6 +63,7 @@ type Engine struct {
 
 	events        eventLog
 	subscriptions []*subscription
+	revision      uint64                  // counts what happens to subscriptions, see Revision
 	reports       int                     // interactions in stateReporting
 	lingering     []*Interaction          // sent a keep-alive, see there
 	waiting       [256]int                // interactions that wait for a message, by fabric
@@ -212,7 +213,7 @@ func (e *Engine) mark(in *instance, i int) {
 	in.changed[i], in.last = e.change, e.change
 	for _, s := range e.subscriptions {
 		if s.coversAttribute(in, &in.meta.attributes[i]) {
-			s.dirty = true
+			s.news.dirty = true
 		}
 	}
 }
@@ -271,6 +272,7 @@ func (e *Engine) Settle(now time.Time) {
 	for _, in := range e.watchers {
 		in.watcher.Changes(in.note)
 	}
+	e.lapse(now)
 	e.report(now)
 }
 

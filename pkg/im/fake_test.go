@@ -166,17 +166,21 @@ func (c *fakeConn) last() message {
 type fakeSessions struct {
 	h     *harness
 	gone  map[uint64]bool
+	busy  map[uint64]bool
 	conns []*fakeConn
 }
 
-func (s *fakeSessions) Open(_ time.Time, serial uint64, i *Interaction) (Conn, bool) {
-	if s.gone[serial] {
-		return nil, false
+func (s *fakeSessions) Open(_ time.Time, serial uint64, i *Interaction) (Conn, error) {
+	switch {
+	case s.gone[serial]:
+		return nil, errTest
+	case s.busy[serial]:
+		return nil, ErrBusy
 	}
 	c := s.h.newConn(acl.Subject{})
 	c.session.Serial, c.opened = serial, i
 	s.conns = append(s.conns, c)
-	return c, true
+	return c, nil
 }
 
 // harness is an Engine with fakes around it.
@@ -193,7 +197,7 @@ type harness struct {
 
 func newHarness(t testing.TB, change func(*Options)) *harness {
 	h := &harness{t: t, now: start, block: 1000}
-	h.sessions = &fakeSessions{h: h, gone: make(map[uint64]bool)}
+	h.sessions = &fakeSessions{h: h, gone: make(map[uint64]bool), busy: make(map[uint64]bool)}
 	opt := Options{
 		ACL:      acl.New(new(fabric.Table), func(matter.EndpointID) []matter.DeviceTypeID { return nil }),
 		Rand:     rand.NewChaCha8([32]byte{1}),

@@ -79,6 +79,7 @@ func (h hostile) receive(t testing.TB, before func(c *fakeConn) *Interaction, op
 	}
 	h.FabricRemoved(9)
 	h.SessionGone(7)
+	h.endWhere(h.now, "the test is over", func(*subscription) bool { return true })
 	if len(h.subscriptions) != 0 {
 		t.Fatalf("%x: %d subscriptions", payload, len(h.subscriptions))
 	}

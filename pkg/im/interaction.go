@@ -76,16 +76,16 @@ func (i *Interaction) Closed(now time.Time, err error) {
 	case i.state == stateKeepAlive && err == nil:
 		i.leave(now, matter.StatusSuccess)
 	default:
-		i.unheard(now, "no answer")
+		i.unheard("no answer")
 		i.leave(now, matter.StatusTimeout)
 	}
 }
 
 // unheard interrupts the subscription that i's report is for, as the subscriber
 // could not be told.
-func (i *Interaction) unheard(now time.Time, reason string) {
+func (i *Interaction) unheard(reason string) {
 	if i.sub != nil && i.sub.phase == active && i.sub.session.Serial == i.serial {
-		i.e.interrupt(now, i.sub, reason)
+		i.e.interrupt(i.sub, reason)
 	}
 }
 
@@ -206,7 +206,7 @@ func (i *Interaction) wait(now time.Time, s state, d time.Duration) {
 func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
 	if err := i.conn.Send(now, opcode, payload); err != nil {
 		i.e.log.Warn("message not sent", "action", i.action.String(), "error", err)
-		i.unheard(now, "message not sent")
+		i.unheard("message not sent")
 		i.finish(now, matter.StatusFailure)
 		return false
 	}

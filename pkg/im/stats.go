@@ -44,8 +44,9 @@ type RequestStats struct {
 
 // SubscriptionStats counts a fabric's subscriptions.
 type SubscriptionStats struct {
-	Fabric matter.FabricIndex
-	Count  int
+	Fabric      matter.FabricIndex
+	Count       int // on a session
+	Interrupted int // not on any; they may be resumed
 }
 
 // record counts a request that has ended.
@@ -69,13 +70,18 @@ func (e *Engine) Stats() Stats {
 	for _, n := range e.waiting {
 		s.Waiting += n
 	}
-	var fabrics [256]int
+	var fabrics [256]SubscriptionStats
 	for _, x := range e.subscriptions {
-		fabrics[x.subject.Fabric]++
+		if f := &fabrics[x.subject.Fabric]; x.phase == interrupted {
+			f.Interrupted++
+		} else {
+			f.Count++
+		}
 	}
-	for i, n := range fabrics {
-		if n > 0 {
-			s.Subscriptions = append(s.Subscriptions, SubscriptionStats{matter.FabricIndex(i), n})
+	for i, f := range fabrics {
+		if f.Count+f.Interrupted > 0 {
+			f.Fabric = matter.FabricIndex(i)
+			s.Subscriptions = append(s.Subscriptions, f)
 		}
 	}
 	return s

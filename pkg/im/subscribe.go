@@ -8,46 +8,54 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
+// publisherLimit is the longest interval, in seconds, that the node chooses
+// where the subscriber leaves it the choice (section 8.5).
+const publisherLimit = 3600
+
+// eventPressure is the number of events after which they no longer wait for a
+// report that is sent anyway, lest the log drops them first.
+const eventPressure = eventsPerPriority / 2
+
+// phase is where in its life a subscription is.
+type phase uint8
+
 const (
-	// publisherLimit is the longest interval, in seconds, that the node chooses
-	// where the subscriber leaves it the choice (section 8.5).
-	publisherLimit = 3600
-
-	// keepAliveMargin is how early a keep-alive leaves, so that retransmissions
-	// are over before the subscriber gives the node up; a third of the interval
-	// where that is less.
-	keepAliveMargin = 10 * time.Second
-
-	// keepAliveLinger is how long the exchange of a keep-alive stays open for a
-	// subscriber that objects to it.
-	keepAliveLinger = 5 * time.Second
-
-	// reportsPerSession may be under way at a time.
-	reportsPerSession = 2
-
-	// eventPressure is the number of events after which they no longer wait for
-	// a report that is sent anyway, lest the log drops them first.
-	eventPressure = eventsPerPriority / 2
+	// priming: the first report is under way. The SubscribeResponse ends it.
+	priming phase = iota
+	// active: reports leave as they become due.
+	active
+	// interrupted: the session is gone, the subscriber did not confirm a report,
+	// or the process was started anew. Resume ends it, or the time after which
+	// the subscriber has given up as well.
+	interrupted
 )
 
-// subscription is a peer's standing request for reports (section 8.5). It lives
-// as long as the session it came by, and every report is confirmed.
+// subscription is a peer's standing request for reports (section 8.5). Every
+// report is confirmed.
 type subscription struct {
 	id       uint32
+	phase    phase
 	subject  acl.Subject
-	session  Session
+	session  Session // zero while it is interrupted
 	interest interest
 	min, max time.Duration
 
-	active    bool // the SubscribeResponse has left
-	dirty     bool // an attribute has changed
-	pending   int  // events that have happened
-	urgent    bool // the subscriber wants to hear of one of them at once
-	since     uint64
-	nextEvent matter.EventNumber // the first not reported
+	news      news
+	since     uint64             // the change up to which everything was reported
+	nextEvent matter.EventNumber // the first that was not reported and confirmed
 	last      time.Time          // when the last report left
+	again     time.Time          // not before this, as the session was busy; zero: at any time
+	expires   time.Time          // when an interruption becomes the end; zero: all was confirmed since
 
 	report *Interaction // the first report or one that waits for confirmation
+}
+
+// news is what there is to report.
+type news struct {
+	dirty   bool // an attribute has changed
+	pending int  // events that have happened
+	urgent  bool // the subscriber wants to hear of one of them at once
+	all     bool // the subscriber is to be told everything
 }
 
 // interest is what a subscriber wants to hear of.
@@ -75,10 +83,10 @@ func (s *subscription) happened(r *record) {
 	for i := range s.interest.events {
 		if p := &s.interest.events[i]; p.covers(r.in, r.event) {
 			covered = 1
-			s.urgent = s.urgent || p.urgent
+			s.news.urgent = s.news.urgent || p.urgent
 		}
 	}
-	s.pending += covered
+	s.news.pending += covered
 }
 
 // subscribeRequest serves a SubscribeRequest.
@@ -105,7 +113,7 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 	switch {
 	case rd.min > rd.max, !e.yields(rd):
 		i.refuse(now, matter.StatusInvalidAction)
-	case !e.mayAdd(rd.subject.Fabric), !i.reserve():
+	case !e.makeRoom(now, rd.subject.Fabric), !i.reserve():
 		i.refuse(now, matter.StatusResourceExhausted)
 	default:
 		i.sub = e.subscribe(rd, i)
@@ -171,17 +179,29 @@ func (e *Engine) yields(rd *reading) bool {
 	return false
 }
 
-// mayAdd reports whether a fabric may have one more subscription: of those it
-// is guaranteed, or of those that all share.
-func (e *Engine) mayAdd(f matter.FabricIndex) bool {
-	var count [256]int
-	extra := 0
-	for _, s := range e.subscriptions {
-		if count[s.subject.Fabric]++; count[s.subject.Fabric] > SubscriptionsPerFabric {
-			extra++
+// makeRoom reports whether a fabric may have one more subscription: of those it
+// is guaranteed, or of those that all share. Interrupted ones give way, the
+// oldest first.
+func (e *Engine) makeRoom(now time.Time, f matter.FabricIndex) bool {
+	for {
+		var count [256]int
+		extra := 0
+		for _, s := range e.subscriptions {
+			if count[s.subject.Fabric]++; count[s.subject.Fabric] > SubscriptionsPerFabric {
+				extra++
+			}
 		}
+		if count[f] < SubscriptionsPerFabric || extra < e.opt.ExtraSubscriptions {
+			return true
+		}
+		victim := slices.IndexFunc(e.subscriptions, func(s *subscription) bool {
+			return s.phase == interrupted && (s.subject.Fabric == f || count[s.subject.Fabric] > SubscriptionsPerFabric)
+		})
+		if victim < 0 {
+			return false
+		}
+		e.endSubscription(now, e.subscriptions[victim], "makes room for another")
 	}
-	return count[f] < SubscriptionsPerFabric || extra < e.opt.ExtraSubscriptions
 }
 
 // sendConfirmed sends the next message of a subscription's report, each of
@@ -205,7 +225,10 @@ func (i *Interaction) primed(now time.Time) {
 	w.Uint(tag0, uint64(s.id))
 	w.Uint(tag2, uint64(s.max/time.Second))
 	if i.send(now, OpcodeSubscribeResponse, i.e.endMessage()) {
-		s.active, s.last, s.report = true, now, nil
+		s.phase, s.last, s.report = active, now, nil
+		e := i.e
+		e.revision++
+		e.log.Info("subscription begun", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "min", s.min, "max", s.max)
 		i.finish(now, matter.StatusSuccess)
 	}
 }
@@ -216,129 +239,14 @@ func (i *Interaction) reported(now time.Time) {
 		i.sendConfirmed(now, stateReporting)
 		return
 	}
-	i.sub.report = nil
+	s := i.sub
+	s.report, s.nextEvent = nil, max(s.nextEvent, i.reading.endEvent)
+	if !s.expires.IsZero() {
+		s.expires = time.Time{}
+		i.e.revision++
+		i.e.log.Info("subscription resumed", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id)
+	}
 	i.finish(now, matter.StatusSuccess)
-}
-
-// due returns when the subscription's next report is to leave, if it is for the
-// passage of time alone to decide.
-func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
-	if !s.active || s.report != nil || e.saturated(s.session.Serial) {
-		return t, false
-	}
-	earliest := s.last.Add(s.min)
-	if s.dirty || s.urgent || s.pending >= eventPressure {
-		return earliest, true
-	}
-	if t = s.keepAlive(); t.Before(earliest) {
-		t = earliest
-	}
-	return t, true
-}
-
-// keepAlive returns when a report must leave though nothing has changed.
-func (s *subscription) keepAlive() time.Time {
-	return s.last.Add(s.max - min(s.max/3, keepAliveMargin))
-}
-
-// saturated reports whether the session has as many reports under way as it
-// may.
-func (e *Engine) saturated(serial uint64) bool {
-	if e.reports < reportsPerSession {
-		return false
-	}
-	n := 0
-	for _, s := range e.subscriptions {
-		if s.active && s.report != nil && s.session.Serial == serial {
-			n++
-		}
-	}
-	return n >= reportsPerSession
-}
-
-// report sends the reports that are due.
-func (e *Engine) report(now time.Time) {
-	for n := 0; n < len(e.subscriptions); {
-		s := e.subscriptions[n]
-		if t, ok := e.due(s); ok && !t.After(now) {
-			e.startReport(now, s)
-		}
-		// A subscription that has ended is gone from the list.
-		if n < len(e.subscriptions) && e.subscriptions[n] == s {
-			n++
-		}
-	}
-}
-
-// startReport sends what has changed for s since its last report; if nothing
-// has that it may see, a keep-alive where one is due.
-func (e *Engine) startReport(now time.Time, s *subscription) {
-	rd := e.takeReading()
-	// Copies: rd goes back to the engine, which reuses its slices.
-	rd.attributes = append(rd.attributes, s.interest.attributes...)
-	rd.events = append(rd.events, s.interest.events...)
-	rd.subject, rd.session, rd.fabricFiltered = s.subject, s.session, s.interest.fabricFiltered
-	rd.subscription, rd.update, rd.since = s.id, true, s.since
-	rd.nextEvent, rd.endEvent = s.nextEvent, e.events.next
-	s.since, s.nextEvent = e.change, max(s.nextEvent, rd.endEvent)
-	s.dirty, s.pending, s.urgent = false, 0, false
-
-	payload, more := e.buildReport(now, rd)
-	if !rd.found {
-		e.release(rd)
-		if earliest := s.last.Add(s.min); !now.Before(s.keepAlive()) && !now.Before(earliest) {
-			e.sendKeepAlive(now, s)
-		}
-		return
-	}
-	i := &Interaction{e: e, state: stateReporting, sub: s, reading: rd, complete: !more}
-	e.reports++
-	if !i.open(now) {
-		return
-	}
-	s.report, s.last = i, now
-	i.conn.AwaitResponse(now.Add(responseTimeout))
-	i.send(now, OpcodeReportData, payload)
-}
-
-// open starts the exchange of a report.
-func (i *Interaction) open(now time.Time) (ok bool) {
-	if i.conn, ok = i.e.opt.Sessions.Open(now, i.sub.session.Serial, i); !ok {
-		i.leave(now, matter.StatusFailure)
-	}
-	return ok
-}
-
-// sendKeepAlive sends a report of nothing, which wants no answer. Its exchange
-// stays open for a while: a subscriber that knows nothing of the subscription
-// says so.
-func (e *Engine) sendKeepAlive(now time.Time, s *subscription) {
-	i := &Interaction{e: e, state: stateKeepAlive, sub: s, deadline: now.Add(keepAliveLinger)}
-	if !i.open(now) {
-		return
-	}
-	s.last = now
-	w := e.newMessage()
-	w.Uint(tag0, uint64(s.id))
-	w.Bool(tag4, true)
-	if i.send(now, OpcodeReportData, e.endMessage()) {
-		e.lingering = append(e.lingering, i)
-	}
-}
-
-// closeLingering closes the exchanges of keep-alives to which nobody has
-// objected. Whether they were received is still to be heard: by Closed.
-func (e *Engine) closeLingering(now time.Time) {
-	e.lingering = slices.DeleteFunc(e.lingering, func(i *Interaction) bool {
-		if i.state == stateDone {
-			return true
-		}
-		if now.Before(i.deadline) {
-			return false
-		}
-		i.conn.Close(now)
-		return true
-	})
 }
 
 // endSubscription ends s if it has not ended yet, and with it the report that
@@ -359,6 +267,7 @@ func (e *Engine) forget(s *subscription, reason string) bool {
 		return false
 	}
 	e.subscriptions = slices.Delete(e.subscriptions, n, n+1)
+	e.revision++
 	e.log.Info("subscription ended", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "reason", reason)
 	return true
 }
@@ -380,32 +289,4 @@ func (e *Engine) FabricRemoved(f matter.FabricIndex) {
 		}
 	}
 	e.dropEvents(f)
-}
-
-// SessionGone ends the subscriptions that came by the session with this serial
-// number. Its exchanges end with it.
-func (e *Engine) SessionGone(serial uint64) {
-	for _, s := range slices.Clone(e.subscriptions) {
-		if s.session.Serial == serial {
-			e.forget(s, "session ended")
-		}
-	}
-}
-
-// Deadline returns when Advance is next to be called, and whether it is.
-func (e *Engine) Deadline() (first time.Time, ok bool) {
-	sooner := func(t time.Time) {
-		if !ok || t.Before(first) {
-			first, ok = t, true
-		}
-	}
-	for _, s := range e.subscriptions {
-		if t, ok := e.due(s); ok {
-			sooner(t)
-		}
-	}
-	for _, i := range e.lingering {
-		sooner(i.deadline)
-	}
-	return first, ok
 }

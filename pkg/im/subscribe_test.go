@@ -56,6 +56,15 @@ func (n *node) pass(to time.Duration) {
 	n.now = end
 }
 
+// phases counts the subscriptions that are not interrupted and those that are.
+func (n *node) phases() (active, interrupted int) {
+	for _, s := range n.Stats().Subscriptions {
+		active += s.Count
+		interrupted += s.Interrupted
+	}
+	return active, interrupted
+}
+
 // reports takes the conversations that the engine has opened, and checks how
 // many there are.
 func (n *node) reports(want int) []*fakeConn {
@@ -105,7 +114,7 @@ func TestSubscribe(t *testing.T) {
 	if m := c.last(); m.opcode != OpcodeSubscribeResponse || m.text != report+",2:60,255:12}" || !c.closed {
 		t.Fatalf("response %+v", m)
 	}
-	if got := n.Stats().Subscriptions; !slices.Equal(got, []SubscriptionStats{{1, 1}}) {
+	if got := n.Stats().Subscriptions; !slices.Equal(got, []SubscriptionStats{{Fabric: 1, Count: 1}}) {
 		t.Errorf("subscriptions %v", got)
 	}
 	if want := []string{"subscribe UNSUPPORTED_ATTRIBUTE 0s"}; !slices.Equal(n.outcomes, want) || n.Stats().Waiting != 0 {
@@ -470,15 +479,16 @@ func TestEndpointAddedIsReported(t *testing.T) {
 
 func TestReportFails(t *testing.T) {
 	tests := []struct {
-		name string
-		do   func(n *node, r *fakeConn)
+		name        string
+		interrupted int // instead of ended
+		do          func(n *node, r *fakeConn)
 	}{
-		{"INVALID_SUBSCRIPTION", func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:125}") }},
-		{"another status", func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:1}") }},
-		{"malformed status", func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{}") }},
-		{"another message", func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeReadRequest, "{3:true}") }},
-		{"no answer", func(n *node, r *fakeConn) { r.opened.Closed(n.now, errTest); r.closed = true }},
-		{"closed by the peer", func(n *node, r *fakeConn) { r.opened.Closed(n.now, nil); r.closed = true }},
+		{"INVALID_SUBSCRIPTION", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:125}") }},
+		{"another status", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:1}") }},
+		{"malformed status", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{}") }},
+		{"another message", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeReadRequest, "{3:true}") }},
+		{"no answer", 1, func(n *node, r *fakeConn) { r.opened.Closed(n.now, errTest); r.closed = true }},
+		{"closed by the peer", 1, func(n *node, r *fakeConn) { r.opened.Closed(n.now, nil); r.closed = true }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -488,8 +498,9 @@ func TestReportFails(t *testing.T) {
 			n.Settle(n.now)
 			r := n.reports(1)[0]
 			tt.do(n, r)
-			if len(n.subscriptions) != 0 || !r.closed || n.Engine.reports != 0 || !strings.Contains(n.log.String(), "subscription ended") {
-				t.Errorf("%d subscriptions, closed %v, log %s", len(n.subscriptions), r.closed, n.log.String())
+			word := []string{"subscription ended", "subscription interrupted"}[tt.interrupted]
+			if active, interrupted := n.phases(); active != 0 || interrupted != tt.interrupted || !r.closed || n.Engine.reports != 0 || !strings.Contains(n.log.String(), word) {
+				t.Errorf("%d active, %d interrupted, closed %v, log %s", active, interrupted, r.closed, n.log.String())
 			}
 			n.Changed(0, 6, 0)
 			n.pass(100 * sec)
@@ -503,8 +514,8 @@ func TestReportFails(t *testing.T) {
 		n.sessions.gone[7] = true
 		n.Changed(0, 6, 0)
 		n.Settle(n.now)
-		if len(n.subscriptions) != 0 || n.Engine.reports != 0 {
-			t.Errorf("%d subscriptions", len(n.subscriptions))
+		if active, interrupted := n.phases(); active != 0 || interrupted != 2 || n.Engine.reports != 0 {
+			t.Errorf("%d active, %d interrupted", active, interrupted)
 		}
 	})
 	t.Run("session gone at a keep-alive", func(t *testing.T) {
@@ -512,8 +523,8 @@ func TestReportFails(t *testing.T) {
 		n.subscribe(pase(1), state0(0, 10))
 		n.sessions.gone[7] = true
 		n.pass(20 * sec)
-		if len(n.subscriptions) != 0 {
-			t.Errorf("%d subscriptions", len(n.subscriptions))
+		if active, interrupted := n.phases(); active != 0 || interrupted != 1 {
+			t.Errorf("%d active, %d interrupted", active, interrupted)
 		}
 	})
 }
@@ -596,8 +607,8 @@ func TestKeepAliveEnds(t *testing.T) {
 			r := n.reports(1)[0]
 			tt.do(n, r)
 			n.pass(60 * sec)
-			if len(n.subscriptions) != tt.left || !r.closed || len(n.lingering) != 0 {
-				t.Errorf("%d subscriptions, closed %v, %d lingering", len(n.subscriptions), r.closed, len(n.lingering))
+			if active, _ := n.phases(); active != tt.left || !r.closed || len(n.lingering) != 0 {
+				t.Errorf("%d active, closed %v, %d lingering", active, r.closed, len(n.lingering))
 			}
 			n.reports(0)
 		})
@@ -607,8 +618,9 @@ func TestKeepAliveEnds(t *testing.T) {
 		n.subscribe(pase(1), state0(0, 60))
 		n.opt.Sessions = failingSessions{n.sessions}
 		n.pass(60 * sec)
-		if r := n.reports(1)[0]; len(n.subscriptions) != 0 || !r.closed || len(n.lingering) != 0 {
-			t.Errorf("%d subscriptions, closed %v", len(n.subscriptions), r.closed)
+		r := n.reports(1)[0]
+		if active, interrupted := n.phases(); active != 0 || interrupted != 1 || !r.closed || len(n.lingering) != 0 {
+			t.Errorf("%d active, %d interrupted, closed %v", active, interrupted, r.closed)
 		}
 	})
 	t.Run("report not sent", func(t *testing.T) {
@@ -617,8 +629,9 @@ func TestKeepAliveEnds(t *testing.T) {
 		n.opt.Sessions = failingSessions{n.sessions}
 		n.Changed(0, 6, 0)
 		n.Settle(n.now)
-		if r := n.reports(1)[0]; len(n.subscriptions) != 0 || !r.closed || n.Engine.reports != 0 {
-			t.Errorf("%d subscriptions, closed %v", len(n.subscriptions), r.closed)
+		r := n.reports(1)[0]
+		if active, interrupted := n.phases(); active != 0 || interrupted != 1 || !r.closed || n.Engine.reports != 0 {
+			t.Errorf("%d active, %d interrupted, closed %v", active, interrupted, r.closed)
 		}
 	})
 }
@@ -626,10 +639,10 @@ func TestKeepAliveEnds(t *testing.T) {
 // failingSessions opens conversations that send nothing.
 type failingSessions struct{ *fakeSessions }
 
-func (s failingSessions) Open(now time.Time, serial uint64, i *Interaction) (Conn, bool) {
-	c, ok := s.fakeSessions.Open(now, serial, i)
+func (s failingSessions) Open(now time.Time, serial uint64, i *Interaction) (Conn, error) {
+	c, err := s.fakeSessions.Open(now, serial, i)
 	c.(*fakeConn).sendErr = errTest
-	return c, ok
+	return c, err
 }
 
 func TestKeepAliveHoldsUpNothing(t *testing.T) {
@@ -798,16 +811,16 @@ func TestReportsPerSession(t *testing.T) {
 		n.confirmAll(r)
 	}
 	for _, s := range n.subscriptions {
-		if s.dirty || s.report != nil {
+		if s.news.dirty || s.report != nil {
 			t.Errorf("subscription of %v is left out", s.subject.Node)
 		}
 	}
 }
 
-func TestSubscriptionsEndWithFabricOrSession(t *testing.T) {
-	for name, end := range map[string]func(n *node){
-		"fabric":  func(n *node) { n.FabricRemoved(1) },
-		"session": func(n *node) { n.SessionGone(7) },
+func TestSubscriptionsAndTheEndOfFabricOrSession(t *testing.T) {
+	for name, end := range map[string]func(n *node) (interrupted int){
+		"fabric":  func(n *node) int { n.FabricRemoved(1); return 0 },
+		"session": func(n *node) int { n.SessionGone(7); return 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, nil)
@@ -816,18 +829,18 @@ func TestSubscriptionsEndWithFabricOrSession(t *testing.T) {
 			n.subscribe(pase(2), state0(0, 60))
 			n.subscriptions[2].session.Serial = 9
 			n.Changed(0, 6, 0)
-			n.subscriptions[1].dirty = false
+			n.subscriptions[1].news.dirty = false
 			n.Settle(n.now)
 			reports := n.reports(2)
-			end(n)
-			if len(n.subscriptions) != 1 || n.subscriptions[0].subject.Fabric != 2 {
-				t.Fatalf("%d subscriptions", len(n.subscriptions))
+			want := end(n)
+			if active, interrupted := n.phases(); active != 1 || interrupted != want || n.subscriptions[want].subject.Fabric != 2 {
+				t.Fatalf("%d active, %d interrupted", active, interrupted)
 			}
 			// The exchange of the report ends with its session, later.
 			reports[0].opened.Closed(n.now, errTest)
 			n.confirmAll(reports[1])
-			if len(n.subscriptions) != 1 || n.Engine.reports != 0 {
-				t.Errorf("%d subscriptions, %d reports", len(n.subscriptions), n.Engine.reports)
+			if active, interrupted := n.phases(); active != 1 || interrupted != want || n.Engine.reports != 0 {
+				t.Errorf("%d active, %d interrupted, %d reports", active, interrupted, n.Engine.reports)
 			}
 		})
 	}

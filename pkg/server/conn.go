@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
@@ -64,17 +65,19 @@ func (c *conn) Closed(now time.Time, _ *exchange.Exchange, err error) { c.i.Clos
 // reporter opens exchanges for subscription reports.
 type reporter struct{ s *Server }
 
-func (r reporter) Open(now time.Time, serial uint64, i *im.Interaction) (im.Conn, bool) {
+func (r reporter) Open(now time.Time, serial uint64, i *im.Interaction) (im.Conn, error) {
 	for x := range r.s.talk.sessions.All() {
 		if x.Serial != serial || r.s.talk.closing[x] {
 			continue
 		}
 		c := &conn{i: i}
 		var err error
-		if c.x, err = r.s.talk.exchanges.Initiate(now, x, c); err != nil {
-			return nil, false
+		if c.x, err = r.s.talk.exchanges.Initiate(now, x, c); errors.Is(err, exchange.ErrTooMany) {
+			return nil, im.ErrBusy
 		}
-		return c, true
+		return c, err
 	}
-	return nil, false
+	return nil, errSessionGone
 }
+
+var errSessionGone = errors.New("session ended")

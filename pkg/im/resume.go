@@ -1,0 +1,216 @@
+package im
+
+import (
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// resumeGrace is how long after the maximum interval an interrupted subscription
+// can still be resumed. A subscriber that has heard nothing for the interval and
+// all retransmissions counts it as lost and subscribes anew (section 8.5).
+const resumeGrace = 10 * time.Minute
+
+// Subscriber is a node that has subscriptions to this one.
+type Subscriber struct {
+	Fabric matter.FabricIndex
+	Node   matter.NodeID
+}
+
+// Subscription is what is to be remembered of a subscription, so that it can
+// outlive the process and its sessions.
+type Subscription struct {
+	Subscriber
+	ID             uint32
+	Min, Max       uint16 // seconds
+	FabricFiltered bool
+	Attributes     []AttributePath
+	Events         []EventPath
+}
+
+// AttributePath is a path as a subscriber gave it; nil is a wildcard.
+type AttributePath struct {
+	Endpoint  *matter.EndpointID
+	Cluster   *matter.ClusterID
+	Attribute *matter.AttributeID
+	Flags     uint32 // section 8.2
+}
+
+// EventPath is a path as a subscriber gave it; nil is a wildcard.
+type EventPath struct {
+	Endpoint *matter.EndpointID
+	Cluster  *matter.ClusterID
+	Event    *matter.EventID
+	Urgent   bool
+}
+
+// Revision counts what changes the results of Subscriptions and Interrupted.
+func (e *Engine) Revision() uint64 { return e.revision }
+
+// Subscriptions returns the subscriptions to be remembered: those whose
+// subscriber was told that they are active, interrupted or not.
+func (e *Engine) Subscriptions() (list []Subscription) {
+	for _, s := range e.subscriptions {
+		if s.phase != priming && s.subject.Node != 0 {
+			list = append(list, s.remember())
+		}
+	}
+	return list
+}
+
+// Interrupted returns the subscribers that are to be called, so that their
+// subscriptions can be resumed; in the order of the interruptions.
+func (e *Engine) Interrupted() (list []Subscriber) {
+	for _, s := range e.subscriptions {
+		if who := s.subscriber(); s.phase == interrupted && !slices.Contains(list, who) {
+			list = append(list, who)
+		}
+	}
+	return list
+}
+
+// Restore takes subscriptions of an earlier process, all of them interrupted. It
+// is called before the first request. What cannot be is left out.
+func (e *Engine) Restore(now time.Time, list []Subscription) {
+	for i := range list {
+		m := &list[i]
+		taken := slices.ContainsFunc(e.subscriptions, func(s *subscription) bool { return s.id == m.ID })
+		if taken || m.ID == 0 || m.Max == 0 || m.Min > m.Max || len(m.Attributes)+len(m.Events) > maxPaths || !e.makeRoom(now, m.Fabric) {
+			continue
+		}
+		e.subscriptions = append(e.subscriptions, m.restore())
+		e.revision++
+	}
+}
+
+// Resume lets the interrupted subscriptions of the peer go on by a session with
+// it. Each begins with a report of everything there is, as a subscription does
+// (section 8.5).
+func (e *Engine) Resume(now time.Time, peer acl.Subject, by Session) {
+	who := Subscriber{peer.Fabric, peer.Node}
+	for _, s := range e.subscriptions {
+		if s.phase != interrupted || s.subscriber() != who {
+			continue
+		}
+		s.phase, s.subject, s.session = active, peer, by
+		s.last, s.again, s.news.all = now, time.Time{}, true
+		e.revision++
+	}
+}
+
+// Abandon ends the interrupted subscriptions of a subscriber.
+func (e *Engine) Abandon(now time.Time, who Subscriber, reason string) {
+	e.endWhere(now, reason, func(s *subscription) bool { return s.phase == interrupted && s.subscriber() == who })
+}
+
+// SessionGone interrupts the subscriptions that are on the session with this
+// serial number. Its exchanges end with it.
+func (e *Engine) SessionGone(serial uint64) {
+	for _, s := range slices.Clone(e.subscriptions) {
+		switch {
+		case s.session.Serial != serial || s.phase == interrupted:
+		case s.phase == priming:
+			e.forget(s, "session ended")
+		default:
+			e.interrupt(s, "session ended")
+		}
+	}
+}
+
+// interrupt makes an active subscription wait for Resume.
+func (e *Engine) interrupt(s *subscription, reason string) {
+	if s.subject.Node == 0 { // over PASE: nobody who could be called
+		e.forget(s, reason)
+		return
+	}
+	s.phase, s.session, s.report = interrupted, Session{}, nil
+	e.revision++
+	e.log.Info("subscription interrupted", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "reason", reason)
+}
+
+// lapse ends what was interrupted for so long that the subscriber has given up
+// too. Time counts from the first interruption after which nothing got through.
+func (e *Engine) lapse(now time.Time) {
+	over := false
+	for _, s := range e.subscriptions {
+		if s.phase != interrupted {
+			continue
+		}
+		if s.expires.IsZero() {
+			s.expires = now.Add(s.max + resumeGrace)
+		}
+		over = over || !now.Before(s.expires)
+	}
+	if over {
+		e.endWhere(now, "the subscriber was not found in time", func(s *subscription) bool {
+			return s.phase == interrupted && !now.Before(s.expires)
+		})
+	}
+}
+
+func (s *subscription) subscriber() Subscriber { return Subscriber{s.subject.Fabric, s.subject.Node} }
+
+func (s *subscription) remember() Subscription {
+	m := Subscription{
+		Subscriber: s.subscriber(), ID: s.id,
+		Min: uint16(s.min / time.Second), Max: uint16(s.max / time.Second),
+		FabricFiltered: s.interest.fabricFiltered,
+	}
+	for _, p := range s.interest.attributes {
+		if p.index == oneItem {
+			continue // there is never anything to report
+		}
+		m.Attributes = append(m.Attributes, AttributePath{
+			Endpoint: given(p.given, partEndpoint, p.endpoint), Cluster: given(p.given, partCluster, p.cluster),
+			Attribute: given(p.given, partAttribute, p.attribute), Flags: uint32(p.flags),
+		})
+	}
+	for _, p := range s.interest.events {
+		m.Events = append(m.Events, EventPath{
+			Endpoint: given(p.given, partEndpoint, p.endpoint), Cluster: given(p.given, partCluster, p.cluster),
+			Event: given(p.given, partEvent, p.event), Urgent: p.urgent,
+		})
+	}
+	return m
+}
+
+func (m *Subscription) restore() *subscription {
+	s := &subscription{
+		id: m.ID, phase: interrupted,
+		subject:  acl.Subject{Fabric: m.Fabric, AuthMode: matter.AuthModeCASE, Node: m.Node},
+		interest: interest{fabricFiltered: m.FabricFiltered},
+		min:      time.Duration(m.Min) * time.Second, max: time.Duration(m.Max) * time.Second,
+	}
+	for _, p := range m.Attributes {
+		q := attributePath{flags: wildcardFlags(p.Flags)}
+		take(p.Endpoint, &q.endpoint, &q.given, partEndpoint)
+		take(p.Cluster, &q.cluster, &q.given, partCluster)
+		take(p.Attribute, &q.attribute, &q.given, partAttribute)
+		s.interest.attributes = append(s.interest.attributes, q)
+	}
+	for _, p := range m.Events {
+		q := eventPath{urgent: p.Urgent}
+		take(p.Endpoint, &q.endpoint, &q.given, partEndpoint)
+		take(p.Cluster, &q.cluster, &q.given, partCluster)
+		take(p.Event, &q.event, &q.given, partEvent)
+		s.interest.events = append(s.interest.events, q)
+	}
+	return s
+}
+
+// given returns a part of a path, nil if it is a wildcard.
+func given[T any](have, part parts, v T) *T {
+	if have&part == 0 {
+		return nil
+	}
+	return &v
+}
+
+// take is the way back.
+func take[T any](p *T, v *T, have *parts, part parts) {
+	if p != nil {
+		*v, *have = *p, *have|part
+	}
+}
