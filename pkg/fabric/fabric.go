@@ -25,7 +25,8 @@ type Fabric struct {
 	RootCert       *cert.Certificate
 	NOCCert        *cert.Certificate
 	ICACCert       *cert.Certificate // nil if the chain has none
-	Pending        bool              // staged: gone if the fail-safe expires
+	Pending        bool              // staged, in whole or in part
+	Provisional    bool              // staged in whole: gone if the fail-safe expires
 
 	destinations []destination // one for each of IPKs
 }

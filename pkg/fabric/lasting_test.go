@@ -101,3 +101,52 @@ func TestLastKnownGoodTime(t *testing.T) {
 	w.restart()
 	want("after a restart in a fail-safe", 2000)
 }
+
+func TestDiffer(t *testing.T) {
+	at := func(i matter.FabricIndex, label string) *Fabric {
+		return &Fabric{Fabric: store.Fabric{Index: i, Label: label}}
+	}
+	same := func(x, y *Fabric) bool { return x.Label == y.Label }
+	one, two, plain := at(1, "one"), at(2, "two"), at(2, "")
+	tests := map[string]struct {
+		a, b []*Fabric
+		want bool
+	}{
+		"nothing":          {nil, nil, false},
+		"the same":         {[]*Fabric{one, two}, []*Fabric{one, two}, false},
+		"equal":            {[]*Fabric{one}, []*Fabric{at(1, "one")}, false},
+		"changed":          {[]*Fabric{one, two}, []*Fabric{one, at(2, "x")}, true},
+		"added":            {[]*Fabric{one}, []*Fabric{one, two}, true},
+		"removed":          {[]*Fabric{one, two}, []*Fabric{two}, true},
+		"one for another":  {[]*Fabric{one}, []*Fabric{two}, true},
+		"empty one added":  {[]*Fabric{one, at(3, "x")}, []*Fabric{one, plain, at(3, "x")}, false},
+		"all gone":         {[]*Fabric{one}, nil, true},
+		"all gone, empty":  {[]*Fabric{plain}, nil, false},
+		"at another index": {[]*Fabric{at(1, "x")}, []*Fabric{at(2, "x")}, true},
+	}
+	for name, tt := range tests {
+		if got := Differ(tt.a, tt.b, same); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A fabric that is updated is there, whatever becomes of the update.
+func TestProvisional(t *testing.T) {
+	w := newWorld(t, 5)
+	if f := must(w.Stage(shared.record(1, 10))); !f.Pending || !f.Provisional {
+		t.Error("a new fabric is not provisional")
+	}
+	if err := w.Mutate(1, func(f *store.Fabric) error { f.Label = "x"; return nil }); err != nil || !w.Get(1).Provisional {
+		t.Errorf("nor is it after a change: %v", err)
+	}
+	if err := w.Commit(); err != nil || w.Get(1).Pending || w.Get(1).Provisional {
+		t.Errorf("after the commit: %v, %+v", err, w.Get(1))
+	}
+	r := w.Get(1).Fabric.Clone()
+	u := shared.record(1, 12)
+	r.NOC, r.ICAC, r.Key, r.NodeID = u.NOC, u.ICAC, u.Key, u.NodeID
+	if f := must(w.Stage(r)); !f.Pending || f.Provisional {
+		t.Error("an updated fabric is provisional")
+	}
+}

@@ -197,7 +197,7 @@ func (t *Table) restage(r store.Fabric) error {
 			return err
 		}
 	}
-	f.Pending = true
+	f.Pending, f.Provisional = true, t.pending.Provisional
 	t.pending = f
 	return nil
 }
@@ -268,7 +268,7 @@ func (t *Table) Stage(r store.Fabric) (*Fabric, error) {
 	if old != nil && (f.RootPublicKey != old.RootPublicKey || f.FabricID != old.FabricID) {
 		return nil, fmt.Errorf("fabric %d cannot become another fabric", r.Index)
 	}
-	f.Pending = true
+	f.Pending, f.Provisional = true, old == nil
 	t.pending = f
 	t.publish()
 	return f, nil
@@ -297,7 +297,7 @@ func (t *Table) Commit() error {
 		return nil
 	}
 	f := *t.pending
-	f.Pending = false
+	f.Pending, f.Provisional = false, false
 	// The next index is the one above, so that a freed one is not given out again
 	// before all others have been.
 	next := t.next
@@ -328,21 +328,4 @@ func (t *Table) Rollback() {
 		t.pending = nil
 		t.publish()
 	}
-}
-
-// Differ reports whether two results of [Table.All] differ: in which fabrics
-// there are, or in what same compares of them.
-func Differ(a, b []*Fabric, same func(x, y *Fabric) bool) bool {
-	if len(a) != len(b) {
-		return true
-	}
-	if len(a) == 0 || &a[0] == &b[0] {
-		return false // the very same state
-	}
-	for i, x := range a {
-		if y := b[i]; x != y && (x.Index != y.Index || !same(x, y)) {
-			return true
-		}
-	}
-	return false
 }

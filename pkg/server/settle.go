@@ -123,7 +123,7 @@ func (s *Server) followFabrics(now time.Time) {
 	last := false // a fabric that was no mere attempt is gone
 	for i, old := range before {
 		f := s.seen.fabrics[i]
-		last = last || f == nil && !old.Pending
+		last = last || f == nil && !old.Provisional
 		switch {
 		case f == nil:
 			s.fabricRemoved(now, old)

@@ -129,9 +129,14 @@ func writeForeign(w *tlv.Writer, i matter.FabricIndex) {
 
 // Write replaces the accessing fabric's entries or extension.
 func (c *Cluster) Write(r *im.Request, id matter.AttributeID, v tlv.Element) error {
+	defer func() { c.seen = c.fabrics.All() }() // the engine tells of a write itself
 	if id == attrExtension {
 		return c.writeExtension(r, v)
 	}
+	return c.writeACL(r, v)
+}
+
+func (c *Cluster) writeACL(r *im.Request, v tlv.Element) error {
 	entries, err := readEntries(v)
 	if err != nil {
 		return err

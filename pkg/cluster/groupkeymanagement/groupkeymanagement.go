@@ -154,8 +154,10 @@ func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) erro
 	if err := rd.End(); err != nil {
 		return im.WriteError(err)
 	}
-	return c.fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
+	err := c.fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
 		f.GroupKeyMap = list
 		return nil
 	})
+	c.seen = c.fabrics.All() // the engine tells of a write itself
+	return err
 }
