@@ -16,14 +16,10 @@ import (
 
 var errFabric = errors.New("the fabric was removed or changed during the handshake")
 
-// acceptCASE begins a CASE handshake if there is room for one.
-func (c *Channel) acceptCASE(now time.Time) exchange.Handler {
-	if c.cases >= c.opt.MaxHandshakes {
-		c.opt.OnHandshake(now, Outcome{Kind: session.CASE, Result: Busy, Err: errBusy})
-		return busy{}
-	}
-	h := c.begin(now, session.CASE, func(id uint16) responder {
-		p := &caseResponder{c: c, fabrics: memo{Fabrics: c.opt.Fabrics}}
+// acceptCASE begins a CASE handshake.
+func (c *Channel) acceptCASE(now time.Time, x *exchange.Exchange) exchange.Handler {
+	p := &caseResponder{c: c}
+	h := c.begin(now, x, session.CASE, func(id uint16) responder {
 		p.r = casesession.NewResponder(casesession.ResponderConfig{
 			Rand: c.opt.Rand, Fabrics: &p.fabrics, Resumptions: c.opt.Resumptions,
 			SessionID: id, Params: c.opt.Parameters, Now: c.opt.Epoch(now),
@@ -33,34 +29,47 @@ func (c *Channel) acceptCASE(now time.Time) exchange.Handler {
 	if h == nil {
 		return nil
 	}
-	c.cases++
+	p.fabrics = memo{Fabrics: c.opt.Fabrics, place: func() bool { return c.place(now, h) }}
 	return h
 }
 
 // memo is a fabric table that remembers the fabric it gave first: the one that
 // the handshake is on. While a handshake is under way its fabric may be removed,
 // or its certificate replaced, which ends the sessions there are.
+//
+// That a fabric is asked for and found is the moment at which the initiator has
+// shown that it, or somebody whom it listened to, knows this node. Before it gets
+// the fabric, the handshake must have a place.
 type memo struct {
 	casesession.Fabrics
 	first *fabric.Fabric
+	place func() bool
+	busy  bool // there was none
 }
 
-func (m *memo) note(f *fabric.Fabric) {
-	if m.first == nil {
-		m.first = f
+// note reports whether f may be given.
+func (m *memo) note(f *fabric.Fabric) bool {
+	if m.first == nil && f != nil && !m.busy {
+		if m.busy = !m.place(); !m.busy {
+			m.first = f
+		}
 	}
+	return f != nil && !m.busy
 }
 
 func (m *memo) FindDestination(destinationID, initiatorRandom []byte) (*fabric.Fabric, [mcrypto.KeySize]byte, bool) {
 	f, ipk, ok := m.Fabrics.FindDestination(destinationID, initiatorRandom)
-	m.note(f)
-	return f, ipk, ok
+	if !ok || !m.note(f) {
+		return nil, [mcrypto.KeySize]byte{}, false
+	}
+	return f, ipk, true
 }
 
 func (m *memo) Get(i matter.FabricIndex) *fabric.Fabric {
-	f := m.Fabrics.Get(i)
-	m.note(f)
-	return f
+	if f := m.Fabrics.Get(i); m.note(f) {
+		return f
+	}
+	return nil
 }
 
 // check returns an error unless the fabric is as it was.
@@ -85,7 +94,10 @@ func (p *caseResponder) take(m exchange.Message) (n next, err error) {
 	case message.OpcodeSigma1:
 		n.payload, n.opcode, err = p.r.Sigma1(m.Payload)
 		p.resuming = n.opcode == message.OpcodeSigma2Resume
-		if errors.Is(err, casesession.ErrNoSharedRoot) {
+		switch {
+		case p.fabrics.busy:
+			err = &resultError{Busy, errBusy}
+		case errors.Is(err, casesession.ErrNoSharedRoot):
 			err = &resultError{NoSharedRoot, err}
 		}
 	case message.OpcodeSigma3:
@@ -141,5 +153,4 @@ func (p *caseResponder) established() error {
 func (p *caseResponder) ended(time.Time, Result) {
 	p.r.Wipe()
 	clear(p.record.SharedSecret[:])
-	p.c.cases--
 }

@@ -213,54 +213,6 @@ func TestCASEPeerReports(t *testing.T) {
 	}
 }
 
-// Handshakes beyond the bound are told to wait, once each; the others do not
-// notice.
-func TestCASEBusy(t *testing.T) {
-	const max = 3
-	w := newWorld(t, func(o *Options) { o.MaxHandshakes = max })
-	var clients []*client
-	for i := range max {
-		var c *client
-		c = w.peer(byte(i)).controller(nil, func(opcode uint8, b []byte) []byte {
-			if opcode == message.OpcodeSigma3 {
-				c.hold(opcode, b)
-				return nil
-			}
-			return b
-		})
-		clients = append(clients, c)
-		w.flow()
-	}
-	late := w.peer(100).controller(nil, nil)
-	w.flow()
-	late.wantReport(reportBusy)
-	w.want(Busy)
-	lost := w.peer(101)
-	lost.controller(nil, nil)
-	delete(w.nodes, lost.addr)
-	before := len(w.log)
-	w.flow()
-	w.want(Busy)
-	if n := len(w.log) - before; n != 1 {
-		t.Errorf("busy was sent %d times to a peer that is silent", n)
-	}
-	w.pass(10 * time.Second)
-	// In another order than they began.
-	slices.Reverse(clients)
-	for i, c := range clients {
-		c.sendHeld()
-		w.flow()
-		c.wantReport(reportSuccess)
-		w.want(Success)
-		w.wantTalk(c, w.opened[i])
-	}
-	again := late.n.controller(nil, nil)
-	w.flow()
-	again.wantReport(reportSuccess)
-	w.pass(10 * time.Second)
-	w.wantClean()
-}
-
 // PASE is not among those that CASE is counted with.
 func TestPASEBesideCASE(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = 1 })

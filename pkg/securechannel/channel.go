@@ -1,7 +1,6 @@
 package securechannel
 
 import (
-	"errors"
 	"io"
 	"time"
 
@@ -15,11 +14,13 @@ import (
 
 const (
 	// DefaultMaxHandshakes is how many CASE handshakes may be under way if
-	// Options do not say.
-	DefaultMaxHandshakes = 8
+	// Options do not say. One source may have half of them.
+	DefaultMaxHandshakes = 32
 	// HandshakeTime is how long a handshake may take, from the first message to
 	// the last (section 5.5 for PASE).
 	HandshakeTime = 60 * time.Second
+	// maxLingering bounds the exchanges that try to tell a peer about a failure.
+	maxLingering = 8
 	// maxRetryInterval bounds what an initiator may tell of its intervals while
 	// nobody knows it: it would decide how long exchanges linger.
 	maxRetryInterval = 2 * time.Second
@@ -64,9 +65,9 @@ func (o *Options) complete() bool {
 // Channel runs protocol 0 of a node. It belongs to one goroutine.
 type Channel struct {
 	opt       Options
-	pase      responder // of the PASE handshake that the window knows of; nil: none
-	cases     int       // CASE handshakes under way
-	lingering int       // exchanges that still try to tell a peer about a failure
+	pase      responder    // of the PASE handshake that the window knows of; nil: none
+	cases     []*handshake // CASE handshakes under way, the oldest first
+	lingering int          // exchanges that still try to tell a peer about a failure
 }
 
 // New returns a Channel without handshakes. Missing options panic.
@@ -89,9 +90,9 @@ func (c *Channel) Accept(now time.Time, x *exchange.Exchange, m exchange.Message
 	unsecured := x.Session().Kind == session.Unsecured
 	switch {
 	case m.Opcode == message.OpcodePBKDFParamRequest && unsecured:
-		return c.acceptPASE(now)
+		return c.acceptPASE(now, x)
 	case m.Opcode == message.OpcodeSigma1 && unsecured:
-		return c.acceptCASE(now)
+		return c.acceptCASE(now, x)
 	case m.Opcode == message.OpcodeStatusReport && !unsecured && closes(m.Payload):
 		return closing{c}
 	}
@@ -141,17 +142,3 @@ type silent struct{}
 
 func (silent) Receive(time.Time, *exchange.Exchange, exchange.Message) {}
 func (silent) Closed(time.Time, *exchange.Exchange, error)             {}
-
-// busy is the handler of a handshake that there is no room for. It says so once:
-// what it sent must not occupy the room that is missing.
-type busy struct{}
-
-func (busy) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message) {
-	report := failureReport(Busy)
-	_ = x.SendUnreliable(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil))
-	x.Close(now)
-}
-
-func (busy) Closed(time.Time, *exchange.Exchange, error) {}
-
-var errBusy = errors.New("too many handshakes under way")

@@ -270,16 +270,15 @@ func TestNoRoom(t *testing.T) {
 // Strangers that make mistakes and then do not listen cannot keep the node busy
 // telling them: few are told again and again, all are told once.
 func TestLingeringIsBounded(t *testing.T) {
-	const max = 4
-	w := newWorld(t, func(o *Options) { o.MaxHandshakes = max })
+	w := newWorld(t, nil)
 	for i := range 20 {
 		c := w.peer(byte(i)).client()
 		c.begin(message.OpcodeSigma1, []byte("nonsense"))
 		delete(w.nodes, c.n.addr)
 		w.flow()
 	}
-	if n := w.device.exchanges.Stats().Open; n != max {
-		t.Errorf("%d exchanges linger, want %d", n, max)
+	if n := w.device.exchanges.Stats().Open; n != maxLingering {
+		t.Errorf("%d exchanges linger, want %d", n, maxLingering)
 	}
 	told := map[string]bool{}
 	for _, d := range w.log {

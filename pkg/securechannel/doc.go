@@ -10,8 +10,9 @@
 // the commissioning window's count.
 //
 // Handshakes cost strangers nothing, so they are few: one PASE handshake, and a
-// bounded number of CASE handshakes, beyond which initiators are told to wait.
-// Each has [HandshakeTime] in all.
+// bounded number of CASE handshakes, of which one source may have half. Beyond
+// that the oldest handshake of the source that has the most ends, or the initiator
+// is told to wait. Each has [HandshakeTime] in all.
 //
 // Whatever goes wrong in a handshake is one of a few StatusReports to the peer,
 // and an [Outcome] with its reason to the operator. StatusReports are never

@@ -3,6 +3,8 @@ package securechannel
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/exchange"
@@ -18,9 +20,12 @@ type handshake struct {
 	kind      session.Kind
 	id        uint16 // reserved for the session
 	began     time.Time
-	responder responder // nil when the handshake is over
-	answer    bool      // the last message is not a StatusReport, which has no answer
-	lingering bool      // the exchange still tells the peer about a failure
+	exchange  *exchange.Exchange
+	source    netip.Addr    // of the initiator
+	wait      time.Duration // that it is told with Busy
+	responder responder     // nil when the handshake is over
+	answer    bool          // the last message is not a StatusReport, which has no answer
+	lingering bool          // the exchange still tells the peer about a failure
 }
 
 // responder is the part of a handshake that knows its messages.
@@ -62,12 +67,12 @@ func (e *resultError) Error() string { return e.Err.Error() }
 func (e *resultError) Unwrap() error { return e.Err }
 
 // begin returns the handshake that r serves, nil if there is no session id left.
-func (c *Channel) begin(now time.Time, kind session.Kind, r func(id uint16) responder) *handshake {
+func (c *Channel) begin(now time.Time, x *exchange.Exchange, kind session.Kind, r func(id uint16) responder) *handshake {
 	id, err := c.opt.Sessions.ReserveID()
 	if err != nil {
 		return nil
 	}
-	return &handshake{c: c, kind: kind, id: id, began: now, responder: r(id)}
+	return &handshake{c: c, kind: kind, id: id, began: now, exchange: x, source: x.Session().Path.Source(), responder: r(id)}
 }
 
 // Receive takes the next message of the handshake.
@@ -154,9 +159,11 @@ func (h *handshake) fail(now time.Time, x *exchange.Exchange, err error) {
 	}
 	h.end(now, o)
 	if h.answer {
-		report := failureReport(o.Result)
+		report := h.report(o.Result)
 		payload := report.AppendTo(nil)
-		if h.c.lingering < h.c.opt.MaxHandshakes {
+		// That the node is busy is said once: what was sent must not occupy the
+		// room that is missing.
+		if o.Result != Busy && h.c.lingering < maxLingering {
 			h.lingering = true
 			h.c.lingering++
 			_ = x.Send(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, payload)
@@ -171,6 +178,7 @@ func (h *handshake) fail(now time.Time, x *exchange.Exchange, err error) {
 func (h *handshake) end(now time.Time, o Outcome) {
 	h.responder.ended(now, o.Result)
 	h.responder = nil
+	h.c.cases = slices.DeleteFunc(h.c.cases, func(x *handshake) bool { return x == h })
 	h.c.opt.Sessions.ReleaseID(h.id) // a session has taken it, if there is one
 	o.Kind, o.Duration = h.kind, now.Sub(h.began)
 	h.c.opt.OnHandshake(now, o)

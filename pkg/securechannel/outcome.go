@@ -23,6 +23,8 @@ const (
 	NoSharedRoot
 	// Busy: there are as many handshakes as may be; the peer was told to wait.
 	Busy
+	// Displaced: another peer needed the place; this one was told to try again.
+	Displaced
 	// NoRoom: the session table is full and every session in use; the peer was
 	// told.
 	NoRoom
@@ -44,6 +46,7 @@ var resultNames = [results]string{
 	InvalidParameter: "invalid_parameter",
 	NoSharedRoot:     "no_shared_root",
 	Busy:             "busy",
+	Displaced:        "displaced",
 	NoRoom:           "no_room",
 	PeerFailed:       "peer_failed",
 	NoAck:            "no_ack",
@@ -72,21 +75,18 @@ type Outcome struct {
 	Err      error         // why there is no session; nil with Success
 }
 
-// busyWait is the minimum wait that a busy node asks for, in milliseconds.
-const busyWait = 5000
-
 func successReport() message.StatusReport {
 	return message.StatusReport{General: message.GeneralSuccess, Code: message.CodeSessionEstablished}
 }
 
-// failureReport returns what the peer is told about a result.
-func failureReport(r Result) message.StatusReport {
+// report returns what the peer is told about a failure.
+func (h *handshake) report(r Result) message.StatusReport {
 	report := message.StatusReport{General: message.GeneralFailure, Code: message.CodeInvalidParameter}
 	switch r {
 	case NoSharedRoot:
 		report.Code = message.CodeNoSharedTrustRoots
-	case Busy:
-		return message.Busy(busyWait)
+	case Busy, Displaced:
+		return message.Busy(uint16((h.wait + time.Millisecond - 1) / time.Millisecond))
 	case NoRoom:
 		report.Code = message.CodeGeneralFailure
 	}

@@ -14,12 +14,12 @@ var errWindow = errors.New("the commissioning window was closed")
 
 // acceptPASE begins a PASE handshake if the commissioning window offers one.
 // Otherwise the request gets no answer, as if nobody were there.
-func (c *Channel) acceptPASE(now time.Time) exchange.Handler {
+func (c *Channel) acceptPASE(now time.Time, x *exchange.Exchange) exchange.Handler {
 	p, ok := c.opt.Window.Offer()
 	if !ok {
 		return nil
 	}
-	h := c.begin(now, session.PASE, func(id uint16) responder {
+	h := c.begin(now, x, session.PASE, func(id uint16) responder {
 		return &paseResponder{c: c, r: pase.NewResponder(pase.ResponderConfig{
 			Rand: c.opt.Rand, Verifier: p.Verifier, Salt: p.Salt, Iterations: p.Iterations,
 			SessionID: id, Params: c.opt.Parameters,

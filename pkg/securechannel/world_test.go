@@ -43,7 +43,8 @@ var (
 	reportInvalidParameter = []byte{1, 0, 0, 0, 0, 0, 2, 0}
 	reportNoSharedRoots    = []byte{1, 0, 0, 0, 0, 0, 1, 0}
 	reportGeneralFailure   = []byte{1, 0, 0, 0, 0, 0, 0xFF, 0xFF}
-	reportBusy             = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0x88, 0x13}
+	reportBusy             = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0xE8, 0x03} // come back in 1000 ms
+	reportBusySoon         = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0xF4, 0x01} // in 500 ms
 	reportCloseSession     = []byte{0, 0, 0, 0, 0, 0, 3, 0}
 )
 
@@ -203,7 +204,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 func (w *world) node(addr netip.AddrPort, max int) *node {
 	n := &node{w: w, addr: addr}
 	n.sessions = session.NewTable(session.Options{
-		Rand: rand.Reader, Max: max, MaxUnsecured: 24,
+		Rand: rand.Reader, Max: max, MaxUnsecured: 64,
 		Busy: func(s *session.Session) bool { return n.exchanges.Outstanding(s) },
 	})
 	n.exchanges = exchange.New(exchange.Options{
@@ -305,8 +306,8 @@ func (w *world) want(results ...Result) {
 // wantClean checks that nothing is left of handshakes.
 func (w *world) wantClean() {
 	w.t.Helper()
-	if w.channel.cases != 0 || w.channel.pase != nil || w.channel.lingering != 0 {
-		w.t.Errorf("%d CASE handshakes, PASE %v, %d lingering", w.channel.cases, w.channel.pase != nil, w.channel.lingering)
+	if len(w.channel.cases) != 0 || w.channel.pase != nil || w.channel.lingering != 0 {
+		w.t.Errorf("%d CASE handshakes, PASE %v, %d lingering", len(w.channel.cases), w.channel.pase != nil, w.channel.lingering)
 	}
 	if n := w.device.exchanges.Stats().Open; n != 0 {
 		w.t.Errorf("%d exchanges are open", n)
