@@ -218,11 +218,29 @@ func (n *Network) land() {
 }
 
 func (n *Network) deliver(f flight) {
+	if f.to.Addr().IsMulticast() {
+		n.deliverGroup(f)
+		return
+	}
 	c := n.conns[f.to]
 	if c == nil {
 		n.stats.Dropped++
 		return
 	}
+	n.put(c, f)
+}
+
+// deliverGroup gives a datagram to all conns on its port that joined the group,
+// but for its sender.
+func (n *Network) deliverGroup(f flight) {
+	for addr, c := range n.conns {
+		if addr != f.from && addr.Port() == f.to.Port() && slices.Contains(c.groups, f.to.Addr()) {
+			n.put(c, f)
+		}
+	}
+}
+
+func (n *Network) put(c *conn, f flight) {
 	select {
 	case c.inbox <- received{from: f.from, payload: f.payload}:
 		n.stats.Delivered++
@@ -243,6 +261,7 @@ type conn struct {
 	inbox   chan received
 	closed  chan struct{}
 	once    sync.Once
+	groups  []netip.Addr
 }
 
 // ReadFrom implements transport.PacketConn.
@@ -273,6 +292,14 @@ func (c *conn) WriteTo(b []byte, p transport.Path) error {
 	default:
 	}
 	c.network.send(c.addr, p.Peer, b)
+	return nil
+}
+
+// SetGroups implements transport.PacketConn.
+func (c *conn) SetGroups(groups []netip.Addr) error {
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	c.groups = slices.Clone(groups)
 	return nil
 }
 

@@ -302,3 +302,42 @@ func TestFullInboxAndLargeDatagrams(t *testing.T) {
 		t.Errorf("ReadFrom = %d, %v", n, err)
 	}
 }
+
+func TestGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		group, other := netip.MustParseAddr("ff35:40:fd00::100:1"), netip.MustParseAddr("ff35:40:fd00::100:2")
+		network := New(1, Conditions{Delay: time.Millisecond})
+		member, sender := network.Listen(addrA), network.Listen(addrB)
+		stranger := network.Listen(netip.MustParseAddrPort("[fd00::c]:5540"))
+		elsewhere := network.Listen(netip.MustParseAddrPort("[fd00::d]:5541"))
+		for _, c := range []transport.PacketConn{member, sender, elsewhere} {
+			if err := c.SetGroups([]netip.Addr{group}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var results []*[]arrival
+		var ends []chan error
+		conns := []transport.PacketConn{member, sender, stranger, elsewhere}
+		for _, c := range conns {
+			got, done := collect(c)
+			results, ends = append(results, got), append(ends, done)
+		}
+		for _, to := range []netip.Addr{group, other} {
+			if err := sender.WriteTo([]byte("x"), transport.Path{Peer: netip.AddrPortFrom(to, 5540)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		for i, c := range conns {
+			c.Close()
+			<-ends[i]
+			want := 0
+			if c == member {
+				want = 1
+			}
+			if len(*results[i]) != want {
+				t.Errorf("conn %d received %v", i, *results[i])
+			}
+		}
+	})
+}

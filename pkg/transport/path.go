@@ -26,6 +26,11 @@ type PacketConn interface {
 	ReadFrom(b []byte) (n int, p Path, err error)
 	// WriteTo sends b along p.
 	WriteTo(b []byte, p Path) error
+	// SetGroups makes groups the multicast groups whose datagrams the conn
+	// receives too, on all interfaces that the node serves at this moment. What
+	// can be joined is joined; the error says what cannot. It is for one goroutine
+	// at a time.
+	SetGroups(groups []netip.Addr) error
 	// Port is the local UDP port.
 	Port() uint16
 	// Close ends the conn and unblocks ReadFrom.

@@ -105,7 +105,9 @@ func listenUDP(network string, wildcard netip.Addr, port uint16, interfaces []st
 		udp:        udp,
 		port:       udp.LocalAddr().(*net.UDPAddr).AddrPort().Port(),
 		v6:         network == "udp6",
+		names:      interfaces,
 		interfaces: newFilter(interfaces),
+		joined:     make(map[membership]bool),
 	}, nil
 }
 
@@ -125,7 +127,9 @@ type udpConn struct {
 	udp        *net.UDPConn
 	port       uint16
 	v6         bool
+	names      []string              // of the interfaces to serve; none: by the rule
 	interfaces *filter               // nil: all
+	joined     map[membership]bool   // of SetGroups
 	oob        [controlReceived]byte // of ReadFrom
 }
 
