@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,31 +15,48 @@ import (
 // it, for a message to the operator: `"avahi-daemon" (pid 412)`. Without the
 // right to look into other users' processes it names the user. It reports
 // false if nobody holds the port.
-func Holder(port uint16) (string, bool) { return holder("/proc", port) }
+func Holder(port uint16) (string, bool) {
+	list := Holders(port)
+	if len(list) == 0 {
+		return "", false
+	}
+	return list[0], true
+}
 
-func holder(proc string, port uint16) (string, bool) {
+// Holders names, as Holder does, all processes that hold a UDP port: several can
+// share it.
+func Holders(port uint16) []string { return holders("/proc", port) }
+
+func holders(proc string, port uint16) (list []string) {
 	for _, table := range []string{"udp6", "udp"} {
 		f, err := os.Open(filepath.Join(proc, "net", table))
 		if err != nil {
 			continue
 		}
-		uid, inode, ok := findSocket(f, port)
+		found := findSockets(f, port)
 		f.Close()
-		if !ok {
-			continue
+		for _, s := range found {
+			who, ok := socketOwner(proc, s.inode)
+			if !ok {
+				who = fmt.Sprintf("a process of user id %d", s.uid)
+			}
+			if !slices.Contains(list, who) {
+				list = append(list, who)
+			}
 		}
-		if who, ok := socketOwner(proc, inode); ok {
-			return who, true
-		}
-		return fmt.Sprintf("a process of user id %d", uid), true
 	}
-	return "", false
+	return list
 }
 
-// findSocket finds the socket bound to port in a table such as /proc/net/udp6:
+type socket struct {
+	uid   int
+	inode string
+}
+
+// findSockets finds the sockets bound to port in a table such as /proc/net/udp6:
 //
 //	sl local_address remote_address st queues timer retransmits uid timeout inode …
-func findSocket(table io.Reader, port uint16) (uid int, inode string, ok bool) {
+func findSockets(table io.Reader, port uint16) (list []socket) {
 	sc := bufio.NewScanner(table)
 	for sc.Scan() {
 		f := strings.Fields(sc.Text())
@@ -49,13 +67,11 @@ func findSocket(table io.Reader, port uint16) (uid int, inode string, ok bool) {
 		if p, err := strconv.ParseUint(hex, 16, 16); err != nil || uint16(p) != port {
 			continue
 		}
-		uid, err := strconv.Atoi(f[7])
-		if err != nil {
-			continue
+		if uid, err := strconv.Atoi(f[7]); err == nil {
+			list = append(list, socket{uid, f[9]})
 		}
-		return uid, f[9], true
 	}
-	return 0, "", false
+	return list
 }
 
 // socketOwner finds the process that has the socket open.

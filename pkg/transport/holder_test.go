@@ -3,6 +3,7 @@ package transport
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -10,6 +11,8 @@ const udpTable = `   sl  local_address rem_address   st tx_queue rx_queue tr tm-
   338: 00000000:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000   105        0 4242 2 0000000000000000 0
   bad line
   500: 00000000:15A4 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 777 2 0000000000000000 0
+  338: 0100007F:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 777 2 0000000000000000 0
+  338: 0200007F:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000   105        0 4243 2 0000000000000000 0
 `
 
 func TestHolder(t *testing.T) {
@@ -34,18 +37,18 @@ func TestHolder(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		port uint16
-		who  string
-		ok   bool
+		who  []string
 	}{
-		{5540, `"matterbridge" (pid 412)`, true},
-		{5353, "a process of user id 105", true}, // nobody's fd that we may read
-		{1, "", false},
+		{5540, []string{`"matterbridge" (pid 412)`}},
+		// The first is nobody's fd that we may read.
+		{5353, []string{"a process of user id 105", `"matterbridge" (pid 412)`}},
+		{1, nil},
 	} {
-		if who, ok := holder(proc, tc.port); who != tc.who || ok != tc.ok {
-			t.Errorf("port %d: %q, %v; want %q, %v", tc.port, who, ok, tc.who, tc.ok)
+		if who := holders(proc, tc.port); !slices.Equal(who, tc.who) {
+			t.Errorf("port %d: %q, want %q", tc.port, who, tc.who)
 		}
 	}
-	if who, ok := holder(t.TempDir(), 5540); ok {
+	if who := holders(t.TempDir(), 5540); who != nil {
 		t.Errorf("without /proc: %q", who)
 	}
 }

@@ -1,0 +1,253 @@
+package doctor
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// Result of a check.
+type Result string
+
+// The results: all is well; worth knowing; it will not work.
+const (
+	OK    Result = "ok"
+	Note  Result = "note"
+	Fault Result = "fault"
+)
+
+// Finding is what a check has to say.
+type Finding struct {
+	Check  string `json:"check"`
+	Result Result `json:"result"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy,omitempty"` // what to do about it
+}
+
+// Examine runs every check, in the order in which things have to be in place.
+// Each has at least one finding.
+func Examine(f *Facts) []Finding {
+	var all []Finding
+	for _, c := range []struct {
+		name string
+		run  func(f *Facts) []Finding
+	}{
+		{"ipv6", checkIPv6},
+		{"link-local", checkLinkLocal},
+		{"interface", checkInterfaces},
+		{"container", checkContainer},
+		{"port", checkPort},
+		{"mdns", checkMDNS},
+		{"conntrack", checkConntrack},
+		{"clock", checkClock},
+		{"state-dir", checkStateDir},
+		{"store", checkStore},
+		{"attestation", checkAttestation},
+		{"daemon", checkDaemon},
+		{"records", checkRecords},
+	} {
+		for _, found := range c.run(f) {
+			found.Check = c.name
+			all = append(all, found)
+		}
+	}
+	return all
+}
+
+// Healthy reports whether there is no fault among the findings.
+func Healthy(list []Finding) bool {
+	return !slices.ContainsFunc(list, func(f Finding) bool { return f.Result == Fault })
+}
+
+func ok(format string, args ...any) []Finding {
+	return []Finding{{Result: OK, Text: fmt.Sprintf(format, args...)}}
+}
+
+// candidates are the interfaces that the node would serve, were all well with
+// them: up, and not ruled out by their name or kind.
+func (f *Facts) candidates() (list []transport.Interface) {
+	serves := transport.Serves(f.Named)
+	for _, i := range f.Interfaces {
+		named := slices.Contains(f.Named, i.Name)
+		if i.Index == 0 || !serves(i.Name) || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		if !named && i.Flags&(net.FlagLoopback|net.FlagPointToPoint) != 0 {
+			continue
+		}
+		list = append(list, i)
+	}
+	return list
+}
+
+// used are the interfaces that the node serves.
+func (f *Facts) used() (list []transport.Interface) {
+	for _, i := range f.Interfaces {
+		if i.Use {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// blocking is how bad it is that an interface cannot be used.
+func (f *Facts) blocking(name string) Result {
+	if len(f.used()) == 0 || slices.Contains(f.Named, name) {
+		return Fault
+	}
+	return Note // another one can
+}
+
+func checkIPv6(f *Facts) (out []Finding) {
+	if !f.IPv6 {
+		return []Finding{{
+			Result: Fault, Text: "this host has no IPv6, which Matter needs",
+			Remedy: "take ipv6.disable=1 off the kernel's command line; in a container, use the host's network",
+		}}
+	}
+	for _, i := range f.candidates() {
+		if f.IPv6Off[i.Name] {
+			out = append(out, Finding{
+				Result: f.blocking(i.Name), Text: "IPv6 is turned off on " + i.Name,
+				Remedy: fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=0, and look in /etc/sysctl.d for what turned it off", i.Name),
+			})
+		}
+	}
+	if out == nil {
+		return ok("IPv6 is on")
+	}
+	return out
+}
+
+func checkLinkLocal(f *Facts) (out []Finding) {
+	var good []string
+	for _, i := range f.candidates() {
+		switch {
+		case slices.ContainsFunc(i.Addrs, isLinkLocal6):
+			good = append(good, i.Name)
+		case f.IPv6 && !f.IPv6Off[i.Name]:
+			out = append(out, Finding{
+				Result: f.blocking(i.Name), Text: i.Name + " has no IPv6 link-local address",
+				Remedy: fmt.Sprintf("see that it is connected, and that net.ipv6.conf.%s.addr_gen_mode is not 1", i.Name),
+			})
+		}
+	}
+	switch {
+	case len(good) > 0:
+		return append(out, ok("%s", "on "+strings.Join(good, ", "))...)
+	case out == nil:
+		return []Finding{{Result: Fault, Text: "no interface has an IPv6 link-local address", Remedy: "see the other checks of IPv6 and interfaces"}}
+	}
+	return out
+}
+
+func checkInterfaces(f *Facts) (out []Finding) {
+	if f.InterfacesErr != nil {
+		return []Finding{{Result: Fault, Text: f.InterfacesErr.Error(), Remedy: "run this as the daemon's user, or as root"}}
+	}
+	var used, not []string
+	for _, i := range f.Interfaces {
+		switch {
+		case i.Use:
+			used = append(used, i.Name)
+		case slices.Contains(f.Named, i.Name):
+			out = append(out, Finding{
+				Result: Fault, Text: fmt.Sprintf("%s is named with --interface and cannot be used: %s", i.Name, i.Reason),
+				Remedy: "bring it up and connect it, or name another",
+			})
+		default:
+			not = append(not, fmt.Sprintf("%s (%s)", i.Name, i.Reason))
+		}
+	}
+	switch {
+	case len(used) > 0:
+		text := "used: " + strings.Join(used, ", ")
+		if len(not) > 0 {
+			text += "; not used: " + strings.Join(not, ", ")
+		}
+		return append(out, ok("%s", text)...)
+	case out != nil:
+		return out
+	}
+	text := "no network interface can be used"
+	if len(not) > 0 {
+		text += ": " + strings.Join(not, ", ")
+	}
+	return []Finding{{Result: Fault, Text: text, Remedy: "bring one up, or name one with --interface that the rule leaves out"}}
+}
+
+func checkContainer(f *Facts) []Finding {
+	if f.Container == "" {
+		return ok("not in a container")
+	}
+	used := f.used()
+	if len(used) > 0 && !slices.ContainsFunc(used, func(i transport.Interface) bool { return !f.Veth[i.Name] }) {
+		return []Finding{{
+			Result: Fault, Text: fmt.Sprintf("this container (%s) has a network of its own, which mDNS does not cross", f.Container),
+			Remedy: "use the host's network: docker run --network host, network_mode: host, hostNetwork: true",
+		}}
+	}
+	return ok("in a container (%s), not behind a bridge", f.Container)
+}
+
+// onlyPort is the port that some controllers look at, whatever mDNS says.
+const onlyPort = 5540
+
+func checkPort(f *Facts) []Finding {
+	switch {
+	case f.PortErr != nil:
+		return []Finding{{Result: Fault, Text: f.PortErr.Error(), Remedy: "choose another with --port, if its holder is to stay"}}
+	case f.Port != onlyPort && f.Port != 0:
+		return []Finding{{
+			Result: Note, Text: fmt.Sprintf("the UDP port is %d: some controllers, such as Alexa, only find a node on %d", f.Port, onlyPort),
+			Remedy: "leave --port out, unless two nodes share this host",
+		}}
+	case f.Daemon != nil:
+		return ok("UDP port %d is the running daemon's", f.Port)
+	}
+	return ok("UDP port %d is free", f.Port)
+}
+
+func checkMDNS(f *Facts) []Finding {
+	if f.MDNSErr != nil {
+		text := f.MDNSErr.Error()
+		if len(f.Responders) > 0 {
+			text += ": " + strings.Join(f.Responders, ", ")
+		}
+		return []Finding{{
+			Result: Fault, Text: text,
+			Remedy: "stop it, or let it share the port (avahi: disallow-other-stacks=no)",
+		}}
+	}
+	if len(f.Responders) > 0 {
+		return []Finding{{
+			Result: Note, Text: "another mDNS program shares UDP port 5353: " + strings.Join(f.Responders, ", "),
+			Remedy: "nothing, as long as the records are found; otherwise stop it for a try",
+		}}
+	}
+	return ok("UDP port 5353 is free")
+}
+
+// quiet is how long a session may be silent: the largest interval that
+// subscriptions commonly have.
+const quiet = time.Hour
+
+func checkConntrack(f *Facts) []Finding {
+	if f.Conntrack == 0 {
+		return ok("no connection tracking")
+	}
+	if f.Conntrack >= quiet {
+		return ok("connection tracking keeps UDP flows for %v", f.Conntrack)
+	}
+	return []Finding{{
+		Result: Note, Text: fmt.Sprintf("connection tracking forgets UDP flows after %v: behind a firewall that lets in only what it knows, quiet sessions go deaf", f.Conntrack),
+		Remedy: fmt.Sprintf("let UDP port %d and 5353 in by a rule of their own, or sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=%d", f.Port, int(quiet.Seconds())),
+	}}
+}
+
+func isLinkLocal6(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }

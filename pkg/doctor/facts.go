@@ -1,0 +1,301 @@
+package doctor
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Facts are what the checks look at. Gather finds out those about the host; the
+// caller adds those about the node.
+type Facts struct {
+	Named         []string // interfaces that the configuration names
+	Interfaces    []transport.Interface
+	InterfacesErr error
+	IPv6          bool            // the kernel has it
+	IPv6Off       map[string]bool // interfaces on which it is turned off
+	Veth          map[string]bool // interfaces whose other end is in another network namespace
+	Container     string          // what made it, with a network of its own unless told otherwise; or empty
+
+	Port       uint16
+	PortErr    error
+	MDNSErr    error
+	Responders []string      // other programs on the mDNS port
+	Conntrack  time.Duration // how long a UDP flow is remembered; 0: there is no connection tracking
+
+	Now      time.Time
+	Unsynced bool // nothing keeps the clock right
+	StateDir StateDir
+
+	// About the node.
+	Validity    []Validity
+	Store       Store
+	Attestation *Attestation // nil: there is none yet
+	Daemon      *Daemon      // nil: none runs
+}
+
+// Validity is when something may be used.
+type Validity struct {
+	What                string
+	NotBefore, NotAfter time.Time // the zero time: no end
+	Renew               string    // what to do when it has ended
+}
+
+// Store is what its check has found.
+type Store struct {
+	Missing bool // there has never been one
+	Err     error
+	Remedy  string
+}
+
+// Attestation is what its verification has found.
+type Attestation struct {
+	Test          bool
+	Faults, Notes []string
+}
+
+// Daemon is one that runs.
+type Daemon struct {
+	Err     error // why it cannot serve
+	Records []Record
+}
+
+// Record is one that the daemon announces.
+type Record struct {
+	Name string
+	Err  error // not on the wire, or wrong there
+}
+
+// Options of Gather.
+type Options struct {
+	Interfaces []string // names; none: by rule
+	Port       uint16
+	StateDir   string
+	Running    bool // a daemon has the port
+}
+
+// Gather finds out about the host. What it opens it closes again; it sends
+// nothing.
+func Gather(opt Options) *Facts {
+	f := &Facts{
+		Named: opt.Interfaces, Port: opt.Port, Now: time.Now(), Container: container(os.Getenv, exists),
+		IPv6: haveIPv6(), IPv6Off: map[string]bool{}, Veth: map[string]bool{},
+		Responders: others(), Conntrack: conntrack(), Unsynced: unsynced(), StateDir: stateDir(opt.StateDir),
+	}
+	f.Interfaces, f.InterfacesErr = transport.Interfaces(opt.Interfaces)
+	for _, i := range f.Interfaces {
+		f.IPv6Off[i.Name] = readNumber("/proc/sys/net/ipv6/conf", i.Name, "disable_ipv6") == 1
+		if link, err := netlink.LinkByName(i.Name); err == nil {
+			f.Veth[i.Name] = link.Type() == "veth"
+		}
+	}
+	if !f.IPv6 {
+		return f // the sockets would only say so again
+	}
+	if !opt.Running {
+		f.PortErr = tryPort(opt.Port)
+	}
+	f.MDNSErr = tryMDNS()
+	return f
+}
+
+func haveIPv6() bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	_ = unix.Close(fd)
+	return exists("/proc/sys/net/ipv6")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// readNumber reads a number from a file below dir; -1 if there is none.
+func readNumber(dir string, names ...string) int {
+	for _, n := range names {
+		if strings.ContainsRune(n, '/') {
+			return -1
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(append([]string{dir}, names...)...))
+	if err != nil {
+		return -1
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// container names what made the container that this runs in, if it is of those
+// that commonly put a bridge before it.
+func container(env func(string) string, exists func(string) bool) string {
+	switch {
+	case env("KUBERNETES_SERVICE_HOST") != "":
+		return "kubernetes"
+	case exists("/run/.containerenv"):
+		return "podman"
+	case exists("/.dockerenv"):
+		return "docker"
+	}
+	return ""
+}
+
+func conntrack() time.Duration {
+	return time.Duration(max(0, readNumber("/proc/sys/net/netfilter", "nf_conntrack_udp_timeout_stream"))) * time.Second
+}
+
+// unsynced asks the kernel whether something steers the clock.
+func unsynced() bool {
+	const staUnsync = 0x0040
+	var t unix.Timex
+	if _, err := unix.Adjtimex(&t); err != nil {
+		return false // not allowed to ask
+	}
+	return t.Status&staUnsync != 0
+}
+
+// others are the programs on the mDNS port that are not this one.
+func others() []string {
+	const mdnsPort = 5353
+	list := transport.Holders(mdnsPort)
+	return slices.DeleteFunc(list, func(who string) bool { return strings.HasPrefix(who, `"opcredsd"`) })
+}
+
+func tryPort(port uint16) error {
+	conns, err := transport.Listen(transport.Options{Port: port})
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	return err
+}
+
+// tryMDNS opens the sockets of a responder that takes part nowhere.
+func tryMDNS() error {
+	r, err := mdns.New(mdns.Options{Interfaces: func(string) bool { return false }, Log: slog.New(slog.DiscardHandler), Rand: rand.Reader})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return r.Close(ctx)
+}
+
+func stateDir(path string) (s StateDir) {
+	s.Path = path
+	info, err := os.Stat(path)
+	switch {
+	case err == nil:
+		s.Exists, s.Mode = true, info.Mode()
+	case !errors.Is(err, fs.ErrNotExist):
+		s.Err = err
+		return s
+	}
+	at := path
+	for !exists(at) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+	}
+	s.Writable = unix.Access(at, unix.W_OK|unix.X_OK) == nil
+	var st unix.Statfs_t
+	if err := unix.Statfs(at, &st); err != nil {
+		s.Err = fmt.Errorf("%s: %w", at, err)
+		return s
+	}
+	s.ReadOnly = st.Flags&unix.ST_RDONLY != 0
+	s.Free = st.Bavail * uint64(st.Bsize)
+	s.Mount, s.Err = MountOf(path)
+	return s
+}
+
+// What a look at the wire may take.
+const (
+	lookTime = 4 * time.Second
+	maxLost  = 2 // records; the rest would not be found either
+)
+
+// LookUp looks services up from the wire, as a controller would, on interfaces
+// by name.
+func LookUp(ctx context.Context, interfaces []string, services []mdns.Service) []Record {
+	var on []net.Interface
+	own := map[netip.Addr]bool{}
+	for _, name := range interfaces {
+		ifi, err := net.InterfaceByName(name)
+		if err != nil {
+			continue
+		}
+		on = append(on, *ifi)
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				own[p.Addr().WithZone("").Unmap()] = true
+			}
+		}
+	}
+	var out []Record
+	lost := 0
+	for _, s := range services {
+		r := Record{Name: s.Instance + "." + s.Type}
+		switch {
+		case len(on) == 0:
+			r.Err = errors.New("there is no interface to look on")
+		case lost >= maxLost:
+			r.Err = errors.New("not looked for, as others were not found")
+		default:
+			r.Err = lookUp(ctx, on, s, own)
+		}
+		if r.Err != nil {
+			lost++
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func lookUp(ctx context.Context, on []net.Interface, s mdns.Service, own map[netip.Addr]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	found, err := mdns.Lookup(ctx, on, s)
+	if err != nil {
+		return err
+	}
+	return judge(found, s, own)
+}
+
+// judge compares what was found with what should be there.
+func judge(found mdns.Found, s mdns.Service, own map[netip.Addr]bool) error {
+	if found.Port != s.Port {
+		return fmt.Errorf("the wire says port %d instead of %d", found.Port, s.Port)
+	}
+	if !slices.ContainsFunc(found.Addrs, netip.Addr.Is6) {
+		return errors.New("the wire says no IPv6 address")
+	}
+	for _, a := range found.Addrs {
+		if !own[a.WithZone("")] {
+			return fmt.Errorf("the wire says address %v, which this host has not", a)
+		}
+	}
+	return nil
+}
