@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
@@ -15,28 +14,20 @@ import (
 // errStopped is returned to those who ask a node that no longer runs.
 var errStopped = errors.New("the node has stopped")
 
-// queueLen is how many datagrams wait for the loop. When it is full readers
-// wait, and the kernel drops what its own buffer cannot hold.
-const queueLen = 64
-
 // loop is what the goroutine that owns all state listens to.
 type loop struct {
-	in    chan *packet
-	calls chan func(now time.Time)
-	quit  chan struct{} // closed to end it
-	gone  chan struct{} // closed when it has ended
-	once  sync.Once
-	free  sync.Pool
-}
-
-type packet struct {
-	buf  [message.MaxSize]byte
-	n    int
-	path transport.Path
+	limits limits
+	in     queue
+	calls  chan func(now time.Time)
+	quit   chan struct{} // closed to end it
+	gone   chan struct{} // closed when it has ended
+	once   sync.Once
+	free   sync.Pool
 }
 
 func (l *loop) init() {
-	l.in = make(chan *packet, queueLen)
+	l.limits.init()
+	l.in.init()
 	l.calls = make(chan func(time.Time))
 	l.quit = make(chan struct{})
 	l.gone = make(chan struct{})
@@ -49,7 +40,9 @@ func (l *loop) stop() {
 	<-l.gone
 }
 
-// read hands the datagrams of one conn to the loop.
+// read hands the datagrams of one conn to the loop. It never waits for the loop:
+// what there is no room for is dropped here, where it can be seen whose it is, and
+// not by the kernel.
 func (s *Server) read(c transport.PacketConn) {
 	for {
 		p := s.loop.free.Get().(*packet)
@@ -67,10 +60,12 @@ func (s *Server) read(c transport.PacketConn) {
 			continue
 		}
 		p.n, p.path = n, path
-		select {
-		case s.loop.in <- p:
-		case <-s.loop.quit:
-			return
+		p.sort()
+		if !s.loop.limits.admit(time.Now(), p) {
+			s.loop.free.Put(p)
+		} else if dropped := s.loop.in.push(p); dropped != nil {
+			s.loop.limits.displaced.Add(1)
+			s.loop.free.Put(dropped)
 		}
 	}
 }
@@ -83,10 +78,12 @@ func (s *Server) run() {
 	for {
 		var now time.Time
 		select {
-		case p := <-s.loop.in:
+		case <-s.loop.in.ready:
 			now = time.Now()
-			s.receive(now, p.buf[:p.n], p.path)
-			s.loop.free.Put(p)
+			if p := s.loop.in.pop(); p != nil {
+				s.receive(now, p)
+				s.loop.free.Put(p)
+			}
 		case f := <-s.loop.calls:
 			now = time.Now()
 			f(now)
@@ -138,9 +135,10 @@ func (s *Server) ask(ctx context.Context, f func(now time.Time) error) error {
 }
 
 // receive takes one datagram in.
-func (s *Server) receive(now time.Time, b []byte, p transport.Path) {
+func (s *Server) receive(now time.Time, p *packet) {
 	s.count.received++
-	in, err := s.talk.sessions.Receive(now, b, p)
+	in, err := s.talk.sessions.Receive(now, p.buf[:p.n], p.path)
+	s.loop.limits.judge(now, p, &in, err)
 	if err != nil {
 		s.drop(err)
 		return

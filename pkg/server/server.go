@@ -90,6 +90,9 @@ type counters struct {
 
 func (c *counters) init() {
 	c.dropped = metrics.Counters[string]{}
+	for _, reason := range session.DropReasons() {
+		c.dropped[reason.String()] = 0
+	}
 	c.pase = metrics.Counters[string]{}
 	c.cases = metrics.Counters[metrics.CASEKey]{}
 	c.commands = metrics.Counters[metrics.CommandKey]{}

@@ -18,7 +18,7 @@ import (
 
 // Bounds of what peers can make the node keep.
 const (
-	maxUnsecured    = 32
+	maxUnsecured    = 64
 	sessionsReserve = 16 // beyond those that every fabric can count on
 )
 
@@ -50,6 +50,7 @@ func (s *Server) openTalk() {
 
 // sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
 func (s *Server) sessionOpened(now time.Time, x *session.Session) {
+	s.loop.limits.proven(x.Path)
 	if x.Kind == session.PASE {
 		if !s.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial) {
 			s.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed")
