@@ -30,12 +30,15 @@ const (
 type Resumptions interface {
 	// Find returns the record with a resumption id of 16 octets.
 	Find(id []byte) (casesession.Record, bool)
+	// Of returns the record for a fabric and peer.
+	Of(fabric matter.FabricIndex, peer matter.NodeID) (casesession.Record, bool)
 	// Put keeps a record in place of the one for the same fabric and peer. It is
 	// called before the peer is told that its handshake has succeeded.
 	Put(casesession.Record)
 }
 
-// Options of a Channel. All are required but MaxHandshakes and OnHandshake.
+// Options of a Channel. All are required but MaxHandshakes, OnClosed and
+// OnHandshake.
 type Options struct {
 	Sessions    *session.Table
 	Exchanges   *exchange.Manager
@@ -53,7 +56,11 @@ type Options struct {
 	MaxHandshakes int
 	// OnSession is called with every new session, when the peer was told.
 	OnSession func(now time.Time, s *session.Session)
-	// OnHandshake is called at the end of every handshake. nil: nobody cares.
+	// OnClosed is called when a peer closes a session, before it is gone. nil:
+	// nobody cares.
+	OnClosed func(now time.Time, s *session.Session)
+	// OnHandshake is called at the end of every handshake that a peer began. nil:
+	// nobody cares.
 	OnHandshake func(now time.Time, o Outcome)
 }
 
@@ -80,6 +87,9 @@ func New(opt Options) *Channel {
 	}
 	if opt.OnHandshake == nil {
 		opt.OnHandshake = func(time.Time, Outcome) {}
+	}
+	if opt.OnClosed == nil {
+		opt.OnClosed = func(time.Time, *session.Session) {}
 	}
 	return &Channel{opt: opt}
 }
@@ -132,6 +142,7 @@ func closes(payload []byte) bool {
 type closing struct{ c *Channel }
 
 func (h closing) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message) {
+	h.c.opt.OnClosed(now, x.Session())
 	h.c.remove(now, x.Session())
 }
 

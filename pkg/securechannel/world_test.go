@@ -135,6 +135,15 @@ func (m *memory) Find(id []byte) (casesession.Record, bool) {
 	return casesession.Record{}, false
 }
 
+func (m *memory) Of(f matter.FabricIndex, peer matter.NodeID) (casesession.Record, bool) {
+	for _, r := range *m {
+		if r.Fabric == f && r.Peer == peer {
+			return r, true
+		}
+	}
+	return casesession.Record{}, false
+}
+
 func (m *memory) Put(r casesession.Record) {
 	*m = slices.DeleteFunc(*m, func(o casesession.Record) bool { return o.Fabric == r.Fabric && o.Peer == r.Peer })
 	*m = append(*m, r)
