@@ -23,12 +23,16 @@ const (
 )
 
 // openTalk makes sessions, exchanges and the secure channel.
+// maxSessions is how many sessions there can be, and how many peers are
+// remembered that may resume theirs.
+func (s *Server) maxSessions() int { return caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve }
+
 func (s *Server) openTalk() {
 	t := &s.talk
 	t.closing = map[*session.Session]bool{}
 	t.sessions = session.NewTable(session.Options{
 		Rand:         s.opt.Rand,
-		Max:          caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve,
+		Max:          s.maxSessions(),
 		MaxUnsecured: maxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },
 		Removed:      func(x *session.Session) { s.model.engine.SessionGone(x.Serial) },
