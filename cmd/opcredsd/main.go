@@ -30,7 +30,7 @@ func main() {
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(stdout, stderr)
+	root := newRoot(&common{stdout: stdout, stderr: stderr, args: args})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

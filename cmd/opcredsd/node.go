@@ -18,17 +18,21 @@ type node interface {
 	Fabrics(ctx context.Context) ([]admin.Fabric, error)
 	RemoveFabric(ctx context.Context, i matter.FabricIndex) error
 	Attestation(ctx context.Context) (admin.Attestation, error)
+	VerifyAttestation(ctx context.Context, t admin.AttestationTrust) (admin.Attestation, error)
+	ImportAttestation(ctx context.Context, m admin.AttestationMaterial) (admin.AttestationChange, error)
+	GenerateAttestation(ctx context.Context, r admin.GenerateRequest) (admin.AttestationChange, error)
 	FactoryReset(ctx context.Context) error
 	CheckStore(ctx context.Context) error
 	Backup(ctx context.Context, w io.Writer) error
 }
 
 // access says what a command does to the store when no daemon runs.
-type access bool
+type access = server.Access
 
 const (
-	reads  access = false
-	writes access = true
+	reads  = server.Read
+	writes = server.Change
+	makes  = server.Make
 )
 
 // daemon returns the client of the running daemon.
@@ -36,11 +40,17 @@ func (c *common) daemon() *admin.Client { return admin.NewClient(c.adminSocket) 
 
 // node runs f on the running daemon, or on the store where none runs.
 func (c *common) node(ctx context.Context, a access, f func(n node) error) error {
+	return c.nodeWithKey(ctx, a, "", f)
+}
+
+// nodeWithKey is node for what needs the DAC's key. A running daemon knows where
+// it is; for the store alone it is in the file, if one is named.
+func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f func(n node) error) error {
 	err := f(c.daemon())
 	if !errors.Is(err, admin.ErrUnreachable) {
 		return err
 	}
-	o, oerr := server.OpenOffline(c.stateDir, bool(a), c.log())
+	o, oerr := server.OpenOffline(c.stateDir, a, c.log())
 	switch {
 	case oerr == nil:
 	case server.Locked(oerr):
@@ -48,6 +58,6 @@ func (c *common) node(ctx context.Context, a access, f func(n node) error) error
 	default:
 		return oerr
 	}
-	defer o.Close()
-	return f(o)
+	o.DACKey = dacKey(dacKeyFile)
+	return errors.Join(f(o), o.Close())
 }

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,42 +25,64 @@ type common struct {
 	logLevel    string
 	logFormat   string
 
-	level slog.LevelVar // of the log; changed while the daemon runs
+	sink logSink // where the log goes
+	args []string
+	run  runFlags
 }
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	c := &common{stdout: stdout, stderr: stderr}
+func newRoot(c *common) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "opcredsd",
 		Short: "A Matter node for Linux gateways",
 		Long: `opcredsd is a Matter node: the process that a phone commissions and that
 controllers talk to. "opcredsd run" is the daemon; the other commands ask it, or
-look at its store while it does not run.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+look at its store while it does not run.
+
+Each flag of "opcredsd run" is also an environment variable, OPCREDSD_STATE_DIR,
+and a key of the configuration file, state_dir. A flag wins over the environment,
+that over the file, that over the default. The file is --config, else
+$OPCREDSD_CONFIG, else ` + defaultConfig + ` if it is there.
+
+Exit status: 0 done; 1 it failed; 2 wrong usage or configuration; 3 the daemon
+cannot be reached.`,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.NoArgs,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		DisableAutoGenTag:          true,
 	}
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetFlagErrorFunc(flagError)
+	c.output, c.logLevel, c.logFormat = "text", "info", "text"
 	f := root.PersistentFlags()
 	f.StringVar(&c.config, "config", "", "configuration file (YAML)")
 	f.StringVar(&c.stateDir, "state-dir", defaultStateDir(), "directory of the store")
 	f.StringVar(&c.adminSocket, "admin-socket", "", "Unix socket of the daemon (default $RUNTIME_DIRECTORY/admin.sock, else STATE_DIR/admin.sock)")
-	f.StringVarP(&c.output, "output", "o", "text", "output of commands: text or json")
-	f.StringVar(&c.logLevel, "log-level", "info", "least level to log: debug, info, warn or error")
-	f.StringVar(&c.logFormat, "log-format", "text", "format of the log: text or json")
-	root.AddCommand(newRun(c), newPairing(c), newStatus(c), newFabrics(c), newWindow(c), newStore(c), newFactoryReset(c),
-		newConfig(c), newHealthcheck(c), newLogLevel(c), newVersion(c))
+	f.VarP(choice{&c.output, []string{"text", "json"}}, "output", "o", "output of commands: text or json")
+	f.Var(choice{&c.logLevel, logLevels}, "log-level", "least level to log: debug, info, warn or error")
+	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")
+	root.AddCommand(newRun(c), newPairing(c), newStatus(c), newFabrics(c), newWindow(c), newAttestation(c), newStore(c), newFactoryReset(c),
+		newDoctor(c), newConfig(c), newHealthcheck(c), newLogLevel(c), newVersion(c), newMan())
 	usageArgs(root)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		if err := loadSettings(cmd, c.config, os.LookupEnv); err != nil {
-			return usageError{err}
-		}
-		return c.check()
-	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }
 	return root
+}
+
+// load completes the settings from the environment and the configuration file.
+func (c *common) load(cmd *cobra.Command) error {
+	if err := loadSettings(cmd, c.config, os.LookupEnv); err != nil {
+		return usageError{err}
+	}
+	if err := c.complete(); err != nil {
+		return usageError{err}
+	}
+	c.sink.set(c.logLevel, c.logFormat)
+	// A library talks to the standard logger.
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(c.log().Handler(), slog.LevelDebug).Writer())
+	return nil
 }
 
 // usageArgs makes wrong arguments a usage error for cmd and all below it.
@@ -78,6 +100,9 @@ func usageArgs(cmd *cobra.Command) {
 	}
 }
 
+// systemStateDir is where the daemon of the machine keeps its store.
+const systemStateDir = "/var/lib/opcredsd"
+
 // defaultStateDir is $STATE_DIRECTORY, as systemd sets it, else what suits the
 // user.
 func defaultStateDir() string {
@@ -85,7 +110,7 @@ func defaultStateDir() string {
 		return strings.Split(d, ":")[0]
 	}
 	if os.Geteuid() == 0 {
-		return "/var/lib/opcredsd"
+		return systemStateDir
 	}
 	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
 		return filepath.Join(d, "opcredsd")
@@ -97,21 +122,10 @@ func defaultStateDir() string {
 	return filepath.Join(home, ".local", "state", "opcredsd")
 }
 
-func (c *common) check() error {
-	for _, s := range []struct {
-		key, value string
-		allowed    []string
-	}{
-		{"output", c.output, []string{"text", "json"}},
-		{"log-level", c.logLevel, []string{"debug", "info", "warn", "error"}},
-		{"log-format", c.logFormat, []string{"text", "json"}},
-	} {
-		if !slices.Contains(s.allowed, s.value) {
-			return usageError{fmt.Errorf("%s: %q is not one of %s", s.key, s.value, strings.Join(s.allowed, ", "))}
-		}
-	}
+// complete fills in what other settings and the environment decide.
+func (c *common) complete() error {
 	if c.stateDir == "" {
-		return usageError{fmt.Errorf("state-dir: none given, and there is no home directory to put it in")}
+		return fmt.Errorf("state-dir: none given, and there is no home directory to put it in")
 	}
 	if c.adminSocket == "" {
 		dir := c.stateDir
@@ -124,17 +138,7 @@ func (c *common) check() error {
 }
 
 // log returns the logger that the settings ask for.
-func (c *common) log() *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
-		panic("BUG: opcredsd: unchecked log level")
-	}
-	c.level.Set(level)
-	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: &c.level}))
-	}
-	return slog.New(newTextHandler(c.stderr, &c.level))
-}
+func (c *common) log() *slog.Logger { return c.sink.logger(c.stderr) }
 
 // done says that a command has done its work.
 func (c *common) done(format string, args ...any) error {

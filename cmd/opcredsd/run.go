@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
-	"strings"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/spf13/cobra"
@@ -18,19 +21,23 @@ type runFlags struct {
 	port                    uint16
 	interfaces              []string
 	metricsAddr             string
-	vendorID, productID     number16
+	vendorID                matter.VendorID
+	productID               matter.ProductID
 	vendorName, productName string
 	serialNumber            string
 	hardwareVersion         uint16
 	passcode                uint32
+	verifierOnly            bool
 	discriminator           uint16
+	dacKeyFile              string
 	commissioningTimeout    time.Duration
 	maxFabrics              int
 	showCodes               string
+	requireVolume           bool
 }
 
 func newRun(c *common) *cobra.Command {
-	var f runFlags
+	f := &c.run
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon in the foreground",
@@ -38,7 +45,10 @@ func newRun(c *common) *cobra.Command {
 
 The first start makes the store, a random passcode and discriminator, and
 development attestation material. While no controller has commissioned the node,
-it is open for commissioning for --commissioning-timeout after each start.`,
+it is open for commissioning for --commissioning-timeout after each start.
+
+SIGHUP reads the configuration again: level and format of the log change, and the
+log names what needs a restart.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, c) },
 	}
@@ -48,27 +58,32 @@ it is open for commissioning for --commissioning-timeout after each start.`,
 
 // register makes the flags of run.
 func (f *runFlags) register(fl *pflag.FlagSet) {
-	fl.Uint16Var(&f.port, "port", server.DefaultPort, "UDP port")
+	f.port, f.maxFabrics, f.commissioningTimeout, f.showCodes = server.DefaultPort, server.DefaultMaxFabrics, server.DefaultCommissioningTimeout, "auto"
+	fl.Var(number[uint16]{p: &f.port, max: 65535}, "port", "UDP port; 0 takes a free one")
 	fl.StringArrayVar(&f.interfaces, "interface", nil, "network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
 	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "address of the HTTP server for metrics and health; empty turns it off")
-	fl.Var(&f.vendorID, "vendor-id", "vendor id (default: what the attestation material says; 0xFFF1 when it is made)")
-	fl.Var(&f.productID, "product-id", "product id (default: what the attestation material says; 0x8001 when it is made)")
-	fl.StringVar(&f.vendorName, "vendor-name", "", "vendor name, up to 32 octets")
-	fl.StringVar(&f.productName, "product-name", "", "product name, up to 32 octets")
-	fl.StringVar(&f.serialNumber, "serial-number", "", "serial number, up to 32 octets")
-	fl.Uint16Var(&f.hardwareVersion, "hardware-version", 0, "hardware version")
-	fl.Uint32Var(&f.passcode, "passcode", 0, "setup passcode (default: drawn at the first start, then kept)")
-	fl.Uint16Var(&f.discriminator, "discriminator", 0, "discriminator, 0 to 4095 (default: drawn at the first start, then kept)")
-	fl.DurationVar(&f.commissioningTimeout, "commissioning-timeout", server.DefaultCommissioningTimeout, "how long a node without fabrics stays open for commissioning, 3m to 48h")
-	fl.IntVar(&f.maxFabrics, "max-fabrics", server.DefaultMaxFabrics, "largest number of fabrics, 5 to 254")
-	fl.StringVar(&f.showCodes, "show-codes", "auto", "print the pairing codes of a node without fabrics: auto (at a terminal), always or never")
+	registerIDs(fl, &f.vendorID, &f.productID)
+	fl.Var(words{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets")
+	fl.Var(words{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets")
+	fl.Var(words{&f.serialNumber, server.MaxName}, "serial-number", "serial number, up to 32 octets")
+	fl.Var(number[uint16]{p: &f.hardwareVersion, max: 65535}, "hardware-version", "hardware version")
+	fl.Var(code{&f.passcode}, "passcode", "setup passcode (default: drawn at the first start, then kept)")
+	fl.BoolVar(&f.verifierOnly, "passcode-verifier-only", false, "keep only the passcode's verifier once the codes were shown or the node is commissioned")
+	fl.Var(number[uint16]{p: &f.discriminator, max: server.MaxDiscriminator}, "discriminator", "discriminator, 0 to 4095 (default: drawn at the first start, then kept)")
+	registerDACKey(fl, &f.dacKeyFile)
+	fl.Var(span{&f.commissioningTimeout, server.MinWindow, server.MaxCommissioningTimeout}, "commissioning-timeout", "how long a node without fabrics stays open for commissioning, 3m to 48h")
+	fl.Var(number[int]{p: &f.maxFabrics, min: server.MinMaxFabrics, max: server.MaxMaxFabrics}, "max-fabrics", "largest number of fabrics, 5 to 254")
+	fl.Var(choice{&f.showCodes, []string{"auto", "always", "never"}}, "show-codes", "print the pairing codes of a node without fabrics: auto (at a terminal), always or never")
+	fl.BoolVar(&f.requireVolume, "require-volume", false, "refuse a state directory that lies in a container's own file system")
+}
+
+func registerIDs(fl *pflag.FlagSet, vid *matter.VendorID, pid *matter.ProductID) {
+	fl.Var(number[matter.VendorID]{p: vid, min: 1, max: 0xFFF4, hex: true}, "vendor-id", "vendor id (default: what the attestation material says; 0xFFF1 when it is made)")
+	fl.Var(number[matter.ProductID]{p: pid, min: 1, max: 0xFFFF, hex: true}, "product-id", "product id (default: what the attestation material says; 0x8001 when it is made)")
 }
 
 // options returns what the flags ask for. The server checks ranges.
 func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error) {
-	if !slices.Contains([]string{"auto", "always", "never"}, f.showCodes) {
-		return server.Options{}, usageError{fmt.Errorf("show-codes: %q is not one of auto, always, never", f.showCodes)}
-	}
 	opt := server.Options{
 		StateDir:    c.stateDir,
 		Port:        f.port,
@@ -77,24 +92,34 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 		MetricsAddr: f.metricsAddr,
 		AdminSocket: c.adminSocket,
 		Product: server.Product{
-			VendorID: matter.VendorID(f.vendorID), ProductID: matter.ProductID(f.productID),
+			VendorID: f.vendorID, ProductID: f.productID,
 			VendorName: f.vendorName, ProductName: f.productName,
 			SerialNumber: f.serialNumber, HardwareVersion: f.hardwareVersion,
 		},
 		Passcode:             f.passcode,
+		PasscodeVerifierOnly: f.verifierOnly,
+		DACKey:               dacKey(f.dacKeyFile),
 		CommissioningTimeout: f.commissioningTimeout,
 		MaxFabrics:           f.maxFabrics,
 		Version:              version(),
 		Log:                  c.log(),
-		LogLevel:             &c.level,
+		LogLevel:             &c.sink.level,
 	}
 	if cmd.Flags().Changed("discriminator") {
 		opt.Discriminator = &f.discriminator
+	}
+	if f.requireVolume {
+		if err := doctor.CheckVolume(c.stateDir); err != nil {
+			return opt, usageError{fmt.Errorf("state-dir: %w: mount a volume there, or start without --require-volume", err)}
+		}
 	}
 	return opt, nil
 }
 
 func (f *runFlags) run(cmd *cobra.Command, c *common) error {
+	hup := make(chan os.Signal, 1) // from the very start: it must not end the process
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	opt, err := f.options(cmd, c)
 	if err != nil {
 		return err
@@ -105,39 +130,28 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 		return err
 	}
 	if show && !srv.Commissioned() {
-		if err := f.printCodes(srv, c.stdout); err != nil {
+		if err := printOwnCodes(srv, c.stdout); err != nil {
 			_ = srv.Stop()
 			return err
 		}
 	}
-	return srv.Run(cmd.Context(), nil)
+	n := &notifier{log: opt.Log, srv: srv}
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(cmd.Context())
+	wg.Go(func() { n.run(ctx) })
+	wg.Go(func() { f.reloads(ctx, cmd, c, hup, n) })
+	err = srv.Run(cmd.Context(), n.ready)
+	cancel()
+	wg.Wait()
+	return err
 }
 
-func (f *runFlags) printCodes(srv *server.Server, w io.Writer) error {
+// printOwnCodes shows the codes of a node that has not been commissioned.
+func printOwnCodes(srv *server.Server, w io.Writer) error {
 	p, err := srv.Pairing()
 	if err != nil {
+		_, err = fmt.Fprintf(w, "%v\n", err)
 		return err
 	}
 	return printPairing(w, p)
 }
-
-// number16 is a flag for a 16-bit number in decimal or, with 0x, hexadecimal.
-type number16 uint16
-
-func (n *number16) Set(s string) error {
-	v, err := strconv.ParseUint(s, 0, 16)
-	if err != nil {
-		return fmt.Errorf("not a number between 0 and 0xFFFF")
-	}
-	*n = number16(v)
-	return nil
-}
-
-func (n *number16) String() string {
-	if *n == 0 {
-		return ""
-	}
-	return "0x" + strings.ToUpper(strconv.FormatUint(uint64(*n), 16))
-}
-
-func (n *number16) Type() string { return "number" }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -16,9 +18,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Each flag is also an environment variable, OPCREDSD_STATE_DIR, and a key of
-// the configuration file, state_dir. A flag wins over the environment, that over
-// the file.
+// Each flag of "opcredsd run" is also an environment variable,
+// OPCREDSD_STATE_DIR, and a key of the configuration file, state_dir. A flag wins
+// over the environment, that over the file.
+
+// defaultConfig is read where nobody names another file, if it is there.
+const defaultConfig = "/etc/opcredsd/config.yaml"
+
+// maxConfig bounds the file.
+const maxConfig = 1 << 20
 
 func envName(flag string) string {
 	return "OPCREDSD_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -29,92 +37,165 @@ func keyName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 // notSettings are flags that only make sense on a command line.
 var notSettings = []string{"config", "help", "output"}
 
-// loadSettings gives every flag of cmd that is not on its command line the value
-// from the environment or the configuration file.
+// without are the commands that work without settings: a fault of the default
+// file must not stop them.
+var without = []string{"version", "completion", "help", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+
+// setting is a value and where it stands.
+type setting struct {
+	values []string
+	origin string
+}
+
+// loadSettings gives every flag of cmd that is a setting, and is not on the
+// command line, the value from the environment or the configuration file.
 func loadSettings(cmd *cobra.Command, file string, env func(string) (string, bool)) error {
-	if v, ok := env(envName("config")); ok && file == "" {
-		file = v
-	}
-	values, err := readConfig(cmd, file)
+	known := settings(cmd.Root())
+	values, err := loadFile(cmd, file, known, env)
 	if err != nil {
 		return err
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if err != nil || f.Changed || slices.Contains(notSettings, f.Name) {
+		if err != nil || f.Changed || !slices.Contains(known, f.Name) {
 			return
 		}
 		// An empty variable says something for texts only.
 		if v, ok := env(envName(f.Name)); ok && (v != "" || f.Value.Type() == "string") {
-			err = set(cmd, f.Name, []string{v}, envName(f.Name))
-		} else if list, ok := values[keyName(f.Name)]; ok {
-			err = set(cmd, f.Name, list, file+": "+keyName(f.Name))
+			err = set(cmd, f.Name, setting{[]string{v}, envName(f.Name)})
+		} else if s, ok := values[f.Name]; ok {
+			err = set(cmd, f.Name, s)
 		}
 	})
 	return err
 }
 
-func set(cmd *cobra.Command, flag string, values []string, origin string) error {
-	for _, v := range values {
-		if err := cmd.Flags().Set(flag, v); err != nil {
-			var parse *strconv.NumError
-			if errors.As(err, &parse) {
-				return fmt.Errorf("%s: %q is not a number in the range that the setting takes", origin, v)
+// settings names the flags that the environment and the file can set.
+func settings(root *cobra.Command) (names []string) {
+	run, _, err := root.Find([]string{"run"})
+	if err != nil {
+		panic("BUG: opcredsd: no command run")
+	}
+	for _, set := range []*pflag.FlagSet{root.PersistentFlags(), run.LocalFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if !slices.Contains(notSettings, f.Name) && !slices.Contains(names, f.Name) {
+				names = append(names, f.Name)
 			}
-			return fmt.Errorf("%s: %q: %w", origin, v, cmp.Or(errors.Unwrap(err), err))
+		})
+	}
+	return names
+}
+
+func set(cmd *cobra.Command, flag string, s setting) error {
+	for _, v := range s.values {
+		if err := cmd.Flags().Set(flag, v); err != nil {
+			return fmt.Errorf("%s: %w", s.origin, cause(err))
 		}
 	}
 	return nil
 }
 
-// readConfig reads a configuration file into texts by key. Every key must be a
-// setting of some command.
-func readConfig(cmd *cobra.Command, file string) (map[string][]string, error) {
-	if file == "" {
-		return nil, nil
+// cause says what is wrong with the value of a flag, without the flag.
+func cause(err error) error {
+	var value *pflag.InvalidValueError
+	if !errors.As(err, &value) {
+		return err
 	}
-	b, err := os.ReadFile(file)
+	var number *strconv.NumError
+	if errors.As(err, &number) && value.GetFlag().Value.Type() == "bool" {
+		return fmt.Errorf("%q is neither true nor false", value.GetValue())
+	}
+	return value.Unwrap()
+}
+
+// flagError says what is wrong with the command line.
+func flagError(cmd *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &value):
+		err = fmt.Errorf("--%s: %w", value.GetFlag().Name, cause(err))
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		err = fmt.Errorf("%w%s", err, meant(unknown.GetSpecifiedName(), names))
+	}
+	return usageError{err}
+}
+
+// loadFile reads the file that is named, or the default one.
+func loadFile(cmd *cobra.Command, file string, known []string, env func(string) (string, bool)) (map[string]setting, error) {
+	if v, ok := env(envName("config")); ok && file == "" {
+		if v == "" {
+			return nil, nil
+		}
+		file = v
+	}
+	if file != "" {
+		return readConfig(file, known)
+	}
+	for c := cmd; c.HasParent(); c = c.Parent() {
+		if slices.Contains(without, c.Name()) {
+			return nil, nil
+		}
+	}
+	values, err := readConfig(defaultConfig, known)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil // it is not this user's
+	}
+	return values, err
+}
+
+// readConfig reads a configuration file into texts by the flag that they set.
+func readConfig(file string, known []string) (map[string]setting, error) {
+	b, err := readBounded(file, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	var raw map[string]yaml.Node
 	if err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("config: %s: %w", file, err)
+		return nil, fmt.Errorf("config: %s: %s", file, strings.Join(strings.Fields(err.Error()), " "))
 	}
-	known := knownKeys(cmd.Root())
-	out := map[string][]string{}
-	for key, node := range raw {
-		if !known[key] {
-			return nil, fmt.Errorf("config: %s:%d: unknown key %q", file, node.Line, key)
+	out := map[string]setting{}
+	inOrder := slices.SortedFunc(maps.Keys(raw), func(a, b string) int { return cmp.Compare(raw[a].Line, raw[b].Line) })
+	for _, key := range inOrder {
+		node := raw[key]
+		at := fmt.Sprintf("%s:%d: %s", file, node.Line, key)
+		i := slices.IndexFunc(known, func(flag string) bool { return keyName(flag) == key })
+		if i < 0 {
+			keys := make([]string, len(known))
+			for i, flag := range known {
+				keys[i] = keyName(flag)
+			}
+			return nil, fmt.Errorf("config: %s:%d: unknown key %q%s", file, node.Line, key, meant(key, keys))
 		}
+		s := setting{origin: at}
 		items := []*yaml.Node{&node}
 		if node.Kind == yaml.SequenceNode {
 			items = node.Content
 		}
 		for _, n := range items {
 			if n.Kind != yaml.ScalarNode {
-				return nil, fmt.Errorf("config: %s:%d: %s must be a value or a list of values", file, node.Line, key)
+				return nil, fmt.Errorf("config: %s: must be a value or a list of values", at)
 			}
-			out[key] = append(out[key], n.Value)
+			if n.Tag != "!!null" {
+				s.values = append(s.values, n.Value)
+			}
 		}
+		out[known[i]] = s
 	}
 	return out, nil
 }
 
-func knownKeys(cmd *cobra.Command) map[string]bool {
-	keys := map[string]bool{}
-	var walk func(*cobra.Command)
-	walk = func(c *cobra.Command) {
-		for _, set := range []*pflag.FlagSet{c.PersistentFlags(), c.LocalFlags()} {
-			set.VisitAll(func(f *pflag.Flag) {
-				if !slices.Contains(notSettings, f.Name) {
-					keys[keyName(f.Name)] = true
-				}
-			})
-		}
-		for _, sub := range c.Commands() {
-			walk(sub)
-		}
+// readBounded reads a file of at most limit octets.
+func readBounded(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
 	}
-	walk(cmd)
-	return keys
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s has more than %d octets", file, limit)
+	}
+	return b, err
 }

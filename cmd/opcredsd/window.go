@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/spf13/cobra"
 )
 
@@ -35,7 +36,8 @@ passcode and a discriminator of its own, which nobody can use later.`,
 			})
 		},
 	}
-	open.Flags().DurationVar(&timeout, "timeout", 3*time.Minute, "how long it stays open, 3m to 15m")
+	timeout = server.MinWindow
+	open.Flags().Var(span{&timeout, server.MinWindow, server.MaxWindow}, "timeout", "how long it stays open, 3m to 15m")
 	open.Flags().BoolVar(&enhanced, "enhanced", false, "with a passcode and a discriminator of its own")
 	cmd.AddCommand(open, &cobra.Command{
 		Use:   "close",

@@ -31,6 +31,7 @@ type Fabric struct {
 // Status is the node at one moment.
 type Status struct {
 	Version       string      `json:"version"`
+	PID           int         `json:"pid"`
 	Started       time.Time   `json:"started"`
 	Uptime        float64     `json:"uptime_seconds"`
 	Port          uint16      `json:"port"`
@@ -45,6 +46,7 @@ type Status struct {
 	Subscriptions int         `json:"subscriptions"`
 	Exchanges     int         `json:"exchanges"`
 	Interfaces    []Interface `json:"interfaces"`
+	Services      []Service   `json:"services"`
 }
 
 // Product is what Basic Information tells.
@@ -84,6 +86,15 @@ type Interface struct {
 	Host      string   `json:"host,omitempty"`
 	Addresses []string `json:"addresses"`
 	Reason    string   `json:"reason,omitempty"` // why nothing is announced there
+}
+
+// Service is announced over mDNS.
+type Service struct {
+	Type     string   `json:"type"`
+	Instance string   `json:"instance"`
+	Subtypes []string `json:"subtypes,omitempty"`
+	Port     uint16   `json:"port"`
+	TXT      []string `json:"txt,omitempty"`
 }
 
 // WindowRequest asks for a commissioning window.

@@ -114,6 +114,15 @@ func decode(file []byte, types ...string) ([]byte, error) {
 	}
 }
 
+// GenerateKey makes a key for a DAC and returns it in PEM.
+func GenerateKey(rand io.Reader) ([]byte, error) {
+	key, err := mcrypto.GenerateKey(rand)
+	if err != nil {
+		return nil, err
+	}
+	return EncodeKey(key)
+}
+
 // EncodeKey returns a key in PEM, as SEC 1 has it.
 func EncodeKey(key *mcrypto.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalECPrivateKey(key.ECDSA())

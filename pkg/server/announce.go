@@ -36,14 +36,18 @@ func (s *Server) announce() {
 		return
 	}
 	s.seen.ads = now
-	var services []mdns.Service
-	if now.open {
-		services = append(services, s.commissionable(now.ad))
+	s.ads.Set(s.services())
+}
+
+// services are what can be found.
+func (s *Server) services() (list []mdns.Service) {
+	if ad, open := s.trust.window.Advertise(); open {
+		list = append(list, s.commissionable(ad))
 	}
 	for _, f := range s.trust.fabrics.All() {
-		services = append(services, operational(f, s.Port()))
+		list = append(list, operational(f, s.Port()))
 	}
-	s.ads.Set(services)
+	return list
 }
 
 // operational returns the service of the node on one fabric (section 4.3.2).

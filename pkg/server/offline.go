@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
+	"golang.org/x/sys/unix"
 )
 
 // Offline is the store of a node that does not run. It answers what the admin
@@ -25,15 +27,24 @@ type Offline struct {
 	log *slog.Logger
 }
 
-// OpenOffline opens the store in stateDir, to change it only if writable. It
-// makes none.
-func OpenOffline(stateDir string, writable bool, log *slog.Logger) (*Offline, error) {
+// Access is what is done to the store of a node that does not run.
+type Access uint8
+
+// Read changes nothing, and shares the store with others that read. Change needs
+// a store that is there; Make also makes one.
+const (
+	Read Access = iota
+	Change
+	Make
+)
+
+// OpenOffline opens the store in stateDir.
+func OpenOffline(stateDir string, a Access, log *slog.Logger) (*Offline, error) {
 	path := filepath.Join(stateDir, store.FileName)
-	if _, err := os.Stat(path); err != nil {
-		// Also where it would be made: looking is no start.
-		writable = false
+	if _, err := os.Stat(path); err != nil && a == Change {
+		a = Read // fails as it should, and makes no directory
 	}
-	st, err := store.Open(path, store.Options{ReadOnly: !writable, Logger: log})
+	st, err := store.Open(path, store.Options{ReadOnly: a == Read, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -42,16 +53,72 @@ func OpenOffline(stateDir string, writable bool, log *slog.Logger) (*Offline, er
 
 // Restore puts a backup in the place of the store in stateDir.
 func Restore(stateDir string, backup io.Reader, log *slog.Logger) error {
-	return store.Restore(filepath.Join(stateDir, store.FileName), backup, store.Options{Logger: log})
+	if err := store.Restore(filepath.Join(stateDir, store.FileName), backup, store.Options{Logger: log}); err != nil {
+		return err
+	}
+	return giveAway(stateDir)
 }
 
 // Locked reports whether err says that a running daemon holds the store.
 func Locked(err error) bool { return errors.Is(err, store.ErrLocked) }
 
 // Close closes the store.
-func (o *Offline) Close() error { return o.st.Close() }
+func (o *Offline) Close() error {
+	return errors.Join(o.st.Close(), giveAway(filepath.Dir(o.st.Path())))
+}
 
-var errEmpty = errors.New("the store is empty: start the daemon once")
+// giveAway makes files that root has made in a directory of the daemon's user
+// that user's: the daemon could not open them.
+func giveAway(stateDir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	dir, ok := owner(stateDir)
+	if !ok || dir.Uid == 0 {
+		return nil
+	}
+	for _, ending := range []string{"", ".initialised", ".before-restore"} {
+		if err := give(filepath.Join(stateDir, store.FileName+ending), dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give makes a file that is root's, and has no other name, another's.
+func give(path string, to *syscall.Stat_t) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var is unix.Stat_t
+	if err := unix.Fstat(fd, &is); err != nil {
+		return &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if is.Uid != 0 || is.Nlink != 1 || is.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
+	}
+	if err := unix.Fchownat(fd, "", int(to.Uid), int(to.Gid), unix.AT_EMPTY_PATH); err != nil {
+		return &os.PathError{Op: "chown", Path: path, Err: err}
+	}
+	return nil
+}
+
+func owner(path string) (*syscall.Stat_t, bool) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return st, ok
+}
+
+// ErrEmpty says that the daemon has not run on a store.
+var ErrEmpty = errors.New("the store is empty: start the daemon once")
 
 // Pairing returns the onboarding payload.
 func (o *Offline) Pairing(context.Context) (p admin.Pairing, err error) {
@@ -65,7 +132,7 @@ func (o *Offline) Pairing(context.Context) (p admin.Pairing, err error) {
 			return err
 		}
 		if !ok || !have {
-			return errEmpty
+			return ErrEmpty
 		}
 		p, err = PairingOf(&n, a.VendorID, a.ProductID)
 		return err
@@ -122,7 +189,7 @@ func (o *Offline) VerifyAttestation(_ context.Context, q admin.AttestationTrust)
 		return out, err
 	}
 	if a == nil {
-		return out, errEmpty
+		return out, ErrEmpty
 	}
 	opt := verifyOptions(q, product{})
 	if o.DACKey != nil {

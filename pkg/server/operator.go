@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
@@ -23,8 +24,14 @@ import (
 // operator answers the admin socket. What touches state asks the loop.
 type operator struct{ s *Server }
 
-// Pairing returns the node's own codes, which are fixed while it runs.
-func (o operator) Pairing(context.Context) (admin.Pairing, error) { return o.s.Pairing() }
+// Pairing returns the node's own codes, to show them.
+func (o operator) Pairing(ctx context.Context) (p admin.Pairing, err error) {
+	err = o.s.ask(ctx, func(time.Time) (err error) {
+		p, err = o.s.showCodes()
+		return err
+	})
+	return p, err
+}
 
 func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) {
 	err = o.s.ask(ctx, func(time.Time) error {
@@ -37,7 +44,7 @@ func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
 	st = admin.Status{
-		Version: s.opt.Version, Started: s.begun, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
+		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Services: []admin.Service{}, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
 		Ready: s.ads.Announced(), Interfaces: s.ads.Interfaces(),
 	}
 	err = s.ask(ctx, func(now time.Time) error {
@@ -54,6 +61,9 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 		st.Fabrics = FabricRows(s.trust.fabrics)
 		st.Sessions = admin.Sessions{PASE: s.talk.sessions.Len(session.PASE), CASE: s.talk.sessions.Len(session.CASE)}
 		st.Subscriptions = s.subscriptions()
+		for _, v := range s.services() {
+			st.Services = append(st.Services, admin.Service{Type: v.Type, Instance: v.Instance, Subtypes: v.Subtypes, Port: v.Port, TXT: v.TXT})
+		}
 		st.Exchanges = s.talk.exchanges.Stats().Open
 		return nil
 	})
@@ -79,9 +89,6 @@ func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admi
 	if d < window.MinTimeout || d > window.MaxTimeout {
 		return w, admin.Refuse("timeout: %v is not between %v and %v", d, window.MinTimeout, window.MaxTimeout)
 	}
-	if w.Pairing, err = s.Pairing(); err != nil && !r.Enhanced {
-		return w, err
-	}
 	var once window.Passcode
 	if r.Enhanced {
 		if once, w.Pairing, err = s.freshPasscode(); err != nil {
@@ -100,8 +107,17 @@ func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admi
 		if errors.Is(err, window.ErrOpen) {
 			return admin.Refuse("a commissioning window is open already: close it first, or use its codes")
 		}
+		if err != nil {
+			return err
+		}
 		w.Closes = now.Add(d).Round(0).UTC()
-		return err
+		if !r.Enhanced {
+			// Where the passcode is forgotten the codes are on the product's label.
+			if p, err := s.showCodes(); err == nil {
+				w.Pairing = p
+			}
+		}
+		return nil
 	})
 	return w, err
 }
@@ -202,7 +218,7 @@ var errNotAnnounced = errors.New("not announced over mDNS")
 // PairingOf returns the onboarding payload of a node by its record.
 func PairingOf(n *store.Node, vid matter.VendorID, pid matter.ProductID) (admin.Pairing, error) {
 	if n.Passcode == 0 {
-		return admin.Pairing{}, errors.New("the store holds no passcode, only its verifier: the codes are on the product's label")
+		return admin.Pairing{}, errNoPasscode
 	}
 	return pairing(n.Passcode, n.Discriminator, vid, pid), nil
 }
@@ -211,6 +227,8 @@ func pairing(passcode uint32, discriminator uint16, vid matter.VendorID, pid mat
 	p := onboarding.Payload{VendorID: vid, ProductID: pid, Discriminator: discriminator, Passcode: passcode}
 	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: discriminator, Passcode: passcode}
 }
+
+var errNoPasscode = errors.New("only the verifier of the passcode is kept: its codes were shown before; \"opcredsd window open --enhanced\" makes fresh ones")
 
 // FabricRows returns the fabric table as the operator sees it.
 func FabricRows(t *fabric.Table) []admin.Fabric {

@@ -28,9 +28,13 @@ const (
 
 // Bounds of Options.
 const (
-	MinMaxFabrics = 5
-	MaxMaxFabrics = 254
-	maxNameLen    = 32
+	MinWindow               = window.MinTimeout
+	MaxWindow               = window.MaxTimeout
+	MaxCommissioningTimeout = window.MaxInitial
+	MaxDiscriminator        = window.MaxDiscriminator
+	MaxName                 = 32 // octets of a name or a serial number
+	MinMaxFabrics           = 5
+	MaxMaxFabrics           = 254
 )
 
 // Product is what Basic Information tells of the product.
@@ -55,6 +59,7 @@ type Options struct {
 	Product              Product
 	Passcode             uint32        // 0: drawn at the first start, then kept
 	Discriminator        *uint16       // nil: drawn at the first start, then kept
+	PasscodeVerifierOnly bool          // the passcode is forgotten once it was shown, or a controller has come
 	DACKey               *DACKey       // nil: in the store
 	CommissioningTimeout time.Duration // 3 minutes to 48 hours
 	MaxFabrics           int           // 5 to 254
@@ -135,8 +140,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("vendor-id: 0x%04X is not between 0x0001 and 0xFFF4", uint16(p.VendorID))
 	}
 	for _, s := range []struct{ name, value string }{{"vendor-name", p.VendorName}, {"product-name", p.ProductName}, {"serial-number", p.SerialNumber}} {
-		if len(s.value) > maxNameLen {
-			return fmt.Errorf("%s: %q is longer than %d octets", s.name, s.value, maxNameLen)
+		if len(s.value) > MaxName {
+			return fmt.Errorf("%s: %q is longer than %d octets", s.name, s.value, MaxName)
 		}
 	}
 	return nil

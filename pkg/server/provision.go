@@ -1,12 +1,14 @@
 package server
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
@@ -98,11 +100,37 @@ func identify(n *store.Node, opt *Options) error {
 			return err
 		}
 	}
-	if passcode == 0 || passcode == n.Passcode {
+	if passcode == 0 {
 		return nil
 	}
+	if !first && isPasscode(n, passcode) {
+		n.Passcode = passcode
+	} else if err := setPasscode(n, passcode, opt.Rand); err != nil {
+		return err
+	}
+	if opt.PasscodeVerifierOnly && opt.Passcode != 0 {
+		n.Passcode = 0 // whoever configured it knows it
+	}
+	return nil
+}
+
+// isPasscode says whether passcode is the node's, of which it may only know the
+// verifier.
+func isPasscode(n *store.Node, passcode uint32) bool {
+	if n.Passcode != 0 {
+		return n.Passcode == passcode
+	}
+	v, err := mcrypto.NewVerifier(passcode, n.Salt, int(n.Iterations))
+	if err != nil {
+		return false
+	}
+	b := v.Bytes()
+	return subtle.ConstantTimeCompare(b[:], n.Verifier) == 1
+}
+
+func setPasscode(n *store.Node, passcode uint32, rand io.Reader) error {
 	salt := make([]byte, saltLen)
-	if _, err := io.ReadFull(opt.Rand, salt); err != nil {
+	if _, err := io.ReadFull(rand, salt); err != nil {
 		return err
 	}
 	v, err := mcrypto.NewVerifier(passcode, salt, pbkdfIterations)
@@ -112,6 +140,35 @@ func identify(n *store.Node, opt *Options) error {
 	b := v.Bytes()
 	n.Passcode, n.Salt, n.Iterations, n.Verifier = passcode, salt, pbkdfIterations, b[:]
 	return nil
+}
+
+// showCodes returns the node's own codes to show them, and forgets the passcode
+// where only its verifier is to be kept. It belongs to the loop.
+func (s *Server) showCodes() (admin.Pairing, error) {
+	p, err := PairingOf(&s.trust.identity, s.opt.Product.VendorID, s.opt.Product.ProductID)
+	if err == nil {
+		s.forgetPasscode("the codes were shown")
+	}
+	return p, err
+}
+
+// forgetPasscode keeps only the verifier, if the options say so.
+func (s *Server) forgetPasscode(why string) {
+	if !s.opt.PasscodeVerifierOnly || s.trust.identity.Passcode == 0 {
+		return
+	}
+	err := s.trust.store.Update(func(tx *store.Tx) error {
+		return tx.MutateNode(func(n *store.Node) error {
+			n.Passcode = 0
+			return nil
+		})
+	})
+	if err != nil {
+		s.log.Warn("the passcode is still in the store", "error", err)
+		return
+	}
+	s.trust.identity.Passcode = 0
+	s.log.Info("the passcode is forgotten, its verifier is kept", "because", why)
 }
 
 // unknownLocation is the country code of a node that was told none.

@@ -39,6 +39,7 @@ type Server struct {
 	ads   Announcer
 	down  teardown
 	loop  loop
+	self  prober
 
 	trust trust
 	talk  talk
@@ -168,6 +169,9 @@ func (s *Server) openTrust(now time.Time) error {
 		return err
 	}
 	s.seen.look(t.fabrics)
+	if t.fabrics.Len() > 0 {
+		s.forgetPasscode("the node is commissioned")
+	}
 	passcode, err := onboard(&t.identity)
 	if err != nil {
 		return err

@@ -67,6 +67,7 @@ func (s *Server) endFailSafe(now time.Time) {
 	log := s.log.With("fabric", ended.Fabric)
 	if ended.Completed {
 		log.Info("commissioning complete", "fabrics", s.trust.fabrics.Len())
+		s.forgetPasscode("the node is commissioned")
 		s.trust.window.Close()
 	} else {
 		s.count.expirations++

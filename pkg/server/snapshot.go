@@ -98,10 +98,12 @@ func (s *Server) certificates() []metrics.Certificate {
 // Commissioned reports whether the node belongs to a fabric; before Start.
 func (s *Server) Commissioned() bool { return s.trust.fabrics.Len() > 0 }
 
-// Pairing returns the onboarding payload.
-func (s *Server) Pairing() (admin.Pairing, error) {
-	return PairingOf(&s.trust.identity, s.opt.Product.VendorID, s.opt.Product.ProductID)
-}
+// Pairing returns the node's own codes, to show them; before Start.
+func (s *Server) Pairing() (admin.Pairing, error) { return s.showCodes() }
+
+// Operator answers what the admin socket asks, for programs that hold the node
+// themselves.
+func (s *Server) Operator() admin.Node { return operator{s} }
 
 // readyFacts asks the loop.
 func (s *Server) readyFacts() (fabrics int, attestation string) {

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/doctor"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/spf13/cobra"
+)
+
+// doctorTime bounds the command, the looks at the wire included.
+const doctorTime = 30 * time.Second
+
+func newDoctor(c *common) *cobra.Command {
+	var interfaces []string
+	var port uint16 = server.DefaultPort
+	var dacKeyFile string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what on this host would keep controllers from the node",
+		Long: `Say what on this host would keep controllers from finding or commissioning the
+node, and what to do about it. While the daemon runs, its records are looked up
+from the wire as a controller would. Exit status 1 if anything is wrong; notes are
+not.
+
+Run it as root or as the daemon's user, or it cannot look at the store.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), doctorTime)
+			defer cancel()
+			list := doctor.Examine(c.facts(ctx, interfaces, port, dacKeyFile))
+			if err := c.print(list, func(w io.Writer) error { return printFindings(w, list) }); err != nil {
+				return err
+			}
+			if !doctor.Healthy(list) {
+				return errors.New("something is wrong")
+			}
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVar(&interfaces, "interface", nil, "network interface that the daemon serves; may be repeated (default: by rule)")
+	fl.Var(number[uint16]{p: &port, max: 65535}, "port", "UDP port of the daemon")
+	registerDACKey(fl, &dacKeyFile)
+	return cmd
+}
+
+// facts finds out about the host and about the node, running or not.
+func (c *common) facts(ctx context.Context, interfaces []string, port uint16, dacKeyFile string) *doctor.Facts {
+	s, err := c.daemon().Status(ctx)
+	running := !errors.Is(err, admin.ErrUnreachable)
+	if running && err == nil {
+		port = s.Port
+	}
+	f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: port, StateDir: c.stateDir, Running: running})
+	if running {
+		f.Daemon = &doctor.Daemon{Err: err}
+		if err == nil {
+			f.Daemon.Err = c.daemon().Health(ctx)
+			f.Daemon.Records = look(ctx, &s)
+		}
+	}
+	err = c.nodeWithKey(ctx, reads, dacKeyFile, func(n node) error { return factsOf(ctx, n, f) })
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Store.Missing = true
+	case err != nil:
+		f.Store.Err = err
+	}
+	return f
+}
+
+// look looks the records of a running daemon up from the wire.
+func look(ctx context.Context, s *admin.Status) []doctor.Record {
+	var interfaces []string
+	for _, i := range s.Interfaces {
+		if i.Reason == "" {
+			interfaces = append(interfaces, i.Name)
+		}
+	}
+	var services []mdns.Service
+	for _, v := range s.Services {
+		services = append(services, mdns.Service{Type: v.Type, Instance: v.Instance, Subtypes: v.Subtypes, Port: v.Port, TXT: v.TXT})
+	}
+	return doctor.LookUp(ctx, interfaces, services)
+}
+
+// factsOf asks the node.
+func factsOf(ctx context.Context, n node, f *doctor.Facts) error {
+	if err := n.CheckStore(ctx); errors.Is(err, admin.ErrUnreachable) {
+		return err
+	} else if err != nil {
+		f.Store.Err = err
+	}
+	a, err := n.Attestation(ctx)
+	switch {
+	case errors.Is(err, server.ErrEmpty):
+	case err != nil:
+		return err
+	default:
+		f.Attestation = &doctor.Attestation{Test: a.Kind == "TEST", Faults: a.Faults, Notes: a.Notes}
+		for name, x := range map[string]*admin.Certificate{"the device attestation certificate": a.DAC, "the certificate above it (PAI)": a.PAI} {
+			if x != nil {
+				f.Validity = append(f.Validity, validity(name, x.NotBefore, x.NotAfter, "import new material"))
+			}
+		}
+	}
+	list, err := n.Fabrics(ctx)
+	for _, r := range list {
+		f.Validity = append(f.Validity, validity(fmt.Sprintf("the certificate of fabric %d", r.Index), time.Time{}, r.NOCNotAfter, "let its controller renew it"))
+	}
+	return err
+}
+
+func validity(what string, from time.Time, to *time.Time, renew string) doctor.Validity {
+	v := doctor.Validity{What: what, NotBefore: from, Renew: renew}
+	if to != nil {
+		v.NotAfter = *to
+	}
+	return v
+}
+
+// printFindings writes a line for each finding, what to do about it included.
+func printFindings(w io.Writer, list []doctor.Finding) error {
+	for _, f := range list {
+		line := fmt.Sprintf("%-5s %-11s %s", strings.ToUpper(string(f.Result)), f.Check, f.Text)
+		if f.Remedy != "" {
+			line += " -> " + f.Remedy
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync/atomic"
+)
+
+var logLevels = []string{"debug", "info", "warn", "error"}
+
+// logSink is where the log goes. Level and format may change while the daemon
+// runs, also for loggers that were made before.
+type logSink struct {
+	level slog.LevelVar
+	json  atomic.Bool
+}
+
+// set takes settings that were checked.
+func (s *logSink) set(level, format string) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		panic("BUG: opcredsd: unchecked log level")
+	}
+	s.level.Set(l)
+	s.json.Store(format == "json")
+}
+
+func (s *logSink) logger(w io.Writer) *slog.Logger {
+	return slog.New(&logHandler{
+		asJSON: &s.json,
+		text:   newTextHandler(w, &s.level),
+		json:   slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &s.level}),
+	})
+}
+
+// logHandler writes each line in the format of that moment.
+type logHandler struct {
+	asJSON     *atomic.Bool
+	text, json slog.Handler
+}
+
+func (h *logHandler) current() slog.Handler {
+	if h.asJSON.Load() {
+		return h.json
+	}
+	return h.text
+}
+
+func (h *logHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.text.Enabled(ctx, l)
+}
+
+func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.current().Handle(ctx, r)
+}
+
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{h.asJSON, h.text.WithAttrs(attrs), h.json.WithAttrs(attrs)}
+}
+
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	return &logHandler{h.asJSON, h.text.WithGroup(name), h.json.WithGroup(name)}
+}

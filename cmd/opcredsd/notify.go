@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/opcredsd/opcredsd/pkg/server"
+	"golang.org/x/sys/unix"
+)
+
+// statusEvery is how often systemd is told how the node is, where no watchdog
+// asks for more.
+const statusEvery = 30 * time.Second
+
+// notifier tells systemd how the daemon is. Without systemd it does nothing.
+type notifier struct {
+	log     *slog.Logger
+	srv     *server.Server
+	isReady atomic.Bool
+}
+
+func (n *notifier) send(state string) bool {
+	sent, err := daemon.SdNotify(false, state)
+	if err != nil {
+		n.log.Warn("systemd cannot be told", "error", err)
+	}
+	return sent
+}
+
+// ready says that the node can be discovered.
+func (n *notifier) ready() {
+	n.isReady.Store(true)
+	n.send(daemon.SdNotifyReady + "\nSTATUS=" + n.summary(context.Background()))
+}
+
+// reloading says that the configuration is read again.
+func (n *notifier) reloading() {
+	if !n.isReady.Load() {
+		return // READY=1 afterwards would be a lie
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return
+	}
+	n.send(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+}
+
+// reloaded ends what reloading began.
+func (n *notifier) reloaded() {
+	if n.isReady.Load() {
+		n.send(daemon.SdNotifyReady)
+	}
+}
+
+// run feeds the watchdog, if there is one, as long as the node answers a
+// datagram, and tells how the node is, until ctx ends.
+func (n *notifier) run(ctx context.Context) {
+	every := statusEvery
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		n.log.Warn("the watchdog's time cannot be read", "error", err)
+	}
+	if watchdog > 0 {
+		every = watchdog / 2
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if ctx.Err() == nil {
+			n.tell(ctx, watchdog > 0, every/2)
+		}
+		select {
+		case <-ctx.Done():
+			n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping")
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// tell sends what is known of the node within limit.
+func (n *notifier) tell(ctx context.Context, watchdog bool, limit time.Duration) {
+	state := "STATUS=" + n.summary(ctx)
+	if watchdog {
+		probe, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		if err := n.srv.Probe(probe); err == nil {
+			state += "\n" + daemon.SdNotifyWatchdog
+		} else if ctx.Err() == nil {
+			n.log.Error("the node does not answer itself, the watchdog is not fed", "error", err)
+			state = "STATUS=the node does not answer itself"
+		}
+	}
+	n.send(state)
+}
+
+// summary is the node in a line.
+func (n *notifier) summary(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	s, err := n.srv.Operator().Status(ctx)
+	if err != nil {
+		return "the event loop does not answer"
+	}
+	text := fmt.Sprintf("%s, %s, %s, window %s", count(len(s.Fabrics), "fabric"), count(s.Sessions.CASE+s.Sessions.PASE, "session"),
+		count(s.Subscriptions, "subscription"), s.Window.Kind)
+	if !s.Ready {
+		text += ", NOT announced"
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// probeEvery is how long a probe waits for an answer before it asks again.
+const probeEvery = 300 * time.Millisecond
+
+var errDeaf = errors.New("a datagram to the node's own UDP port was not answered")
+
+// prober asks the node a question over its own UDP port. Its zero value is
+// ready. It keeps one socket, and so one unsecured session of the node.
+type prober struct {
+	mu      sync.Mutex
+	conn    *net.UDPConn
+	target  netip.AddrPort
+	source  matter.NodeID
+	counter uint32
+}
+
+// Probe sends the node a datagram through its UDP socket and waits, until ctx
+// ends, for what the event loop answers: the acknowledgement of a message that
+// wants nothing. It returns nil, too, if a flood of datagrams keeps the loop busy,
+// or if no interface can carry a datagram to the node now: the loop answers then.
+func (s *Server) Probe(ctx context.Context) error {
+	before, err := s.received(ctx)
+	if err != nil {
+		return fmt.Errorf("the event loop does not answer: %w", err)
+	}
+	if s.opt.Conns != nil {
+		return nil // no network of this host
+	}
+	p := &s.self
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	target, ok := s.probeTarget()
+	if !ok {
+		return nil
+	}
+	if err := p.open(target, s); err != nil {
+		return err
+	}
+	if err = p.ask(ctx); err == nil {
+		return nil
+	}
+	p.close() // another socket may have more luck
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
+	defer cancel()
+	if after, aerr := s.received(ctx); aerr == nil && after-before > queueLen {
+		return nil
+	}
+	return err
+}
+
+// received is how many datagrams the loop has taken.
+func (s *Server) received(ctx context.Context) (n uint64, err error) {
+	err = s.ask(ctx, func(time.Time) error {
+		n = s.count.received
+		return nil
+	})
+	return n, err
+}
+
+// probeTarget returns an address that the node serves: the loopback one, or,
+// where only some interfaces are served, the link-local one of such an interface.
+func (s *Server) probeTarget() (netip.AddrPort, bool) {
+	if len(s.opt.Interfaces) == 0 {
+		return netip.AddrPortFrom(netip.IPv6Loopback(), s.Port()), true
+	}
+	list, err := transport.Interfaces(s.opt.Interfaces)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	for _, i := range list {
+		if !i.Use {
+			continue
+		}
+		for _, a := range i.Addrs {
+			if a.Is6() && a.IsLinkLocalUnicast() {
+				return netip.AddrPortFrom(a.WithZone(i.Name), s.Port()), true
+			}
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// open connects the socket, unless it is connected to target.
+func (p *prober) open(target netip.AddrPort, s *Server) error {
+	if p.conn != nil && p.target == target {
+		return nil
+	}
+	p.close()
+	id, err := random32(s.opt.Rand)
+	if err != nil {
+		return err
+	}
+	if p.counter, err = random32(s.opt.Rand); err != nil {
+		return err
+	}
+	p.source, p.counter = matter.MinOperationalNodeID+matter.NodeID(id), p.counter&(1<<28-1)+1
+	if p.conn, err = net.DialUDP("udp6", nil, net.UDPAddrFromAddrPort(target)); err != nil {
+		return fmt.Errorf("opening a socket to the node's own UDP port: %w", err)
+	}
+	p.target = target
+	return nil
+}
+
+func (p *prober) close() {
+	if p.conn != nil {
+		_ = p.conn.Close()
+		p.conn = nil
+	}
+}
+
+// ask asks again and again until there is an answer or ctx ends.
+func (p *prober) ask(ctx context.Context) error {
+	buf := make([]byte, message.MaxSize)
+	first := p.counter + 1
+	for ctx.Err() == nil {
+		p.counter++
+		if _, err := p.conn.Write(p.question()); err != nil {
+			return fmt.Errorf("%w: %w", errDeaf, err)
+		}
+		wait := time.Now().Add(probeEvery)
+		if d, ok := ctx.Deadline(); ok && d.Before(wait) {
+			wait = d
+		}
+		if err := p.conn.SetReadDeadline(wait); err != nil {
+			return err
+		}
+		for {
+			n, err := p.conn.Read(buf)
+			if err != nil {
+				break // nothing yet, or the port is closed
+			}
+			if p.answers(buf[:n], first) {
+				return nil
+			}
+		}
+	}
+	return errDeaf
+}
+
+// question is a message that begins an exchange that nobody accepts, and wants to
+// be acknowledged (section 4.12.5.2.2).
+func (p *prober) question() []byte {
+	h := message.Header{Counter: p.counter, HasSource: true, Source: p.source}
+	e := message.ProtocolHeader{Initiator: true, Reliable: true, Exchange: uint16(p.counter), Protocol: matter.ProtocolSecureChannel, Opcode: message.OpcodeStatusReport}
+	report := message.StatusReport{General: message.GeneralSuccess}
+	return report.AppendTo(e.AppendTo(h.AppendTo(nil)))
+}
+
+// answers reports whether b acknowledges a question since first.
+func (p *prober) answers(b []byte, first uint32) bool {
+	h, size, err := message.ParseHeader(b)
+	if err != nil || !h.Unsecured() || !h.HasDest || h.Dest != p.source {
+		return false
+	}
+	e, _, err := message.ParseProtocolHeader(b[size:])
+	return err == nil && e.HasAck && e.Ack-first <= p.counter-first && e.Exchange == uint16(e.Ack)
+}
