@@ -13,43 +13,54 @@ type candidate struct {
 	sameFabric bool // as the new session
 	toPeer     int  // sessions with its peer
 	samePeer   bool // as the new session, and the peer keeps an active one
+	carries    bool // something depends on it
+}
+
+// crowd counts the sessions with one peer.
+type crowd struct{ all, active int }
+
+type peerKey struct {
+	fabric matter.FabricIndex
+	node   matter.NodeID
 }
 
 // victim returns the session to evict for a new one with the given peer, nil if
-// all are in use. Section 4.11.1 has the one used least recently go. That comes
+// there is none. Section 4.11.1 has the one used least recently go. That comes
 // last here, and fairness to fabrics first: one that asks for session after
-// session ends its own, not those of others.
+// session ends its own, not those of others. Sessions in use go only for a fabric
+// that has fewer than it is guaranteed, and only those of fabrics with more.
 func (t *Table) victim(fabric matter.FabricIndex, peer matter.NodeID) *Session {
-	var best candidate
+	fabrics, peers := make(map[matter.FabricIndex]int), make(map[peerKey]crowd)
 	for _, s := range t.list {
+		fabrics[s.Fabric]++
+		k := peerKey{s.Fabric, s.PeerNode}
+		c := peers[k]
+		c.all++
+		if !s.Defunct {
+			c.active++
+		}
+		peers[k] = c
+	}
+	var idle, busy candidate
+	for _, s := range t.list {
+		with := peers[peerKey{s.Fabric, s.PeerNode}]
+		c := candidate{
+			session: s, onFabric: fabrics[s.Fabric], sameFabric: s.Fabric == fabric,
+			toPeer: with.all, carries: t.opt.Carries(s),
+		}
+		c.samePeer = c.sameFabric && s.PeerNode == peer && (s.Defunct || with.active > 1)
+		best := &idle
 		if t.opt.Busy(s) {
-			continue
+			best = &busy
 		}
-		c := t.candidate(s, fabric, peer)
-		if best.session == nil || c.before(&best) {
-			best = c
-		}
-	}
-	return best.session
-}
-
-func (t *Table) candidate(s *Session, fabric matter.FabricIndex, peer matter.NodeID) candidate {
-	c := candidate{session: s, sameFabric: s.Fabric == fabric}
-	active := 0
-	for _, o := range t.list {
-		if o.Fabric != s.Fabric {
-			continue
-		}
-		c.onFabric++
-		if o.PeerNode == s.PeerNode {
-			c.toPeer++
-			if !o.Defunct {
-				active++
-			}
+		if (c.sameFabric && best == &idle || c.onFabric > t.opt.Guaranteed) && (best.session == nil || c.before(best)) {
+			*best = c
 		}
 	}
-	c.samePeer = c.sameFabric && s.PeerNode == peer && (s.Defunct || active > 1)
-	return c
+	if idle.session == nil && fabrics[fabric] < t.opt.Guaranteed {
+		return busy.session
+	}
+	return idle.session
 }
 
 // before reports whether c is to be evicted rather than o.
@@ -59,6 +70,7 @@ func (c *candidate) before(o *candidate) bool {
 		-compareBool(c.sameFabric, o.sameFabric),
 		-cmp.Compare(c.toPeer, o.toPeer),
 		-compareBool(c.samePeer, o.samePeer),
+		compareBool(c.carries, o.carries),
 		-compareBool(c.session.Defunct, o.session.Defunct),
 		c.session.LastUsed.Compare(o.session.LastUsed),
 		cmp.Compare(c.session.Serial, o.session.Serial),
@@ -99,4 +111,32 @@ func (t *Table) evictUnsecured() bool {
 	}
 	t.evict(oldest)
 	return true
+}
+
+// past remembers the windows of unsecured sessions that were freed lately, so
+// that a message which the network delivers twice does not begin a second
+// handshake. It has the size it has, whatever comes in.
+type past struct {
+	windows [32]struct {
+		key unsecuredKey
+		in  window
+	}
+	next int
+}
+
+func (p *past) put(key unsecuredKey, in window) {
+	p.windows[p.next].key, p.windows[p.next].in = key, in
+	p.next = (p.next + 1) % len(p.windows)
+}
+
+// take returns the window of a session that was freed, an empty one if it is not
+// known.
+func (p *past) take(key unsecuredKey) (in window) {
+	for i := range p.windows {
+		if w := &p.windows[i]; w.key == key && w.in.any {
+			in = w.in
+			w.in = window{}
+		}
+	}
+	return in
 }

@@ -136,6 +136,7 @@ func (t *Table) responder(now time.Time, h *message.Header, p transport.Path) *S
 		Path:      p,
 		ephemeral: h.Source,
 		peer:      p.Peer,
+		in:        t.freed.take(key),
 	}
 	t.adopt(now, s)
 	t.responders[key] = s

@@ -112,6 +112,10 @@ type Session struct {
 	crypto    secrets
 }
 
+// counterReserve is how many counters are left when a session gives way to a new
+// one: enough to finish what is under way and to say goodbye.
+const counterReserve = 1024
+
 // secrets is what secured sessions encrypt with.
 type secrets struct {
 	seal, open cipher.AEAD
@@ -177,7 +181,9 @@ func (s *Session) Seal(dst []byte, p *message.ProtocolHeader, payload []byte) (d
 	if len(out)-start+message.MICSize > message.MaxSize {
 		return dst, 0, ErrTooLarge
 	}
-	s.crypto.counter = counter
+	if s.crypto.counter = counter; counter == math.MaxUint32-counterReserve {
+		s.table.evict(s)
+	}
 	out = slices.Grow(out, message.MICSize)
 	s.crypto.nonce = mcrypto.MessageNonce(h.SecurityFlags(), counter, s.crypto.self)
 	sealed := s.crypto.seal.Seal(out[body:body], s.crypto.nonce[:], out[body:], out[start:body])

@@ -16,7 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Options of a Table. All fields but Busy and Removed are required.
+// Options of a Table. Rand, Max and MaxUnsecured are required.
 type Options struct {
 	Rand io.Reader // must not fail
 	// Max bounds the PASE and CASE sessions together. For the capability that
@@ -26,9 +26,15 @@ type Options struct {
 	// MaxUnsecured bounds the unsecured sessions. It must be above the number
 	// of handshakes that may be under way.
 	MaxUnsecured int
+	// Guaranteed is how many PASE and CASE sessions every fabric keeps, whatever
+	// others ask for.
+	Guaranteed int
 	// Busy reports whether a session is in use, and is not to be evicted. nil:
 	// none ever is.
 	Busy func(*Session) bool
+	// Carries reports whether something depends on a session while it is idle, so
+	// that others had better go first. nil: nothing does.
+	Carries func(*Session) bool
 	// Removed learns of each PASE or CASE session that is no more. It must not
 	// call the Table. nil: nobody does.
 	Removed func(*Session)
@@ -46,6 +52,7 @@ type Table struct {
 
 	initiators  map[matter.NodeID]*Session // unsecured, by our ephemeral id
 	responders  map[unsecuredKey]*Session  // unsecured, by the peer's ephemeral id
+	freed       past                       // responders that were freed
 	unencrypted uint32                     // the global unencrypted message counter: last sent
 
 	groups groups
@@ -68,6 +75,9 @@ func NewTable(opt Options) *Table {
 	}
 	if opt.Busy == nil {
 		opt.Busy = func(*Session) bool { return false }
+	}
+	if opt.Carries == nil {
+		opt.Carries = func(*Session) bool { return false }
 	}
 	if opt.Removed == nil {
 		opt.Removed = func(*Session) {}
@@ -231,6 +241,23 @@ func (t *Table) detach(s *Session) {
 		delete(t.initiators, s.ephemeral)
 	case t.responders[key] == s:
 		delete(t.responders, key)
+	}
+}
+
+// FreeUnsecured removes the unsecured sessions that are not in use any more. The
+// loop calls it after every event. A message that comes late is still known as a
+// duplicate, and begins no handshake.
+func (t *Table) FreeUnsecured() {
+	for _, s := range t.initiators {
+		if !t.opt.Busy(s) {
+			t.Remove(s)
+		}
+	}
+	for key, s := range t.responders {
+		if !t.opt.Busy(s) {
+			t.Remove(s)
+			t.freed.put(key, s.in)
+		}
 	}
 }
 
