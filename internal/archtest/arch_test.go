@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"internal/archtest":     nil,
 	"pkg/transport/netlab":  nil, // namespaces for tests
 	"internal/simnet":       {"pkg/transport"},
+	"internal/clustertest":  join(floor, trust, []string{"pkg/im"}),
 	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/message", "pkg/transport"}),
 }
 
