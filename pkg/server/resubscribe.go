@@ -7,10 +7,9 @@ import (
 
 // Of returns the record for a fabric and peer.
 func (r *resumptions) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Record, bool) {
-	id, ok := r.ids[peer{f, node}]
-	if !ok {
+	rec := r.byPeer[peer{f, node}]
+	if rec == nil {
 		return casesession.Record{}, false
 	}
-	rec, ok := r.byID[id]
-	return rec, ok
+	return rec.Record, true
 }
