@@ -17,10 +17,11 @@ func (s *Server) accept(now time.Time, x *exchange.Exchange, m exchange.Message)
 	case matter.ProtocolSecureChannel:
 		return s.talk.channel.Accept(now, x, m)
 	case matter.ProtocolInteractionModel:
-		if x.Session().Kind == session.Unsecured {
+		// A session that only waits for its last answer to arrive has lost its say.
+		if x.Session().Kind == session.Unsecured || s.talk.closing[x.Session()] {
 			return nil
 		}
-		c := &conn{x: x}
+		c := &conn{s: s, x: x}
 		c.i = s.model.engine.Open(now, c)
 		return c
 	}
@@ -29,6 +30,7 @@ func (s *Server) accept(now time.Time, x *exchange.Exchange, m exchange.Message)
 
 // conn lets the Interaction Model speak on an exchange.
 type conn struct {
+	s *Server
 	x *exchange.Exchange
 	i *im.Interaction
 }
@@ -53,9 +55,12 @@ func (c *conn) AwaitResponse(deadline time.Time) { c.x.AwaitResponse(deadline) }
 func (c *conn) Close(now time.Time) { c.x.Close(now) }
 
 // Receive hands the peer's message on. One of another protocol has no place in
-// this exchange.
+// this exchange; and one of a session that is being closed comes too late.
 func (c *conn) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
-	if m.Protocol == matter.ProtocolInteractionModel {
+	switch {
+	case c.s.talk.closing[x.Session()]:
+		x.Close(now)
+	case m.Protocol == matter.ProtocolInteractionModel:
 		c.i.Receive(now, m.Opcode, m.Payload)
 	}
 }
@@ -70,7 +75,7 @@ func (r reporter) Open(now time.Time, serial uint64, i *im.Interaction) (im.Conn
 		if x.Serial != serial || r.s.talk.closing[x] {
 			continue
 		}
-		c := &conn{i: i}
+		c := &conn{s: r.s, i: i}
 		var err error
 		if c.x, err = r.s.talk.exchanges.Initiate(now, x, c); errors.Is(err, exchange.ErrTooMany) {
 			return nil, im.ErrBusy

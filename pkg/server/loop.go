@@ -75,27 +75,39 @@ func (s *Server) run() {
 	defer close(s.loop.gone)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var due time.Time
 	for {
-		var now time.Time
+		var p *packet
+		var call func(time.Time)
 		select {
 		case <-s.loop.in.ready:
-			now = time.Now()
-			if p := s.loop.in.pop(); p != nil {
-				s.receive(now, p)
-				s.loop.free.Put(p)
-			}
-		case f := <-s.loop.calls:
-			now = time.Now()
-			f(now)
+			p = s.loop.in.pop()
+		case call = <-s.loop.calls:
 		case <-timer.C:
-			now = time.Now()
 		case <-s.loop.quit:
 			return
 		}
-		s.advance(now)
-		s.settle(now)
-		timer.Reset(time.Until(s.deadline(now)))
+		now := time.Now()
+		if !now.Before(due) {
+			s.step(now) // what has run out is over, even if the timer comes late
+		}
+		switch {
+		case p != nil:
+			s.receive(now, p)
+			s.loop.free.Put(p)
+		case call != nil:
+			call(now)
+		}
+		s.step(now)
+		due = s.deadline(now)
+		timer.Reset(time.Until(due))
 	}
+}
+
+// step does what is due and derives the effects.
+func (s *Server) step(now time.Time) {
+	s.advance(now)
+	s.settle(now)
 }
 
 // onLoop runs f on the loop and waits for it.

@@ -28,12 +28,23 @@ var deviceAddr = netip.MustParseAddrPort("[fe80::1]:5540")
 type billboard struct {
 	mu       sync.Mutex
 	services []mdns.Service
+	delay    time.Duration // of the next Set
 }
 
 func (b *billboard) Set(s []mdns.Service) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.services = slices.Clone(s)
+	delay := b.delay
+	b.delay = 0
+	b.mu.Unlock()
+	time.Sleep(delay)
+}
+
+// stall makes the next Set take so long, and the node wait for it.
+func (b *billboard) stall(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.delay = d
 }
 
 func (b *billboard) Announced() bool               { return true }
