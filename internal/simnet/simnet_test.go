@@ -341,3 +341,18 @@ func TestGroups(t *testing.T) {
 		}
 	})
 }
+
+func TestInject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(1, Conditions{})
+		a, b := n.Listen(addrA), n.Listen(addrB)
+		defer a.Close()
+		defer b.Close()
+		n.Inject(addrA, addrB, []byte("forged"))
+		buf := make([]byte, 10)
+		size, p, err := b.ReadFrom(buf)
+		if err != nil || string(buf[:size]) != "forged" || p.Peer != addrA {
+			t.Errorf("%q from %v, %v", buf[:size], p.Peer, err)
+		}
+	})
+}
