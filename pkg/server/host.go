@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/ethernetdiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
@@ -15,22 +16,36 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
+// hostAge is how old what is told of the host may be. A read of everything asks
+// for it a dozen times, and the kernel takes longer to tell than all the rest.
+const hostAge = time.Second
+
 // host tells the model of the machine it runs on. A node on a test's network has
 // none.
 type host struct {
 	none   bool
 	serves func(name string) bool
+
+	list   []generaldiagnostics.Interface
+	state  ethernetdiagnostics.Link
+	listed time.Time // when list was made
+	looked time.Time // when state was
 }
 
 func newHost(opt *Options) *host {
 	return &host{none: opt.Conns != nil, serves: transport.Serves(opt.Interfaces)}
 }
 
-// interfaces returns the network interfaces, those that carry the node first.
+// interfaces returns the network interfaces, those that carry the node first. The
+// slice is not to be changed.
 func (h *host) interfaces() []generaldiagnostics.Interface {
-	if h.none {
-		return nil
+	if now := time.Now(); !h.none && now.Sub(h.listed) >= hostAge {
+		h.list, h.listed = h.look(), now
 	}
+	return h.list
+}
+
+func (h *host) look() []generaldiagnostics.Interface {
 	list, err := net.Interfaces()
 	if err != nil {
 		return nil // there is nothing to tell
@@ -74,8 +89,14 @@ func (h *host) network() networkcommissioning.Network {
 }
 
 // link is the state of the same interface, as the kernel shows it.
-func (h *host) link() (l ethernetdiagnostics.Link) {
-	name := h.network().Name
+func (h *host) link() ethernetdiagnostics.Link {
+	if now := time.Now(); now.Sub(h.looked) >= hostAge {
+		h.state, h.looked = linkState(h.network().Name), now
+	}
+	return h.state
+}
+
+func linkState(name string) (l ethernetdiagnostics.Link) {
 	if name == "" {
 		return l
 	}
