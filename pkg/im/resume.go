@@ -46,7 +46,7 @@ type EventPath struct {
 	Urgent   bool
 }
 
-// Revision counts what changes the results of Subscriptions and Interrupted.
+// Revision counts what changes the results of Subscriptions and Interruptions.
 func (e *Engine) Revision() uint64 { return e.revision }
 
 // Subscriptions returns the subscriptions to be remembered: those whose
@@ -60,12 +60,25 @@ func (e *Engine) Subscriptions() (list []Subscription) {
 	return list
 }
 
-// Interrupted returns the subscribers that are to be called, so that their
-// subscriptions can be resumed; in the order of the interruptions.
-func (e *Engine) Interrupted() (list []Subscriber) {
+// Interruption is a subscriber whose subscriptions are not confirmed since they
+// were interrupted.
+type Interruption struct {
+	Subscriber
+	Waiting bool // some wait for Resume, and do not just wait for a confirmation
+}
+
+// Interruptions returns the subscribers whose subscriptions are to be resumed, in
+// the order of the subscriptions.
+func (e *Engine) Interruptions() (list []Interruption) {
 	for _, s := range e.subscriptions {
-		if who := s.subscriber(); s.phase == interrupted && !slices.Contains(list, who) {
-			list = append(list, who)
+		if s.phase != interrupted && s.expires.IsZero() {
+			continue
+		}
+		who, waiting := s.subscriber(), s.phase == interrupted
+		if i := slices.IndexFunc(list, func(x Interruption) bool { return x.Subscriber == who }); i >= 0 {
+			list[i].Waiting = list[i].Waiting || waiting
+		} else {
+			list = append(list, Interruption{who, waiting})
 		}
 	}
 	return list
@@ -100,9 +113,10 @@ func (e *Engine) Resume(now time.Time, peer acl.Subject, by Session) {
 	}
 }
 
-// Abandon ends the interrupted subscriptions of a subscriber.
-func (e *Engine) Abandon(now time.Time, who Subscriber, reason string) {
-	e.endWhere(now, reason, func(s *subscription) bool { return s.phase == interrupted && s.subscriber() == who })
+// SessionClosed ends the subscriptions that are on the session with this serial
+// number: the subscriber wants them no more.
+func (e *Engine) SessionClosed(now time.Time, serial uint64) {
+	e.endWhere(now, "session closed by the subscriber", func(s *subscription) bool { return s.session.Serial == serial })
 }
 
 // SessionGone interrupts the subscriptions that are on the session with this
@@ -117,6 +131,12 @@ func (e *Engine) SessionGone(serial uint64) {
 			e.interrupt(s, "session ended")
 		}
 	}
+}
+
+// Carries reports whether subscriptions are on the session with this serial
+// number.
+func (e *Engine) Carries(serial uint64) bool {
+	return slices.ContainsFunc(e.subscriptions, func(s *subscription) bool { return s.session.Serial == serial })
 }
 
 // interrupt makes an active subscription wait for Resume.

@@ -32,7 +32,8 @@ func TestResume(t *testing.T) {
 	r := n.reports(1)[0]
 	r.opened.Closed(n.now, errTest) // the subscriber has not confirmed
 	r.closed = true
-	if got := n.Interrupted(); !slices.Equal(got, []Subscriber{{1, 100}}) {
+	who := Subscriber{1, 100}
+	if got := n.Interruptions(); !slices.Equal(got, []Interruption{{who, true}}) {
 		t.Fatalf("interrupted %v", got)
 	}
 	n.Changed(0, 6, 0)
@@ -54,10 +55,16 @@ func TestResume(t *testing.T) {
 	if got := r.last().text; !strings.HasPrefix(got, want) || r.session.Serial != 9 {
 		t.Errorf("on session %d\ngot  %s\nwant %s", r.session.Serial, got, want)
 	}
-	if s := n.subscriptions[0]; s.subject.CATs[0] != 0xABCD_0001 || len(n.Interrupted()) != 0 {
+	if s := n.subscriptions[0]; s.subject.CATs[0] != 0xABCD_0001 {
 		t.Errorf("subject %+v", s.subject)
 	}
+	if got := n.Interruptions(); !slices.Equal(got, []Interruption{{who, false}}) {
+		t.Errorf("interrupted %v", got)
+	}
 	n.confirmAll(r)
+	if got := n.Interruptions(); len(got) != 0 {
+		t.Errorf("interrupted %v", got)
+	}
 	if !strings.Contains(n.log.String(), "subscription resumed") {
 		t.Error(n.log.String())
 	}
@@ -179,7 +186,7 @@ func TestInterruptionEnds(t *testing.T) {
 			t.Fatalf("%d active, %d interrupted: the subscriber said to keep them", active, interrupted)
 		}
 		n.subscribe(pase(1), strings.Replace(state0(0, 60), "true", "false", 1))
-		if active, interrupted := n.phases(); active != 1 || interrupted != 1 || n.Interrupted()[0].Fabric != 2 {
+		if active, interrupted := n.phases(); active != 1 || interrupted != 1 || n.Interruptions()[0].Fabric != 2 {
 			t.Errorf("%d active, %d interrupted", active, interrupted)
 		}
 	})
@@ -192,15 +199,17 @@ func TestInterruptionEnds(t *testing.T) {
 			t.Error("not ended")
 		}
 	})
-	t.Run("abandoned", func(t *testing.T) {
+	t.Run("closed by the subscriber", func(t *testing.T) {
 		n := newNode(t, nil)
 		n.subscribe(pase(1), state0(0, 60))
 		n.subscribe(pase(2), state0(0, 60))
 		n.interruptAll()
-		n.Resume(n.now, pase(2), Session{Serial: 9})
-		n.Abandon(n.now, Subscriber{1, 100}, "a reason")
-		n.Abandon(n.now, Subscriber{2, 200}, "a reason")
-		if active, interrupted := n.phases(); active != 1 || interrupted != 0 {
+		n.Resume(n.now, pase(1), Session{Serial: 9})
+		if !n.Carries(9) || n.Carries(7) {
+			t.Error("it does not know what a session carries")
+		}
+		n.SessionClosed(n.now, 9)
+		if active, interrupted := n.phases(); active != 0 || interrupted != 1 || n.Carries(9) {
 			t.Errorf("%d active, %d interrupted", active, interrupted)
 		}
 	})
@@ -269,7 +278,7 @@ func TestRestore(t *testing.T) {
 	if got := n.Subscriptions(); !reflect.DeepEqual(got, list) {
 		t.Errorf("got  %+v\nwant %+v", got, list)
 	}
-	if got := n.Interrupted(); !slices.Equal(got, []Subscriber{{1, 100}, {2, 200}}) {
+	if got := n.Interruptions(); !slices.Equal(got, []Interruption{{Subscriber{1, 100}, true}, {Subscriber{2, 200}, true}}) {
 		t.Errorf("interrupted %v", got)
 	}
 	n.Changed(0, 6, 0)
