@@ -40,6 +40,7 @@ type Server struct {
 	down  teardown
 	loop  loop
 	self  prober
+	quiet logLimit // of what strangers do
 
 	trust trust
 	talk  talk
@@ -203,6 +204,7 @@ func (s *Server) bind() error {
 	s.ports = s.opt.Conns
 	if s.ports == nil {
 		var err error
+		s.logInterfaces()
 		if s.ports, err = transport.Listen(transport.Options{Port: s.opt.Port, Interfaces: s.opt.Interfaces}); err != nil {
 			return err
 		}

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
@@ -69,7 +67,7 @@ func (s *Server) sessionOpened(now time.Time, x *session.Session) {
 }
 
 // handshakeOver counts a handshake, and logs one that failed.
-func (s *Server) handshakeOver(_ time.Time, o securechannel.Outcome) {
+func (s *Server) handshakeOver(now time.Time, o securechannel.Outcome) {
 	result := o.Result.String()
 	if o.Kind == session.PASE {
 		s.count.pase[result]++
@@ -82,12 +80,14 @@ func (s *Server) handshakeOver(_ time.Time, o securechannel.Outcome) {
 			s.count.caseDuration.Observe(o.Duration)
 		}
 	}
-	if o.Result != securechannel.Success {
-		level := slog.LevelDebug // anybody can make CASE handshakes fail
-		if o.Kind == session.PASE {
-			level = slog.LevelWarn
-		}
-		s.log.Log(context.Background(), level, "handshake failed", "type", o.Kind, "result", result, "cause", o.Err)
+	if o.Result == securechannel.Success {
+		return
+	}
+	log := s.log.With("type", o.Kind, "result", result, "cause", o.Err)
+	if o.Kind != session.PASE { // anybody can make CASE handshakes fail
+		log.Debug("handshake failed")
+	} else if missed, ok := s.quiet.allow(now); ok {
+		log.Warn("handshake failed", "not_logged_before", missed)
 	}
 }
 
