@@ -191,6 +191,7 @@ func (s *Server) advance(now time.Time) {
 	s.trust.failsafe.Advance(now)
 	s.trust.window.Advance(now)
 	s.model.engine.Advance(now)
+	s.again.advance(now)
 	if s.operationalHours(now) != s.count.hours {
 		if err := s.keepHours(now); err != nil {
 			s.log.Warn("the hours of operation are not kept", "error", err)
@@ -203,7 +204,7 @@ func (s *Server) advance(now time.Time) {
 func (s *Server) deadline(now time.Time) time.Time {
 	first := now.Add(time.Hour)
 	for _, d := range [...]func() (time.Time, bool){
-		s.talk.exchanges.Deadline, s.trust.failsafe.Deadline, s.trust.window.Deadline, s.model.engine.Deadline,
+		s.talk.exchanges.Deadline, s.trust.failsafe.Deadline, s.trust.window.Deadline, s.model.engine.Deadline, s.again.deadline,
 	} {
 		if t, ok := d(); ok && t.Before(first) {
 			first = t

@@ -70,6 +70,7 @@ type Options struct {
 	// Tests replace the network, so that none of it is real.
 	Conns     []transport.PacketConn
 	Announcer Announcer
+	Resolver  Resolver // nil with an Announcer: nobody is found
 	Rand      io.Reader
 }
 

@@ -1,9 +1,267 @@
 package server
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/securechannel"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/transport"
 )
+
+// How subscribers are called whose subscriptions are interrupted. How long this
+// goes on is for package im to say.
+const (
+	callsAtOnce  = 4                // subscribers that are called at a time
+	callSoon     = time.Second      // before the first call, and as much again at random
+	callPause    = 10 * time.Second // after the first call that failed; doubles
+	callPauseMax = 5 * time.Minute
+	resolveTime  = 5 * time.Second // for the address of a subscriber
+	maxAddresses = 4               // tried in one call
+	returnGrace  = 2 * time.Second // for a subscriber that has come back to subscribe anew
+)
+
+// Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.
+type Resolver interface {
+	// Resolve returns where an instance of a service can be reached, the best
+	// address first; an error, if nobody has answered when ctx ends. It is called
+	// from several goroutines.
+	Resolve(ctx context.Context, s mdns.Service) ([]netip.AddrPort, error)
+}
+
+// nobody finds no one.
+type nobody struct{}
+
+func (nobody) Resolve(context.Context, mdns.Service) ([]netip.AddrPort, error) {
+	return nil, mdns.ErrNotFound
+}
+
+// resubscriber lets interrupted subscriptions go on: by a session that the
+// subscriber has opened, or by calling it. It belongs to the loop; only the
+// search for addresses has goroutines of its own.
+type resubscriber struct {
+	s        *Server
+	resolver Resolver
+	ctx      context.Context // ends with the node
+	lookups  sync.WaitGroup
+	calls    map[im.Subscriber]*call
+	busy     int // calls with an attempt under way
+	revision uint64
+}
+
+// call is what is being done for one subscriber, until a report is confirmed.
+type call struct {
+	who     im.Subscriber
+	waiting bool // it has subscriptions that wait to be resumed
+	busy    bool // an attempt is under way
+	next    time.Time
+	pause   time.Duration
+	full    bool             // do not offer to resume a session
+	used    uint64           // serial of the session tried last
+	found   []netip.AddrPort // still to be tried in this attempt
+}
+
+func (s *Server) newResubscriber() *resubscriber {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &resubscriber{s: s, resolver: s.opt.Resolver, ctx: ctx, calls: map[im.Subscriber]*call{}}
+	if a.resolver == nil {
+		a.resolver = nobody{}
+	}
+	s.down.push("search for subscribers", func(context.Context) error {
+		cancel()
+		return nil
+	})
+	s.down.last(a.lookups.Wait)
+	return a
+}
+
+// follow makes the calls follow what is interrupted.
+func (a *resubscriber) follow(now time.Time) {
+	if a.revision == a.s.model.engine.Revision() {
+		return
+	}
+	a.revision = a.s.model.engine.Revision()
+	before := a.calls
+	a.calls = make(map[im.Subscriber]*call)
+	for _, x := range a.s.model.engine.Interruptions() {
+		c := before[x.Subscriber]
+		if c == nil {
+			c = &call{who: x.Subscriber, next: now.Add(a.jitter(callSoon, 0, 1))}
+		}
+		c.waiting = x.Waiting
+		a.calls[x.Subscriber] = c
+	}
+}
+
+// jitter returns d and a random share of it, from low to high.
+func (a *resubscriber) jitter(d time.Duration, low, high float64) time.Duration {
+	n, err := random32(a.s.opt.Rand)
+	if err != nil {
+		return d // it is only to spread the calls
+	}
+	return d + time.Duration(float64(d)*(low+(high-low)*float64(n)/math.MaxUint32))
+}
+
+// deadline returns when the next call is due.
+func (a *resubscriber) deadline() (first time.Time, ok bool) {
+	if a.busy >= callsAtOnce {
+		return first, false
+	}
+	for _, c := range a.calls {
+		if c.waiting && !c.busy && (!ok || c.next.Before(first)) {
+			first, ok = c.next, true
+		}
+	}
+	return first, ok
+}
+
+// advance begins the calls that are due.
+func (a *resubscriber) advance(now time.Time) {
+	for _, c := range a.calls {
+		if c.waiting && !c.busy && !now.Before(c.next) && a.busy < callsAtOnce {
+			a.attempt(now, c)
+		}
+	}
+}
+
+// attempt uses a session that is there, or looks for the subscriber.
+func (a *resubscriber) attempt(now time.Time, c *call) {
+	if x := a.session(c.who, c.used); x != nil {
+		a.resume(now, c, x)
+		return
+	}
+	f := a.s.trust.fabrics.Get(c.who.Fabric)
+	if f == nil || a.s.talk.sessions.Len(session.PASE)+a.s.talk.sessions.Len(session.CASE) >= a.s.maxSessions() {
+		// A call of this node's own takes nobody's session away.
+		a.rest(now, c)
+		return
+	}
+	a.began(c)
+	service := mdns.Service{Type: serviceOperational, Instance: fmt.Sprintf("%X-%v", f.CompressedID[:], c.who.Node)}
+	a.lookups.Go(func() {
+		ctx, cancel := context.WithTimeout(a.ctx, resolveTime)
+		defer cancel()
+		found, err := a.resolver.Resolve(ctx, service)
+		_ = a.s.onLoop(func(now time.Time) error { // a node that has stopped calls nobody
+			a.resolved(now, c, found, err)
+			return nil
+		})
+	})
+}
+
+// session returns the newest session with a subscriber that can be used, but not
+// the one that was tried before.
+func (a *resubscriber) session(who im.Subscriber, but uint64) (newest *session.Session) {
+	for x := range a.s.talk.sessions.All() {
+		if x.Kind == session.CASE && x.Fabric == who.Fabric && x.PeerNode == who.Node && !x.Defunct && x.Serial != but && !a.s.talk.closing[x] {
+			newest = x
+		}
+	}
+	return newest
+}
+
+func (a *resubscriber) began(c *call) {
+	c.busy = true
+	a.busy++
+}
+
+// rest ends an attempt and plans the next.
+func (a *resubscriber) rest(now time.Time, c *call) {
+	if c.busy {
+		c.busy = false
+		a.busy--
+	}
+	c.pause = min(max(2*c.pause, callPause), callPauseMax)
+	c.next = now.Add(a.jitter(c.pause, -0.25, 0.25))
+}
+
+// resume lets the subscriptions go on by a session. Should they be interrupted
+// again, the next attempt comes after a pause.
+func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
+	c.used = x.Serial
+	a.rest(now, c)
+	if a.calls[c.who] == c && c.waiting {
+		a.s.model.engine.Resume(now, subject(x), im.Session{Serial: x.Serial, AttestationChallenge: x.AttestationChallenge})
+	}
+}
+
+// resolved goes on when the search for a subscriber is over.
+func (a *resubscriber) resolved(now time.Time, c *call, found []netip.AddrPort, err error) {
+	if err != nil || len(found) == 0 {
+		a.s.log.Debug("subscriber not found", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
+		a.rest(now, c)
+		return
+	}
+	c.found = found[:min(len(found), maxAddresses)]
+	a.dial(now, c)
+}
+
+// dial calls the subscriber at the next of its addresses.
+func (a *resubscriber) dial(now time.Time, c *call) {
+	f := a.s.trust.fabrics.Get(c.who.Fabric)
+	if len(c.found) == 0 || f == nil || a.calls[c.who] != c || !c.waiting {
+		a.rest(now, c)
+		return
+	}
+	at := c.found[0]
+	err := a.s.talk.channel.Call(now, securechannel.Call{
+		Fabric: f, Peer: c.who.Node, Path: transport.Path{Peer: at}, Full: c.full,
+		Done: func(now time.Time, x *session.Session, err error) { a.called(now, c, x, err) },
+	})
+	if err != nil {
+		a.s.log.Debug("subscriber cannot be called", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
+		a.rest(now, c)
+	}
+}
+
+// called goes on when a call is over.
+func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err error) {
+	var busy *securechannel.PeerBusy
+	switch {
+	case err == nil:
+		a.s.log.Debug("CASE session opened to a subscriber", "fabric", x.Fabric, "peer", x.PeerNode)
+		a.resume(now, c, x)
+		return
+	case errors.As(err, &busy):
+		a.rest(now, c)
+		if earliest := now.Add(busy.Wait); c.next.Before(earliest) {
+			c.next = earliest
+		}
+		return
+	}
+	a.s.log.Debug("no session with a subscriber", "fabric", c.who.Fabric, "peer", c.who.Node, "at", c.found[0], "error", err)
+	if !errors.Is(err, exchange.ErrNoAck) {
+		c.full = true // what is remembered of the last session may be what is wrong
+	}
+	c.found = c.found[1:]
+	a.dial(now, c)
+}
+
+// heard takes note of a session that a peer has opened. If it has subscriptions
+// that wait, they go on by this session soon, unless it subscribes anew by then.
+func (a *resubscriber) heard(now time.Time, x *session.Session) {
+	if c := a.calls[im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}]; c != nil && !c.busy {
+		c.next = now.Add(returnGrace)
+	}
+}
+
+// closed takes note of a session that its peer closes. The subscriptions on it
+// end, unless the peer has another session.
+func (a *resubscriber) closed(now time.Time, x *session.Session) {
+	if x.Kind == session.CASE && a.session(im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}, x.Serial) == nil {
+		a.s.model.engine.SessionClosed(now, x.Serial)
+	}
+}
 
 // Of returns the record for a fabric and peer.
 func (r *resumptions) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Record, bool) {

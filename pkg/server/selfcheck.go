@@ -36,7 +36,7 @@ func (s *Server) bindAnnouncer() error {
 		if err != nil {
 			return err
 		}
-		s.ads = newResponder(r, s.log)
+		s.ads, s.opt.Resolver = newResponder(r, s.log), r
 	}
 	s.down.push("mDNS", s.ads.Close)
 	return nil

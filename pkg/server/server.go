@@ -45,6 +45,8 @@ type Server struct {
 	trust trust
 	talk  talk
 	model model
+	again *resubscriber
+	keep  *keeper
 	seen  seen
 	count counters
 }
@@ -131,6 +133,10 @@ func New(opt Options) (_ *Server, err error) {
 	if err := s.buildModel(s.begun); err != nil {
 		return nil, err
 	}
+	if s.keep, err = newKeeper(s.begun, s.trust.store, s.trust.fabrics, s.model.engine, s.log); err != nil {
+		return nil, err
+	}
+	s.again = s.newResubscriber()
 	if err := s.bindHTTP(); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,10 @@ func (s *Server) settle(now time.Time) {
 	s.endFailSafe(now)
 	s.followFabrics(now)
 	s.dropEvicted(now)
+	s.talk.sessions.FreeUnsecured()
 	s.model.engine.Settle(now)
+	s.again.follow(now)
+	s.keep.settle()
 	s.closeSessions(now)
 	s.announce()
 	s.talk.current = nil

@@ -20,19 +20,21 @@ const (
 	sessionsReserve = 16 // beyond those that every fabric can count on
 )
 
-// openTalk makes sessions, exchanges and the secure channel.
 // maxSessions is how many sessions there can be, and how many peers are
 // remembered that may resume theirs.
 func (s *Server) maxSessions() int { return caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve }
 
+// openTalk makes sessions, exchanges and the secure channel.
 func (s *Server) openTalk() {
 	t := &s.talk
 	t.closing = map[*session.Session]bool{}
 	t.sessions = session.NewTable(session.Options{
 		Rand:         s.opt.Rand,
 		Max:          s.maxSessions(),
+		Guaranteed:   caseSessionsPerFabric,
 		MaxUnsecured: maxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },
+		Carries:      func(x *session.Session) bool { return s.model.engine.Carries(x.Serial) },
 		Removed:      func(x *session.Session) { s.model.engine.SessionGone(x.Serial) },
 	})
 	t.exchanges = exchange.New(exchange.Options{Send: s.send, Accept: s.accept, Rand: s.opt.Rand})
@@ -46,6 +48,7 @@ func (s *Server) openTalk() {
 		Parameters:  message.LocalParameters(),
 		Epoch:       s.epoch,
 		OnSession:   s.sessionOpened,
+		OnClosed:    func(now time.Time, x *session.Session) { s.again.closed(now, x) },
 		OnHandshake: s.handshakeOver,
 	})
 }
@@ -64,6 +67,7 @@ func (s *Server) sessionOpened(now time.Time, x *session.Session) {
 		return
 	}
 	s.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode)
+	s.again.heard(now, x)
 }
 
 // handshakeOver counts a handshake, and logs one that failed.
