@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,10 +27,11 @@ type host struct {
 	none   bool
 	serves func(name string) bool
 
-	list   []generaldiagnostics.Interface
-	state  ethernetdiagnostics.Link
-	listed time.Time // when list was made
-	looked time.Time // when state was
+	list    []generaldiagnostics.Interface
+	state   ethernetdiagnostics.Link
+	listed  time.Time // when list was made
+	looked  time.Time // when state was
+	primary string    // name of the interface that network tells of
 }
 
 func newHost(opt *Options) *host {
@@ -52,8 +54,8 @@ func (h *host) look() []generaldiagnostics.Interface {
 	}
 	var first, rest []generaldiagnostics.Interface
 	for _, ifi := range list {
-		if ifi.Flags&net.FlagLoopback != 0 || len(ifi.HardwareAddr) == 0 {
-			continue
+		if n := len(ifi.HardwareAddr); ifi.Flags&net.FlagLoopback != 0 || n != 6 && n != 8 {
+			continue // a tunnel, say: only those that have such an address can be told of
 		}
 		n := generaldiagnostics.Interface{
 			Name:            ifi.Name,
@@ -80,18 +82,34 @@ func (h *host) look() []generaldiagnostics.Interface {
 	return append(first, rest...)
 }
 
-// network is the interface that Network Commissioning tells of.
+// noNetwork names the interface of a host that has none.
+const noNetwork = "ethernet"
+
+// network is the interface that Network Commissioning tells of: the first that
+// carries the node, and from then on that one, for as long as there is such an
+// interface. There must always be one (section 11.9.6.2).
 func (h *host) network() networkcommissioning.Network {
-	for _, n := range h.interfaces() {
-		return networkcommissioning.Network{Name: n.Name, Connected: n.Operational}
+	list := h.interfaces()
+	i := slices.IndexFunc(list, func(n generaldiagnostics.Interface) bool { return n.Name == h.primary })
+	switch {
+	case i < 0 && len(list) > 0:
+		i, h.primary = 0, list[0].Name
+	case i < 0 && h.primary == "":
+		return networkcommissioning.Network{Name: noNetwork}
+	case i < 0:
+		return networkcommissioning.Network{Name: h.primary}
 	}
-	return networkcommissioning.Network{}
+	return networkcommissioning.Network{Name: h.primary, Connected: list[i].Operational}
 }
+
+// changed says that what was seen last is out of date.
+func (h *host) changed() { h.listed, h.looked = time.Time{}, time.Time{} }
 
 // link is the state of the same interface, as the kernel shows it.
 func (h *host) link() ethernetdiagnostics.Link {
 	if now := time.Now(); now.Sub(h.looked) >= hostAge {
-		h.state, h.looked = linkState(h.network().Name), now
+		h.network() // names the interface
+		h.state, h.looked = linkState(h.primary), now
 	}
 	return h.state
 }

@@ -155,6 +155,10 @@ func (s *Server) receive(now time.Time, p *packet) {
 		s.drop(err)
 		return
 	}
+	if in.Session == nil {
+		s.receiveGroup(now, in)
+		return
+	}
 	s.talk.current = in.Session
 	s.talk.exchanges.Receive(now, in)
 }

@@ -1,12 +1,16 @@
 package server
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/accesscontrol"
 	"github.com/opcredsd/opcredsd/pkg/cluster/administratorcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
+	"github.com/opcredsd/opcredsd/pkg/cluster/diagnosticlogs"
 	"github.com/opcredsd/opcredsd/pkg/cluster/ethernetdiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generalcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
@@ -29,6 +33,10 @@ const (
 // caseSessionsPerFabric is how many CASE sessions each fabric can count on.
 const caseSessionsPerFabric = 3
 
+// maxPathsPerInvoke is how many commands one request may have. More take the
+// data model test feature of General Diagnostics (section 11.12.4.1).
+const maxPathsPerInvoke = 1
+
 // eventBlock is how many event numbers are reserved in the store at once.
 const eventBlock = 1 << 16
 
@@ -37,6 +45,9 @@ type model struct {
 	engine *im.Engine
 	basic  *basicinformation.Cluster
 	access *accesscontrol.Cluster
+	host   *host
+	links  []interface{ LinksChanged() } // clusters that tell of the host's links
+	lines  *keptLines                    // of the log
 }
 
 // buildModel makes the endpoints.
@@ -48,6 +59,8 @@ func (s *Server) buildModel(now time.Time) error {
 		Boot:     now,
 		Sessions: reporter{s},
 		Observe:  s.observe,
+
+		MaxPathsPerInvoke: maxPathsPerInvoke,
 		Events: func() (first, count uint64, err error) {
 			first, err = s.trust.store.Reserve("events", eventBlock)
 			return first, eventBlock, err
@@ -73,6 +86,7 @@ func (s *Server) addEndpoint(id matter.EndpointID, dt descriptor.DeviceType, par
 
 func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 	p, t, h := &s.opt.Product, &s.trust, newHost(&s.opt)
+	s.model.host = h
 	var err error
 	s.model.basic, err = basicinformation.New(basicinformation.Options{
 		Store:                  t.store,
@@ -82,17 +96,29 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		ProductID:              p.ProductID,
 		HardwareVersion:        p.HardwareVersion,
 		HardwareVersionString:  "1.0",
-		SoftwareVersion:        1,
+		SoftwareVersion:        softwareVersion(s.opt.Version),
 		SoftwareVersionString:  s.opt.Version,
 		SerialNumber:           p.SerialNumber,
 		CaseSessionsPerFabric:  caseSessionsPerFabric,
 		SubscriptionsPerFabric: im.SubscriptionsPerFabric,
-		MaxPathsPerInvoke:      1,
+		MaxPathsPerInvoke:      maxPathsPerInvoke,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.model.access = accesscontrol.New(t.fabrics)
+	network := networkcommissioning.New(h.network)
+	link := ethernetdiagnostics.New(now, h.link)
+	trusted := func(at time.Time) bool { return s.epoch(at) != 0 }
+	diagnostics := generaldiagnostics.New(generaldiagnostics.Options{
+		Started:          now,
+		RebootCount:      t.identity.RebootCount,
+		BootReason:       s.trust.bootReason,
+		Interfaces:       h.interfaces,
+		OperationalHours: s.operationalHours,
+		ClockTrusted:     trusted,
+	})
+	s.model.links = []interface{ LinksChanged() }{network, link, diagnostics}
 	return []im.Cluster{
 		s.model.access,
 		s.model.basic,
@@ -101,16 +127,10 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			Window:      t.window,
 			SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
 		}),
-		networkcommissioning.New(h.network),
-		ethernetdiagnostics.New(now, h.link),
-		generaldiagnostics.New(generaldiagnostics.Options{
-			Started:          now,
-			RebootCount:      t.identity.RebootCount,
-			BootReason:       s.trust.bootReason,
-			Interfaces:       h.interfaces,
-			OperationalHours: s.operationalHours,
-			ClockTrusted:     func(at time.Time) bool { return s.epoch(at) != 0 },
-		}),
+		network,
+		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.newest, Started: now, ClockTrusted: trusted}),
+		diagnostics,
+		link,
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
 		opcreds.New(opcreds.Options{
 			Table:       t.fabrics,
@@ -121,7 +141,7 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			EntryAdded:  s.model.access.EntryAdded,
 			Executed:    s.executed,
 		}),
-		groupkeymanagement.New(t.fabrics),
+		groupkeymanagement.New(t.fabrics, s.hasGroups),
 	}, nil
 }
 
@@ -137,11 +157,30 @@ func (s *Server) executed(command, status string, cause error) {
 func (s *Server) started(now time.Time) {
 	e := s.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventStartUp, matter.NoFabric, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), 1)
+		w.Uint(tlv.Context(0), uint64(softwareVersion(s.opt.Version)))
 	})
 	e.Emit(now, endpointRoot, generaldiagnostics.ID, generaldiagnostics.EventBootReason, matter.NoFabric, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(s.trust.bootReason))
 	})
+}
+
+// softwareVersion makes the number of a version such as 1.12.3, which grows from
+// one release to the next: 1012003. What is not a release is 1.
+func softwareVersion(version string) uint32 {
+	release, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
+	parts := strings.Split(release, ".")
+	if len(parts) != 3 {
+		return 1
+	}
+	var v uint32
+	for _, p := range parts {
+		n, err := strconv.ParseUint(p, 10, 32)
+		if err != nil || n > 999 {
+			return 1
+		}
+		v = v*1000 + uint32(n)
+	}
+	return max(v, 1)
 }
 
 // deviceTypes tells access control what an endpoint is.
@@ -162,6 +201,7 @@ func (s *Server) servers(id matter.EndpointID) (ids []matter.ClusterID) {
 			}
 		}
 	}
+	slices.Sort(ids)
 	return ids
 }
 

@@ -74,6 +74,7 @@ type talk struct {
 	channel   *securechannel.Channel
 	current   *session.Session          // whose datagram is being handled
 	closing   map[*session.Session]bool // to be removed when nothing is outstanding
+	groups    followed
 }
 
 // counters are what no part counts for itself.
@@ -113,7 +114,9 @@ func New(opt Options) (_ *Server, err error) {
 	if err := opt.check(); err != nil {
 		return nil, &UsageError{err}
 	}
-	s := &Server{opt: opt, log: opt.Log, begun: time.Now()}
+	ring := newLogRing(opt.Log.Handler())
+	s := &Server{opt: opt, log: slog.New(ring), begun: time.Now()}
+	s.model.lines = ring.kept
 	s.count.init()
 	s.loop.init()
 	defer func() {
@@ -238,6 +241,7 @@ func (s *Server) Start() {
 		wg.Go(func() { s.read(c) })
 	}
 	wg.Go(s.run)
+	s.watchLinks(&wg)
 	s.down.push("event loop", func(context.Context) error {
 		s.loop.stop()
 		return nil

@@ -36,6 +36,7 @@ func (s *Server) settle(now time.Time) {
 	s.adoptFabric()
 	s.endFailSafe(now)
 	s.followFabrics(now)
+	s.followGroups()
 	s.dropEvicted(now)
 	s.talk.sessions.FreeUnsecured()
 	s.model.engine.Settle(now)

@@ -35,8 +35,8 @@ const (
 var spec = im.Spec{
 	ID: ID, Name: "EthernetNetworkDiagnostics", Revision: 1, Features: featurePacketCounts | featureErrorCounts,
 	Attributes: []im.Attribute{
-		{ID: phyRate, Name: "PHYRate", Read: matter.PrivilegeView, Quality: im.Nullable | im.ChangesOmitted},
-		{ID: fullDuplex, Name: "FullDuplex", Read: matter.PrivilegeView, Quality: im.Nullable | im.ChangesOmitted},
+		{ID: phyRate, Name: "PHYRate", Read: matter.PrivilegeView, Quality: im.Nullable},
+		{ID: fullDuplex, Name: "FullDuplex", Read: matter.PrivilegeView, Quality: im.Nullable},
 		{ID: packetRxCount, Name: "PacketRxCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
 		{ID: packetTxCount, Name: "PacketTxCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
 		{ID: txErrCount, Name: "TxErrCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
@@ -67,15 +67,48 @@ type Link struct {
 // Cluster serves the cluster.
 type Cluster struct {
 	im.ReadOnly
-	link func() Link
-	base Counts // at the last reset
-	at   time.Time
+	link    func() Link
+	base    Counts // at the last reset
+	started time.Time
+	seen    Link // at the last look
+	look    bool
 }
 
 // New returns the cluster of an interface that link tells of. Counts begin at
-// now.
+// now, as does the time since the interface was reset: of what was before the
+// node knows nothing.
 func New(now time.Time, link func() Link) *Cluster {
-	return &Cluster{link: link, base: link().Counts, at: now}
+	l := link()
+	return &Cluster{link: link, base: l.Counts, started: now, seen: l}
+}
+
+// LinksChanged says that the link's state may be another than before.
+func (c *Cluster) LinksChanged() { c.look = true }
+
+// Changes reports what is.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	if !c.look {
+		return
+	}
+	c.look = false
+	was, now := c.seen, c.link()
+	c.seen = now
+	if !same(was.Megabits, now.Megabits) {
+		changed(phyRate)
+	}
+	if !same(was.FullDuplex, now.FullDuplex) {
+		changed(fullDuplex)
+	}
+	if !same(was.Carrier, now.Carrier) {
+		changed(carrierDetect)
+	}
+}
+
+func same[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 // Spec returns the cluster's metadata.
@@ -106,7 +139,7 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	case overrunCount:
 		w.Uint(t, since(l.Counts.Overruns, c.base.Overruns))
 	case timeSinceReset:
-		w.Uint(t, uint64(max(0, r.Now.Sub(c.at)/time.Minute)))
+		w.Uint(t, uint64(max(0, r.Now.Sub(c.started)/time.Minute)))
 	}
 	return nil
 }
@@ -142,13 +175,13 @@ func rateEnum(megabits *uint32) (uint64, bool) {
 }
 
 // Invoke executes ResetCounts, which has no fields.
-func (c *Cluster) Invoke(r *im.Request, _ matter.CommandID, fields tlv.Element, _ *tlv.Writer) error {
+func (c *Cluster) Invoke(_ *im.Request, _ matter.CommandID, fields tlv.Element, _ *tlv.Writer) error {
 	rd := fields.Reader()
 	for rd.EnterStruct(); rd.Next(); {
 	}
 	if err := rd.End(); err != nil {
 		return im.CommandError(err)
 	}
-	c.base, c.at = c.link().Counts, r.Now
+	c.base = c.link().Counts
 	return nil
 }

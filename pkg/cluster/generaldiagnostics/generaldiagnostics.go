@@ -4,6 +4,7 @@ package generaldiagnostics
 
 import (
 	"net/netip"
+	"reflect"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -87,11 +88,28 @@ type Options struct {
 // Cluster serves the cluster.
 type Cluster struct {
 	im.ReadOnly
-	opt Options
+	opt  Options
+	seen []Interface // at the last look
+	look bool
 }
 
 // New returns the cluster.
-func New(opt Options) *Cluster { return &Cluster{opt: opt} }
+func New(opt Options) *Cluster { return &Cluster{opt: opt, seen: opt.Interfaces()} }
+
+// LinksChanged says that the interfaces may be other ones than before.
+func (c *Cluster) LinksChanged() { c.look = true }
+
+// Changes reports interfaces that are.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	if !c.look {
+		return
+	}
+	c.look = false
+	if now := c.opt.Interfaces(); !reflect.DeepEqual(now, c.seen) {
+		c.seen = now
+		changed(networkInterfaces)
+	}
+}
 
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return &spec }

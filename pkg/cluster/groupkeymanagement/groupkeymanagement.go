@@ -16,10 +16,12 @@ import (
 // ID is the cluster's id.
 const ID matter.ClusterID = 0x003F
 
-// Limits of each fabric. Key set 0, the IPK, is one of the key sets.
+// Limits of each fabric. Key set 0, the IPK, is one of the key sets. A node may
+// have less, but not if an endpoint has the Groups cluster: then 3 key sets and 4
+// groups are the least (section 2.11.1.2).
 const (
-	MaxGroupKeys = 3
-	MaxGroups    = 4
+	MaxGroupKeys = 5
+	MaxGroups    = 16
 )
 
 const (
@@ -57,11 +59,24 @@ var spec = im.Spec{
 // Cluster serves the cluster over the fabric table.
 type Cluster struct {
 	fabrics *fabric.Table
+	groups  func() bool
 	seen    []*fabric.Fabric // at the last Changes
 }
 
-// New returns the cluster.
-func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.All()} }
+// New returns the cluster. groups reports whether an endpoint of the node has the
+// Groups cluster: without one no endpoint can belong to a group, and the node
+// supports none.
+func New(t *fabric.Table, groups func() bool) *Cluster {
+	return &Cluster{fabrics: t, groups: groups, seen: t.All()}
+}
+
+// maxGroups returns how many groups each fabric may have.
+func (c *Cluster) maxGroups() int {
+	if c.groups() {
+		return MaxGroups
+	}
+	return 0
+}
 
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return &spec }
@@ -82,7 +97,7 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
 	switch id {
 	case attrMaxGroups:
-		w.Uint(t, MaxGroups)
+		w.Uint(t, uint64(c.maxGroups()))
 		return nil
 	case attrMaxKeys:
 		w.Uint(t, MaxGroupKeys)
@@ -128,12 +143,17 @@ func writeGroup(w *tlv.Writer, g store.Group, i matter.FabricIndex) {
 	w.End()
 }
 
+// mapped reports whether a group has its key set already: it has one.
+func mapped(list []store.GroupKeyMapping, g matter.GroupID) bool {
+	return slices.ContainsFunc(list, func(m store.GroupKeyMapping) bool { return m.Group == g })
+}
+
 // Write replaces the accessing fabric's part of GroupKeyMap.
 func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) error {
 	var list []store.GroupKeyMapping
 	rd := v.Reader()
 	for rd.EnterArray(); rd.Next(); {
-		if len(list) == MaxGroups {
+		if len(list) == c.maxGroups() {
 			return matter.StatusResourceExhausted
 		}
 		var m store.GroupKeyMapping
@@ -146,7 +166,7 @@ func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) erro
 			}
 		}
 		rd.Exit()
-		if rd.Err() == nil && (m.Group == 0 || m.KeySet == 0) {
+		if rd.Err() == nil && (m.Group == 0 || m.KeySet == 0 || mapped(list, m.Group)) {
 			return matter.StatusConstraintError
 		}
 		list = append(list, m)

@@ -2,6 +2,7 @@ package groupkeymanagement
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -15,8 +16,8 @@ const (
 	epochKeySize = 16
 	maxEpochKeys = 3
 
-	policyTrustFirst   = 0
 	policyCacheAndSync = 1
+	multicastAllNodes  = 1
 )
 
 // Invoke executes a command.
@@ -125,6 +126,17 @@ func (s *keySetFields) read(r *tlv.Reader) {
 		}
 	}
 	r.Exit()
+	s.disable()
+}
+
+// disable drops epoch keys with the largest start time there is: it makes their
+// slots unused (section 4.17.3).
+func (s *keySetFields) disable() {
+	for i := range s.keys {
+		if s.keys[i] != nil && s.started[i] && s.starts[i] == math.MaxUint64 {
+			s.keys[i], s.started[i] = nil, false
+		}
+	}
 }
 
 func (s *keySetFields) check() error {
@@ -133,10 +145,11 @@ func (s *keySetFields) check() error {
 			return matter.StatusInvalidCommand
 		}
 	}
-	if s.policy > policyCacheAndSync || s.badKey || s.multicast > 1 {
+	if s.policy > policyCacheAndSync || s.badKey || s.multicast > multicastAllNodes {
 		return matter.StatusConstraintError
 	}
-	if s.policy == policyCacheAndSync { // needs a feature that this node lacks
+	// One needs a feature that this node lacks, the other is provisional.
+	if s.policy == policyCacheAndSync || s.multicast == multicastAllNodes {
 		return matter.StatusInvalidCommand
 	}
 	if s.keys[0] == nil || !s.started[0] || s.starts[0] == 0 {

@@ -40,7 +40,7 @@ var spec = im.Spec{
 
 // Network is the interface that carries the node's traffic.
 type Network struct {
-	Name      string
+	Name      string // 1 octet or more
 	Connected bool
 }
 
@@ -48,10 +48,28 @@ type Network struct {
 type Cluster struct {
 	im.ReadOnly
 	network func() Network
+	seen    Network // at the last look
+	look    bool
 }
 
-// New returns the cluster of a node whose interface network tells.
-func New(network func() Network) *Cluster { return &Cluster{network: network} }
+// New returns the cluster of a node whose interface network tells. There is
+// always one, be it unplugged.
+func New(network func() Network) *Cluster { return &Cluster{network: network, seen: network()} }
+
+// LinksChanged says that the interface may be in another state than before.
+func (c *Cluster) LinksChanged() { c.look = true }
+
+// Changes reports one that is.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	if !c.look {
+		return
+	}
+	c.look = false
+	if now := c.network(); now != c.seen {
+		c.seen = now
+		changed(networks)
+	}
+}
 
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return &spec }
@@ -64,12 +82,10 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	case networks:
 		n := c.network()
 		w.StartArray(t)
-		if n.Name != "" {
-			w.StartStruct(tlv.Anonymous)
-			w.Octets(tlv.Context(0), []byte(n.Name[:min(len(n.Name), maxNetworkIDLen)]))
-			w.Bool(tlv.Context(1), n.Connected)
-			w.End()
-		}
+		w.StartStruct(tlv.Anonymous)
+		w.Octets(tlv.Context(0), []byte(n.Name[:min(len(n.Name), maxNetworkIDLen)]))
+		w.Bool(tlv.Context(1), n.Connected)
+		w.End()
 		w.End()
 	case interfaceEnabled:
 		w.Bool(t, true)

@@ -1,0 +1,21 @@
+package server
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
+	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
+	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// AddGroupEndpoint adds an endpoint that can belong to groups, beside the ones
+// that a node has.
+func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) error {
+	return s.onLoop(func(time.Time) error {
+		g := groups.New(groups.Options{Fabrics: s.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: func() bool { return false }})
+		s.addEndpoint(id, descriptor.DeviceType{ID: 0x0100, Revision: 3}, nil, append([]im.Cluster{g}, clusters...))
+		return nil
+	})
+}

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// followed is what messages to groups were last received by.
+type followed struct {
+	generation uint64 // of the fabric table; 0: look again
+	addrs      []netip.Addr
+	err        string
+}
+
+// followGroups makes the session table and the sockets follow the fabric table
+// and the links: the keys of the groups, and their multicast addresses.
+func (s *Server) followGroups() {
+	g := &s.talk.groups
+	if g.generation == s.trust.fabrics.Generation() {
+		return
+	}
+	g.generation = s.trust.fabrics.Generation()
+	var keys []session.GroupKey
+	var addrs []netip.Addr
+	for _, f := range s.trust.fabrics.All() {
+		keys = appendGroupKeys(keys, f)
+		for _, group := range f.Groups {
+			if mapped(f, func(m store.GroupKeyMapping) bool { return m.Group == group.ID }) {
+				addrs = append(addrs, groupAddr(f.FabricID, group.ID))
+			}
+		}
+	}
+	s.talk.sessions.SetGroupKeys(keys)
+	for i := range keys {
+		clear(keys[i].Key[:])
+	}
+	s.joinGroups(addrs)
+}
+
+func mapped(f *fabric.Fabric, which func(store.GroupKeyMapping) bool) bool {
+	return slices.ContainsFunc(f.GroupKeyMap, which)
+}
+
+// appendGroupKeys appends the operational keys of all epochs of the key sets that
+// a group of the fabric is mapped to. Any of them may be in use, whatever their
+// start times say: not every sender has the right time.
+func appendGroupKeys(keys []session.GroupKey, f *fabric.Fabric) []session.GroupKey {
+	for _, set := range f.KeySets {
+		var ids []matter.GroupID
+		for _, m := range f.GroupKeyMap {
+			if m.KeySet == set.ID {
+				ids = append(ids, m.Group)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		for _, epoch := range set.Keys {
+			key, err := mcrypto.OperationalGroupKey(epoch.Key, f.CompressedID)
+			if err != nil {
+				panic("BUG: server: " + err.Error())
+			}
+			keys = append(keys, session.GroupKey{Fabric: f.Index, Key: key, Groups: ids})
+		}
+	}
+	return keys
+}
+
+// groupAddr returns the multicast address of a group (section 2.5.6.2).
+func groupAddr(id matter.FabricID, group matter.GroupID) netip.Addr {
+	a := [16]byte{0: 0xFF, 1: 0x35, 3: 0x40, 4: 0xFD}
+	binary.BigEndian.PutUint64(a[5:], uint64(id))
+	binary.BigEndian.PutUint16(a[14:], uint16(group))
+	return netip.AddrFrom16(a)
+}
+
+// joinGroups takes part in the groups on all interfaces that are served. What
+// goes wrong is told once, and tried again when the links change.
+func (s *Server) joinGroups(addrs []netip.Addr) {
+	g := &s.talk.groups
+	if len(addrs) == 0 && len(g.addrs) == 0 {
+		return
+	}
+	g.addrs = addrs
+	text := ""
+	if err := s.ports[0].SetGroups(addrs); err != nil {
+		text = err.Error()
+	}
+	if text != g.err && text != "" {
+		s.log.Warn("messages to groups do not all arrive", "error", text)
+	}
+	g.err = text
+}
+
+// receiveGroup gives a message to a group to the model. Nothing is ever answered,
+// so there is no exchange.
+func (s *Server) receiveGroup(now time.Time, in session.Incoming) {
+	p := &in.Protocol
+	if in.Header.Control || p.Vendor != 0 || p.Protocol != matter.ProtocolInteractionModel || !p.Initiator {
+		s.drop(session.DropGroup)
+		return
+	}
+	c := &groupConn{
+		subject: acl.Subject{Fabric: in.Fabric, AuthMode: matter.AuthModeGroup, Node: in.Header.DestGroup.NodeID()},
+		members: s.members(in.Fabric, in.Header.DestGroup),
+	}
+	s.model.engine.Open(now, c).Receive(now, p.Opcode, in.Payload)
+}
+
+// members returns the endpoints that belong to a group of a fabric.
+func (s *Server) members(i matter.FabricIndex, id matter.GroupID) []matter.EndpointID {
+	f := s.trust.fabrics.Get(i)
+	if f == nil {
+		return nil
+	}
+	for _, g := range f.Groups {
+		if g.ID == id {
+			return g.Endpoints
+		}
+	}
+	return nil
+}
+
+// hasGroups reports whether any endpoint can belong to groups.
+func (s *Server) hasGroups() bool {
+	return slices.ContainsFunc(s.model.engine.Endpoints(), func(ep im.Endpoint) bool {
+		return slices.ContainsFunc(ep.Clusters, func(c im.Cluster) bool { return c.Spec().ID == groups.ID })
+	})
+}
+
+// groupConn lets the Interaction Model serve a message to a group.
+type groupConn struct {
+	subject acl.Subject
+	members []matter.EndpointID
+}
+
+func (c *groupConn) Subject() acl.Subject                { return c.subject }
+func (c *groupConn) Session() im.Session                 { return im.Session{} }
+func (c *groupConn) Group() ([]matter.EndpointID, bool)  { return c.members, true }
+func (c *groupConn) AwaitResponse(time.Time)             {}
+func (c *groupConn) Close(time.Time)                     {}
+func (c *groupConn) Send(time.Time, uint8, []byte) error { panic("BUG: server: answer to a group") }
