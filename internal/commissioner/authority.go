@@ -90,6 +90,13 @@ func (a *Authority) WithoutICAC() (*Authority, error) {
 	return &b, b.identify()
 }
 
+// WithEpochKey returns the same administrator with another IPK.
+func (a *Authority) WithEpochKey(key [16]byte) (*Authority, error) {
+	b := *a
+	b.EpochKey = key
+	return &b, b.identify()
+}
+
 // Reissue changes a copy of one of the authority's certificates and signs it with
 // the key that signed the original: the root's for root and ICAC, the ICAC's, if
 // there is one, for a NOC. The rules of certificates are not held.

@@ -80,7 +80,13 @@ func (p *pair) members(a *commissioner.Authority, done *commissioner.Commissione
 // next returns the next report of a subscription, nil if there is none for a
 // minute.
 func (r *rig) next(u *commissioner.Subscription) *commissioner.Report {
-	ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
+	return r.nextWithin(u, time.Minute)
+}
+
+// nextWithin returns the next report of a subscription, nil if there is none for so
+// long.
+func (r *rig) nextWithin(u *commissioner.Subscription, d time.Duration) *commissioner.Report {
+	ctx, cancel := context.WithTimeout(r.ctx, d)
 	defer cancel()
 	rep, err := u.Next(ctx)
 	if err != nil {
