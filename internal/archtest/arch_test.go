@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"pkg/transport/netlab":  nil, // namespaces for tests
 	"internal/simnet":       {"pkg/transport"},
 	"internal/clustertest":  join(floor, trust, []string{"pkg/im"}),
-	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/message", "pkg/transport"}),
+	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/fabric", "pkg/store", "pkg/message", "pkg/transport"}),
 }
 
 func join(lists ...[]string) []string { return slices.Concat(lists...) }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	casesession "github.com/opcredsd/opcredsd/pkg/case"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -34,6 +35,10 @@ type Client struct {
 	exchanges *exchange.Manager
 	// subscriptions are touched by the loop only.
 	subscriptions map[uint32]*Subscription
+	// served, callBacks and records too: see Serve.
+	served    *Authority
+	callBacks []CallBack
+	records   map[[casesession.ResumptionIDSize]byte]casesession.Record
 
 	calls chan func(now time.Time)
 	in    chan datagram
@@ -58,6 +63,7 @@ func New(conn transport.PacketConn) *Client {
 		done:   make(chan struct{}),
 
 		subscriptions: make(map[uint32]*Subscription),
+		records:       make(map[[casesession.ResumptionIDSize]byte]casesession.Record),
 	}
 	c.sessions = session.NewTable(session.Options{Rand: c.rand, Max: 1024, MaxUnsecured: 64})
 	c.exchanges = exchange.New(exchange.Options{

@@ -136,6 +136,7 @@ func (c *Client) CASE(ctx context.Context, addr netip.AddrPort, a *Authority, pe
 			Params: res.PeerParams, Path: x.Session().Path,
 		})
 		out = &Session{c, s}
+		c.remember(res.Record())
 		return err
 	}
 	finished := false

@@ -87,6 +87,8 @@ type Report struct {
 	Attributes     []Attribute
 	Events         []Event
 	Chunks         int
+	At             time.Time // when it was complete; of a subscription's later reports
+	Called         bool      // it came by a session that the node opened
 }
 
 // Find returns the report's attribute with this path, or nil.

@@ -21,23 +21,34 @@ type Subscription struct {
 	Max    time.Duration // between reports
 	Primed *Report       // the first report
 
-	session *session.Session
+	c       *Client
+	node    matter.NodeID // who sends the reports
+	mute    bool          // reports are not answered
 	reports chan *Report
 }
 
 // Subscribe subscribes; min and max are the intervals asked for, in seconds. The
 // peer's other subscriptions are kept.
 func (s *Session) Subscribe(ctx context.Context, req ReadRequest, min, max uint16) (*Subscription, error) {
+	return s.subscribe(ctx, req, min, max, true)
+}
+
+// SubscribeAnew subscribes in place of all other subscriptions of the peer.
+func (s *Session) SubscribeAnew(ctx context.Context, req ReadRequest, min, max uint16) (*Subscription, error) {
+	return s.subscribe(ctx, req, min, max, false)
+}
+
+func (s *Session) subscribe(ctx context.Context, req ReadRequest, min, max uint16, keep bool) (*Subscription, error) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
-	w.Bool(tlv.Context(0), true)
+	w.Bool(tlv.Context(0), keep)
 	w.Uint(tlv.Context(1), uint64(min))
 	w.Uint(tlv.Context(2), uint64(max))
 	writePaths(w, 3, req.Attributes, attributeEndpoint)
 	writePaths(w, 4, req.Events, eventEndpoint)
 	w.Bool(tlv.Context(7), req.FabricFiltered)
 	finish(w)
-	u := &Subscription{Primed: &Report{}, session: s.s, reports: make(chan *Report, reportQueue)}
+	u := &Subscription{Primed: &Report{}, c: s.c, node: s.s.PeerNode, reports: make(chan *Report, reportQueue)}
 	err := s.transact(ctx, message.OpcodeIMSubscribeRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
 		if m.Protocol == matter.ProtocolInteractionModel && m.Opcode == message.OpcodeIMSubscribeResponse {
 			if err := u.confirmed(m.Payload); err != nil {
@@ -81,10 +92,19 @@ func (u *Subscription) Next(ctx context.Context) (*Report, error) {
 	}
 }
 
+// Drop makes the client forget the subscription; the node learns so with the next
+// report.
+func (u *Subscription) Drop() { _ = u.c.do(func(time.Time) { delete(u.c.subscriptions, u.ID) }) }
+
+// Mute makes the client leave the reports without an answer, or answer again.
+func (u *Subscription) Mute(on bool) { _ = u.c.do(func(time.Time) { u.mute = on }) }
+
 // incoming is the handler of what a node begins: reports and the end of
 // sessions.
 func (c *Client) incoming(_ time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
 	switch {
+	case x.Session().Kind == session.Unsecured && m.Opcode == message.OpcodeSigma1:
+		return c.answer()
 	case x.Session().Kind == session.Unsecured:
 	case m.Protocol == matter.ProtocolInteractionModel && m.Opcode == message.OpcodeIMReportData:
 		return &reporting{c: c, rep: &Report{}}
@@ -104,9 +124,13 @@ func (h *reporting) Receive(now time.Time, x *exchange.Exchange, m exchange.Mess
 	more, suppress, err := h.rep.add(m)
 	u := h.c.subscriptions[h.rep.SubscriptionID]
 	status := matter.StatusSuccess
-	if err != nil || u == nil || u.session != x.Session() {
+	if err != nil || u == nil || u.node != x.Session().PeerNode {
 		status, more = matter.StatusInvalidSubscription, false
 	}
+	if u != nil && u.mute {
+		return
+	}
+	h.rep.At, h.rep.Called = now, !x.Session().Initiator
 	if !suppress || status != matter.StatusSuccess {
 		// What cannot be sent is missed by the node, which ends the subscription.
 		_ = x.Send(now, matter.ProtocolInteractionModel, message.OpcodeIMStatusResponse, statusResponse(status))
