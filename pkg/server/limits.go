@@ -81,7 +81,7 @@ func (l *limits) admit(now time.Time, p *packet) bool {
 
 // judge charges the source of a datagram that proved nothing.
 func (l *limits) judge(now time.Time, p *packet, in *session.Incoming, err error) {
-	if err == nil && in.Session.Kind != session.Unsecured && !in.Duplicate {
+	if err == nil && (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate {
 		return
 	}
 	l.by[p.class].Charge(now, p.source)
