@@ -152,6 +152,9 @@ vendor or product differ. Without --key the DAC's key is taken from
 --dac-key-file, or from where the daemon has it, and is not kept in the store.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "dac", "pai", "cd"); err != nil {
+				return err
+			}
 			q, err := readMaterial(dac, pai, cd, key)
 			if err != nil {
 				return err
@@ -171,15 +174,20 @@ vendor or product differ. Without --key the DAC's key is taken from
 	fl.StringVar(&pai, "pai", "", "file with the certificate above it")
 	fl.StringVar(&cd, "cd", "", "file with the certification declaration")
 	fl.StringVar(&key, "key", "", "file with the DAC's key, to be kept in the store")
-	for _, name := range []string{"dac", "pai", "cd"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic("BUG: opcredsd: " + err.Error())
-		}
-	}
 	m.registerTrust(fl)
 	registerIDs(fl, &m.vid, &m.pid)
 	registerDACKey(fl, &m.dacKeyFile)
 	return cmd
+}
+
+// required refuses a command line without one of these flags.
+func required(cmd *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		if !cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--%s: a file is required", name)}
+		}
+	}
+	return nil
 }
 
 // readMaterial reads the files of an import.
@@ -255,7 +263,10 @@ func newCSR(c *common) *cobra.Command {
 made in FILE, mode 0600, if the file is not there; it never leaves this machine.
 The subject names vendor and product as a DAC does.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "key"); err != nil {
+				return err
+			}
 			if m.vid == 0 {
 				m.vid = server.DefaultVendorID
 			}
@@ -294,9 +305,6 @@ The subject names vendor and product as a DAC does.`,
 	cmd.Flags().StringVar(&key, "key", "", "file with the DAC's key")
 	cmd.Flags().StringVar(&common, "common-name", "opcredsd DAC", "common name in the subject, up to 64 octets")
 	registerIDs(cmd.Flags(), &m.vid, &m.pid)
-	if err := cmd.MarkFlagRequired("key"); err != nil {
-		panic("BUG: opcredsd: " + err.Error())
-	}
 	return cmd
 }
 

@@ -45,12 +45,11 @@ $OPCREDSD_CONFIG, else ` + defaultConfig + ` if it is there.
 
 Exit status: 0 done; 1 it failed; 2 wrong usage or configuration; 3 the daemon
 cannot be reached.`,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 2,
-		Args:                       cobra.NoArgs,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		DisableAutoGenTag:          true,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		DisableAutoGenTag: true,
 	}
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
@@ -87,9 +86,13 @@ func (c *common) load(cmd *cobra.Command) error {
 
 // usageArgs makes wrong arguments a usage error for cmd and all below it.
 func usageArgs(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
+				if near := cmd.SuggestionsFor(first(args)); len(near) > 0 {
+					err = fmt.Errorf("%w: did you mean %q?", err, near[0])
+				}
 				return usageError{err}
 			}
 			return nil
@@ -98,6 +101,13 @@ func usageArgs(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		usageArgs(sub)
 	}
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }
 
 // systemStateDir is where the daemon of the machine keeps its store.

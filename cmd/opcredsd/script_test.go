@@ -14,18 +14,36 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real program by the scripts in testdata/script.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+	p := params()
+	p.Dir = "testdata/script"
+	testscript.Run(t, p)
+}
+
+// params are the commands and conditions that all scripts have.
+func params() testscript.Params {
+	return testscript.Params{
+		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
-			for _, v := range os.Environ() {
-				if strings.HasPrefix(v, "OPCREDSD_") {
-					env.Setenv(strings.SplitN(v, "=", 2)[0], "")
-				}
-			}
+			env.Setenv("OPCREDSD_CONFIG", "") // not this machine's
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": checkStatus},
-	})
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status":   checkStatus,
+			"await":    await,
+			"awaitlog": awaitFile,
+			"daemon":   daemonCommand,
+			"material": makeMaterial,
+			"link":     makeLink,
+			"hold":     holdPort,
+			"listen":   listenNotify,
+			"newer":    makeNewer,
+			"oneline":  oneLine,
+		},
+		Condition: func(cond string) (bool, error) {
+			_, err := os.Stat("/.dockerenv")
+			return cond == "container" && err == nil, nil
+		},
+	}
 }
 
 // checkStatus runs a command and checks its exit status: status 2 opcredsd …
@@ -40,5 +58,13 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("exit status %s, want %s", got, args[0])
+	}
+}
+
+// oneLine checks that the last command said one line on stderr.
+func oneLine(ts *testscript.TestScript, _ bool, _ []string) {
+	text := ts.ReadFile("stderr")
+	if strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "opcredsd: ") {
+		ts.Fatalf("not one line: %q", text)
 	}
 }

@@ -28,7 +28,9 @@ passcode and a discriminator of its own, which nobody can use later.`,
 				return err
 			}
 			return c.print(w, func(out io.Writer) error {
-				if err := printPairing(out, w.Pairing); err != nil {
+				if w.QR == "" {
+					fmt.Fprintln(out, "The codes are on the product's label: only the verifier of the passcode is kept.")
+				} else if err := printPairing(out, w.Pairing); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(out, "Open until:      %s\n", w.Closes.Local().Format(time.TimeOnly))
