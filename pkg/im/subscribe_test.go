@@ -410,6 +410,29 @@ func TestUpdatesFollowWritesCommandsAndWatchers(t *testing.T) {
 	n.reports(0)
 }
 
+// A write that changes nothing is no change.
+func TestWriteOfTheSameValue(t *testing.T) {
+	n := newNode(t, nil)
+	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<>],7:true}")
+	version := n.instances[0].version
+	for _, write := range []string{"{1:<2:0,3:6,4:0>,2:1}", `{1:<2:0,3:6,4:3>,2:["a","b"]}`} {
+		_, c := n.ask(pase(2), OpcodeWriteRequest, "{1:false,2:["+write+"]}")
+		if !strings.Contains(c.last().text, "{0:0}") {
+			t.Errorf("answer %s", c.last().text)
+		}
+		n.Settle(n.now)
+		n.reports(0)
+	}
+	if v := n.instances[0].version; v != version {
+		t.Errorf("version %d, before %d", v, version)
+	}
+	n.ask(pase(2), OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3>,2:["a"]}]}`)
+	n.Settle(n.now)
+	if got := reportedPaths(n.reports(1)[0].last().text); got != "0/6/3" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestChangesOmitted(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<>],7:true}")

@@ -1,6 +1,7 @@
 package im
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
@@ -201,14 +202,33 @@ func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance,
 	return in, n, matter.StatusSuccess
 }
 
-// apply gives a value to the cluster.
+// apply gives a value to the cluster. Subscribers hear of it if it is another than
+// before.
 func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus {
 	a := &in.meta.attributes[n]
+	before := e.valueOf(in, n)
 	if err := in.cluster.Write(e.at(in), a.ID, v); err != nil {
 		return e.statusOf(err, in, a.Name)
 	}
-	e.changed(in, a.ID)
+	if before == nil || !bytes.Equal(before, e.valueOf(in, n)) {
+		e.changed(in, a.ID)
+	}
 	return matter.ClusterStatus{Status: matter.StatusSuccess}
+}
+
+// valueOf returns an attribute's whole value, encoded; nil if it cannot be read.
+func (e *Engine) valueOf(in *instance, n int) []byte {
+	if in.meta.attributes[n].Read == 0 {
+		return nil
+	}
+	filtered := e.req.FabricFiltered
+	e.req.FabricFiltered = false
+	defer func() { e.req.FabricFiltered = filtered }()
+	var w tlv.Writer
+	if in.read(e.at(in), n, &w, tlv.Anonymous) != nil {
+		return nil
+	}
+	return w.Bytes()
 }
 
 // listRun is a list that a peer replaces: whole, or with one item holding the
