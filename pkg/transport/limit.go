@@ -76,7 +76,9 @@ func (l *Limiter) Exhausted(now time.Time, source netip.Addr) bool {
 	return b != nil && !l.refill(b, now) && b.left < 1
 }
 
-// Charge takes one from a source's allowance, if there is one left.
+// Charge takes one from a source's allowance. What was under way when nothing was
+// left is charged as well: the source is in debt then, by its burst at most, and
+// exhausted until it has paid.
 func (l *Limiter) Charge(now time.Time, source netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,7 +88,7 @@ func (l *Limiter) Charge(now time.Time, source netip.Addr) {
 	} else {
 		b.unlink()
 	}
-	b.left = max(0, b.left-1)
+	b.left = max(-l.burst, b.left-1)
 	b.link(&l.recent)
 }
 

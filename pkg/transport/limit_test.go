@@ -92,6 +92,32 @@ func TestLimiterSparesTheModest(t *testing.T) {
 	}
 }
 
+// Who is charged after the fact pays for all of it: many datagrams that come at
+// once, each time that one is allowed, do not get more through than the rate.
+func TestLimiterDebt(t *testing.T) {
+	l := NewLimiter(100, 400, 8)
+	now := time.Now()
+	passed := 0
+	for range 10_000 { // 100 s
+		now = now.Add(10 * time.Millisecond)
+		if !l.Exhausted(now, host(1)) {
+			for range 200 {
+				l.Charge(now, host(1))
+				passed++
+			}
+		}
+	}
+	if passed < 100*100 || passed > 100*100+400+200 {
+		t.Errorf("%d in 100 s", passed)
+	}
+	for range 10_000 {
+		l.Charge(now, host(2))
+	}
+	if l.Exhausted(now.Add(4*time.Second+20*time.Millisecond), host(2)) {
+		t.Error("a debt without bound")
+	}
+}
+
 // A clock that stands still or goes back gives nothing, and takes nothing.
 func TestLimiterClock(t *testing.T) {
 	l := NewLimiter(1000, 5, 4)
@@ -166,7 +192,7 @@ func TestLimiterModel(t *testing.T) {
 			m.left = burst
 		default:
 			l.Charge(now, host(i))
-			m.left = max(0, m.left-1)
+			m.left = max(-burst, m.left-1)
 		}
 	}
 }

@@ -1,0 +1,426 @@
+package server_test
+
+import (
+	"bytes"
+	"math"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+)
+
+// setLabel makes a request that sets the fabric's label, to see whether it was
+// carried out.
+func setLabel(label string) []byte { return invokeRequest(clOpCreds, cmdLabel, args(0, label)) }
+
+// wantLabel checks the label of the first fabric.
+func (r *rig) wantLabel(what string, s *commissioner.Session, want string) {
+	r.t.Helper()
+	time.Sleep(100 * time.Millisecond)
+	if got := r.fabrics(s, true)[0].label; got != want {
+		r.t.Errorf("%s: the label is %q, want %q", what, got, want)
+	}
+}
+
+func request(exchange uint16) message.ProtocolHeader {
+	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMInvokeRequest, Exchange: exchange, Protocol: matter.ProtocolInteractionModel}
+}
+
+// rawWorld runs f against a commissioned node, with a session whose keys are known.
+func rawWorld(t *testing.T, f func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID)) {
+	t.Helper()
+	bubble(t, 1, clean, func(r *rig) {
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		done := r.commission(c, a)
+		f(r, r.stranger(1).caseSession(a, done.Node), done.CASE, a, done.Node)
+		r.wantBounded()
+	})
+}
+
+// A peer's counter ends at 2^32-1: the messages up to there are taken, once each,
+// and nothing that comes round again is new.
+func TestMessageCounterNearItsEnd(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
+		for i, step := range []struct {
+			counter uint32
+			label   string
+			want    string
+		}{
+			{math.MaxUint32 - 1, "last but one", "last but one"},
+			{math.MaxUint32, "last", "last"},
+			{math.MaxUint32, "last again", "last"},
+			{0, "zero", "last"},
+			{1, "one", "last"},
+			{100, "hundred", "last"},
+			{1 << 31, "half", "last"},
+			{math.MaxUint32 - 33, "before the window", "last"},
+			{math.MaxUint32 - 20, "late", "late"}, // within it, and new
+			{math.MaxUint32 - 20, "late again", "late"},
+		} {
+			x.s.send(x.seal(step.counter, request(uint16(100+i)), setLabel(step.label)))
+			r.wantLabel(step.label, good, step.want)
+		}
+	})
+}
+
+// A recorded message does nothing a second time, whether it is as new as can be,
+// within the window of 32 or long past it; and it does not move the session to
+// where it came from.
+func TestReplay(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
+		thief := r.stranger(66)
+		seal := func(label string) []byte {
+			x.counter++
+			x.exchange++
+			b := x.seal(x.counter, request(x.exchange), setLabel(label))
+			x.s.send(bytes.Clone(b))
+			return b
+		}
+		replay := func(what string, b []byte, want string) {
+			t.Helper()
+			x.s.drain()
+			x.s.send(bytes.Clone(b))
+			thief.send(bytes.Clone(b))
+			r.wantLabel(what, good, want)
+			if n := thief.drain(); n > 0 {
+				t.Errorf("%s: the thief was sent %d datagrams", what, n)
+			}
+			if x.s.drain() == 0 {
+				t.Errorf("%s: not even acknowledged", what)
+			}
+		}
+		first := seal("first")
+		r.wantLabel("first", good, "first")
+		replay("at once", first, "first")
+		second := seal("second")
+		replay("within the window", first, "second")
+		for range 30 {
+			seal("other")
+		}
+		replay("at the end of the window", second, "other")
+		for range 200 {
+			seal("other")
+			time.Sleep(200 * time.Millisecond)
+		}
+		replay("outside the window", first, "other")
+		replay("outside the window, too", second, "other")
+		// The session is where it was.
+		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("home")); !ok {
+			t.Error("the session's own peer gets no answer")
+		}
+		if n := thief.drain(); n > 0 {
+			t.Errorf("the thief was sent %d datagrams", n)
+		}
+	})
+}
+
+// What a node said comes back to it, in the name of who it was for: it is neither
+// carried out nor answered.
+func TestReflection(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		var said []simnet.Datagram
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			if d.From == deviceAddr {
+				d.Payload = bytes.Clone(d.Payload)
+				said = append(said, d)
+			}
+			return true
+		})
+		done := r.commission(c, a)
+		r.must(done.CASE.UpdateFabricLabel(r.ctx, "kitchen"))
+		x := r.stranger(1).caseSession(a, done.Node)
+		x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("bath"))
+		r.net.SetTap(nil)
+		time.Sleep(time.Minute)
+		before := r.inspect()
+		for _, d := range said {
+			r.net.Inject(d.To, deviceAddr, d.Payload)
+			// In the name of each session that the node may have with them.
+			for _, id := range []uint16{x.id, x.id - 1} {
+				b := bytes.Clone(d.Payload)
+				b[1], b[2] = byte(id), byte(id>>8)
+				r.net.Inject(d.To, deviceAddr, b)
+			}
+		}
+		time.Sleep(time.Minute)
+		after := r.inspect()
+		if after.Sent != before.Sent || after.CASE != before.CASE || after.Exchanges != 0 {
+			t.Errorf("%d datagrams were reflected; %d were sent, %d sessions are left of %d", len(said), after.Sent-before.Sent, after.CASE, before.CASE)
+		}
+		r.wantLabel("afterwards", done.CASE, "bath")
+	})
+}
+
+// A message under the id of somebody else's session is not opened, not counted as a
+// sign of life, and does not lead the session's answers away.
+func TestSessionIDOfAnotherPeer(t *testing.T) {
+	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
+		x := p.stranger(1).caseSession(p.a, p.one.Node)
+		y := p.stranger(2).caseSession(p.b, p.two.Node)
+		before := p.inspect()
+		const n = 20
+		for i := range uint32(n) {
+			own, other := x.id, y.id
+			x.id, y.id = other, own
+			x.s.send(x.seal(1000+i, request(uint16(500+i)), setLabel("stolen")))
+			y.s.send(y.seal(1000+i, request(uint16(500+i)), setLabel("stolen")))
+			x.id, y.id = own, other
+		}
+		time.Sleep(time.Second)
+		after := p.inspect()
+		if got := after.Dropped["authentication"] - before.Dropped["authentication"]; got != 2*n {
+			t.Errorf("%d of %d were dropped for their authentication", got, 2*n)
+		}
+		if got := x.s.drain() + y.s.drain(); got > 0 {
+			t.Errorf("%d datagrams were sent", got)
+		}
+		for i, label := range []string{"a", "b"} {
+			s := []*raw{x, y}[i]
+			if _, _, ok := s.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel(label)); !ok {
+				t.Error("a session's own peer gets no answer")
+			}
+		}
+		for _, d := range p.fabrics(p.one.CASE, false) {
+			if want := map[matter.FabricIndex]string{1: "a", 2: "b"}[d.index]; d.label != want {
+				t.Errorf("label of fabric %d: %q, want %q", d.index, d.label, want)
+			}
+		}
+	})
+}
+
+// Acknowledgements are never answered, whatever their flags say; a message that
+// comes a thousand times is acknowledged as often at most; and the node's own
+// acknowledgements, sent back to it, die out.
+func TestAckStorm(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
+		storm := func(n int, f func(i int)) (sent uint64) {
+			time.Sleep(time.Minute)
+			before := r.inspect().Sent
+			for i := range n {
+				f(i)
+				if i%100 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			time.Sleep(time.Minute)
+			return r.inspect().Sent - before
+		}
+		ack := message.ProtocolHeader{Initiator: true, Reliable: true, HasAck: true, Opcode: message.OpcodeMRPStandaloneAck}
+		if n := storm(1000, func(i int) {
+			x.counter++
+			p := ack
+			p.Ack, p.Exchange, p.Initiator = uint32(i), uint16(i%7), i%2 == 0
+			x.s.send(x.seal(x.counter, p, nil))
+			x.s.begin()
+			x.s.send(x.s.plain(p, nil))
+		}); n != 0 {
+			t.Errorf("%d answers to acknowledgements", n)
+		}
+		again := x.next(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("once"))
+		if n := storm(1000, func(int) { x.s.send(bytes.Clone(again)) }); n < 500 || n > 1000+10 {
+			t.Errorf("%d datagrams for a message that came 1000 times", n)
+		}
+		// Whatever the node sends to the session's peer comes back at once.
+		reflected := 0
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			if d.From == deviceAddr && d.To == x.s.addr && reflected < 10000 {
+				reflected++
+				b := bytes.Clone(d.Payload)
+				go r.net.Inject(x.s.addr, deviceAddr, b)
+			}
+			return true
+		})
+		x.s.send(x.next(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mirror")))
+		x.s.begin()
+		x.s.tell(message.OpcodeSigma1, []byte("nonsense"))
+		time.Sleep(time.Minute)
+		r.net.SetTap(nil)
+		if reflected > 30 {
+			t.Errorf("the node and its mirror exchanged %d datagrams", reflected)
+		}
+		r.wantLabel("afterwards", good, "mirror")
+	})
+}
+
+// Who is not in the handshake or the session cannot end it with a StatusReport.
+func TestStatusReportFromStrangers(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
+		reports := [][]byte{
+			{0, 0, 0, 0, 0, 0, 3, 0},             // CloseSession
+			{1, 0, 0, 0, 0, 0, 2, 0},             // InvalidParameter
+			{0, 0, 0, 0, 0, 0, 0, 0},             // success
+			{8, 0, 0, 0, 0, 0, 4, 0, 0xFF, 0xFF}, // Busy, for a minute
+			{},
+		}
+		s, thief := r.stranger(2), r.stranger(3)
+		s.begin()
+		b, err := startCASE(a, node)
+		r.must(err)
+		p, sigma2, ok := s.ask(message.OpcodeSigma1, b.sigma1)
+		if !ok || p.Opcode != message.OpcodeSigma2 {
+			t.Fatalf("%02x, %v", p.Opcode, ok)
+		}
+		before := r.inspect()
+		for _, report := range reports {
+			// Into the handshake, from another address.
+			thief.node, thief.exchange = s.node, s.exchange
+			thief.tell(message.OpcodeStatusReport, report)
+			// Into nothing, with the ids of the session.
+			h := message.Header{SessionID: x.id, Counter: 5}
+			q := message.ProtocolHeader{Initiator: true, Opcode: message.OpcodeStatusReport}
+			r.net.Inject(x.s.addr, deviceAddr, append(q.AppendTo(h.AppendTo(nil)), report...))
+			r.net.Inject(x.s.addr, deviceAddr, append(append(q.AppendTo(h.AppendTo(nil)), report...), make([]byte, 16)...))
+			// And one that the peer of another session sent.
+			q = message.ProtocolHeader{Initiator: false, Opcode: message.OpcodeStatusReport, Exchange: 7}
+			x.counter++
+			x.s.send(x.seal(x.counter, q, report))
+		}
+		time.Sleep(time.Second)
+		if after := r.inspect(); after.CASE != before.CASE {
+			t.Errorf("%d sessions of %d", after.CASE, before.CASE)
+		}
+		sigma3, _, err := b.in.Sigma2(sigma2)
+		r.must(err)
+		s.wantReport("the handshake", message.OpcodeSigma3, sigma3, message.GeneralSuccess, message.CodeSessionEstablished)
+		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mine")); !ok {
+			t.Error("the session does not answer")
+		}
+		if !r.alive(good) {
+			t.Error("the controller's session does not answer")
+		}
+	})
+}
+
+// Every message of a handshake that is sent again is the same, octet for octet: a
+// second signature would make two transcripts of one handshake.
+func TestRetransmittedSigma2IsTheSame(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		done := r.commission(c, a)
+		s := r.stranger(1)
+		s.begin()
+		sigma1 := r.sigma1(a, done.Node)
+		var sent [][]byte
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			if d.From != deviceAddr || d.To != s.addr {
+				return true
+			}
+			if _, n, err := message.ParseHeader(d.Payload); err == nil {
+				if p, _, err := message.ParseProtocolHeader(d.Payload[n:]); err == nil && p.Opcode == message.OpcodeSigma2 {
+					sent = append(sent, bytes.Clone(d.Payload))
+				}
+			}
+			return true
+		})
+		first := s.plain(s.header(message.OpcodeSigma1), sigma1)
+		s.send(bytes.Clone(first))
+		// The initiator did not hear, and sends its own message again as well.
+		for range 4 {
+			time.Sleep(400 * time.Millisecond)
+			s.send(bytes.Clone(first))
+		}
+		time.Sleep(20 * time.Second)
+		r.net.SetTap(nil)
+		if len(sent) != 5 {
+			t.Errorf("Sigma2 was sent %d times, want 5", len(sent))
+		}
+		for _, b := range sent {
+			if !bytes.Equal(b, sent[0]) {
+				t.Errorf("Sigma2 was %x, then %x", sent[0], b)
+			}
+		}
+	})
+}
+
+// A handshake goes on where it began: somebody else who knows all that was sent in
+// the open cannot take it over or stop it.
+func TestHandshakeStaysWhereItBegan(t *testing.T) {
+	rawWorld(t, func(r *rig, _ *raw, _ *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
+		s, thief := r.stranger(2), r.stranger(3)
+		s.begin()
+		b, err := startCASE(a, node)
+		r.must(err)
+		_, sigma2, ok := s.ask(message.OpcodeSigma1, b.sigma1)
+		if !ok {
+			t.Fatal("no answer")
+		}
+		for _, opcode := range []uint8{message.OpcodeSigma1, message.OpcodeSigma3, message.OpcodePake1, message.OpcodeStatusReport, 0xFF} {
+			thief.node, thief.exchange, thief.counter = s.node, s.exchange, s.counter
+			thief.tell(opcode, []byte("nonsense"))
+		}
+		time.Sleep(100 * time.Millisecond)
+		s.drain()
+		sigma3, _, err := b.in.Sigma2(sigma2)
+		r.must(err)
+		s.wantReport("the handshake", message.OpcodeSigma3, sigma3, message.GeneralSuccess, message.CodeSessionEstablished)
+	})
+}
+
+// Datagrams that name a session and fail are bounded for each source, and so are
+// those outside of sessions. Neither keeps others out, nor the source's own sessions
+// and their messages.
+func TestSourceLimits(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
+		for i := range 3000 {
+			x.s.begin()
+			x.s.tell(message.OpcodeSigma1, []byte("nonsense"))
+			if i%50 == 0 {
+				time.Sleep(time.Millisecond)
+				x.s.drain()
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+		dropped := r.inspect().Dropped["source_limit"]
+		if dropped < 2000 {
+			t.Errorf("%d of 3000 were dropped", dropped)
+		}
+		x.s.drain()
+		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mine")); !ok {
+			t.Error("the source's session does not answer")
+		}
+		for i := range 20000 {
+			x.s.send([]byte("\x00\x01\x00\x00 nonsense"))
+			if i%100 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+		if got := r.inspect().Dropped["source_limit"] - dropped; got < 5000 {
+			t.Errorf("%d of 20000 were dropped", got)
+		}
+		if !r.alive(good) {
+			t.Error("another host's session does not answer")
+		}
+		time.Sleep(10 * time.Second) // it may again
+		before := r.inspect().Dropped["source_limit"]
+		if r.stranger(9).caseSession(a, node); r.inspect().Dropped["source_limit"] != before {
+			t.Error("dropped later, too")
+		}
+	})
+}
+
+// A host of our own link that sends from a thousand addresses is a thousand
+// sources, of which the table keeps as many as it may.
+func TestSourcesAreBounded(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
+		h := message.Header{HasSource: true}
+		p := message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeSigma1}
+		for i := range 5000 {
+			h.Source, h.Counter = matter.NodeID(i+1), uint32(i)
+			r.net.Inject(netip.AddrPortFrom(strangerAddr(i+10), 1), deviceAddr, append(p.AppendTo(h.AppendTo(nil)), "nonsense"...))
+			if i%200 == 0 {
+				time.Sleep(time.Millisecond)
+				r.wantBounded()
+			}
+		}
+		if !r.alive(good) || !slices.Contains([]int{1, 2}, r.inspect().CASE) {
+			t.Error("the sessions are not what they were")
+		}
+	})
+}
