@@ -201,16 +201,21 @@ func (o operator) SetLogLevel(_ context.Context, l admin.LogLevel) error {
 	return nil
 }
 
-// Health says whether controllers can be served: the loop answers, the store
-// reads, the node is announced.
+// Health says whether controllers can be served: the loop answers, also to a
+// datagram, the store reads, the node is announced.
 func (o operator) Health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	err := o.s.ask(ctx, func(time.Time) error {
 		return o.s.trust.store.View(func(*store.Tx) error { return nil })
 	})
-	if err == nil && !o.s.ads.Announced() {
-		err = errNotAnnounced
+	if err != nil {
+		return err
 	}
-	return err
+	if !o.s.ads.Announced() {
+		return errNotAnnounced
+	}
+	return o.s.Probe(ctx)
 }
 
 var errNotAnnounced = errors.New("not announced over mDNS")
