@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync/atomic"
 )
 
@@ -29,7 +30,7 @@ func (s *logSink) set(level, format string) {
 func (s *logSink) logger(w io.Writer) *slog.Logger {
 	return slog.New(&logHandler{
 		asJSON: &s.json,
-		text:   newTextHandler(w, &s.level),
+		text:   newTextHandler(w, &s.level, isJournal(w, os.Getenv("JOURNAL_STREAM"))),
 		json:   slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &s.level}),
 	})
 }

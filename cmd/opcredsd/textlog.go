@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -14,8 +17,9 @@ import (
 // that a line can be found by its message; slog's own handler quotes only where
 // it must. Attributes are left to that handler.
 type textHandler struct {
-	out   *lineWriter
-	attrs slog.Handler
+	out     *lineWriter
+	attrs   slog.Handler
+	journal bool // keeps time and level itself: sd-daemon(3)
 }
 
 type lineWriter struct {
@@ -26,7 +30,7 @@ type lineWriter struct {
 
 func (l *lineWriter) Write(b []byte) (int, error) { return l.buf.Write(b) }
 
-func newTextHandler(w io.Writer, level slog.Leveler) *textHandler {
+func newTextHandler(w io.Writer, level slog.Leveler, journal bool) *textHandler {
 	out := &lineWriter{w: w}
 	drop := func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
@@ -34,7 +38,7 @@ func newTextHandler(w io.Writer, level slog.Leveler) *textHandler {
 		}
 		return a
 	}
-	return &textHandler{out, slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: drop})}
+	return &textHandler{out, slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: drop}), journal}
 }
 
 func (h *textHandler) Enabled(ctx context.Context, l slog.Level) bool {
@@ -46,11 +50,16 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 	defer h.out.mu.Unlock()
 	b := &h.out.buf
 	b.Reset()
-	b.WriteString("time=")
-	b.WriteString(r.Time.Format(time.RFC3339Nano))
-	b.WriteString(" level=")
-	b.WriteString(r.Level.String())
-	b.WriteString(" msg=")
+	if h.journal {
+		b.WriteString(priority(r.Level))
+	} else {
+		b.WriteString("time=")
+		b.WriteString(r.Time.Format(time.RFC3339Nano))
+		b.WriteString(" level=")
+		b.WriteString(r.Level.String())
+		b.WriteByte(' ')
+	}
+	b.WriteString("msg=")
 	b.WriteString(strconv.Quote(r.Message))
 	b.WriteByte(' ')
 	if err := h.attrs.Handle(ctx, r); err != nil {
@@ -62,9 +71,37 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h *textHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &textHandler{h.out, h.attrs.WithAttrs(attrs)}
+	return &textHandler{h.out, h.attrs.WithAttrs(attrs), h.journal}
 }
 
 func (h *textHandler) WithGroup(name string) slog.Handler {
-	return &textHandler{h.out, h.attrs.WithGroup(name)}
+	return &textHandler{h.out, h.attrs.WithGroup(name), h.journal}
+}
+
+// priority is the prefix by which the journal knows how urgent a line is.
+func priority(l slog.Level) string {
+	switch {
+	case l >= slog.LevelError:
+		return "<3>"
+	case l >= slog.LevelWarn:
+		return "<4>"
+	case l >= slog.LevelInfo:
+		return "<6>"
+	}
+	return "<7>"
+}
+
+// isJournal reports whether w is what stream, from $JOURNAL_STREAM, says is the
+// journal: its device and inode (systemd.exec(5)).
+func isJournal(w io.Writer, stream string) bool {
+	f, ok := w.(*os.File)
+	if !ok || stream == "" {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stream == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }

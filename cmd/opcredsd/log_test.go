@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestLogFormats(t *testing.T) {
+	var out bytes.Buffer
+	var sink logSink
+	sink.set("info", "text")
+	log := sink.logger(&out)
+	early := log.With("part", "x")
+	line := func(write func()) string {
+		out.Reset()
+		write()
+		return strings.TrimSpace(out.String())
+	}
+	for _, tc := range []struct {
+		level, format string
+		write         func()
+		want          string
+	}{
+		{"info", "text", func() { log.Info("ready", "port", 5540) }, `^time=\S+Z? level=INFO msg="ready" port=5540$`},
+		{"info", "text", func() { log.Debug("detail") }, `^$`},
+		{"debug", "text", func() { log.Debug("detail") }, `level=DEBUG msg="detail"$`},
+		{"warn", "text", func() { log.Info("ready") }, `^$`},
+		// A logger made before the change follows it, with what it has.
+		{"info", "json", func() { early.Warn("odd", "cause", "a \"b\"") }, `^{"time":"[^"]+","level":"WARN","msg":"odd","part":"x","cause":"a \\"b\\""}$`},
+		{"info", "text", func() { early.Warn("odd") }, `level=WARN msg="odd" part=x$`},
+		{"info", "text", func() { log.WithGroup("g").Info("in", "msg", 1) }, `msg="in" g.msg=1$`},
+		// A label that a controller has set writes no line of its own.
+		{"info", "text", func() { log.Info("fabric removed", "label", "a\nb") }, `label="a\\nb"$`},
+	} {
+		sink.set(tc.level, tc.format)
+		if got := line(tc.write); !regexp.MustCompile(tc.want).MatchString(got) {
+			t.Errorf("%s, %s: %q, want %s", tc.level, tc.format, got, tc.want)
+		}
+	}
+}
+
+func TestLogToTheJournal(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	stream := fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+	for s, want := range map[string]bool{stream: true, "": false, "1:2": false} {
+		if got := isJournal(f, s); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+	if isJournal(new(bytes.Buffer), stream) {
+		t.Error("a buffer is no journal")
+	}
+	t.Setenv("JOURNAL_STREAM", stream)
+	var sink logSink
+	sink.set("debug", "text")
+	log := sink.logger(f)
+	log.Debug("a")
+	log.Info("b", "port", 5540)
+	log.Warn("c")
+	log.With("x", 1).Log(t.Context(), slog.LevelError, "d")
+	got, err := os.ReadFile(f.Name())
+	if want := "<7>msg=\"a\"\n<6>msg=\"b\" port=5540\n<4>msg=\"c\"\n<3>msg=\"d\" x=1\n"; err != nil || string(got) != want {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
