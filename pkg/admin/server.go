@@ -77,12 +77,15 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		who, err := credentials(c)
-		if err == nil && (who.Uid == 0 || int(who.Uid) == os.Geteuid()) {
+		if err == nil && welcome(who.Uid, os.Geteuid()) {
 			return &conn{c, who}, nil
 		}
 		_ = c.Close()
 	}
 }
+
+// welcome reports whether a user may connect to the daemon of another.
+func welcome(uid uint32, own int) bool { return uid == 0 || int64(uid) == int64(own) }
 
 type conn struct {
 	net.Conn

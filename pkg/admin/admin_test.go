@@ -1,0 +1,329 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// node is a Node that says what it was asked, and fails on demand.
+type node struct {
+	asked []string
+	err   error
+	copy  string // of Backup
+}
+
+func (n *node) ask(what string) error {
+	n.asked = append(n.asked, what)
+	return n.err
+}
+
+func (n *node) Status(context.Context) (Status, error) { return Status{Port: 5540}, n.ask("status") }
+
+func (n *node) Pairing(context.Context) (Pairing, error) {
+	return Pairing{QR: "MT:X", Passcode: 1}, n.ask("pairing")
+}
+
+func (n *node) Fabrics(context.Context) ([]Fabric, error) {
+	return []Fabric{{Index: 3, Label: "home"}}, n.ask("fabrics")
+}
+
+func (n *node) RemoveFabric(_ context.Context, i matter.FabricIndex) error {
+	return n.ask("remove " + string('0'+rune(i)))
+}
+
+func (n *node) OpenWindow(_ context.Context, r WindowRequest) (Window, error) {
+	if !r.Enhanced || r.Seconds != 240 {
+		return Window{}, errors.New("another request")
+	}
+	return Window{Pairing: Pairing{QR: "MT:Y"}}, n.ask("open")
+}
+
+func (n *node) CloseWindow(context.Context) error { return n.ask("close") }
+
+func (n *node) Attestation(context.Context) (Attestation, error) {
+	return Attestation{Kind: "TEST"}, n.ask("attestation")
+}
+
+func (n *node) VerifyAttestation(_ context.Context, t AttestationTrust) (Attestation, error) {
+	return Attestation{Notes: []string{string(t.Roots[0])}}, n.ask("verify")
+}
+
+func (n *node) ImportAttestation(_ context.Context, m AttestationMaterial) (AttestationChange, error) {
+	if string(m.DAC)+string(m.PAI)+string(m.CD)+string(m.Key) != "abcd" {
+		return AttestationChange{}, errors.New("another request")
+	}
+	return AttestationChange{Restart: true}, n.ask("import")
+}
+
+func (n *node) GenerateAttestation(_ context.Context, r GenerateRequest) (AttestationChange, error) {
+	return AttestationChange{Attestation: Attestation{VendorID: r.VendorID}}, n.ask("generate")
+}
+
+func (n *node) FactoryReset(context.Context) error { return n.ask("reset") }
+func (n *node) CheckStore(context.Context) error   { return n.ask("check") }
+func (n *node) Health(context.Context) error       { return n.ask("health") }
+
+func (n *node) Backup(_ context.Context, w io.Writer) error {
+	if _, err := io.WriteString(w, n.copy); err != nil {
+		return err
+	}
+	return n.ask("backup")
+}
+
+func (n *node) SetLogLevel(_ context.Context, l LogLevel) error { return n.ask("level " + l.Level) }
+
+// serve runs the API over n on a socket, and returns its client and its log.
+func serve(t *testing.T, n Node) (*Client, *bytes.Buffer) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "run", "admin.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(bytes.Buffer)
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: Handler(n, slog.New(slog.NewTextHandler(log, nil))), ConnContext: ConnContext}}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return NewClient(path), log
+}
+
+// calls are all calls of a client, with what each asks of the node.
+func calls(ctx context.Context, c *Client, w io.Writer) []struct {
+	asks string
+	want any
+	call func() (any, error)
+} {
+	nothing := func(f func() error) func() (any, error) { return func() (any, error) { return nil, f() } }
+	return []struct {
+		asks string
+		want any
+		call func() (any, error)
+	}{
+		{"status", Status{Port: 5540}, func() (any, error) { return c.Status(ctx) }},
+		{"pairing", Pairing{QR: "MT:X", Passcode: 1}, func() (any, error) { return c.Pairing(ctx) }},
+		{"fabrics", []Fabric{{Index: 3, Label: "home"}}, func() (any, error) { return c.Fabrics(ctx) }},
+		{"remove 7", nil, nothing(func() error { return c.RemoveFabric(ctx, 7) })},
+		{"open", Window{Pairing: Pairing{QR: "MT:Y"}}, func() (any, error) { return c.OpenWindow(ctx, WindowRequest{240, true}) }},
+		{"close", nil, nothing(func() error { return c.CloseWindow(ctx) })},
+		{"attestation", Attestation{Kind: "TEST"}, func() (any, error) { return c.Attestation(ctx) }},
+		{"verify", Attestation{Notes: []string{"root"}}, func() (any, error) {
+			return c.VerifyAttestation(ctx, AttestationTrust{Roots: [][]byte{[]byte("root")}})
+		}},
+		{"import", AttestationChange{Restart: true}, func() (any, error) {
+			return c.ImportAttestation(ctx, AttestationMaterial{DAC: []byte("a"), PAI: []byte("b"), CD: []byte("c"), Key: []byte("d")})
+		}},
+		{"generate", AttestationChange{Attestation: Attestation{VendorID: 0xFFF2}}, func() (any, error) {
+			return c.GenerateAttestation(ctx, GenerateRequest{VendorID: 0xFFF2})
+		}},
+		{"reset", nil, nothing(func() error { return c.FactoryReset(ctx) })},
+		{"check", nil, nothing(func() error { return c.CheckStore(ctx) })},
+		{"health", nil, nothing(func() error { return c.Health(ctx) })},
+		{"level debug", nil, nothing(func() error { return c.SetLogLevel(ctx, "debug") })},
+		{"backup", nil, nothing(func() error { return c.Backup(ctx, w) })},
+	}
+}
+
+func TestEveryCall(t *testing.T) {
+	n := &node{copy: "the copy"}
+	c, _ := serve(t, n)
+	var copied bytes.Buffer
+	for _, tc := range calls(t.Context(), c, &copied) {
+		n.asked = nil
+		got, err := tc.call()
+		if err != nil || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %+v, %v; want %+v", tc.asks, got, err, tc.want)
+		}
+		if len(n.asked) != 1 || n.asked[0] != tc.asks {
+			t.Errorf("%s: asked %q", tc.asks, n.asked)
+		}
+	}
+	if copied.String() != "the copy" {
+		t.Errorf("copied %q", copied.String())
+	}
+}
+
+// What fails says why, whether the node refuses or cannot.
+func TestEveryCallFails(t *testing.T) {
+	n := &node{}
+	c, _ := serve(t, n)
+	for _, tc := range calls(t.Context(), c, io.Discard) {
+		if tc.asks == "backup" {
+			continue
+		}
+		n.err = Refuse("not while %s", "it rains")
+		if _, err := tc.call(); !errors.Is(err, ErrRefused) || err.Error() != "not while it rains" {
+			t.Errorf("%s: refused with %v", tc.asks, err)
+		}
+		n.err = errors.New("the disk is full")
+		if _, err := tc.call(); err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrUnreachable) || err.Error() != "the disk is full" {
+			t.Errorf("%s: failed with %v", tc.asks, err)
+		}
+	}
+}
+
+// A copy that ends early is not taken for whole.
+func TestBackupBrokenOff(t *testing.T) {
+	n := &node{copy: "half a co", err: errors.New("the disk is gone")}
+	c, log := serve(t, n)
+	if err := c.Backup(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "broke the copy off") {
+		t.Errorf("error %v", err)
+	}
+	if !strings.Contains(log.String(), "the disk is gone") {
+		t.Errorf("log %q", log)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	c := NewClient(filepath.Join(t.TempDir(), "admin.sock"))
+	for _, tc := range calls(t.Context(), c, io.Discard) {
+		if _, err := tc.call(); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("%s: %v", tc.asks, err)
+		}
+	}
+}
+
+// Every change leaves a line that says who made it, and no secret; a look leaves
+// none.
+func TestAudit(t *testing.T) {
+	n := &node{}
+	c, log := serve(t, n)
+	changes := map[string]string{
+		"remove 7": "remove fabric", "open": "open window", "close": "close window", "import": "import attestation",
+		"generate": "generate attestation", "reset": "factory reset", "level debug": "log level",
+	}
+	for _, tc := range calls(t.Context(), c, io.Discard) {
+		for _, n.err = range []error{nil, errors.New("no")} {
+			log.Reset()
+			_, _ = tc.call()
+			what, change := changes[tc.asks]
+			if !change {
+				if n.err == nil && log.Len() > 0 {
+					t.Errorf("%s: %s", tc.asks, log)
+				}
+				continue
+			}
+			line := log.String()
+			if strings.Count(line, "\n") != 1 || !strings.Contains(line, `what="`+what+`"`) || !strings.Contains(line, " uid=") ||
+				!strings.Contains(line, " pid=") || strings.Contains(line, "level=WARN") != (n.err != nil) {
+				t.Errorf("%s: %q", tc.asks, line)
+			}
+		}
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	n := &node{}
+	h := Handler(n, slog.New(slog.DiscardHandler))
+	for _, tc := range []struct {
+		method, path, body string
+		status             int
+		say                string
+	}{
+		{"DELETE", "/v1/fabrics/0", "", http.StatusConflict, "not between 1 and 254"},
+		{"DELETE", "/v1/fabrics/255", "", http.StatusConflict, "not between 1 and 254"},
+		{"DELETE", "/v1/fabrics/x", "", http.StatusConflict, "not between 1 and 254"},
+		{"POST", "/v1/window", "", http.StatusConflict, "EOF"},
+		{"POST", "/v1/window", `{"seconds":240,"enhanced":true,"colour":"blue"}`, http.StatusConflict, "colour"},
+		{"PUT", "/v1/attestation", `{"dac":"***"}`, http.StatusConflict, "base64"},
+		{"PUT", "/v1/attestation", `{"dac":"` + strings.Repeat("A", maxBody) + `"}`, http.StatusConflict, "too large"},
+		{"POST", "/v1/attestation/verify", `{"roots":["` + strings.Repeat("A", maxBody) + `"]}`, http.StatusConflict, "too large"},
+		{"GET", "/v1/nothing", "", http.StatusNotFound, ""},
+		{"PUT", "/v1/status", "", http.StatusMethodNotAllowed, ""},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, strings.NewReader(tc.body)))
+		if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.say) {
+			t.Errorf("%s %s %.40s: %d %s", tc.method, tc.path, tc.body, w.Code, w.Body)
+		}
+	}
+	if len(n.asked) > 0 {
+		t.Errorf("the node was asked: %q", n.asked)
+	}
+}
+
+func TestListen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "run", "admin.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]os.FileMode{path: 0o600 | os.ModeSocket, filepath.Dir(path): 0o700 | os.ModeDir} {
+		if info, err := os.Stat(file); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+		}
+	}
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another process listens on") {
+		t.Errorf("a second one: %v", err)
+	}
+	// What a killed daemon leaves behind is replaced.
+	l.(*listener).SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	l, err = Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	// A file is not.
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+		t.Errorf("in the place of a file: %v", err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
+		t.Errorf("the file is %q, %v", b, err)
+	}
+}
+
+// Root and the daemon's own user may connect, nobody else.
+func TestWhoMayConnect(t *testing.T) {
+	for _, tc := range []struct {
+		uid  uint32
+		own  int
+		want bool
+	}{{0, 1000, true}, {1000, 1000, true}, {1001, 1000, false}, {65534, 0, false}, {0, 0, true}} {
+		if got := welcome(tc.uid, tc.own); got != tc.want {
+			t.Errorf("%+v: %v", tc, got)
+		}
+	}
+}
+
+// The kernel tells who is at the other end.
+func TestCredentials(t *testing.T) {
+	l, err := Listen(filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if who := c.(*conn).who; int(who.Uid) != os.Getuid() || int(who.Pid) != os.Getpid() {
+		t.Errorf("%+v", who)
+	}
+}
