@@ -135,6 +135,14 @@ func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, 
 	}
 }
 
+// Hurry makes the events that have happened urgent for all who have subscribed to
+// them: there may be no later report.
+func (e *Engine) Hurry() {
+	for _, s := range e.subscriptions {
+		s.news.urgent = s.news.urgent || s.news.pending > 0
+	}
+}
+
 // concerns reports whether a peer of the fabric may hear of r at all.
 func (r *record) concerns(f matter.FabricIndex) bool {
 	return !r.event.Quality.Has(FabricSensitive) || f != matter.NoFabric && f == r.fabric

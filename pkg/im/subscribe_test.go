@@ -761,6 +761,18 @@ func TestEventsInSubscriptions(t *testing.T) {
 		n.Settle(n.now)
 		n.reports(1)
 	})
+	t.Run("in a hurry", func(t *testing.T) {
+		n := newNode(t, nil)
+		subscribe(n, "<>")
+		n.pass(5 * sec)
+		n.Hurry() // nothing has happened
+		n.Settle(n.now)
+		n.reports(0)
+		n.Emit(n.now, 0, 6, 0, 0, nil)
+		n.Hurry()
+		n.Settle(n.now)
+		n.reports(1)
+	})
 	t.Run("of nobody's interest", func(t *testing.T) {
 		n := newNode(t, nil)
 		subscribe(n, "<1:0,2:6,3:2,4:true>,<1:2,4:true>")

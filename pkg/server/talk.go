@@ -100,6 +100,7 @@ func (s *Server) handshakeOver(now time.Time, o securechannel.Outcome) {
 func (s *Server) farewell(now time.Time) error {
 	e := s.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventShutDown, matter.NoFabric, func(*tlv.Writer) {})
+	e.Hurry()
 	e.Settle(now)
 	for x := range s.talk.sessions.All() {
 		s.talk.channel.CloseSession(now, x)

@@ -1,0 +1,398 @@
+package server_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// kill starts the node anew without a word to anybody, on the store as it is at
+// this moment.
+func (r *rig) kill() {
+	r.t.Helper()
+	r.net.SetTap(func(d simnet.Datagram) bool { return d.From != deviceAddr })
+	defer r.net.SetTap(nil)
+	r.crash()
+}
+
+// unplug cuts the controller off, or connects it again.
+func (s *subscriber) unplug(off bool) {
+	s.r.net.SetTap(func(d simnet.Datagram) bool { return !off || d.From != s.at && d.To != s.at })
+}
+
+// After a restart the node calls its subscribers, and goes on where it was.
+func TestSubscriptionOutlivesTheProcess(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end     func(r *rig)
+		resumed bool
+	}{
+		"stopped": {(*rig).restart, true},
+		"killed":  {(*rig).kill, false}, // a resumption record does not outlive that
+	} {
+		t.Run(name, func(t *testing.T) {
+			subscribers(t, clean, func(r *rig, b *phonebook) {
+				c := r.subscriber(b)
+				u := r.subscribe(c.done.CASE, 2, 60)
+				r.setLabel(c.done.CASE, "before")
+				r.wantNodeLabel(u, 3*time.Second, "before")
+				r.wait(20 * time.Second)
+				began := time.Now()
+				tt.end(r)
+				if name == "stopped" {
+					r.nextReport(u, time.Second) // the event ShutDown
+				}
+				rep := r.wantAll(u, 10*time.Second, "before")
+				if !rep.Called || rep.At.Sub(began) > 4*time.Second {
+					t.Errorf("called %v, after %v", rep.Called, rep.At.Sub(began))
+				}
+				if len(rep.Events) == 0 || rep.Find(0, clBasic, 0xFFF0) == nil {
+					t.Errorf("report %+v", rep)
+				}
+				calls := c.CallBacks()
+				if len(calls) != 1 || calls[0].Node != c.node || calls[0].Resumed != tt.resumed {
+					t.Fatalf("calls %+v", calls)
+				}
+
+				// From here on it is as before.
+				for range 3 {
+					if k := r.nextReport(u, u.Max); len(k.Attributes)+len(k.Events) != 0 || !k.Called {
+						t.Errorf("not a keep-alive: %+v", k)
+					}
+				}
+				r.setLabel(c.session(), "after")
+				r.wantNodeLabel(u, 3*time.Second, "after")
+				if len(r.remembered()) != 1 || len(c.CallBacks()) != 1 {
+					t.Errorf("%d stored, %d calls", len(r.remembered()), len(c.CallBacks()))
+				}
+				// And again: this node has the record now, as it was the one that called.
+				r.wait(3 * time.Second)
+				r.restart()
+				r.nextReport(u, time.Second)
+				r.wantAll(u, 10*time.Second, "after")
+				if calls := c.CallBacks(); len(calls) != 2 || !calls[1].Resumed {
+					t.Errorf("calls %+v", calls)
+				}
+			})
+		})
+	}
+}
+
+// A subscriber that the node has lost sight of is called as soon as it can be
+// found, and then ever less often, as long as it can still want the subscription.
+func TestSubscriberAway(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 3600)
+		c.unplug(true)
+		b.set(c.name)
+		r.setLabel(r.adminElsewhere(c), "x") // a report that nobody confirms
+		lost := time.Now()
+		r.wait(20 * time.Minute)
+		asked := b.searches()
+		pauses := 10 * time.Second
+		for i, at := range asked {
+			gap := at.Sub(lost)
+			low, high := pauses*3/4, pauses*5/4+6*time.Second
+			if i == 0 {
+				low, high = time.Second, 15*time.Second // the retransmissions, then soon
+			} else {
+				pauses = min(2*pauses, 5*time.Minute)
+			}
+			if gap < low || gap > high {
+				t.Errorf("search %d after %v, want %v to %v", i, gap, low, high)
+			}
+			lost = at
+		}
+		if len(asked) < 7 || len(asked) > 10 {
+			t.Errorf("%d searches in 20 minutes", len(asked))
+		}
+		if i := r.inspect(); i.Subscriptions != 0 || len(r.remembered()) != 1 {
+			t.Errorf("%d subscriptions, %d stored", i.Subscriptions, len(r.remembered()))
+		}
+
+		// It is back, with the subscription that it never missed.
+		c.unplug(false)
+		b.set(c.name, c.at)
+		r.wantAll(u, 7*time.Minute, "x")
+		if i := r.inspect(); i.Subscriptions != 1 {
+			t.Errorf("%d subscriptions", i.Subscriptions)
+		}
+	})
+}
+
+// adminElsewhere returns a session of another node that may write on c's fabric.
+func (r *rig) adminElsewhere(c *subscriber) *commissioner.Session {
+	r.t.Helper()
+	o := c.another()
+	c.r.net.SetTap(nil)
+	defer c.unplug(true)
+	r.want("the access control list", r.writeACL(c.done.CASE, administer(c, o)), "SUCCESS")
+	return o.session()
+}
+
+// administer is an access control entry for subscribers.
+func administer(list ...*subscriber) entry {
+	e := entry{privilege: matter.PrivilegeAdminister, mode: matter.AuthModeCASE}
+	for _, s := range list {
+		e.subjects = append(e.subjects, uint64(s.a.NodeID))
+	}
+	return e
+}
+
+// One that never comes back is given up, with all that was kept for it.
+func TestSubscriberGone(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		r.subscribe(c.done.CASE, 0, 60)
+		r.subscribe(c.done.CASE, 0, 600)
+		c.unplug(true)
+		r.wait(time.Minute + 11*time.Minute)
+		if list := r.remembered(); len(list) != 1 || list[0].MaxInterval != 600 {
+			t.Errorf("stored %+v", list)
+		}
+		r.wait(20 * time.Minute)
+		last := len(b.searches())
+		r.wait(24 * time.Hour)
+		if i := r.inspect(); i.Subscriptions != 0 || i.Exchanges != 0 || i.Unsecured != 0 || len(r.remembered()) != 0 || len(b.searches()) != last {
+			t.Errorf("%+v, %d stored, %d searches after %d", i, len(r.remembered()), len(b.searches()), last)
+		}
+		if last > 12 {
+			t.Errorf("%d searches", last)
+		}
+		r.kill()
+		r.wait(time.Hour)
+		if len(b.searches()) != last {
+			t.Error("searched again after a restart")
+		}
+	})
+}
+
+// A subscriber that comes back first by itself decides.
+func TestSubscriberComesFirst(t *testing.T) {
+	away := func(r *rig, b *phonebook, c *subscriber) {
+		b.set(c.name)
+		r.kill()
+		r.wait(30 * time.Second) // some searches were in vain
+	}
+	t.Run("and subscribes anew", func(t *testing.T) {
+		subscribers(t, clean, func(r *rig, b *phonebook) {
+			c := r.subscriber(b)
+			old := r.subscribe(c.done.CASE, 0, 60)
+			away(r, b, c)
+			u, err := c.session().SubscribeAnew(r.ctx, labels, 0, 600)
+			r.must(err)
+			b.set(c.name, c.at)
+			r.wait(time.Minute)
+			if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID || len(c.CallBacks()) != 0 {
+				t.Errorf("stored %+v, %d calls", list, len(c.CallBacks()))
+			}
+			r.noReport(old, time.Minute)
+			if i := r.inspect(); i.Subscriptions != 1 {
+				t.Errorf("%d subscriptions", i.Subscriptions)
+			}
+		})
+	})
+	t.Run("and keeps its subscriptions", func(t *testing.T) {
+		subscribers(t, clean, func(r *rig, b *phonebook) {
+			c := r.subscriber(b)
+			u := r.subscribe(c.done.CASE, 0, 60)
+			away(r, b, c)
+			s := c.session()
+			if rep := r.wantAll(u, 5*time.Second, ""); rep.Called || len(c.CallBacks()) != 0 {
+				t.Error("it was called, though it has a session")
+			}
+			r.setLabel(s, "x")
+			r.wantNodeLabel(u, time.Second, "x")
+		})
+	})
+	t.Run("and has forgotten them", func(t *testing.T) {
+		subscribers(t, clean, func(r *rig, b *phonebook) {
+			c := r.subscriber(b)
+			r.subscribe(c.done.CASE, 0, 60)
+			c.ForgetAll()
+			away(r, b, c)
+			s := c.session()
+			r.wait(10 * time.Second)
+			if i := r.inspect(); i.Subscriptions != 0 || i.CASE != 1 || len(r.remembered()) != 0 {
+				t.Errorf("%d subscriptions, %d sessions, %d stored", i.Subscriptions, i.CASE, len(r.remembered()))
+			}
+			r.setLabel(s, "x") // the session is none the worse for it
+		})
+	})
+}
+
+// INVALID_SUBSCRIPTION is the last word.
+func TestSubscriberHasForgotten(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 60)
+		kept := r.subscribe(c.done.CASE, 0, 60)
+		u.Drop()
+		r.kill()
+		r.wantAll(kept, 10*time.Second, "")
+		r.wait(time.Minute)
+		if list := r.remembered(); len(list) != 1 || list[0].ID != kept.ID || len(c.CallBacks()) != 1 {
+			t.Errorf("stored %+v, %d calls", list, len(c.CallBacks()))
+		}
+	})
+}
+
+// A subscriber that takes reports but does not confirm them is not asked at every
+// turn, by whatever session.
+func TestSubscriberDoesNotConfirm(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 60)
+		u.Mute(true)
+		r.kill()
+		r.wait(5 * time.Minute)
+		if calls := c.CallBacks(); len(calls) < 2 || len(calls) > 5 {
+			t.Errorf("%d calls in 5 minutes", len(calls))
+		}
+		if i := r.inspect(); i.CASE > 6 {
+			t.Errorf("%d sessions", i.CASE)
+		}
+		u.Mute(false)
+		r.wantAll(u, 5*time.Minute, "")
+	})
+}
+
+// One call is enough for all subscriptions of a subscriber; and of many
+// subscribers only a few are called at a time.
+func TestManySubscribers(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		var subs []*commissioner.Subscription
+		for range 3 {
+			subs = append(subs, r.subscribe(c.done.CASE, 0, 60))
+		}
+		everybody := entry{privilege: matter.PrivilegeView, mode: matter.AuthModeCASE}
+		r.want("the access control list", r.writeACL(c.done.CASE, administer(c), everybody), "SUCCESS")
+		for range 12 {
+			u, err := c.another().session().Subscribe(r.ctx, labels, 0, 60)
+			r.must(err)
+			subs = append(subs, u)
+		}
+		r.wait(time.Second)
+		r.kill()
+		r.wait(2 * time.Minute)
+		if calls := c.CallBacks(); len(calls) != 1 {
+			t.Errorf("%d calls for the subscriptions of one subscriber", len(calls))
+		}
+		for i, u := range subs {
+			if rep := r.nextReport(u, time.Second); !rep.Called {
+				t.Errorf("subscription %d: %+v", i, rep)
+			}
+		}
+		if b.most > 4 {
+			t.Errorf("%d searches at a time", b.most)
+		}
+	})
+}
+
+// The addresses of a subscriber are tried in turn.
+func TestSubscriberHasSeveralAddresses(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 600)
+		nobody := netip.MustParseAddrPort("[fe80::dead]:5540")
+		b.set(c.name, nobody, c.at)
+		r.kill()
+		r.wantAll(u, 30*time.Second, "")
+		if len(b.searches()) != 1 {
+			t.Errorf("%d searches", len(b.searches()))
+		}
+	})
+}
+
+// What a fabric had is not taken up again when it is gone, whatever is under way.
+func TestFabricRemovedWhileCalling(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		r.subscribe(c.done.CASE, 0, 60)
+		b.set(c.name, netip.MustParseAddrPort("[fe80::dead]:5540"))
+		r.kill()
+		r.wait(3 * time.Second) // a call is under way
+		if err := c.session().RemoveFabric(r.ctx, c.done.Fabric); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(time.Minute)
+		if i := r.inspect(); i.Subscriptions != 0 || i.Exchanges != 0 || i.CASE != 0 || len(r.remembered()) != 0 {
+			t.Errorf("%+v, %d stored", i, len(r.remembered()))
+		}
+	})
+}
+
+// A full table keeps its sessions: calls of this node's own wait.
+func TestCallsTakeNobodysSession(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		r.stop()
+		r.opt.MaxFabrics = 5
+		r.start()
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 600)
+		b.set(c.name)
+		r.kill()
+		var sessions []*commissioner.Session
+		for range 3*5 + 16 {
+			sessions = append(sessions, c.another().session())
+		}
+		b.set(c.name, c.at)
+		r.wait(5 * time.Minute)
+		if n := len(c.CallBacks()); n != 0 {
+			t.Errorf("%d calls", n)
+		}
+		for i, s := range sessions {
+			if s.Gone() {
+				t.Errorf("session %d had to go", i)
+			}
+		}
+		sessions[0].Close()
+		r.wantAll(u, 7*time.Minute, "")
+	})
+}
+
+// A restart in the middle of a restart.
+func TestKilledAgainAndAgain(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 600)
+		for i := range 30 {
+			r.kill()
+			r.wait(time.Duration(i) * 100 * time.Millisecond)
+		}
+		r.wantAll(u, 10*time.Second, "")
+		if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID {
+			t.Errorf("stored %+v", list)
+		}
+	})
+}
+
+// Many restarts on a bad network, with a change in each life: the subscriber
+// knows the last value soon after.
+func TestRestartsOnABadNetwork(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriber(b)
+		u := r.subscribe(c.done.CASE, 0, 600)
+		for _, value := range []string{"a", "b", "c", "d", "e", "f"} {
+			r.net.SetConditions(simnet.Conditions{Delay: 2 * time.Millisecond, Loss: 0.2, Duplicate: 0.1, Reorder: 0.1})
+			r.kill()
+			r.wait(5 * time.Second)
+			r.net.SetConditions(clean)
+			s := c.session()
+			r.net.SetConditions(simnet.Conditions{Delay: 2 * time.Millisecond, Loss: 0.2})
+			r.setLabel(s, value)
+			end := time.Now().Add(2 * time.Minute)
+			for {
+				rep := r.nextReport(u, time.Until(end))
+				if text(rep.Find(0, clBasic, nodeLabel)) == value {
+					break
+				}
+			}
+		}
+	})
+}
