@@ -101,8 +101,15 @@ func listenUDP(network string, wildcard netip.Addr, port uint16, interfaces []st
 		return nil, fmt.Errorf("open UDP port %d: %w", port, err)
 	}
 	udp := pc.(*net.UDPConn)
+	raw, err := udp.SyscallConn()
+	if err != nil {
+		udp.Close()
+		return nil, fmt.Errorf("open UDP port %d: %w", port, err)
+	}
 	return &udpConn{
 		udp:        udp,
+		in:         newReceiver(raw),
+		out:        newSender(raw),
 		port:       udp.LocalAddr().(*net.UDPAddr).AddrPort().Port(),
 		v6:         network == "udp6",
 		names:      interfaces,
@@ -127,10 +134,11 @@ type udpConn struct {
 	udp        *net.UDPConn
 	port       uint16
 	v6         bool
-	names      []string              // of the interfaces to serve; none: by the rule
-	interfaces *filter               // nil: all
-	joined     map[membership]bool   // of SetGroups
-	oob        [controlReceived]byte // of ReadFrom
+	names      []string            // of the interfaces to serve; none: by the rule
+	interfaces *filter             // nil: all
+	joined     map[membership]bool // of SetGroups
+	in         *receiver
+	out        *sender
 }
 
 func (c *udpConn) Port() uint16 { return c.port }
@@ -139,7 +147,7 @@ func (c *udpConn) Close() error { return c.udp.Close() }
 
 func (c *udpConn) ReadFrom(b []byte) (int, Path, error) {
 	for {
-		n, oobn, flags, peer, err := c.udp.ReadMsgUDPAddrPort(b, c.oob[:])
+		n, oob, flags, peer, err := c.in.receive(b)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				err = net.ErrClosed
@@ -150,7 +158,7 @@ func (c *udpConn) ReadFrom(b []byte) (int, Path, error) {
 			continue
 		}
 		p := Path{Peer: peer}
-		if p.Local, p.Interface = parseControl(c.oob[:oobn]); !c.interfaces.allows(p.Interface) {
+		if p.Local, p.Interface = parseControl(oob); !c.interfaces.allows(p.Interface) {
 			continue
 		}
 		return n, p, nil
@@ -192,8 +200,11 @@ func (c *udpConn) send(b []byte, peer netip.AddrPort, local netip.Addr, index in
 	default:
 		oob = appendControl4(oob, local, index)
 	}
-	_, _, err := c.udp.WriteMsgUDPAddrPort(b, oob, peer)
-	return err
+	if peer.Addr().Zone() != "" { // to be looked up
+		_, _, err := c.udp.WriteMsgUDPAddrPort(b, oob, peer)
+		return err
+	}
+	return c.out.send(b, oob, peer)
 }
 
 // pathGone reports whether err says that we have no such address or interface
