@@ -6,7 +6,6 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"testing"
 
@@ -381,17 +380,6 @@ func TestValidateList(t *testing.T) {
 	}
 	if err := ValidateList([]store.ACLEntry{good, {Privilege: view, AuthMode: pase}}); !errors.Is(err, matter.StatusConstraintError) {
 		t.Errorf("second entry at fault: %v", err)
-	}
-}
-
-func TestNormalize(t *testing.T) {
-	e := Normalize(store.ACLEntry{Privilege: view, AuthMode: byNOC, Subjects: []matter.NodeID{}, Targets: []store.ACLTarget{}})
-	if e.Subjects != nil || e.Targets != nil {
-		t.Errorf("empty lists: %#v", e)
-	}
-	full := store.ACLEntry{Privilege: view, AuthMode: byNOC, Subjects: []matter.NodeID{5}, Targets: []store.ACLTarget{cluster(6)}}
-	if got := Normalize(full); !reflect.DeepEqual(got, full) {
-		t.Errorf("full lists: %#v", got)
 	}
 }
 

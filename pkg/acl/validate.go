@@ -98,15 +98,3 @@ func validCluster(id matter.ClusterID) bool {
 func validDeviceType(id matter.DeviceTypeID) bool {
 	return uint16(id>>16) != 0xFFFF && uint16(id) <= 0xBFFF
 }
-
-// Normalize makes an empty list of subjects or targets null, which means the
-// same and is how it is read back.
-func Normalize(e store.ACLEntry) store.ACLEntry {
-	if len(e.Subjects) == 0 {
-		e.Subjects = nil
-	}
-	if len(e.Targets) == 0 {
-		e.Targets = nil
-	}
-	return e
-}

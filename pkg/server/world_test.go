@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
@@ -387,8 +386,8 @@ func twoFabrics(t *testing.T, opt commissioner.AuthorityOptions, f func(p *pair)
 	})
 }
 
-// lossy drops the first datagram of the node that is at least as long as size,
-// until it is sent again.
+// dropOnce makes the network lose the node's next datagram that match says; the
+// result tells whether there was one.
 func (r *rig) dropOnce(match func(d simnet.Datagram) bool) (dropped func() bool) {
 	done := false
 	r.net.SetTap(func(d simnet.Datagram) bool {
@@ -400,6 +399,3 @@ func (r *rig) dropOnce(match func(d simnet.Datagram) bool) (dropped func() bool)
 	})
 	return func() bool { return done }
 }
-
-// wait lets the node and the network come to rest.
-func (r *rig) wait(d time.Duration) { time.Sleep(d) }

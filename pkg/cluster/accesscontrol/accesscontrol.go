@@ -258,12 +258,7 @@ func readEntries(v tlv.Element) ([]store.ACLEntry, error) {
 	if err := r.End(); err != nil {
 		return nil, im.WriteError(err)
 	}
-	for _, e := range entries {
-		if err := acl.Validate(e); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
+	return entries, acl.ValidateList(entries)
 }
 
 func readEntry(r *tlv.Reader) (e store.ACLEntry, err error) {
