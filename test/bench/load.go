@@ -121,6 +121,24 @@ func (l *load) wildcards() (sample, error) {
 	}))
 }
 
+// rareWildcards measures single reads of endpoint 0, far enough apart for the
+// device to forget what it knows for a short time only.
+func (l *load) rareWildcards() (sample, error) {
+	var all sample
+	for range l.rounds {
+		time.Sleep(1100 * time.Millisecond)
+		t, err := l.device.spent(func() error {
+			_, err := l.readAll()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, float64(t))
+	}
+	return all, nil
+}
+
 // labels measures UpdateFabricLabel.
 func (l *load) labels() (sample, error) {
 	const n = 20

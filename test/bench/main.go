@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"syscall"
 
@@ -26,7 +27,8 @@ type settings struct {
 	dir     string // where the stores go
 	rounds  int
 	fabrics int
-	peer    string // "", or "matterjs"
+	peer    string         // "", or "matterjs"
+	only    *regexp.Regexp // parts to measure
 }
 
 func main() {
@@ -38,9 +40,10 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's store: its file system is part of what is measured (default: the temporary directory)")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds of each measurement, of which the median counts")
 	flag.IntVar(&s.fabrics, "fabrics", 254, "fabrics of the large node, 5 to 254")
+	only := flag.String("only", "", "regular expression: measure only the parts that it matches (start, idle, read, wildcard, case, label, pase, commissioning, fabrics)")
 	flag.Parse()
 	s.peer = os.Getenv("PEER")
-	if err := s.check(); err != nil {
+	if err := s.check(*only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
@@ -60,7 +63,10 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func (s *settings) check() (err error) {
+func (s *settings) check(only string) (err error) {
+	if s.only, err = regexp.Compile(only); err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
 	switch {
 	case s.peer != "" && s.peer != "matterjs":
 		return fmt.Errorf("PEER=%s: the one peer there is, is matterjs", s.peer)

@@ -58,7 +58,7 @@ func run(ctx context.Context, s *settings) (err error) {
 	if err := b.one(); err != nil {
 		return err
 	}
-	if err := b.many(); err != nil {
+	if err := b.parts(part{"fabrics", b.many}); err != nil {
 		return err
 	}
 	if b.peer != "" {
@@ -110,132 +110,174 @@ func (b *bench) one() error {
 	}
 	defer l.client.Close()
 	defer d.kill()
-	b.say("start")
-	answer, session, err := b.starts(d, l)
-	if err != nil {
+	if err := b.parts(
+		part{"start", func() error { return b.starts(d, l) }},
+	); err != nil {
 		return err
 	}
-	b.say("idle")
+	if err := b.restart(d, l); err != nil {
+		return err
+	}
+	if err := d.ready(); err != nil {
+		return err
+	}
 	time.Sleep(quiet)
 	rss, err := d.rss()
 	if err != nil {
 		return err
 	}
-	idle, err := l.idle(10 * time.Second)
-	if err != nil {
+	b.add(figure{name: "RSS idle", unit: mebi, value: rss, goal: goalRSSIdle})
+	if err := b.parts(part{"idle", func() error { return b.idle(l) }}); err != nil {
 		return err
 	}
-	if err := b.operations(d, l); err != nil {
+	if err := l.connect(); err != nil {
+		return err
+	}
+	if err := b.parts(
+		part{"read", func() error { return b.reads(d, l) }},
+		part{"wildcard", func() error { return b.wildcards(l) }},
+		part{"case", func() error { return b.handshakes(l) }},
+		part{"label", func() error { return b.labels(d, l) }},
+		part{"pase", func() error { return b.pases(l) }},
+		part{"commissioning", func() error { return b.commissionings(l) }},
+	); err != nil {
 		return err
 	}
 	after, err := d.rss()
 	if err != nil {
 		return err
 	}
-	b.add(figure{name: "idle, commissioned, a second", unit: cpu, spread: idle, goal: goalIdle})
-	b.add(figure{name: "RSS idle", unit: mebi, value: rss, goal: goalRSSIdle})
-	b.add(figure{name: "RSS after the above", unit: mebi, value: after, goal: goalRSSAfter})
-	b.add(figure{name: "start to first mDNS answer", unit: cpu, spread: answer, goal: goalStart})
-	b.add(figure{name: "start to first CASE session", unit: cpu, spread: session, goal: goalStart})
+	b.add(figure{name: "RSS after all that", unit: mebi, value: after, goal: goalRSSAfter})
 	return d.stop()
 }
 
-// starts measures how long a commissioned daemon takes to answer, and leaves it
-// running.
-func (b *bench) starts(d *daemon, l *load) (answer, session sample, err error) {
+// part is something to measure that can be left out.
+type part struct {
+	name string
+	run  func() error
+}
+
+func (b *bench) parts(list ...part) error {
+	for _, p := range list {
+		if !b.only.MatchString(p.name) {
+			continue
+		}
+		b.say(p.name)
+		if err := p.run(); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) restart(d *daemon, l *load) error {
+	if err := d.stop(); err != nil {
+		return err
+	}
+	if err := d.start(); err != nil {
+		return err
+	}
+	l.device = d.process
+	return nil
+}
+
+// starts measures how long a commissioned daemon takes to answer.
+func (b *bench) starts(d *daemon, l *load) error {
+	var answer, session sample
 	for range min(b.rounds, 5) {
 		for _, m := range []struct {
 			to *sample
 			f  func() (time.Duration, error)
 		}{{&answer, l.firstAnswer}, {&session, l.firstSession}} {
-			if err := d.stop(); err != nil {
-				return nil, nil, err
+			if err := b.restart(d, l); err != nil {
+				return err
 			}
-			if err := d.start(); err != nil {
-				return nil, nil, err
-			}
-			l.device = d.process
 			t, err := m.f()
 			if err != nil {
-				return nil, nil, fmt.Errorf("%w\n%s", err, d.out)
+				return fmt.Errorf("%w\n%s", err, d.out)
 			}
 			*m.to = append(*m.to, float64(t))
 		}
 	}
-	return answer, session, d.ready()
+	b.add(figure{name: "start to first mDNS answer, wall clock", unit: cpu, spread: answer, goal: goalStart})
+	b.add(figure{name: "start to first CASE session, wall clock", unit: cpu, spread: session, goal: goalStart})
+	return nil
 }
 
-// operations measures what a controller asks for.
-func (b *bench) operations(d *daemon, l *load) error {
-	if err := l.connect(); err != nil {
-		return err
-	}
-	b.say("read")
-	f := b.floors
+func (b *bench) idle(l *load) error {
+	idle, err := l.idle(10 * time.Second)
+	b.add(figure{name: "idle, commissioned, a second", unit: cpu, spread: idle, goal: goalIdle})
+	return err
+}
+
+func (b *bench) reads(d *daemon, l *load) error {
 	read, err := l.reads()
 	if err != nil {
 		return err
 	}
-	b.add(figure{name: "read of one attribute", unit: cpu, spread: read, goal: goalRead, floor: f.read()})
+	b.add(figure{name: "read of one attribute", unit: cpu, spread: read, goal: goalRead, floor: b.floors.read()})
 	const n = 2000
 	allocs, err := d.allocations(repeat(n, l.readOne))
-	if err != nil {
-		return err
-	}
 	b.add(figure{name: "its allocations", unit: number, value: round(allocs/n, 1), goal: goalAllocations})
-	b.say("wildcard read")
+	return err
+}
+
+func (b *bench) wildcards(l *load) error {
 	rep, err := l.readAll()
 	if err != nil {
 		return err
 	}
+	floor := float64(rep.Chunks) * b.floors.echoLarge
 	all, err := l.wildcards()
 	if err != nil {
 		return err
 	}
-	b.add(figure{name: "wildcard read of endpoint 0", unit: cpu, spread: all, goal: goalWildcard, floor: float64(rep.Chunks) * f.echoLarge,
+	b.add(figure{name: "wildcard read of endpoint 0", unit: cpu, spread: all, goal: goalWildcard, floor: floor,
 		note: fmt.Sprintf("%d attributes in %d messages", len(rep.Attributes), rep.Chunks)})
-	b.say("CASE")
+	rare, err := l.rareWildcards()
+	b.add(figure{name: "the same once in 1.1 s", unit: cpu, spread: rare, floor: floor, note: "the host's interfaces are looked at anew"})
+	return err
+}
+
+func (b *bench) handshakes(l *load) error {
 	full, err := l.sessions(l.home, l.node, false)
 	if err != nil {
 		return err
 	}
-	b.add(figure{name: "CASE, full", unit: cpu, spread: full, goal: goalFull, floor: f.full()})
+	b.add(figure{name: "CASE, full", unit: cpu, spread: full, goal: goalFull, floor: b.floors.full()})
 	resumed, err := l.sessions(l.home, l.node, true)
-	if err != nil {
-		return err
-	}
-	b.add(figure{name: "CASE, resumed", unit: cpu, spread: resumed, goal: goalResumed, floor: f.resumed()})
-	b.say("UpdateFabricLabel")
+	b.add(figure{name: "CASE, resumed", unit: cpu, spread: resumed, goal: goalResumed, floor: b.floors.resumed()})
+	return err
+}
+
+func (b *bench) labels(d *daemon, l *load) error {
 	labels, err := l.labels()
 	if err != nil {
 		return err
 	}
-	b.add(figure{name: "UpdateFabricLabel, on disk", unit: cpu, spread: labels, goal: goalLabel, floor: f.label()})
-	const updates = 5
+	b.add(figure{name: "UpdateFabricLabel, on disk", unit: cpu, spread: labels, goal: goalLabel, floor: b.floors.label()})
+	const n = 5
 	i := 0
-	syncs, ok, err := d.syncs(repeat(updates, func() error {
+	syncs, ok, err := d.syncs(repeat(n, func() error {
 		i++
 		return l.s.UpdateFabricLabel(b.ctx, fmt.Sprintf("traced %d", i))
 	}))
-	switch {
-	case err != nil:
-		return err
-	case ok:
-		b.add(figure{name: "its syncs", unit: number, value: round(float64(syncs)/updates, 1), goal: goalSyncs})
+	if ok {
+		b.add(figure{name: "its syncs", unit: number, value: round(float64(syncs)/n, 1), goal: goalSyncs})
 	}
-	b.say("PASE")
+	return err
+}
+
+func (b *bench) pases(l *load) error {
 	pase, err := l.pases()
-	if err != nil {
-		return err
-	}
-	b.add(figure{name: "PASE", unit: cpu, spread: pase, goal: goalPASE, floor: f.pase()})
-	b.say("commissioning")
-	commissioning, err := l.commissionings()
-	if err != nil {
-		return err
-	}
-	b.add(figure{name: "commissioning", unit: cpu, spread: commissioning, goal: goalCommissioning, floor: f.commissioning()})
-	return nil
+	b.add(figure{name: "PASE", unit: cpu, spread: pase, goal: goalPASE, floor: b.floors.pase()})
+	return err
+}
+
+func (b *bench) commissionings(l *load) error {
+	all, err := l.commissionings()
+	b.add(figure{name: "commissioning", unit: cpu, spread: all, goal: goalCommissioning, floor: b.floors.commissioning()})
+	return err
 }
 
 // fabricsSide is what is measured with one fabric and with many.

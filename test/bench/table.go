@@ -12,8 +12,8 @@ import (
 type unit int
 
 const (
-	cpu     unit = iota // nanoseconds
-	mebi                // octets
+	cpu  unit = iota // nanoseconds
+	mebi             // octets
 	number
 	factor
 )
