@@ -117,6 +117,7 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 }
 
 func (f *runFlags) run(cmd *cobra.Command, c *common) error {
+	economise()
 	hup := make(chan os.Signal, 1) // from the very start: it must not end the process
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
