@@ -194,19 +194,33 @@ func TestImpossiblePrivilegesAreHeldByNobody(t *testing.T) {
 	}
 }
 
+// The entries of a staged fabric count as long as it does; those that are written
+// while a fabric is only updated stay.
 func TestStagedEntriesCountUntilTheRollback(t *testing.T) {
-	table := newTable(t, 1)
-	set(t, table, 1, store.ACLEntry{Privilege: view, AuthMode: byNOC})
-	l := New(table, func(matter.EndpointID) []matter.DeviceTypeID { return nil })
-	must(table.Stage(table.Get(1).Fabric))
-	set(t, table, 1, store.ACLEntry{Privilege: administer, AuthMode: byNOC})
-	s := Subject{Fabric: 1, AuthMode: byNOC, Node: 5}
-	if !l.Check(s, Target{}, administer) {
-		t.Error("the staged entry does not count")
+	table := newTable(t, 2)
+	again := table.Get(2).Fabric.Clone()
+	if err := table.Remove(2); err != nil {
+		t.Fatal(err)
 	}
-	table.Rollback()
-	if l.Check(s, Target{}, administer) || !l.Check(s, Target{}, view) {
-		t.Error("the staged entry still counts")
+	l := New(table, func(matter.EndpointID) []matter.DeviceTypeID { return nil })
+	again.Index = matter.NoFabric
+	for name, tt := range map[string]struct {
+		r     store.Fabric
+		stays bool
+	}{
+		"added":   {again, false},
+		"updated": {table.Get(1).Fabric, true},
+	} {
+		i := must(table.Stage(tt.r)).Index
+		set(t, table, i, store.ACLEntry{Privilege: administer, AuthMode: byNOC})
+		s := Subject{Fabric: i, AuthMode: byNOC, Node: 5}
+		if !l.Check(s, Target{}, administer) {
+			t.Errorf("%s: the entry does not count", name)
+		}
+		table.Rollback()
+		if got := l.Check(s, Target{}, administer); got != tt.stays {
+			t.Errorf("%s: after the rollback the entry counts: %v", name, got)
+		}
 	}
 }
 
