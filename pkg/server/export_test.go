@@ -19,3 +19,17 @@ func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) 
 		return nil
 	})
 }
+
+// Facts of the release, for tests from outside.
+type (
+	DataModel    = dataModel
+	ElementFacts = elementFacts
+)
+
+var (
+	ReadDataModel = readDataModel
+	Privileges    = privileges
+)
+
+// Cluster returns the facts of a cluster, or nil.
+func (m *dataModel) Cluster(id matter.ClusterID) *clusterFacts { return m.cluster(id) }
