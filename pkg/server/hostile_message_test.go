@@ -119,6 +119,23 @@ func TestReplay(t *testing.T) {
 	})
 }
 
+// A message that was held back and sent on from elsewhere is new, and carried out;
+// but no answer goes there.
+func TestHeldBack(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
+		thief := r.stranger(66)
+		held := x.next(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("held"))
+		x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("next"))
+		thief.send(held)
+		r.wantLabel("late", good, "held")
+		x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("last"))
+		time.Sleep(time.Minute)
+		if n := thief.drain(); n > 0 {
+			t.Errorf("the thief was sent %d datagrams", n)
+		}
+	})
+}
+
 // What a node said comes back to it, in the name of who it was for: it is neither
 // carried out nor answered.
 func TestReflection(t *testing.T) {
@@ -280,6 +297,10 @@ func TestStatusReportFromStrangers(t *testing.T) {
 			q = message.ProtocolHeader{Initiator: false, Opcode: message.OpcodeStatusReport, Exchange: 7}
 			x.counter++
 			x.s.send(x.seal(x.counter, q, report))
+		}
+		for i, report := range reports[1:] { // a peer that reports what it likes, but for the end
+			x.counter++
+			x.s.send(x.seal(x.counter, message.ProtocolHeader{Initiator: true, Opcode: message.OpcodeStatusReport, Exchange: uint16(900 + i)}, report))
 		}
 		time.Sleep(time.Second)
 		if after := r.inspect(); after.CASE != before.CASE {

@@ -251,11 +251,20 @@ func (x *raw) open(b []byte) (h message.Header, p message.ProtocolHeader, payloa
 	return h, p, plain[min(n, len(plain)):], err
 }
 
-// ask sends a request and returns what is answered in its exchange, without
-// acknowledging it.
+// ask begins an exchange with a request and returns what is answered in it.
 func (x *raw) ask(protocol uint16, opcode uint8, payload []byte) (message.ProtocolHeader, []byte, bool) {
 	x.s.r.t.Helper()
-	x.s.send(x.next(protocol, opcode, payload))
+	x.exchange++
+	return x.goOn(protocol, opcode, payload)
+}
+
+// goOn is ask in the exchange that ask began last.
+func (x *raw) goOn(protocol uint16, opcode uint8, payload []byte) (message.ProtocolHeader, []byte, bool) {
+	x.s.r.t.Helper()
+	x.counter++
+	x.s.send(x.seal(x.counter, message.ProtocolHeader{
+		Initiator: true, Reliable: true, Opcode: opcode, Exchange: x.exchange, Protocol: protocol,
+	}, payload))
 	for {
 		b := x.s.receive()
 		if b == nil {
