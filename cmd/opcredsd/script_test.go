@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -40,8 +41,14 @@ func params() testscript.Params {
 			"oneline":  oneLine,
 		},
 		Condition: func(cond string) (bool, error) {
-			_, err := os.Stat("/.dockerenv")
-			return cond == "container" && err == nil, nil
+			switch cond {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "container":
+				_, err := os.Stat("/.dockerenv")
+				return err == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition")
 		},
 	}
 }
