@@ -65,7 +65,10 @@ func New(conn transport.PacketConn) *Client {
 		subscriptions: make(map[uint32]*Subscription),
 		records:       make(map[[casesession.ResumptionIDSize]byte]casesession.Record),
 	}
-	c.sessions = session.NewTable(session.Options{Rand: c.rand, Max: 1024, MaxUnsecured: 64})
+	c.sessions = session.NewTable(session.Options{
+		Rand: c.rand, Max: 1024, MaxUnsecured: 64,
+		Busy: func(s *session.Session) bool { return c.exchanges.Outstanding(s) },
+	})
 	c.exchanges = exchange.New(exchange.Options{
 		Rand: c.rand,
 		Send: func(p transport.Path, b []byte) {
@@ -73,6 +76,8 @@ func New(conn transport.PacketConn) *Client {
 			_ = c.conn.WriteTo(b, p)
 		},
 		Accept: c.incoming,
+		// More than a node allows: to refuse is for the node.
+		MaxPerSession: 256,
 	})
 	c.wg.Go(c.read)
 	c.wg.Go(c.loop)
@@ -124,7 +129,16 @@ func (c *Client) loop() {
 		case <-c.done:
 			return
 		}
-		c.exchanges.Advance(time.Now())
+		c.tidy(time.Now())
+	}
+}
+
+// tidy does what is due, and frees what is not needed any more.
+func (c *Client) tidy(now time.Time) {
+	c.exchanges.Advance(now)
+	c.sessions.FreeUnsecured()
+	for _, s := range c.sessions.TakeEvicted() {
+		(&Session{c, s}).forget(now)
 	}
 }
 

@@ -380,6 +380,12 @@ func (s *Session) invoke(ctx context.Context, ep matter.EndpointID, cl matter.Cl
 	return rsp, nil
 }
 
+// Announce announces a timed interaction and then says nothing more, until ctx
+// ends or the node has waited long enough.
+func (s *Session) Announce(ctx context.Context, timeout time.Duration) error {
+	return s.perhapsTimed(ctx, timeout, 0, nil, nil)
+}
+
 // perhapsTimed sends a request, after a TimedRequest if timeout is not zero.
 func (s *Session) perhapsTimed(ctx context.Context, timeout time.Duration, opcode uint8, payload []byte, final step) error {
 	if timeout == 0 {
@@ -395,8 +401,8 @@ func (s *Session) perhapsTimed(ctx context.Context, timeout time.Duration, opcod
 			return final(now, x, m)
 		}
 		opened = true
-		if err := errStatus(m, message.OpcodeIMStatusResponse); err != nil {
-			return true, err
+		if err := errStatus(m, message.OpcodeIMStatusResponse); err != nil || final == nil {
+			return err != nil, err
 		}
 		return false, x.Send(now, matter.ProtocolInteractionModel, opcode, payload)
 	})
