@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
@@ -398,4 +400,10 @@ func (r *rig) dropOnce(match func(d simnet.Datagram) bool) (dropped func() bool)
 		return false
 	})
 	return func() bool { return done }
+}
+
+// wait lets so much time pass, and the node come to rest.
+func (r *rig) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
