@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // gcPercent lets the heap grow by half before it is collected, not to twice its
@@ -21,4 +25,34 @@ func economise() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+}
+
+// giveBack returns what only the start has needed: freed memory, and the pages of
+// the program itself, most of which the kernel has mapped because something near
+// them was used. What is used again comes back from the file, page by page.
+func giveBack() error {
+	debug.FreeOSMemory()
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		var access string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &access); err != nil {
+			return fmt.Errorf("/proc/self/maps: %w", err)
+		}
+		// What can be written to is not as it is in the file.
+		if strings.Contains(access, "w") || !strings.HasSuffix(strings.TrimSpace(line), " "+exe) {
+			continue
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
+			return os.NewSyscallError("madvise", errno)
+		}
+	}
+	return nil
 }

@@ -141,7 +141,12 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	wg.Go(func() { n.run(ctx) })
 	wg.Go(func() { f.reloads(ctx, cmd, c, hup, n) })
-	err = srv.Run(cmd.Context(), n.ready)
+	err = srv.Run(cmd.Context(), func() {
+		n.ready()
+		if err := giveBack(); err != nil {
+			opt.Log.Debug("memory of the start is kept", "error", err)
+		}
+	})
 	cancel()
 	wg.Wait()
 	return err
