@@ -149,6 +149,12 @@ func (n *Node) ask(s acl.Subject, opcode uint8, request func(w *tlv.Writer), wan
 	if c.opcode != want {
 		n.t.Fatalf("clustertest: answer with opcode %d: %s", c.opcode, Text(n.t, r))
 	}
+	all := r
+	for all.EnterStruct(); all.Next(); {
+		if want == im.OpcodeReportData && all.ContextTag() == 3 {
+			n.t.Fatal("clustertest: the answer takes more than one message")
+		}
+	}
 	for r.EnterStruct(); r.Next(); {
 		if r.ContextTag() == array {
 			r.EnterArray()

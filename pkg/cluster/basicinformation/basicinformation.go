@@ -4,6 +4,7 @@ package basicinformation
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -78,6 +79,13 @@ var spec = im.Spec{
 	},
 }
 
+// specUnnumbered is the metadata of a product without a serial number.
+var specUnnumbered = func() im.Spec {
+	s := spec
+	s.Attributes = slices.DeleteFunc(slices.Clone(spec.Attributes), func(a im.Attribute) bool { return a.ID == serialNumber })
+	return s
+}()
+
 // Options are the facts about the product and the node.
 type Options struct {
 	Store *store.Store
@@ -90,7 +98,7 @@ type Options struct {
 	HardwareVersionString string // 1 to 64 octets
 	SoftwareVersion       uint32
 	SoftwareVersionString string // 1 to 64 octets
-	SerialNumber          string // up to 32 octets
+	SerialNumber          string // up to 32 octets; "": there is no such attribute
 
 	CaseSessionsPerFabric  uint16 // at least 3
 	SubscriptionsPerFabric uint16 // at least 3
@@ -127,7 +135,12 @@ func (c *Cluster) reload() error {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec {
+	if c.opt.SerialNumber == "" {
+		return &specUnnumbered
+	}
+	return &spec
+}
 
 // Read writes one attribute.
 func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {

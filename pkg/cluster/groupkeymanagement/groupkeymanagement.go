@@ -150,6 +150,7 @@ func mapped(list []store.GroupKeyMapping, g matter.GroupID) bool {
 
 // Write replaces the accessing fabric's part of GroupKeyMap.
 func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) error {
+	defer func() { c.seen = c.fabrics.All() }() // the engine tells of a write itself
 	var list []store.GroupKeyMapping
 	rd := v.Reader()
 	for rd.EnterArray(); rd.Next(); {
