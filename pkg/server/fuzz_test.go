@@ -1,0 +1,371 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/message"
+	"github.com/opcredsd/opcredsd/pkg/pase"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// commissioned is a node that every program of FuzzServer starts with, made once.
+type commissionedNode struct {
+	store []byte
+	home  *commissioner.Authority
+	guest *commissioner.Authority // may look at everything, and change nothing
+	node  matter.NodeID
+	acl   string
+}
+
+var commissionedOnce struct {
+	sync.Once
+	commissionedNode
+}
+
+func commissionedFor(t *testing.T) *commissionedNode {
+	n := &commissionedOnce.commissionedNode
+	commissionedOnce.Do(func() {
+		dir := t.TempDir()
+		bubbleIn(t, dir, func(r *rig) {
+			n.home = r.authority(commissioner.AuthorityOptions{})
+			done := r.commission(r.client(), n.home)
+			n.node = done.Node
+			var err error
+			n.guest, err = n.home.Admin(commissioner.RandomNodeID())
+			r.must(err)
+			status, err := done.CASE.Write(r.ctx, 0, clAccess, 0, entries(
+				entry{privilege: matter.PrivilegeAdminister, mode: matter.AuthModeCASE, subjects: []uint64{uint64(n.home.NodeID)}},
+				entry{privilege: matter.PrivilegeView, mode: matter.AuthModeCASE, subjects: []uint64{uint64(n.guest.NodeID)}},
+			))
+			if r.must(err); status.Status != matter.StatusSuccess {
+				t.Fatal(status)
+			}
+			r.must(done.CASE.UpdateFabricLabel(r.ctx, "home"))
+			n.acl = fmt.Sprint(readACL(t, r, done.CASE, false))
+		})
+		var err error
+		if n.store, err = os.ReadFile(dir + "/" + store.FileName); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return n
+}
+
+// bubbleIn is bubble with a directory that outlives it.
+func bubbleIn(t *testing.T, dir string, f func(r *rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		r.start()
+		f(r)
+		r.finish()
+	})
+}
+
+// program is what a fuzzer makes up: steps of what hosts do, read off octets.
+type program struct {
+	*rig
+	data  []byte
+	good  *commissioner.Client
+	node  *commissionedNode
+	bad   [3]*stranger
+	guest *raw
+	mu    sync.Mutex
+	seen  []simnet.Datagram // the last datagrams, both ways
+
+	opened    int // CASE sessions that were rightly opened
+	restarted bool
+	slept     time.Duration
+}
+
+// Bounds of a program.
+const (
+	maxSteps = 64
+	maxSeen  = 64
+	maxSleep = time.Hour
+)
+
+func (p *program) byte() byte {
+	if len(p.data) == 0 {
+		return 0
+	}
+	b := p.data[0]
+	p.data = p.data[1:]
+	return b
+}
+
+// octets takes a length and as many octets.
+func (p *program) octets() []byte {
+	n := int(p.byte())
+	if n >= 0xF0 { // a few long ones
+		n = (n - 0xEF) * 80
+	}
+	n = min(n, len(p.data))
+	b := p.data[:n:n]
+	p.data = p.data[n:]
+	return b
+}
+
+func (p *program) stranger() *stranger { return p.bad[int(p.byte())%len(p.bad)] }
+
+// changed returns a datagram that was seen, with changes.
+func (p *program) changed() (d simnet.Datagram, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.seen) == 0 {
+		return d, false
+	}
+	d = p.seen[int(p.byte())%len(p.seen)]
+	d.Payload = bytes.Clone(d.Payload)
+	for range p.byte() % 4 {
+		if at := int(p.byte()) | int(p.byte()&3)<<8; at < len(d.Payload) {
+			d.Payload[at] ^= p.byte()
+		}
+	}
+	if cut := int(p.byte()); cut > 0 && cut < len(d.Payload) && cut > 0xC0 {
+		d.Payload = d.Payload[:len(d.Payload)-(cut-0xC0)]
+	}
+	return d, true
+}
+
+// step does one thing.
+func (p *program) step() {
+	switch p.byte() % 12 {
+	case 0: // anything
+		p.stranger().send(p.octets())
+	case 1: // a message outside of sessions
+		s := p.stranger()
+		if flags := p.byte(); flags&1 != 0 {
+			s.begin()
+		}
+		h := s.header(p.byte())
+		flags := p.byte()
+		h.Initiator, h.Reliable, h.HasAck = flags&1 == 0, flags&2 == 0, flags&4 != 0
+		h.Protocol = uint16(flags >> 5)
+		s.send(s.plain(h, p.octets()))
+	case 2: // something that was sent before, by whoever it was
+		if d, ok := p.changed(); ok {
+			p.net.Inject(d.From, d.To, d.Payload)
+		}
+	case 3: // the same from elsewhere, or back to where it came from
+		if d, ok := p.changed(); ok && d.To == deviceAddr {
+			p.stranger().send(d.Payload)
+		} else if ok {
+			p.net.Inject(d.To, deviceAddr, d.Payload)
+		}
+	case 4: // anything in a session
+		p.guest.s.send(p.guest.next(uint16(p.byte()%6), p.byte(), p.octets()))
+	case 5: // something that makes sense, or nearly
+		p.ask()
+	case 6:
+		d := min(time.Millisecond<<(p.byte()%20), maxSleep-p.slept)
+		p.slept += d
+		time.Sleep(d)
+	case 7: // what a session may hear out of turn
+		x := p.guest
+		flags := p.byte()
+		counter := x.counter + uint32(p.byte()) - 64
+		h := message.ProtocolHeader{
+			Initiator: flags&1 == 0, Reliable: flags&2 == 0, HasAck: flags&4 != 0, Ack: uint32(p.byte()), Vendor: uint16(flags >> 7),
+			Exchange: x.exchange - uint16(flags>>4&3), Protocol: uint16(flags >> 3 & 1), Opcode: p.byte(),
+		}
+		x.s.send(x.seal(counter, h, p.octets()))
+	case 8:
+		p.connect()
+	case 9:
+		b := p.byte()
+		p.net.SetConditions(simnet.Conditions{
+			Loss: float64(b&3) / 10, Duplicate: float64(b>>2&3) / 10, Reorder: float64(b>>4&3) / 10, Delay: time.Millisecond * time.Duration(b>>6),
+		})
+	case 10: // a handshake that begins well
+		p.begin()
+	case 11:
+		if !p.restarted {
+			p.restarted = true
+			p.restart()
+		}
+	}
+	for _, s := range p.bad {
+		s.drain()
+	}
+	p.guest.s.drain()
+}
+
+// ask sends a request of the guest that makes sense, with octets of the program in
+// the place of some of its own.
+func (p *program) ask() {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	opcode := [...]uint8{
+		message.OpcodeIMReadRequest, message.OpcodeIMSubscribeRequest, message.OpcodeIMWriteRequest,
+		message.OpcodeIMInvokeRequest, message.OpcodeIMTimedRequest, message.OpcodeIMStatusResponse,
+	}[p.byte()%6]
+	switch opcode {
+	case message.OpcodeIMReadRequest:
+		p.paths(w, 0)
+		w.Bool(tlv.Context(3), true)
+	case message.OpcodeIMSubscribeRequest:
+		w.Bool(tlv.Context(0), p.byte()&1 == 0)
+		w.Uint(tlv.Context(1), uint64(p.byte()))
+		w.Uint(tlv.Context(2), uint64(p.byte())<<4)
+		p.paths(w, 3)
+		w.Bool(tlv.Context(7), true)
+	case message.OpcodeIMTimedRequest:
+		w.Uint(tlv.Context(0), uint64(p.byte())<<6)
+	case message.OpcodeIMStatusResponse:
+		w.Uint(tlv.Context(0), uint64(p.byte()))
+	case message.OpcodeIMWriteRequest:
+		p.guest.s.send(p.guest.next(matter.ProtocolInteractionModel, opcode, writeRequest(p.byte()&1 != 0, p.item(), p.item())))
+		return
+	default:
+		id := matter.CommandID(p.byte())
+		p.guest.s.send(p.guest.next(matter.ProtocolInteractionModel, opcode, invokeRequest(matter.ClusterID(p.byte()), id, args(0, p.octets(), 1, int(p.byte())))))
+		return
+	}
+	w.Uint(tlv.Context(0xFF), matter.InteractionModelRevision)
+	w.End()
+	p.guest.s.send(p.guest.next(matter.ProtocolInteractionModel, opcode, w.Bytes()))
+}
+
+func (p *program) paths(w *tlv.Writer, tag uint8) {
+	w.StartArray(tlv.Context(tag))
+	for range 1 + p.byte()%4 {
+		w.StartList(tlv.Anonymous)
+		given := p.byte()
+		for i := range uint8(3) {
+			if given&(1<<i) != 0 {
+				w.Uint(tlv.Context(2+i), uint64(p.byte()))
+			}
+		}
+		w.End()
+	}
+	w.End()
+}
+
+func (p *program) item() item {
+	i := item{cluster: matter.ClusterID(p.byte()), attribute: matter.AttributeID(p.byte()), add: p.byte()&1 != 0}
+	text := p.octets()
+	i.data = func(w *tlv.Writer, t tlv.Tag) { w.Octets(t, text) }
+	return i
+}
+
+// begin sends the first message of a handshake, which is as it should be, and perhaps
+// acknowledges the answer.
+func (p *program) begin() {
+	s := p.stranger()
+	s.begin()
+	flags := p.byte()
+	if flags&1 == 0 {
+		s.tell(message.OpcodeSigma1, p.sigma1(p.node.home, p.node.node))
+	} else {
+		b, err := pase.NewInitiator(pase.InitiatorConfig{Rand: zeros{}, Passcode: passcode, SessionID: 5, Params: message.DefaultParameters()}).Start()
+		p.must(err)
+		s.tell(message.OpcodePBKDFParamRequest, b)
+	}
+	if flags&2 == 0 {
+		time.Sleep(10 * time.Millisecond)
+		s.hear()
+		s.ack()
+	}
+}
+
+// connect lets a good controller in, which over a bad network it may not manage.
+func (p *program) connect() {
+	p.opened++ // the node may have opened it, though the controller does not know
+	if s, _, err := p.good.CASE(p.ctx, deviceAddr, p.node.home, p.node.node, nil); err == nil {
+		_, _ = s.Read(p.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.AllOf(0, clOpCreds)}})
+		s.Close()
+	}
+}
+
+// check looks at what must hold at any time.
+func (p *program) check() {
+	p.t.Helper()
+	p.wantBounded()
+	i := p.inspect()
+	if i.CASE > p.opened || i.PASE > 0 {
+		p.t.Fatalf("%d CASE sessions, %d PASE sessions, and %d were opened", i.CASE, i.PASE, p.opened)
+	}
+	if i.Fabrics != 1 || i.WindowOpen {
+		p.t.Fatalf("%d fabrics, a window: %v", i.Fabrics, i.WindowOpen)
+	}
+}
+
+// end looks at what must hold when the hosts have become quiet.
+func (p *program) end() {
+	p.t.Helper()
+	p.net.SetConditions(clean)
+	time.Sleep(2 * time.Minute)
+	s := p.connectsWithin(time.Second, p.good, p.node.home, p.node.node)
+	p.opened++
+	if got := fmt.Sprint(readACL(p.t, p.rig, s, false)); got != p.node.acl {
+		p.t.Errorf("access control is %s, it was %s", got, p.node.acl)
+	}
+	if got := p.fabrics(s, true); len(got) != 1 || got[0].label != "home" {
+		p.t.Errorf("fabrics: %v", got)
+	}
+	p.check()
+}
+
+// FuzzServer runs programs of what hosts of the network may do against the assembled
+// node: strangers, a guest that may look but not touch, and a good controller. Whatever
+// they do, the node does not fall over, keeps its bounds, opens no session for who has
+// not proven who it is, changes nothing for the guest, and in the end the good
+// controller connects at once.
+func FuzzServer(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{0, 1, 20, 1, 2, 3, 4, 6, 9, 8, 11, 8})
+	f.Add([]byte{10, 0, 0, 10, 1, 0, 10, 2, 0, 10, 0, 2, 8, 2, 0, 0, 0, 3, 1, 0, 0, 2, 5, 1, 7, 0, 0xFF, 0})
+	f.Add([]byte{5, 0, 0, 5, 1, 0, 1, 1, 0, 0, 5, 4, 1, 5, 5, 0, 6, 19, 9, 0xFF, 8, 8, 8, 9, 0, 8})
+	f.Add([]byte{5, 2, 1, 0x1F, 0, 0, 2, 1, 1, 5, 3, 6, 0x3E, 2, 1, 1, 7, 4, 70, 3, 5, 0, 7, 0, 0, 0x10, 0, 4, 1, 2, 2, 0x15, 0x18, 11, 5, 0, 0})
+	f.Add(bytes.Repeat([]byte{10, 0, 0}, 64))
+	f.Add(bytes.Repeat([]byte{5, 1, 0, 0, 1, 0, 7, 0, 0x3E, 1}, 64))
+	f.Add(bytes.Repeat([]byte{1, 0, 1, 0x30, 0, 4, 0x15, 0x30, 1, 0xFF}, 40))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		node := commissionedFor(t)
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/"+store.FileName, node.store, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bubbleIn(t, dir, func(r *rig) {
+			p := &program{rig: r, data: data, node: node}
+			p.good = r.client()
+			for i := range p.bad {
+				p.bad[i] = r.stranger(i)
+				p.bad[i].begin()
+			}
+			guest := r.strangerAt(netip.MustParseAddrPort("[fe80::9]:40000"))
+			p.guest = guest.caseSession(node.guest, node.node)
+			p.opened = 1
+			r.net.SetTap(func(d simnet.Datagram) bool {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if len(p.seen) == maxSeen {
+					p.seen = p.seen[1:]
+				}
+				d.Payload = bytes.Clone(d.Payload)
+				p.seen = append(p.seen, d)
+				return true
+			})
+			for range maxSteps {
+				if len(p.data) == 0 {
+					break
+				}
+				p.step()
+				p.check()
+			}
+			r.net.SetTap(nil)
+			p.end()
+		})
+	})
+}
