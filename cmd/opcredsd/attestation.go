@@ -41,8 +41,8 @@ type material struct {
 }
 
 func (m *material) registerTrust(fl *pflag.FlagSet) {
-	fl.StringArrayVar(&m.paas, "paa", nil, "file with a root certificate (PAA) to trust besides the published test roots, PEM or DER; may be repeated")
-	fl.StringArrayVar(&m.signers, "cd-signer", nil, "file with the certificate of a signer of certification declarations, PEM or DER; may be repeated")
+	fl.StringArrayVar(&m.paas, "paa", nil, "`file` with a root certificate (PAA) to trust besides the published test roots, PEM or DER; may be repeated")
+	fl.StringArrayVar(&m.signers, "cd-signer", nil, "`file` with the certificate of a signer of certification declarations, PEM or DER; may be repeated")
 }
 
 // trust reads the files of the flags.
@@ -170,10 +170,10 @@ vendor or product differ. Without --key the DAC's key is taken from
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&dac, "dac", "", "file with the device attestation certificate")
-	fl.StringVar(&pai, "pai", "", "file with the certificate above it")
-	fl.StringVar(&cd, "cd", "", "file with the certification declaration")
-	fl.StringVar(&key, "key", "", "file with the DAC's key, to be kept in the store")
+	fl.StringVar(&dac, "dac", "", "`file` with the device attestation certificate")
+	fl.StringVar(&pai, "pai", "", "`file` with the certificate above it")
+	fl.StringVar(&cd, "cd", "", "`file` with the certification declaration")
+	fl.StringVar(&key, "key", "", "`file` with the DAC's key, to be kept in the store")
 	m.registerTrust(fl)
 	registerIDs(fl, &m.vid, &m.pid)
 	registerDACKey(fl, &m.dacKeyFile)
@@ -302,7 +302,7 @@ The subject names vendor and product as a DAC does.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "file with the DAC's key")
+	cmd.Flags().StringVar(&key, "key", "", "`file` with the DAC's key")
 	cmd.Flags().StringVar(&common, "common-name", "opcredsd DAC", "common name in the subject, up to 64 octets")
 	registerIDs(cmd.Flags(), &m.vid, &m.pid)
 	return cmd

@@ -17,7 +17,7 @@ const dacKeyCredential = "dac-key"
 const maxKeyFile = 1 << 16
 
 func registerDACKey(fl *pflag.FlagSet, file *string) {
-	fl.StringVar(file, "dac-key-file", "", "file with the DAC's key, where it is not in the store (default: $CREDENTIALS_DIRECTORY/dac-key, if it is there)")
+	fl.StringVar(file, "dac-key-file", "", "`file` with the DAC's key, where it is not in the store (default: $CREDENTIALS_DIRECTORY/dac-key, if it is there)")
 }
 
 // dacKey returns where the DAC's key is; nil is the store.

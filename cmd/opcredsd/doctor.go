@@ -47,7 +47,7 @@ Run it as root or as the daemon's user, or it cannot look at the store.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringArrayVar(&interfaces, "interface", nil, "network interface that the daemon serves; may be repeated (default: by rule)")
+	fl.StringArrayVar(&interfaces, "interface", nil, "`name` of a network interface that the daemon serves; may be repeated (default: by rule)")
 	fl.Var(number[uint16]{p: &port, max: 65535}, "port", "UDP port of the daemon")
 	registerDACKey(fl, &dacKeyFile)
 	return cmd

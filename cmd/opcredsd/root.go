@@ -56,9 +56,9 @@ cannot be reached.`,
 	root.SetFlagErrorFunc(flagError)
 	c.output, c.logLevel, c.logFormat = "text", "info", "text"
 	f := root.PersistentFlags()
-	f.StringVar(&c.config, "config", "", "configuration file (YAML)")
-	f.StringVar(&c.stateDir, "state-dir", defaultStateDir(), "directory of the store")
-	f.StringVar(&c.adminSocket, "admin-socket", "", "Unix socket of the daemon (default $RUNTIME_DIRECTORY/admin.sock, else STATE_DIR/admin.sock)")
+	f.StringVar(&c.config, "config", "", "configuration `file` (YAML)")
+	f.StringVar(&c.stateDir, "state-dir", defaultStateDir(), "`directory` of the store")
+	f.StringVar(&c.adminSocket, "admin-socket", "", "`path` of the daemon's Unix socket (default $RUNTIME_DIRECTORY/admin.sock, else STATE_DIR/admin.sock)")
 	f.VarP(choice{&c.output, []string{"text", "json"}}, "output", "o", "output of commands: text or json")
 	f.Var(choice{&c.logLevel, logLevels}, "log-level", "least level to log: debug, info, warn or error")
 	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")

@@ -60,8 +60,8 @@ log names what needs a restart.`,
 func (f *runFlags) register(fl *pflag.FlagSet) {
 	f.port, f.maxFabrics, f.commissioningTimeout, f.showCodes = server.DefaultPort, server.DefaultMaxFabrics, server.DefaultCommissioningTimeout, "auto"
 	fl.Var(number[uint16]{p: &f.port, max: 65535}, "port", "UDP port; 0 takes a free one")
-	fl.StringArrayVar(&f.interfaces, "interface", nil, "network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
-	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "address of the HTTP server for metrics and health; empty turns it off")
+	fl.StringArrayVar(&f.interfaces, "interface", nil, "`name` of a network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
+	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "`address` of the HTTP server for metrics and health; empty turns it off")
 	registerIDs(fl, &f.vendorID, &f.productID)
 	fl.Var(words{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets")
 	fl.Var(words{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets")
