@@ -352,7 +352,7 @@ func TestLeaveEvent(t *testing.T) {
 		rep, err := one.Read(r.ctx, commissioner.ReadRequest{Events: []commissioner.Path{{Endpoint: &ep, Cluster: &cl, Element: &ev}}})
 		r.must(err)
 		if len(rep.Events) != 1 {
-			t.Fatalf("%d events", len(rep.Events))
+			r.t.Fatalf("%d events", len(rep.Events))
 		}
 		rd := rep.Events[0].Data()
 		for rd.EnterStruct(); rd.Next(); {
@@ -364,7 +364,7 @@ func TestLeaveEvent(t *testing.T) {
 		for {
 			rep := r.nextWithin(sub, 11*time.Minute)
 			if rep == nil {
-				t.Fatal("a subscriber did not hear of it")
+				r.t.Fatal("a subscriber did not hear of it")
 			}
 			if len(rep.Events) == 1 {
 				break

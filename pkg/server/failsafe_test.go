@@ -136,7 +136,7 @@ func TestFailSafeEnd(t *testing.T) {
 			r.want("label", r.creds(s, cmdLabel, 0, fmt.Sprint(i)), ok)
 			time.Sleep(89 * time.Second)
 			if r.armed(s) {
-				t.Fatal("armed after 90 s")
+				r.t.Fatal("armed after 90 s")
 			}
 		}
 	})
@@ -151,7 +151,7 @@ func TestPASEArms(t *testing.T) {
 		c := r.client()
 		s := r.pase(c)
 		if !r.armed(s) {
-			t.Fatal("not armed")
+			r.t.Fatal("not armed")
 		}
 		time.Sleep(59 * time.Second)
 		if !r.alive(s) {
@@ -345,7 +345,7 @@ func TestClosingSession(t *testing.T) {
 		r.net.SetTap(dropAcks)
 		r.want("ArmFailSafe", r.arm(s, 0, 0), ok)
 		if s.Gone() {
-			t.Fatal("it has ended without its answer having been acknowledged")
+			r.t.Fatal("it has ended without its answer having been acknowledged")
 		}
 		if got := r.arm(s, 60, 0); got == ok {
 			t.Error("a PASE session arms the fail-safe after it has ended")

@@ -120,7 +120,9 @@ func besiege(t *testing.T, f func(b *besieged)) {
 		b.x = &tamperer{PacketConn: r.net.Listen(netip.MustParseAddrPort("[fe80::bad]:666"))}
 		b.c = commissioner.New(b.x)
 		r.t.Cleanup(b.c.Close)
-		stop, stopped := make(chan struct{}), make(chan int)
+		stop, stopped := make(chan struct{}), make(chan int, 1)
+		end := sync.OnceFunc(func() { close(stop) })
+		r.t.Cleanup(end)
 		go func() {
 			reads := 0
 			defer func() { stopped <- reads }()
@@ -137,7 +139,7 @@ func besiege(t *testing.T, f func(b *besieged)) {
 			}
 		}()
 		f(b)
-		close(stop)
+		end()
 		if reads := <-stopped; reads == 0 {
 			t.Error("the administrator has read nothing")
 		}

@@ -343,7 +343,7 @@ func TestAddNOCEffects(t *testing.T) {
 		}
 		list, nocs, roots := r.fabrics(s, true), r.nocs(s, true), r.roots(s, true)
 		if len(list) != 1 || len(nocs) != 1 || len(roots) != 1 {
-			t.Fatalf("%d fabrics, %d NOCs, %d roots", len(list), len(nocs), len(roots))
+			r.t.Fatalf("%d fabrics, %d NOCs, %d roots", len(list), len(nocs), len(roots))
 		}
 		want := descriptor{index: 1, root: string(pubOf(t, a.Root())), vendor: a.VendorID, fabric: a.FabricID, node: done.Node}
 		if list[0] != want {

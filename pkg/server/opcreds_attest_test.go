@@ -19,7 +19,7 @@ func TestAttestation(t *testing.T) {
 		for name, s := range sessions {
 			att, err := s.Attest(r.ctx) // verifies nonce and signature
 			if err != nil {
-				t.Fatalf("%s: %v", name, err)
+				r.t.Fatalf("%s: %v", name, err)
 			}
 			if len(att.DAC) > 600 || len(att.PAI) > 600 || len(att.Elements) > 900 {
 				t.Errorf("%s: DAC of %d octets, PAI of %d, elements of %d", name, len(att.DAC), len(att.PAI), len(att.Elements))

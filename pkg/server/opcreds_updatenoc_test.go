@@ -192,7 +192,7 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 				admin := entry{matter.PrivilegeAdminister, matter.AuthModeCASE, []uint64{uint64(u.a.NodeID)}, nil}
 				status, err := s.Write(r.ctx, 0, clAccess, 0, entries(admin, view))
 				if err != nil || status.Status != matter.StatusSuccess {
-					t.Fatal(status, err)
+					r.t.Fatal(status, err)
 				}
 				end(u, s)
 				if r.alive(s) {
@@ -239,7 +239,7 @@ func TestUpdateNOCForgetsResumption(t *testing.T) {
 		s2, res2, err := p.c.CASE(r.ctx, deviceAddr, p.a, p.one.Node, &record)
 		r.must(err)
 		if !res2.Resumed {
-			t.Fatal("not resumed before")
+			r.t.Fatal("not resumed before")
 		}
 		record = res2.Record()
 		s2.Close()

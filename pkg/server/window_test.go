@@ -248,7 +248,7 @@ func TestTwentyFailures(t *testing.T) {
 			fail(r, c)
 		}
 		if got := r.windowState(one); got.status != 1 {
-			t.Fatalf("after 19 failures: %+v", got)
+			r.t.Fatalf("after 19 failures: %+v", got)
 		}
 		fail(r, c)
 		synctest.Wait()
