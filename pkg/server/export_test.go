@@ -20,6 +20,12 @@ func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) 
 	})
 }
 
+// What each fabric can count on.
+const (
+	CASESessionsPerFabric  = caseSessionsPerFabric
+	SubscriptionsPerFabric = im.SubscriptionsPerFabric
+)
+
 // Facts of the release, for tests from outside.
 type (
 	DataModel    = dataModel
