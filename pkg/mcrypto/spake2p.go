@@ -19,7 +19,14 @@ var (
 	pointN = mustPoint("04d8bbd6c639c62937b04d997f38c3770719c629d7014d49a24b4f98baa1292b4907d60aa6bfade45008a636337f5168c64d9bd36034808cd564490b1e656edbe7")
 )
 
-func mustPoint(s string) *nistec.P256Point {
+// fixedPoint keeps the form that is hashed too: to encode a point costs an
+// inversion.
+type fixedPoint struct {
+	*nistec.P256Point
+	encoded []byte
+}
+
+func mustPoint(s string) fixedPoint {
 	b, err := hex.DecodeString(s)
 	if err != nil {
 		panic("BUG: mcrypto: " + err.Error())
@@ -28,7 +35,7 @@ func mustPoint(s string) *nistec.P256Point {
 	if err != nil {
 		panic("BUG: mcrypto: " + err.Error())
 	}
-	return p
+	return fixedPoint{p, b}
 }
 
 // parsePoint reads a point in uncompressed form; nistec checks that it is on
@@ -187,12 +194,12 @@ func (s *SPAKE2PVerifier) Wipe() {
 }
 
 // blind returns k·P + w0·B, the share of the side that drew k.
-func blind(k, w0 []byte, b *nistec.P256Point) (share [PublicKeySize]byte, err error) {
+func blind(k, w0 []byte, b fixedPoint) (share [PublicKeySize]byte, err error) {
 	p, err := nistec.NewP256Point().ScalarBaseMult(k)
 	if err != nil {
 		return share, fmt.Errorf("computing a share: %w", err)
 	}
-	m, err := nistec.NewP256Point().ScalarMult(b, w0)
+	m, err := nistec.NewP256Point().ScalarMult(b.P256Point, w0)
 	if err != nil {
 		return share, fmt.Errorf("computing a share: %w", err)
 	}
@@ -206,12 +213,12 @@ func blind(k, w0 []byte, b *nistec.P256Point) (share [PublicKeySize]byte, err er
 
 // unblind returns share − w0·B, which must not be the identity: scalars are not
 // 0 and the group has prime order, so that Z and V are not either.
-func unblind(share, w0 []byte, b *nistec.P256Point) (*nistec.P256Point, error) {
+func unblind(share, w0 []byte, b fixedPoint) (*nistec.P256Point, error) {
 	p, err := parsePoint(share)
 	if err != nil {
 		return nil, err
 	}
-	m, err := nistec.NewP256Point().ScalarMult(b, w0)
+	m, err := nistec.NewP256Point().ScalarMult(b.P256Point, w0)
 	if err != nil {
 		return nil, fmt.Errorf("unblinding a share: %w", err)
 	}
@@ -231,7 +238,7 @@ type transcript struct {
 
 func (t *transcript) hash() [HashSize]byte {
 	h := sha256.New()
-	for _, b := range [][]byte{t.context, t.idProver, t.idVerifier, pointM.Bytes(), pointN.Bytes(), t.x, t.y, t.z, t.v, t.w0} {
+	for _, b := range [][]byte{t.context, t.idProver, t.idVerifier, pointM.encoded, pointN.encoded, t.x, t.y, t.z, t.v, t.w0} {
 		writeWithLength(h, b)
 	}
 	return [HashSize]byte(h.Sum(nil))

@@ -187,8 +187,8 @@ func TestSPAKE2PRefusesShares(t *testing.T) {
 	p, s := sides(t, v)
 	bad := badPoints(t)
 	// A share that is the blinding alone leaves the identity.
-	for name, b := range map[string]*nistec.P256Point{"w0·M": pointM, "w0·N": pointN} {
-		q, err := nistec.NewP256Point().ScalarMult(b, v.W0)
+	for name, b := range map[string]fixedPoint{"w0·M": pointM, "w0·N": pointN} {
+		q, err := nistec.NewP256Point().ScalarMult(b.P256Point, v.W0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +334,7 @@ func FuzzSPAKE2PShare(f *testing.F) {
 	for _, b := range badPoints(f) {
 		f.Add(b)
 	}
-	f.Add(pointM.Bytes())
+	f.Add(pointM.encoded)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, err := s.Finish(nil, b)
 		if onCurve := CheckPublicKey(b) == nil; onCurve != (err == nil) {
