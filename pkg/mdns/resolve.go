@@ -43,7 +43,7 @@ func (r *Responder) Resolve(ctx context.Context, s Service) ([]netip.AddrPort, e
 // search looks for one service instance. It has sockets of its own: what is sent
 // to the groups comes to all who listen.
 type search struct {
-	name    string // folded
+	name    string // as it was given: not everybody who answers ignores the case
 	sockets *sockets
 	links   map[int]*searchLink
 	readers sync.WaitGroup
@@ -55,7 +55,7 @@ type search struct {
 type searchLink struct {
 	zone  string
 	port  uint16
-	host  string // of the SRV record, folded; empty: not heard yet
+	host  string // of the SRV record, as it was heard; empty: not yet
 	addrs []netip.Addr
 }
 
@@ -68,7 +68,7 @@ func newSearch(links []InterfaceStatus, s Service) (*search, error) {
 		return nil, err
 	}
 	q := &search{
-		name: fold(s.name()), sockets: socks, links: make(map[int]*searchLink),
+		name: s.name(), sockets: socks, links: make(map[int]*searchLink),
 		packets: make(chan packet, queue), done: make(chan struct{}),
 	}
 	for _, i := range links {
@@ -161,10 +161,12 @@ func (q *search) ask() {
 	}
 }
 
-// receive takes an answer and reports whether there was something new in it.
+// receive takes an answer and reports whether there was something new in it. The
+// hop limit does not matter: what was sent to the group has passed no router, and
+// matter.js sends its answers with 1.
 func (q *search) receive(p packet) (news bool) {
 	l := q.links[p.index]
-	if l == nil || p.from.Port() != port || p.hopLimit != hopLimit || len(p.data) > maxPacket {
+	if l == nil || p.from.Port() != port || len(p.data) > maxPacket {
 		return false
 	}
 	var m dns.Msg
@@ -174,12 +176,12 @@ func (q *search) receive(p packet) (news bool) {
 	records := slices.Concat(m.Answer, m.Extra)
 	for _, rr := range records {
 		srv, ok := rr.(*dns.SRV)
-		if ok && l.host == "" && srv.Hdr.Ttl > 0 && srv.Port != 0 && fold(srv.Hdr.Name) == q.name {
-			l.host, l.port, news = fold(srv.Target), srv.Port, true
+		if ok && l.host == "" && srv.Hdr.Ttl > 0 && srv.Port != 0 && fold(srv.Hdr.Name) == fold(q.name) {
+			l.host, l.port, news = srv.Target, srv.Port, true
 		}
 	}
 	for _, rr := range records {
-		if l.host != "" && rr.Header().Ttl > 0 && fold(rr.Header().Name) == l.host {
+		if l.host != "" && rr.Header().Ttl > 0 && fold(rr.Header().Name) == fold(l.host) {
 			news = l.addAddress(rr) || news
 		}
 	}
