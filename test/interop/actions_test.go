@@ -9,6 +9,76 @@ import (
 	"slices"
 )
 
+// startAll starts the daemon while node loads matter.js.
+func (r *run) startAll() {
+	r.t.Helper()
+	r.begin("start")
+	r.step("daemon ready", func() error { return r.device.start(r.ctx, testProduct) })
+	r.step("pairing codes", func() (err error) {
+		r.pairing, err = r.device.pairing(r.ctx)
+		return err
+	})
+	r.step("matter.js loaded (since the daemon was ready)", func() error {
+		_, err := r.ctl.ready(r.ctx)
+		return err
+	})
+}
+
+// openController makes a controller with a fabric of its own, or, with founder
+// among a, a further node of that controller's fabric.
+func (r *run) openController(name string, a args) {
+	r.t.Helper()
+	a["name"] = name
+	var facts struct {
+		FabricID        integer `json:"fabricId"`
+		NodeID          integer `json:"nodeId"`
+		RootPublicKey   octets  `json:"rootPublicKey"`
+		RootCertificate octets  `json:"rootCertificate"`
+		VendorID        uint16  `json:"vendorId"`
+		ICAC            octets  `json:"icac"`
+	}
+	r.call("controller "+name, "open", a, &facts, func() error {
+		if a["icac"] == true && len(facts.ICAC) == 0 {
+			return errors.New("no intermediate certificate")
+		}
+		return nil
+	})
+	r.fabrics[name] = &fabricOf{
+		controller: name,
+		fabricID:   facts.FabricID,
+		rootKey:    facts.RootPublicKey,
+		root:       facts.RootCertificate,
+		vendorID:   facts.VendorID,
+		icac:       facts.ICAC,
+		admin:      facts.NodeID,
+		label:      name,
+	}
+}
+
+// join has the controller discover and commission the device, without a look at
+// the wire.
+func (r *run) join(controller string) {
+	r.t.Helper()
+	r.call("controller "+controller+" discovers", "discover", args{"controller": controller, "discriminator": r.pairing.Discriminator}, nil, nil)
+	var c commissioned
+	r.call("commissioning", "commission", args{"controller": controller, "passcode": r.pairing.Passcode}, &c, func() error {
+		if c.Refused != "" {
+			return fmt.Errorf("%s: %+v", c.Refused, c.Findings)
+		}
+		r.fabrics[controller].nodeID = c.NodeID
+		return nil
+	})
+}
+
+// openWindow has a controller open a basic window.
+func (r *run) openWindow(controller string) {
+	r.t.Helper()
+	r.status("OpenBasicCommissioningWindow", controller, command{
+		cluster: "AdministratorCommissioning", name: "openBasicCommissioningWindow", timed: true,
+		fields: args{"commissioningTimeout": 180},
+	}, 0)
+}
+
 // bothWork reads the cluster as each of the two controllers, in both ways.
 func (r *run) bothWork() {
 	for _, name := range []string{"one", "two"} {

@@ -28,6 +28,7 @@ type controllers struct {
 	proc    *process
 	input   io.WriteCloser
 	answers chan answer
+	limit   time.Duration // of one command
 }
 
 // answer is what controller/main.mjs prints for a command.
@@ -72,7 +73,7 @@ func (n *namespace) startControllers(storage, logs string) (*controllers, error)
 		return nil, err
 	}
 	cmd.Stdout = write
-	c := &controllers{input: input, answers: make(chan answer)}
+	c := &controllers{input: input, answers: make(chan answer), limit: callLimit}
 	c.proc, err = n.start("node", cmd, log)
 	write.Close()
 	if err != nil {
@@ -133,8 +134,8 @@ func (c *controllers) next(ctx context.Context) (answer, error) {
 			return a, errors.New(a.Error)
 		}
 		return a, nil
-	case <-time.After(callLimit):
-		return answer{}, fmt.Errorf("no answer from the controllers in %v", callLimit)
+	case <-time.After(c.limit):
+		return answer{}, fmt.Errorf("no answer from the controllers in %v", c.limit)
 	case <-ctx.Done():
 		return answer{}, context.Cause(ctx)
 	}

@@ -34,40 +34,9 @@ func TestInterop(t *testing.T) {
 // openControllers starts the daemon while node loads matter.js, which takes
 // longer: the second controller's certificates have an intermediate authority.
 func (r *run) openControllers() {
-	r.begin("start")
-	r.step("daemon ready", func() error { return r.device.start(r.ctx, testProduct) })
-	r.step("pairing codes", func() (err error) {
-		r.pairing, err = r.device.pairing(r.ctx)
-		return err
-	})
-	r.step("matter.js loaded (since the daemon was ready)", func() error {
-		_, err := r.ctl.ready(r.ctx)
-		return err
-	})
-	for _, name := range []string{"one", "two"} {
-		var facts struct {
-			FabricID        integer `json:"fabricId"`
-			RootPublicKey   octets  `json:"rootPublicKey"`
-			RootCertificate octets  `json:"rootCertificate"`
-			VendorID        uint16  `json:"vendorId"`
-			ICAC            octets  `json:"icac"`
-		}
-		r.call("controller "+name, "open", args{"name": name, "icac": name == "two"}, &facts, func() error {
-			if name == "two" && len(facts.ICAC) == 0 {
-				return errors.New("no intermediate certificate")
-			}
-			return nil
-		})
-		r.fabrics[name] = &fabricOf{
-			controller: name,
-			fabricID:   facts.FabricID,
-			rootKey:    facts.RootPublicKey,
-			root:       facts.RootCertificate,
-			vendorID:   facts.VendorID,
-			icac:       facts.ICAC,
-			label:      name,
-		}
-	}
+	r.startAll()
+	r.openController("one", args{})
+	r.openController("two", args{"icac": true})
 	// It was not there yet when the daemon announced itself, and nobody else has
 	// asked: it finds the daemon by its own questions.
 	a := args{"controller": "one", "discriminator": r.pairing.Discriminator}
@@ -278,10 +247,7 @@ func (r *run) removesOtherFabric() {
 // opensBasicWindow lets the second controller in again by the on-board passcode.
 func (r *run) opensBasicWindow() {
 	r.begin("basic window")
-	r.status("OpenBasicCommissioningWindow", "one", command{
-		cluster: "AdministratorCommissioning", name: "openBasicCommissioningWindow", timed: true,
-		fields: args{"commissioningTimeout": 180},
-	}, 0)
+	r.openWindow("one")
 	r.windowStatus(2)
 	r.discover("two", window{r.pairing.Discriminator, "1", testProduct})
 	r.commission("two", r.pairing.Passcode)

@@ -42,7 +42,7 @@ func newRun(t *testing.T) *run {
 	t.Helper()
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
-	r := &run{t: t, ctx: ctx, logs: "out", fabrics: make(map[string]*fabricOf)}
+	r := &run{t: t, ctx: ctx, logs: filepath.Join("out", t.Name()), fabrics: make(map[string]*fabricOf)}
 	r.must(os.RemoveAll(r.logs))
 	r.must(os.MkdirAll(r.logs, 0o755))
 	file, err := os.Create(filepath.Join(r.logs, "summary.txt"))

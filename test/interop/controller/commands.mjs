@@ -1,6 +1,7 @@
 // The commands of the test, by name: (args, steps) => result. Every command but
 // open names the controller it is for.
 import { setTimeout as sleep } from "node:timers/promises";
+import { NodeId } from "@matter/main/types";
 import { commission, discover, tryPasscode, verifier } from "./commissioning.mjs";
 import { Controller } from "./controller.mjs";
 import { installTrustStore } from "./trust.mjs";
@@ -24,7 +25,7 @@ function discovered({ controller }) {
 
 export const commands = {
     async open(args) {
-        const c = await Controller.open(args);
+        const c = await Controller.open({ ...args, founder: args.founder === undefined ? undefined : of({ controller: args.founder }) });
         controllers.set(args.name, c);
         return c.facts;
     },
@@ -38,11 +39,17 @@ export const commands = {
 
     tryPasscode: args => tryPasscode(of(args), { ...args, device: discovered(args) }),
     commission: (args, steps) => commission(of(args), { ...args, device: discovered(args) }, steps),
+    adopt: args => of(args).adopt(NodeId(args.nodeId)),
     reconnect: args => of(args).reconnect(),
     handshake: args => of(args).handshake(args),
     session: args => of(args).session,
     read: args => of(args).read(args),
     invoke: args => of(args).invoke(args),
+    write: args => of(args).write(args),
+    subscribe: args => of(args).subscriber.subscribe(args),
+    report: args => of(args).subscriber.report(args),
+    keepAlive: args => of(args).subscriber.keepAlive(args),
+    vanish: args => of(args).vanish(),
     verifier: args => verifier(of(args), args),
     forget: args => of(args).forget(),
 };

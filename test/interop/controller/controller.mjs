@@ -2,8 +2,24 @@
 // looks after.
 import { ChannelType, Crypto, Environment, Seconds, ServerNode, TransportSet, VendorId } from "@matter/main";
 import { ControllerBehavior } from "@matter/main/node";
-import { CaseClient, CertificateAuthority, ClientInteraction, ExchangeManager, FabricAuthority, Invoke, NetworkProfiles, PeerSet, Read, SessionManager } from "@matter/main/protocol";
+import {
+    CaseClient,
+    CertificateAuthority,
+    ClientInteraction,
+    ExchangeManager,
+    FabricAuthority,
+    FabricBuilder,
+    FabricManager,
+    Invoke,
+    NetworkProfiles,
+    PeerSet,
+    Read,
+    SessionManager,
+    Write,
+} from "@matter/main/protocol";
+import { NodeId } from "@matter/main/types";
 import * as clusters from "@matter/main/clusters";
+import { Subscriber } from "./subscriber.mjs";
 
 const secureChannelProtocol = 0;
 
@@ -18,13 +34,15 @@ export class Controller {
     #authority;
     #peer;
     #interaction;
+    #subscriber;
 
-    // With icac the fabric's certificates have an intermediate authority.
-    static async open({ name, icac = false }) {
+    // With icac the fabric's certificates have an intermediate authority. With
+    // founder, another controller, this one is a further node of its fabric.
+    static async open({ name, icac = false, founder }) {
         const self = new Controller();
         self.name = name;
         const env = new Environment(`${name}-authority`, Environment.default);
-        env.set(CertificateAuthority, await CertificateAuthority.create(env.get(Crypto), icac));
+        env.set(CertificateAuthority, founder?.authority ?? (await CertificateAuthority.create(env.get(Crypto), icac)));
         self.node = await ServerNode.create(ServerNode.RootEndpoint.with(ControllerBehavior), {
             id: name,
             environment: env,
@@ -38,8 +56,25 @@ export class Controller {
         // The behaviour is still initialising when start() returns: load, not get.
         const config = await self.node.act(async agent => (await agent.load(ControllerBehavior)).fabricAuthorityConfig);
         self.#authority = self.service(FabricAuthority);
-        self.fabric = await self.#authority.defaultFabric(config, false); // false: keep the certificate it has
+        self.fabric = founder === undefined
+            ? await self.#authority.defaultFabric(config, false) // false: keep the certificate it has
+            : await self.#join(founder.fabric);
         return self;
+    }
+
+    // A certificate of another's fabric. FabricAuthority makes new fabrics only.
+    async #join({ fabricId, identityProtectionKey, rootVendorId }) {
+        const fabrics = this.service(FabricManager);
+        const nodeId = NodeId.randomOperationalNodeId(this.service(Crypto));
+        const builder = await FabricBuilder.create(this.service(Crypto));
+        await builder.setRootCert(this.authority.rootCert);
+        builder.setRootNodeId(nodeId).setIdentityProtectionKey(identityProtectionKey).setRootVendorId(rootVendorId).setLabel(this.name);
+        await builder.setOperationalCert(await this.authority.generateNoc(builder.publicKey, fabricId, nodeId), this.authority.icacCert);
+        const fabric = await builder.build(fabrics.allocateFabricIndex());
+        fabrics.addFabric(fabric);
+        fabric.persist();
+        await this.#authority.fabricAdded.emit(fabric);
+        return fabric;
     }
 
     service(type) {
@@ -68,6 +103,12 @@ export class Controller {
             address: this.#peer.address,
             network: "unlimited",
         });
+        this.#subscriber = new Subscriber(this, this.#interaction);
+    }
+
+    get subscriber() {
+        if (this.#subscriber === undefined) throw new Error(`controller ${this.name} has no device`);
+        return this.#subscriber;
     }
 
     get peer() {
@@ -82,7 +123,14 @@ export class Controller {
         await this.service(SessionManager).deleteResumptionRecord(peer.address);
         await this.#interaction.close();
         await peer.delete();
-        this.#peer = this.#interaction = undefined;
+        this.#peer = this.#interaction = this.#subscriber = undefined;
+    }
+
+    // Forgets sessions and subscriptions as a controller does that was switched off:
+    // without a word, and with no answer to what comes.
+    async vanish() {
+        this.subscriber.drop();
+        await this.#dropSessions();
     }
 
     // Ends our side of every session with the device, without a word to it.
@@ -125,7 +173,7 @@ export class Controller {
     get session() {
         const session = this.peer.newestSession();
         if (session === undefined) throw new Error("no session with the device");
-        return { id: session.id, attestationChallenge: session.attestationChallengeKey };
+        return { id: session.id, attestationChallenge: session.attestationChallengeKey, byDevice: !session.isInitiator };
     }
 
     // paths: [{endpoint, cluster, attribute}], each part optional, by number.
@@ -140,6 +188,17 @@ export class Controller {
             }
         }
         return found;
+    }
+
+    // Writes one attribute of endpoint 0, by names.
+    async write({ cluster, attribute, value }) {
+        const type = clusters[cluster];
+        if (type?.attributes?.[attribute] === undefined) throw new Error(`no attribute ${cluster}.${attribute}`);
+        const data = Write.Attribute({ endpoint: 0, cluster: type, attributes: [attribute], value });
+        for (const { status } of (await this.#interaction.write({ ...Write(data), network: "unlimited" })) ?? []) {
+            if (status !== 0) return { status };
+        }
+        return { status: 0 };
     }
 
     // Answers {response} or {status, clusterStatus}; a status other than success is
