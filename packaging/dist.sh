@@ -1,0 +1,85 @@
+#!/bin/sh
+# dist.sh makes what is released: for each architecture a tarball and a Debian
+# package, and the checksums of all.
+#
+#	packaging/dist.sh [FOLDER]      (dist, if none is given)
+#
+# From the environment: VERSION (else version.sh tells), ARCHES (amd64 arm64
+# armv7), SOURCE_DATE_EPOCH (else the time of the last commit), MAINTAINER of the
+# Debian packages, GO. The same source, Go and version give the same bytes.
+set -eu
+umask 022
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=${1:-$root/dist}
+mkdir -p "$out"
+rm -f "$out"/opcredsd[-_]* "$out/SHA256SUMS"
+out=$(cd "$out" && pwd)
+cd "$root"
+go=${GO:-go}
+VERSION=${VERSION:-$(packaging/version.sh)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+MAINTAINER=${MAINTAINER:-The opcredsd authors <opcredsd@localhost.localdomain>}
+export VERSION SOURCE_DATE_EPOCH MAINTAINER
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+build() { # file, then what goes into the environment
+	binary=$1
+	shift
+	env CGO_ENABLED=0 "$@" "$go" build -trimpath -buildvcs=false \
+		-ldflags "-s -w -buildid= -X main.release=$VERSION" -o "$binary" ./cmd/opcredsd
+}
+
+# What is the same everywhere.
+common=$work/common
+mkdir -p "$common/completions" "$common/man" "$common/systemd"
+build "$work/native"
+"$work/native" completion bash >"$common/completions/opcredsd"
+"$work/native" completion zsh >"$common/completions/_opcredsd"
+"$work/native" completion fish >"$common/completions/opcredsd.fish"
+"$work/native" man "$common/man"
+packaging/licenses.sh >"$common/THIRD-PARTY-LICENSES"
+cp LICENSE README.md CHANGELOG.md packaging/config.yaml "$common/"
+cp systemd/opcredsd.service systemd/opcredsd.sysusers "$common/systemd/"
+
+# What Debian wants compressed.
+mkdir -p "$work/gz/man"
+for page in "$common"/man/*.1; do
+	gzip -9nc "$page" >"$work/gz/man/${page##*/}.gz"
+done
+gzip -9nc CHANGELOG.md >"$work/gz/changelog.gz"
+gzip -9n >"$work/gz/changelog.Debian.gz" <<EOF
+opcredsd ($(echo "$VERSION" | sed 's/-/~/')-1) unstable; urgency=medium
+
+  * As changelog.gz beside this file tells.
+
+ -- $MAINTAINER  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+EOF
+
+for arch in ${ARCHES:-amd64 arm64 armv7}; do
+	case $arch in
+	amd64) goarch=amd64 goarm='' deb=amd64 ;;
+	arm64) goarch=arm64 goarm='' deb=arm64 ;;
+	armv7) goarch=arm goarm=7 deb=armhf ;;
+	*)
+		echo "dist.sh: unknown architecture $arch" >&2
+		exit 1
+		;;
+	esac
+	name=opcredsd-$VERSION-linux-$arch
+	mkdir "$work/$name"
+	cp -R "$common/." "$work/$name/"
+	build "$work/$name/opcredsd" GOOS=linux GOARCH=$goarch GOARM=$goarm
+	tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
+		-cf - "$name" | gzip -9n >"$out/$name.tar.gz"
+
+	# nfpm tells of its errors on the standard output.
+	DEB_ARCH=$deb STAGE=$work/$name GZ=$work/gz \
+		"$go" tool -modfile=packaging/tools.mod nfpm package \
+		--config packaging/nfpm.yaml --packager deb --target "$out/" >"$work/log" || {
+		cat "$work/log" >&2
+		exit 1
+	}
+done
+(cd "$out" && sha256sum -- opcredsd[-_]* >SHA256SUMS)
