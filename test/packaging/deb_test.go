@@ -1,0 +1,204 @@
+//go:build packaging
+
+package packaging
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// deb is the Debian package for an architecture.
+func deb(t *testing.T, arch string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dist(t), "opcredsd_*_"+arch+".deb"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("packages for %s: %v, %v", arch, files, err)
+	}
+	return files[0]
+}
+
+func TestDebContents(t *testing.T) {
+	need(t, "dpkg-deb", "dpkg")
+	for _, arch := range []string{"amd64", "arm64", "armhf"} {
+		file := deb(t, arch)
+		if got := strings.TrimSpace(run(t, "dpkg-deb", "--field", file, "Version")); got != "1.2.3~rc.1-1" {
+			t.Errorf("%s: version %q", arch, got)
+		}
+		if got := strings.TrimSpace(run(t, "dpkg-deb", "--field", file, "Architecture")); got != arch {
+			t.Errorf("%s: architecture %q", arch, got)
+		}
+		var names []string
+		for line := range strings.Lines(run(t, "dpkg-deb", "--contents", file)) {
+			f := strings.Fields(line)
+			if f[1] != "root/root" {
+				t.Errorf("%s: %s", arch, line)
+			}
+			names = append(names, f[5])
+		}
+		for _, want := range []string{
+			"./usr/bin/opcredsd", "./etc/opcredsd/config.yaml",
+			"./usr/lib/systemd/system/opcredsd.service", "./usr/lib/sysusers.d/opcredsd.conf",
+			"./usr/share/bash-completion/completions/opcredsd", "./usr/share/zsh/vendor-completions/_opcredsd",
+			"./usr/share/fish/vendor_completions.d/opcredsd.fish",
+			"./usr/share/man/man1/opcredsd.1.gz", "./usr/share/man/man1/opcredsd-run.1.gz",
+			"./usr/share/doc/opcredsd/copyright", "./usr/share/doc/opcredsd/THIRD-PARTY-LICENSES",
+		} {
+			if !slices.Contains(names, want) {
+				t.Errorf("%s: no %s", arch, want)
+			}
+		}
+	}
+}
+
+// placeholder are the tags for the maintainer's address, which is MAINTAINER's to
+// give.
+const placeholder = "bogus-mail-host,bogus-mail-host-in-debian-changelog"
+
+func TestDebLintian(t *testing.T) {
+	need(t, "lintian", "lintian")
+	for _, arch := range []string{"amd64", "armhf"} {
+		if out, code := try(t, "lintian", "--allow-root", "--fail-on", "error", "--suppress-tags", placeholder, deb(t, arch)); code != 0 {
+			t.Errorf("lintian:\n%s", out)
+		} else {
+			t.Log(out)
+		}
+	}
+}
+
+// The same source makes the same files.
+func TestDistReproducible(t *testing.T) {
+	arch, _ := native(t)
+	again := t.TempDir()
+	makeDist(t, again, arch)
+	files, err := os.ReadDir(again)
+	if err != nil || len(files) != 3 {
+		t.Fatalf("one architecture makes %v, %v", files, err)
+	}
+	for _, f := range files {
+		if f.Name() != "SHA256SUMS" && read(t, filepath.Join(again, f.Name())) != read(t, filepath.Join(dist(t), f.Name())) {
+			t.Errorf("%s differs the second time", f.Name())
+		}
+	}
+	if out, code := try(t, "env", "-C", dist(t), "sha256sum", "--check", "--strict", "SHA256SUMS"); code != 0 || strings.Count(out, ": OK\n") != 6 {
+		t.Errorf("SHA256SUMS:\n%s", out)
+	}
+}
+
+// debian makes a clean Debian with what an ordinary one has and the package
+// needs, and puts the package into its /root.
+func debian(t *testing.T) string {
+	t.Helper()
+	needRoot(t)
+	need(t, "debootstrap", "debootstrap")
+	_, arch := native(t)
+	// Not t.TempDir: its clean-up does not cross what is mounted there.
+	dir, err := os.MkdirTemp("", "opcredsd-debian-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil { // it becomes /
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache = filepath.Join(cache, "opcredsd-debian")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "debootstrap", "--cache-dir="+cache, "--variant=minbase", "--include=systemd,systemd-sysv,dbus,iproute2,procps", "bookworm", dir)
+	run(t, "cp", deb(t, arch), filepath.Join(dir, "root"))
+	return dir
+}
+
+// Installing the package: in a root that is not running, as image builders do,
+// and in one that is, with systemd and all of the unit's sandbox.
+func TestDebInstall(t *testing.T) {
+	need(t, "systemd-nspawn", "systemd-container")
+	dir := debian(t)
+	if !t.Run("chroot", func(t *testing.T) { installChroot(t, dir) }) {
+		return
+	}
+	t.Run("booted", func(t *testing.T) { installBooted(t, dir) })
+}
+
+func installChroot(t *testing.T, dir string) {
+	in := func(command string) string {
+		t.Helper()
+		return strings.TrimSpace(run(t, "chroot", dir, "/bin/sh", "-ec", command))
+	}
+	in("dpkg -i /root/opcredsd_*.deb")
+	if got := in("dpkg-query -W -f '${Status}' opcredsd"); got != "install ok installed" {
+		t.Errorf("status %q", got)
+	}
+	if got := in("getent passwd opcredsd | cut -d: -f6,7"); got != "/var/lib/opcredsd:/usr/sbin/nologin" {
+		t.Errorf("user: %q", got)
+	}
+	if got := in("readlink /etc/systemd/system/multi-user.target.wants/opcredsd.service"); got != "/lib/systemd/system/opcredsd.service" && got != "/usr/lib/systemd/system/opcredsd.service" {
+		t.Errorf("the unit is not enabled: %q", got)
+	}
+	if got := in("opcredsd version"); !strings.Contains(got, version) {
+		t.Errorf("version: %q", got)
+	}
+	in("opcredsd config check --config /etc/opcredsd/config.yaml")
+	if got := in("systemd-analyze verify --man=no opcredsd.service 2>&1"); got != "" {
+		t.Errorf("systemd-analyze verify of the installed unit:\n%s", got)
+	}
+	in("dpkg -P opcredsd")
+	if got := in("find / -xdev -iname '*opcredsd*' ! -path '/root/*' ! -path '/var/cache/*' ! -path '/proc/*'"); got != "" {
+		t.Errorf("purging leaves:\n%s", got)
+	}
+}
+
+// driver runs the checks beside the daemon, not after multi-user.target: that is
+// not reached before the daemon is ready.
+const driver = `[Unit]
+Description=Checks of the package
+After=dbus.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c '/bin/bash /root/booted.sh >/root/result 2>&1; systemctl exit 0'
+`
+
+func installBooted(t *testing.T, dir string) {
+	write(t, filepath.Join(dir, "root/booted.sh"), read(t, "testdata/booted.sh"), 0o755)
+	unit := filepath.Join(dir, "etc/systemd/system/checks.service")
+	write(t, unit, driver, 0o644)
+	wants := filepath.Join(dir, "etc/systemd/system/multi-user.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../checks.service", filepath.Join(wants, "checks.service")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	boot := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--directory="+dir, "--private-network",
+		"--register=no", "--keep-unit", "--boot", "--console=pipe")
+	var console bytes.Buffer
+	boot.Stdout, boot.Stderr = &console, &console
+	boot.WaitDelay = 10 * time.Second
+	err := boot.Run()
+	result := read(t, filepath.Join(dir, "root/result"))
+	if !strings.HasSuffix(result, "all passed\n") {
+		t.Fatalf("in the booted system (%v):\n%s\n\nconsole:\n%.4000s", err, result, console.String())
+	}
+	for line := range strings.Lines(result) {
+		if strings.HasPrefix(line, "pass: ") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+}

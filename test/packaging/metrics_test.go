@@ -1,0 +1,100 @@
+//go:build packaging
+
+package packaging
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/securechannel"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// everything is what a node shows to which all has happened n times.
+func everything(n uint64) metrics.Snapshot {
+	s := metrics.Snapshot{
+		Fabrics: 2, WindowOpen: true, FailSafeArmed: true, FailSafeExpirations: n, Discoverable: true,
+		Sessions: map[string]int{"pase": 1, "case": 3}, Subscriptions: 2, Exchanges: 1,
+		PASE: metrics.Counters[string]{}, PASEFailures: n,
+		CASE:         metrics.Counters[metrics.CASEKey]{},
+		CASEDuration: durations(n),
+		Received:     n, Sent: n, Dropped: metrics.Counters[string]{}, Retransmissions: n,
+		Requests:        metrics.Counters[metrics.RequestKey]{},
+		RequestDuration: map[string]metrics.Histogram{},
+		Commands:        metrics.Counters[metrics.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
+		Commit:          durations(n),
+	}
+	for _, r := range securechannel.Results() {
+		s.PASE[r.String()] = n
+		s.CASE[metrics.CASEKey{Result: r.String()}] = n
+		s.CASE[metrics.CASEKey{Result: r.String(), Resumed: true}] = n
+	}
+	for _, r := range session.DropReasons() {
+		s.Dropped[r.String()] = n
+	}
+	for a := im.ActionRead; a <= im.ActionOther; a++ {
+		s.Requests[metrics.RequestKey{Action: a.String(), Status: matter.StatusSuccess.String()}] = n
+		s.RequestDuration[a.String()] = durations(n)
+	}
+	for _, kind := range []string{"noc", "icac", "rcac"} {
+		s.Certificates = append(s.Certificates, metrics.Certificate{Kind: kind, Fabric: 1, NotAfter: time.Now().Add(24 * time.Hour)})
+	}
+	return s
+}
+
+func durations(n uint64) metrics.Histogram {
+	h := metrics.NewHistogram(.001, .01, .1, 1)
+	for range n {
+		h.Observe(20 * time.Millisecond)
+	}
+	return h
+}
+
+// exposition serves the metrics of a node to which more happens at each scrape.
+func exposition(t *testing.T) *httptest.Server {
+	t.Helper()
+	var n atomic.Uint64
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics.New("1.2.3", "go1.26", func() (metrics.Snapshot, bool) { return everything(n.Add(3)), true }),
+	)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// lint gives an exposition to promtool check metrics.
+func lint(t *testing.T, exposition string) {
+	t.Helper()
+	promtool := need(t, "promtool", "prometheus")
+	file := t.TempDir() + "/metrics"
+	write(t, file, exposition, 0o644)
+	if out, code := try(t, "/bin/sh", "-c", `"$0" check metrics <"$1"`, promtool, file); code != 0 || strings.TrimSpace(out) != "" {
+		t.Errorf("promtool check metrics: exit status %d\n%s", code, out)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	b, code, err := fetch(url)
+	if err != nil || code != http.StatusOK {
+		t.Fatalf("%s: %d, %v", url, code, err)
+	}
+	return b
+}
+
+func TestMetricsLint(t *testing.T) { lint(t, get(t, exposition(t).URL+"/metrics")) }

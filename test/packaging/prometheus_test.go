@@ -1,0 +1,293 @@
+//go:build packaging
+
+package packaging
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	prometheusURL = "http://127.0.0.1:9090"
+	daemonURL     = "http://127.0.0.1:9540"
+)
+
+// fetch returns the body and status code of a page.
+func fetch(url string) (string, int, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), resp.StatusCode, err
+}
+
+// eventually waits until f is true.
+func eventually(t *testing.T, what string, within time.Duration, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", within, what)
+}
+
+// start runs a program until the test is over and returns it, and what it
+// prints.
+func start(t *testing.T, name string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = root(t)
+	out := new(bytes.Buffer)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // its end was asked for; only its output counts
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(name), out)
+		}
+	})
+	return cmd, out
+}
+
+// runPrometheus runs a real one with a configuration file.
+func runPrometheus(t *testing.T, config string) {
+	t.Helper()
+	start(t, need(t, "prometheus", "prometheus"), "--config.file="+config,
+		"--storage.tsdb.path="+t.TempDir(), "--web.listen-address=127.0.0.1:9090")
+	eventually(t, "Prometheus is ready", 30*time.Second, func() bool {
+		_, code, err := fetch(prometheusURL + "/-/ready")
+		return err == nil && code == http.StatusOK
+	})
+}
+
+// series is one result of a query.
+type series struct {
+	Metric map[string]string
+	Value  [2]any
+}
+
+func query(t *testing.T, expr string) ([]series, error) {
+	t.Helper()
+	body, _, err := fetch(prometheusURL + "/api/v1/query?query=" + url.QueryEscape(expr))
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Status, Error string
+		Data          struct{ Result []series }
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, body)
+	}
+	if answer.Status != "success" {
+		return nil, fmt.Errorf("%s", answer.Error)
+	}
+	return answer.Data.Result, nil
+}
+
+// Every query of the dashboard has a result where everything happens, and every
+// metric of the daemon is in a query.
+func TestDashboard(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	shown := exposition(t)
+	config := strings.NewReplacer(
+		"127.0.0.1:9540", strings.TrimPrefix(shown.URL, "http://"),
+		"15s", "1s",
+		"alerts.yaml", filepath.Join(root(t), "deploy/prometheus/alerts.yaml"),
+	).Replace(read(t, "../../deploy/prometheus/prometheus.yml"))
+	file := filepath.Join(t.TempDir(), "prometheus.yml")
+	write(t, file, config, 0o644)
+	runPrometheus(t, file)
+	eventually(t, "four scrapes", 30*time.Second, func() bool {
+		r, err := query(t, `count_over_time(up{job="opcredsd"}[1m]) >= 4`)
+		return err == nil && len(r) == 1
+	})
+
+	queries := dashboardQueries(t)
+	var all strings.Builder
+	for _, q := range queries {
+		all.WriteString(q.expr + "\n")
+		expr := strings.NewReplacer("$__rate_interval", "10s", "$instance", ".*").Replace(q.expr)
+		result, err := query(t, expr)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %s: %v", q.panel, expr, err)
+		case len(result) == 0 && !q.mayBeEmpty:
+			t.Errorf("%s: %s: no result", q.panel, expr)
+		}
+		for _, label := range q.labels {
+			if len(result) > 0 && result[0].Metric[label] == "" {
+				t.Errorf("%s: the legend shows {{%s}}, which the result of %s does not have: %v", q.panel, label, expr, result[0].Metric)
+			}
+		}
+	}
+	for _, name := range metricNames(t, get(t, shown.URL+"/metrics")) {
+		if !regexp.MustCompile(`\b` + name + `(_bucket|_count|_sum)?\b`).MatchString(all.String()) {
+			t.Errorf("the dashboard does not show %s", name)
+		}
+	}
+}
+
+var typeLine = regexp.MustCompile(`(?m)^# TYPE (opcredsd_\w+) \w+$`)
+
+// metricNames are the daemon's own metrics in an exposition.
+func metricNames(t *testing.T, exposition string) []string {
+	t.Helper()
+	var names []string
+	for _, m := range typeLine.FindAllStringSubmatch(exposition, -1) {
+		names = append(names, m[1])
+	}
+	if len(names) < 20 {
+		t.Fatalf("only %d metrics", len(names))
+	}
+	return names
+}
+
+// The documentation names every metric and every alert, and no other.
+func TestMetricsDocumented(t *testing.T) {
+	names := metricNames(t, get(t, exposition(t).URL+"/metrics"))
+	names = append(names, alerts(t)...)
+	var documented []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `?(opcredsd_\\w+|Opcredsd\\w+)").FindAllStringSubmatch(read(t, "../../docs/metrics.md"), -1) {
+		documented = append(documented, m[1])
+	}
+	slices.Sort(names)
+	slices.Sort(documented)
+	if !slices.Equal(names, documented) {
+		t.Errorf("docs/metrics.md has\n%q, there are\n%q", documented, names)
+	}
+}
+
+// A real daemon, scraped as shipped by a real Prometheus.
+func TestScrape(t *testing.T) {
+	dist(t) // once, not in the namespaces again
+	if !netlab.Isolated(t) {
+		return
+	}
+	netlab.New(t).Join("eth0")
+	arch, _ := native(t)
+	binary := filepath.Join(unpack(t, arch), "opcredsd")
+	start(t, binary, "run", "--state-dir", filepath.Join(t.TempDir(), "state"), "--show-codes", "never")
+	runPrometheus(t, filepath.Join(root(t), "deploy/prometheus/prometheus.yml"))
+	eventually(t, "the daemon is ready", 30*time.Second, func() bool {
+		_, code, err := fetch(daemonURL + "/readyz")
+		return err == nil && code == http.StatusOK
+	})
+	lint(t, get(t, daemonURL+"/metrics"))
+	eventually(t, "a scrape", time.Minute, func() bool {
+		r, err := query(t, `up{job="opcredsd"} == 1`)
+		return err == nil && len(r) == 1
+	})
+	for _, expr := range []string{
+		"opcredsd_build_info == 1", "opcredsd_fabrics == 0", "opcredsd_commissioning_window_open == 1",
+		"opcredsd_failsafe_armed == 0", "opcredsd_failsafe_expirations_total == 0", "opcredsd_discoverable",
+		`opcredsd_sessions{type="case"} == 0`, `opcredsd_sessions{type="pase"} == 0`, "opcredsd_subscriptions == 0",
+		"opcredsd_exchanges", "opcredsd_pase_failures_total == 0", "opcredsd_datagrams_received_total",
+		"opcredsd_datagrams_sent_total", "opcredsd_mrp_retransmissions_total",
+		`opcredsd_pase_handshakes_total{result="success"} == 0`,
+		`opcredsd_case_handshakes_total{result="success", resumed="false"} == 0`,
+		`opcredsd_datagrams_dropped_total{reason="authentication"} == 0`,
+		"opcredsd_case_handshake_duration_seconds_count == 0",
+		"opcredsd_store_commit_duration_seconds_count > 0",
+		"go_goroutines", "process_start_time_seconds", "process_resident_memory_bytes",
+	} {
+		if r, err := query(t, expr); err != nil || len(r) == 0 {
+			t.Errorf("%s: %v, %v", expr, r, err)
+		}
+	}
+	var rules struct {
+		Data struct {
+			Groups []struct {
+				Rules []struct{ Name, Health, LastError string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(get(t, prometheusURL+"/api/v1/rules")), &rules); err != nil {
+		t.Fatal(err)
+	}
+	if len(rules.Data.Groups) != 1 || len(rules.Data.Groups[0].Rules) != len(alerts(t)) {
+		t.Errorf("Prometheus has the rules %+v", rules.Data.Groups)
+	}
+}
+
+// alerts are the names of the alerts that are shipped.
+func alerts(t *testing.T) []string {
+	t.Helper()
+	var file struct {
+		Groups []struct {
+			Rules []struct{ Alert string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../../deploy/prometheus/alerts.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			names = append(names, r.Alert)
+		}
+	}
+	return names
+}
+
+// Every alert has a case in which it fires, and one in which it does not.
+func TestAlerts(t *testing.T) {
+	promtool := need(t, "promtool", "prometheus")
+	run(t, promtool, "check", "config", "deploy/prometheus/prometheus.yml")
+	if out, code := try(t, promtool, "test", "rules", "test/packaging/alerts_test.yaml"); code != 0 {
+		t.Errorf("promtool test rules:\n%s", out)
+	}
+	var file struct {
+		Tests []struct {
+			Cases []struct {
+				Alert string `yaml:"alertname"`
+				Fires []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+			Series []any `yaml:"input_series"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "alerts_test.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range file.Tests {
+		for _, c := range test.Cases {
+			if len(c.Fires) > 0 {
+				fires[c.Alert] = true
+			}
+			// Several gateways of which not all are named are a silent case too.
+			if len(c.Fires) < len(test.Series) {
+				silent[c.Alert] = true
+			}
+		}
+	}
+	for _, name := range alerts(t) {
+		if !fires[name] || !silent[name] {
+			t.Errorf("%s: a case in which it fires: %v; one in which it is silent: %v", name, fires[name], silent[name])
+		}
+	}
+}

@@ -1,0 +1,18 @@
+//go:build packaging
+
+package packaging
+
+import "testing"
+
+// The schemas of Compose and Kubernetes come with libraries that are none of the
+// daemon's business: a module of their own.
+func TestManifests(t *testing.T) {
+	t.Log(run(t, "go", "-C", "test/packaging/manifests", "test", "-count=1", "./..."))
+}
+
+func TestShellcheck(t *testing.T) {
+	need(t, "shellcheck", "shellcheck")
+	run(t, "shellcheck", "packaging/dist.sh", "packaging/licenses.sh", "packaging/version.sh",
+		"packaging/deb/postinst", "packaging/deb/prerm", "packaging/deb/postrm",
+		"test/packaging/testdata/booted.sh", "test/packaging/testdata/container.sh")
+}

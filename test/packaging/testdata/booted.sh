@@ -1,0 +1,157 @@
+#!/bin/bash
+# Runs in a booted Debian without a network, as the only service that the test
+# adds. Each check prints a line; the first that fails ends it.
+set -u
+unit=opcredsd.service
+deb=$(echo /root/opcredsd_*.deb)
+
+fail() {
+	echo "FAIL: $*"
+	systemctl --no-pager --full status $unit
+	journalctl --no-pager -u $unit | tail -40
+	exit 1
+}
+pass() { echo "pass: $*"; }
+property() { systemctl show --property="$1" --value $unit; }
+elapsed() { echo $(($(date +%s%3N) - begun)); }
+# within SECONDS COMMAND...: until the command succeeds
+within() {
+	local end=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+is() { [ "$(systemctl is-active $unit)" = "$1" ]; }
+http() { # path: prints the status code
+	exec 3<>/dev/tcp/127.0.0.1/9540 || return 1
+	printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3
+	local code
+	read -r _ code _ <&3
+	exec 3<&-
+	echo "$code"
+}
+answers() { [ "$(http "$1" 2>/dev/null)" = "$2" ]; }
+
+# Without a network.
+begun=$(date +%s%3N)
+timeout 60 dpkg -i "$deb" || fail "dpkg -i"
+[ "$(elapsed)" -lt 30000 ] || fail "the installation waited for the network: $(elapsed) ms"
+pass "installed in $(elapsed) ms, without a network"
+within 20 answers /healthz 200 || fail "the daemon did not come up"
+within 20 test -S /run/opcredsd/admin.sock || fail "no admin socket"
+is activating || fail "without a network the unit is $(systemctl is-active $unit)"
+answers /readyz 503 || fail "/readyz says $(http /readyz) without a network"
+[ "$(property NRestarts)" = 0 ] || fail "restarted"
+pass "starts without a network, healthy and not ready"
+
+# The network comes.
+begun=$(date +%s%3N)
+ip link add eth0 type veth peer name far0
+ip link set far0 up
+ip link set eth0 up
+within 30 is active || fail "not active with a network"
+pass "ready $(elapsed) ms after the network came"
+answers /readyz 200 || fail "/readyz says $(http /readyz)"
+[ -n "$(property StatusText)" ] || fail "no status text"
+pass "status text: $(property StatusText)"
+opcredsd healthcheck --config /etc/opcredsd/config.yaml || fail "healthcheck"
+pass "healthcheck of root"
+
+# Who it is and what it may.
+pid=$(property MainPID)
+[ "$(ps -o user= -p "$pid")" = opcredsd ] || fail "runs as $(ps -o user= -p "$pid")"
+for want in "NoNewPrivs:	1" "Seccomp:	2" "CapBnd:	0000000000000000" "CapEff:	0000000000000000"; do
+	grep -qx "$want" "/proc/$pid/status" || fail "not in /proc/$pid/status: $want"
+done
+grep -q "^Max core file size *0 *0" "/proc/$pid/limits" || fail "may dump core"
+mode() { stat -c '%a %U:%G' "$1"; }
+[ "$(mode /var/lib/opcredsd)" = "700 opcredsd:opcredsd" ] || fail "state directory: $(mode /var/lib/opcredsd)"
+[ "$(mode /var/lib/opcredsd/opcredsd.db)" = "600 opcredsd:opcredsd" ] || fail "store: $(mode /var/lib/opcredsd/opcredsd.db)"
+[ "$(mode /run/opcredsd)" = "700 opcredsd:opcredsd" ] || fail "runtime directory: $(mode /run/opcredsd)"
+[ "$(mode /run/opcredsd/admin.sock)" = "600 opcredsd:opcredsd" ] || fail "admin socket: $(mode /run/opcredsd/admin.sock)"
+pass "an unprivileged user, files closed to others"
+opcredsd pairing >/dev/null || fail "pairing, without naming the configuration"
+pass "root's commands find the daemon"
+
+# Reload.
+systemctl reload $unit || fail "reload"
+sleep 1
+[ "$(property MainPID)" = "$pid" ] || fail "a reload restarted it"
+is active || fail "a reload ended it"
+pass "reload"
+
+# Stop: peers and caches are told within 5 seconds.
+begun=$(date +%s%3N)
+systemctl stop $unit || fail "stop"
+[ "$(elapsed)" -lt 5000 ] || fail "stop took $(elapsed) ms"
+[ "$(property Result)" = success ] || fail "stop: $(property Result)"
+[ "$(property ExecMainStatus)" = 0 ] || fail "exit status $(property ExecMainStatus)"
+pass "stopped in $(elapsed) ms"
+
+# The watchdog: a daemon that hangs is killed and started again.
+mkdir -p /run/systemd/system/$unit.d
+printf '[Service]\nWatchdogSec=3\nTimeoutAbortSec=2\n' >/run/systemd/system/$unit.d/test.conf
+systemctl daemon-reload
+systemctl start $unit || fail "start"
+sleep 8
+[ "$(property NRestarts)" = 0 ] || fail "the watchdog is not fed"
+pass "watchdog fed for 8 s with WatchdogSec=3"
+pid=$(property MainPID)
+begun=$(date +%s%3N)
+kill -STOP "$pid"
+restarted() { is active && [ "$(property MainPID)" != "$pid" ]; }
+within 40 restarted || fail "the watchdog did not restart a daemon that hangs"
+[ "$(property NRestarts)" = 1 ] || fail "$(property NRestarts) restarts"
+pass "a daemon that hangs was replaced after $(elapsed) ms"
+
+# Its end by a signal: started again. ABRT is how a panic ends.
+for signal in KILL ABRT; do
+	pid=$(property MainPID)
+	kill -$signal "$pid"
+	within 40 restarted || fail "not restarted after SIG$signal"
+	pass "restarted after SIG$signal"
+done
+rm -r /run/systemd/system/$unit.d
+systemctl daemon-reload
+
+# A wrong configuration: it stays down, and says why.
+echo 'max_fabrics: 3' >>/etc/opcredsd/config.yaml
+systemctl restart $unit && fail "started with a wrong configuration"
+sleep 4
+is failed || fail "with a wrong configuration it is $(systemctl is-active $unit)"
+[ "$(property ExecMainStatus)" = 2 ] || fail "exit status $(property ExecMainStatus) for a wrong configuration"
+[ "$(property NRestarts)" = 0 ] || fail "started again with a wrong configuration"
+journalctl --no-pager -u $unit | grep max.fabrics | grep -q 254 || fail "the log does not name key and range"
+pass "a wrong configuration: exit status 2, not started again"
+sed -i '$d' /etc/opcredsd/config.yaml
+echo '# mine' >>/etc/opcredsd/config.yaml
+systemctl reset-failed $unit
+systemctl start $unit || fail "start"
+
+# An upgrade keeps what is the operator's, and restarts.
+pid=$(property MainPID)
+dpkg -i "$deb" || fail "second dpkg -i"
+within 30 restarted || fail "an upgrade did not restart it"
+grep -qx '# mine' /etc/opcredsd/config.yaml || fail "an upgrade overwrote the configuration"
+pass "upgraded"
+
+# What root makes before or between is usable for the daemon's user.
+systemctl stop $unit
+opcredsd store backup /root/copy.db || fail "backup without a daemon"
+opcredsd store restore /root/copy.db || fail "restore without a daemon"
+systemctl start $unit || fail "does not start with a store that root restored"
+pass "starts with a store that root restored"
+
+# Removal keeps the state, purging does not.
+dpkg -r opcredsd || fail "dpkg -r"
+[ -z "$(pidof opcredsd)" ] || fail "removed and still running"
+[ -f /var/lib/opcredsd/opcredsd.db ] || fail "removal took the store"
+[ -f /etc/opcredsd/config.yaml ] || fail "removal took the configuration"
+dpkg -P opcredsd || fail "dpkg -P"
+for gone in /var/lib/opcredsd /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
+	if [ -e "$gone" ] || [ -L "$gone" ]; then fail "purged, and $gone is there"; fi
+done
+pass "removed and purged"
+echo "all passed"

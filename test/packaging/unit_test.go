@@ -1,0 +1,85 @@
+//go:build packaging
+
+package packaging
+
+import (
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// verify returns what systemd-analyze says of a unit that has the built binary
+// in the place of the installed one.
+func verify(t *testing.T, unit string) string {
+	t.Helper()
+	arch, _ := native(t)
+	file := filepath.Join(t.TempDir(), "opcredsd.service")
+	binary := filepath.Join(unpack(t, arch), "opcredsd")
+	write(t, file, strings.ReplaceAll(unit, "/usr/bin/opcredsd", binary), 0o644)
+	out, code := try(t, "systemd-analyze", "verify", "--man=no", file)
+	if code != 0 && out == "" {
+		t.Fatalf("systemd-analyze verify: exit status %d", code)
+	}
+	return out
+}
+
+func TestUnitVerify(t *testing.T) {
+	need(t, "systemd-analyze", "systemd")
+	unit := read(t, "../../systemd/opcredsd.service")
+	if out := verify(t, unit); out != "" {
+		t.Errorf("systemd-analyze verify:\n%s", out)
+	}
+	for name, bad := range map[string]string{
+		"unknown key":   strings.Replace(unit, "[Service]\n", "[Service]\nProtectSytem=yes\n", 1),
+		"unknown value": strings.Replace(unit, "ProtectSystem=strict", "ProtectSystem=strickt", 1),
+		"no program":    strings.Replace(unit, "/usr/bin/opcredsd run", "/nowhere/opcredsd run", 1),
+	} {
+		if verify(t, bad) == "" {
+			t.Errorf("%s: systemd-analyze verify finds nothing wrong", name)
+		}
+	}
+}
+
+var exposure = regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`)
+
+func TestUnitSecurity(t *testing.T) {
+	need(t, "systemd-analyze", "systemd")
+	out := run(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", "systemd/opcredsd.service")
+	m := exposure.FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no exposure level in:\n%s", out)
+	}
+	if level, err := strconv.ParseFloat(m[1], 64); err != nil || level > 1.5 {
+		t.Errorf("exposure level %s, above 1.5\n%s", m[1], out)
+	}
+	t.Logf("exposure level %s", m[1])
+
+	loose := filepath.Join(t.TempDir(), "opcredsd.service")
+	write(t, loose, strings.Replace(read(t, "../../systemd/opcredsd.service"), "CapabilityBoundingSet=\n", "", 1), 0o644)
+	if out, code := try(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", loose); code == 0 {
+		t.Errorf("a unit with all capabilities passes:\n%s", out)
+	}
+}
+
+// The promises of the unit that no analysis knows of.
+func TestUnitPromises(t *testing.T) {
+	lines := strings.Split(read(t, "../../systemd/opcredsd.service"), "\n")
+	has := map[string]bool{}
+	for _, l := range lines {
+		has[l] = true
+		if strings.Contains(l, "network-online") && !strings.HasPrefix(l, "#") {
+			t.Errorf("waits for the network: %s", l)
+		}
+	}
+	for _, l := range []string{
+		"Type=notify", "WatchdogSec=30", "RestartPreventExitStatus=2", "After=network.target",
+		"StateDirectory=opcredsd", "StateDirectoryMode=0700", "RuntimeDirectory=opcredsd",
+		"# LoadCredentialEncrypted=dac-key:/etc/opcredsd/dac-key.cred",
+	} {
+		if !has[l] {
+			t.Errorf("the unit has no line %q", l)
+		}
+	}
+}
