@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"sync"
 
 	"filippo.io/bigmod"
 )
@@ -42,9 +43,11 @@ var order = func() *bigmod.Modulus {
 
 // PrivateKey is a P-256 key pair, for ECDSA and ECDH. It is immutable.
 type PrivateKey struct {
-	ecdsa  *ecdsa.PrivateKey
 	ecdh   *ecdh.PrivateKey
 	public [PublicKeySize]byte
+	// ecdsa makes the other form when it is asked for: each of the two computes
+	// the public key anew, and ephemeral keys sign nothing.
+	ecdsa func() *ecdsa.PrivateKey
 }
 
 // GenerateKey draws a key pair from rand.
@@ -91,15 +94,21 @@ func ParsePrivateKey(scalar []byte) (*PrivateKey, error) {
 	if len(scalar) != ScalarSize {
 		return nil, ErrPrivateKey
 	}
-	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+	dh, err := ecdh.P256().NewPrivateKey(scalar)
 	if err != nil {
 		return nil, ErrPrivateKey
 	}
-	dh, err := k.ECDH()
-	if err != nil {
-		return nil, ErrPrivateKey
-	}
-	return &PrivateKey{ecdsa: k, ecdh: dh, public: [PublicKeySize]byte(dh.PublicKey().Bytes())}, nil
+	k := &PrivateKey{ecdh: dh, public: [PublicKeySize]byte(dh.PublicKey().Bytes())}
+	k.ecdsa = sync.OnceValue(func() *ecdsa.PrivateKey {
+		scalar := dh.Bytes()
+		defer clear(scalar)
+		signer, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+		if err != nil {
+			panic("BUG: mcrypto: a key of ECDH is none of ECDSA: " + err.Error())
+		}
+		return signer
+	})
+	return k, nil
 }
 
 // Scalar returns the private scalar, 32 octets big-endian: a copy, for the
@@ -110,14 +119,14 @@ func (k *PrivateKey) Scalar() []byte { return k.ecdh.Bytes() }
 func (k *PrivateKey) Public() [PublicKeySize]byte { return k.public }
 
 // ECDSA returns the key as crypto/x509 wants it.
-func (k *PrivateKey) ECDSA() *ecdsa.PrivateKey { return k.ecdsa }
+func (k *PrivateKey) ECDSA() *ecdsa.PrivateKey { return k.ecdsa() }
 
 // Sign signs the SHA-256 of msg (section 3.5.3). The signature is r and s, 32
 // octets each.
 func (k *PrivateKey) Sign(rand io.Reader, msg []byte) ([SignatureSize]byte, error) {
 	var sig [SignatureSize]byte
 	digest := sha256.Sum256(msg)
-	r, s, err := ecdsa.Sign(rand, k.ecdsa, digest[:])
+	r, s, err := ecdsa.Sign(rand, k.ecdsa(), digest[:])
 	if err != nil {
 		return sig, fmt.Errorf("signing: %w", err)
 	}
