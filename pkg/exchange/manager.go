@@ -110,7 +110,8 @@ func (m *Manager) backoff(x *Exchange, now time.Time) time.Duration {
 	return backoff(x.session.RetryInterval(now), x.out.sent-1, float64(m.rand())/(1<<32))
 }
 
-// Receive takes a message that a session received.
+// Receive takes a message that a session received. Those to groups have none:
+// they belong to no exchange, as nothing is ever answered.
 func (m *Manager) Receive(now time.Time, in session.Incoming) {
 	p := &in.Protocol
 	if !permitted(in.Session.Kind, p) {
