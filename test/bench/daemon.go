@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	passcode   = 20202021
-	udpPort    = 5540
-	metricsURL = "127.0.0.1:9540"
-	startLimit = 20 * time.Second
+	passcode      = 20202021
+	discriminator = 3840
+	udpPort       = 5540
+	metricsURL    = "127.0.0.1:9540"
+	startLimit    = 20 * time.Second
 )
 
 // daemon is opcredsd on one state directory, one process at a time.
@@ -37,7 +38,7 @@ type daemon struct {
 // start starts the daemon, and does not wait for anything.
 func (d *daemon) start() (err error) {
 	cmd := exec.Command(d.binary, "run", "--state-dir", d.state, "--log-level", "warn",
-		"--passcode", strconv.Itoa(passcode), "--discriminator", "3840",
+		"--passcode", strconv.Itoa(passcode), "--discriminator", strconv.Itoa(discriminator),
 		"--max-fabrics", strconv.Itoa(d.fabrics), "--metrics-addr", metricsURL)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
 	for _, name := range []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"} {
@@ -58,11 +59,11 @@ func (d *daemon) ready() error {
 		}
 		select {
 		case <-d.done:
-			return fmt.Errorf("the daemon ended: %v\n%s", d.cmd.ProcessState, d.out)
+			return fmt.Errorf("the daemon ended: %v\n%s", d.cmd.ProcessState, d.out.tail())
 		default:
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("the daemon is not ready after %v\n%s", startLimit, d.out)
+			return fmt.Errorf("the daemon is not ready after %v\n%s", startLimit, d.out.tail())
 		}
 	}
 }
@@ -75,7 +76,7 @@ func (d *daemon) stop() error {
 		return err
 	}
 	if !d.cmd.ProcessState.Success() {
-		return fmt.Errorf("the daemon: %v\n%s", d.cmd.ProcessState, d.out)
+		return fmt.Errorf("the daemon: %v\n%s", d.cmd.ProcessState, d.out.tail())
 	}
 	return nil
 }

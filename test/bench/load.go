@@ -199,15 +199,22 @@ func (l *load) sessions(a *commissioner.Authority, node matter.NodeID, resume bo
 // quiet is how long a device is left alone so that its announcements are over.
 const quiet = 2500 * time.Millisecond
 
-// pases measures PASE handshakes through one window, each after the
-// announcements that the one before brought about.
-func (l *load) pases() (sample, error) {
-	if err := l.s.OpenBasicWindow(l.ctx, 600); err != nil {
-		return nil, err
+// open opens a commissioning window and waits until that has been announced.
+func (l *load) open() error {
+	if err := l.s.OpenEnhancedWindow(l.ctx, 600, passcode, discriminator); err != nil {
+		return fmt.Errorf("opening a window: %w", err)
 	}
+	time.Sleep(quiet)
+	return nil
+}
+
+// pases measures PASE handshakes, each through a window of its own.
+func (l *load) pases() (sample, error) {
 	var all sample
 	for range l.rounds + 1 {
-		time.Sleep(quiet)
+		if err := l.open(); err != nil {
+			return nil, err
+		}
 		var s *commissioner.Session
 		t, err := l.device.spent(func() (err error) {
 			s, err = l.client.PASE(l.ctx, l.addr, passcode)
@@ -216,10 +223,13 @@ func (l *load) pases() (sample, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Close()
 		all = append(all, float64(t))
+		s.Close()
+		if err := l.s.RevokeWindow(l.ctx); err != nil {
+			return nil, fmt.Errorf("closing the window: %w", err)
+		}
 	}
-	return all[1:], l.s.RevokeWindow(l.ctx)
+	return all[1:], nil
 }
 
 // commissionings measures whole commissionings into fabrics that are removed
@@ -227,10 +237,9 @@ func (l *load) pases() (sample, error) {
 func (l *load) commissionings() (sample, error) {
 	var all sample
 	for range l.rounds + 1 {
-		if err := l.s.OpenBasicWindow(l.ctx, 600); err != nil {
+		if err := l.open(); err != nil {
 			return nil, err
 		}
-		time.Sleep(quiet)
 		a, err := commissioner.NewAuthority(commissioner.AuthorityOptions{})
 		if err != nil {
 			return nil, err

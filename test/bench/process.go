@@ -147,6 +147,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// tail returns the last lines, for an error.
+func (o *output) tail() string {
+	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
+
 // await waits until the output of p has the words, and returns the line.
 func (o *output) await(p *process, words string, limit time.Duration) (string, error) {
 	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
@@ -157,11 +163,11 @@ func (o *output) await(p *process, words string, limit time.Duration) (string, e
 		}
 		select {
 		case <-p.done:
-			return "", fmt.Errorf("%s ended: %v\n%s", p.cmd.Path, p.cmd.ProcessState, o)
+			return "", fmt.Errorf("%s ended: %v\n%s", p.cmd.Path, p.cmd.ProcessState, o.tail())
 		default:
 		}
 		if time.Now().After(end) {
-			return "", fmt.Errorf("%s: nothing with %q in %v\n%s", p.cmd.Path, words, limit, o)
+			return "", fmt.Errorf("%s: nothing with %q in %v\n%s", p.cmd.Path, words, limit, o.tail())
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,8 @@ type bench struct {
 	floors *floors
 	table  []figure
 	begin  time.Time
+
+	peerRun bool // the other device is being measured
 }
 
 func run(ctx context.Context, s *settings) (err error) {
@@ -58,16 +61,14 @@ func run(ctx context.Context, s *settings) (err error) {
 	if err := b.one(); err != nil {
 		return err
 	}
-	if err := b.parts(part{"fabrics", b.many}); err != nil {
-		return err
-	}
-	if b.peer != "" {
-		if err := b.matterJS(); err != nil {
-			return err
+	err = b.parts(part{"fabrics", b.many})
+	if err == nil && b.peer != "" {
+		if err = b.matterJS(); err != nil {
+			err = fmt.Errorf("matter.js: %w", err)
 		}
 	}
 	b.say("done")
-	return write(os.Stdout, b.table, b.peer != "")
+	return errors.Join(write(os.Stdout, b.table, b.peer != ""), err)
 }
 
 // say tells of progress.
@@ -75,9 +76,18 @@ func (b *bench) say(what string) {
 	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(b.begin).Seconds(), what)
 }
 
+// add takes a figure, or what the other device has in its place.
 func (b *bench) add(f figure) {
 	if f.spread != nil {
 		f.value = f.spread.median()
+	}
+	if b.peerRun {
+		for i := range b.table {
+			if b.table[i].name == f.name {
+				b.table[i].peer = f.value
+			}
+		}
+		return
 	}
 	b.table = append(b.table, f)
 }
@@ -97,7 +107,7 @@ func (b *bench) node(name string, maxFabrics int) (*daemon, *load, error) {
 	}
 	l.device = d.process
 	if err := l.settleIn(); err != nil {
-		return nil, nil, fmt.Errorf("%w\n%s", err, d.out)
+		return nil, nil, fmt.Errorf("%w\n%s", err, d.out.tail())
 	}
 	return d, l, d.stop()
 }
@@ -121,19 +131,26 @@ func (b *bench) one() error {
 	if err := d.ready(); err != nil {
 		return err
 	}
+	if err := l.connect(); err != nil {
+		return err
+	}
+	if err := b.operations(d, l); err != nil {
+		return fmt.Errorf("%w\n%s", err, d.out.tail())
+	}
+	return d.stop()
+}
+
+// operations measures a device with one fabric, which has a session open. d is nil
+// if the device is not our daemon.
+func (b *bench) operations(d *daemon, l *load) error {
 	time.Sleep(quiet)
-	rss, err := d.rss()
+	rss, err := l.device.rss()
 	if err != nil {
 		return err
 	}
 	b.add(figure{name: "RSS idle", unit: mebi, value: rss, goal: goalRSSIdle})
-	if err := b.parts(part{"idle", func() error { return b.idle(l) }}); err != nil {
-		return err
-	}
-	if err := l.connect(); err != nil {
-		return err
-	}
 	if err := b.parts(
+		part{"idle", func() error { return b.idle(l) }},
 		part{"read", func() error { return b.reads(d, l) }},
 		part{"wildcard", func() error { return b.wildcards(l) }},
 		part{"case", func() error { return b.handshakes(l) }},
@@ -143,12 +160,9 @@ func (b *bench) one() error {
 	); err != nil {
 		return err
 	}
-	after, err := d.rss()
-	if err != nil {
-		return err
-	}
+	after, err := l.device.rss()
 	b.add(figure{name: "RSS after all that", unit: mebi, value: after, goal: goalRSSAfter})
-	return d.stop()
+	return err
 }
 
 // part is something to measure that can be left out.
@@ -194,7 +208,7 @@ func (b *bench) starts(d *daemon, l *load) error {
 			}
 			t, err := m.f()
 			if err != nil {
-				return fmt.Errorf("%w\n%s", err, d.out)
+				return fmt.Errorf("%w\n%s", err, d.out.tail())
 			}
 			*m.to = append(*m.to, float64(t))
 		}
@@ -216,6 +230,9 @@ func (b *bench) reads(d *daemon, l *load) error {
 		return err
 	}
 	b.add(figure{name: "read of one attribute", unit: cpu, spread: read, goal: goalRead, floor: b.floors.read()})
+	if d == nil {
+		return nil
+	}
 	const n = 2000
 	allocs, err := d.allocations(repeat(n, l.readOne))
 	b.add(figure{name: "its allocations", unit: number, value: round(allocs/n, 1), goal: goalAllocations})
@@ -247,7 +264,12 @@ func (b *bench) handshakes(l *load) error {
 	b.add(figure{name: "CASE, full", unit: cpu, spread: full, goal: goalFull, floor: b.floors.full()})
 	resumed, err := l.sessions(l.home, l.node, true)
 	b.add(figure{name: "CASE, resumed", unit: cpu, spread: resumed, goal: goalResumed, floor: b.floors.resumed()})
-	return err
+	if err != nil {
+		return err
+	}
+	// A device that keeps few sessions may have dropped the one in use.
+	l.s.Close()
+	return l.connect()
 }
 
 func (b *bench) labels(d *daemon, l *load) error {
@@ -256,6 +278,9 @@ func (b *bench) labels(d *daemon, l *load) error {
 		return err
 	}
 	b.add(figure{name: "UpdateFabricLabel, on disk", unit: cpu, spread: labels, goal: goalLabel, floor: b.floors.label()})
+	if d == nil {
+		return nil
+	}
 	const n = 5
 	i := 0
 	syncs, ok, err := d.syncs(repeat(n, func() error {
