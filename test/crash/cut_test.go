@@ -1,0 +1,179 @@
+//go:build crash
+
+package crash
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// TestPowerCut records the calls of a run, and opens every state in which a disk
+// may be when the power goes: with what was written since the last sync dropped,
+// torn between sectors, and reordered.
+func TestPowerCut(t *testing.T) {
+	overall(t, "power cut", func(t *testing.T, b *base, r *row) error {
+		a, _, err := b.run(&plan{keeps: true})
+		defer a.close()
+		if err == nil {
+			_, err = a.plan.recording()
+		}
+		if err != nil {
+			return fmt.Errorf("recording: %w", err)
+		}
+		c := cutter{seen: map[known]bool{}, rand: rand.New(rand.NewPCG(1, 2))}
+		each(func(yield func(cut) bool) {
+			c.yield = yield
+			err = c.all(a)
+		}, func(x cut) {
+			o, err := x.opens(a)
+			r.add(t, x.String(), o, err)
+		})
+		return err
+	})
+}
+
+// answerAt returns the place of the answer in the log: after it, nothing of what
+// it promised may be lost.
+func (a *attempt) answerAt() int {
+	log := a.plan.log
+	for i := a.plan.end - 1; i >= 0; i-- {
+		if k := log[i].kind; a.s.answered != nil && k == prints || a.s.answered == nil && (k == sends || k == replies) {
+			return i
+		}
+	}
+	return len(log)
+}
+
+// cut is one state in which the power may leave the disk.
+type cut struct {
+	*image
+	at   string // the call before which it happened
+	what string // became of the writes
+	promise
+}
+
+func (c *cut) String() string { return fmt.Sprintf("power cut before %s, %s", c.at, c.what) }
+
+// opens makes the state and reads it as a start does.
+func (c *cut) opens(a *attempt) (outcome, error) {
+	home := filepath.Join(workDir, fmt.Sprintf("cut%d", attempts.Add(1)))
+	defer os.RemoveAll(home)
+	if err := c.write(home); err != nil {
+		return before, err
+	}
+	s, err := readState(filepath.Join(home, stateName), store.Options{})
+	if err != nil {
+		return before, err
+	}
+	return a.judge(&s, c.promise)
+}
+
+// cutter makes the states of a recorded run.
+type cutter struct {
+	seen  map[known]bool
+	yield func(cut) bool
+	rand  *rand.Rand
+}
+
+// all yields the states. It cuts before every call that makes something durable or
+// gives a file its name, after the answer, and at the end. What could be lost
+// earlier can be lost there as well.
+func (c *cutter) all(a *attempt) error {
+	d, log := a.plan.disk, a.plan.log
+	answer := a.answerAt()
+	for i := range log {
+		if i >= a.plan.start && (log[i].kind == syncs || log[i].kind == renames || i == answer+1) {
+			c.cut(d, log[i].String(), promise{i >= a.plan.last, i > answer})
+		}
+		if err := d.take(log[i]); err != nil {
+			return err
+		}
+	}
+	c.cut(d, "the end", promise{true, len(log) > answer})
+	return nil
+}
+
+// cut adds the states that the disk may be in now.
+func (c *cutter) cut(d *disk, at string, p promise) {
+	files := map[uint64][]variant[[]byte]{}
+	for ino, f := range d.files {
+		if len(f.pending) > 0 {
+			files[ino] = c.contents(f)
+		}
+	}
+	dirs := map[string][]variant[map[string]uint64]{}
+	for path, x := range d.dirs {
+		if len(x.pending) > 0 {
+			dirs[path] = c.names(x)
+		}
+	}
+	add := func(what string, content map[uint64][]byte, names map[string]map[string]uint64) {
+		c.add(cut{image: d.image(content, names), at: at, what: what, promise: p})
+	}
+	for _, rest := range []bool{false, true} { // of the others: nothing, or all
+		content, names := map[uint64][]byte{}, map[string]map[string]uint64{}
+		if rest {
+			for ino, v := range files {
+				content[ino] = v[len(v)-1].value
+			}
+			for path, v := range dirs {
+				names[path] = v[len(v)-1].value
+			}
+		}
+		add("nothing or all of it", content, names)
+		for _, ino := range slices.Sorted(maps.Keys(files)) {
+			one := maps.Clone(content)
+			for _, v := range files[ino] {
+				one[ino] = v.value
+				add(v.what, one, names)
+			}
+		}
+		for _, path := range slices.Sorted(maps.Keys(dirs)) {
+			one := maps.Clone(names)
+			for _, v := range dirs[path] {
+				one[path] = v.value
+				add(v.what, content, one)
+			}
+		}
+	}
+	if len(files)+len(dirs) < 2 {
+		return
+	}
+	for range 6 * c.random() {
+		content, names := map[uint64][]byte{}, map[string]map[string]uint64{}
+		what := "together"
+		for _, ino := range slices.Sorted(maps.Keys(files)) {
+			v := files[ino][c.rand.IntN(len(files[ino]))]
+			content[ino] = v.value
+			what += ", " + v.what
+		}
+		for _, path := range slices.Sorted(maps.Keys(dirs)) {
+			v := dirs[path][c.rand.IntN(len(dirs[path]))]
+			names[path] = v.value
+			what += ", " + v.what
+		}
+		add(what, content, names)
+	}
+}
+
+// known is what a state and its promise are recognised by.
+type known struct {
+	sum uint64
+	promise
+}
+
+// add yields a state that has not been seen with the same promise.
+func (c *cutter) add(x cut) {
+	k := known{x.sum(), x.promise}
+	if !c.seen[k] {
+		c.seen[k] = true
+		c.yield(x)
+	}
+}

@@ -1,0 +1,327 @@
+//go:build crash
+
+package crash
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"golang.org/x/sys/unix"
+)
+
+// scenario is something that must happen whole or not at all.
+type scenario struct {
+	name    string
+	fabrics int                                   // of the base
+	prepare func(b *base) error                   // more of the base, beside its stopped node; or nil
+	process string                                // the command that is tested; empty: run
+	open    func(context.Context, *attempt) error // before calls are counted
+	steps   []step                                // while they are
+	after   func(*attempt) state                  // what the last step's answer promises
+
+	// fromStart counts the calls from the start of the process on. Its end is then
+	// no failure of open, and answered, if there is one, tells from what it printed
+	// whether it had promised anything.
+	fromStart bool
+	answered  func(*attempt) bool
+
+	once sync.Once
+	made *base
+	err  error
+}
+
+// step is one request to the node; a failed one can be tried again.
+type step struct {
+	name string
+	do   func(context.Context, *attempt) error
+}
+
+func (s *scenario) command(a *attempt) string {
+	switch s.process {
+	case "":
+		return "run"
+	case restoreCommand:
+		return s.process + " " + a.base.backup
+	}
+	return s.process
+}
+
+// changes says whether the states before and after differ.
+func (s *scenario) changes() bool { return s.after != nil }
+
+const restoreCommand = "store restore"
+
+// scenarios are what is tested. A new one, such as a migration from a schema that
+// has become old, is one more element: its base, the steps, and the state after.
+var scenarios = []*scenario{
+	{
+		name: "first start", fromStart: true,
+		steps: []step{{"start", serves}}, answered: hasPrinted, after: afterFirstStart,
+	},
+	{
+		name: "first start, after one cut off", prepare: cutOffFirstStart, fromStart: true,
+		steps: []step{{"start", serves}}, answered: hasPrinted, after: afterFirstStart,
+	},
+	{
+		name: "start", fabrics: 2, fromStart: true,
+		steps: []step{{"start", serves}},
+	},
+	{
+		name: "stop", fabrics: 2, open: enter,
+		steps: []step{{"stop", stops}},
+	},
+	{
+		name:  "AddNOC, first fabric",
+		steps: commission, after: afterAddNOC,
+	},
+	{
+		name: "AddNOC, second fabric", fabrics: 1,
+		open: enterAndOpen, steps: commission, after: afterAddNOC,
+	},
+	{
+		name: "AddNOC, sixteenth fabric", fabrics: 15,
+		open: enterAndOpen, steps: commission, after: afterAddNOC,
+	},
+	{
+		name: "UpdateNOC", fabrics: 2, open: enter,
+		steps: updateNOC, after: afterUpdateNOC,
+	},
+	{
+		name: "RemoveFabric, own", fabrics: 2, open: enter,
+		steps: []step{removeFabric(0)}, after: without(0),
+	},
+	{
+		name: "RemoveFabric, other", fabrics: 2, open: enter,
+		steps: []step{removeFabric(1)}, after: without(1),
+	},
+	{
+		name: "RemoveFabric, one of sixteen", fabrics: 16, open: enter,
+		steps: []step{removeFabric(9)}, after: without(9),
+	},
+	{
+		name: "RemoveFabric, last", fabrics: 1, open: enter,
+		steps: []step{removeFabric(0)}, after: without(0),
+	},
+	{
+		name: "ACL write", fabrics: 2, open: enter,
+		steps: []step{{"write", func(ctx context.Context, a *attempt) error {
+			return writeAttribute(ctx, a.session, clusterAccessControl, attrACL, aclValue(twoEntries(a)))
+		}}},
+		after: func(a *attempt) state {
+			s := a.base.state.clone()
+			s.fabrics[0].ACL = twoEntries(a)
+			return s
+		},
+	},
+	{
+		name: "UpdateFabricLabel", fabrics: 2, open: enter,
+		steps: []step{{"UpdateFabricLabel", func(ctx context.Context, a *attempt) error {
+			return a.session.UpdateFabricLabel(ctx, "kitchen")
+		}}},
+		after: func(a *attempt) state {
+			s := a.base.state.clone()
+			s.fabrics[0].Label = "kitchen"
+			return s
+		},
+	},
+	{
+		name: "factory reset", fabrics: 2, open: enter,
+		steps: []step{{"factory-reset", func(ctx context.Context, a *attempt) error { return operator(a.node).FactoryReset(ctx) }}},
+		after: afterReset,
+	},
+	{
+		name: "factory reset, not running", fabrics: 2, process: "factory-reset --yes", fromStart: true,
+		steps: []step{{"factory-reset", exits}}, answered: hasPrinted, after: afterReset,
+	},
+	{
+		name: "store restore", fabrics: 2, prepare: backUp, process: restoreCommand, fromStart: true,
+		steps: []step{{"restore", exits}}, answered: hasPrinted,
+		after: func(a *attempt) state {
+			s := a.base.state.clone()
+			s.fabrics[0].Label = ""
+			return s
+		},
+	},
+}
+
+// serves is the step of starting.
+func serves(_ context.Context, a *attempt) error { return a.node.serving() }
+
+// stops is the step of ending.
+func stops(_ context.Context, a *attempt) error {
+	a.node.signal(unix.SIGTERM)
+	<-a.node.dead
+	if !a.node.status.Exited() || a.node.status.ExitStatus() != 0 {
+		return errDead
+	}
+	return nil
+}
+
+// exits is the step of a command that is no daemon.
+func exits(_ context.Context, a *attempt) error {
+	<-a.node.dead
+	if !a.node.status.Exited() || a.node.status.ExitStatus() != 0 {
+		return errDead
+	}
+	return nil
+}
+
+// hasPrinted says whether the operator was told: of a first start, the codes.
+func hasPrinted(a *attempt) bool {
+	if a.s.process == "" {
+		return a.node.codes() != ""
+	}
+	return printed(a.node.out) != ""
+}
+
+// enter opens a session of the first member.
+func enter(ctx context.Context, a *attempt) (err error) {
+	m := a.members[0]
+	if a.session, _, err = a.client.CASE(ctx, a.node.addr(), m.Authority, m.node, nil); err != nil {
+		return fmt.Errorf("CASE: %w", err)
+	}
+	a.events, err = lastEvent(ctx, a.session, false)
+	return err
+}
+
+// enterAndOpen opens a commissioning window, too.
+func enterAndOpen(ctx context.Context, a *attempt) error {
+	if err := enter(ctx, a); err != nil {
+		return err
+	}
+	return a.session.OpenBasicWindow(ctx, 180)
+}
+
+// commission is a commissioning from the first message to the last answer.
+var commission = []step{
+	{"AddNOC", func(ctx context.Context, a *attempt) (err error) {
+		if a.newest, err = commissioner.NewAuthority(commissioner.AuthorityOptions{ICAC: true}); err != nil {
+			return err
+		}
+		p, err := a.client.PASE(ctx, a.node.addr(), a.base.passcode)
+		if err != nil {
+			return fmt.Errorf("PASE: %w", err)
+		}
+		return join(ctx, a, p)
+	}},
+	{"CASE", func(ctx context.Context, a *attempt) (err error) {
+		a.opened, _, err = a.client.CASE(ctx, a.node.addr(), a.newest, a.noc.NodeID(), nil)
+		return err
+	}},
+	{"CommissioningComplete", complete},
+}
+
+// join goes from PASE to AddNOC.
+func join(ctx context.Context, a *attempt, p *commissioner.Session) error {
+	n := a.newest
+	if err := p.ArmFailSafe(ctx, 120, 1); err != nil {
+		return fmt.Errorf("ArmFailSafe: %w", err)
+	}
+	pub, err := p.CSR(ctx, false, nil)
+	if err != nil {
+		return fmt.Errorf("CSRRequest: %w", err)
+	}
+	if err := p.AddRoot(ctx, n.Root()); err != nil {
+		return fmt.Errorf("AddTrustedRootCertificate: %w", err)
+	}
+	if a.noc, err = n.IssueNOC(pub, commissioner.RandomNodeID()); err != nil {
+		return err
+	}
+	_, err = p.AddNOC(ctx, commissioner.NOC{NOC: a.noc.Raw(), ICAC: n.ICAC(), IPK: n.EpochKey[:], Admin: n.NodeID, Vendor: n.VendorID})
+	return err
+}
+
+func complete(ctx context.Context, a *attempt) error { return a.opened.CommissioningComplete(ctx) }
+
+func afterAddNOC(a *attempt) state {
+	s := a.base.state.clone()
+	if a.noc == nil {
+		return s
+	}
+	n := a.newest
+	index := max(s.next, matter.MinFabricIndex)
+	s.next = index + 1
+	s.fabrics = append(s.fabrics, store.Fabric{
+		Index: index, FabricID: n.FabricID, NodeID: a.noc.NodeID(), VendorID: n.VendorID,
+		Root: n.Root(), NOC: a.noc.Raw(), ICAC: n.ICAC(),
+		ACL:     []store.ACLEntry{administers(n)},
+		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: n.EpochKey[:]}}}},
+	})
+	return s
+}
+
+// administers is the entry that AddNOC makes.
+func administers(n *commissioner.Authority) store.ACLEntry {
+	return store.ACLEntry{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{n.NodeID}}
+}
+
+func twoEntries(a *attempt) []store.ACLEntry {
+	return []store.ACLEntry{
+		administers(a.members[0].Authority),
+		{Privilege: matter.PrivilegeOperate, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{0x1234, 0x5678}},
+	}
+}
+
+// updateNOC gives the first member's node another key and node id.
+var updateNOC = []step{
+	{"UpdateNOC", func(ctx context.Context, a *attempt) error {
+		if err := a.session.ArmFailSafe(ctx, 120, 1); err != nil {
+			return fmt.Errorf("ArmFailSafe: %w", err)
+		}
+		pub, err := a.session.CSR(ctx, true, nil)
+		if err != nil {
+			return fmt.Errorf("CSRRequest: %w", err)
+		}
+		m := &a.members[0]
+		if a.noc, err = m.IssueNOC(pub, commissioner.RandomNodeID()); err != nil {
+			return err
+		}
+		if _, err := a.session.UpdateNOC(ctx, a.noc.Raw(), m.ICAC()); err != nil {
+			return err
+		}
+		m.node = a.noc.NodeID()
+		return nil
+	}},
+	{"CASE", func(ctx context.Context, a *attempt) (err error) {
+		m := a.members[0]
+		a.opened, _, err = a.client.CASE(ctx, a.node.addr(), m.Authority, m.node, nil)
+		return err
+	}},
+	{"CommissioningComplete", complete},
+}
+
+func afterUpdateNOC(a *attempt) state {
+	s := a.base.state.clone()
+	if a.noc != nil {
+		f := &s.fabrics[0]
+		f.NOC, f.NodeID, f.Key = a.noc.Raw(), a.noc.NodeID(), nil
+	}
+	return s
+}
+
+func removeFabric(i int) step {
+	return step{"RemoveFabric", func(ctx context.Context, a *attempt) error { return a.session.RemoveFabric(ctx, a.members[i].index) }}
+}
+
+func without(i int) func(*attempt) state {
+	return func(a *attempt) state {
+		s := a.base.state.clone()
+		s.fabrics = append(s.fabrics[:i], s.fabrics[i+1:]...)
+		return s
+	}
+}
+
+func afterReset(a *attempt) state {
+	s := a.base.state.clone()
+	s.fabrics, s.label = nil, ""
+	return s
+}
+
+func afterFirstStart(a *attempt) state {
+	return state{codes: cmp.Or(a.codes, a.node.codes(), anyCodes)}
+}

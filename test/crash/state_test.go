@@ -1,0 +1,161 @@
+//go:build crash
+
+package crash
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// state is what must never be there by half.
+type state struct {
+	codes   string             // QR code payload; none before a first start
+	label   string             // of the node
+	next    matter.FabricIndex // that the next fabric gets
+	fabrics []store.Fabric
+}
+
+// anyCodes stands, in a state that is expected, for codes that nobody has seen.
+const anyCodes = "*"
+
+// readState opens a store, checks all of it, and returns what it holds. Nothing
+// at all is the state before a first start.
+func readState(dir string, opt store.Options) (s state, err error) {
+	st, err := store.Open(filepath.Join(dir, store.FileName), opt)
+	if opt.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+		return state{}, nil
+	}
+	if err != nil {
+		return state{}, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	if err := errors.Join(st.Check(), fabric.Check(st)); err != nil {
+		return state{}, fmt.Errorf("store check: %w", err)
+	}
+	err = st.View(func(tx *store.Tx) error {
+		if s.fabrics, err = tx.Fabrics(); err != nil {
+			return err
+		}
+		n, ok, err := tx.Node()
+		if err != nil || !ok {
+			return err
+		}
+		a, have, err := tx.Attestation()
+		if err != nil {
+			return err
+		}
+		if !have {
+			return errors.New("a node record without attestation material")
+		}
+		p, err := server.PairingOf(&n, a.VendorID, a.ProductID)
+		s.codes, s.label, s.next = p.QR, n.NodeLabel, n.NextFabricIndex
+		return err
+	})
+	return s, err
+}
+
+// is returns how s differs from the state that is expected, nil if it does not. A
+// fabric without a key is expected to have one that is not known; that it fits its
+// NOC is part of the check.
+func (s *state) is(want *state) error {
+	switch {
+	case s.codes != want.codes && (s.codes == "" || want.codes != anyCodes):
+		return fmt.Errorf("pairing codes %q in place of %q", s.codes, want.codes)
+	case s.label != want.label:
+		return fmt.Errorf("node label %q in place of %q", s.label, want.label)
+	case s.next != want.next:
+		return fmt.Errorf("next fabric index %d in place of %d", s.next, want.next)
+	case len(s.fabrics) != len(want.fabrics):
+		return fmt.Errorf("%d fabrics in place of %d", len(s.fabrics), len(want.fabrics))
+	}
+	for i := range want.fabrics {
+		if err := sameFabric(s.fabrics[i], want.fabrics[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameFabric returns an error that names what differs.
+func sameFabric(got, want store.Fabric) error {
+	if want.Key == nil {
+		got.Key = nil
+	}
+	var members [2]map[string]json.RawMessage
+	for i, f := range []store.Fabric{got, want} {
+		text, err := json.Marshal(f)
+		if err == nil {
+			err = json.Unmarshal(text, &members[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members[1])) {
+		if a, b := members[0][name], members[1][name]; !bytes.Equal(a, b) {
+			return fmt.Errorf("fabric %d: %s is %.80s in place of %.80s", want.Index, name, a, b)
+		}
+	}
+	if len(members[0]) != len(members[1]) {
+		return fmt.Errorf("fabric %d has %d members in place of %d", want.Index, len(members[0]), len(members[1]))
+	}
+	return nil
+}
+
+// clone returns a copy that may be changed.
+func (s *state) clone() state {
+	c := *s
+	c.fabrics = nil
+	for _, f := range s.fabrics {
+		c.fabrics = append(c.fabrics, f.Clone())
+	}
+	return c
+}
+
+// outcome says which state was found.
+type outcome uint8
+
+const (
+	before outcome = iota
+	after
+)
+
+// promise is how far a scenario had come, which says what may be left of it.
+type promise struct {
+	begun    bool // the last step was: the state after may be there
+	answered bool // it was answered: it must be there
+}
+
+// judge says which of the states of an attempt s is, and refuses the one that may
+// not be there.
+func (a *attempt) judge(s *state, p promise) (outcome, error) {
+	want := a.base.state
+	if a.s.changes() {
+		want = a.s.after(a)
+	}
+	notAfter, notBefore := s.is(&want), s.is(&a.base.state)
+	switch {
+	case notAfter == nil && notBefore == nil:
+		return after, nil
+	case notAfter == nil && !p.begun:
+		return after, errors.New("the state after, though the last step was yet to come")
+	case notAfter == nil:
+		return after, nil
+	case notBefore != nil:
+		return before, fmt.Errorf("neither the state before (%w) nor the one after (%w)", notBefore, notAfter)
+	case p.answered:
+		return before, fmt.Errorf("the state before, though the command was answered (%w)", notAfter)
+	}
+	return before, nil
+}
