@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -90,7 +91,9 @@ func newHealthcheck(c *common) *cobra.Command {
 		Short: "Exit 0 if the running daemon can serve controllers",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := c.daemon().Health(cmd.Context()); err != nil {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
+			defer cancel()
+			if err := c.daemon().Health(ctx); err != nil {
 				return err
 			}
 			return c.done("ok")

@@ -231,7 +231,7 @@ func TestWeakPBKDFParameters(t *testing.T) {
 		iterations int
 		salt       int
 	}{
-		{0, 32}, {1, 32}, {999, 32}, {100_001, 32}, {1 << 31, 32}, {1000, 0}, {1000, 15}, {1000, 33},
+		{0, 32}, {1, 32}, {999, 32}, {100_001, 32}, {1<<31 - 1, 32}, {1000, 0}, {1000, 15}, {1000, 33},
 	}
 	for _, tt := range weak {
 		in := pase.NewInitiator(pase.InitiatorConfig{Rand: zeros{}, Passcode: passcode, SessionID: 5, Params: message.DefaultParameters()})

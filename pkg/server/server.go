@@ -100,6 +100,11 @@ func (c *counters) init() {
 	}
 	c.pase = metrics.Counters[string]{}
 	c.cases = metrics.Counters[metrics.CASEKey]{}
+	for _, r := range securechannel.Results() {
+		c.pase[r.String()] = 0
+		c.cases[metrics.CASEKey{Result: r.String()}] = 0
+		c.cases[metrics.CASEKey{Result: r.String(), Resumed: true}] = 0
+	}
 	c.commands = metrics.Counters[metrics.CommandKey]{}
 	c.requests = metrics.Counters[metrics.RequestKey]{}
 	c.durations = map[string]metrics.Histogram{}
