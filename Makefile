@@ -2,7 +2,10 @@ GO ?= go
 export CGO_ENABLED ?= 0
 STATE ?= .state
 
-.PHONY: build run test check unit interop setup fuzz bench clean
+# Parts of test/packaging that need no build of packages, images or roots.
+PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
+
+.PHONY: build run test check unit interop crash-short packaging-short setup crash packaging setup-packaging dist fuzz bench soak clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -12,13 +15,13 @@ run: build
 	mkdir -p -m 700 $(STATE)
 	./bin/opcredsd run --state-dir $(STATE) --show-codes always
 
-# test is the whole test run.
-test: check unit interop
+# test is the whole test run. The longer proofs have targets of their own below.
+test: check unit interop crash-short packaging-short
 
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags interop ./test/interop
+	$(GO) vet -tags "interop crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
 
 # The race detector needs cgo; what is shipped is built without.
@@ -26,17 +29,40 @@ unit: setup
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
 
 interop: build setup
-	$(GO) test -count=1 -timeout 5m -tags interop -v ./test/interop
+	$(GO) test -count=1 -timeout 8m -tags interop -short -v ./test/interop
+
+crash-short: build setup
+	$(GO) test -count=1 -timeout 8m -tags crash -short -v ./test/crash
+
+packaging-short: setup
+	$(GO) test -count=1 -timeout 8m -tags packaging -run '$(PACKAGING_SHORT)' ./test/packaging
 
 # setup brings what the tests need beyond Go, as far as this user may.
 setup:
 	./test/setup.sh
 
+# crash kills the daemon, cuts its power and fills its disk at every point.
+crash: build setup
+	$(GO) test -count=1 -timeout 60m -tags crash -v ./test/crash
+
+# packaging proves packages, image, unit and dashboards whole; as root.
+packaging: setup-packaging
+	$(GO) test -count=1 -timeout 40m -tags packaging -v ./test/packaging
+
+setup-packaging:
+	./test/setup.sh packaging
+
+# dist makes tarballs and Debian packages for three architectures.
+dist:
+	packaging/dist.sh
+
+# fuzz runs every fuzz target for FUZZTIME.
 fuzz:
 	./test/fuzz.sh
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# bench measures what the daemon costs; PEER=matterjs measures matter.js beside it.
+bench: build
+	$(GO) run ./test/bench
 
 clean:
 	rm -rf bin dist

@@ -1,6 +1,7 @@
 #!/bin/sh
 # setup.sh brings what the tests need beyond Go: Debian packages, when it may
-# install them, and the npm packages of the interop test.
+# install them, and the npm packages of the interop test. "setup.sh packaging"
+# brings what the whole of test/packaging needs too.
 set -eu
 cd "$(dirname "$0")"
 
@@ -14,21 +15,42 @@ need tc iproute2
 need avahi-daemon avahi-daemon
 need avahi-browse avahi-utils
 need dbus-daemon dbus
-need strace strace
+need systemd-analyze systemd
+need promtool prometheus
+need shellcheck shellcheck
+if [ "${1:-}" = packaging ]; then
+	need buildah buildah
+	need busybox busybox-static
+	need curl curl
+	need debootstrap debootstrap
+	need lintian lintian
+	need qemu-aarch64-static qemu-user-static
+	need systemd-nspawn systemd-container
+	need unshare util-linux
+fi
 if [ -n "$missing" ]; then
+	# shellcheck disable=SC2086 # one word a package
 	missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 		echo "the tests need these Debian packages: $missing" >&2
 		exit 1
 	fi
+	# Nothing that is installed is to be started: the tests start what they need.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' >$policy
+		chmod +x $policy
+		trap 'rm -f $policy' EXIT
+	fi
 	apt-get update -qq
+	# shellcheck disable=SC2086
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
-command -v node >/dev/null && command -v npm >/dev/null || {
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	echo "the interop test needs Node.js 20 or later, with npm" >&2
 	exit 1
-}
+fi
 # A copy of the lock file beside the packages says which ones they are.
 cmp -s interop/package-lock.json interop/node_modules/.installed-lock.json || {
 	(cd interop && npm ci --no-audit --no-fund --loglevel=error)
