@@ -37,6 +37,10 @@ crash-short: build setup
 packaging-short: setup
 	$(GO) test -count=1 -timeout 8m -tags packaging -run '$(PACKAGING_SHORT)' ./test/packaging
 
+# interop-loss is 20 commissionings each at 20 and 30 % loss: some minutes.
+interop-loss: build setup
+	INTEROP_LOSS_RUNS=20 $(GO) test -count=1 -timeout 20m -tags interop -run TestLoss -v ./test/interop
+
 # setup brings what the tests need beyond Go, as far as this user may.
 setup:
 	./test/setup.sh

@@ -12,6 +12,7 @@ need() { # command, package
 need gcc gcc
 need ip iproute2
 need tc iproute2
+need iptables iptables
 need avahi-daemon avahi-daemon
 need avahi-browse avahi-utils
 need dbus-daemon dbus

@@ -29,6 +29,7 @@ type controllers struct {
 	input   io.WriteCloser
 	answers chan answer
 	limit   time.Duration // of one command
+	ns      *namespace
 }
 
 // answer is what controller/main.mjs prints for a command.
@@ -73,7 +74,7 @@ func (n *namespace) startControllers(storage, logs string) (*controllers, error)
 		return nil, err
 	}
 	cmd.Stdout = write
-	c := &controllers{input: input, answers: make(chan answer), limit: callLimit}
+	c := &controllers{input: input, answers: make(chan answer), limit: callLimit, ns: n}
 	c.proc, err = n.start("node", cmd, log)
 	write.Close()
 	if err != nil {

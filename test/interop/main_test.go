@@ -4,6 +4,7 @@ package interop
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,8 +20,13 @@ import (
 const insideVar = "OPCREDSD_INTEROP_INSIDE"
 
 // TestMain moves the test into a user namespace if this user may not make
-// network namespaces otherwise.
+// network namespaces otherwise. It lets all tests that may run at the same time do
+// so: they mostly wait.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	err := probeNamespaces()
 	switch {
 	case err == nil:
