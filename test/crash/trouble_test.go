@@ -98,7 +98,16 @@ func punch(name string) error {
 // mountedReadOnly is a file system that is read-only from the start.
 func mountedReadOnly() trouble {
 	mount := func(flags uintptr) func(*attempt) error {
-		return func(a *attempt) error { return unix.Mount("", a.home, "", unix.MS_REMOUNT|flags, "") }
+		return func(a *attempt) (err error) {
+			// A process that is being started for another attempt has our files open
+			// for writing, until its execve.
+			for end := time.Now().Add(stopLimit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+				if err = unix.Mount("", a.home, "", unix.MS_REMOUNT|flags, ""); err != unix.EBUSY {
+					break
+				}
+			}
+			return err
+		}
 	}
 	return trouble{name: "read-only file system", size: smallDisk, begin: mount(unix.MS_RDONLY), end: mount(0)}
 }
