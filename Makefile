@@ -5,7 +5,7 @@ STATE ?= .state
 # Parts of test/packaging that need no build of packages, images or roots.
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
-.PHONY: build run test check unit interop crash-short packaging-short setup crash packaging setup-packaging dist fuzz bench soak clean
+.PHONY: build run test check unit interop interop-loss crash-short packaging-short setup crash packaging setup-packaging dist fuzz bench soak clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
