@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// insideVar is set when this program runs itself again, in its own namespaces.
+const insideVar = "OPCREDSD_SOAK_INSIDE"
+
+type settings struct {
+	daemon   string
+	dir      string
+	parts    []string
+	duration time.Duration // of the mixed work
+	storm    time.Duration // of the storm of Sigma1, each kind
+	flood    time.Duration // of the flood of random datagrams
+	netem    int           // commissionings over a lossy link
+	loss     int           // of that, in percent
+	seed     uint64
+}
+
+// part is one thing that can be run.
+type part struct {
+	name string
+	run  func(context.Context, *settings) error
+}
+
+var parts = []part{
+	{"mixed", runMixed},
+	{"storm", runStorm},
+	{"flood", runFlood},
+	{"netem", runNetem},
+}
+
+func main() {
+	var s settings
+	var which string
+	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
+	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's state (default: a temporary one)")
+	flag.StringVar(&which, "parts", "mixed", "what to run: mixed, storm, flood, netem, with commas, or all")
+	flag.DurationVar(&s.duration, "duration", 30*time.Minute, "of the mixed work")
+	flag.DurationVar(&s.storm, "storm", 2*time.Minute, "of each storm of Sigma1")
+	flag.DurationVar(&s.flood, "flood", 30*time.Second, "of each flood of datagrams")
+	flag.IntVar(&s.netem, "netem", 100, "commissionings over a lossy link")
+	flag.IntVar(&s.loss, "loss", 30, "percent that the link loses, each way")
+	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "of the order of the work")
+	flag.Parse()
+	if err := s.check(which); err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(2)
+	}
+	if os.Getenv(insideVar) == "" {
+		os.Exit(inside())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	for _, p := range parts {
+		if !slices.Contains(s.parts, p.name) {
+			continue
+		}
+		if err := p.run(ctx, &s); err != nil {
+			fmt.Fprintf(os.Stderr, "soak: %s: %v\n", p.name, err)
+			os.Exit(1)
+		}
+	}
+}
+
+func (s *settings) check(which string) (err error) {
+	for _, p := range parts {
+		if which == "all" || slices.Contains(strings.Split(which, ","), p.name) {
+			s.parts = append(s.parts, p.name)
+		}
+	}
+	if len(s.parts) == 0 || which != "all" && len(s.parts) != len(strings.Split(which, ",")) {
+		return fmt.Errorf("-parts %s: unknown part", which)
+	}
+	if s.daemon, err = filepath.Abs(s.daemon); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.daemon); err != nil {
+		return fmt.Errorf("no daemon: %w (make build)", err)
+	}
+	return nil
+}
+
+// inside runs this program again in a network namespace, where nothing of the host
+// can be reached, and returns its exit status. Who is not root gets a user namespace
+// as well.
+func inside() int {
+	runtime.LockOSThread() // Pdeathsig is about the thread that starts the child
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), insideVar+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+	}
+	signal.Ignore(os.Interrupt) // the child gets it too, and cleans up
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		fmt.Fprintf(os.Stderr, "soak: no network namespace: %v (run as root, or allow user namespaces)\n", err)
+		return 1
+	}
+	return max(cmd.ProcessState.ExitCode(), 0) | boolInt(cmd.ProcessState.ExitCode() < 0)
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

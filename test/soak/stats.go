@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// timing is what one kind of operation took.
+type timing struct {
+	name   string
+	took   []time.Duration
+	failed int
+}
+
+// timings are kept in the order in which their kinds were met.
+type timings []*timing
+
+func (l *timings) of(name string) *timing {
+	for _, t := range *l {
+		if t.name == name {
+			return t
+		}
+	}
+	t := &timing{name: name}
+	*l = append(*l, t)
+	return t
+}
+
+// do times f.
+func (l *timings) do(name string, f func() error) error {
+	t := l.of(name)
+	begin := time.Now()
+	err := f()
+	if err != nil {
+		t.failed++
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	t.took = append(t.took, time.Since(begin))
+	return nil
+}
+
+// at returns a quantile, 0 to 1.
+func (t *timing) at(q float64) time.Duration {
+	if len(t.took) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(t.took))
+	return s[min(int(q*float64(len(s))), len(s)-1)]
+}
+
+func ms(d time.Duration) string {
+	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
+}
+
+// table prints rows as Markdown, with the columns in line.
+func table(title string, rows ...[]string) {
+	fmt.Printf("\n%s\n\n", title)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 0, ' ', 0)
+	for i, row := range rows {
+		fmt.Fprintf(w, "| %s |\n", strings.Join(row, "\t | "))
+		if i == 0 {
+			line := slices.Repeat([]string{"---"}, len(row))
+			fmt.Fprintf(w, "| %s |\n", strings.Join(line, "\t | "))
+		}
+	}
+	_ = w.Flush() // standard output
+	fmt.Println()
+}
+
+func (l *timings) print(title string) {
+	rows := [][]string{{"operation", "number", "failed", "median, ms", "99 %, ms", "longest, ms"}}
+	for _, t := range *l {
+		rows = append(rows, []string{t.name, fmt.Sprint(len(t.took)), fmt.Sprint(t.failed), ms(t.at(.5)), ms(t.at(.99)), ms(t.at(1))})
+	}
+	table(title, rows...)
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// connectLimit is within what a good controller must be in.
+const connectLimit = time.Second
+
+// attack is something that the device is to survive.
+type attack struct {
+	name      string
+	hosts     int
+	perSecond int
+	time      time.Duration
+	act       func(x *attackers)
+}
+
+func runStorm(ctx context.Context, s *settings) error {
+	return assault(ctx, s, "Sigma1, 15 a second", func(m *member) ([]attack, error) {
+		recorded, err := m.recorded()
+		if err != nil {
+			return nil, err
+		}
+		forged := append([]byte(nil), recorded...)
+		return []attack{
+			{"forged, 1 host", 1, 15, s.storm, func(x *attackers) {
+				forged[50+x.r.IntN(16)] ^= byte(1 + x.r.IntN(255)) // in the destination id
+				x.handshake(forged)
+			}},
+			{"replayed, 1 host", 1, 15, s.storm, func(x *attackers) { x.handshake(recorded) }},
+			{"replayed, 40 hosts", 40, 15, s.storm, func(x *attackers) { x.handshake(recorded) }},
+		}, nil
+	})
+}
+
+func runFlood(ctx context.Context, s *settings) error {
+	return assault(ctx, s, "Datagrams, 10,000 a second", func(m *member) ([]attack, error) {
+		recorded, err := m.recorded()
+		if err != nil {
+			return nil, err
+		}
+		noise := func(x *attackers) { x.noise() }
+		return []attack{
+			{"random, 1 host", 1, 10_000, s.flood, noise},
+			{"random, 100 hosts", 100, 10_000, s.flood, noise},
+			{"replayed Sigma1, 1 host", 1, 10_000, s.flood, func(x *attackers) { x.handshake(recorded) }},
+		}, nil
+	})
+}
+
+// assault runs attacks, while a good controller keeps a session and opens others.
+func assault(ctx context.Context, s *settings, title string, make func(*member) ([]attack, error)) error {
+	r, err := newRig(s)
+	if err != nil {
+		return err
+	}
+	defer r.remove()
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	m, err := commission(ctx, c, deviceAt(deviceULA))
+	if err != nil {
+		return fmt.Errorf("commissioning: %w", err)
+	}
+	attacks, err := make(m)
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{title, "seconds", "sent", "dropped by limits", "CPU", "connect, ms: median", "longest", "read, ms: median", "longest", "RSS before, KiB", "after", "failed"}}
+	failed := 0
+	for _, a := range attacks {
+		row, n, err := r.endure(ctx, m, a)
+		if err != nil {
+			return fmt.Errorf("%s: %w", a.name, err)
+		}
+		rows = append(rows, row)
+		failed += n
+	}
+	table("", rows...)
+	if failed > 0 {
+		return fmt.Errorf("%d operations of a good controller failed, or took longer than %v", failed, connectLimit)
+	}
+	return nil
+}
+
+// endure runs one attack.
+func (r *rig) endure(ctx context.Context, m *member, a attack) (row []string, failed int, err error) {
+	before, err := r.measure()
+	if err != nil {
+		return nil, 0, err
+	}
+	x, err := newAttackers(a.hosts, deviceULA, r.seed)
+	if err != nil {
+		return nil, 0, err
+	}
+	x.acknowledge()
+	stop, cancel := context.WithTimeout(ctx, a.time)
+	defer cancel()
+	done := make(chan struct{})
+	cpu := r.cpu()
+	begin := time.Now()
+	go func() {
+		every(stop, a.perSecond, func() { a.act(x) })
+		close(done)
+	}()
+	var t timings
+	good := func(name string, f func(context.Context) error) {
+		one, cancel := context.WithTimeout(ctx, opLimit)
+		defer cancel()
+		if err := t.do(name, func() error { return f(one) }); err != nil {
+			failed++
+			fmt.Println(a.name, err)
+		}
+	}
+	for n := 0; stop.Err() == nil; n++ {
+		time.Sleep(200 * time.Millisecond)
+		good("read", m.read)
+		if n%5 == 4 {
+			old := m.s
+			good("connect", func(ctx context.Context) error {
+				if err := m.connect(ctx, false); err != nil {
+					return err
+				}
+				return m.read(ctx)
+			})
+			if m.s != old {
+				old.Close()
+			}
+		}
+		if err := r.alive(); err != nil {
+			return nil, 0, err
+		}
+	}
+	<-done
+	used, took := r.cpu()-cpu, time.Since(begin)
+	x.close()
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	time.Sleep(2 * time.Second)
+	after, err := r.measure()
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, op := range t {
+		for _, d := range op.took {
+			if d > connectLimit {
+				failed++
+			}
+		}
+	}
+	if after.RSS > before.RSS+growth {
+		failed++
+		fmt.Printf("%s: resident memory grew from %d to %d KiB\n", a.name, before.RSS, after.RSS)
+	}
+	limits := 0
+	for _, reason := range []string{"source_limit", "queue_full"} {
+		limits += after.Dropped[reason] - before.Dropped[reason]
+	}
+	return []string{
+		a.name, fmt.Sprintf("%.0f", took.Seconds()), fmt.Sprint(x.sent.Load()), fmt.Sprint(limits),
+		fmt.Sprintf("%.1f %%", 100*used.Seconds()/took.Seconds()),
+		ms(t.of("connect").at(.5)), ms(t.of("connect").at(1)), ms(t.of("read").at(.5)), ms(t.of("read").at(1)),
+		fmt.Sprint(before.RSS), fmt.Sprint(after.RSS), fmt.Sprint(failed),
+	}, failed, nil
+}
+
+// growth is how much more memory may be resident after an attack or a lap, in KiB: a
+// garbage collector takes its time.
+const growth = 6 << 10
+
+// cpu returns the CPU time that the daemon has used.
+func (d *daemon) cpu() (total time.Duration) {
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", d.cmd.Process.Pid))
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		on, _, _ := strings.Cut(string(b), " ")
+		ns, _ := strconv.ParseInt(on, 10, 64)
+		total += time.Duration(ns)
+	}
+	return total
+}
