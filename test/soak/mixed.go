@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
@@ -18,10 +19,11 @@ import (
 )
 
 const (
-	lapWork    = 20 * time.Second // of work, before something happens and the device comes to rest
-	restLimit  = 90 * time.Second // within which it must
-	mdnsLimit  = 15 * time.Second // within which records follow what they tell of
-	comeBack   = 30 * time.Second // within which sessions work again when the link does
+	pace       = 5 * time.Millisecond // between two operations
+	lapWork    = 20 * time.Second     // of work, before something happens and the device comes to rest
+	restLimit  = 90 * time.Second     // within which it must
+	mdnsLimit  = 15 * time.Second     // within which records follow what they tell of
+	comeBack   = 30 * time.Second     // within which sessions work again when the link does
 	maxMembers = 8
 	maxStore   = 2 << 10 // KiB
 
@@ -39,6 +41,7 @@ type mixed struct {
 	times   timings
 	rows    [][]string
 	begin   time.Time
+	quiet   atomic.Bool // strangers keep still
 
 	// Since the device was started last.
 	base   vitals // what it had when it came to rest first; zero: not yet
@@ -87,13 +90,15 @@ func (x *mixed) strangers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad.acknowledge()
 	sigma1, err := x.members[0].recorded()
 	if err != nil {
 		return err
 	}
 	n := 0
 	go every(ctx, 25, func() {
+		if x.quiet.Load() {
+			return
+		}
 		if n++; n%25 == 0 {
 			bad.handshake(sigma1)
 		} else {
@@ -124,6 +129,7 @@ func (x *mixed) laps() error {
 			if err := x.work(); err != nil {
 				x.fault(err)
 			}
+			time.Sleep(pace)
 			if err := errors.Join(x.ctx.Err(), x.alive()); err != nil {
 				return err
 			}
@@ -439,6 +445,10 @@ func (x *mixed) restart(how unix.Signal) error {
 	}
 	x.base, x.stray = vitals{}, 0
 	for _, m := range x.members {
+		for _, u := range m.subs {
+			for pending(u) { // from before
+			}
+		}
 		m.s.Forget()
 		if err := x.do("session, after a restart", func(ctx context.Context) error { return m.connect(ctx, false) }); err != nil {
 			return err
@@ -457,16 +467,27 @@ func (x *mixed) restart(how unix.Signal) error {
 	return nil
 }
 
+// pending takes a report that has come already, and reports whether there was one.
+func pending(u *commissioner.Subscription) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_, err := u.Next(ctx)
+	return err == nil
+}
+
 // rest lets the device come to rest and looks at it.
 func (x *mixed) rest(event string) error {
+	x.quiet.Store(true)
+	defer x.quiet.Store(false)
 	var v vitals
 	for end := time.Now().Add(restLimit); ; time.Sleep(time.Second) {
 		var err error
 		if v, err = x.measure(); err != nil {
 			return err
 		}
-		err = x.atRest(&v)
-		if err == nil {
+		// The daemon looks its own records up now and then: what it needs for that
+		// goes away again.
+		if err = errors.Join(x.atRest(&v), x.grown(&v)); err == nil {
 			break
 		}
 		if time.Now().After(end) {
@@ -482,7 +503,7 @@ func (x *mixed) rest(event string) error {
 		fmt.Sprint(v.Threads), fmt.Sprint(v.RSS), fmt.Sprint(v.Heap), fmt.Sprint(v.Store), fmt.Sprint(v.Received),
 	})
 	fmt.Println(x.rows[len(x.rows)-1])
-	return x.grown(&v)
+	return nil
 }
 
 // atRest reports what is not as it is in a device that has nothing to do.
@@ -507,6 +528,9 @@ func (x *mixed) atRest(v *vitals) error {
 
 // grown reports what has grown since the device came to rest for the first time.
 func (x *mixed) grown(v *vitals) error {
+	if x.base.FDs == 0 {
+		return nil
+	}
 	var errs []error
 	for _, g := range []struct {
 		what        string
