@@ -396,3 +396,60 @@ func TestRestartsOnABadNetwork(t *testing.T) {
 		}
 	})
 }
+
+// A node that gets another certificate ends its sessions, not its subscriptions;
+// nor when the certificate is taken back.
+func TestSubscriptionOutlivesUpdateNOC(t *testing.T) {
+	for _, completed := range []bool{true, false} {
+		subscribers(t, clean, func(r *rig, b *phonebook) {
+			c := r.subscriber(b)
+			other := c.another()
+			r.want("the access control list", r.writeACL(c.done.CASE, administer(c, other)), "SUCCESS")
+			u, err := other.session().Subscribe(r.ctx, labels, 0, 60)
+			r.must(err)
+			s := c.done.CASE
+			r.must(s.ArmFailSafe(r.ctx, 20, 1))
+			noc, err := c.a.IssueNOC(r.csr(s, true), c.node)
+			r.must(err)
+			_, err = s.UpdateNOC(r.ctx, noc.Raw(), nil)
+			r.must(err)
+			if completed {
+				r.must(c.session().CommissioningComplete(r.ctx))
+			} else {
+				r.wantAll(u, 10*time.Second, "") // with the certificate that is staged
+				time.Sleep(20 * time.Second)
+			}
+			r.wantAll(u, 20*time.Second, "")
+			r.setLabel(c.session(), "x")
+			r.wantNodeLabel(u, time.Second, "x")
+			if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID {
+				t.Errorf("stored %+v", list)
+			}
+			r.kill()
+			r.wantAll(u, 10*time.Second, "x")
+		})
+	}
+}
+
+// A subscription to a fabric that is only staged is kept with the fabric.
+func TestSubscriptionToAStagedFabric(t *testing.T) {
+	subscribers(t, clean, func(r *rig, b *phonebook) {
+		c := r.subscriberOf(b, r.authority(commissioner.AuthorityOptions{}))
+		done, err := r.pase(c.Client).Join(r.ctx, c.a)
+		r.must(err)
+		c.node = done.Node
+		s := c.session()
+		u := r.subscribe(s, 0, 60)
+		time.Sleep(time.Second)
+		if n := len(r.remembered()); n != 0 {
+			t.Errorf("%d stored before the fabric is", n)
+		}
+		r.must(s.CommissioningComplete(r.ctx))
+		time.Sleep(time.Second)
+		if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID {
+			t.Errorf("stored %+v", list)
+		}
+		r.kill()
+		r.wantAll(u, 20*time.Second, "")
+	})
+}
