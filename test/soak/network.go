@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -146,17 +147,34 @@ func awaitAddress() error {
 	return fmt.Errorf("no usable link-local address on %s after %v", link, usable)
 }
 
-// lose makes both ends of the link lose datagrams.
+// lose makes the link lose datagrams, each way: by netem or, in a kernel without it,
+// by a rule for what comes in.
 func (n *network) lose(percent int) error {
-	tc := func() error {
-		out, err := exec.Command("tc", "qdisc", "replace", "dev", link, "root", "netem", "loss", strconv.Itoa(percent)+"%").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("tc netem: %w: %s", err, out)
+	rules := [][]string{{"tc", "qdisc", "replace", "dev", link, "root", "netem", "loss", strconv.Itoa(percent) + "%"}}
+	if !hasNetem() {
+		rules = [][]string{{"ip6tables", "-F", "INPUT"}}
+		if percent > 0 {
+			rules = append(rules, []string{
+				"ip6tables", "-A", "INPUT", "-i", link, "-p", "udp", "-m", "statistic", "--mode", "random",
+				"--probability", fmt.Sprintf("0.%02d", percent), "-j", "DROP",
+			})
+		}
+	}
+	apply := func() error {
+		for _, r := range rules {
+			if out, err := exec.Command(r[0], r[1:]...).CombinedOutput(); err != nil {
+				return fmt.Errorf("%v: %w: %s", r, err, out)
+			}
 		}
 		return nil
 	}
-	return errors.Join(tc(), n.do(tc))
+	return errors.Join(apply(), n.do(apply))
 }
+
+// hasNetem tries netem on the link.
+var hasNetem = sync.OnceValue(func() bool {
+	return exec.Command("tc", "qdisc", "replace", "dev", link, "root", "netem", "loss", "0%").Run() == nil
+})
 
 func deviceAt(ip string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(ip), udpPort)
