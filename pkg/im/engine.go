@@ -35,6 +35,10 @@ type Options struct {
 	Sessions Sessions     // required; opens exchanges for subscription reports
 	Log      *slog.Logger // nil: no log
 
+	// Keep, if set, is called before a subscriber is told that its subscription is
+	// active, and so among the Subscriptions: they are to be remembered now.
+	Keep func()
+
 	// Boot is when the process started: events carry the time since then while
 	// the clock is not set.
 	Boot time.Time
@@ -96,6 +100,9 @@ func New(opt Options) *Engine {
 	e := &Engine{opt: opt, log: opt.Log, metadata: make(map[*Spec]*metadata)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.opt.Keep == nil {
+		e.opt.Keep = func() {}
 	}
 	e.w.Reset(make([]byte, 0, 2*opt.MaxPayload))
 	e.req.engine = e

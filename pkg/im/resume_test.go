@@ -298,6 +298,30 @@ func TestRestore(t *testing.T) {
 	n.reports(1)
 }
 
+// What is to be remembered is, before the subscriber counts on it.
+func TestKeptBeforeItIsConfirmed(t *testing.T) {
+	var n *node
+	var c *fakeConn
+	kept := 0
+	n = newNode(t, func(o *Options) {
+		o.Keep = func() {
+			kept++
+			if list := n.Subscriptions(); len(list) != 1 || c.last().opcode == OpcodeSubscribeResponse {
+				t.Errorf("to be remembered %+v, last message %+v", list, c.last())
+			}
+		}
+	})
+	i, conn := n.ask(pase(1), OpcodeSubscribeRequest, state0(0, 60))
+	c = conn
+	if kept != 0 {
+		t.Error("kept before it is active")
+	}
+	n.confirm(i)
+	if kept != 1 || c.last().opcode != OpcodeSubscribeResponse {
+		t.Errorf("kept %d times, last message %+v", kept, c.last())
+	}
+}
+
 func TestRestoreKeepsTheLimits(t *testing.T) {
 	n := newNode(t, func(o *Options) { o.ExtraSubscriptions = 1 })
 	var list []Subscription

@@ -220,14 +220,14 @@ func (i *Interaction) primed(now time.Time) {
 		i.sendConfirmed(now, statePriming)
 		return
 	}
-	s := i.sub
-	w := i.e.newMessage()
+	e, s := i.e, i.sub
+	s.phase, s.last, s.report = active, now, nil
+	e.revision++
+	e.opt.Keep()
+	w := e.newMessage()
 	w.Uint(tag0, uint64(s.id))
 	w.Uint(tag2, uint64(s.max/time.Second))
-	if i.send(now, OpcodeSubscribeResponse, i.e.endMessage()) {
-		s.phase, s.last, s.report = active, now, nil
-		e := i.e
-		e.revision++
+	if i.send(now, OpcodeSubscribeResponse, e.endMessage()) {
 		e.log.Info("subscription begun", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "min", s.min, "max", s.max)
 		i.finish(now, matter.StatusSuccess)
 	}

@@ -59,6 +59,7 @@ func (s *Server) buildModel(now time.Time) error {
 		Boot:     now,
 		Sessions: reporter{s},
 		Observe:  s.observe,
+		Keep:     func() { s.keep.settle() },
 
 		MaxPathsPerInvoke: maxPathsPerInvoke,
 		Events: func() (first, count uint64, err error) {
