@@ -60,4 +60,5 @@ const (
 	MaxSources    = limitedSources * int(classes)
 	QueueLen      = queueLen
 	HandshakeRate = handshakesPerSecond
+	MaxScrapers   = maxScrapers
 )

@@ -17,10 +17,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // askTimeout bounds what a scrape, a probe or the operator waits for the loop.
 const askTimeout = 2 * time.Second
+
+// What programs of this host, or of the network where the operator wants that, may
+// hold of the metrics server. It must not cost the node its file descriptors.
+const (
+	maxScrapers   = 16 // connections; others wait
+	scrapeTimeout = 10 * time.Second
+	scraperIdle   = 2 * time.Minute
+	maxHeader     = 16 << 10 // octets
+)
 
 // httpServer is one bound listener and what it serves.
 type httpServer struct {
@@ -36,7 +46,7 @@ func (h *httpServer) serve(log *slog.Logger) {
 	}()
 }
 
-func (s *Server) addHTTP(l net.Listener, h http.Handler) {
+func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	srv := &httpServer{listener: l}
 	srv.server.Handler = h
 	srv.server.ConnContext = admin.ConnContext
@@ -47,6 +57,7 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) {
 		_ = srv.listener.Close() // also where it never served
 		return srv.server.Shutdown(ctx)
 	})
+	return &srv.server
 }
 
 // bindHTTP binds the metrics address and the admin socket, as far as the
@@ -57,7 +68,8 @@ func (s *Server) bindHTTP() error {
 		if err != nil {
 			return fmt.Errorf("metrics-addr %s: %w (choose another with --metrics-addr, or \"\" for none)", s.opt.MetricsAddr, err)
 		}
-		s.addHTTP(l, s.metricsHandler())
+		srv := s.addHTTP(netutil.LimitListener(l, maxScrapers), s.metricsHandler())
+		srv.WriteTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = scrapeTimeout, scraperIdle, maxHeader
 	}
 	if s.opt.AdminSocket != "" {
 		l, err := admin.Listen(s.opt.AdminSocket)

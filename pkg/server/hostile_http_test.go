@@ -1,0 +1,78 @@
+package server_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// Somebody opens connections to the metrics server and says nothing, or half a
+// request. The node keeps no more of them than it may, and answers others when they
+// are gone.
+func TestMetricsConnections(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	srv, err := server.New(server.Options{
+		StateDir: t.TempDir(), MetricsAddr: addr, Announcer: &billboard{},
+		Conns: []transport.PacketConn{simnet.New(1, simnet.Conditions{}).Listen(deviceAddr)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		if err := srv.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	before := descriptors(t)
+	const n = 100
+	var conns []net.Conn
+	for i := range n {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		if i%2 == 0 {
+			_, _ = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost:") // that it is cut off is the point
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	// The test's own ends are in this process as well.
+	if held := descriptors(t) - before - n; held > server.MaxScrapers {
+		t.Errorf("the node holds %d connections", held)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	client := http.Client{Timeout: time.Minute}
+	rsp, err := client.Get("http://" + addr + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	if rsp.StatusCode != http.StatusOK {
+		t.Error(rsp.Status)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
