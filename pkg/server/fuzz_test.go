@@ -26,6 +26,9 @@ type commissionedNode struct {
 	guest *commissioner.Authority // may look at everything, and change nothing
 	node  matter.NodeID
 	acl   string
+
+	other     *commissioner.Authority // administrator of a second fabric, who may do everything
+	otherNode matter.NodeID
 }
 
 var commissionedOnce struct {
@@ -52,6 +55,8 @@ func commissionedFor(t *testing.T) *commissionedNode {
 				t.Fatal(status)
 			}
 			r.must(done.CASE.UpdateFabricLabel(r.ctx, "home"))
+			n.other = r.authority(commissioner.AuthorityOptions{ICAC: true})
+			n.otherNode = r.join(r.client(), done.CASE, n.other).Node
 			n.acl = fmt.Sprint(readACL(t, r, done.CASE, false))
 		})
 		var err error
@@ -83,7 +88,8 @@ type program struct {
 	mu    sync.Mutex
 	seen  []simnet.Datagram // the last datagrams, both ways
 
-	opened    int // CASE sessions that were rightly opened
+	other     *raw // of the second administrator; nil until it comes
+	opened    int  // CASE sessions that were rightly opened
 	restarted bool
 	slept     time.Duration
 }
@@ -140,7 +146,7 @@ func (p *program) changed() (d simnet.Datagram, ok bool) {
 
 // step does one thing.
 func (p *program) step() {
-	switch p.byte() % 12 {
+	switch p.byte() % 13 {
 	case 0: // anything
 		p.stranger().send(p.octets())
 	case 1: // a message outside of sessions
@@ -166,7 +172,7 @@ func (p *program) step() {
 	case 4: // anything in a session
 		p.guest.s.send(p.guest.next(uint16(p.byte()%6), p.byte(), p.octets()))
 	case 5: // something that makes sense, or nearly
-		p.ask()
+		p.ask(p.guest)
 	case 6:
 		d := min(time.Millisecond<<(p.byte()%20), maxSleep-p.slept)
 		p.slept += d
@@ -194,16 +200,55 @@ func (p *program) step() {
 			p.restarted = true
 			p.restart()
 		}
+	case 12: // somebody who may do everything does something
+		p.administer()
 	}
 	for _, s := range p.bad {
 		s.drain()
 	}
 	p.guest.s.drain()
+	if p.other != nil {
+		p.other.s.drain()
+	}
 }
 
-// ask sends a request of the guest that makes sense, with octets of the program in
-// the place of some of its own.
-func (p *program) ask() {
+// administer lets the second administrator do something. From then on anything may
+// become of the node but that it falls over.
+func (p *program) administer() {
+	if p.other == nil {
+		p.net.SetConditions(clean)
+		p.orphans = true
+		p.other = p.strangerAt(netip.MustParseAddrPort("[fe80::a]:40000")).caseSession(p.node.other, p.node.otherNode)
+	}
+	if p.byte()&1 == 0 {
+		p.ask(p.other)
+		return
+	}
+	cl := [...]matter.ClusterID{clOpCreds, clGeneral, clWindow, clGroupKeys, clBasic, clAccess}[p.byte()%6]
+	cmd := matter.CommandID(p.byte() % 16)
+	var pairs []any
+	for i := range int(p.byte() % 6) {
+		switch p.byte() % 6 {
+		case 0:
+			pairs = append(pairs, i, p.octets())
+		case 1:
+			pairs = append(pairs, i, int(p.byte())<<(p.byte()%32))
+		case 2:
+			pairs = append(pairs, i, p.node.other.Root())
+		case 3:
+			pairs = append(pairs, i, nil)
+		case 4:
+			pairs = append(pairs, i, make([]byte, 32))
+		case 5:
+			pairs = append(pairs, i, p.byte()&1 == 0)
+		}
+	}
+	p.other.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, invokeRequest(cl, cmd, args(pairs...)))
+}
+
+// ask sends a request that makes sense, with octets of the program in the place of
+// some of its own.
+func (p *program) ask(x *raw) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
 	opcode := [...]uint8{
@@ -225,16 +270,16 @@ func (p *program) ask() {
 	case message.OpcodeIMStatusResponse:
 		w.Uint(tlv.Context(0), uint64(p.byte()))
 	case message.OpcodeIMWriteRequest:
-		p.guest.s.send(p.guest.next(matter.ProtocolInteractionModel, opcode, writeRequest(p.byte()&1 != 0, p.item(), p.item())))
+		x.s.send(x.next(matter.ProtocolInteractionModel, opcode, writeRequest(p.byte()&1 != 0, p.item(), p.item())))
 		return
 	default:
 		id := matter.CommandID(p.byte())
-		p.guest.s.send(p.guest.next(matter.ProtocolInteractionModel, opcode, invokeRequest(matter.ClusterID(p.byte()), id, args(0, p.octets(), 1, int(p.byte())))))
+		x.s.send(x.next(matter.ProtocolInteractionModel, opcode, invokeRequest(matter.ClusterID(p.byte()), id, args(0, p.octets(), 1, int(p.byte())))))
 		return
 	}
 	w.Uint(tlv.Context(0xFF), matter.InteractionModelRevision)
 	w.End()
-	p.guest.s.send(p.guest.next(matter.ProtocolInteractionModel, opcode, w.Bytes()))
+	x.s.send(x.next(matter.ProtocolInteractionModel, opcode, w.Bytes()))
 }
 
 func (p *program) paths(w *tlv.Writer, tag uint8) {
@@ -292,11 +337,14 @@ func (p *program) connect() {
 func (p *program) check() {
 	p.t.Helper()
 	p.wantBounded()
+	if p.other != nil {
+		return
+	}
 	i := p.inspect()
 	if i.CASE > p.opened || i.PASE > 0 {
 		p.t.Fatalf("%d CASE sessions, %d PASE sessions, and %d were opened", i.CASE, i.PASE, p.opened)
 	}
-	if i.Fabrics != 1 || i.WindowOpen {
+	if i.Fabrics != 2 || i.WindowOpen {
 		p.t.Fatalf("%d fabrics, a window: %v", i.Fabrics, i.WindowOpen)
 	}
 }
@@ -306,6 +354,10 @@ func (p *program) end() {
 	p.t.Helper()
 	p.net.SetConditions(clean)
 	time.Sleep(2 * time.Minute)
+	if p.other != nil {
+		p.check()
+		return
+	}
 	s := p.connectsWithin(time.Second, p.good, p.node.home, p.node.node)
 	p.opened++
 	if got := fmt.Sprint(readACL(p.t, p.rig, s, false)); got != p.node.acl {
@@ -321,7 +373,8 @@ func (p *program) end() {
 // node: strangers, a guest that may look but not touch, and a good controller. Whatever
 // they do, the node does not fall over, keeps its bounds, opens no session for who has
 // not proven who it is, changes nothing for the guest, and in the end the good
-// controller connects at once.
+// controller connects at once. A second administrator may come, who has the right to
+// spoil everything for others; then the node has to live and to keep its bounds.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0, 1, 20, 1, 2, 3, 4, 6, 9, 8, 11, 8})
@@ -329,6 +382,8 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte{5, 0, 0, 5, 1, 0, 1, 1, 0, 0, 5, 4, 1, 5, 5, 0, 6, 19, 9, 0xFF, 8, 8, 8, 9, 0, 8})
 	f.Add([]byte{5, 2, 1, 0x1F, 0, 0, 2, 1, 1, 5, 3, 6, 0x3E, 2, 1, 1, 7, 4, 70, 3, 5, 0, 7, 0, 0, 0x10, 0, 4, 1, 2, 2, 0x15, 0x18, 11, 5, 0, 0})
 	f.Add(bytes.Repeat([]byte{10, 0, 0}, 64))
+	// Arm the fail-safe, CSRRequest, a root, a window, a label; remove a fabric.
+	f.Add([]byte{12, 1, 1, 0, 2, 1, 60, 0, 1, 1, 0, 12, 1, 0, 4, 1, 4, 12, 1, 0, 11, 1, 2, 6, 17, 12, 1, 2, 1, 1, 1, 200, 0, 12, 1, 0, 9, 1, 0, 1, 65, 12, 1, 0, 10, 1, 1, 1, 0})
 	f.Add(bytes.Repeat([]byte{5, 1, 0, 0, 1, 0, 7, 0, 0x3E, 1}, 64))
 	f.Add(bytes.Repeat([]byte{1, 0, 1, 0x30, 0, 4, 0x15, 0x30, 1, 0xFF}, 40))
 	f.Fuzz(func(t *testing.T, data []byte) {
