@@ -28,15 +28,43 @@ type advertised struct {
 	ad         window.Advertisement
 }
 
-// announce makes the network hear of what can be found now.
+// announce makes the network hear of what can be found now, unless it is what was
+// to be found before: most changes of a fabric do not show.
 func (s *Server) announce() {
 	now := advertised{once: true, generation: s.trust.fabrics.Generation()}
 	now.ad, now.open = s.trust.window.Advertise()
 	if now == s.seen.ads {
 		return
 	}
+	last := s.seen.ads
 	s.seen.ads = now
-	s.ads.Set(s.services())
+	if s.renamed() || !last.once || now.open != last.open || now.ad != last.ad {
+		s.ads.Set(s.services())
+	}
+}
+
+// operationalName is what tells operational services apart.
+type operationalName struct {
+	fabric [8]byte
+	node   matter.NodeID
+}
+
+// renamed reports whether the names of the operational services have changed since
+// the last call.
+func (s *Server) renamed() bool {
+	all := s.trust.fabrics.All()
+	same := len(all) == len(s.seen.names)
+	for i := 0; same && i < len(all); i++ {
+		same = s.seen.names[i] == operationalName{all[i].CompressedID, all[i].NodeID}
+	}
+	if same {
+		return false
+	}
+	s.seen.names = s.seen.names[:0]
+	for _, f := range all {
+		s.seen.names = append(s.seen.names, operationalName{f.CompressedID, f.NodeID})
+	}
+	return true
 }
 
 // services are what can be found.

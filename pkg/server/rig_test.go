@@ -29,11 +29,13 @@ type billboard struct {
 	mu       sync.Mutex
 	services []mdns.Service
 	delay    time.Duration // of the next Set
+	sets     int
 }
 
 func (b *billboard) Set(s []mdns.Service) {
 	b.mu.Lock()
 	b.services = slices.Clone(s)
+	b.sets++
 	delay := b.delay
 	b.delay = 0
 	b.mu.Unlock()
@@ -51,6 +53,13 @@ func (b *billboard) Announced() bool               { return true }
 func (b *billboard) Discoverable() bool            { return true }
 func (b *billboard) Interfaces() []admin.Interface { return nil }
 func (b *billboard) Close(context.Context) error   { return nil }
+
+// count returns how often something was set.
+func (b *billboard) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sets
+}
 
 // of returns the services of one type.
 func (b *billboard) of(typ string) (list []mdns.Service) {

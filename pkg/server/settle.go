@@ -17,6 +17,7 @@ type seen struct {
 	generation uint64
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
 	ads        advertised
+	names      []operationalName // that are announced
 }
 
 // look takes the state of the fabric table in.
