@@ -13,12 +13,7 @@
 //
 // # What a crash may do
 //
-// A transaction is on the disk whole before Update returns, or not at all. It
-// takes one sync, so that a crash before that may leave its meta page without its
-// other pages: the digest carries the number of its transaction, so that Open
-// notices, and goes back to the transaction before. The first commit of a process
-// is synced in two steps, and so is one that changes nothing, made by Close: after
-// an orderly end, going back takes nothing away. See commit and findWhole. The
+// A transaction is on the disk whole before Update returns, or not at all. The
 // file itself is born under another name, is written and synced there, and is
 // then renamed, because bbolt's own first initialisation is not safe against a
 // power cut. Only when it is durable is the marker file written beside it. So a

@@ -182,14 +182,8 @@ func TestOtherBuckets(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), FileName)
 		s := open(t, path)
-		commit := func(f func(*bbolt.Tx) error) error { return s.Update(func(tx *Tx) error { return f(tx.b) }) }
-		if name == "no meta" { // there is no place for the digest
-			commit = s.db.Update
-		}
-		// Twice, so that there is no transaction before it to go back to.
-		if err := errors.Join(commit(change), commit(func(*bbolt.Tx) error { return nil }), s.db.Close()); err != nil {
-			t.Fatal(err)
-		}
+		update(t, s, func(tx *Tx) error { return change(tx.b) })
+		s.Close()
 		if s, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v, want ErrDamaged", name, err)
 			s.Close()

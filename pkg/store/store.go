@@ -61,12 +61,6 @@ type Store struct {
 	db   *bbolt.DB
 	opt  Options
 
-	// writing is held from the begin of a transaction that writes until the disk
-	// has it: the next one overwrites what a crash would have to fall back on.
-	writing  sync.Mutex
-	unproven bool // the next commit is to be synced in two steps, see commit
-	unsealed bool // a commit was made, see seal
-
 	mu       sync.Mutex
 	failed   error             // why the store takes nothing more
 	panicked bool              // bbolt may hold its locks for ever
@@ -158,8 +152,12 @@ func openFile(f *os.File, path string, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	if err := findWhole(f, info.Size(), path, &opt); err != nil {
-		return nil, err
+	both, err := checkPages(f, info.Size())
+	if err != nil {
+		return nil, damaged(path, err.Error())
+	}
+	if !both {
+		opt.Logger.Warn("one of the two meta pages of the database is not valid: a commit was cut off, or lost", "file", path)
 	}
 	s, err := openBolt(f, path, opt)
 	if err != nil {
@@ -176,7 +174,7 @@ func openFile(f *os.File, path string, opt Options) (*Store, error) {
 
 // openBolt hands a locked file over to bbolt.
 func openBolt(f *os.File, path string, opt Options) (s *Store, err error) {
-	s = &Store{path: path, file: f, opt: opt, reserved: make(map[string]uint64), unproven: true}
+	s = &Store{path: path, file: f, opt: opt, reserved: make(map[string]uint64)}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer s.guard(&err)
 	s.db, err = bbolt.Open(path, fileMode, &bbolt.Options{
@@ -270,9 +268,6 @@ func (s *Store) Path() string { return s.path }
 // Close waits for transactions to end and releases the file. A second call does
 // nothing.
 func (s *Store) Close() error {
-	sealed := s.seal()
-	s.writing.Lock()
-	defer s.writing.Unlock()
 	s.mu.Lock()
 	if errors.Is(s.failed, ErrClosed) {
 		s.mu.Unlock()
@@ -284,21 +279,7 @@ func (s *Store) Close() error {
 	if panicked {
 		return s.file.Close() // which ends the lock; bbolt would wait for itself
 	}
-	return errors.Join(sealed, s.db.Close())
-}
-
-// seal ends what was written with a transaction that changes nothing. If it is
-// damaged on the disk, going back to the one before takes nothing away, so that
-// after an orderly end no transaction is ever undone.
-func (s *Store) seal() error {
-	s.writing.Lock()
-	idle := !s.unsealed
-	s.unproven = true
-	s.writing.Unlock()
-	if idle || s.failure() != nil {
-		return nil
-	}
-	return s.Update(func(*Tx) error { return nil })
+	return s.db.Close()
 }
 
 // failure returns why the store takes nothing more, nil if it does.
@@ -358,10 +339,6 @@ func (s *Store) Update(f func(*Tx) error) error { return s.transact(true, f, s.c
 
 // transact calls f and then, if it returns nil, end.
 func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
-	if writable {
-		s.writing.Lock()
-		defer s.writing.Unlock()
-	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	b, err := s.begin(writable)
 	if err != nil {
@@ -387,31 +364,15 @@ func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
 
 func (s *Store) leave(tx *Tx) error { return s.rollback(tx.b) }
 
-// commit makes the transaction durable, with one sync for all of its pages, the
-// meta page among them. A crash may keep any part of them: if the meta page is
-// there and others are not, findWhole notices that by the digest and goes back to
-// the transaction before, whose pages are all there and were not written to.
-//
-// It would not notice if the other pages were those of another attempt at a
-// transaction of this number. There may have been one before a crash or a failed
-// commit, so that the first commit after these is synced as bbolt does it, the
-// meta page last.
 func (s *Store) commit(tx *Tx) error {
 	if err := tx.finish(); err != nil {
 		return errors.Join(err, s.rollback(tx.b))
 	}
 	id := tx.b.ID()
 	start := time.Now()
-	s.db.NoSync, s.unproven, s.unsealed = !s.unproven, true, true
 	if err := s.commitBolt(tx.b); err != nil {
 		return s.settle(id, err)
 	}
-	if s.db.NoSync {
-		if err := s.db.Sync(); err != nil {
-			return s.doubt(err)
-		}
-	}
-	s.unproven = false
 	s.opt.OnCommit(time.Since(start))
 	return nil
 }
@@ -422,8 +383,9 @@ func (s *Store) commitBolt(b *bbolt.Tx) (err error) {
 }
 
 // settle finds out what has become of a commit that returned an error. As long
-// as its meta page is not written nothing has changed. If it is, the transaction
-// can be read, but the disk may not have it: one more sync tells.
+// as its meta page is not written nothing has changed. If only the last sync
+// failed, the transaction can be read, but the disk may not have it: one more
+// commit writes the other meta page, and its success confirms both.
 func (s *Store) settle(id int, cause error) error {
 	if err := s.failure(); err != nil {
 		return err
@@ -435,19 +397,17 @@ func (s *Store) settle(id int, cause error) error {
 	if !visible {
 		return fmt.Errorf("write to %s: %w", s.path, cause)
 	}
-	if err := s.db.Sync(); err != nil {
-		return s.doubt(cause)
+	b, err := s.begin(true)
+	if err == nil {
+		err = s.commitBolt(b)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w to %s: free or replace the disk and restart: %w", ErrFailed, s.path, cause)
+		s.fail(err, false)
+		return err
 	}
 	s.opt.Logger.Warn("the disk failed at a commit and recovered", "file", s.path, "err", cause)
 	return nil
-}
-
-// doubt ends the store after a sync that failed: the kernel forgets what it could
-// not write, so that no later success says anything about it.
-func (s *Store) doubt(cause error) error {
-	err := fmt.Errorf("%w to %s: free or replace the disk and restart: %w", ErrFailed, s.path, cause)
-	s.fail(err, false)
-	return err
 }
 
 // visible reports whether the transaction is the one that readers see.

@@ -29,13 +29,11 @@ func (tx *Tx) wipe() {
 	tx.values = nil
 }
 
-// digest binds all records together, and to the transaction that wrote the last
-// of them: it notices one that is missing and a page that is there in an old
-// state, as a worn card or a commit that was cut off may leave it.
+// digest binds all records together: it notices one that is missing and a page
+// that is there in an old state, as a worn card may leave it.
 type digest struct {
-	Records     int    `json:"records"`
-	Sum         uint32 `json:"sum"` // of the records' checksums, bit by bit
-	Transaction uint64 `json:"transaction"`
+	Records int    `json:"records"`
+	Sum     uint32 `json:"sum"` // of the records' checksums, bit by bit
 }
 
 func (d *digest) add(bucket, key, value []byte) {
@@ -48,24 +46,17 @@ func (d *digest) remove(bucket, key, value []byte) {
 	d.Sum ^= sum(bucket, key, value)
 }
 
-// hold returns an error unless d is the digest of the records that were found,
-// under a meta page of transaction txid. The second meta page of a backup has a
-// number one lower than its transaction's.
-func (d digest) hold(found digest, txid uint64) error {
-	switch {
-	case d.Transaction != txid && d.Transaction != txid+1:
-		return fmt.Errorf("records of transaction %d in %d", d.Transaction, txid)
-	case d.Records != found.Records || d.Sum != found.Sum:
-		return fmt.Errorf("%d records, and not those last written, which are %d", found.Records, d.Records)
-	}
-	return nil
-}
-
 // change replaces the value of a key, nil for none, and keeps the digest.
 func (tx *Tx) change(bucket, key, value []byte) error {
 	b := tx.b.Bucket(bucket)
-	if err := tx.openDigest(); err != nil {
-		return err
+	if tx.digest == nil {
+		d := new(digest)
+		if ok, err := tx.get(bucketMeta, keyDigest, d); err != nil {
+			return err
+		} else if !ok {
+			return damaged(tx.s.path, "no digest")
+		}
+		tx.digest = d
 	}
 	if old := b.Get(key); old != nil {
 		tx.digest.remove(bucket, key, old)
@@ -77,27 +68,11 @@ func (tx *Tx) change(bucket, key, value []byte) error {
 	return b.Put(key, value)
 }
 
-// openDigest reads the digest, which the transaction is about to change.
-func (tx *Tx) openDigest() error {
-	if tx.digest != nil {
+// finish writes the digest, if it has changed.
+func (tx *Tx) finish() error {
+	if tx.digest == nil {
 		return nil
 	}
-	d := new(digest)
-	if ok, err := tx.get(bucketMeta, keyDigest, d); err != nil {
-		return err
-	} else if !ok {
-		return damaged(tx.s.path, "no digest")
-	}
-	tx.digest = d
-	return nil
-}
-
-// finish writes the digest.
-func (tx *Tx) finish() error {
-	if err := tx.openDigest(); err != nil {
-		return err
-	}
-	tx.digest.Transaction = uint64(tx.b.ID())
 	return tx.put(bucketMeta, keyDigest, tx.digest)
 }
 
