@@ -31,7 +31,7 @@ const (
 
 // Bounds of what waits for the loop.
 const (
-	queueLen  = 256 // datagrams
+	queueLen  = 512 // datagrams
 	laneCount = 64  // of each class
 )
 
