@@ -15,7 +15,7 @@ import (
 )
 
 // lossSeeds is how many networks TestCommissionOverBadNetworks makes up.
-var lossSeeds = flag.Int("seeds", 50, "networks that are lossy in their own way")
+var lossSeeds = flag.Int("seeds", 25, "networks that are lossy in their own way")
 
 // maxTries is after how many attempts a commissioner gives up for good.
 const maxTries = 12
