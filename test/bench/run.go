@@ -28,6 +28,8 @@ const (
 	goalSockets       = 2
 	goalBrowse        = 3e6
 	goalStart         = 100e6
+	goalProbed        = 1000e6 // mDNS: three probes 250 ms apart, after up to 250 ms
+	goalReadGrowth    = 1.1    // the same, as far as can be measured
 )
 
 // bench is one run.
@@ -213,7 +215,7 @@ func (b *bench) starts(d *daemon, l *load) error {
 			*m.to = append(*m.to, float64(t))
 		}
 	}
-	b.add(figure{name: "start to first mDNS answer, wall clock", unit: cpu, spread: answer, goal: goalStart})
+	b.add(figure{name: "start to first mDNS answer, wall clock", unit: cpu, spread: answer, goal: goalProbed, note: "probing for the names takes 750 to 1000 ms of it"})
 	b.add(figure{name: "start to first CASE session, wall clock", unit: cpu, spread: session, goal: goalStart})
 	return nil
 }
@@ -305,7 +307,8 @@ func (b *bench) commissionings(l *load) error {
 	return err
 }
 
-// fabricsSide is what is measured with one fabric and with many.
+// fabricsSide is what is measured with one fabric and with many. The least of the
+// rounds is what can be compared over half a minute.
 type fabricsSide struct {
 	rss, read, full float64
 	sockets         int
@@ -335,7 +338,7 @@ func (b *bench) many() error {
 	}
 	name := func(what string) string { return fmt.Sprintf("%d fabrics: %s", b.fabrics, what) }
 	b.add(figure{name: name("CASE, against 1"), unit: factor, value: many.full / one.full, goal: goalCASEGrowth})
-	b.add(figure{name: name("read, against 1"), unit: factor, value: many.read / one.read})
+	b.add(figure{name: name("read, against 1"), unit: factor, value: many.read / one.read, goal: goalReadGrowth})
 	b.add(figure{name: name("more RSS, idle"), unit: mebi, value: many.rss - one.rss, goal: goalMemoryGrowth})
 	b.add(figure{name: name("mDNS sockets"), unit: number, value: float64(many.sockets), goal: goalSockets})
 	b.add(figure{name: name("PTR query"), unit: cpu, spread: many.browse, goal: goalBrowse,
@@ -373,6 +376,6 @@ func (b *bench) side(d *daemon, l *load, fabrics int) (s fabricsSide, err error)
 	if err != nil {
 		return s, err
 	}
-	s.read, s.full = read.median(), full.median()
+	s.read, s.full = read.least(), full.least()
 	return s, d.stop()
 }

@@ -20,6 +20,9 @@ func (s sample) median() float64 {
 	return t[len(t)/2]
 }
 
+// least returns the least one.
+func (s sample) least() float64 { return slices.Min(s) }
+
 func round(v float64, digits int) float64 {
 	p := math.Pow10(digits)
 	return math.Round(v*p) / p
