@@ -5,7 +5,7 @@ STATE ?= .state
 # Parts of test/packaging that need no build of packages, images or roots.
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
-.PHONY: build run test check unit interop interop-loss crash-short packaging-short setup crash packaging setup-packaging dist fuzz bench soak clean
+.PHONY: build run test check unit interop interop-loss crash-short packaging-short setup crash packaging setup-packaging dist fuzz bench soak microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -67,6 +67,14 @@ fuzz:
 # bench measures what the daemon costs; PEER=matterjs measures matter.js beside it.
 bench: build
 	$(GO) run ./test/bench
+
+# soak works the daemon for 30 minutes and checks that nothing grows.
+soak: build
+	$(GO) run ./test/soak
+
+# microbench runs the packages' own benchmarks.
+microbench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean:
 	rm -rf bin dist
