@@ -229,7 +229,7 @@ func newRig(s *settings) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(s.dir, "opcredsd-soak-")
+	dir, err := os.MkdirTemp(s.dir, "soak-")
 	if err != nil {
 		return nil, err
 	}
