@@ -71,6 +71,7 @@ type Engine struct {
 	reports       int                     // interactions in stateReporting
 	lingering     []*Interaction          // sent a keep-alive, see there
 	waiting       [256]int                // interactions that wait for a message, by fabric
+	lists         [256]int                // octets of lists that are being put together, by fabric
 	requests      [numActions][256]uint64 // by status, which this node chose
 
 	scratch

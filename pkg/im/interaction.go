@@ -249,6 +249,7 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 		i.e.release(i.reading)
 		i.reading = nil
 	}
+	i.run.free()
 	i.run, i.rest = nil, nil
 	if st != matter.StatusSuccess && i.sub != nil && i.sub.phase != interrupted && (was == statePriming || i.sub.session.Serial == i.serial) {
 		i.e.endSubscription(now, i.sub, "report failed: "+st.String())

@@ -9,8 +9,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// maxListSize bounds, in octets, the list that a peer sends in parts.
-const maxListSize = 16 << 10
+// Bounds, in octets, of what peers send in parts.
+const (
+	maxListSize    = 16 << 10 // a list
+	maxListsFabric = 64 << 10 // all lists that the members of a fabric are sending
+)
 
 // writeItem is an AttributeDataIB of a WriteRequest. data points into the
 // message.
@@ -150,7 +153,7 @@ func (i *Interaction) writeItem(x *writeItem, timed bool) {
 	case x.path.index == wholeValue && x.data.Type() == tlv.TypeArray && (in == nil || in.meta.attributes[n].Quality.Has(List)):
 		// The path's access and data version are settled for the whole list here:
 		// its first part may revoke the writer's own right to send the rest.
-		i.run = newListRun(x, in, n, status)
+		i.run = e.newListRun(x, in, n, status)
 		return
 	case st != matter.StatusSuccess:
 	case x.path.index == appendItem:
@@ -239,17 +242,47 @@ func (e *Engine) valueOf(in *instance, n int) []byte {
 // Items in earlier messages of a chunked write have been answered SUCCESS by
 // then; all of the last message get the Write's status.
 type listRun struct {
+	e       *Engine
+	fabric  matter.FabricIndex
 	path    attributePath
 	in      *instance
 	index   int
 	status  matter.ClusterStatus // why the list cannot be written
 	buf     []byte               // the array so far, encoded
+	held    int                  // octets that count for the fabric
 	replace bool                 // the first item is in this message
 	appends int                  // of this message
 }
 
-func newListRun(x *writeItem, in *instance, index int, st matter.ClusterStatus) *listRun {
-	return &listRun{path: x.path, in: in, index: index, status: st, buf: x.data.AppendTo(nil), replace: true}
+func (e *Engine) newListRun(x *writeItem, in *instance, index int, st matter.ClusterStatus) *listRun {
+	r := &listRun{e: e, fabric: e.req.Subject.Fabric, path: x.path, in: in, index: index, status: st, replace: true}
+	if r.grow(x.data.Len()) {
+		r.buf = x.data.AppendTo(nil)
+	}
+	return r
+}
+
+// grow reports whether n more octets may be kept of a list that can be written.
+func (r *listRun) grow(n int) bool {
+	if r.status.Status != matter.StatusSuccess {
+		return false
+	}
+	if len(r.buf)+n > maxListSize || r.e.lists[r.fabric]+n > maxListsFabric {
+		r.status.Status = matter.StatusResourceExhausted
+		r.free()
+		return false
+	}
+	r.e.lists[r.fabric] += n
+	r.held += n
+	return true
+}
+
+// free forgets the list; a nil run has none.
+func (r *listRun) free() {
+	if r != nil {
+		r.e.lists[r.fabric] -= r.held
+		r.held, r.buf = 0, nil
+	}
 }
 
 // continues reports whether x appends to the run's list. A nil run has none.
@@ -260,15 +293,12 @@ func (r *listRun) continues(x *writeItem) bool {
 
 func (r *listRun) add(x *writeItem) {
 	r.appends++
-	switch {
-	case r.status.Status != matter.StatusSuccess:
-	case len(r.buf)+x.data.Len() > maxListSize:
-		r.status.Status = matter.StatusResourceExhausted
-	default:
-		end := len(r.buf) - 1
-		closing := r.buf[end]
-		r.buf = append(x.data.AppendTo(r.buf[:end]), closing)
+	if !r.grow(x.data.Len()) {
+		return
 	}
+	end := len(r.buf) - 1
+	closing := r.buf[end]
+	r.buf = append(x.data.AppendTo(r.buf[:end]), closing)
 }
 
 // endRun answers the run's items of this message, after writing the list if
@@ -283,6 +313,7 @@ func (i *Interaction) endRun(last bool) {
 			v := tlv.NewReader(r.buf)
 			r.status = i.e.apply(r.in, r.index, v.Element())
 		}
+		r.free()
 		i.run = nil
 	}
 	if r.replace {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -246,5 +247,39 @@ func TestListOfPartsIsBounded(t *testing.T) {
 	n.tell(i, OpcodeWriteRequest, `{1:false,2:[]}`)
 	if len(n.sw0.writes) != 0 || !c.closed {
 		t.Errorf("%d writes", len(n.sw0.writes))
+	}
+}
+
+// All lists that a fabric is sending in parts have a bound too. One that ends, in
+// whichever way, makes room.
+func TestListsOfPartsAreBounded(t *testing.T) {
+	n := newNode(t, nil)
+	big := `"` + strings.Repeat("x", 1000) + `"`
+	var all []*Interaction
+	begin := func(s acl.Subject) *fakeConn {
+		i, c := n.ask(s, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3>,2:[]}],3:true}`)
+		all = append(all, i)
+		for range 10 {
+			n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:`+big+`}],3:true}`)
+		}
+		return c
+	}
+	success := "{0:[" + appended(0, 6, 3, matter.StatusSuccess) + "],255:12}"
+	exhausted := "{0:[" + appended(0, 6, 3, matter.StatusResourceExhausted) + "],255:12}"
+	for range 6 {
+		wantLast(t, begin(pase(1)), OpcodeWriteResponse, success)
+	}
+	wantLast(t, begin(pase(1)), OpcodeWriteResponse, exhausted)
+	wantLast(t, begin(pase(2)), OpcodeWriteResponse, success)
+	n.tell(all[0], OpcodeWriteRequest, `{1:false,2:[]}`) // the end of it
+	all[1].Closed(n.now, errTest)
+	for range 2 {
+		wantLast(t, begin(pase(1)), OpcodeWriteResponse, success)
+	}
+	for _, i := range all {
+		i.Closed(n.now, errTest)
+	}
+	if n.lists != [256]int{} {
+		t.Errorf("something is left: %v", n.lists)
 	}
 }

@@ -445,3 +445,39 @@ func TestSourcesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Whatever is not taken is counted.
+func TestDropsAreCounted(t *testing.T) {
+	rawWorld(t, func(r *rig, x *raw, _ *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
+		before := r.inspect().Dropped
+		s := r.stranger(3)
+		s.begin()
+		unsecured := func(p message.ProtocolHeader) { s.send(s.plain(p, nil)) }
+		for _, send := range []func(){
+			func() { s.send([]byte("?")) },
+			func() { s.send((&message.Header{SessionID: x.id + 1}).AppendTo(nil)) },
+			func() { s.send(append((&message.Header{SessionID: x.id}).AppendTo(nil), make([]byte, 30)...)) },
+			func() { unsecured(message.ProtocolHeader{Initiator: true, Opcode: message.OpcodePBKDFParamRequest}) }, // no window
+			func() { unsecured(message.ProtocolHeader{Opcode: message.OpcodeSigma2}) },                             // an answer
+			func() { unsecured(message.ProtocolHeader{Initiator: true, Protocol: 1, Opcode: 2}) },                  // a read
+		} {
+			send()
+		}
+		time.Sleep(time.Second)
+		after := r.inspect().Dropped
+		for _, reason := range []string{"malformed", "unknown_session", "authentication", "refused", "unmatched", "not_permitted"} {
+			if n := after[reason] - before[reason]; n != 1 {
+				t.Errorf("%s was counted %d times", reason, n)
+			}
+		}
+		// More requests at once than a session may have exchanges.
+		for i := range uint16(100) {
+			x.counter++
+			x.s.send(x.seal(x.counter, message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMTimedRequest, Exchange: 1000 + i, Protocol: 1}, []byte{0x15, 0x25, 0, 0xFF, 0xFF, 0x18}))
+		}
+		time.Sleep(time.Second)
+		if n := r.inspect().Dropped["refused"] - after["refused"]; n != 100-32 {
+			t.Errorf("%d of 100 exchanges were refused", n)
+		}
+	})
+}

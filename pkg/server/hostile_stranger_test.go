@@ -303,7 +303,7 @@ func (r *rig) wantBounded() {
 		{"CASE sessions", i.CASE, 3*server.DefaultMaxFabrics + 16},
 		{"sources", i.Sources, server.MaxSources},
 		{"fabrics", i.Fabrics, server.DefaultMaxFabrics},
-		{"interactions that wait", i.Waiting, 8 * (server.DefaultMaxFabrics + 1)},
+		{"interactions that wait", i.Waiting, 64 * (server.DefaultMaxFabrics + 1)},
 		{"subscriptions", i.Subscriptions, 3*server.DefaultMaxFabrics + 64},
 	} {
 		if b.n > b.max {

@@ -37,8 +37,11 @@ const (
 
 // Reasons to drop datagrams, besides those of package session.
 const (
-	dropSourceLimit = "source_limit"
-	dropQueueFull   = "queue_full"
+	dropSourceLimit  = "source_limit"
+	dropQueueFull    = "queue_full"
+	dropRefused      = "refused"       // it would begin an exchange beyond the bound of its session, or that nobody wants
+	dropUnmatched    = "unmatched"     // of an exchange that does not exist
+	dropNotPermitted = "not_permitted" // on the wrong kind of session
 )
 
 // class is what a datagram may cost. It can be told without looking anything up.
@@ -235,5 +238,7 @@ func (s *Server) dropped() metrics.Counters[string] {
 	c := s.count.dropped.Clone()
 	c[dropSourceLimit] = s.loop.limits.over.Load()
 	c[dropQueueFull] = s.loop.limits.displaced.Load()
+	x := s.talk.exchanges.Stats()
+	c[dropRefused], c[dropUnmatched], c[dropNotPermitted] = x.Refused, x.Unmatched, x.NotPermitted
 	return c
 }
