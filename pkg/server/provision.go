@@ -29,14 +29,19 @@ type provisioned struct {
 	node     store.Node
 	material store.Attestation
 	reason   generaldiagnostics.BootReason
+
+	resumptions []store.Resumption // of the run before
 }
 
 // provision makes what a first start needs and is not there yet, the identity
-// and the attestation material, in one transaction; and takes a passcode,
-// discriminator or product that the options set anew.
+// and the attestation material, in one transaction; counts the start; and takes a
+// passcode, discriminator or product that the options set anew.
 func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err error) {
 	err = st.Update(func(tx *store.Tx) error {
 		if p.material, err = attest(tx, opt, now); err != nil {
+			return err
+		}
+		if p.resumptions, err = takeResumptions(tx); err != nil {
 			return err
 		}
 		return tx.MutateNode(func(n *store.Node) error {

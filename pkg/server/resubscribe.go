@@ -9,10 +9,8 @@ import (
 	"sync"
 	"time"
 
-	casesession "github.com/opcredsd/opcredsd/pkg/case"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/im"
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
@@ -262,13 +260,4 @@ func (a *resubscriber) closed(now time.Time, x *session.Session) {
 	if x.Kind == session.CASE && a.session(im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}, x.Serial) == nil {
 		a.s.model.engine.SessionClosed(now, x.Serial)
 	}
-}
-
-// Of returns the record for a fabric and peer.
-func (r *resumptions) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Record, bool) {
-	rec := r.byPeer[peer{f, node}]
-	if rec == nil {
-		return casesession.Record{}, false
-	}
-	return rec.Record, true
 }

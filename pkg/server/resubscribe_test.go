@@ -27,11 +27,13 @@ func (s *subscriber) unplug(off bool) {
 // After a restart the node calls its subscribers, and goes on where it was.
 func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 	for name, tt := range map[string]struct {
+		after   time.Duration
 		end     func(r *rig)
 		resumed bool
 	}{
-		"stopped": {(*rig).restart, true},
-		"killed":  {(*rig).kill, false}, // a resumption record does not outlive that
+		"stopped":        {20 * time.Second, (*rig).restart, true},
+		"killed":         {20 * time.Second, (*rig).kill, true},
+		"killed at once": {0, (*rig).kill, false}, // the resumption record was not written yet
 	} {
 		t.Run(name, func(t *testing.T) {
 			subscribers(t, clean, func(r *rig, b *phonebook) {
@@ -39,7 +41,7 @@ func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 				u := r.subscribe(c.done.CASE, 2, 60)
 				r.setLabel(c.done.CASE, "before")
 				r.wantNodeLabel(u, 3*time.Second, "before")
-				time.Sleep(20 * time.Second)
+				time.Sleep(tt.after)
 				began := time.Now()
 				tt.end(r)
 				if name == "stopped" {

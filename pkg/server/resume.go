@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
@@ -10,28 +11,44 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
+// When changed resumption records are written: when nothing has changed for a
+// while, and soon enough for a power cut to find most of them there.
+const (
+	resumptionsQuiet  = 5 * time.Second
+	resumptionsLatest = 30 * time.Second
+	resumptionsRetry  = 5 * time.Minute // after a write that failed
+)
+
 // resumptions are the records of sessions that can be resumed, one for each
 // peer. They are only a short cut: what is not kept costs a full handshake.
 //
-// They are in the store while the process does not run, and only then. A record
-// that was used and is still on the disk after a crash could be used again: by
-// repeating the Sigma1 and the messages of the session that it gave, as that
-// session's keys depend on nothing that this node draws. A sync for each
-// handshake would prevent that too. So the records are taken out of the store
-// before the first of them can be used, and put back by an orderly stop; after a
-// crash there are none.
+// The store has them as they were a moment ago, so that no handshake waits for
+// the disk. After a crash it may therefore hold a record that was used already.
+// Who has recorded that session can use it again, as the keys of a resumed session
+// depend on nothing that this node draws, and repeat the session's messages. Two
+// things together make them worthless. Session ids, which are part of what is
+// authenticated, are odd in one run of the process and even in the next. And a
+// record serves in the run that drew its id and in the one after it, no longer: the
+// start takes all of them out of the store, in the transaction that counts the run,
+// and those are not written again.
 type resumptions struct {
 	st      *store.Store
 	fabrics *fabric.Table
 	max     int
-	used    uint64 // counts calls of remember
+	used    uint64 // counts calls of Put
 	byID    map[[16]byte]*resumption
 	byPeer  map[peer]*resumption
+
+	kept    map[peer][16]byte // ids of the records that the store holds
+	changed bool              // since settle looked
+	since   time.Time         // of the first change that is not written
+	due     time.Time         // when to write; zero: nothing is to be written
 }
 
 type resumption struct {
 	casesession.Record
 	used uint64
+	old  bool // from the run before
 }
 
 type peer struct {
@@ -39,65 +56,33 @@ type peer struct {
 	node   matter.NodeID
 }
 
-// openResumptions takes the records out of the store. Up to max are remembered.
-func openResumptions(st *store.Store, fabrics *fabric.Table, max int) (*resumptions, error) {
-	r := &resumptions{st: st, fabrics: fabrics, max: max, byID: map[[16]byte]*resumption{}, byPeer: map[peer]*resumption{}}
-	var list []store.Resumption
-	err := st.View(func(tx *store.Tx) (err error) {
-		list, err = tx.Resumptions()
-		return err
-	})
+// takeResumptions takes the records out of the store.
+func takeResumptions(tx *store.Tx) ([]store.Resumption, error) {
+	list, err := tx.Resumptions()
 	if err != nil {
 		return nil, fmt.Errorf("reading resumption records: %w", err)
 	}
-	if len(list) == 0 {
-		return r, nil
-	}
-	err = st.Update(func(tx *store.Tx) error {
-		for i := range list {
-			if err := tx.DeleteResumption(list[i].Fabric, list[i].Peer); err != nil {
-				return err
-			}
+	for i := range list {
+		if err := tx.DeleteResumption(list[i].Fabric, list[i].Peer); err != nil {
+			return nil, fmt.Errorf("taking resumption records: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("taking resumption records: %w", err)
 	}
-	for _, s := range list {
-		rec := casesession.Record{Fabric: s.Fabric, Peer: s.Peer, ID: [16]byte(s.ID), SharedSecret: [32]byte(s.SharedSecret)}
-		copy(rec.CATs[:], s.CATs)
-		r.Put(rec)
-	}
-	return r, nil
+	return list, nil
 }
 
-// keep puts the records back into the store, at the end of the process. That of
-// a session with an identity that is only staged does not outlast it, as the
-// identity does not.
-func (r *resumptions) keep() error {
-	if len(r.byID) == 0 {
-		return nil
+// newResumptions begins with the records of the run before. Up to max are
+// remembered.
+func newResumptions(st *store.Store, fabrics *fabric.Table, max int, before []store.Resumption) *resumptions {
+	r := &resumptions{
+		st: st, fabrics: fabrics, max: max,
+		byID: map[[16]byte]*resumption{}, byPeer: map[peer]*resumption{}, kept: map[peer][16]byte{},
 	}
-	err := r.st.Update(func(tx *store.Tx) error {
-		for _, rec := range r.byID {
-			if f := r.fabrics.Get(rec.Fabric); f == nil || f.Pending {
-				continue
-			}
-			err := tx.PutResumption(store.Resumption{
-				Fabric: rec.Fabric, Peer: rec.Peer, ID: rec.ID[:], SharedSecret: rec.SharedSecret[:],
-				CATs: slices.DeleteFunc(slices.Clone(rec.CATs[:]), func(c matter.CAT) bool { return c == 0 }),
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for _, rec := range r.byID {
-		r.drop(rec)
+	for _, s := range before {
+		rec := casesession.Record{Fabric: s.Fabric, Peer: s.Peer, ID: [16]byte(s.ID), SharedSecret: [32]byte(s.SharedSecret)}
+		copy(rec.CATs[:], s.CATs)
+		r.put(rec, true)
 	}
-	return err
+	return r
 }
 
 // Find returns the record with this id.
@@ -112,28 +97,42 @@ func (r *resumptions) Find(id []byte) (casesession.Record, bool) {
 	return rec.Record, true
 }
 
+// Of returns the record for a fabric and peer.
+func (r *resumptions) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Record, bool) {
+	rec := r.byPeer[peer{f, node}]
+	if rec == nil {
+		return casesession.Record{}, false
+	}
+	return rec.Record, true
+}
+
 // Put remembers a record in place of the peer's last one. If there are too many,
 // the one that was put least recently goes.
 func (r *resumptions) Put(rec casesession.Record) {
+	r.put(rec, false)
+	r.changed = true
+}
+
+func (r *resumptions) put(rec casesession.Record, old bool) {
 	p := peer{rec.Fabric, rec.Peer}
-	if old := r.byPeer[p]; old != nil {
-		r.drop(old)
+	if last := r.byPeer[p]; last != nil {
+		r.drop(last)
 	}
 	for len(r.byID) >= r.max {
 		r.drop(r.oldest())
 	}
 	r.used++
-	kept := &resumption{rec, r.used}
+	kept := &resumption{rec, r.used, old}
 	r.byID[rec.ID], r.byPeer[p] = kept, kept
 }
 
-func (r *resumptions) oldest() (old *resumption) {
+func (r *resumptions) oldest() (first *resumption) {
 	for _, rec := range r.byID {
-		if old == nil || rec.used < old.used {
-			old = rec
+		if first == nil || rec.used < first.used {
+			first = rec
 		}
 	}
-	return old
+	return first
 }
 
 func (r *resumptions) drop(rec *resumption) {
@@ -149,4 +148,115 @@ func (r *resumptions) forget(i matter.FabricIndex) {
 			r.drop(rec)
 		}
 	}
+	r.changed = true
+}
+
+// settle sees to it that what has changed will be written.
+func (r *resumptions) settle(now time.Time) {
+	if !r.changed {
+		return
+	}
+	r.changed = false
+	if r.due.IsZero() {
+		r.since = now
+	}
+	if latest := r.since.Add(resumptionsLatest); latest.After(now) {
+		r.due = earlier(now.Add(resumptionsQuiet), latest)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// deadline returns when there is something to write.
+func (r *resumptions) deadline() (time.Time, bool) { return r.due, !r.due.IsZero() }
+
+// advance writes what is due. It returns an error of the store; the records are
+// tried again later.
+func (r *resumptions) advance(now time.Time) error {
+	if r.due.IsZero() || now.Before(r.due) {
+		return nil
+	}
+	complete, err := r.write()
+	switch {
+	case err != nil:
+		r.due = now.Add(resumptionsRetry)
+	case !complete:
+		r.since, r.due = now, now.Add(resumptionsLatest)
+	default:
+		r.due = time.Time{}
+	}
+	return err
+}
+
+// write makes the store hold the records of this run, in one transaction. Those
+// of a session with an identity that is only staged wait until it is not: it may
+// be taken back. It reports whether there are none of them.
+func (r *resumptions) write() (complete bool, err error) {
+	gone := make(map[peer]bool, len(r.kept))
+	for p := range r.kept {
+		gone[p] = true
+	}
+	var fresh []*resumption
+	complete = true
+	for p, rec := range r.byPeer {
+		f := r.fabrics.Get(p.fabric)
+		switch {
+		case rec.old || f == nil:
+			continue
+		case f.Pending:
+			complete = false
+			continue
+		}
+		delete(gone, p)
+		if id, ok := r.kept[p]; !ok || id != rec.ID {
+			fresh = append(fresh, rec)
+		}
+	}
+	if len(gone)+len(fresh) == 0 {
+		return complete, nil
+	}
+	err = r.st.Update(func(tx *store.Tx) error {
+		for p := range gone {
+			if err := tx.DeleteResumption(p.fabric, p.node); err != nil {
+				return err
+			}
+		}
+		for _, rec := range fresh {
+			if err := tx.PutResumption(rec.record()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return complete, err
+	}
+	for p := range gone {
+		delete(r.kept, p)
+	}
+	for _, rec := range fresh {
+		r.kept[peer{rec.Fabric, rec.Peer}] = rec.ID
+	}
+	return complete, nil
+}
+
+func (rec *resumption) record() store.Resumption {
+	return store.Resumption{
+		Fabric: rec.Fabric, Peer: rec.Peer, ID: rec.ID[:], SharedSecret: rec.SharedSecret[:],
+		CATs: slices.DeleteFunc(slices.Clone(rec.CATs[:]), func(c matter.CAT) bool { return c == 0 }),
+	}
+}
+
+// close writes what is not written yet, and forgets the secrets.
+func (r *resumptions) close() error {
+	_, err := r.write()
+	for _, rec := range r.byID {
+		r.drop(rec)
+	}
+	return err
 }

@@ -1,13 +1,20 @@
 package server_test
 
 import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // crash starts the node anew on the store as it is at this moment.
@@ -21,9 +28,13 @@ func (r *rig) crash() {
 	r.start()
 }
 
-// stored returns how many resumption records a file holds.
-func (r *rig) stored(name string) int {
+// stored returns how many resumption records the store holds at this moment.
+func (r *rig) stored() int {
 	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, store.FileName))
+	r.must(err)
+	name := filepath.Join(r.t.TempDir(), store.FileName)
+	r.must(os.WriteFile(name, b, 0o600))
 	st, err := store.Open(name, store.Options{ReadOnly: true})
 	r.must(err)
 	defer st.Close()
@@ -35,6 +46,13 @@ func (r *rig) stored(name string) int {
 	return len(list)
 }
 
+func (r *rig) wantStored(when string, want int) {
+	r.t.Helper()
+	if n := r.stored(); n != want {
+		r.t.Errorf("%s: %d records stored, want %d", when, n, want)
+	}
+}
+
 // resume opens a session with a record, returns the next record and reports
 // whether the node knew this one.
 func (r *rig) resume(c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned, rec *casesession.Record) (casesession.Record, bool) {
@@ -44,10 +62,19 @@ func (r *rig) resume(c *commissioner.Client, a *commissioner.Authority, done *co
 	return res.Record(), res.Resumed
 }
 
-func TestResumptionOutlivesAStop(t *testing.T) {
+// resumer runs f with a node in a's fabric whose resumption records are written.
+func resumer(t *testing.T, f func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned)) {
+	t.Helper()
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(c, a)
+		r.wait(time.Minute)
+		f(r, c, a, done)
+	})
+}
+
+func TestResumptionOutlivesAStop(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		rec, _ := r.resume(c, a, done, nil)
 		for range 2 {
 			r.restart()
@@ -67,50 +94,201 @@ func TestResumptionOutlivesAStop(t *testing.T) {
 	})
 }
 
-// After a crash a record that was used before it must not be taken again: the
-// repeated Sigma1 would give the same session keys once more. Nor is any other,
-// as nothing on the disk tells which ones were used.
-func TestResumptionDoesNotOutliveACrash(t *testing.T) {
-	bubble(t, 1, clean, func(r *rig) {
-		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
-		done := r.commission(c, a)
-		unused, _ := r.resume(c, a, done, nil)
-		r.restart() // so that it was on the disk
-		used := unused
-		unused, ok := r.resume(c, a, done, &used)
-		if !ok {
-			t.Fatal("not resumed after an orderly restart")
-		}
-		r.crash()
-		for name, rec := range map[string]*casesession.Record{"used": &used, "unused": &unused} {
-			if _, ok := r.resume(c, a, done, rec); ok {
-				t.Errorf("the %s record was taken after a crash", name)
+func TestResumptionOutlivesACrash(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
+		rec, _ := r.resume(c, a, done, nil)
+		for range 3 {
+			r.wait(5 * time.Second)
+			r.crash()
+			next, ok := r.resume(c, a, done, &rec)
+			if !ok {
+				t.Fatal("not resumed after a crash")
 			}
+			if _, ok := r.resume(c, a, done, &rec); ok {
+				t.Fatal("a used record was taken again")
+			}
+			rec, _ = r.resume(c, a, done, &next)
 		}
 	})
 }
 
-// Not even when the node crashes before it has used the first one.
-func TestResumptionRecordsLeaveTheStoreAtTheStart(t *testing.T) {
-	bubble(t, 1, clean, func(r *rig) {
-		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
-		done := r.commission(c, a)
+// What was not written in time costs a full handshake, no more.
+func TestResumptionOfARecordThatIsLost(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		rec, _ := r.resume(c, a, done, nil)
-		r.stop()
-		name := filepath.Join(r.dir, store.FileName)
-		if n := r.stored(name); n != 1 {
-			t.Fatalf("%d records stored by a stop", n)
+		r.wait(4 * time.Second)
+		r.crash()
+		if _, ok := r.resume(c, a, done, &rec); ok {
+			t.Error("resumed by a record that is in no store")
 		}
-		r.start()
-		running := filepath.Join(t.TempDir(), store.FileName)
-		b, err := os.ReadFile(name)
+	})
+}
+
+// A record serves in the run that drew it and in the next; see resumptions. No
+// crash in between makes it older or younger.
+func TestResumptionRecordsServeOneMoreRun(t *testing.T) {
+	for name, again := range map[string]func(*rig){"stopped": (*rig).restart, "crashed": (*rig).crash} {
+		t.Run(name, func(t *testing.T) {
+			resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
+				rec, _ := r.resume(c, a, done, nil)
+				r.wait(5 * time.Second)
+				r.wantStored("written", 1)
+				again(r)
+				r.wantStored("taken out by the start", 0)
+				other, err := a.Admin(commissioner.RandomNodeID())
+				r.must(err)
+				r.resume(c, other, done, nil) // has something written
+				r.wait(time.Minute)
+				r.wantStored("another peer's is written", 1)
+				again(r)
+				if _, ok := r.resume(c, a, done, &rec); ok {
+					t.Error("a record was taken in the third run")
+				}
+			})
+		})
+	}
+}
+
+// Handshakes do not wait for the disk, and do not keep it busy.
+func TestResumptionRecordsAreWrittenLater(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
+		r.restart()
+		r.wantStored("at the start", 0)
+		begun := time.Now()
+		for r.stored() == 0 {
+			if time.Since(begun) > 31*time.Second {
+				t.Fatal("nothing is written while there is always something new")
+			}
+			r.resume(c, a, done, nil)
+			r.wait(4 * time.Second)
+		}
+		if d := time.Since(begun); d < 29*time.Second {
+			t.Errorf("written after %v, while there was always something new", d)
+		}
+		r.restart()
+		r.resume(c, a, done, nil)
+		r.wait(4900 * time.Millisecond)
+		r.wantStored("a moment later", 0)
+		r.wait(200 * time.Millisecond)
+		r.wantStored("after 5 seconds of quiet", 1)
+	})
+}
+
+// What a fail-safe may take back is not in the store; nor is what belongs to a
+// fabric that is gone.
+func TestResumptionRecordsFollowTheFabric(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
+		r.wantStored("one fabric", 1)
+		b := r.authority(commissioner.AuthorityOptions{})
+		r.want("ArmFailSafe", r.arm(done.CASE, 120, 1), ok)
+		two, err := done.CASE.Join(r.ctx, b)
 		r.must(err)
-		r.must(os.WriteFile(running, b, 0o600))
-		if n := r.stored(running); n != 0 {
-			t.Errorf("%d records stored while the node runs", n)
+		two.CASE = r.session(c, b, two.Node)
+		r.wait(time.Minute)
+		r.wantStored("the other is staged", 1)
+		r.must(two.CASE.CommissioningComplete(r.ctx))
+		r.wait(time.Minute)
+		r.wantStored("the other is complete", 2)
+		r.must(done.CASE.RemoveFabric(r.ctx, two.Fabric))
+		r.wantStored("the other is removed", 1)
+		r.wait(time.Minute)
+		r.wantStored("a minute later", 1)
+	})
+}
+
+// A session that somebody has recorded can be opened again after a crash, if the
+// record by which it was resumed had not left the store. That is all: what was
+// said on it is not heard a second time.
+func TestRecordedSessionIsWorthlessAfterACrash(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
+		rec, _ := r.resume(c, a, done, nil)
+		r.wait(time.Minute)
+		var recorded []simnet.Datagram
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			if d.To == deviceAddr {
+				d.Payload = bytes.Clone(d.Payload)
+				recorded = append(recorded, d)
+			}
+			return true
+		})
+		s, res, err := c.CASE(r.ctx, deviceAddr, a, done.Node, &rec)
+		r.must(err)
+		if !res.Resumed {
+			t.Fatal("not resumed")
 		}
-		if _, ok := r.resume(c, a, done, &rec); !ok {
-			t.Error("not resumed")
+		r.must(s.UpdateFabricLabel(r.ctx, "recorded"))
+		r.net.SetTap(nil)
+		r.must(s.UpdateFabricLabel(r.ctx, "later"))
+		before := sessionOf(recorded[len(recorded)-1].Payload)
+		r.crash()
+
+		var opened uint16
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			if opcode, at := handshakeMessage(d.Payload); d.From == deviceAddr && opcode == message.OpcodeSigma2Resume {
+				opened = sessionInResume(d.Payload[at:])
+			}
+			return true
+		})
+		thief := netip.MustParseAddrPort("[fe80::bad]:40000")
+		for _, d := range recorded {
+			r.net.Inject(thief, deviceAddr, bytes.Clone(d.Payload))
+			if id := sessionOf(d.Payload); id != 0 && opened != 0 {
+				binary.LittleEndian.PutUint16(d.Payload[1:], opened)
+				r.net.Inject(thief, deviceAddr, d.Payload)
+			}
+			r.wait(time.Second)
+		}
+		r.net.SetTap(nil)
+		if opened == 0 || opened%2 == before%2 {
+			t.Fatalf("session %d opened, %d before: the test shows nothing", opened, before)
+		}
+		r.wantLabel("repeated", r.session(c, a, done.Node), "later")
+	})
+}
+
+// sessionOf returns the session id in a message header.
+func sessionOf(datagram []byte) uint16 { return binary.LittleEndian.Uint16(datagram[1:]) }
+
+// sessionInResume returns the responder's session id in Sigma2_Resume.
+func sessionInResume(payload []byte) (id uint16) {
+	rd := tlv.NewReader(payload)
+	for rd.EnterStruct(); rd.Next(); {
+		if rd.ContextTag() == 3 {
+			id = rd.Uint16()
+		}
+	}
+	return id
+}
+
+// So that it stays so, the ids of the sessions of one run are never those of the
+// next.
+func TestSessionIDsOfARunAreNotThoseOfTheNext(t *testing.T) {
+	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
+		parity := uint16(2)
+		for run := range 8 {
+			seen := map[uint16]bool{}
+			r.net.SetTap(func(d simnet.Datagram) bool {
+				if id := sessionOf(d.Payload); d.To == deviceAddr && id != 0 {
+					seen[id%2] = true
+				}
+				return true
+			})
+			for range 3 {
+				r.setLabel(r.session(c, a, done.Node), "x")
+			}
+			r.net.SetTap(nil)
+			if len(seen) != 1 || seen[parity] {
+				t.Fatalf("run %d: the ids' parities are %v, %d in the run before", run, seen, parity)
+			}
+			parity = 0
+			if seen[1] {
+				parity = 1
+			}
+			if run%2 == 0 {
+				r.crash()
+			} else {
+				r.restart()
+			}
 		}
 	})
 }
@@ -133,9 +311,7 @@ func TestResumptionRecordsAreBounded(t *testing.T) {
 			t.Errorf("the record of the peer that came first is kept after %d others", max)
 		}
 		r.stop()
-		if n := r.stored(filepath.Join(r.dir, store.FileName)); n != max {
-			t.Errorf("%d records stored, want %d", n, max)
-		}
+		r.wantStored("at the end", max)
 		r.start()
 	})
 }

@@ -194,10 +194,8 @@ func (s *Server) openTrust(now time.Time) error {
 	t.window = window.New(passcode, s.opt.Rand)
 	t.failsafe = failsafe.New(t.fabrics, failsafe.Options{})
 	t.acl = acl.New(t.fabrics, s.deviceTypes)
-	if t.resume, err = openResumptions(st, t.fabrics, s.maxSessions()); err != nil {
-		return err
-	}
-	s.down.push("resumption records", func(context.Context) error { return t.resume.keep() })
+	t.resume = newResumptions(st, t.fabrics, s.maxSessions(), made.resumptions)
+	s.down.push("resumption records", func(context.Context) error { return t.resume.close() })
 	return nil
 }
 

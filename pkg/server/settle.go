@@ -43,6 +43,7 @@ func (s *Server) settle(now time.Time) {
 	s.model.engine.Settle(now)
 	s.again.follow(now)
 	s.keep.settle()
+	s.trust.resume.settle(now)
 	s.closeSessions(now)
 	s.announce()
 	s.talk.current = nil

@@ -24,6 +24,15 @@ const (
 // remembered that may resume theirs.
 func (s *Server) maxSessions() int { return caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve }
 
+// idsOfRun returns the session ids of a run, none of which were those of the run
+// before; see resumptions.
+func idsOfRun(n uint16) session.IDs {
+	if n%2 == 0 {
+		return session.EvenIDs
+	}
+	return session.OddIDs
+}
+
 // openTalk makes sessions, exchanges and the secure channel.
 func (s *Server) openTalk() {
 	t := &s.talk
@@ -31,6 +40,7 @@ func (s *Server) openTalk() {
 	t.sessions = session.NewTable(session.Options{
 		Rand:         s.opt.Rand,
 		Max:          s.maxSessions(),
+		IDs:          idsOfRun(s.trust.identity.RebootCount),
 		Guaranteed:   caseSessionsPerFabric,
 		MaxUnsecured: maxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },

@@ -26,6 +26,8 @@ type Options struct {
 	// MaxUnsecured bounds the unsecured sessions. It must be above the number
 	// of handshakes that may be under way.
 	MaxUnsecured int
+	// IDs says which session ids are handed out. 0: all of them.
+	IDs IDs
 	// Guaranteed is how many PASE and CASE sessions every fabric keeps, whatever
 	// others ask for.
 	Guaranteed int
@@ -38,6 +40,37 @@ type Options struct {
 	// Removed learns of each PASE or CASE session that is no more. It must not
 	// call the Table. nil: nobody does.
 	Removed func(*Session)
+}
+
+// IDs is a set of session ids. A session's id is authenticated with its messages:
+// where sets do not meet, no message of the one is ever taken for one of the other,
+// not even under the same keys.
+type IDs uint8
+
+// The sets.
+const (
+	AllIDs IDs = iota
+	EvenIDs
+	OddIDs
+)
+
+// first returns id or its neighbour in the set.
+func (s IDs) first(id uint16) uint16 {
+	switch s {
+	case EvenIDs:
+		return id &^ 1
+	case OddIDs:
+		return id | 1
+	}
+	return id
+}
+
+// step is how far it is from one id of the set to the next.
+func (s IDs) step() uint16 {
+	if s == AllIDs {
+		return 1
+	}
+	return 2
 }
 
 // Table holds the sessions of a node.
@@ -88,7 +121,7 @@ func NewTable(opt Options) *Table {
 		initiators: make(map[matter.NodeID]*Session),
 		responders: make(map[unsecuredKey]*Session),
 	}
-	t.nextID = uint16(t.random())
+	t.nextID = opt.IDs.first(uint16(t.random()))
 	t.unencrypted = t.randomCounter()
 	return t
 }
@@ -112,7 +145,7 @@ func (t *Table) ReserveID() (uint16, error) {
 	// possible.
 	for range 1 << 16 {
 		id := t.nextID
-		t.nextID++
+		t.nextID += t.opt.IDs.step()
 		if _, used := t.secure[id]; !used && id != 0 {
 			t.secure[id] = nil
 			t.reserved++

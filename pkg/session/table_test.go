@@ -44,6 +44,25 @@ func TestSessionIDsStartAnywhere(t *testing.T) {
 	}
 }
 
+func TestSessionIDsOfASet(t *testing.T) {
+	for set, want := range map[IDs][2]int{AllIDs: {0x7FFF, 0x8000}, EvenIDs: {0x7FFF, 0}, OddIDs: {0, 0x8000}} {
+		for seed := range byte(4) {
+			tab := newTable(t, seed, func(o *Options) { o.IDs = set })
+			var got [2]int
+			for {
+				id, err := tab.ReserveID()
+				if err != nil {
+					break
+				}
+				got[id%2]++
+			}
+			if got != want {
+				t.Errorf("set %d: %d even and odd ids, want %d", set, got, want)
+			}
+		}
+	}
+}
+
 func TestAllSessionIDsUsed(t *testing.T) {
 	tab := newTable(t, 1, nil)
 	for range 0xFFFF {
