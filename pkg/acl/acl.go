@@ -13,7 +13,7 @@ import (
 type Subject struct {
 	Fabric   matter.FabricIndex // accessing fabric; NoFabric over PASE before AddNOC
 	AuthMode matter.AuthMode
-	Node     matter.NodeID // of the peer with CASE, of the group with Group
+	Node     matter.NodeID // of the peer with CASE; with Group, the group's form as a node id
 	CATs     [3]matter.CAT // of the peer's NOC with CASE; 0 for none
 }
 
@@ -70,16 +70,26 @@ func grants(has, want matter.Privilege) bool {
 	return has <= matter.PrivilegeAdminister && has.Includes(want)
 }
 
+// matchesSubject reports whether an entry names the subject. Of a group, entries
+// hold the id itself, not its form as a node id (section 9.10.5.6.3).
 func matchesSubject(e *store.ACLEntry, s *Subject) bool {
 	if len(e.Subjects) == 0 {
 		return true
+	}
+	id := s.Node
+	if s.AuthMode == matter.AuthModeGroup {
+		group, ok := s.Node.Group()
+		if !ok {
+			return false
+		}
+		id = matter.NodeID(group)
 	}
 	for _, subject := range e.Subjects {
 		if tag, ok := subject.CAT(); ok {
 			if s.AuthMode == matter.AuthModeCASE && hasCAT(s.CATs, tag) {
 				return true
 			}
-		} else if subject == s.Node {
+		} else if subject == id {
 			return true
 		}
 	}

@@ -145,8 +145,11 @@ func TestCheck(t *testing.T) {
 		"no tags":                             {entry(byNOC, nodes(tagV2.NodeID())), peer, everywhere, false},
 		"tag with version 0":                  {entry(byNOC, nodes(matter.CAT(0xABCD_0000).NodeID())), with(0xABCD_0000), everywhere, false},
 		"a node id that looks like the tag":   {entry(byNOC, nodes(tagV2.NodeID())), Subject{Fabric: 1, AuthMode: byNOC, Node: tagV2.NodeID()}, everywhere, false},
-		"its group":                           {entry(group, nodes(matter.GroupID(7).NodeID())), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{}}, everywhere, true},
-		"other group":                         {entry(group, nodes(matter.GroupID(8).NodeID())), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{}}, everywhere, false},
+		"its group":                           {entry(group, nodes(7)), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{}}, everywhere, true},
+		"other group":                         {entry(group, nodes(8)), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{}}, everywhere, false},
+		"its group as a node id":              {entry(group, nodes(matter.GroupID(7).NodeID())), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{}}, everywhere, false},
+		"a node with the id of the group":     {entry(group, nodes(7)), Subject{1, group, 7, [3]matter.CAT{}}, everywhere, false},
+		"a group with the id of the node":     {entry(byNOC, nodes(7)), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{}}, everywhere, false},
 		"tags are nothing to a group":         {entry(group, nodes(tagV2.NodeID())), Subject{1, group, matter.GroupID(7).NodeID(), [3]matter.CAT{tagV2}}, everywhere, false},
 		"its cluster":                         {entry(byNOC, nil, cluster(6)), peer, everywhere, true},
 		"other cluster":                       {entry(byNOC, nil, cluster(8)), peer, everywhere, false},
@@ -236,7 +239,7 @@ func granted(entries []store.ACLEntry, s Subject, t Target, p matter.Privilege) 
 	for _, e := range entries {
 		subject, target := len(e.Subjects) == 0, len(e.Targets) == 0
 		for _, n := range e.Subjects {
-			subject = subject || n == s.Node
+			subject = subject || n == s.Node || s.AuthMode == group && n == s.Node&0xFFFF
 			for _, c := range s.CATs {
 				subject = subject || c != 0 && n>>32 == 0xFFFF_FFFD && uint16(n>>16) == uint16(c>>16) && uint16(n) <= uint16(c)
 			}
@@ -268,7 +271,7 @@ func randomEntry(r *mathrand.Rand) store.ACLEntry {
 	if e.AuthMode == byNOC {
 		e.Subjects = some(r, MaxSubjects, 5, 6, tagV1.NodeID(), tagV2.NodeID(), matter.CAT(0x10001).NodeID())
 	} else {
-		e.Subjects = some(r, MaxSubjects, matter.GroupID(7).NodeID(), matter.GroupID(8).NodeID())
+		e.Subjects = some[matter.NodeID](r, MaxSubjects, 7, 8)
 	}
 	e.Targets = some(r, MaxTargets, cluster(6), cluster(8), endpoint(1), endpoint(2), both(1, 6), device(0x100), device(0x16))
 	return e
@@ -338,12 +341,15 @@ func TestValidate(t *testing.T) {
 		"no auth mode":                        {entry(view, 0), constraint},
 		"PASE":                                {entry(view, pase), constraint},
 		"auth mode 4":                         {entry(view, 4), constraint},
-		"group that manages":                  {entry(manage, group, matter.GroupID(1).NodeID()), nil},
-		"group that administers":              {entry(administer, group, matter.GroupID(1).NodeID()), constraint},
+		"group that manages":                  {entry(manage, group, 1), nil},
+		"group that administers":              {entry(administer, group, 1), constraint},
 		"all groups":                          {entry(operate, group), nil},
-		"node as group":                       {entry(operate, group, 5), constraint},
+		"last group":                          {entry(operate, group, 0xFFFF), nil},
+		"beyond the last group":               {entry(operate, group, 0x10000), constraint},
+		"group in the form of a node":         {entry(operate, group, matter.GroupID(1).NodeID()), constraint},
 		"tag as group":                        {entry(operate, group, tagV1.NodeID()), constraint},
-		"group 0":                             {entry(operate, group, 0xFFFF_FFFF_FFFF_0000), constraint},
+		"group 0":                             {entry(operate, group, 0), constraint},
+		"group 0 in the form of a node":       {entry(operate, group, 0xFFFF_FFFF_FFFF_0000), constraint},
 		"group as node":                       {entry(operate, byNOC, matter.GroupID(1).NodeID()), constraint},
 		"tag":                                 {entry(operate, byNOC, tagV1.NodeID()), nil},
 		"tag with version 0":                  {entry(operate, byNOC, matter.CAT(0xABCD_0000).NodeID()), constraint},

@@ -1,6 +1,8 @@
 package acl
 
 import (
+	"math"
+
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
@@ -63,9 +65,8 @@ func Validate(e store.ACLEntry) error {
 }
 
 func validSubject(s matter.NodeID, m matter.AuthMode) bool {
-	if m == matter.AuthModeGroup {
-		_, ok := s.Group()
-		return ok
+	if m == matter.AuthModeGroup { // the group id itself, nothing above it
+		return s != 0 && s <= math.MaxUint16
 	}
 	_, ok := s.CAT()
 	return ok || s.Operational()

@@ -84,7 +84,7 @@ func TestGroupAccess(t *testing.T) {
 	err := x.table.Mutate(1, func(r *store.Fabric) error {
 		r.ACL = append(r.ACL, store.ACLEntry{
 			Privilege: matter.PrivilegeOperate, AuthMode: matter.AuthModeGroup,
-			Subjects: []matter.NodeID{group.NodeID()}, Targets: []store.ACLTarget{{Endpoint: &two}},
+			Subjects: []matter.NodeID{matter.NodeID(group)}, Targets: []store.ACLTarget{{Endpoint: &two}},
 		})
 		return nil
 	})

@@ -54,7 +54,7 @@ func (n NodeID) CAT() (CAT, bool) {
 	return c, c.Valid()
 }
 
-// Group returns the group that n stands for as a subject, and whether it does.
+// Group returns the group that n stands for, and whether it does.
 func (n NodeID) Group() (GroupID, bool) {
 	return GroupID(n), n >= minGroupNodeID && GroupID(n) != 0
 }

@@ -124,13 +124,13 @@ func TestACLWrite(t *testing.T) {
 	}{
 		"another entry": {func(a *commissioner.Authority) []entry { return []entry{admin(a), view} }, matter.StatusSuccess},
 		"group": {func(a *commissioner.Authority) []entry {
-			return []entry{admin(a), {matter.PrivilegeOperate, matter.AuthModeGroup, []uint64{0xFFFFFFFFFFFF0001}, nil}}
+			return []entry{admin(a), {matter.PrivilegeOperate, matter.AuthModeGroup, []uint64{1}, nil}}
 		}, matter.StatusSuccess},
 		"PASE": {func(a *commissioner.Authority) []entry {
 			return []entry{admin(a), with(view, func(e *entry) { e.mode = matter.AuthModePASE })}
 		}, matter.StatusConstraintError},
 		"administer group": {func(a *commissioner.Authority) []entry {
-			return []entry{admin(a), {matter.PrivilegeAdminister, matter.AuthModeGroup, []uint64{0xFFFFFFFFFFFF0001}, nil}}
+			return []entry{admin(a), {matter.PrivilegeAdminister, matter.AuthModeGroup, []uint64{1}, nil}}
 		}, matter.StatusConstraintError},
 		"unknown privilege": {func(a *commissioner.Authority) []entry {
 			return []entry{admin(a), with(view, func(e *entry) { e.privilege = 6 })}

@@ -136,7 +136,7 @@ func (l *lamps) setACL(groups ...entry) {
 }
 
 func groupEntry(id matter.GroupID, targets ...[3]*uint32) entry {
-	return entry{matter.PrivilegeOperate, matter.AuthModeGroup, []uint64{uint64(id.NodeID())}, targets}
+	return entry{matter.PrivilegeOperate, matter.AuthModeGroup, []uint64{uint64(id)}, targets}
 }
 
 // inGroup runs f against a node whose two lamps belong to group 7, which may
@@ -299,7 +299,7 @@ func TestGroupAccess(t *testing.T) {
 		{"the cluster", []entry{groupEntry(7, [3]*uint32{&admin})}, toggled(1, hall, kitchen)},
 		{"another cluster", []entry{groupEntry(7, [3]*uint32{num(6)})}, nil},
 		{"the device type", []entry{groupEntry(7, [3]*uint32{2: num(0x0100)})}, toggled(1, hall, kitchen)},
-		{"view", []entry{{matter.PrivilegeView, matter.AuthModeGroup, []uint64{uint64(matter.GroupID(7).NodeID())}, nil}}, nil},
+		{"view", []entry{{matter.PrivilegeView, matter.AuthModeGroup, []uint64{7}, nil}}, nil},
 		{"for nodes", []entry{{matter.PrivilegeAdminister, matter.AuthModeCASE, nil, nil}}, nil},
 	}
 	for _, tt := range tests {
