@@ -43,7 +43,8 @@ type Status struct {
 	Fabrics       []Fabric    `json:"fabrics"`
 	MaxFabrics    int         `json:"max_fabrics"`
 	Sessions      Sessions    `json:"sessions"`
-	Subscriptions int         `json:"subscriptions"`
+	Subscriptions int         `json:"subscriptions"`             // on a session
+	Interrupted   int         `json:"subscriptions_interrupted"` // whose subscribers cannot be reached
 	Exchanges     int         `json:"exchanges"`
 	Interfaces    []Interface `json:"interfaces"`
 	Services      []Service   `json:"services"`

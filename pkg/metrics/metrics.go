@@ -21,6 +21,7 @@ type Snapshot struct {
 	Discoverable        bool
 	Sessions            map[string]int // by type: "pase", "case"
 	Subscriptions       int
+	Interrupted         int // subscriptions that are on no session
 	Exchanges           int
 	Certificates        []Certificate
 
@@ -80,6 +81,7 @@ var (
 	descDiscoverable    = desc("discoverable", "1 if the node found its own records on the network at the last self-check.")
 	descSessions        = desc("sessions", "Secure sessions by type.", "type")
 	descSubscriptions   = desc("subscriptions", "Active subscriptions.")
+	descInterrupted     = desc("subscriptions_interrupted", "Subscriptions whose subscriber cannot be reached; they go on when it can.")
 	descExchanges       = desc("exchanges", "Open message exchanges.")
 	descPASE            = desc("pase_handshakes_total", "PASE handshakes by result.", "result")
 	descPASEFailures    = desc("pase_failures_total", "PASE attempts that failed, as counted against the limit of a window.")
@@ -135,6 +137,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descSessions, float64(s.Sessions[t]), t)
 	}
 	gauge(descSubscriptions, float64(s.Subscriptions))
+	gauge(descInterrupted, float64(s.Interrupted))
 	gauge(descExchanges, float64(s.Exchanges))
 	counter(descPASEFailures, s.PASEFailures)
 	counter(descReceived, s.Received)

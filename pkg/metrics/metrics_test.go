@@ -18,6 +18,8 @@ func snapshot() Snapshot {
 		Fabrics:         2,
 		WindowOpen:      true,
 		Sessions:        map[string]int{"case": 3},
+		Subscriptions:   5,
+		Interrupted:     2,
 		PASE:            Counters[string]{"success": 4, "invalid_parameter": 1},
 		CASE:            Counters[CASEKey]{{"success", true}: 7},
 		CASEDuration:    NewHistogram(0.01),
@@ -43,6 +45,12 @@ opcredsd_certificate_not_after_timestamp_seconds{fabric_index="1",kind="noc"} 1.
 # TYPE opcredsd_sessions gauge
 opcredsd_sessions{type="case"} 3
 opcredsd_sessions{type="pase"} 0
+# HELP opcredsd_subscriptions Active subscriptions.
+# TYPE opcredsd_subscriptions gauge
+opcredsd_subscriptions 5
+# HELP opcredsd_subscriptions_interrupted Subscriptions whose subscriber cannot be reached; they go on when it can.
+# TYPE opcredsd_subscriptions_interrupted gauge
+opcredsd_subscriptions_interrupted 2
 # HELP opcredsd_store_commit_duration_seconds Time taken by commits to the store.
 # TYPE opcredsd_store_commit_duration_seconds histogram
 opcredsd_store_commit_duration_seconds_bucket{le="0.001"} 2
@@ -52,7 +60,7 @@ opcredsd_store_commit_duration_seconds_sum 1.0065
 opcredsd_store_commit_duration_seconds_count 4
 `
 	err := testutil.CollectAndCompare(c, strings.NewReader(want),
-		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_sessions", "opcredsd_store_commit_duration_seconds")
+		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_sessions", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
 	if err != nil {
 		t.Error(err)
 	}

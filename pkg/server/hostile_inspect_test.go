@@ -11,6 +11,7 @@ type Inspection struct {
 	Unsecured, PASE, CASE int
 	Exchanges             int
 	Subscriptions         int
+	Interrupted           int // of the subscriptions beside them
 	Waiting               int // interactions that wait for their peer
 	Fabrics               int
 	Failures              int // PASE attempts of the window that is open
@@ -33,7 +34,6 @@ func (s *Server) Inspect() (i Inspection, err error) {
 			PASE:            s.talk.sessions.Len(session.PASE),
 			CASE:            s.talk.sessions.Len(session.CASE),
 			Exchanges:       x.Open,
-			Subscriptions:   s.subscriptions(),
 			Waiting:         e.Waiting,
 			Fabrics:         s.trust.fabrics.Len(),
 			Failures:        s.trust.window.Failures(),
@@ -46,6 +46,7 @@ func (s *Server) Inspect() (i Inspection, err error) {
 			CASEResults:     map[string]uint64{},
 			PASEResults:     s.count.pase.Clone(),
 		}
+		i.Subscriptions, i.Interrupted = s.subscriptions()
 		for k, n := range s.count.cases {
 			i.CASEResults[k.Result] += n
 		}

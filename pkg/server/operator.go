@@ -60,7 +60,7 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 		st.FailSafe = admin.FailSafe{Armed: f.Armed(), Fabric: f.Fabric(), Ends: instant(f.Deadline())}
 		st.Fabrics = FabricRows(s.trust.fabrics)
 		st.Sessions = admin.Sessions{PASE: s.talk.sessions.Len(session.PASE), CASE: s.talk.sessions.Len(session.CASE)}
-		st.Subscriptions = s.subscriptions()
+		st.Subscriptions, st.Interrupted = s.subscriptions()
 		for _, v := range s.services() {
 			st.Services = append(st.Services, admin.Service{Type: v.Type, Instance: v.Instance, Subtypes: v.Subtypes, Port: v.Port, TXT: v.TXT})
 		}

@@ -156,10 +156,13 @@ func TestSubscriberGone(t *testing.T) {
 		if list := r.remembered(); len(list) != 1 || list[0].MaxInterval != 600 {
 			t.Errorf("stored %+v", list)
 		}
+		if st, err := r.srv.Operator().Status(r.ctx); err != nil || st.Subscriptions != 0 || st.Interrupted != 1 {
+			t.Errorf("%d subscriptions, %d interrupted, %v", st.Subscriptions, st.Interrupted, err)
+		}
 		time.Sleep(20 * time.Minute)
 		last := len(b.searches())
 		time.Sleep(24 * time.Hour)
-		if i := r.inspect(); i.Subscriptions != 0 || i.Exchanges != 0 || i.Unsecured != 0 || len(r.remembered()) != 0 || len(b.searches()) != last {
+		if i := r.inspect(); i.Subscriptions != 0 || i.Interrupted != 0 || i.Exchanges != 0 || i.Unsecured != 0 || len(r.remembered()) != 0 || len(b.searches()) != last {
 			t.Errorf("%+v, %d stored, %d searches after %d", i, len(r.remembered()), len(b.searches()), last)
 		}
 		if last > 12 {

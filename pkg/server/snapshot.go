@@ -52,7 +52,6 @@ func (s *Server) measure() metrics.Snapshot {
 			"pase": s.talk.sessions.Len(session.PASE),
 			"case": s.talk.sessions.Len(session.CASE),
 		},
-		Subscriptions:   s.subscriptions(),
 		Exchanges:       x.Open,
 		PASE:            s.count.pase.Clone(),
 		PASEFailures:    s.count.paseFailures,
@@ -68,14 +67,17 @@ func (s *Server) measure() metrics.Snapshot {
 		Commit:          s.count.commit.Clone(),
 		Certificates:    s.certificates(),
 	}
+	m.Subscriptions, m.Interrupted = s.subscriptions()
 	return m
 }
 
-func (s *Server) subscriptions() (n int) {
+// subscriptions counts those on a session and those that are interrupted.
+func (s *Server) subscriptions() (active, interrupted int) {
 	for _, f := range s.model.engine.Stats().Subscriptions {
-		n += f.Count
+		active += f.Count
+		interrupted += f.Interrupted
 	}
-	return n
+	return active, interrupted
 }
 
 func (s *Server) certificates() []metrics.Certificate {
