@@ -279,10 +279,11 @@ func (c *conn) ReadFrom(b []byte) (int, transport.Path, error) {
 		select {
 		case <-c.closed:
 		case r := <-c.inbox:
-			if len(r.payload) > len(b) {
-				continue
+			n := 0
+			if len(r.payload) <= len(b) {
+				n = copy(b, r.payload)
 			}
-			return copy(b, r.payload), transport.Path{Peer: r.from, Local: c.addr.Addr().WithZone(""), Interface: 1}, nil
+			return n, transport.Path{Peer: r.from, Local: c.addr.Addr().WithZone(""), Interface: 1}, nil
 		}
 	}
 }

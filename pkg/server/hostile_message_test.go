@@ -455,6 +455,7 @@ func TestDropsAreCounted(t *testing.T) {
 		unsecured := func(p message.ProtocolHeader) { s.send(s.plain(p, nil)) }
 		for _, send := range []func(){
 			func() { s.send([]byte("?")) },
+			func() { s.send(make([]byte, message.MaxSize+1)) },
 			func() { s.send((&message.Header{SessionID: x.id + 1}).AppendTo(nil)) },
 			func() { s.send(append((&message.Header{SessionID: x.id}).AppendTo(nil), make([]byte, 30)...)) },
 			func() { unsecured(message.ProtocolHeader{Initiator: true, Opcode: message.OpcodePBKDFParamRequest}) }, // no window
@@ -465,8 +466,10 @@ func TestDropsAreCounted(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		after := r.inspect().Dropped
-		for _, reason := range []string{"malformed", "unknown_session", "authentication", "refused", "unmatched", "not_permitted"} {
-			if n := after[reason] - before[reason]; n != 1 {
+		for reason, want := range map[string]uint64{
+			"malformed": 2, "unknown_session": 1, "authentication": 1, "refused": 1, "unmatched": 1, "not_permitted": 1,
+		} {
+			if n := after[reason] - before[reason]; n != want {
 				t.Errorf("%s was counted %d times", reason, n)
 			}
 		}

@@ -20,9 +20,10 @@ type Path struct {
 // ReadFrom is for one goroutine at a time; WriteTo and Close may be called
 // beside it and beside each other.
 type PacketConn interface {
-	// ReadFrom waits for the next datagram and puts it into b. A datagram that
-	// is larger than b is dropped, never cut. After Close the error is
-	// net.ErrClosed.
+	// ReadFrom waits for the next datagram and puts it into b. Of a datagram that
+	// is larger than b it returns nothing but the path, with an n of 0: its source
+	// is to be held to account, but a part of it is no message. After Close the
+	// error is net.ErrClosed.
 	ReadFrom(b []byte) (n int, p Path, err error)
 	// WriteTo sends b along p.
 	WriteTo(b []byte, p Path) error

@@ -154,8 +154,11 @@ func (c *udpConn) ReadFrom(b []byte) (int, Path, error) {
 			}
 			return 0, Path{}, err
 		}
-		if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		switch {
+		case flags&unix.MSG_CTRUNC != 0:
 			continue
+		case flags&unix.MSG_TRUNC != 0:
+			n = 0
 		}
 		p := Path{Peer: peer}
 		if p.Local, p.Interface = parseControl(oob); !c.interfaces.allows(p.Interface) {

@@ -128,13 +128,17 @@ func TestPathWithoutLocalAndInterface(t *testing.T) {
 	}
 }
 
-func TestDatagramLargerThanBufferIsDropped(t *testing.T) {
+// Of a datagram that is too large there is only the path.
+func TestDatagramLargerThanBuffer(t *testing.T) {
 	conn := listen(t, Options{})[0]
 	c := client(t, "udp6", fmt.Sprintf("[::1]:%d", conn.Port()))
 	for _, d := range [][]byte{make([]byte, 2049), []byte("next")} {
 		if _, err := c.Write(d); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if got, p := receive(t, conn); len(got) != 0 || p.Peer != netip.MustParseAddrPort(c.LocalAddr().String()) {
+		t.Fatalf("of a datagram that is too large, %d octets came, by %+v", len(got), p)
 	}
 	wantNext(t, conn, "next")
 
