@@ -77,7 +77,7 @@ func (d *daemon) start() error {
 		close(done)
 	}(d.cmd, d.done)
 	for end := time.Now().Add(startLimit); ; time.Sleep(20 * time.Millisecond) {
-		if status, _, err := d.get("/readyz"); err == nil && status == http.StatusOK {
+		if rsp, _, err := d.get("/readyz"); err == nil && rsp.StatusCode == http.StatusOK {
 			return nil
 		}
 		if err := d.alive(); err != nil {
@@ -123,29 +123,37 @@ func (d *daemon) kill() {
 }
 
 // get asks the daemon's HTTP server, over a connection of its own.
-func (d *daemon) get(path string) (status int, body []byte, err error) {
+func (d *daemon) get(path string) (rsp *http.Response, body []byte, err error) {
 	var c net.Conn
 	err = d.net.do(func() (err error) {
 		c, err = net.DialTimeout("tcp", metricsURL, time.Second)
 		return err
 	})
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\n\r\n", path); err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
-	rsp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return 0, nil, err
+	if rsp, err = http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+		return nil, nil, err
 	}
 	defer rsp.Body.Close()
 	body, err = io.ReadAll(rsp.Body)
-	return rsp.StatusCode, body, err
+	return rsp, body, err
+}
+
+// timeOfDay returns what the daemon's clock says, in whole seconds.
+func (d *daemon) timeOfDay() (time.Time, error) {
+	rsp, _, err := d.get("/healthz")
+	if err != nil {
+		return time.Time{}, err
+	}
+	return http.ParseTime(rsp.Header.Get("Date"))
 }
 
 // vitals are what must not grow.
@@ -163,9 +171,12 @@ type vitals struct {
 
 // measure asks the daemon and the kernel.
 func (d *daemon) measure() (v vitals, err error) {
-	status, body, err := d.get("/metrics")
-	if err != nil || status != http.StatusOK {
-		return v, fmt.Errorf("metrics: status %d, %w", status, err)
+	rsp, body, err := d.get("/metrics")
+	if err != nil {
+		return v, fmt.Errorf("metrics: %w", err)
+	}
+	if rsp.StatusCode != http.StatusOK {
+		return v, fmt.Errorf("metrics: %s", rsp.Status)
 	}
 	m := map[string]float64{}
 	for line := range strings.Lines(string(body)) {
@@ -189,15 +200,20 @@ func (d *daemon) measure() (v vitals, err error) {
 			v.Dropped[strings.TrimSuffix(reason, `"}`)] = int(n)
 		}
 	}
+	return v, d.kernel(&v)
+}
+
+// kernel asks the kernel for its part.
+func (d *daemon) kernel(v *vitals) error {
 	proc := filepath.Join("/proc", strconv.Itoa(d.cmd.Process.Pid))
 	fds, err := os.ReadDir(filepath.Join(proc, "fd"))
 	if err != nil {
-		return v, err
+		return err
 	}
 	v.FDs = len(fds)
 	b, err := os.ReadFile(filepath.Join(proc, "status"))
 	if err != nil {
-		return v, err
+		return err
 	}
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Fields(line); len(f) > 1 {
@@ -211,10 +227,10 @@ func (d *daemon) measure() (v vitals, err error) {
 	}
 	f, err := os.Stat(filepath.Join(d.state, "opcredsd.db"))
 	if err != nil {
-		return v, err
+		return err
 	}
 	v.Store = int(f.Size() >> 10)
-	return v, nil
+	return nil
 }
 
 // rig is a daemon in its network, with a controller's socket.

@@ -17,9 +17,10 @@ import (
 )
 
 // attackers are hosts of the link that nobody asked for, each with an address of its
-// own.
+// own, or a program of the device's host.
 type attackers struct {
 	conns []*net.UDPConn
+	local bool
 	to    netip.AddrPort
 	next  int
 	r     *rand.Rand
@@ -44,9 +45,22 @@ func newAttackers(n int, to string, seed uint64) (*attackers, error) {
 	return x, nil
 }
 
+// localAttacker makes one that has no address on the link. It is to be called in the
+// device's namespace.
+func localAttacker(seed uint64) (*attackers, error) {
+	c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		return nil, err
+	}
+	return &attackers{conns: []*net.UDPConn{c}, to: deviceAt("::1"), r: rand.New(rand.NewPCG(seed, 1)), local: true}, nil
+}
+
 func (x *attackers) close() {
 	for i, c := range x.conns {
 		c.Close()
+		if x.local {
+			continue
+		}
 		_ = address(fmt.Sprintf("fd00:6f70:6372:736b::bad:%x", i+1), false) // the link may be another by now
 	}
 	x.done.Wait()

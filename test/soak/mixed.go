@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 	"golang.org/x/sys/unix"
 )
@@ -44,8 +41,11 @@ type mixed struct {
 	quiet   atomic.Bool // strangers keep still
 
 	// Since the device was started last.
-	base   vitals // what it had when it came to rest first; zero: not yet
-	stray  int    // sessions that the device may have and we do not
+	base  vitals        // what it had when it came to rest first; zero: not yet
+	stray int           // sessions that the device may have and we do not
+	skew  time.Duration // of its clock
+
+	first  vitals // what the first process had when it came to rest first
 	faults []string
 }
 
@@ -73,8 +73,8 @@ func runMixed(ctx context.Context, s *settings) error {
 	}
 	x.rows = [][]string{{"time", "what happened", "fabrics", "sessions", "subscriptions", "goroutines", "descriptors", "threads", "RSS, KiB", "heap, KiB", "store, KiB", "datagrams"}}
 	err = x.laps()
-	table("", x.rows...)
-	x.times.print("")
+	table(x.rows...)
+	x.times.print()
 	for _, f := range x.faults {
 		fmt.Println("* FAULT:", f)
 	}
@@ -108,21 +108,28 @@ func (x *mixed) strangers(ctx context.Context) error {
 	return nil
 }
 
+// event is what may happen to a device.
+type event struct {
+	name string
+	do   func() error
+}
+
 // laps goes round until the time is over.
 func (x *mixed) laps() error {
-	events := []struct {
-		name string
-		do   func() error
-	}{
+	const year = 365 * 24 * time.Hour
+	network := []event{
 		{"nothing", func() error { return nil }},
 		{"a prefix came and went", x.flap},
 		{"the link was down", x.linkDown},
 		{"the daemon stood still for 10 s", x.pause},
+		{"the clock jumped ahead by 3 years", func() error { return x.clockJump(3 * year) }},
 		{"the link was made anew", x.linkAnew},
-		{"restart", func() error { return x.restart(unix.SIGTERM) }},
-		{"nothing", func() error { return nil }},
-		{"killed, started again", func() error { return x.restart(unix.SIGKILL) }},
+		{"the clock jumped back by 33 years", func() error { return x.clockJump(-30 * year) }},
+		{"the clock was set right", func() error { return x.clockJump(0) }},
 	}
+	// A process has to live through all of that, before another takes its place.
+	events := slices.Concat(network, []event{{"restart", func() error { return x.restart(unix.SIGTERM) }}},
+		network, []event{{"killed, started again", func() error { return x.restart(unix.SIGKILL) }}})
 	for lap := 0; time.Since(x.begin) < x.duration; lap++ {
 		end := time.Now().Add(lapWork)
 		for time.Now().Before(end) {
@@ -320,234 +327,4 @@ func (x *mixed) remove(i int) error {
 	}
 	x.members = slices.Delete(x.members, i, i+1)
 	return nil
-}
-
-// flap gives the device's link a second prefix, uses it, and takes it away again.
-// The records follow.
-func (x *mixed) flap() error {
-	home := x.members[0]
-	if err := errors.Join(address(movedHere, true), x.net.do(func() error { return address(movedULA, true) })); err != nil {
-		return err
-	}
-	moved := netip.MustParseAddr(movedULA)
-	err := x.times.do("mDNS: a new address", func() error {
-		return x.found(home, "the new address", func(addrs []netip.Addr) bool { return slices.Contains(addrs, moved) })
-	})
-	home.at = deviceAt(movedULA)
-	// The controller's socket sends from the old prefix, which does.
-	err = errors.Join(err, x.connect(home, "session, new address", false), x.do("read", home.read))
-	home.at = deviceAt(deviceULA)
-	err = errors.Join(err, x.net.do(func() error { return address(movedULA, false) }), address(movedHere, false))
-	err = errors.Join(err, x.times.do("mDNS: an address gone", func() error {
-		return x.found(home, "without the old address", func(addrs []netip.Addr) bool { return !slices.Contains(addrs, moved) })
-	}))
-	// The session was made with the address that is gone. It goes on with another.
-	return errors.Join(err, x.again("session after its address"))
-}
-
-// found waits until the device's records, asked for on the wire, are as they should.
-func (x *mixed) found(m *member, what string, ok func([]netip.Addr) bool) error {
-	ctx, cancel := context.WithTimeout(x.ctx, mdnsLimit)
-	defer cancel()
-	for {
-		i, err := net.InterfaceByName(link)
-		if err != nil {
-			return err
-		}
-		f, err := mdns.Lookup(ctx, []net.Interface{*i}, mdns.Service{Type: "_matter._tcp", Instance: m.instance()})
-		if err == nil && ok(f.Addrs) {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s is not found after %v: %+v, %v", what, mdnsLimit, f, err)
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-}
-
-// again waits until every session there was can be used.
-func (x *mixed) again(name string) error {
-	return x.times.do(name, func() error {
-		ctx, cancel := context.WithTimeout(x.ctx, comeBack)
-		defer cancel()
-		for _, m := range x.members {
-			for {
-				err := m.read(ctx)
-				if err == nil {
-					break
-				}
-				if ctx.Err() != nil {
-					return fmt.Errorf("not after %v: %w", comeBack, err)
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// linkDown takes the device's link down for a while.
-func (x *mixed) linkDown() error {
-	if err := x.net.do(func() error { return down(link) }); err != nil {
-		return err
-	}
-	time.Sleep(5 * time.Second)
-	if err := x.net.do(func() error { return errors.Join(up(link), awaitAddress()) }); err != nil {
-		return err
-	}
-	return x.returned()
-}
-
-// linkAnew takes the link away and makes another one of the same name.
-func (x *mixed) linkAnew() error {
-	if err := x.net.part(); err != nil {
-		return err
-	}
-	time.Sleep(5 * time.Second)
-	if err := x.net.join(); err != nil {
-		return err
-	}
-	return x.returned()
-}
-
-// returned checks that everything works on a link that came back.
-func (x *mixed) returned() error {
-	return errors.Join(
-		x.again("session, when the link is back"),
-		x.times.do("mDNS, when the link is back", func() error {
-			return x.found(x.members[0], "the device", func(addrs []netip.Addr) bool {
-				return slices.Contains(addrs, netip.MustParseAddr(deviceULA))
-			})
-		}),
-	)
-}
-
-// pause stops the daemon's process, as a host that is suspended does: for it, time
-// jumps ahead.
-func (x *mixed) pause() error {
-	if err := x.cmd.Process.Signal(unix.SIGSTOP); err != nil {
-		return err
-	}
-	time.Sleep(10 * time.Second)
-	if err := x.cmd.Process.Signal(unix.SIGCONT); err != nil {
-		return err
-	}
-	return x.again("session, after a standstill")
-}
-
-// restart ends the daemon and starts it again. Sessions are gone; controllers open
-// new ones, and their subscriptions go on.
-func (x *mixed) restart(how unix.Signal) error {
-	if err := x.stop(how); err != nil {
-		return err
-	}
-	if err := x.times.do("start", x.start); err != nil {
-		return err
-	}
-	x.base, x.stray = vitals{}, 0
-	for _, m := range x.members {
-		for _, u := range m.subs {
-			for pending(u) { // from before
-			}
-		}
-		m.s.Forget()
-		if err := x.do("session, after a restart", func(ctx context.Context) error { return m.connect(ctx, false) }); err != nil {
-			return err
-		}
-	}
-	for _, m := range x.members {
-		for _, u := range m.subs {
-			if err := x.do("first report after a restart", func(ctx context.Context) error {
-				_, err := u.Next(ctx)
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// pending takes a report that has come already, and reports whether there was one.
-func pending(u *commissioner.Subscription) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	_, err := u.Next(ctx)
-	return err == nil
-}
-
-// rest lets the device come to rest and looks at it.
-func (x *mixed) rest(event string) error {
-	x.quiet.Store(true)
-	defer x.quiet.Store(false)
-	var v vitals
-	for end := time.Now().Add(restLimit); ; time.Sleep(time.Second) {
-		var err error
-		if v, err = x.measure(); err != nil {
-			return err
-		}
-		// The daemon looks its own records up now and then: what it needs for that
-		// goes away again.
-		if err = errors.Join(x.atRest(&v), x.grown(&v)); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("not at rest after %v: %w", restLimit, err)
-		}
-	}
-	if x.base.FDs == 0 {
-		x.base = v
-	}
-	x.rows = append(x.rows, []string{
-		time.Since(x.begin).Round(time.Second).String(), event,
-		fmt.Sprint(v.Fabrics), fmt.Sprint(v.Sessions), fmt.Sprint(v.Subscriptions), fmt.Sprint(v.Goroutines), fmt.Sprint(v.FDs),
-		fmt.Sprint(v.Threads), fmt.Sprint(v.RSS), fmt.Sprint(v.Heap), fmt.Sprint(v.Store), fmt.Sprint(v.Received),
-	})
-	fmt.Println(x.rows[len(x.rows)-1])
-	return nil
-}
-
-// atRest reports what is not as it is in a device that has nothing to do.
-func (x *mixed) atRest(v *vitals) error {
-	subs := 0
-	for _, m := range x.members {
-		subs += len(m.subs)
-	}
-	known := len(x.members)
-	switch {
-	case v.Fabrics != len(x.members):
-		return fmt.Errorf("%d fabrics, not %d", v.Fabrics, len(x.members))
-	case v.Exchanges > 0:
-		return fmt.Errorf("%d exchanges", v.Exchanges)
-	case v.Sessions < known || v.Sessions > known+x.stray:
-		return fmt.Errorf("%d sessions, not %d and up to %d more", v.Sessions, known, x.stray)
-	case v.Subscriptions != subs:
-		return fmt.Errorf("%d subscriptions, not %d", v.Subscriptions, subs)
-	}
-	return nil
-}
-
-// grown reports what has grown since the device came to rest for the first time.
-func (x *mixed) grown(v *vitals) error {
-	if x.base.FDs == 0 {
-		return nil
-	}
-	var errs []error
-	for _, g := range []struct {
-		what        string
-		now, before int
-		more        int
-	}{
-		{"goroutines", v.Goroutines, x.base.Goroutines, 2},
-		{"file descriptors", v.FDs, x.base.FDs, 1},
-		{"threads", v.Threads, x.base.Threads, 4},
-		{"KiB resident", v.RSS, x.base.RSS, growth},
-	} {
-		if g.now > g.before+g.more {
-			errs = append(errs, fmt.Errorf("%d %s, %d before", g.now, g.what, g.before))
-		}
-	}
-	if v.Store > maxStore {
-		errs = append(errs, fmt.Errorf("the store has %d KiB", v.Store))
-	}
-	return errors.Join(errs...)
 }

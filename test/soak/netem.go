@@ -8,10 +8,14 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// netemTries is after how many attempts a commissioner gives up.
-const netemTries = 6
+const (
+	netemTries   = 6 // attempts after which a commissioner gives up
+	connectTries = 3 // at the end of one
+	noFailSafe   = 3 // CommissioningError
+)
 
 // runNetem commissions the device again and again over a link that loses datagrams.
 // The window is opened, and the fabric removed, while it loses none.
@@ -30,52 +34,67 @@ func runNetem(ctx context.Context, s *settings) error {
 	if err != nil {
 		return fmt.Errorf("commissioning: %w", err)
 	}
-	var t timings
-	first, attempts := 0, 0
-	var failures []string
+	l := lossy{rig: r, c: c, home: home}
+	first := 0
 	for n := range s.netem {
-		if err := home.s.OpenBasicWindow(ctx, 900); err != nil {
-			return fmt.Errorf("window: %w", err)
+		tries, err := l.persist(ctx)
+		if err != nil {
+			return fmt.Errorf("commissioning %d: %w", n+1, err)
 		}
-		for try := 1; ; try++ {
-			attempts++
-			var m *member
-			err := t.do("commission", func() (err error) {
-				m, err = r.lossyCommission(ctx, c, s.loss)
-				return err
-			})
-			if err == nil {
-				if try == 1 {
-					first++
-				}
-				if err := home.s.RemoveFabric(ctx, m.index); err != nil {
-					return fmt.Errorf("removal: %w", err)
-				}
-				m.s.Forget()
-				break
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			failures = append(failures, err.Error())
-			fmt.Printf("commissioning %d, attempt %d: %v\n", n+1, try, err)
-			if try == netemTries {
-				return errors.New("given up")
-			}
-			if err := r.recovered(ctx, home); err != nil {
-				return err
-			}
+		if tries == 1 {
+			first++
 		}
+		fmt.Printf("commissioning %d of %d: %d attempts\n", n+1, s.netem, tries)
 	}
-	table("", []string{"loss, each way", "commissionings", "at the first attempt", "attempts", "median, s", "longest, s"},
+	took := l.times.of("commission")
+	table([]string{"loss, each way", "commissionings", "succeeded", "at the first attempt", "attempts", "median, s", "longest, s"},
 		[]string{
-			fmt.Sprintf("%d %%", s.loss), fmt.Sprint(s.netem), fmt.Sprint(first), fmt.Sprint(attempts),
-			fmt.Sprintf("%.1f", t.of("commission").at(.5).Seconds()), fmt.Sprintf("%.1f", t.of("commission").at(1).Seconds()),
+			fmt.Sprintf("%d %%", s.loss), fmt.Sprint(s.netem), fmt.Sprint(len(took.took)), fmt.Sprint(first), fmt.Sprint(len(took.took) + took.failed),
+			fmt.Sprintf("%.1f", took.at(.5).Seconds()), fmt.Sprintf("%.1f", took.at(1).Seconds()),
 		})
-	for _, f := range failures {
+	for _, f := range l.failures {
 		fmt.Println("*", strings.ReplaceAll(f, "\n", ": "))
 	}
 	return nil
+}
+
+// lossy is a device behind a link that loses datagrams while it is commissioned.
+type lossy struct {
+	*rig
+	c        *commissioner.Client
+	home     *member
+	times    timings
+	failures []string
+}
+
+// persist commissions the device in however many attempts, and takes it out of the
+// fabric again.
+func (l *lossy) persist(ctx context.Context) (tries int, err error) {
+	if err := l.home.s.OpenBasicWindow(ctx, 900); err != nil {
+		return 0, fmt.Errorf("window: %w", err)
+	}
+	for tries = 1; ; tries++ {
+		var m *member
+		err := l.times.do("commission", func() (err error) {
+			m, err = l.lossyCommission(ctx, l.c, l.loss)
+			return err
+		})
+		if err == nil {
+			if err := l.home.s.RemoveFabric(ctx, m.index); err != nil {
+				return tries, fmt.Errorf("removal: %w", err)
+			}
+			m.s.Forget()
+			return tries, nil
+		}
+		l.failures = append(l.failures, err.Error())
+		fmt.Printf("attempt %d: %v\n", tries, err)
+		if tries == netemTries {
+			return tries, errors.New("given up")
+		}
+		if err := errors.Join(ctx.Err(), l.recovered(ctx, l.home)); err != nil {
+			return tries, err
+		}
+	}
 }
 
 // lossyCommission is one attempt. After a failure the commissioner's sessions are
@@ -108,25 +127,44 @@ func (r *rig) lossyCommission(ctx context.Context, c *commissioner.Client, loss 
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := c.CASE(ctx, at, a, done.Node, nil)
-	if err != nil {
-		return nil, fmt.Errorf("CASE: %w", err)
+	if err := r.complete(ctx, c, a, done.Node, &open); err != nil {
+		return nil, err
 	}
-	open = append(open, s)
-	if err := s.CommissioningComplete(ctx); err != nil {
-		return nil, fmt.Errorf("CommissioningComplete: %w", err)
-	}
-	return &member{c: c, a: a, at: at, node: done.Node, index: done.Fabric, s: s}, nil
+	return &member{c: c, a: a, at: at, node: done.Node, index: done.Fabric, s: open[len(open)-1]}, nil
 }
 
-// recovered waits until nothing is left of a commissioning that failed.
+// complete ends a commissioning over CASE. As controllers do, it connects again when
+// that failed, as long as the fail-safe is armed; and when it did not hear whether the
+// node is commissioned, it asks.
+func (r *rig) complete(ctx context.Context, c *commissioner.Client, a *commissioner.Authority, node matter.NodeID, open *[]*commissioner.Session) error {
+	var errs error
+	for range connectTries {
+		s, _, err := c.CASE(ctx, deviceAt(deviceULA), a, node, nil)
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("CASE: %w", err))
+			continue
+		}
+		*open = append(*open, s)
+		switch err = s.CommissioningComplete(ctx); {
+		case err == nil:
+			return nil
+		case errors.Is(err, commissioner.CommissioningError(noFailSafe)):
+			return nil // it is over, and the answer that said so was lost
+		}
+		errs = errors.Join(errs, fmt.Errorf("CommissioningComplete: %w", err))
+	}
+	return errs
+}
+
+// recovered waits until nothing is left of a commissioning that failed: a PASE
+// handshake that was not finished keeps others out for a minute.
 func (r *rig) recovered(ctx context.Context, home *member) error {
 	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(time.Second) {
 		v, err := r.measure()
 		if err != nil {
 			return err
 		}
-		if v.Fabrics == 1 && v.Window == 1 && v.Sessions <= 1 {
+		if v.Fabrics == 1 && v.Window == 1 && v.Sessions <= 1 && v.Exchanges == 0 {
 			return nil
 		}
 		if v.Window == 0 {

@@ -52,13 +52,25 @@ func (t *timing) at(q float64) time.Duration {
 	return s[min(int(q*float64(len(s))), len(s)-1)]
 }
 
+// beyond returns how many operations took longer.
+func (l *timings) beyond(limit time.Duration) (n int) {
+	for _, t := range *l {
+		for _, d := range t.took {
+			if d > limit {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func ms(d time.Duration) string {
 	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
 }
 
 // table prints rows as Markdown, with the columns in line.
-func table(title string, rows ...[]string) {
-	fmt.Printf("\n%s\n\n", title)
+func table(rows ...[]string) {
+	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 0, ' ', 0)
 	for i, row := range rows {
 		fmt.Fprintf(w, "| %s |\n", strings.Join(row, "\t | "))
@@ -71,10 +83,10 @@ func table(title string, rows ...[]string) {
 	fmt.Println()
 }
 
-func (l *timings) print(title string) {
+func (l *timings) print() {
 	rows := [][]string{{"operation", "number", "failed", "median, ms", "99 %, ms", "longest, ms"}}
 	for _, t := range *l {
 		rows = append(rows, []string{t.name, fmt.Sprint(len(t.took)), fmt.Sprint(t.failed), ms(t.at(.5)), ms(t.at(.99)), ms(t.at(1))})
 	}
-	table(title, rows...)
+	table(rows...)
 }

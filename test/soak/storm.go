@@ -16,7 +16,7 @@ const connectLimit = time.Second
 // attack is something that the device is to survive.
 type attack struct {
 	name      string
-	hosts     int
+	hosts     int // 0: the device's own
 	perSecond int
 	time      time.Duration
 	act       func(x *attackers)
@@ -48,6 +48,7 @@ func runFlood(ctx context.Context, s *settings) error {
 		}
 		noise := func(x *attackers) { x.noise() }
 		return []attack{
+			{"random, over loopback", 0, 10_000, s.flood, noise},
 			{"random, 1 host", 1, 10_000, s.flood, noise},
 			{"random, 100 hosts", 100, 10_000, s.flood, noise},
 			{"replayed Sigma1, 1 host", 1, 10_000, s.flood, func(x *attackers) { x.handshake(recorded) }},
@@ -85,11 +86,24 @@ func assault(ctx context.Context, s *settings, title string, make func(*member) 
 		rows = append(rows, row)
 		failed += n
 	}
-	table("", rows...)
+	table(rows...)
 	if failed > 0 {
 		return fmt.Errorf("%d operations of a good controller failed, or took longer than %v", failed, connectLimit)
 	}
 	return nil
+}
+
+// attackers returns hosts that attack the device: others of the link or, for 0, the
+// device's own, over loopback.
+func (r *rig) attackers(hosts int) (x *attackers, err error) {
+	if hosts > 0 {
+		return newAttackers(hosts, deviceULA, r.seed)
+	}
+	err = r.net.do(func() error {
+		x, err = localAttacker(r.seed)
+		return err
+	})
+	return x, err
 }
 
 // endure runs one attack.
@@ -98,7 +112,7 @@ func (r *rig) endure(ctx context.Context, m *member, a attack) (row []string, fa
 	if err != nil {
 		return nil, 0, err
 	}
-	x, err := newAttackers(a.hosts, deviceULA, r.seed)
+	x, err := r.attackers(a.hosts)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -112,13 +126,46 @@ func (r *rig) endure(ctx context.Context, m *member, a attack) (row []string, fa
 		every(stop, a.perSecond, func() { a.act(x) })
 		close(done)
 	}()
-	var t timings
+	t, failed, err := r.goodController(ctx, stop, m, a.name)
+	if err != nil {
+		return nil, 0, err
+	}
+	<-done
+	used, took := r.cpu()-cpu, time.Since(begin)
+	x.close()
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	time.Sleep(2 * time.Second)
+	after, err := r.measure()
+	if err != nil {
+		return nil, 0, err
+	}
+	failed += t.beyond(connectLimit)
+	if after.RSS > before.RSS+growth {
+		failed++
+		fmt.Printf("%s: resident memory grew from %d to %d KiB\n", a.name, before.RSS, after.RSS)
+	}
+	limits := 0
+	for _, reason := range []string{"source_limit", "queue_full"} {
+		limits += after.Dropped[reason] - before.Dropped[reason]
+	}
+	return []string{
+		a.name, fmt.Sprintf("%.0f", took.Seconds()), fmt.Sprint(x.sent.Load()), fmt.Sprint(limits),
+		fmt.Sprintf("%.1f %%", 100*used.Seconds()/took.Seconds()),
+		ms(t.of("connect").at(.5)), ms(t.of("connect").at(1)), ms(t.of("read").at(.5)), ms(t.of("read").at(1)),
+		fmt.Sprint(before.RSS), fmt.Sprint(after.RSS), fmt.Sprint(failed),
+	}, failed, nil
+}
+
+// goodController reads five times a second and connects once, until stop ends.
+func (r *rig) goodController(ctx, stop context.Context, m *member, during string) (t timings, failed int, err error) {
 	good := func(name string, f func(context.Context) error) {
 		one, cancel := context.WithTimeout(ctx, opLimit)
 		defer cancel()
 		if err := t.do(name, func() error { return f(one) }); err != nil {
 			failed++
-			fmt.Println(a.name, err)
+			fmt.Println(during, err)
 		}
 	}
 	for n := 0; stop.Err() == nil; n++ {
@@ -137,41 +184,10 @@ func (r *rig) endure(ctx context.Context, m *member, a attack) (row []string, fa
 			}
 		}
 		if err := r.alive(); err != nil {
-			return nil, 0, err
+			return t, failed, err
 		}
 	}
-	<-done
-	used, took := r.cpu()-cpu, time.Since(begin)
-	x.close()
-	if ctx.Err() != nil {
-		return nil, 0, ctx.Err()
-	}
-	time.Sleep(2 * time.Second)
-	after, err := r.measure()
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, op := range t {
-		for _, d := range op.took {
-			if d > connectLimit {
-				failed++
-			}
-		}
-	}
-	if after.RSS > before.RSS+growth {
-		failed++
-		fmt.Printf("%s: resident memory grew from %d to %d KiB\n", a.name, before.RSS, after.RSS)
-	}
-	limits := 0
-	for _, reason := range []string{"source_limit", "queue_full"} {
-		limits += after.Dropped[reason] - before.Dropped[reason]
-	}
-	return []string{
-		a.name, fmt.Sprintf("%.0f", took.Seconds()), fmt.Sprint(x.sent.Load()), fmt.Sprint(limits),
-		fmt.Sprintf("%.1f %%", 100*used.Seconds()/took.Seconds()),
-		ms(t.of("connect").at(.5)), ms(t.of("connect").at(1)), ms(t.of("read").at(.5)), ms(t.of("read").at(1)),
-		fmt.Sprint(before.RSS), fmt.Sprint(after.RSS), fmt.Sprint(failed),
-	}, failed, nil
+	return t, failed, nil
 }
 
 // growth is how much more memory may be resident after an attack or a lap, in KiB: a

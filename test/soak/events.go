@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"golang.org/x/sys/unix"
+)
+
+// flap gives the device's link a second prefix, uses it, and takes it away again.
+// The records follow.
+func (x *mixed) flap() error {
+	home := x.members[0]
+	if err := errors.Join(address(movedHere, true), x.net.do(func() error { return address(movedULA, true) })); err != nil {
+		return err
+	}
+	moved := netip.MustParseAddr(movedULA)
+	err := x.times.do("mDNS: a new address", func() error {
+		return x.found(home, "the new address", func(addrs []netip.Addr) bool { return slices.Contains(addrs, moved) })
+	})
+	home.at = deviceAt(movedULA)
+	// The controller's socket sends from the old prefix, which does.
+	err = errors.Join(err, x.connect(home, "session, new address", false), x.do("read", home.read))
+	home.at = deviceAt(deviceULA)
+	err = errors.Join(err, x.net.do(func() error { return address(movedULA, false) }), address(movedHere, false))
+	err = errors.Join(err, x.times.do("mDNS: an address gone", func() error {
+		return x.found(home, "without the old address", func(addrs []netip.Addr) bool { return !slices.Contains(addrs, moved) })
+	}))
+	// The session was made with the address that is gone. It goes on with another.
+	return errors.Join(err, x.again("session after its address"))
+}
+
+// found waits until the device's records, asked for on the wire, are as they should.
+func (x *mixed) found(m *member, what string, ok func([]netip.Addr) bool) error {
+	ctx, cancel := context.WithTimeout(x.ctx, mdnsLimit)
+	defer cancel()
+	for {
+		i, err := net.InterfaceByName(link)
+		if err != nil {
+			return err
+		}
+		f, err := mdns.Lookup(ctx, []net.Interface{*i}, mdns.Service{Type: "_matter._tcp", Instance: m.instance()})
+		if err == nil && ok(f.Addrs) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s is not found after %v: %+v, %v", what, mdnsLimit, f, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// again waits until every session there was can be used.
+func (x *mixed) again(name string) error {
+	return x.times.do(name, func() error {
+		ctx, cancel := context.WithTimeout(x.ctx, comeBack)
+		defer cancel()
+		for _, m := range x.members {
+			for {
+				err := m.read(ctx)
+				if err == nil {
+					break
+				}
+				if ctx.Err() != nil {
+					return fmt.Errorf("not after %v: %w", comeBack, err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// linkDown takes the device's link down for a while.
+func (x *mixed) linkDown() error {
+	if err := x.net.do(func() error { return down(link) }); err != nil {
+		return err
+	}
+	time.Sleep(5 * time.Second)
+	if err := x.net.do(func() error { return errors.Join(up(link), awaitAddress()) }); err != nil {
+		return err
+	}
+	return x.returned()
+}
+
+// linkAnew takes the link away and makes another one of the same name.
+func (x *mixed) linkAnew() error {
+	if err := x.net.part(); err != nil {
+		return err
+	}
+	time.Sleep(5 * time.Second)
+	if err := x.net.join(); err != nil {
+		return err
+	}
+	return x.returned()
+}
+
+// returned checks that everything works on a link that came back.
+func (x *mixed) returned() error {
+	return errors.Join(
+		x.again("session, when the link is back"),
+		x.times.do("mDNS, when the link is back", func() error {
+			return x.found(x.members[0], "the device", func(addrs []netip.Addr) bool {
+				return slices.Contains(addrs, netip.MustParseAddr(deviceULA))
+			})
+		}),
+	)
+}
+
+// pause stops the daemon's process, as a host that is suspended does: for it, time
+// jumps ahead.
+func (x *mixed) pause() error {
+	if err := x.cmd.Process.Signal(unix.SIGSTOP); err != nil {
+		return err
+	}
+	time.Sleep(10 * time.Second)
+	if err := x.cmd.Process.Signal(unix.SIGCONT); err != nil {
+		return err
+	}
+	return x.again("session, after a standstill")
+}
+
+// restart ends the daemon and starts it again. Sessions are gone; controllers open
+// new ones, and their subscriptions go on.
+func (x *mixed) restart(how unix.Signal) error {
+	if err := x.stop(how); err != nil {
+		return err
+	}
+	if err := x.times.do("start", x.start); err != nil {
+		return err
+	}
+	x.base, x.stray, x.skew = vitals{}, 0, 0
+	for _, m := range x.members {
+		for _, u := range m.subs {
+			for pending(u) { // from before
+			}
+		}
+		m.s.Forget()
+		if err := x.do("session, after a restart", func(ctx context.Context) error { return m.connect(ctx, false) }); err != nil {
+			return err
+		}
+	}
+	for _, m := range x.members {
+		for _, u := range m.subs {
+			if err := x.do("first report after a restart", func(ctx context.Context) error {
+				_, err := u.Next(ctx)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pending takes a report that has come already, and reports whether there was one.
+func pending(u *commissioner.Subscription) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_, err := u.Next(ctx)
+	return err == nil
+}
