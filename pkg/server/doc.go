@@ -10,7 +10,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	return srv.Run(ctx)
+//	return srv.Run(ctx, nil)
 //
 // No rule of the specification stands here: handlers below change state, and
 // after every event settle compares what changed and derives the effects.

@@ -27,6 +27,7 @@ const askTimeout = 2 * time.Second
 // hold of the metrics server. It must not cost the node its file descriptors.
 const (
 	maxScrapers   = 16 // connections; others wait
+	headerTimeout = 5 * time.Second
 	scrapeTimeout = 10 * time.Second
 	scraperIdle   = 2 * time.Minute
 	maxHeader     = 16 << 10 // octets
@@ -50,7 +51,7 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	srv := &httpServer{listener: l}
 	srv.server.Handler = h
 	srv.server.ConnContext = admin.ConnContext
-	srv.server.ReadHeaderTimeout = 5 * time.Second
+	srv.server.ReadHeaderTimeout = headerTimeout
 	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = append(s.http, srv)
 	s.down.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
@@ -94,11 +95,33 @@ func (s *Server) metricsHandler() http.Handler {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		metrics.New(s.opt.Version, runtime.Version(), s.snapshot),
 	)
+	reg.MustRegister(s.opt.Collectors...)
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", landing)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return mux
+}
+
+// landingPage is for those who open the address in a browser.
+const landingPage = `<!doctype html>
+<html lang="en">
+<head><title>opcredsd</title></head>
+<body>
+<h1>opcredsd</h1>
+<ul>
+<li><a href="/metrics">Metrics</a></li>
+<li><a href="/healthz">Does the process work?</a></li>
+<li><a href="/readyz">Can controllers find the node?</a></li>
+</ul>
+</body>
+</html>
+`
+
+func landing(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, landingPage)
 }
 
 // healthz says whether the process works: the loop answers.

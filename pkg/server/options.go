@@ -15,6 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 	"github.com/opcredsd/opcredsd/pkg/window"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Defaults of Options.
@@ -66,6 +67,9 @@ type Options struct {
 	Version              string
 	Log                  *slog.Logger
 	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
+
+	// Collectors are shown at MetricsAddr beside the node's own metrics.
+	Collectors []prometheus.Collector
 
 	// Tests replace the network, so that none of it is real.
 	Conns     []transport.PacketConn
