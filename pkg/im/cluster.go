@@ -145,6 +145,10 @@ type Request struct {
 	Endpoint       matter.EndpointID
 	Cluster        matter.ClusterID
 
+	// Appended is, of a list that is written, how many of its last elements came as
+	// items of their own, each to be appended to what the first item held.
+	Appended int
+
 	engine *Engine
 }
 

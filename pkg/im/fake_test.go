@@ -30,8 +30,9 @@ type fakeCluster struct {
 
 	onWrite func() // called after a Write
 
-	writes  []string
-	invokes []string
+	writes   []string
+	appended []int // of each Write
+	invokes  []string
 	changes []matter.AttributeID // what Changes is to tell
 }
 
@@ -77,6 +78,7 @@ func (c *fakeCluster) Write(r *Request, id matter.AttributeID, v tlv.Element) er
 		return err
 	}
 	c.writes = append(c.writes, fmt.Sprintf("%d/%d/%d=%s", r.Endpoint, r.Cluster, id, elementText(v)))
+	c.appended = append(c.appended, r.Appended)
 	c.values[id] = elementText(v)
 	if c.onWrite != nil {
 		c.onWrite()

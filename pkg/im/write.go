@@ -242,16 +242,17 @@ func (e *Engine) valueOf(in *instance, n int) []byte {
 // Items in earlier messages of a chunked write have been answered SUCCESS by
 // then; all of the last message get the Write's status.
 type listRun struct {
-	e       *Engine
-	fabric  matter.FabricIndex
-	path    attributePath
-	in      *instance
-	index   int
-	status  matter.ClusterStatus // why the list cannot be written
-	buf     []byte               // the array so far, encoded
-	held    int                  // octets that count for the fabric
-	replace bool                 // the first item is in this message
-	appends int                  // of this message
+	e        *Engine
+	fabric   matter.FabricIndex
+	path     attributePath
+	in       *instance
+	index    int
+	status   matter.ClusterStatus // why the list cannot be written
+	buf      []byte               // the array so far, encoded
+	held     int                  // octets that count for the fabric
+	replace  bool                 // the first item is in this message
+	appends  int                  // of this message
+	appended int                  // of all messages
 }
 
 func (e *Engine) newListRun(x *writeItem, in *instance, index int, st matter.ClusterStatus) *listRun {
@@ -293,6 +294,7 @@ func (r *listRun) continues(x *writeItem) bool {
 
 func (r *listRun) add(x *writeItem) {
 	r.appends++
+	r.appended++
 	if !r.grow(x.data.Len()) {
 		return
 	}
@@ -311,7 +313,9 @@ func (i *Interaction) endRun(last bool) {
 	if last {
 		if r.status.Status == matter.StatusSuccess {
 			v := tlv.NewReader(r.buf)
+			i.e.req.Appended = r.appended
 			r.status = i.e.apply(r.in, r.index, v.Element())
+			i.e.req.Appended = 0
 		}
 		r.free()
 		i.run = nil

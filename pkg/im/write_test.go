@@ -190,6 +190,9 @@ func TestChunkedWrite(t *testing.T) {
 	if want := []string{"0/6/0=8", `0/6/3=["a","b","c","d"]`, "0/6/2=1"}; !slices.Equal(n.sw0.writes, want) || !c.closed {
 		t.Errorf("writes %q", n.sw0.writes)
 	}
+	if want := []int{0, 3, 0}; !slices.Equal(n.sw0.appended, want) {
+		t.Errorf("appended %v, want %v", n.sw0.appended, want)
+	}
 	if want := []string{"write BUSY 0s"}; !slices.Equal(n.outcomes, want) || n.Stats().Waiting != 0 {
 		t.Errorf("outcomes %q", n.outcomes)
 	}

@@ -129,13 +129,19 @@ func writeForeign(w *tlv.Writer, i matter.FabricIndex) {
 
 // Write replaces the accessing fabric's entries or extension.
 func (c *Cluster) Write(r *im.Request, id matter.AttributeID, v tlv.Element) error {
-	defer func() { c.seen = c.fabrics.All() }() // the engine tells of a write itself
+	write := c.writeACL
 	if id == attrExtension {
-		return c.writeExtension(r, v)
+		write = c.writeExtension
 	}
-	return c.writeACL(r, v)
+	if err := write(r, v); err != nil {
+		return err
+	}
+	c.seen = c.fabrics.All() // the engine tells of a write itself
+	return nil
 }
 
+// writeACL replaces all entries, or none: half of a list could leave the fabric
+// without an administrator.
 func (c *Cluster) writeACL(r *im.Request, v tlv.Element) error {
 	entries, err := readEntries(v)
 	if err != nil {
@@ -149,18 +155,17 @@ func (c *Cluster) writeACL(r *im.Request, v tlv.Element) error {
 	if err != nil {
 		return err
 	}
-	// Entries change in place, then the rest is added, or removed from the end.
-	n := min(len(old), len(entries))
+	// What came as one item replaces entries in place, be they the same or not; of
+	// the old ones the rest is removed from the end. Then the others are added.
+	n := min(len(old), len(entries)-r.Appended)
 	for i := range n {
-		if !reflect.DeepEqual(old[i], entries[i]) {
-			entryChanged(r, r.Subject.Fabric, changed, &entries[i])
-		}
-	}
-	for i := n; i < len(entries); i++ {
-		entryChanged(r, r.Subject.Fabric, added, &entries[i])
+		entryChanged(r, r.Subject.Fabric, changed, &entries[i])
 	}
 	for i := len(old) - 1; i >= n; i-- {
 		entryChanged(r, r.Subject.Fabric, removed, &old[i])
+	}
+	for i := n; i < len(entries); i++ {
+		entryChanged(r, r.Subject.Fabric, added, &entries[i])
 	}
 	return nil
 }

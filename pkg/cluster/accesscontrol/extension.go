@@ -18,20 +18,47 @@ func writeExtension(w *tlv.Writer, t tlv.Tag, data []byte, i matter.FabricIndex)
 }
 
 // writeExtension replaces the accessing fabric's extension: a list of at most
-// one entry (section 9.10.6.4).
+// one entry (section 9.10.6.4). Nothing but itself hangs on it, so that, unlike
+// with the entries, what came before an appended one that is refused counts.
 func (c *Cluster) writeExtension(r *im.Request, v tlv.Element) error {
-	data, err := readExtension(v)
+	list, err := readExtension(v)
 	if err != nil {
 		return err
 	}
+	n := len(list) - r.Appended
+	if n > 1 || n == 1 && !validExtension(list[0]) {
+		return matter.StatusConstraintError
+	}
+	steps := [][]byte{nil}
+	if n == 1 {
+		steps[0] = list[0]
+	}
+	var refused error
+	for _, data := range list[n:] {
+		if steps[len(steps)-1] != nil || !validExtension(data) {
+			refused = matter.StatusConstraintError
+			break
+		}
+		steps = append(steps, data)
+	}
 	var old []byte
 	err = c.fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
-		old, f.Extension = f.Extension, data
+		old, f.Extension = f.Extension, steps[len(steps)-1]
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	for _, data := range steps {
+		tellExtension(r, old, data)
+		old = data
+	}
+	return refused
+}
+
+// tellExtension emits the event for an extension that takes the place of old; nil
+// is none.
+func tellExtension(r *im.Request, old, data []byte) {
 	switch {
 	case bytes.Equal(old, data):
 	case len(old) == 0:
@@ -41,7 +68,6 @@ func (c *Cluster) writeExtension(r *im.Request, v tlv.Element) error {
 	default:
 		extensionChanged(r, changed, data)
 	}
-	return nil
 }
 
 func extensionChanged(r *im.Request, ct changeType, data []byte) {
@@ -54,11 +80,11 @@ func extensionChanged(r *im.Request, ct changeType, data []byte) {
 	})
 }
 
-func readExtension(v tlv.Element) (data []byte, err error) {
-	n := 0
+// readExtension reads the data of the entries.
+func readExtension(v tlv.Element) (list [][]byte, err error) {
 	r := v.Reader()
-	for r.EnterArray(); r.Next(); n++ {
-		data = nil
+	for r.EnterArray(); r.Next(); {
+		var data []byte
 		for r.EnterStruct(); r.Next(); {
 			if r.ContextTag() == 1 {
 				data = r.Octets()
@@ -68,17 +94,12 @@ func readExtension(v tlv.Element) (data []byte, err error) {
 		if r.Err() == nil && data == nil {
 			return nil, matter.StatusInvalidDataType
 		}
+		list = append(list, slices.Clone(data))
 	}
 	if err := r.End(); err != nil {
 		return nil, im.WriteError(err)
 	}
-	switch {
-	case n > 1:
-		return nil, matter.StatusConstraintError
-	case n == 1 && !validExtension(data):
-		return nil, matter.StatusConstraintError
-	}
-	return slices.Clone(data), nil
+	return list, nil
 }
 
 // validExtension reports whether data is a TLV list of profile-specific
