@@ -264,12 +264,23 @@ func TestTwentyFailures(t *testing.T) {
 	})
 }
 
-// The attributes of the initial window are those of a closed one.
+// The attributes of the initial window are those of a closed one, and so is what
+// can be done about it.
 func TestInitialWindow(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
-		s := r.pase(r.client())
+		c := r.client()
+		s := r.pase(c)
 		if got := r.windowState(s); got != closedWindow {
 			t.Errorf("%+v", got)
 		}
+		// Nobody but time and a fabric ends it.
+		r.want("revoke", r.window(s, cmdRevoke), windowNotOpen)
+		r.want("open another", r.window(s, cmdOpenBasic, 0, 180), pakeParameter)
+		a := r.authority(commissioner.AuthorityOptions{})
+		done, err := s.Join(r.ctx, a)
+		r.must(err)
+		r.want("revoke, by the new fabric", r.window(s, cmdRevoke), windowNotOpen)
+		r.want("open another, in the fail-safe", r.window(s, cmdOpenBasic, 0, 180), windowBusy)
+		r.must(r.session(c, a, done.Node).CommissioningComplete(r.ctx))
 	})
 }

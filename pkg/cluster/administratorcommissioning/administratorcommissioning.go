@@ -283,9 +283,10 @@ func (c *Cluster) openBasicCommissioningWindow(r *im.Request, fields tlv.Element
 }
 
 // revokeCommissioning is section 11.19.8.3. A commissioning under way ends with
-// the window: its fail-safe expires, and its session follows.
+// the window: its fail-safe expires, and its session follows. The initial window
+// is none that a command opened, and a node without fabrics needs it.
 func (c *Cluster) revokeCommissioning() error {
-	if !c.window.Open() {
+	if c.state().status == windowNotOpen {
 		return errWindowNotOpen
 	}
 	c.window.Close()

@@ -340,6 +340,16 @@ func TestRevokeDuringCommissioning(t *testing.T) {
 	}
 }
 
+func TestRevokeLeavesTheInitialWindow(t *testing.T) {
+	r := newRig(t)
+	r.open(r.window.OpenInitial(start, window.DefaultInitial))
+	r.failSafe.Arm(start, matter.NoFabric, time.Minute, 5)
+	r.want("revoke", r.invoke(admin, cmdRevokeCommissioning, nil), errWindowNotOpen)
+	if !r.window.Open() || !r.failSafe.Armed() {
+		t.Error("the first commissioning has ended")
+	}
+}
+
 func TestRevokeWithoutWindowLeavesTheFailSafe(t *testing.T) {
 	r := newRig(t)
 	r.failSafe.Arm(start, 1, time.Minute, 5)
