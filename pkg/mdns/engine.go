@@ -88,7 +88,7 @@ func (e *engine) setServices(now time.Time, list []Service) {
 	wanted := make(map[string]*Service, len(list))
 	for _, s := range list {
 		if err := s.Validate(); err != nil {
-			e.log.Error("a service cannot be announced", "type", s.Type, "instance", s.Instance, "err", err)
+			e.log.Error("a service cannot be announced", "type", s.Type, "instance", s.Instance, "error", err)
 			continue
 		}
 		s = s.clone()
@@ -172,7 +172,7 @@ func (e *engine) join(info linkInfo) {
 			continue
 		}
 		if err := e.net.join(info.index, f); err != nil {
-			e.log.Warn("cannot join the mDNS group", "interface", info.name, "group", groups[f].Addr(), "err", err)
+			e.log.Warn("cannot join the mDNS group", "interface", info.name, "group", groups[f].Addr(), "error", err)
 		}
 	}
 }
@@ -307,6 +307,6 @@ func (e *engine) send(l *link, f family, to netip.AddrPort, b []byte) {
 	e.stats.sent.Add(1)
 	if err := e.net.send(l.info.index, f, to, b); err != nil {
 		e.stats.unsent.Add(1)
-		e.log.Debug("mDNS packet not sent", "interface", l.info.name, "to", to, "octets", len(b), "err", err)
+		e.log.Debug("mDNS packet not sent", "interface", l.info.name, "to", to, "octets", len(b), "error", err)
 	}
 }

@@ -155,7 +155,7 @@ func (r *Responder) read(f family) {
 		case err != nil:
 			// The kernel reports what became of an earlier packet; but never
 			// spin on an error that stays.
-			r.log.Debug("mDNS socket", "err", err)
+			r.log.Debug("mDNS socket", "error", err)
 			select {
 			case <-time.After(settle):
 			case <-r.closing:

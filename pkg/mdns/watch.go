@@ -82,7 +82,7 @@ func (w *watcher) run() {
 func (w *watcher) report() time.Duration {
 	infos, err := scan(w.allowed)
 	if err != nil {
-		w.log.Error("cannot list the network interfaces", "err", err)
+		w.log.Error("cannot list the network interfaces", "error", err)
 		return retry
 	}
 	for i := range infos {
@@ -99,13 +99,13 @@ func (w *watcher) report() time.Duration {
 func (w *watcher) subscribe() {
 	w.end = make(chan struct{})
 	w.links, w.addrs = make(chan netlink.LinkUpdate), make(chan netlink.AddrUpdate)
-	lost := func(err error) { w.log.Debug("netlink", "err", err) }
+	lost := func(err error) { w.log.Debug("netlink", "error", err) }
 	if err := netlink.LinkSubscribeWithOptions(w.links, w.end, netlink.LinkSubscribeOptions{ErrorCallback: lost}); err != nil {
-		w.log.Error("cannot follow the network interfaces", "err", err)
+		w.log.Error("cannot follow the network interfaces", "error", err)
 		w.links = nil
 	}
 	if err := netlink.AddrSubscribeWithOptions(w.addrs, w.end, netlink.AddrSubscribeOptions{ErrorCallback: lost}); err != nil {
-		w.log.Error("cannot follow the network addresses", "err", err)
+		w.log.Error("cannot follow the network addresses", "error", err)
 		w.addrs = nil
 	}
 }

@@ -246,7 +246,7 @@ func removeLeftover(path string, log *slog.Logger) {
 		return
 	}
 	if err := os.Remove(name); err != nil {
-		log.Warn("cannot remove an unfinished database", "file", name, "err", err)
+		log.Warn("cannot remove an unfinished database", "file", name, "error", err)
 		return
 	}
 	log.Info("removed an unfinished database", "file", name)

@@ -84,7 +84,7 @@ func takeOld(path string, opt Options) (done func(), counters map[string]uint64,
 		})
 	}
 	if err != nil {
-		opt.Logger.Warn("the database to be replaced cannot be read", "err", err)
+		opt.Logger.Warn("the database to be replaced cannot be read", "error", err)
 	}
 	return func() { release(f, s) }, counters, nil
 }
@@ -142,7 +142,7 @@ func keepAside(path string, opt Options) {
 		err = os.Link(path, name)
 	}
 	if err != nil {
-		opt.Logger.Warn("cannot keep the database that is replaced", "file", name, "err", err)
+		opt.Logger.Warn("cannot keep the database that is replaced", "file", name, "error", err)
 	}
 }
 

@@ -141,7 +141,7 @@ func openExisting(path string, opt Options) (*Store, error) {
 // to refuse what is there.
 func (s *Store) mark() {
 	if err := writeMarker(s.path); err != nil {
-		s.opt.Logger.Warn("cannot write the marker beside the database", "file", markerPath(s.path), "err", err)
+		s.opt.Logger.Warn("cannot write the marker beside the database", "file", markerPath(s.path), "error", err)
 	}
 }
 
@@ -306,7 +306,7 @@ func (s *Store) guard(err *error) {
 	if r := recover(); r != nil {
 		*err = damaged(s.path, fmt.Sprint(r))
 		s.fail(*err, true)
-		s.opt.Logger.Error("the database is damaged", "file", s.path, "err", *err)
+		s.opt.Logger.Error("the database is damaged", "file", s.path, "error", *err)
 	}
 }
 
@@ -406,7 +406,7 @@ func (s *Store) settle(id int, cause error) error {
 		s.fail(err, false)
 		return err
 	}
-	s.opt.Logger.Warn("the disk failed at a commit and recovered", "file", s.path, "err", cause)
+	s.opt.Logger.Warn("the disk failed at a commit and recovered", "file", s.path, "error", cause)
 	return nil
 }
 
