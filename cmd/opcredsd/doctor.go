@@ -31,8 +31,10 @@ node, and what to do about it. While the daemon runs, its records are looked up
 from the wire as a controller would. Exit status 1 if anything is wrong; notes are
 not.
 
-Run it as root or as the daemon's user, or it cannot look at the store.`,
-		Args: cobra.NoArgs,
+Run it as root or as the daemon's user: others may not ask the daemon, nor look at
+the store.`,
+		Example: "  sudo opcredsd doctor",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorTime)
 			defer cancel()
@@ -56,11 +58,12 @@ Run it as root or as the daemon's user, or it cannot look at the store.`,
 // facts finds out about the host and about the node, running or not.
 func (c *common) facts(ctx context.Context, interfaces []string, port uint16, dacKeyFile string) *doctor.Facts {
 	s, err := c.daemon().Status(ctx)
-	running := !errors.Is(err, admin.ErrUnreachable)
+	running, denied := !errors.Is(err, admin.ErrUnreachable), errors.Is(err, admin.ErrDenied)
 	if running && err == nil {
 		port = s.Port
 	}
 	f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: port, StateDir: c.stateDir, Running: running})
+	f.Denied = denied
 	if running {
 		f.Daemon = &doctor.Daemon{Err: err}
 		if err == nil {

@@ -225,6 +225,26 @@ func holdPort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { c.Close() })
 }
 
+// hangUp listens on a Unix socket and closes each connection at once, as a daemon
+// does on users that may not ask it: hangup path
+func hangUp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hangup path")
+	}
+	l, err := net.Listen("unix", ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+}
+
 // listenNotify makes the socket that systemd would have, and writes what comes
 // into the file notified: listen
 func listenNotify(ts *testscript.TestScript, _ bool, _ []string) {

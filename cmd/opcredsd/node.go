@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -35,6 +36,12 @@ const (
 	makes  = server.Make
 )
 
+// silent is an error that others can find, and nobody reads.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
+
 // daemon returns the client of the running daemon.
 func (c *common) daemon() *admin.Client { return admin.NewClient(c.adminSocket) }
 
@@ -55,6 +62,13 @@ func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f
 	case oerr == nil:
 	case server.Locked(oerr):
 		return fmt.Errorf("%w; %v", err, oerr)
+	case errors.Is(err, admin.ErrDenied) && (errors.Is(oerr, fs.ErrPermission) || errors.Is(oerr, fs.ErrNotExist)):
+		return err // there is a daemon, and this is not its user
+	case errors.Is(oerr, fs.ErrNotExist):
+		return fmt.Errorf("there is no store in %s, and no daemon at %s: start the daemon once, or say where it is with --state-dir and --admin-socket%w",
+			c.stateDir, c.adminSocket, silent{oerr})
+	case errors.Is(oerr, fs.ErrPermission):
+		return fmt.Errorf("%w: only root and the daemon's own user may look at the store", oerr)
 	default:
 		return oerr
 	}

@@ -36,6 +36,7 @@ func params() testscript.Params {
 			"material": makeMaterial,
 			"link":     makeLink,
 			"hold":     holdPort,
+			"hangup":   hangUp,
 			"listen":   listenNotify,
 			"newer":    makeNewer,
 			"oneline":  oneLine,

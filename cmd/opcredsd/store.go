@@ -20,7 +20,10 @@ func newStore(c *common) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "check",
 		Short: "Check the store's integrity",
-		Args:  cobra.NoArgs,
+		Long: `Check every record of the store, and that each fabric is whole: its certificates, its
+key, an administrator. The daemon does the same at each start. Exit status 1 if
+anything is wrong.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.node(cmd.Context(), reads, func(n node) error {
 				if err := n.CheckStore(cmd.Context()); err != nil {
@@ -35,8 +38,9 @@ func newStore(c *common) *cobra.Command {
 		Long: `Write a consistent copy of the store to FILE, also while the daemon runs.
 
 The copy holds the node's private keys: keep it as safe as the node.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
+		Example: `  opcredsd store backup /backup/opcredsd-$(date +%F).db`,
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
 	}, newRestore(c))
 	return cmd
 }
@@ -45,6 +49,10 @@ The copy holds the node's private keys: keep it as safe as the node.`,
 // is there is whole.
 func (c *common) backup(ctx context.Context, file string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return fmt.Errorf("%s: %w", file, at.Err) // without the other name
+	}
 	if err != nil {
 		return err
 	}
@@ -83,18 +91,20 @@ daemon must not run. The old store is kept beside it, ending in .before-restore.
 Counters jump ahead and sessions are forgotten, so that nothing can be replayed.
 Fabrics that were removed since the copy was made are there again: look at
 "opcredsd fabrics list". Never run two nodes from one copy.`,
+		Example: `  opcredsd store restore --dry-run /backup/opcredsd-2026-11-23.db
+  systemctl stop opcredsd && opcredsd store restore /backup/opcredsd-2026-11-23.db && systemctl start opcredsd`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
 			rows, err := server.BackupFabrics(args[0])
 			if err != nil {
 				return err
 			}
 			if !dryRun {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return err
-				}
-				defer f.Close()
 				if err := server.Restore(c.stateDir, f, c.log()); err != nil {
 					return err
 				}
@@ -119,7 +129,8 @@ func newFactoryReset(c *common) *cobra.Command {
 		Use:   "factory-reset",
 		Short: "Remove all fabrics and what controllers have set",
 		Long: `Remove all fabrics, sessions and access control, and what controllers have set.
-The attestation material, the passcode and the discriminator stay.`,
+The attestation material, the passcode and the discriminator stay. Back up the store
+first if there may be a way back.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {

@@ -9,13 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"golang.org/x/sys/unix"
 )
 
 // node is a Node that says what it was asked, and fails on demand.
@@ -191,6 +194,72 @@ func TestUnreachable(t *testing.T) {
 	for _, tc := range calls(t.Context(), c, io.Discard) {
 		if _, err := tc.call(); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("%s: %v", tc.asks, err)
+		}
+	}
+}
+
+// What a client says of a daemon that does not answer: whether this user may ask it
+// at all is what matters to the operator.
+func TestWhyUnreachable(t *testing.T) {
+	c := NewClient("/run/admin.sock")
+	for _, tc := range []struct {
+		err       error
+		connected bool
+		denied    bool
+		want      string
+	}{
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.EACCES)}, false, true, "only root and the daemon's own user"},
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", unix.ECONNRESET)}, true, true, "hung up"},
+		{io.EOF, true, true, "hung up"},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.ENOENT)}, false, false, "is it running"},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.ECONNREFUSED)}, false, false, "is it running"},
+		{context.DeadlineExceeded, true, false, "does not answer in time"},
+	} {
+		err := c.unreachable(&url.Error{Op: "Get", URL: "http://admin/v1/status", Err: tc.err}, tc.connected)
+		if !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrDenied) != tc.denied || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), c.path) {
+			t.Errorf("%v: %v", tc.err, err)
+		}
+	}
+	if err := c.unreachable(&url.Error{Err: context.Canceled}, true); errors.Is(err, ErrUnreachable) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+// A daemon that hangs ends the wait when the context does.
+func TestSilentDaemon(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := net.Listen("unix", path) // and nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := NewClient(path).Health(ctx); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "in time") {
+		t.Error(err)
+	}
+}
+
+// A daemon hangs up on users that may not ask it, at any moment of the request.
+func TestHungUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	for range 200 {
+		if _, err := NewClient(path).Status(t.Context()); !errors.Is(err, ErrDenied) {
+			t.Fatal(err)
 		}
 	}
 }

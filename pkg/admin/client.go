@@ -7,15 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // ErrUnreachable says that no daemon answers on the socket.
 var ErrUnreachable = errors.New("the daemon cannot be reached")
+
+// ErrDenied says that there may be a daemon, which this user may not ask. Errors
+// that wrap it wrap ErrUnreachable, too.
+var ErrDenied = fmt.Errorf("%w", ErrUnreachable)
+
+// answerTime is how long the client waits for an answer to begin. It is longer
+// than a busy daemon takes, and ends the wait for one that hangs.
+const answerTime = 30 * time.Second
 
 // Client asks a running daemon. Its methods return errors that wrap
 // ErrUnreachable if there is none, ErrRefused if it refuses.
@@ -25,13 +36,13 @@ type Client struct {
 }
 
 // NewClient returns a client of the socket at path. Calls are bounded by their
-// contexts.
+// contexts, and end when a daemon has not begun to answer for 30 seconds.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}
-	return &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}, path: path}
+	return &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTime}}, path: path}
 }
 
 // Status returns the node's state.
@@ -149,9 +160,11 @@ func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Res
 	if err != nil {
 		return nil, err
 	}
-	rsp, err := c.http.Do(req)
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	rsp, err := c.http.Do(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil {
-		return nil, fmt.Errorf("%w at %s: is it running, and as this user?", ErrUnreachable, c.path)
+		return nil, c.unreachable(err, connected)
 	}
 	if rsp.StatusCode == http.StatusOK {
 		return rsp, nil
@@ -165,4 +178,20 @@ func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Res
 		return nil, refusal(f.Error)
 	}
 	return nil, errors.New(f.Error)
+}
+
+// unreachable says why there is no answer, and what to do.
+func (c *Client) unreachable(err error, connected bool) error {
+	var late net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.As(err, &late) && late.Timeout():
+		return fmt.Errorf("%w at %s: it does not answer in time", ErrUnreachable, c.path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w at %s: only root and the daemon's own user may ask it", ErrDenied, c.path)
+	case connected:
+		return fmt.Errorf("%w at %s: it hung up, as it does on others than root and its own user", ErrDenied, c.path)
+	}
+	return fmt.Errorf("%w at %s: is it running, and is this its socket?", ErrUnreachable, c.path)
 }

@@ -195,11 +195,16 @@ func checkContainer(f *Facts) []Finding {
 	return ok("in a container (%s), not behind a bridge", f.Container)
 }
 
+// askAsRoot is what to do about what this user may not see.
+const askAsRoot = "run this as root or as the daemon's user"
+
 // onlyPort is the port that some controllers look at, whatever mDNS says.
 const onlyPort = 5540
 
 func checkPort(f *Facts) []Finding {
 	switch {
+	case f.PortErr != nil && f.Denied:
+		return []Finding{{Result: Note, Text: "this may be the daemon: " + f.PortErr.Error(), Remedy: askAsRoot}}
 	case f.PortErr != nil:
 		return []Finding{{Result: Fault, Text: f.PortErr.Error(), Remedy: "choose another with --port, if its holder is to stay"}}
 	case f.Port != onlyPort && f.Port != 0:

@@ -141,6 +141,12 @@ func TestChecks(t *testing.T) {
 		{"root unknown", func(f *Facts) { f.Attestation.Notes = []string{"PAA not known"} }, "attestation", Note, "PAA"},
 		{"no daemon", func(f *Facts) { f.Daemon = nil }, "daemon", Note, "no daemon"},
 		{"sick daemon", func(f *Facts) { f.Daemon.Err = errors.New("not announced") }, "daemon", Fault, "not announced"},
+		{"not allowed to ask: the daemon", denied, "daemon", Note, "may not ask"},
+		{"not allowed to ask: its port", denied, "port", Note, "this may be the daemon: taken"},
+		{"not allowed to ask: the store", denied, "store", Note, "may not look"},
+		{"not allowed to ask: the material", denied, "attestation", Note, "not looked at"},
+		{"not allowed to ask: records", denied, "records", Note, "not looked for"},
+		{"material in a damaged store", func(f *Facts) { f.Attestation, f.Store.Err = nil, errors.New("damaged") }, "store", Fault, "damaged"},
 		{"no daemon, no records", func(f *Facts) { f.Daemon = nil }, "records", OK, "not looked for"},
 		{"nothing announced", func(f *Facts) { f.Daemon.Records = nil }, "records", Note, "window"},
 		{"a record lost", func(f *Facts) {
@@ -172,6 +178,12 @@ func TestChecks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// denied is what another user than root and the daemon's own finds.
+func denied(f *Facts) {
+	f.Denied, f.Daemon, f.Attestation = true, nil, nil
+	f.PortErr, f.Store.Err = errors.New("taken"), fs.ErrPermission
 }
 
 func TestJudge(t *testing.T) {

@@ -48,6 +48,7 @@ type Facts struct {
 	Store       Store
 	Attestation *Attestation // nil: there is none yet
 	Daemon      *Daemon      // nil: none runs
+	Denied      bool         // a daemon may run, which this user may not ask
 }
 
 // Validity is when something may be used.

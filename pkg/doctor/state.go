@@ -69,7 +69,7 @@ func checkStateDir(f *Facts) (out []Finding) {
 	case s.ReadOnly:
 		fault(Fault, "mount it for writing, or name another directory with --state-dir", "%s lies on a file system that is read-only", s.Path)
 	case s.Exists && !s.Writable:
-		fault(Note, "run this as root or as the daemon's user", "this user cannot write to %s", s.Path)
+		fault(Note, askAsRoot, "this user cannot write to %s", s.Path)
 	}
 	switch t := s.Mount.FSType; {
 	case slices.Contains(network, t):
@@ -95,6 +95,8 @@ func checkStore(f *Facts) []Finding {
 	switch {
 	case f.Store.Missing:
 		return ok("there is none yet: the first start makes it")
+	case f.Denied && f.Store.Err != nil:
+		return []Finding{{Result: Note, Text: "this user may not look at it", Remedy: askAsRoot}}
 	case f.Store.Err != nil:
 		return []Finding{{Result: Fault, Text: f.Store.Err.Error(), Remedy: f.Store.Remedy}}
 	}
@@ -103,6 +105,9 @@ func checkStore(f *Facts) []Finding {
 
 func checkAttestation(f *Facts) (out []Finding) {
 	a := f.Attestation
+	if a == nil && f.Store.Err != nil {
+		return []Finding{{Result: Note, Text: "not looked at, as the store cannot be read", Remedy: "see the check of the store"}}
+	}
 	if a == nil {
 		return ok("there is no material yet: the first start makes some for development")
 	}
@@ -124,6 +129,8 @@ func checkAttestation(f *Facts) (out []Finding) {
 
 func checkDaemon(f *Facts) []Finding {
 	switch {
+	case f.Denied:
+		return []Finding{{Result: Note, Text: "this user may not ask it", Remedy: askAsRoot}}
 	case f.Daemon == nil:
 		return []Finding{{Result: Note, Text: "no daemon runs here", Remedy: "opcredsd run, or systemctl start opcredsd"}}
 	case f.Daemon.Err != nil:
@@ -134,6 +141,8 @@ func checkDaemon(f *Facts) []Finding {
 
 func checkRecords(f *Facts) (out []Finding) {
 	switch {
+	case f.Denied:
+		return []Finding{{Result: Note, Text: "not looked for, as only the daemon knows them", Remedy: askAsRoot}}
 	case f.Daemon == nil:
 		return ok("not looked for: no daemon runs")
 	case len(f.Daemon.Records) == 0:
