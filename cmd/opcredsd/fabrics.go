@@ -16,7 +16,10 @@ func newFabrics(c *common) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list",
 		Short: "List the fabrics",
-		Args:  cobra.NoArgs,
+		Long: `List the fabrics: the homes that the node is a member of. The vendor is that of the
+controller's maker, the label what its user has given. Some controllers take two
+fabrics.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.node(cmd.Context(), reads, func(n node) error {
 				list, err := n.Fabrics(cmd.Context())
@@ -27,9 +30,14 @@ func newFabrics(c *common) *cobra.Command {
 			})
 		},
 	}, &cobra.Command{
-		Use:   "remove INDEX",
-		Short: "Remove a fabric: its controllers lose the node",
-		Args:  cobra.ExactArgs(1),
+		Use:        "remove INDEX",
+		SuggestFor: []string{"rm", "delete", "leave"},
+		Short:      "Remove a fabric: its controllers lose the node",
+		Long: `Remove a fabric, by its index in "opcredsd fabrics list", with its access control,
+group keys, sessions and subscriptions. Its controllers lose the node, and show it as
+offline until it is removed there, too. When the last one goes the node can be
+commissioned again.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := strconv.ParseUint(args[0], 10, 8)
 			if err != nil || !matter.FabricIndex(i).Valid() {

@@ -31,8 +31,17 @@ func (s *logSink) logger(w io.Writer) *slog.Logger {
 	return slog.New(&logHandler{
 		asJSON: &s.json,
 		text:   newTextHandler(w, &s.level, isJournal(w, os.Getenv("JOURNAL_STREAM"))),
-		json:   slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &s.level}),
+		json:   slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &s.level, ReplaceAttr: readable}),
 	})
+}
+
+// readable makes durations what they are in the text form, "15m0s"; slog writes
+// nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // logHandler writes each line in the format of that moment.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestLogFormats(t *testing.T) {
@@ -36,6 +37,8 @@ func TestLogFormats(t *testing.T) {
 		{"info", "json", func() { early.Warn("odd", "cause", "a \"b\"") }, `^{"time":"[^"]+","level":"WARN","msg":"odd","part":"x","cause":"a \\"b\\""}$`},
 		{"info", "text", func() { early.Warn("odd") }, `level=WARN msg="odd" part=x$`},
 		{"info", "text", func() { log.WithGroup("g").Info("in", "msg", 1) }, `msg="in" g.msg=1$`},
+		{"info", "text", func() { log.Info("open", "for", 15*time.Minute) }, `^time=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d) .* for=15m0s$`},
+		{"info", "json", func() { log.Info("open", "for", 15*time.Minute) }, `"for":"15m0s"}$`},
 		// A label that a controller has set writes no line of its own.
 		{"info", "text", func() { log.Info("fabric removed", "label", "a\nb") }, `label="a\\nb"$`},
 	} {

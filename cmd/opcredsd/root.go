@@ -25,9 +25,11 @@ type common struct {
 	logLevel    string
 	logFormat   string
 
-	sink logSink // where the log goes
-	args []string
-	run  runFlags
+	sink    logSink // where the log goes
+	args    []string
+	run     runFlags
+	origins map[string]string // where the value of each setting stands, by flag
+	read    string            // the configuration file that was read, or ""
 }
 
 func newRoot(c *common) *cobra.Command {
@@ -50,7 +52,9 @@ cannot be reached.`,
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		DisableAutoGenTag: true,
+		Version:           version(),
 	}
+	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(flagError)
@@ -62,16 +66,27 @@ cannot be reached.`,
 	f.VarP(choice{&c.output, []string{"text", "json"}}, "output", "o", "output of commands: text or json")
 	f.Var(choice{&c.logLevel, logLevels}, "log-level", "least level to log: debug, info, warn or error")
 	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")
-	root.AddCommand(newRun(c), newPairing(c), newStatus(c), newFabrics(c), newWindow(c), newAttestation(c), newStore(c), newFactoryReset(c),
-		newDoctor(c), newConfig(c), newHealthcheck(c), newLogLevel(c), newVersion(c), newMan())
+	addGroup(root, "daily", "Every day:", newPairing(c), newStatus(c), newFabrics(c), newWindow(c), newDoctor(c))
+	addGroup(root, "keep", "What the node keeps:", newStore(c), newAttestation(c), newFactoryReset(c))
+	addGroup(root, "daemon", "The daemon:", newRun(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
+	root.AddCommand(newVersion(c), newMan())
 	usageArgs(root)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }
 	return root
 }
 
+// addGroup adds commands that belong together to the help.
+func addGroup(root *cobra.Command, id, title string, list ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, cmd := range list {
+		cmd.GroupID = id
+		root.AddCommand(cmd)
+	}
+}
+
 // load completes the settings from the environment and the configuration file.
 func (c *common) load(cmd *cobra.Command) error {
-	if err := loadSettings(cmd, c.config, os.LookupEnv); err != nil {
+	if err := c.loadSettings(cmd, os.LookupEnv); err != nil {
 		return usageError{err}
 	}
 	if err := c.complete(); err != nil {

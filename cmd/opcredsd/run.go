@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -63,10 +66,10 @@ func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.interfaces, "interface", nil, "`name` of a network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
 	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "`address` of the HTTP server for metrics and health; empty turns it off")
 	registerIDs(fl, &f.vendorID, &f.productID)
-	fl.Var(words{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets")
-	fl.Var(words{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets")
-	fl.Var(words{&f.serialNumber, server.MaxName}, "serial-number", "serial number, up to 32 octets")
-	fl.Var(number[uint16]{p: &f.hardwareVersion, max: 65535}, "hardware-version", "hardware version")
+	fl.Var(words{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets (default: opcredsd)")
+	fl.Var(words{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets (default: Matter bridge)")
+	fl.Var(words{&f.serialNumber, server.MaxName}, "serial-number", "serial number, up to 32 octets (default: none)")
+	fl.Var(number[uint16]{p: &f.hardwareVersion, max: 65535}, "hardware-version", "hardware version (default: 0)")
 	fl.Var(code{&f.passcode}, "passcode", "setup passcode (default: drawn at the first start, then kept)")
 	fl.BoolVar(&f.verifierOnly, "passcode-verifier-only", false, "keep only the passcode's verifier once the codes were shown or the node is commissioned")
 	fl.Var(number[uint16]{p: &f.discriminator, max: server.MaxDiscriminator}, "discriminator", "discriminator, 0 to 4095 (default: drawn at the first start, then kept)")
@@ -125,11 +128,14 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	if err != nil {
 		return err
 	}
+	reloaded := newReloadMetrics()
+	opt.Collectors = []prometheus.Collector{reloaded.successful, reloaded.successTime}
 	show := f.showCodes == "always" || f.showCodes == "auto" && isTerminal(c.stdout)
 	srv, err := server.New(opt)
 	if err != nil {
 		return err
 	}
+	opt.Log.Info("starting", "version", opt.Version, "go", runtime.Version(), "state_dir", c.stateDir, "config", cmp.Or(c.read, "none"))
 	if show && !srv.Commissioned() {
 		if err := printOwnCodes(srv, c.stdout); err != nil {
 			_ = srv.Stop()
@@ -140,7 +146,7 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(cmd.Context())
 	wg.Go(func() { n.run(ctx) })
-	wg.Go(func() { f.reloads(ctx, cmd, c, hup, n) })
+	wg.Go(func() { f.reloads(ctx, cmd, c, hup, n, reloaded) })
 	err = srv.Run(cmd.Context(), func() {
 		n.ready()
 		if err := giveBack(); err != nil {

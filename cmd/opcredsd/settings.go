@@ -48,21 +48,34 @@ type setting struct {
 }
 
 // loadSettings gives every flag of cmd that is a setting, and is not on the
-// command line, the value from the environment or the configuration file.
-func loadSettings(cmd *cobra.Command, file string, env func(string) (string, bool)) error {
+// command line, the value from the environment or the configuration file. It
+// keeps where each setting stands, and which file was read.
+func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool)) error {
 	known := settings(cmd.Root())
-	values, err := loadFile(cmd, file, known, env)
+	file, must := c.configFile(cmd, env)
+	values, err := readConfig(file, known)
+	if !must && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+		file, err = "", nil // there is none, or it is not this user's
+	}
 	if err != nil {
 		return err
 	}
+	origins := map[string]string{}
+	c.origins, c.read = origins, file
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if err != nil || f.Changed || !slices.Contains(known, f.Name) {
+		if err != nil || !slices.Contains(known, f.Name) {
+			return
+		}
+		if origins[f.Name] = "default"; f.Changed {
+			origins[f.Name] = "--" + f.Name
 			return
 		}
 		// An empty variable says something for texts only.
 		if v, ok := env(envName(f.Name)); ok && (v != "" || f.Value.Type() == "string") {
+			origins[f.Name] = envName(f.Name)
 			err = set(cmd, f.Name, setting{[]string{v}, envName(f.Name)})
-		} else if s, ok := values[f.Name]; ok {
+		} else if s := values[f.Name]; len(s.values) > 0 {
+			origins[f.Name] = s.origin
 			err = set(cmd, f.Name, s)
 		}
 	})
@@ -122,31 +135,29 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError{err}
 }
 
-// loadFile reads the file that is named, or the default one.
-func loadFile(cmd *cobra.Command, file string, known []string, env func(string) (string, bool)) (map[string]setting, error) {
-	if v, ok := env(envName("config")); ok && file == "" {
-		if v == "" {
-			return nil, nil
-		}
-		file = v
+// configFile returns the file that is named, or the default one; must says that it
+// has to be there. "" is none.
+func (c *common) configFile(cmd *cobra.Command, env func(string) (string, bool)) (file string, must bool) {
+	if c.config != "" {
+		return c.config, true
 	}
-	if file != "" {
-		return readConfig(file, known)
+	if v, ok := env(envName("config")); ok {
+		return v, true
 	}
 	for c := cmd; c.HasParent(); c = c.Parent() {
 		if slices.Contains(without, c.Name()) {
-			return nil, nil
+			return "", false
 		}
 	}
-	values, err := readConfig(defaultConfig, known)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return nil, nil // it is not this user's
-	}
-	return values, err
+	return defaultConfig, false
 }
 
-// readConfig reads a configuration file into texts by the flag that they set.
+// readConfig reads a configuration file into texts by the flag that they set. "" is
+// an empty one.
 func readConfig(file string, known []string) (map[string]setting, error) {
+	if file == "" {
+		return nil, nil
+	}
 	b, err := readBounded(file, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,10 @@ func newStatus(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show the running daemon: windows, fabrics, sessions, attestation",
-		Args:  cobra.NoArgs,
+		Long: `Show the node at this moment: its network, attestation material, commissioning
+window, fail-safe, sessions, subscriptions and fabrics. "can be found" means that its
+records are announced over mDNS; "opcredsd doctor" looks them up from the wire.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := c.daemon().Status(cmd.Context())
 			if err != nil {
@@ -53,7 +57,7 @@ func printStatus(w io.Writer, s *admin.Status) error {
 	if s.FailSafe.Armed {
 		row("fail-safe", "armed until %s", clock(s.FailSafe.Ends))
 	}
-	row("sessions", "%d CASE, %d PASE, %d subscriptions, %d exchanges", s.Sessions.CASE, s.Sessions.PASE, s.Subscriptions, s.Exchanges)
+	row("sessions", "%d CASE, %d PASE, %s, %s", s.Sessions.CASE, s.Sessions.PASE, count(s.Subscriptions, "subscription"), count(s.Exchanges, "exchange"))
 	if s.Sessions.CASE > 0 && s.Subscriptions == 0 {
 		row("", "controllers are connected, but none is subscribed")
 	}
@@ -75,7 +79,7 @@ func windowLine(w *admin.WindowState) string {
 	if w.Kind == "closed" {
 		return "closed"
 	}
-	return fmt.Sprintf("%s, open until %s, %d failed attempts", w.Kind, clock(w.Closes), w.Failures)
+	return fmt.Sprintf("%s, open until %s, %s", w.Kind, clock(w.Closes), count(w.Failures, "failed attempt"))
 }
 
 func clock(t *time.Time) string {
@@ -85,13 +89,22 @@ func clock(t *time.Time) string {
 	return t.Local().Format(time.TimeOnly)
 }
 
+// healthTime bounds a health check. It is longer than the daemon itself waits for
+// its parts, so that it is the daemon that says what is wrong.
+const healthTime = 3 * time.Second
+
 func newHealthcheck(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Exit 0 if the running daemon can serve controllers",
-		Args:  cobra.NoArgs,
+		Long: `Ask the running daemon whether it can serve controllers: its event loop and UDP
+socket answer, the store can be read, and its records are announced over mDNS. It
+takes 3 seconds at most.
+
+Exit status: 0 it can; 1 it cannot, and why is said; 3 it cannot be reached.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
+			ctx, cancel := context.WithTimeout(cmd.Context(), healthTime)
 			defer cancel()
 			if err := c.daemon().Health(ctx); err != nil {
 				return err
@@ -103,11 +116,17 @@ func newHealthcheck(c *common) *cobra.Command {
 
 func newLogLevel(c *common) *cobra.Command {
 	return &cobra.Command{
-		Use:       "log-level LEVEL",
-		Short:     "Change the log level of the running daemon",
-		ValidArgs: []string{"debug", "info", "warn", "error"},
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Use:   "log-level LEVEL",
+		Short: "Change the log level of the running daemon",
+		Long: `Change the log level of the running daemon, until it reads its configuration again
+(SIGHUP) or ends. LEVEL is debug, info, warn or error.`,
+		Example:   "  opcredsd log-level debug     # and then: journalctl -fu opcredsd",
+		ValidArgs: logLevels,
+		Args:      cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(logLevels, args[0]) {
+				return usageError{fmt.Errorf("log-level: %q is not one of %s", args[0], strings.Join(logLevels, ", "))}
+			}
 			if err := c.daemon().SetLogLevel(cmd.Context(), args[0]); err != nil {
 				return err
 			}

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 )
+
+// timeLayout is RFC 3339 with as much as a person reads.
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // textHandler writes lines of key=value with the message always in quotes, so
 // that a line can be found by its message; slog's own handler quotes only where
@@ -54,7 +56,7 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 		b.WriteString(priority(r.Level))
 	} else {
 		b.WriteString("time=")
-		b.WriteString(r.Time.Format(time.RFC3339Nano))
+		b.WriteString(r.Time.Format(timeLayout))
 		b.WriteString(" level=")
 		b.WriteString(r.Level.String())
 		b.WriteByte(' ')

@@ -18,15 +18,28 @@ func version() string {
 	if release != "" {
 		return release
 	}
-	info, ok := debug.ReadBuildInfo()
-	if ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				return "0.0.0-" + s.Value[:12]
-			}
-		}
+	if r := revision(); len(r) >= 12 {
+		return "0.0.0-" + r[:12]
 	}
 	return "0.0.0-dev"
+}
+
+// revision returns the commit that was built, "" where the build does not know.
+func revision() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+func versionLine() string {
+	return fmt.Sprintf("opcredsd %s (Matter %s, %s %s/%s)", version(), specification(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func newVersion(c *common) *cobra.Command {
@@ -36,14 +49,15 @@ func newVersion(c *common) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
-				Version string `json:"version"`
-				Go      string `json:"go"`
-				OS      string `json:"os"`
-				Arch    string `json:"arch"`
-				Matter  string `json:"matter"`
-			}{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, specification()}
+				Version  string `json:"version"`
+				Revision string `json:"revision,omitempty"` // of the source, where the build knows it
+				Go       string `json:"go"`
+				OS       string `json:"os"`
+				Arch     string `json:"arch"`
+				Matter   string `json:"matter"`
+			}{version(), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, specification()}
 			return c.print(v, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "opcredsd %s (Matter %s, %s %s/%s)\n", v.Version, v.Matter, v.Go, v.OS, v.Arch)
+				_, err := fmt.Fprintln(w, versionLine())
 				return err
 			})
 		},

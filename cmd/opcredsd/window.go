@@ -21,6 +21,8 @@ func newWindow(c *common) *cobra.Command {
 
 A basic window takes the node's own codes. With --enhanced the window has a
 passcode and a discriminator of its own, which nobody can use later.`,
+		Example: `  opcredsd window open --enhanced --timeout 10m
+  opcredsd window open -o json | jq -r .qr`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w, err := c.daemon().OpenWindow(cmd.Context(), admin.WindowRequest{Seconds: int(timeout / time.Second), Enhanced: enhanced})
