@@ -9,6 +9,7 @@ missing=
 need() { # command, package
 	command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] || missing="$missing $2"
 }
+need curl curl
 need gcc gcc
 need ip iproute2
 need tc iproute2
@@ -22,7 +23,6 @@ need shellcheck shellcheck
 if [ "${1:-}" = packaging ]; then
 	need buildah buildah
 	need busybox busybox-static
-	need curl curl
 	need debootstrap debootstrap
 	need lintian lintian
 	need qemu-aarch64-static qemu-user-static
