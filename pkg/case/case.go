@@ -137,7 +137,7 @@ func (id *identity) prove(rand io.Reader, own, other []byte, resumptionID []byte
 
 // verify checks a peer's TBEData2 or TBEData3. own is the peer's ephemeral key
 // and other this side's.
-func (id *identity) verify(tbe, own, other []byte, withResumption bool, now uint32) (peer, error) {
+func (id *identity) verify(tbe, own, other []byte, withResumption bool, at cert.VerifyOptions) (peer, error) {
 	m, err := parseTBE(tbe, withResumption)
 	if err != nil {
 		return peer{}, err
@@ -156,7 +156,7 @@ func (id *identity) verify(tbe, own, other []byte, withResumption bool, now uint
 	if noc.FabricID() != id.noc.FabricID() {
 		return peer{}, errPeer
 	}
-	if err := cert.VerifyChain(noc, icac, id.root, cert.VerifyOptions{Now: now}); err != nil {
+	if err := cert.VerifyChain(noc, icac, id.root, at); err != nil {
 		return peer{}, err
 	}
 	if err := mcrypto.Verify(noc.PublicKey[:], encodeTBS(noc, icac, own, other), m.signature); err != nil {

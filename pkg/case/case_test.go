@@ -65,7 +65,7 @@ func TestMixedIssuers(t *testing.T) {
 
 func TestTimeUnknown(t *testing.T) {
 	w := newWorld(t, true)
-	w.responder.Now, w.initiator.Now = 0, 0
+	w.responder.Validity, w.initiator.Validity = cert.VerifyOptions{}, cert.VerifyOptions{}
 	checkAgreement(t, w, w.mustRun(t))
 }
 
@@ -250,15 +250,15 @@ func TestImpostors(t *testing.T) {
 		}, cert.ErrInvalid, nil},
 		{"controller has another key", func(t *testing.T, w *world) { w.initiator.Key = newKey(t) }, mcrypto.ErrSignature, nil},
 		{"controller leaves its ICAC out", func(t *testing.T, w *world) { w.initiator.ICAC = nil }, cert.ErrInvalid, nil},
-		{"controller has expired", func(t *testing.T, w *world) { w.responder.Now = 2001 }, cert.ErrValidity, nil},
-		{"controller is not valid yet", func(t *testing.T, w *world) { w.responder.Now = 999 }, cert.ErrValidity, nil},
+		{"controller has expired", func(t *testing.T, w *world) { w.responder.Validity.Now = 2001 }, cert.ErrValidity, nil},
+		{"controller is not valid yet", func(t *testing.T, w *world) { w.responder.Validity.Now = 999 }, cert.ErrValidity, nil},
 		{"device has another root", func(t *testing.T, w *world) {
 			m := newAuthority(t, true).issue(t, deviceNode, homeFabric)
 			m.root = w.device.root
 			w.fabrics = table{m.fabric(3, w.ipk)}
 		}, nil, cert.ErrInvalid},
 		{"device has another key", func(t *testing.T, w *world) { w.fabrics[0].OperationalKey = newKey(t) }, nil, mcrypto.ErrSignature},
-		{"device has expired", func(t *testing.T, w *world) { w.initiator.Now = 2001 }, nil, cert.ErrValidity},
+		{"device has expired", func(t *testing.T, w *world) { w.initiator.Validity.Now = 2001 }, nil, cert.ErrValidity},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, true)

@@ -159,7 +159,7 @@ func FuzzInnerPart(f *testing.F) {
 	}
 	device := identity{root: w.device.root, noc: w.device.noc}
 	f.Fuzz(func(t *testing.T, b []byte, withResumption bool) {
-		p, err := device.verify(b, own[:], other[:], withResumption, 1500)
+		p, err := device.verify(b, own[:], other[:], withResumption, inTime)
 		if err == nil && (p.node != controllerNode || p.cats != w.controller.noc.CATs()) || err != nil && p != (peer{}) {
 			t.Fatalf("%x: %+v, %v", b, p, err)
 		}

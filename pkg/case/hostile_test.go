@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -134,19 +135,19 @@ func TestTamperedInnerPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	device := identity{root: w.device.root, noc: w.device.noc}
-	p, err := device.verify(good, own[:], other[:], false, 1500)
+	p, err := device.verify(good, own[:], other[:], false, inTime)
 	if err != nil || p.node != controllerNode || p.cats[0] != 0xABCD0001 {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	tampers(len(good), func(name string, c tamper) {
-		if p, err := device.verify(c(bytes.Clone(good)), own[:], other[:], false, 1500); err == nil || p != (peer{}) {
+		if p, err := device.verify(c(bytes.Clone(good)), own[:], other[:], false, inTime); err == nil || p != (peer{}) {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	})
-	if _, err := device.verify(good, other[:], own[:], false, 1500); !errors.Is(err, mcrypto.ErrSignature) {
+	if _, err := device.verify(good, other[:], own[:], false, inTime); !errors.Is(err, mcrypto.ErrSignature) {
 		t.Errorf("ephemeral keys in the other order: %v", err)
 	}
-	if _, err := device.verify(good, own[:], other[:], true, 1500); !errors.Is(err, errMissing) {
+	if _, err := device.verify(good, own[:], other[:], true, inTime); !errors.Is(err, errMissing) {
 		t.Errorf("TBEData3 as TBEData2: %v", err)
 	}
 }
@@ -169,7 +170,7 @@ func TestLongFormsInside(t *testing.T) {
 	// Members that a later release may add.
 	long = append(long[:len(long)-1], 0x24, 9, 1, 0x35, 10, 0x18, 0x18)
 	device := identity{root: w.device.root, noc: w.device.noc}
-	if _, err := device.verify(long, own[:], other[:], false, 0); err != nil {
+	if _, err := device.verify(long, own[:], other[:], false, cert.VerifyOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -334,7 +335,7 @@ func TestMalformedMessages(t *testing.T) {
 func TestShortCiphertext(t *testing.T) {
 	w := newWorld(t, false)
 	for n := range mcrypto.MICSize + 1 {
-		w.responder.Now = 0
+		w.responder.Validity = cert.VerifyOptions{}
 		o := w.run(t, untouched, untouched, func([]byte) []byte { return encodeSigma3(make([]byte, n)) })
 		if !errors.Is(o.deviceErr, errDecrypt) {
 			t.Errorf("%d octets: %v", n, o.deviceErr)

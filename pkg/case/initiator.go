@@ -14,7 +14,7 @@ import (
 )
 
 // InitiatorConfig is what a caller brings to a handshake. Everything but ICAC,
-// Resume, Params and Now must be set.
+// Resume, Params and Validity must be set.
 type InitiatorConfig struct {
 	Rand      io.Reader
 	Fabric    matter.FabricIndex // for the result; any but 0
@@ -26,7 +26,7 @@ type InitiatorConfig struct {
 	Resume    *Record // what is remembered of a session with the peer, or nil
 	SessionID uint16  // the caller's id for the session, not 0
 	Params    message.SessionParameters
-	Now       uint32 // as in ResponderConfig
+	Validity  cert.VerifyOptions // as in ResponderConfig
 }
 
 // Initiator is the calling side of one handshake. Wipe it when it is over.
@@ -138,7 +138,7 @@ func (i *Initiator) openSigma2(m *sigma2, secret, own []byte) (peer, error) {
 	if err != nil {
 		return peer{}, err
 	}
-	p, err := i.id.verify(plaintext, m.ephemeral, own, true, i.cfg.Now)
+	p, err := i.id.verify(plaintext, m.ephemeral, own, true, i.cfg.Validity)
 	if err == nil && p.node != i.cfg.PeerNode {
 		err = errPeer
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -20,7 +21,7 @@ type ResponderConfig struct {
 	Resumptions Resumptions
 	SessionID   uint16 // the node's id for the session, not 0
 	Params      message.SessionParameters
-	Now         uint32 // seconds since 2000-01-01T00:00:00Z; 0: not known, see cert.VerifyOptions
+	Validity    cert.VerifyOptions // what the peer's certificates are held against
 }
 
 // Responder is the called side of one handshake. Wipe it when it is over.
@@ -169,7 +170,7 @@ func (r *Responder) Sigma3(b []byte) (res Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	p, err := r.id.verify(plaintext, r.other, r.own, false, r.cfg.Now)
+	p, err := r.id.verify(plaintext, r.other, r.own, false, r.cfg.Validity)
 	if err != nil {
 		return Result{}, err
 	}

@@ -25,6 +25,9 @@ const (
 	homeFabric     matter.FabricID = 0xFAB0_0000_0000_0001
 )
 
+// inTime is a time in which the certificates of the tests are valid.
+var inTime = cert.VerifyOptions{Now: 1500, Exact: true}
+
 func newKey(t testing.TB) *mcrypto.PrivateKey {
 	t.Helper()
 	k, err := mcrypto.GenerateKey(rand.Reader)
@@ -148,10 +151,10 @@ func newWorld(t testing.TB, withICAC bool, cats ...matter.CAT) *world {
 	w.fabrics = table{w.device.fabric(3, [16]byte{9}, w.ipk)}
 	params := message.LocalParameters()
 	params.IdleInterval = 700 * time.Millisecond
-	w.responder = ResponderConfig{Rand: rand.Reader, Fabrics: &w.fabrics, Resumptions: w.remembered, SessionID: 0xD0D0, Params: params, Now: 1500}
+	w.responder = ResponderConfig{Rand: rand.Reader, Fabrics: &w.fabrics, Resumptions: w.remembered, SessionID: 0xD0D0, Params: params, Validity: inTime}
 	w.initiator = InitiatorConfig{
 		Rand: rand.Reader, Fabric: 1, Root: w.controller.root, ICAC: w.controller.icac, NOC: w.controller.noc, Key: w.controller.key,
-		IPK: w.ipk, PeerNode: deviceNode, SessionID: 0xC0C0, Params: message.LocalParameters(), Now: 1500,
+		IPK: w.ipk, PeerNode: deviceNode, SessionID: 0xC0C0, Params: message.LocalParameters(), Validity: inTime,
 	}
 	return w
 }

@@ -11,9 +11,13 @@ import (
 
 // VerifyOptions are the circumstances under which a chain is verified.
 type VerifyOptions struct {
-	// Now is the time in seconds since 2000-01-01T00:00:00Z. 0 says that it is not
-	// known; validity periods are not looked at then.
+	// Now is a time that has come, in seconds since 2000-01-01T00:00:00Z: what
+	// ended before is refused. 0 says that none is known; validity periods are
+	// not looked at then.
 	Now uint32
+	// Exact says that Now is the time. Otherwise it may be later, and nothing is
+	// refused because it is yet to begin.
+	Exact bool
 }
 
 // invalid returns an ErrInvalid about a certificate of kind k.
@@ -75,7 +79,7 @@ func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
 		}
 	}
 	for _, l := range chain {
-		if err := l.cert.checkTime(l.kind, opt.Now); err != nil {
+		if err := l.cert.checkTime(l.kind, opt); err != nil {
 			return err
 		}
 	}
@@ -104,15 +108,15 @@ func verifySignature(c *Certificate, k Kind, issuer *Certificate) error {
 	return nil
 }
 
-// checkTime holds the validity period against now, unless that is unknown. A
-// not-before of 0 lies in the year 9999, see noExpiry.
-func (c *Certificate) checkTime(k Kind, now uint32) error {
+// checkTime holds the validity period against the time, unless that is unknown.
+// A not-before of 0 lies in the year 9999, see noExpiry.
+func (c *Certificate) checkTime(k Kind, opt VerifyOptions) error {
 	switch {
-	case now == 0:
+	case opt.Now == 0:
 		return nil
-	case c.NotBefore == 0 || now < c.NotBefore:
+	case opt.Exact && (c.NotBefore == 0 || opt.Now < c.NotBefore):
 		return fmt.Errorf("%w: %v is not valid yet", ErrValidity, k)
-	case c.NotAfter != 0 && now > c.NotAfter:
+	case c.NotAfter != 0 && opt.Now > c.NotAfter:
 		return fmt.Errorf("%w: %v has expired", ErrValidity, k)
 	}
 	return nil

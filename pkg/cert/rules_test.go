@@ -68,7 +68,7 @@ func (c *chain) sign(t testing.TB) {
 }
 
 func (c *chain) verify(now uint32) error {
-	return VerifyChain(c.noc, c.icac, c.root, VerifyOptions{Now: now})
+	return VerifyChain(c.noc, c.icac, c.root, VerifyOptions{Now: now, Exact: true})
 }
 
 func TestIssuedChainVerifies(t *testing.T) {
@@ -305,6 +305,10 @@ func TestValidity(t *testing.T) {
 		}
 		if err := c.verify(0); err != nil {
 			t.Errorf("%s, time unknown: %v", tt.name, err)
+		}
+		err := VerifyChain(c.noc, c.icac, c.root, VerifyOptions{Now: tt.now})
+		if ended := strings.Contains(tt.want, "expired"); errors.Is(err, ErrValidity) != ended || (err != nil) != ended {
+			t.Errorf("%s, by a time that has come: %v", tt.name, err)
 		}
 		if err := CheckRoot(c.root); err != nil {
 			t.Errorf("%s: %v", tt.name, err)

@@ -73,7 +73,7 @@ func (h *caller) begin(now time.Time) error {
 	cfg := casesession.InitiatorConfig{
 		Rand: h.c.opt.Rand, Fabric: f.Index, Root: f.RootCert, NOC: f.NOCCert, ICAC: f.ICACCert,
 		Key: f.OperationalKey, IPK: f.IPKs[0], PeerNode: h.call.Peer,
-		SessionID: h.id, Params: h.c.opt.Parameters, Now: h.c.opt.Epoch(now),
+		SessionID: h.id, Params: h.c.opt.Parameters, Validity: h.c.opt.Validity(now),
 	}
 	if rec, ok := h.c.opt.Resumptions.Of(f.Index, h.call.Peer); ok && !h.call.Full {
 		cfg.Resume = &rec

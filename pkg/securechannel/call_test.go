@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -43,7 +44,7 @@ func (w *world) callee(change func(*Options)) *callee {
 	opt := Options{
 		Sessions: c.sessions, Exchanges: c.exchanges, Window: window.New(passcodes()[testPasscode], rand.Reader),
 		Fabrics: &c.fabrics, Resumptions: &c.memory, Rand: rand.Reader, Parameters: message.LocalParameters(),
-		Epoch:       func(time.Time) uint32 { return 1500 },
+		Validity:    func(time.Time) cert.VerifyOptions { return cert.VerifyOptions{Now: 1500, Exact: true} },
 		OnSession:   func(_ time.Time, s *session.Session) { c.opened = append(c.opened, s) },
 		OnHandshake: func(_ time.Time, o Outcome) { c.resumed = append(c.resumed, o.Resumed) },
 	}

@@ -22,7 +22,7 @@ func (c *Channel) acceptCASE(now time.Time, x *exchange.Exchange) exchange.Handl
 	h := c.begin(now, x, session.CASE, func(id uint16) responder {
 		p.r = casesession.NewResponder(casesession.ResponderConfig{
 			Rand: c.opt.Rand, Fabrics: &p.fabrics, Resumptions: c.opt.Resumptions,
-			SessionID: id, Params: c.opt.Parameters, Now: c.opt.Epoch(now),
+			SessionID: id, Params: c.opt.Parameters, Validity: c.opt.Validity(now),
 		})
 		return p
 	})

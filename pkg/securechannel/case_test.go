@@ -7,6 +7,7 @@ import (
 	"time"
 
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -27,7 +28,7 @@ func (n *node) controllerOf(peer matter.NodeID, resume *casesession.Record, chan
 	c := n.client()
 	in := casesession.NewInitiator(casesession.InitiatorConfig{
 		Rand: rand.Reader, Fabric: 1, Root: h.root, NOC: h.noc, Key: h.key, IPK: h.device.IPKs[0], PeerNode: peer,
-		Resume: resume, SessionID: c.id, Params: message.LocalParameters(), Now: 1500,
+		Resume: resume, SessionID: c.id, Params: message.LocalParameters(), Validity: cert.VerifyOptions{Now: 1500, Exact: true},
 	})
 	send := func(opcode uint8, b []byte) (uint8, []byte) {
 		if change != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -48,9 +49,9 @@ type Options struct {
 	Rand        io.Reader
 	// Parameters are what this node tells of itself.
 	Parameters message.SessionParameters
-	// Epoch returns a time in seconds since 2000-01-01T00:00:00Z, for the
-	// validity of certificates; 0 if the time is not known.
-	Epoch func(now time.Time) uint32
+	// Validity returns what the validity periods of a peer's certificates are held
+	// against.
+	Validity func(now time.Time) cert.VerifyOptions
 	// MaxHandshakes bounds the CASE handshakes under way. 0:
 	// DefaultMaxHandshakes.
 	MaxHandshakes int
@@ -66,7 +67,7 @@ type Options struct {
 
 func (o *Options) complete() bool {
 	return o.Sessions != nil && o.Exchanges != nil && o.Window != nil && o.Fabrics != nil && o.Resumptions != nil &&
-		o.Rand != nil && o.Epoch != nil && o.OnSession != nil
+		o.Rand != nil && o.Validity != nil && o.OnSession != nil
 }
 
 // Channel runs protocol 0 of a node. It belongs to one goroutine.

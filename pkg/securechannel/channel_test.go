@@ -350,7 +350,7 @@ func TestOptions(t *testing.T) {
 		"Fabrics":     func(o *Options) { o.Fabrics = nil },
 		"Resumptions": func(o *Options) { o.Resumptions = nil },
 		"Rand":        func(o *Options) { o.Rand = nil },
-		"Epoch":       func(o *Options) { o.Epoch = nil },
+		"Validity":    func(o *Options) { o.Validity = nil },
 		"OnSession":   func(o *Options) { o.OnSession = nil },
 	} {
 		func() {

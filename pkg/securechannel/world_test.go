@@ -195,7 +195,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 	opt := Options{
 		Sessions: w.device.sessions, Exchanges: w.device.exchanges, Window: w.window, Fabrics: &w.fabrics, Resumptions: &w.memory,
 		Rand: rand.Reader, Parameters: message.LocalParameters(),
-		Epoch: func(time.Time) uint32 { return 1500 },
+		Validity: func(time.Time) cert.VerifyOptions { return cert.VerifyOptions{Now: 1500, Exact: true} },
 		OnSession: func(_ time.Time, s *session.Session) {
 			w.opened = append(w.opened, s)
 			w.atOpen = append(w.atOpen, len(w.log))

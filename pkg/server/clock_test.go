@@ -73,7 +73,7 @@ func TestClockNotSet(t *testing.T) {
 	})
 }
 
-// A clock that can be right judges both ends of validity.
+// A clock that something keeps right judges both ends of validity.
 func TestClockSet(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.startIn(2035)
@@ -116,10 +116,40 @@ func TestClockSet(t *testing.T) {
 	})
 }
 
-// An accepted certificate says that its beginning has come: a clock before that is
-// wrong, and judges nothing, though the program is older.
+// A clock that was set once and stood still since then, as a board's without a battery
+// does while it is off, is behind: it keeps out nobody whose time has begun meanwhile.
+func TestClockBehind(t *testing.T) {
+	clockBubble(t, func(r *rig) {
+		r.opt.Synchronised = func() bool { return false }
+		r.startIn(2030)
+		c, a, b := r.client(), r.valid(2029, 2040), r.valid(2031, 2040)
+		done := r.commission(c, a)
+		if !r.clockTrusted(done.CASE) {
+			t.Error("the node does not tell the time")
+		}
+		other := r.join(c, done.CASE, b) // begins in the clock's future, and teaches it better
+		if r.clockTrusted(done.CASE) {
+			t.Error("a clock is trusted that is a year late")
+		}
+		r.restart()
+		r.session(c, a, done.Node)
+		r.session(c, b, other.Node)
+
+		s := r.session(c, a, done.Node)
+		r.must(s.ArmFailSafe(r.ctx, 900, 0))
+		old := r.valid(2026, 2029)
+		pub := r.csr(s, false)
+		r.must(s.AddRoot(r.ctx, old.Root()))
+		r.want("expired by any clock", r.addNOC(s, fields(old, r.noc(old, pub))), invalidNOC)
+		r.finish()
+	})
+}
+
+// An accepted certificate says that its beginning has come: by a clock before that
+// nobody is refused as too early, and what ended before then has expired.
 func TestLastKnownGoodTime(t *testing.T) {
 	clockBubble(t, func(r *rig) {
+		r.opt.Synchronised = func() bool { return false }
 		r.start()
 		c, a := r.client(), r.valid(2035, 2040)
 		done := r.commission(c, a)
@@ -129,7 +159,13 @@ func TestLastKnownGoodTime(t *testing.T) {
 		if r.clockTrusted(s) {
 			t.Error("a clock is trusted that is five years late")
 		}
-		b := r.valid(2027, 2029) // expired by any clock
+		r.must(s.ArmFailSafe(r.ctx, 900, 0))
+		gone := r.valid(2027, 2034) // expired by what is known, though not by the clock
+		pub := r.csr(s, false)
+		r.must(s.AddRoot(r.ctx, gone.Root()))
+		r.want("expired", r.addNOC(s, fields(gone, r.noc(gone, pub))), invalidNOC)
+		r.must(s.ArmFailSafe(r.ctx, 0, 0))
+		b := r.valid(2027, 2036)
 		other := r.join(c, s, b)
 		// What is known stays known without the fabric that taught it.
 		r.want("RemoveFabric", r.creds(other.CASE, cmdRemove, 0, 1), ok)
@@ -139,7 +175,7 @@ func TestLastKnownGoodTime(t *testing.T) {
 			t.Error("a clock is trusted that is one year late")
 		}
 		r.stop()
-		r.startIn(2036)
+		r.startIn(2037)
 		if _, _, err := c.CASE(r.ctx, deviceAddr, b, other.Node, nil); !refusedCASE(err) {
 			t.Errorf("CASE of an administrator whose time is up: %v", err)
 		}

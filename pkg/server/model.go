@@ -110,14 +110,13 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 	s.model.access = accesscontrol.New(t.fabrics)
 	network := networkcommissioning.New(h.network)
 	link := ethernetdiagnostics.New(now, h.link)
-	trusted := func(at time.Time) bool { return s.epoch(at) != 0 }
 	diagnostics := generaldiagnostics.New(generaldiagnostics.Options{
 		Started:          now,
 		RebootCount:      t.identity.RebootCount,
 		BootReason:       s.trust.bootReason,
 		Interfaces:       h.interfaces,
 		OperationalHours: s.operationalHours,
-		ClockTrusted:     trusted,
+		ClockTrusted:     s.clockTrusted,
 	})
 	s.model.links = []interface{ LinksChanged() }{network, link, diagnostics}
 	return []im.Cluster{
@@ -129,7 +128,7 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
 		}),
 		network,
-		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.newest, Started: now, ClockTrusted: trusted}),
+		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.newest, Started: now, ClockTrusted: s.clockTrusted}),
 		diagnostics,
 		link,
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
@@ -138,7 +137,7 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			FailSafe:    t.failsafe,
 			Attestation: t.device,
 			Rand:        s.opt.Rand,
-			Epoch:       s.epoch,
+			Validity:    s.commissionValidity,
 			EntryAdded:  s.model.access.EntryAdded,
 			Executed:    s.executed,
 		}),

@@ -76,6 +76,10 @@ type Options struct {
 	Announcer Announcer
 	Resolver  Resolver // nil with an Announcer: nobody is found
 	Rand      io.Reader
+
+	// Synchronised reports whether something keeps the clock right. nil: what the
+	// kernel says.
+	Synchronised func() bool
 }
 
 // Announcer tells the network of the node's services. *mdns.Responder is one.
@@ -118,6 +122,9 @@ func (o *Options) check() error {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Synchronised == nil {
+		o.Synchronised = synchronised
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader

@@ -103,7 +103,7 @@ func bubble(t *testing.T, seed uint64, cond simnet.Conditions, f func(r *rig)) {
 // newRig returns a node that is not started, on a clean network. It must be
 // called in the bubble; dir must come from outside of it.
 func newRig(t *testing.T, dir string) *rig {
-	return &rig{t: t, ctx: context.Background(), net: simnet.New(1, clean), dir: dir, opt: server.Options{Passcode: passcode}}
+	return &rig{t: t, ctx: context.Background(), net: simnet.New(1, clean), dir: dir, opt: server.Options{Passcode: passcode, Synchronised: func() bool { return true }}}
 }
 
 // finish stops the node and looks at what it leaves behind.

@@ -56,7 +56,7 @@ func (s *Server) openTalk() {
 		Resumptions: s.trust.resume,
 		Rand:        s.opt.Rand,
 		Parameters:  message.LocalParameters(),
-		Epoch:       s.epoch,
+		Validity:    s.sessionValidity,
 		OnSession:   s.sessionOpened,
 		OnClosed:    func(now time.Time, x *session.Session) { s.again.closed(now, x) },
 		OnHandshake: s.handshakeOver,

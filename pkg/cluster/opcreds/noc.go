@@ -230,7 +230,7 @@ func (c *Cluster) checkChain(r *im.Request, noc *cert.Certificate, rawICAC []byt
 			return fmt.Errorf("%w: ICAC: %w", NOCStatusInvalidNOC, err)
 		}
 	}
-	err := cert.VerifyChain(noc, icac, root, cert.VerifyOptions{Now: c.opt.Epoch(r.Now)})
+	err := cert.VerifyChain(noc, icac, root, c.opt.Validity(r.Now))
 	switch {
 	case errors.Is(err, cert.ErrNodeID):
 		return fmt.Errorf("%w: %w", NOCStatusInvalidNodeOpID, err)

@@ -81,9 +81,9 @@ type Options struct {
 	Attestation *attestation.Credentials
 	Rand        io.Reader
 
-	// Epoch returns now in seconds since 2000-01-01, or 0 if it is not known
-	// well enough to hold certificates against.
-	Epoch func(now time.Time) uint32
+	// Validity returns what the validity periods of an administrator's certificates
+	// are held against.
+	Validity func(now time.Time) cert.VerifyOptions
 
 	// EntryAdded learns of the access control entry that AddNOC made for fabric i,
 	// to tell of it in the Access Control cluster's event. r is AddNOC's request.

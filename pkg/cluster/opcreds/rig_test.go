@@ -10,6 +10,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -33,6 +34,7 @@ type rig struct {
 	cluster  *Cluster
 	now      time.Time
 	epoch    uint32
+	inexact  bool // the clock may be behind
 
 	credentials store.Attestation
 	added       []added    // calls of EntryAdded
@@ -81,7 +83,7 @@ func (r *rig) open(max int) {
 	r.failSafe = failsafe.New(r.table, failsafe.Options{})
 	r.cluster = New(Options{
 		Table: r.table, FailSafe: r.failSafe, Attestation: credentials, Rand: rand.Reader,
-		Epoch: func(time.Time) uint32 { return r.epoch },
+		Validity: func(time.Time) cert.VerifyOptions { return cert.VerifyOptions{Now: r.epoch, Exact: !r.inexact} },
 		EntryAdded: func(q *im.Request, i matter.FabricIndex, e store.ACLEntry) {
 			r.added = append(r.added, added{q.Subject, i, e})
 		},
