@@ -25,7 +25,9 @@ func TestAddTrustedRootCertificate(t *testing.T) {
 		r.want("a NOC", add(one, r.noc(a, [65]byte(pubOf(t, a.Root()))).Raw()), invalidCommand)
 		r.want("right", add(one, a.Root()), ok)
 		r.want("a second", add(one, r.authority(commissioner.AuthorityOptions{}).Root()), constraintError)
-		r.want("the same again", add(one, a.Root()), constraintError)
+		r.want("the same again", add(one, a.Root()), ok)
+		r.want("the same, cut short", add(one, a.Root()[:len(a.Root())-1]), constraintError)
+		r.want("the same, by another fabric", add(two, a.Root()), failsafeRequired)
 		r.want("no certificate, as a second", add(one, junk[1:]), constraintError)
 		r.want("too long, as a second", add(one, junk), invalidCommand)
 		if got := r.roots(two, true); len(got) != 3 || got[2] != string(a.Root()) {
@@ -47,7 +49,10 @@ func TestAddTrustedRootCertificate(t *testing.T) {
 		pase := r.pase(p.c)
 		_, err := pase.Join(r.ctx, a)
 		r.must(err)
-		r.want("PASE, after AddNOC", add(pase, a.Root()), constraintError)
+		r.want("PASE, after AddNOC, the same", add(pase, a.Root()), constraintError)
+		r.want("PASE, after AddNOC, another", add(pase, p.a.Root()), constraintError)
+		r.want("PASE, after AddNOC, too long", add(pase, junk), invalidCommand)
+		r.want("the administrator, after AddNOC", add(one, a.Root()), failsafeRequired)
 	})
 }
 

@@ -16,7 +16,8 @@ import (
 // The orders of the checks below are those that controllers were certified with;
 // where two faults come together, the first counts.
 
-// addTrustedRootCertificate is section 11.18.6.13.
+// addTrustedRootCertificate is section 11.18.6.13. The same root once more is no
+// second one.
 func (c *Cluster) addTrustedRootCertificate(r *im.Request, fields tlv.Element) error {
 	var raw []byte
 	var seen members
@@ -36,10 +37,11 @@ func (c *Cluster) addTrustedRootCertificate(r *im.Request, fields tlv.Element) e
 	if !c.opt.FailSafe.ArmedFor(r.Subject.Fabric) {
 		return matter.StatusFailsafeRequired
 	}
-	if c.opt.FailSafe.Root() != nil {
-		return fmt.Errorf("a root came in this fail-safe already: %w", matter.StatusConstraintError)
+	staged := c.opt.FailSafe.Root()
+	if staged != nil && !bytes.Equal(staged.Raw(), raw) {
+		return fmt.Errorf("another root came in this fail-safe already: %w", matter.StatusConstraintError)
 	}
-	if err := c.mayStage(r); err != nil {
+	if err := c.mayStage(r); err != nil || staged != nil {
 		return err
 	}
 	root, err := cert.Parse(raw)
