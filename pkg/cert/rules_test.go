@@ -180,7 +180,7 @@ var damages = []struct {
 	{"root with CAT", func(c *chain) { add(AttributeCAT, 0x10001)(&c.root.Subject) }, "RCAC: 1 CASE"},
 	{"root is no CA", func(c *chain) { c.root.extension(BasicConstraints).IsCA = false }, "RCAC: not a certificate authority"},
 	{"root with path length 2", func(c *chain) { e := c.root.extension(BasicConstraints); e.HasPathLen, e.PathLen = true, 2 }, "RCAC: path length 2"},
-	{"root forbids ICAC", func(c *chain) { c.root.extension(BasicConstraints).HasPathLen = true }, "RCAC: path length forbids"},
+	{"root forbids ICAC", func(c *chain) { e := c.root.extension(BasicConstraints); e.HasPathLen, e.PathLen = true, 0 }, "RCAC: path length forbids"},
 	{"root with extended key usage", func(c *chain) {
 		c.root.Extensions = append(c.root.Extensions, Extension{Type: ExtendedKeyUsage, Purposes: []Purpose{PurposeServerAuth}})
 	}, "RCAC: extended"},
