@@ -22,11 +22,12 @@ var errDeaf = errors.New("a datagram to the node's own UDP port was not answered
 // prober asks the node a question over its own UDP port. Its zero value is
 // ready. It keeps one socket, and so one unsecured session of the node.
 type prober struct {
-	mu      sync.Mutex
-	conn    *net.UDPConn
-	target  netip.AddrPort
-	source  matter.NodeID
-	counter uint32
+	mu       sync.Mutex
+	conn     *net.UDPConn
+	target   netip.AddrPort
+	source   matter.NodeID
+	counter  uint32 // of every question on conn
+	exchange uint16 // of the last question
 }
 
 // Probe sends the node a datagram through its UDP socket and waits, until ctx
@@ -126,9 +127,9 @@ func (p *prober) close() {
 // ask asks again and again until there is an answer or ctx ends.
 func (p *prober) ask(ctx context.Context) error {
 	buf := make([]byte, message.MaxSize)
-	first := p.counter + 1
+	first := p.exchange + 1
 	for ctx.Err() == nil {
-		p.counter++
+		p.exchange++
 		if _, err := p.conn.Write(p.question()); err != nil {
 			return fmt.Errorf("%w: %w", errDeaf, err)
 		}
@@ -153,20 +154,23 @@ func (p *prober) ask(ctx context.Context) error {
 }
 
 // question is a message that begins an exchange that nobody accepts, and wants to
-// be acknowledged (section 4.12.5.2.2).
+// be acknowledged (section 4.12.5.2.2). All but the first are duplicates by their
+// counter: they are acknowledged as well, for the exchange that each names, and not
+// counted among what was refused.
 func (p *prober) question() []byte {
 	h := message.Header{Counter: p.counter, HasSource: true, Source: p.source}
-	e := message.ProtocolHeader{Initiator: true, Reliable: true, Exchange: uint16(p.counter), Protocol: matter.ProtocolSecureChannel, Opcode: message.OpcodeStatusReport}
+	e := message.ProtocolHeader{Initiator: true, Reliable: true, Exchange: p.exchange, Protocol: matter.ProtocolSecureChannel, Opcode: message.OpcodeStatusReport}
 	report := message.StatusReport{General: message.GeneralSuccess}
 	return report.AppendTo(e.AppendTo(h.AppendTo(nil)))
 }
 
-// answers reports whether b acknowledges a question since first.
-func (p *prober) answers(b []byte, first uint32) bool {
+// answers reports whether b acknowledges a question since the one on exchange
+// first.
+func (p *prober) answers(b []byte, first uint16) bool {
 	h, size, err := message.ParseHeader(b)
 	if err != nil || !h.Unsecured() || !h.HasDest || h.Dest != p.source {
 		return false
 	}
 	e, _, err := message.ParseProtocolHeader(b[size:])
-	return err == nil && e.HasAck && e.Ack-first <= p.counter-first && e.Exchange == uint16(e.Ack)
+	return err == nil && e.HasAck && e.Ack == p.counter && e.Exchange-first <= p.exchange-first
 }

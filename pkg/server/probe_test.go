@@ -20,22 +20,22 @@ func TestProbeQuestion(t *testing.T) {
 }
 
 func TestProbeAnswer(t *testing.T) {
-	p := prober{source: matter.MinOperationalNodeID + 7, counter: 105}
-	const first = 103
+	p := prober{source: matter.MinOperationalNodeID + 7, counter: 9, exchange: 1}
+	const first = 0xFFFF // it wraps
 	good := func() (message.Header, message.ProtocolHeader) {
 		return message.Header{Counter: 1, HasDest: true, Dest: p.source},
-			message.ProtocolHeader{HasAck: true, Ack: 104, Exchange: 104, Opcode: message.OpcodeMRPStandaloneAck}
+			message.ProtocolHeader{HasAck: true, Ack: 9, Exchange: 0, Opcode: message.OpcodeMRPStandaloneAck}
 	}
 	for name, tc := range map[string]struct {
 		change func(h *message.Header, e *message.ProtocolHeader)
 		want   bool
 	}{
 		"right":              {func(*message.Header, *message.ProtocolHeader) {}, true},
-		"the first question": {func(_ *message.Header, e *message.ProtocolHeader) { e.Ack, e.Exchange = 103, 103 }, true},
-		"the last question":  {func(_ *message.Header, e *message.ProtocolHeader) { e.Ack, e.Exchange = 105, 105 }, true},
-		"one before":         {func(_ *message.Header, e *message.ProtocolHeader) { e.Ack, e.Exchange = 102, 102 }, false},
-		"one after":          {func(_ *message.Header, e *message.ProtocolHeader) { e.Ack, e.Exchange = 106, 106 }, false},
-		"another exchange":   {func(_ *message.Header, e *message.ProtocolHeader) { e.Exchange = 105 }, false},
+		"the first question": {func(_ *message.Header, e *message.ProtocolHeader) { e.Exchange = 0xFFFF }, true},
+		"the last question":  {func(_ *message.Header, e *message.ProtocolHeader) { e.Exchange = 1 }, true},
+		"one before":         {func(_ *message.Header, e *message.ProtocolHeader) { e.Exchange = 0xFFFE }, false},
+		"one after":          {func(_ *message.Header, e *message.ProtocolHeader) { e.Exchange = 2 }, false},
+		"another message":    {func(_ *message.Header, e *message.ProtocolHeader) { e.Ack++ }, false},
 		"no acknowledgement": {func(_ *message.Header, e *message.ProtocolHeader) { e.HasAck = false }, false},
 		"for another":        {func(h *message.Header, _ *message.ProtocolHeader) { h.Dest++ }, false},
 		"for nobody":         {func(h *message.Header, _ *message.ProtocolHeader) { h.HasDest = false }, false},
