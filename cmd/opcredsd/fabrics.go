@@ -37,7 +37,7 @@ fabrics.`,
 group keys, sessions and subscriptions. Its controllers lose the node, and show it as
 offline until it is removed there, too. When the last one goes the node can be
 commissioned again.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := strconv.ParseUint(args[0], 10, 8)
 			if err != nil || !matter.FabricIndex(i).Valid() {

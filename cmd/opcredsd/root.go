@@ -118,6 +118,16 @@ func usageArgs(cmd *cobra.Command) {
 	}
 }
 
+// exactly wants n arguments.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
 func first(args []string) string {
 	if len(args) == 0 {
 		return ""

@@ -122,7 +122,7 @@ func newLogLevel(c *common) *cobra.Command {
 (SIGHUP) or ends. LEVEL is debug, info, warn or error.`,
 		Example:   "  opcredsd log-level debug     # and then: journalctl -fu opcredsd",
 		ValidArgs: logLevels,
-		Args:      cobra.ExactArgs(1),
+		Args:      exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(logLevels, args[0]) {
 				return usageError{fmt.Errorf("log-level: %q is not one of %s", args[0], strings.Join(logLevels, ", "))}

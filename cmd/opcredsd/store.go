@@ -39,7 +39,7 @@ anything is wrong.`,
 
 The copy holds the node's private keys: keep it as safe as the node.`,
 		Example: `  opcredsd store backup /backup/opcredsd-$(date +%F).db`,
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
 	}, newRestore(c))
 	return cmd
@@ -48,6 +48,9 @@ The copy holds the node's private keys: keep it as safe as the node.`,
 // backup writes the copy under another name first, and looks at it: a FILE that
 // is there is whole.
 func (c *common) backup(ctx context.Context, file string) (err error) {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is there, and is no file: name one", file)
+	}
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
 	var at *os.PathError
 	if errors.As(err, &at) {
@@ -93,7 +96,7 @@ Fabrics that were removed since the copy was made are there again: look at
 "opcredsd fabrics list". Never run two nodes from one copy.`,
 		Example: `  opcredsd store restore --dry-run /backup/opcredsd-2026-11-23.db
   systemctl stop opcredsd && opcredsd store restore /backup/opcredsd-2026-11-23.db && systemctl start opcredsd`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {

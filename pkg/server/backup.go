@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -10,6 +12,10 @@ import (
 // openBackup opens a copy of a store to look at it.
 func openBackup(file string) (*Offline, error) {
 	st, err := store.Open(file, store.Options{ReadOnly: true})
+	if errors.Is(err, store.ErrDamaged) {
+		// The store's own words are on a store in its place.
+		return nil, fmt.Errorf("%s is no good copy of a store: take another; nothing was changed", file)
+	}
 	if err != nil {
 		return nil, err
 	}
