@@ -265,6 +265,12 @@ func (x *raw) goOn(protocol uint16, opcode uint8, payload []byte) (message.Proto
 	x.s.send(x.seal(x.counter, message.ProtocolHeader{
 		Initiator: true, Reliable: true, Opcode: opcode, Exchange: x.exchange, Protocol: protocol,
 	}, payload))
+	return x.answer()
+}
+
+// answer returns what is answered in the exchange, and acknowledges it.
+func (x *raw) answer() (message.ProtocolHeader, []byte, bool) {
+	x.s.r.t.Helper()
 	for {
 		b := x.s.receive()
 		if b == nil {
