@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
 	"pkg/transport": nil,
 
-	"pkg/store":       {"pkg/matter"},
+	"pkg/store":       {"pkg/mcrypto", "pkg/tlv", "pkg/matter"},
 	"pkg/cert":        {"pkg/matter", "pkg/tlv", "pkg/mcrypto"},
 	"pkg/fabric":      {"pkg/store", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
 	"pkg/acl":         {"pkg/fabric", "pkg/store", "pkg/matter"},

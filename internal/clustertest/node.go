@@ -101,7 +101,7 @@ func (n *Node) AddFabric() matter.FabricIndex {
 	must(err)
 	f, err := n.Table.Stage(store.Fabric{
 		FabricID: 1, NodeID: 0x10, VendorID: 0xFFF1, Root: a.Certificate.Raw(), NOC: noc.Raw(), Key: own.Scalar(),
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: make([]byte, 16)}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: make([]byte, 16)}}}},
 	})
 	must(err)
 	must(n.Table.Mutate(f.Index, func(r *store.Fabric) error {

@@ -157,6 +157,9 @@ func (a *Authority) initiator(c *Client, id uint16, node matter.NodeID, resume *
 	return cfg
 }
 
+// IPK returns the operational IPK.
+func (a *Authority) IPK() []byte { return a.ipk[:] }
+
 // RootCert returns the root certificate.
 func (a *Authority) RootCert() *cert.Certificate { return a.root.Certificate }
 

@@ -58,7 +58,7 @@ func newTable(t testing.TB, n int) *fabric.Table {
 		key := must(mcrypto.GenerateKey(rand.Reader))
 		must(table.Stage(store.Fabric{
 			FabricID: id, NodeID: 1, Root: root.Certificate.Raw(), NOC: must(root.IssueNOC(key.Public(), 1, id)).Raw(), Key: key.Scalar(),
-			KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: make([]byte, 16)}}}},
+			KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: make([]byte, 16)}}}},
 		}))
 		if err := table.Commit(); err != nil {
 			t.Fatal(err)

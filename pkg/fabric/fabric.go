@@ -56,7 +56,8 @@ func derive(r store.Fabric, old *Fabric) (*Fabric, error) {
 	} else if err := f.parse(); err != nil {
 		return nil, err
 	}
-	return f, f.deriveIPKs()
+	f.takeIPKs()
+	return f, nil
 }
 
 // parse reads certificates and key and holds them against the record.
@@ -88,19 +89,22 @@ func (f *Fabric) parse() (err error) {
 	return err
 }
 
-func (f *Fabric) deriveIPKs() error {
+func (f *Fabric) takeIPKs() {
 	i := slices.IndexFunc(f.KeySets, func(s store.GroupKeySet) bool { return s.ID == 0 })
 	keys := slices.Clone(f.KeySets[i].Keys) // Validate saw to it that it is there
-	slices.SortFunc(keys, func(a, b store.EpochKey) int { return cmp.Compare(b.Start, a.Start) })
+	slices.SortFunc(keys, func(a, b store.GroupKey) int { return cmp.Compare(b.Start, a.Start) })
 	for _, k := range keys {
-		ipk, err := mcrypto.OperationalGroupKey(k.Key, f.CompressedID)
-		if err != nil {
-			return err
-		}
-		f.IPKs = append(f.IPKs, ipk)
-		f.destinations = append(f.destinations, newDestination(ipk[:], f.RootPublicKey[:], f.FabricID, f.NodeID))
+		f.IPKs = append(f.IPKs, [mcrypto.KeySize]byte(k.Key))
+		f.destinations = append(f.destinations, newDestination(k.Key, f.RootPublicKey[:], f.FabricID, f.NodeID))
 	}
-	return nil
+}
+
+// GroupKey returns what is kept of an epoch key of 16 octets in the fabric with
+// this compressed id: the operational key that is derived from it. start is when
+// the epoch begins, in microseconds since the Matter epoch.
+func GroupKey(compressed [8]byte, epochKey []byte, start uint64) (store.GroupKey, error) {
+	key, err := mcrypto.OperationalGroupKey(epochKey, compressed)
+	return store.GroupKey{Key: key[:], Start: start}, err
 }
 
 // Check reads all fabrics of a store and verifies what store.Check cannot: that

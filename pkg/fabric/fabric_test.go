@@ -66,8 +66,8 @@ func TestFindDestination(t *testing.T) {
 	w := newWorld(t, 16)
 	for id := range matter.FabricID(6) {
 		r := shared.record(id+1, matter.NodeID(id+1))
-		r.KeySets[0].Keys = append(r.KeySets[0].Keys, store.EpochKey{Key: []byte("second epoch key"), Start: 1}, store.EpochKey{Key: []byte("third  epoch key"), Start: 2})
-		r.KeySets = append(r.KeySets, store.GroupKeySet{ID: 1, Keys: []store.EpochKey{{Key: []byte("not of key set 0"), Start: 1}}})
+		r.KeySets[0].Keys = append(r.KeySets[0].Keys, store.GroupKey{Key: []byte("the second IPK.."), Start: 1}, store.GroupKey{Key: []byte("the third IPK..."), Start: 2})
+		r.KeySets = append(r.KeySets, store.GroupKeySet{ID: 1, Keys: []store.GroupKey{{Key: []byte("not of key set 0"), Start: 1}}})
 		w.add(r)
 	}
 	must(w.Stage(shared.record(7, 7)))
@@ -127,7 +127,7 @@ func TestDerivedValues(t *testing.T) {
 	if want := must(mcrypto.CompressedFabricID(key[:], r.FabricID)); f.CompressedID != want {
 		t.Errorf("compressed fabric id %x, want %x", f.CompressedID, want)
 	}
-	if want := must(mcrypto.OperationalGroupKey(r.KeySets[0].Keys[0].Key, f.CompressedID)); len(f.IPKs) != 1 || f.IPKs[0] != want {
+	if want := r.KeySets[0].Keys[0].Key; len(f.IPKs) != 1 || !bytes.Equal(f.IPKs[0][:], want) {
 		t.Errorf("IPKs %x, want %x", f.IPKs, want)
 	}
 	if f.ICACCert == nil || f.NOCCert.NodeID() != 2 || f.OperationalKey.Public() != f.NOCCert.PublicKey {

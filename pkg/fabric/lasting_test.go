@@ -24,7 +24,7 @@ func TestMutateOfAnUpdatedFabric(t *testing.T) {
 			f.Label, f.VendorID, f.VIDVerificationStatement = "new", 0xFFF2, make([]byte, 85)
 			f.ACL = append(f.ACL, store.ACLEntry{Privilege: matter.PrivilegeView, AuthMode: matter.AuthModeCASE})
 			f.Extension = []byte{0x17, 0x18}
-			f.KeySets = append(f.KeySets, store.GroupKeySet{ID: 7, Keys: []store.EpochKey{{Key: make([]byte, 16), Start: 1}}})
+			f.KeySets = append(f.KeySets, store.GroupKeySet{ID: 7, Keys: []store.GroupKey{{Key: make([]byte, 16), Start: 1}}})
 			f.GroupKeyMap = []store.GroupKeyMapping{{Group: 1, KeySet: 7}}
 			return nil
 		})

@@ -47,7 +47,7 @@ func (a authority) record(id matter.FabricID, node matter.NodeID) store.Fabric {
 		FabricID: id, NodeID: node, VendorID: 0xFFF1,
 		Root: a.root.Certificate.Raw(), ICAC: icac, NOC: must(issuer.IssueNOC(key.Public(), node, id)).Raw(), Key: key.Scalar(),
 		ACL:     []store.ACLEntry{{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{112233}}},
-		KeySets: []store.GroupKeySet{{ID: 0, Keys: []store.EpochKey{{Key: []byte(fmt.Sprintf("epoch key %06d", uint64(id)%1e6))}}}},
+		KeySets: []store.GroupKeySet{{ID: 0, Keys: []store.GroupKey{{Key: []byte(fmt.Sprintf("group key %06d", uint64(id)%1e6))}}}},
 	}
 }
 
@@ -405,13 +405,13 @@ func TestKeySetRotationChangesIPKs(t *testing.T) {
 	w.add(shared.record(1, 10))
 	first := w.Get(1).IPKs[0]
 	if err := w.Mutate(1, func(f *store.Fabric) error {
-		f.KeySets[0].Keys = append(f.KeySets[0].Keys, store.EpochKey{Key: []byte("0123456789abcdef"), Start: 5}, store.EpochKey{Key: []byte("fedcba9876543210"), Start: 9})
+		f.KeySets[0].Keys = append(f.KeySets[0].Keys, store.GroupKey{Key: []byte("0123456789abcdef"), Start: 5}, store.GroupKey{Key: []byte("fedcba9876543210"), Start: 9})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	f := w.Get(1)
-	newest := must(mcrypto.OperationalGroupKey([]byte("fedcba9876543210"), f.CompressedID))
+	newest := [16]byte([]byte("fedcba9876543210"))
 	if len(f.IPKs) != 3 || f.IPKs[0] != newest || f.IPKs[2] != first {
 		t.Errorf("IPKs %x, want the newest, %x, first and %x last", f.IPKs, newest, first)
 	}

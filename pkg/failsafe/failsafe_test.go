@@ -91,7 +91,7 @@ func record(noc []byte, node matter.NodeID, id matter.FabricID) store.Fabric {
 	return store.Fabric{
 		FabricID: id, NodeID: node, VendorID: 0xFFF1, NOC: noc,
 		ACL:     []store.ACLEntry{{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{1}}},
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: bytes.Repeat([]byte{1}, 16)}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: bytes.Repeat([]byte{1}, 16)}}}},
 	}
 }
 

@@ -56,7 +56,7 @@ func newFabricOne(t *testing.T) *fabricOne {
 	must(err)
 	f, err := table.Stage(store.Fabric{
 		FabricID: 2, NodeID: 1, VendorID: 0xFFF1, Root: root.Certificate.Raw(), NOC: noc.Raw(), Key: key.Scalar(),
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: make([]byte, 16)}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: make([]byte, 16)}}}},
 	})
 	must(err)
 	if f.Index != 1 {

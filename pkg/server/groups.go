@@ -66,12 +66,8 @@ func appendGroupKeys(keys []session.GroupKey, f *fabric.Fabric) []session.GroupK
 		if len(ids) == 0 {
 			continue
 		}
-		for _, epoch := range set.Keys {
-			key, err := mcrypto.OperationalGroupKey(epoch.Key, f.CompressedID)
-			if err != nil {
-				panic("BUG: server: " + err.Error())
-			}
-			keys = append(keys, session.GroupKey{Fabric: f.Index, Key: key, Groups: ids})
+		for _, k := range set.Keys {
+			keys = append(keys, session.GroupKey{Fabric: f.Index, Key: [mcrypto.KeySize]byte(k.Key), Groups: ids})
 		}
 	}
 	return keys

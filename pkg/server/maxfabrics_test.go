@@ -44,7 +44,7 @@ func fill(t *testing.T, dir string, n int) {
 				Index: matter.FabricIndex(i), FabricID: matter.FabricID(i), NodeID: 1, VendorID: 0xFFF1,
 				Root: root.Certificate.Raw(), NOC: noc.Raw(), Key: k.Scalar(),
 				ACL:     []store.ACLEntry{{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{1}}},
-				KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: make([]byte, 16)}}}},
+				KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: make([]byte, 16)}}}},
 			})
 			if err != nil {
 				return err

@@ -77,8 +77,8 @@ func giveAway(stateDir string) error {
 	if !ok || dir.Uid == 0 {
 		return nil
 	}
-	for _, ending := range []string{"", ".initialised", ".before-restore"} {
-		if err := give(filepath.Join(stateDir, store.FileName+ending), dir); err != nil {
+	for _, name := range store.Files() {
+		if err := give(filepath.Join(stateDir, name), dir); err != nil {
 			return err
 		}
 	}

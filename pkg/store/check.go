@@ -138,12 +138,12 @@ func (s *Store) Check() error {
 		if err != nil {
 			return err
 		}
-		return s.checkContent(&c)
+		return errors.Join(s.findings(&c)...)
 	}, s.leave)
 }
 
-func (s *Store) checkContent(c *content) error {
-	var found []error
+// findings returns what does not hold.
+func (s *Store) findings(c *content) (found []error) {
 	fault := func(err error) {
 		if err != nil {
 			found = append(found, damaged(s.path, err.Error()))
@@ -183,5 +183,5 @@ func (s *Store) checkContent(c *content) error {
 			fault(fmt.Errorf("counter %s stands at %d, and %d values were given out", name, c.counters[name], end))
 		}
 	}
-	return errors.Join(found...)
+	return found
 }

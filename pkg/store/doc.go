@@ -8,8 +8,10 @@
 // key and text, a space, and the record as JSON. A fabric with all that belongs
 // to it is one value, so that no crash leaves half of it. A digest of all records
 // tells if one is missing, or there in an old state. The schema version
-// stands in the bucket "meta"; a newer one than [SchemaVersion] is refused, an
-// older one is migrated in one transaction when the file is opened for writing.
+// stands in the bucket "meta"; a newer one than [SchemaVersion] is refused. An
+// older one is migrated in one transaction when the file is opened for writing,
+// after a copy was put beside it; who only reads is given what the migration will
+// make of it, and leaves the file alone.
 //
 // # What a crash may do
 //

@@ -74,8 +74,12 @@ func (e *damage) Error() string {
 func (e *damage) Is(target error) bool { return target == ErrDamaged }
 
 func newer(path string, version int) error {
-	return fmt.Errorf("%s was %w (schema %d, this one knows %d): upgrade opcredsd, or bring back the backup made before the upgrade",
-		path, ErrNewer, version, SchemaVersion)
+	back := "the backup made before the upgrade"
+	if kept := copyPath(path, SchemaVersion); there(kept) {
+		back = fmt.Sprintf("what was there before with \"opcredsd store restore %s\"", kept)
+	}
+	return fmt.Errorf("%s was %w (schema %d, this one knows %d): upgrade opcredsd, or bring back %s",
+		path, ErrNewer, version, SchemaVersion, back)
 }
 
 func missing(path string) error {

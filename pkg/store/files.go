@@ -63,6 +63,21 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// Files returns the names of all that a store makes in its directory and leaves
+// there.
+func Files() []string {
+	names := []string{FileName, markerPath(FileName), asidePath(FileName)}
+	for v := 1; v < SchemaVersion; v++ {
+		names = append(names, copyPath(FileName, v))
+	}
+	return names
+}
+
+func there(path string) bool {
+	there, err := exists(path)
+	return there && err == nil
+}
+
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -252,12 +267,12 @@ func removeLeftover(path string, log *slog.Logger) {
 	log.Info("removed an unfinished database", "file", name)
 }
 
-// moveIn gives the finished file its name, durably.
-func moveIn(f *os.File, path string) error {
+// moveIn gives the finished file that openNew made for path a name, durably.
+func moveIn(f *os.File, path, name string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(newPath(path), path); err != nil {
+	if err := os.Rename(newPath(path), name); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

@@ -64,7 +64,7 @@ func sampleFabric(i matter.FabricIndex) Fabric {
 				{Cluster: ptr(matter.ClusterID(6)), Endpoint: ptr(matter.EndpointID(1))}, {DeviceType: ptr(matter.DeviceTypeID(0x100))}}},
 		},
 		Extension:   fill(10, 6),
-		KeySets:     []GroupKeySet{{ID: 0, Keys: []EpochKey{{Key: fill(16, 7)}}}, {ID: 42, Policy: 1, Keys: []EpochKey{{Key: fill(16, 8), Start: 1}, {Key: fill(16, 9), Start: 1<<63 + 1}}}},
+		KeySets:     []GroupKeySet{{ID: 0, Keys: []GroupKey{{Key: fill(16, 7)}}}, {ID: 42, Policy: 1, Keys: []GroupKey{{Key: fill(16, 8), Start: 1}, {Key: fill(16, 9), Start: 1<<63 + 1}}}},
 		GroupKeyMap: []GroupKeyMapping{{Group: 1, KeySet: 42}},
 		Groups:      []Group{{ID: 1, Name: "lights", Endpoints: []matter.EndpointID{1, 2}}},
 	}

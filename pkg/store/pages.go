@@ -97,6 +97,23 @@ type walker struct {
 	seen []bool // reached or free
 }
 
+func newWalker(r io.ReaderAt, m metaPage) *walker {
+	w := &walker{r: r, meta: m, seen: make([]bool, m.pages)}
+	w.seen[0], w.seen[1] = true, true
+	return w
+}
+
+// freePages returns the pages that are not in use, and their size. The file has
+// passed checkPages.
+func freePages(r io.ReaderAt) (free []uint64, size uint64, err error) {
+	m, _, err := findMeta(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	free, err = newWalker(r, m).freelist()
+	return free, m.pageSize, err
+}
+
 // checkPages walks the whole file and returns the first thing that bbolt would
 // stumble over: pages that are cut off, not what they should be, reached twice
 // or not at all, elements that point outside their page, keys out of order.
@@ -110,9 +127,8 @@ func checkPages(r io.ReaderAt, size int64) (both bool, err error) {
 	if m.pages < 4 || m.pages > uint64(size)/m.pageSize {
 		return both, fmt.Errorf("%d pages of %d octets in a file of %d", m.pages, m.pageSize, size)
 	}
-	w := &walker{r: r, meta: m, seen: make([]bool, m.pages)}
-	w.seen[0], w.seen[1] = true, true
-	if err := w.freelist(); err != nil {
+	w := newWalker(r, m)
+	if _, err := w.freelist(); err != nil {
 		return both, err
 	}
 	if err := w.tree(m.root, nil, nil, 0); err != nil {
@@ -164,30 +180,33 @@ func (w *walker) page(id uint64) (p []byte, flags, count uint16, err error) {
 	return p, order.Uint16(h[8:]), order.Uint16(h[10:]), nil
 }
 
-func (w *walker) freelist() error {
+// freelist reads and marks the list of free pages, and what is on it.
+func (w *walker) freelist() (free []uint64, err error) {
 	if w.meta.freelist == noFreelist {
-		return errors.New("no list of free pages")
+		return nil, errors.New("no list of free pages")
 	}
 	p, flags, count, err := w.page(w.meta.freelist)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if flags != flagFreelist {
-		return fmt.Errorf("page %d is no list of free pages", w.meta.freelist)
+		return nil, fmt.Errorf("page %d is no list of free pages", w.meta.freelist)
 	}
 	ids, n := p[pageHeader:], uint64(count)
 	if count == 0xFFFF { // too many for 16 bits: the first entry is the number
 		n, ids = order.Uint64(ids), ids[8:]
 	}
 	if n > uint64(len(ids)/8) {
-		return fmt.Errorf("list of %d free pages in %d octets", n, len(ids))
+		return nil, fmt.Errorf("list of %d free pages in %d octets", n, len(ids))
 	}
 	for i := range n {
-		if err := w.mark(order.Uint64(ids[8*i:]), 1); err != nil {
-			return fmt.Errorf("list of free pages: %w", err)
+		id := order.Uint64(ids[8*i:])
+		if err := w.mark(id, 1); err != nil {
+			return nil, fmt.Errorf("list of free pages: %w", err)
 		}
+		free = append(free, id)
 	}
-	return nil
+	return free, nil
 }
 
 // tree walks the pages of one bucket. Unless low is nil its first key is low, as

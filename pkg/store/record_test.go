@@ -114,20 +114,20 @@ func TestMigrationIsOneTransaction(t *testing.T) {
 	steps := append(append([]migration(nil), migrations...), relabel)
 	failing := append(append([]migration(nil), steps...), func(*Tx) error { return boom })
 
-	if err := s.Update(func(tx *Tx) error { return tx.migrate(1, failing) }); !errors.Is(err, boom) {
+	if err := s.Update(func(tx *Tx) error { return tx.migrate(SchemaVersion, failing) }); !errors.Is(err, boom) {
 		t.Errorf("failing migration: %v", err)
 	}
 	if after := contentOf(t, s); !reflect.DeepEqual(before, after) {
 		t.Error("a failed migration changed records")
 	}
-	update(t, s, func(tx *Tx) error { return tx.migrate(1, steps) })
+	update(t, s, func(tx *Tx) error { return tx.migrate(SchemaVersion, steps) })
 	c := contentOf(t, s)
 	if c.fabrics[0].Label != "migrated" || c.fabrics[1].Label != "migrated" {
 		t.Errorf("labels %q, %q", c.fabrics[0].Label, c.fabrics[1].Label)
 	}
 	update(t, s, func(tx *Tx) error {
-		if v, err := tx.schemaVersion(); err != nil || v != 2 {
-			t.Errorf("schema version %d, %v; want 2", v, err)
+		if v, err := tx.schemaVersion(); err != nil || v != SchemaVersion+1 {
+			t.Errorf("schema version %d, %v; want one more", v, err)
 		}
 		return tx.put(bucketMeta, keySchema, SchemaVersion)
 	})

@@ -98,18 +98,19 @@ type ACLTarget struct {
 	DeviceType *matter.DeviceTypeID `json:"device_type,omitempty"`
 }
 
-// GroupKeySet is a set of one to three epoch keys (chapter Group Key Management
+// GroupKeySet is a set of one to three group keys (chapter Group Key Management
 // Cluster).
 type GroupKeySet struct {
 	ID     uint16     `json:"id"`
 	Policy uint8      `json:"policy"`
-	Keys   []EpochKey `json:"keys"` // by ascending start time
+	Keys   []GroupKey `json:"keys"` // by ascending start time
 }
 
-// EpochKey is one key of a set.
-type EpochKey struct {
-	Key   []byte `json:"key"`   // 16 octets
-	Start uint64 `json:"start"` // microseconds since the Matter epoch; 0 for the IPK of AddNOC
+// GroupKey is what is kept of an epoch key: the operational key that was derived
+// from it for this fabric.
+type GroupKey struct {
+	Key   []byte `json:"operational_key"` // 16 octets
+	Start uint64 `json:"start"`           // microseconds since the Matter epoch; 0 for the IPK of AddNOC
 }
 
 // GroupKeyMapping says which key set a group uses.

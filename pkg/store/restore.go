@@ -56,7 +56,10 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 		return backupDamaged(err)
 	}
 	keepAside(path, opt)
-	if err := moveIn(f, path); err != nil {
+	if err := moveIn(f, path, path); err != nil {
+		if samePath(f, path) == nil { // all but the last sync
+			return fmt.Errorf("restore: the copy is in the place of %s, but %w: see after the next start whether it still is: %w", path, ErrFailed, err)
+		}
 		return fmt.Errorf("restore: %w", err)
 	}
 	s.path = path
@@ -76,7 +79,7 @@ func takeOld(path string, opt Options) (done func(), counters map[string]uint64,
 		return nil, nil, err
 	}
 	opt.ReadOnly = true // nothing is written to what may be wanted back
-	s, err := openFile(f, path, opt)
+	s, err := openFile(f, path, opt, upgradeInMemory)
 	if err == nil {
 		err = s.View(func(tx *Tx) (err error) {
 			counters, err = tx.counters()
@@ -99,7 +102,7 @@ func fill(f *os.File, backup io.Reader, opt Options) (*Store, error) {
 	if n > maxFile {
 		return nil, backupDamaged(&damage{what: "it is too large"})
 	}
-	s, err := openFile(f, "the backup", opt)
+	s, err := openFile(f, "the backup", opt, upgradeCopy)
 	if errors.Is(err, ErrDamaged) {
 		return s, backupDamaged(err)
 	}
@@ -140,6 +143,9 @@ func keepAside(path string, opt Options) {
 	err := os.Remove(name)
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		err = os.Link(path, name)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path)) // before the first name goes
 	}
 	if err != nil {
 		opt.Logger.Warn("cannot keep the database that is replaced", "file", name, "error", err)

@@ -1,11 +1,14 @@
 package store
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // SchemaVersion is the version that this code reads and writes.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
-// The buckets of schema 1 and their keys.
+// The buckets, which are those of schema 1, and their keys.
 var (
 	bucketMeta          = []byte("meta")          // keySchema, keyDigest
 	bucketNode          = []byte("node")          // keyNode, keyAttestation
@@ -35,6 +38,7 @@ var migrations = []migration{
 		}
 		return tx.put(bucketMeta, keyDigest, digest{})
 	},
+	1: deriveGroupKeys,
 }
 
 // schemaVersion returns the version that the file was written with; 0 if it has
@@ -63,7 +67,9 @@ func (tx *Tx) schemaVersion() (version int, err error) {
 func (tx *Tx) migrate(from int, steps []migration) (err error) {
 	defer tx.s.guard(&err)
 	for v := from; v < len(steps); v++ {
-		if err := steps[v](tx); err != nil {
+		if err := steps[v](tx); errors.Is(err, ErrDamaged) {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("migrate %s from schema %d to %d: %w", tx.s.path, v, v+1, err)
 		}
 	}

@@ -56,10 +56,12 @@ func (o *Options) setDefaults() {
 // Store is an open database. It may be used by several goroutines; transactions
 // that write are one after the other.
 type Store struct {
-	path string
-	file *os.File
-	db   *bbolt.DB
-	opt  Options
+	path   string
+	file   *os.File
+	db     *bbolt.DB
+	opt    Options
+	schema int    // of the file that Open found
+	from   *Store // the file of an older schema that this one is an image of, or nil
 
 	mu       sync.Mutex
 	failed   error             // why the store takes nothing more
@@ -121,7 +123,11 @@ func openExisting(path string, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	s, err := openFile(f, path, opt)
+	upgrade := upgradeInPlace
+	if opt.ReadOnly {
+		upgrade = upgradeInMemory
+	}
+	s, err := openFile(f, path, opt, upgrade)
 	if err == nil && !opt.ReadOnly {
 		err = repairMode(f, path, opt.Logger)
 	}
@@ -145,9 +151,10 @@ func (s *Store) mark() {
 	}
 }
 
-// openFile opens a locked file that is not empty. After an error the caller
-// releases both the file and the store, which may be there.
-func openFile(f *os.File, path string, opt Options) (*Store, error) {
+// openFile opens a locked file that is not empty. An older schema is for upgrade.
+// After an error the caller releases both the file and the store, which may be
+// there.
+func openFile(f *os.File, path string, opt Options, upgrade upgrader) (*Store, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
@@ -163,8 +170,11 @@ func openFile(f *os.File, path string, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.upgrade(); err != nil {
+	if s.schema, err = s.readSchema(); err != nil {
 		return s, err
+	}
+	if s.schema < SchemaVersion {
+		return upgrade(s, s.schema)
 	}
 	return s, s.View(func(tx *Tx) error {
 		_, err := tx.load()
@@ -174,7 +184,7 @@ func openFile(f *os.File, path string, opt Options) (*Store, error) {
 
 // openBolt hands a locked file over to bbolt.
 func openBolt(f *os.File, path string, opt Options) (s *Store, err error) {
-	s = &Store{path: path, file: f, opt: opt, reserved: make(map[string]uint64)}
+	s = &Store{path: path, file: f, opt: opt, schema: SchemaVersion, reserved: make(map[string]uint64)}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer s.guard(&err)
 	s.db, err = bbolt.Open(path, fileMode, &bbolt.Options{
@@ -192,27 +202,21 @@ func openBolt(f *os.File, path string, opt Options) (s *Store, err error) {
 	return s, nil
 }
 
-// upgrade refuses a newer schema and migrates an older one.
-func (s *Store) upgrade() error {
-	var version int
-	err := s.View(func(tx *Tx) (err error) {
+// readSchema returns the schema version of the file and refuses a newer one.
+func (s *Store) readSchema() (version int, err error) {
+	err = s.View(func(tx *Tx) (err error) {
 		version, err = tx.schemaVersion()
 		return err
 	})
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case version == 0:
-		return damaged(s.path, "no schema version")
+		return 0, damaged(s.path, "no schema version")
 	case version > SchemaVersion:
-		return newer(s.path, version)
-	case version == SchemaVersion:
-		return nil
-	case s.opt.ReadOnly:
-		return fmt.Errorf("%s has schema %d and this opcredsd reads %d: start the daemon once, it upgrades the file", s.path, version, SchemaVersion)
+		return 0, newer(s.path, version)
 	}
-	s.opt.Logger.Info("upgrading the database", "file", s.path, "from", version, "to", SchemaVersion)
-	return s.Update(func(tx *Tx) error { return tx.migrate(version, migrations) })
+	return version, nil
 }
 
 // create makes the database under another name and moves it in when it is
@@ -238,7 +242,7 @@ func create(path string, opt Options) (s *Store, err error) {
 	}
 	err = s.Update(func(tx *Tx) error { return tx.migrate(0, migrations) })
 	if err == nil {
-		err = moveIn(f, path)
+		err = moveIn(f, path, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make database: %w", err)
@@ -265,6 +269,10 @@ func release(f *os.File, s *Store) {
 // Path returns where the database lies.
 func (s *Store) Path() string { return s.path }
 
+// Schema returns the schema version of the file. It is older than SchemaVersion
+// only with Options.ReadOnly: what is read then is what an upgrade will make of it.
+func (s *Store) Schema() int { return s.schema }
+
 // Close waits for transactions to end and releases the file. A second call does
 // nothing.
 func (s *Store) Close() error {
@@ -276,10 +284,14 @@ func (s *Store) Close() error {
 	panicked := s.panicked
 	s.failed = ErrClosed
 	s.mu.Unlock()
-	if panicked {
-		return s.file.Close() // which ends the lock; bbolt would wait for itself
+	var from error
+	if s.from != nil {
+		from = s.from.Close()
 	}
-	return s.db.Close()
+	if panicked {
+		return errors.Join(from, s.file.Close()) // which ends the lock; bbolt would wait for itself
+	}
+	return errors.Join(from, s.db.Close())
 }
 
 // failure returns why the store takes nothing more, nil if it does.
@@ -313,6 +325,9 @@ func (s *Store) guard(err *error) {
 func (s *Store) begin(writable bool) (b *bbolt.Tx, err error) {
 	if err := s.failure(); err != nil {
 		return nil, err
+	}
+	if writable && s.opt.ReadOnly {
+		return nil, bolterrors.ErrDatabaseReadOnly
 	}
 	defer s.guard(&err)
 	b, err = s.db.Begin(writable)
@@ -438,10 +453,13 @@ func (s *Store) Reserve(name string, block uint64) (first uint64, err error) {
 }
 
 // Backup writes a consistent copy of the database, one that Open and Restore
-// take, while the store is in use. It holds all private keys, and may hold some
-// of fabrics that have been removed: bbolt does not clear what it no longer
-// uses.
+// take, while the store is in use. It has the schema of the file. It holds all
+// private keys, and may hold some of fabrics that have been removed: bbolt does
+// not clear what it no longer uses.
 func (s *Store) Backup(w io.Writer) error {
+	if s.from != nil {
+		return s.from.Backup(w)
+	}
 	return s.View(func(tx *Tx) (err error) {
 		defer s.guard(&err)
 		_, err = tx.b.WriteTo(w)

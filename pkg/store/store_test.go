@@ -194,7 +194,7 @@ func TestInvalidRecordsAreNotStored(t *testing.T) {
 		"no IPK":                 fabric(func(f *Fabric) { f.KeySets = f.KeySets[1:] }),
 		"key set twice":          fabric(func(f *Fabric) { f.KeySets[1].ID = 0 }),
 		"key set without keys":   fabric(func(f *Fabric) { f.KeySets[1].Keys = nil }),
-		"four epoch keys":        fabric(func(f *Fabric) { f.KeySets[1].Keys = make([]EpochKey, 4) }),
+		"four epoch keys":        fabric(func(f *Fabric) { f.KeySets[1].Keys = make([]GroupKey, 4) }),
 		"epoch key of 15":        fabric(func(f *Fabric) { f.KeySets[0].Keys[0].Key = long[:15] }),
 		"start times unordered":  fabric(func(f *Fabric) { f.KeySets[1].Keys[1].Start = 1 }),
 		"group mapped to IPK":    fabric(func(f *Fabric) { f.GroupKeyMap[0].KeySet = 0 }),

@@ -13,9 +13,9 @@ const (
 	maxCertificate = 400
 	maxExtension   = 128
 	maxGroupName   = 16
-	maxEpochKeys   = 3
+	maxGroupKeys   = 3
 	keySize        = 32 // private scalar
-	epochKeySize   = 16
+	groupKeySize   = 16
 	statementSize  = 85
 	verifierSize   = 97
 	resumptionID   = 16
@@ -71,11 +71,11 @@ func (f *Fabric) validateKeySets() error {
 			return invalid("fabric %d has key set %d twice", f.Index, set.ID)
 		}
 		seen[set.ID] = true
-		if len(set.Keys) == 0 || len(set.Keys) > maxEpochKeys {
+		if len(set.Keys) == 0 || len(set.Keys) > maxGroupKeys {
 			return invalid("fabric %d has key set %d with %d keys", f.Index, set.ID, len(set.Keys))
 		}
 		for j, k := range set.Keys {
-			if len(k.Key) != epochKeySize {
+			if len(k.Key) != groupKeySize {
 				return invalid("fabric %d has key set %d with a key of %d octets", f.Index, set.ID, len(k.Key))
 			}
 			if j > 0 && k.Start <= set.Keys[j-1].Start {

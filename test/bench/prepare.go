@@ -59,6 +59,6 @@ func newFabric(i matter.FabricIndex) (f store.Fabric, a *commissioner.Authority,
 		ACL: []store.ACLEntry{{
 			Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{a.NodeID},
 		}},
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: a.EpochKey[:]}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: a.IPK()}}}},
 	}, a, nil
 }

@@ -30,7 +30,9 @@ type base struct {
 	state    state
 	passcode uint32
 	members  []member
-	backup   string // file, of scenarios that restore one
+	backup   string            // file, of scenarios that restore one
+	restored state             // that it holds, where that is not known otherwise
+	material store.Attestation // of scenarios that import it
 
 	// Of a run that nothing disturbed: how many calls can be struck, and which of
 	// them are syncs.
@@ -221,6 +223,9 @@ func (a *attempt) survives(answered bool) (outcome, error) {
 		return before, fmt.Errorf("before a restart: %w", err)
 	}
 	which, err := a.judge(&found, promise{a.begun, answered})
+	if err == nil {
+		err = a.hasKept(a.node.dir, which)
+	}
 	if err != nil {
 		return which, fmt.Errorf("before a restart: %w", err)
 	}
@@ -233,12 +238,28 @@ func (a *attempt) survives(answered bool) (outcome, error) {
 		if found.codes == "" {
 			found.codes = anyCodes
 		}
+		found.schema = store.SchemaVersion
 		err = left.is(&found)
 	}
 	if err != nil {
 		return which, fmt.Errorf("after a restart and a stop: %w", err)
 	}
 	return which, nil
+}
+
+// hasKept looks at the file in which the scenario keeps the state before.
+func (a *attempt) hasKept(dir string, found outcome) error {
+	if a.s.keeps == "" || found == before {
+		return nil
+	}
+	kept, err := readFile(filepath.Join(dir, a.s.keeps), store.Options{ReadOnly: true})
+	if err == nil {
+		err = kept.is(&a.base.state)
+	}
+	if err != nil {
+		return fmt.Errorf("what was kept of the state before: %w", err)
+	}
+	return nil
 }
 
 // restarts starts the daemon on what is there and asks it whether it is what it

@@ -61,18 +61,32 @@ type cut struct {
 
 func (c *cut) String() string { return fmt.Sprintf("power cut before %s, %s", c.at, c.what) }
 
-// opens makes the state and reads it as a start does.
+// opens makes the state, reads it without changing anything, and then as a start
+// does.
 func (c *cut) opens(a *attempt) (outcome, error) {
 	home := filepath.Join(workDir, fmt.Sprintf("cut%d", attempts.Add(1)))
 	defer os.RemoveAll(home)
 	if err := c.write(home); err != nil {
 		return before, err
 	}
-	s, err := readState(filepath.Join(home, stateName), store.Options{})
+	dir := filepath.Join(home, stateName)
+	s, err := readState(dir, store.Options{ReadOnly: true}) // as store check does
 	if err != nil {
 		return before, err
 	}
-	return a.judge(&s, c.promise)
+	which, err := a.judge(&s, c.promise)
+	if err == nil {
+		err = a.hasKept(dir, which)
+	}
+	if err != nil {
+		return which, err
+	}
+	left, err := readState(dir, store.Options{}) // as a start does
+	if err != nil {
+		return which, err
+	}
+	s.schema = store.SchemaVersion
+	return which, left.is(&s)
 }
 
 // cutter makes the states of a recorded run.

@@ -3,14 +3,18 @@
 package crash
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"sync"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,6 +27,8 @@ type scenario struct {
 	open    func(context.Context, *attempt) error // before calls are counted
 	steps   []step                                // while they are
 	after   func(*attempt) state                  // what the last step's answer promises
+	keeps   string                                // file that then holds the state before; or empty
+	says    string                                // what the process logs when it is there, though the step may fail yet; or empty
 
 	// fromStart counts the calls from the start of the process on. Its end is then
 	// no failure of open, and answered, if there is one, tells from what it printed
@@ -47,6 +53,8 @@ func (s *scenario) command(a *attempt) string {
 		return "run"
 	case restoreCommand:
 		return s.process + " " + a.base.backup
+	case importCommand:
+		return s.process + " " + a.base.importFlags()
 	}
 	return s.process
 }
@@ -54,10 +62,13 @@ func (s *scenario) command(a *attempt) string {
 // changes says whether the states before and after differ.
 func (s *scenario) changes() bool { return s.after != nil }
 
-const restoreCommand = "store restore"
+const (
+	restoreCommand = "store restore"
+	importCommand  = "attestation import"
+)
 
-// scenarios are what is tested. A new one, such as a migration from a schema that
-// has become old, is one more element: its base, the steps, and the state after.
+// scenarios are what is tested. A new one is one more element: its base, the
+// steps, and the state after.
 var scenarios = []*scenario{
 	{
 		name: "first start", fromStart: true,
@@ -70,6 +81,22 @@ var scenarios = []*scenario{
 	{
 		name: "start", fabrics: 2, fromStart: true,
 		steps: []step{{"start", serves}},
+	},
+	{
+		name: "upgrade", prepare: placeSchema1, fromStart: true,
+		steps: []step{{"start", serves}}, answered: hasPrinted,
+		after: func(a *attempt) state {
+			s := a.base.state.clone()
+			s.schema = store.SchemaVersion
+			return s
+		},
+		keeps: "opcredsd.db.schema1", says: "upgraded the database",
+	},
+	{
+		name: "upgrade by a restore", fabrics: 1, prepare: backUpSchema1, process: restoreCommand, fromStart: true,
+		steps: []step{{"restore", exits}}, answered: hasPrinted,
+		after: func(a *attempt) state { return a.base.restored },
+		keeps: "opcredsd.db.before-restore",
 	},
 	{
 		name: "stop", fabrics: 2, open: enter,
@@ -130,6 +157,50 @@ var scenarios = []*scenario{
 		},
 	},
 	{
+		name: "NodeLabel write", fabrics: 2, open: enter,
+		steps: []step{{"write", func(ctx context.Context, a *attempt) error {
+			return writeAttribute(ctx, a.session, clusterBasicInformation, attrNodeLabel, func(w *tlv.Writer, t tlv.Tag) { w.Text(t, "attic") })
+		}}},
+		after: func(a *attempt) state {
+			s := a.base.state.clone()
+			s.label = "attic"
+			return s
+		},
+	},
+	{
+		name: "KeySetWrite", fabrics: 2, open: enter,
+		steps: []step{{"KeySetWrite", func(ctx context.Context, a *attempt) error {
+			return a.session.KeySetWrite(ctx, 42, epochKeys[0], epochKeys[1])
+		}}},
+		after: afterKeySetWrite,
+	},
+	{
+		name: "SetVIDVerificationStatement", fabrics: 2,
+		open: func(ctx context.Context, a *attempt) error { return enterAs(ctx, a, 1) }, // no ICAC
+		steps: []step{{"SetVIDVerificationStatement", func(ctx context.Context, a *attempt) error {
+			return setVID(ctx, a.session, 0xFFF2, vidStatement, vidSigner)
+		}}},
+		after: func(a *attempt) state {
+			s := a.base.state.clone()
+			f := &s.fabrics[1]
+			f.VendorID, f.VIDVerificationStatement, f.VVSC = 0xFFF2, vidStatement, vidSigner
+			return s
+		},
+	},
+	{
+		name: "attestation import", fabrics: 2, prepare: makeMaterial, open: enter,
+		steps: []step{{"import", func(ctx context.Context, a *attempt) error {
+			m := a.base.material
+			_, err := operator(a.node).ImportAttestation(ctx, admin.AttestationMaterial{DAC: m.DAC, PAI: m.PAI, CD: m.CD, Key: m.Key})
+			return err
+		}}},
+		after: afterImport,
+	},
+	{
+		name: "attestation import, not running", fabrics: 2, prepare: makeMaterial, process: importCommand, fromStart: true,
+		steps: []step{{"import", exits}}, answered: hasPrinted, after: afterImport,
+	},
+	{
 		name: "factory reset", fabrics: 2, open: enter,
 		steps: []step{{"factory-reset", func(ctx context.Context, a *attempt) error { return operator(a.node).FactoryReset(ctx) }}},
 		after: afterReset,
@@ -180,8 +251,10 @@ func hasPrinted(a *attempt) bool {
 }
 
 // enter opens a session of the first member.
-func enter(ctx context.Context, a *attempt) (err error) {
-	m := a.members[0]
+func enter(ctx context.Context, a *attempt) error { return enterAs(ctx, a, 0) }
+
+func enterAs(ctx context.Context, a *attempt, i int) (err error) {
+	m := a.members[i]
 	if a.session, _, err = a.client.CASE(ctx, a.node.addr(), m.Authority, m.node, nil); err != nil {
 		return fmt.Errorf("CASE: %w", err)
 	}
@@ -250,7 +323,7 @@ func afterAddNOC(a *attempt) state {
 		Index: index, FabricID: n.FabricID, NodeID: a.noc.NodeID(), VendorID: n.VendorID,
 		Root: n.Root(), NOC: a.noc.Raw(), ICAC: n.ICAC(),
 		ACL:     []store.ACLEntry{administers(n)},
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: n.EpochKey[:]}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: n.IPK()}}}},
 	})
 	return s
 }
@@ -316,6 +389,33 @@ func without(i int) func(*attempt) state {
 	}
 }
 
+// What KeySetWrite and SetVIDVerificationStatement bring.
+var (
+	epochKeys    = [][16]byte{{1: 0xAB}, {2: 0xCD}}
+	vidStatement = bytes.Repeat([]byte{0x55}, 85)
+	vidSigner    = bytes.Repeat([]byte{0x66}, 300)
+)
+
+func afterKeySetWrite(a *attempt) state {
+	s := a.base.state.clone()
+	set := store.GroupKeySet{ID: 42}
+	for i, k := range epochKeys {
+		key, err := mcrypto.OperationalGroupKey(k[:], a.members[0].CompressedFabricID())
+		if err != nil {
+			panic(err)
+		}
+		set.Keys = append(set.Keys, store.GroupKey{Key: key[:], Start: uint64(i + 1)})
+	}
+	s.fabrics[0].KeySets = append(s.fabrics[0].KeySets, set)
+	return s
+}
+
+func afterImport(a *attempt) state {
+	s := a.base.state.clone()
+	s.material = digest(&a.base.material)
+	return s
+}
+
 func afterReset(a *attempt) state {
 	s := a.base.state.clone()
 	s.fabrics, s.label = nil, ""
@@ -323,5 +423,5 @@ func afterReset(a *attempt) state {
 }
 
 func afterFirstStart(a *attempt) state {
-	return state{codes: cmp.Or(a.codes, a.node.codes(), anyCodes)}
+	return state{schema: store.SchemaVersion, codes: cmp.Or(a.codes, a.node.codes(), anyCodes)}
 }

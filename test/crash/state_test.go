@@ -4,6 +4,7 @@ package crash
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,19 +21,26 @@ import (
 
 // state is what must never be there by half.
 type state struct {
-	codes   string             // QR code payload; none before a first start
-	label   string             // of the node
-	next    matter.FabricIndex // that the next fabric gets
-	fabrics []store.Fabric
+	schema   int                // of the file; 0 before a first start
+	codes    string             // QR code payload; none before a first start
+	material [sha256.Size]byte  // digest of the attestation material
+	label    string             // of the node
+	next     matter.FabricIndex // that the next fabric gets
+	fabrics  []store.Fabric
 }
 
-// anyCodes stands, in a state that is expected, for codes that nobody has seen.
+// anyCodes stands, in a state that is expected, for codes that nobody has seen;
+// nobody knows the attestation material then.
 const anyCodes = "*"
 
 // readState opens a store, checks all of it, and returns what it holds. Nothing
 // at all is the state before a first start.
 func readState(dir string, opt store.Options) (s state, err error) {
-	st, err := store.Open(filepath.Join(dir, store.FileName), opt)
+	return readFile(filepath.Join(dir, store.FileName), opt)
+}
+
+func readFile(name string, opt store.Options) (s state, err error) {
+	st, err := store.Open(name, opt)
 	if opt.ReadOnly && errors.Is(err, fs.ErrNotExist) {
 		return state{}, nil
 	}
@@ -43,6 +51,7 @@ func readState(dir string, opt store.Options) (s state, err error) {
 	if err := errors.Join(st.Check(), fabric.Check(st)); err != nil {
 		return state{}, fmt.Errorf("store check: %w", err)
 	}
+	s.schema = st.Schema()
 	err = st.View(func(tx *store.Tx) error {
 		if s.fabrics, err = tx.Fabrics(); err != nil {
 			return err
@@ -58,6 +67,7 @@ func readState(dir string, opt store.Options) (s state, err error) {
 		if !have {
 			return errors.New("a node record without attestation material")
 		}
+		s.material = digest(&a)
 		p, err := server.PairingOf(&n, a.VendorID, a.ProductID)
 		s.codes, s.label, s.next = p.QR, n.NodeLabel, n.NextFabricIndex
 		return err
@@ -65,11 +75,19 @@ func readState(dir string, opt store.Options) (s state, err error) {
 	return s, err
 }
 
+func digest(a *store.Attestation) [sha256.Size]byte {
+	return sha256.Sum256(bytes.Join([][]byte{a.DAC, a.PAI, a.CD, a.Key}, nil))
+}
+
 // is returns how s differs from the state that is expected, nil if it does not. A
 // fabric without a key is expected to have one that is not known; that it fits its
 // NOC is part of the check.
 func (s *state) is(want *state) error {
 	switch {
+	case s.schema != want.schema:
+		return fmt.Errorf("schema %d in place of %d", s.schema, want.schema)
+	case s.material != want.material && want.codes != anyCodes:
+		return errors.New("other attestation material")
 	case s.codes != want.codes && (s.codes == "" || want.codes != anyCodes):
 		return fmt.Errorf("pairing codes %q in place of %q", s.codes, want.codes)
 	case s.label != want.label:

@@ -229,7 +229,7 @@ func (b *base) endures(x trouble, retry bool) (o outcome, refused bool, err erro
 	}
 	a.node.kill()
 	o, err = a.survives(answered)
-	if err == nil && !answered && o == after && b.s.changes() && !a.uncertain() {
+	if err == nil && !answered && o == after && b.s.changes() && !a.uncertain() && !a.told() {
 		err = errors.New("the state after, though the command was refused")
 	}
 	return o, refused, err
@@ -307,6 +307,11 @@ func (a *attempt) storeGaveUp() bool {
 // ends at a sync that failed, nobody does.
 func (a *attempt) uncertain() bool {
 	return a.storeGaveUp() || a.s.process != "" && strings.HasPrefix(a.plan.struck(), syncs.String())
+}
+
+// told says whether the process has logged that the state after is there.
+func (a *attempt) told() bool {
+	return a.s.says != "" && strings.Contains(printed(a.node.err), a.s.says)
 }
 
 // works asks the node for what needs no disk: the sessions that are open, new ones

@@ -24,6 +24,8 @@ const (
 	attrFabrics   matter.AttributeID = 1
 
 	eventStartUp matter.EventID = 0
+
+	cmdSetVID matter.CommandID = 0x0C
 )
 
 // told is a fabric as the Fabrics attribute shows it.
@@ -119,6 +121,16 @@ func writeAttribute(ctx context.Context, x *commissioner.Session, cl matter.Clus
 	if err == nil && st.Status != matter.StatusSuccess {
 		return st
 	}
+	return err
+}
+
+// setVID sets what shows that a fabric's administrator is its vendor's.
+func setVID(ctx context.Context, x *commissioner.Session, vendor matter.VendorID, statement, vvsc []byte) error {
+	_, err := x.Invoke(ctx, 0, commissioner.ClusterOperationalCredentials, cmdSetVID, func(w *tlv.Writer) {
+		w.Uint(tlv.Context(0), uint64(vendor))
+		w.Octets(tlv.Context(1), statement)
+		w.Octets(tlv.Context(2), vvsc)
+	})
 	return err
 }
 

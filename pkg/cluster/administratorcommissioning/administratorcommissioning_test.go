@@ -81,7 +81,7 @@ func (r *rig) commission() {
 	if _, err := r.failSafe.AddNOC(store.Fabric{
 		FabricID: 1, NodeID: 0x10, VendorID: 0xFFF2, NOC: noc.Raw(),
 		ACL:     []store.ACLEntry{{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{1}}},
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: make([]byte, 16)}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: make([]byte, 16)}}}},
 	}); err != nil {
 		r.t.Fatal(err)
 	}

@@ -341,7 +341,7 @@ func (r *rig) join() *fabric.Fabric {
 	f, err := r.failSafe.AddNOC(store.Fabric{
 		FabricID: 1, NodeID: 0x10, VendorID: 0xFFF1, NOC: noc.Raw(),
 		ACL:     []store.ACLEntry{{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{1}}},
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: make([]byte, 16)}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: make([]byte, 16)}}}},
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -35,7 +36,15 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 }
 
 func (c *Cluster) keySetWrite(i matter.FabricIndex, fields tlv.Element) error {
-	set, err := readKeySet(fields)
+	s, err := readKeySet(fields)
+	if err != nil {
+		return err
+	}
+	own := c.fabrics.Get(i)
+	if own == nil {
+		return fabric.ErrNotFound
+	}
+	set, err := s.derive(own.CompressedID)
 	if err != nil {
 		return err
 	}
@@ -71,8 +80,7 @@ type keySetFields struct {
 
 // readKeySet decodes and checks the field of KeySetWrite in the order of
 // section 11.2.8.1.
-func readKeySet(fields tlv.Element) (store.GroupKeySet, error) {
-	var s keySetFields
+func readKeySet(fields tlv.Element) (s keySetFields, err error) {
 	s.absent = true
 	r := fields.Reader()
 	for r.EnterStruct(); r.Next(); {
@@ -82,19 +90,27 @@ func readKeySet(fields tlv.Element) (store.GroupKeySet, error) {
 		}
 	}
 	if err := r.End(); err != nil {
-		return store.GroupKeySet{}, im.CommandError(err)
+		return s, im.CommandError(err)
 	}
 	if s.absent {
-		return store.GroupKeySet{}, matter.StatusInvalidCommand
+		return s, matter.StatusInvalidCommand
 	}
-	if err := s.check(); err != nil {
-		return store.GroupKeySet{}, err
-	}
+	return s, s.check()
+}
+
+// derive returns what is kept of the key set in the fabric with this compressed
+// id.
+func (s *keySetFields) derive(compressed [8]byte) (store.GroupKeySet, error) {
 	set := store.GroupKeySet{ID: s.id, Policy: s.policy}
 	for i, k := range s.keys {
-		if k != nil {
-			set.Keys = append(set.Keys, store.EpochKey{Key: slices.Clone(k), Start: s.starts[i]})
+		if k == nil {
+			continue
 		}
+		key, err := fabric.GroupKey(compressed, k, s.starts[i])
+		if err != nil {
+			return set, err
+		}
+		set.Keys = append(set.Keys, key)
 	}
 	return set, nil
 }

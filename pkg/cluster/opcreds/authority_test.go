@@ -48,6 +48,21 @@ func newKey(t testing.TB) *mcrypto.PrivateKey {
 
 func (a *authority) rootTLV() []byte { return a.root.Certificate.Raw() }
 
+// operationalIPK returns what is kept of an epoch key.
+func (a *authority) operationalIPK(epochKey []byte) []byte {
+	a.t.Helper()
+	root := a.root.Certificate.PublicKey
+	compressed, err := mcrypto.CompressedFabricID(root[:], a.fabric)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	k, err := mcrypto.OperationalGroupKey(epochKey, compressed)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return k[:]
+}
+
 func (a *authority) icacTLV() []byte {
 	if a.icac == nil {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
@@ -134,11 +135,19 @@ func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex,
 		Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE,
 		Subjects: []matter.NodeID{f.subject},
 	}
+	compressed, err := mcrypto.CompressedFabricID(root.PublicKey[:], noc.FabricID())
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", NOCStatusInvalidNOC, err)
+	}
+	ipk, err := fabric.GroupKey(compressed, f.ipk, 0)
+	if err != nil {
+		return 0, err
+	}
 	added, err := c.opt.FailSafe.AddNOC(store.Fabric{
 		FabricID: noc.FabricID(), NodeID: noc.NodeID(), VendorID: f.vendor,
 		NOC: bytes.Clone(f.noc), ICAC: optional(f.icac),
 		ACL:     []store.ACLEntry{entry},
-		KeySets: []store.GroupKeySet{{Keys: []store.EpochKey{{Key: bytes.Clone(f.ipk)}}}},
+		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{ipk}}},
 	})
 	if err != nil {
 		return 0, err

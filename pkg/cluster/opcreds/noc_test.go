@@ -104,7 +104,7 @@ func TestAddNOCOverPASE(t *testing.T) {
 		f := r.table.Get(i)
 		if !f.Pending || f.FabricID != 0xFAB || f.NodeID != 0xABCD || f.VendorID != 0xFFF1 || f.Label != "" || len(f.ACL) != 1 ||
 			len(f.KeySets) != 1 || f.KeySets[0].ID != 0 || f.KeySets[0].Policy != 0 ||
-			len(f.KeySets[0].Keys) != 1 || f.KeySets[0].Keys[0].Start != 0 || !bytes.Equal(f.KeySets[0].Keys[0].Key, ipk) {
+			len(f.KeySets[0].Keys) != 1 || f.KeySets[0].Keys[0].Start != 0 || !bytes.Equal(f.KeySets[0].Keys[0].Key, a.operationalIPK(ipk)) {
 			t.Errorf("the fabric: %+v", f.Fabric)
 		}
 		if got := s.nocs(true); len(got) != 1 || got[0].icacNull == withICAC || !bytes.Equal(got[0].icac, a.icacTLV()) {

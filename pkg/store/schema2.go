@@ -1,0 +1,109 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// keySet1 is a group key set as schema 1 kept it: with epoch keys. What stands
+// here is what was released then, and must not follow the records of today.
+type keySet1 struct {
+	ID     uint16 `json:"id"`
+	Policy uint8  `json:"policy"`
+	Keys   []struct {
+		Key   []byte `json:"key"`
+		Start uint64 `json:"start"`
+	} `json:"keys"`
+}
+
+// keySet2 is one of schema 2, with the operational keys of its fabric.
+type keySet2 struct {
+	ID     uint16      `json:"id"`
+	Policy uint8       `json:"policy"`
+	Keys   []groupKey2 `json:"keys"`
+}
+
+type groupKey2 struct {
+	Key   []byte `json:"operational_key"`
+	Start uint64 `json:"start"`
+}
+
+// deriveGroupKeys is the step from schema 1 to 2: it replaces the epoch keys of
+// all fabrics by the operational keys that follow from them. All else stays as it
+// stands there.
+func deriveGroupKeys(tx *Tx) error {
+	var keys [][]byte // a cursor does not survive changes
+	err := tx.b.Bucket(bucketFabrics).ForEach(func(k, _ []byte) error {
+		keys = append(keys, bytes.Clone(k))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		var record map[string]json.RawMessage
+		if _, err := tx.get(bucketFabrics, k, &record); err != nil {
+			return err
+		}
+		if record["key_sets"], err = derive2(record); err != nil {
+			return damaged(tx.s.path, fmt.Sprintf("fabric %x: %v", k, err))
+		}
+		if err := tx.put(bucketFabrics, k, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// derive2 returns the key sets of a fabric record of schema 1 as those of schema 2.
+func derive2(record map[string]json.RawMessage) (json.RawMessage, error) {
+	var root []byte
+	var id matter.FabricID
+	var old []keySet1
+	for name, v := range map[string]any{"root": &root, "fabric_id": &id, "key_sets": &old} {
+		if err := decode(record[name], v); err != nil {
+			return nil, err
+		}
+	}
+	key, err := rootPublicKey(root)
+	if err != nil {
+		return nil, err
+	}
+	compressed, err := mcrypto.CompressedFabricID(key, id)
+	if err != nil {
+		return nil, err
+	}
+	sets := make([]keySet2, len(old))
+	for i, s := range old {
+		sets[i] = keySet2{ID: s.ID, Policy: s.Policy}
+		for _, k := range s.Keys {
+			derived, err := mcrypto.OperationalGroupKey(k.Key, compressed)
+			if err != nil {
+				return nil, err
+			}
+			sets[i].Keys = append(sets[i].Keys, groupKey2{derived[:], k.Start})
+		}
+	}
+	return json.Marshal(sets)
+}
+
+// rootPublicKey returns the public key in a certificate in Matter TLV (section
+// 6.5.2).
+func rootPublicKey(certificate []byte) (key []byte, err error) {
+	const ecPublicKey = 9
+	r := tlv.NewReader(certificate)
+	for r.EnterStruct(); r.Next(); {
+		if r.ContextTag() == ecPublicKey {
+			key = r.Octets()
+		}
+	}
+	if err := r.End(); err != nil {
+		return nil, fmt.Errorf("root certificate: %w", err)
+	}
+	return key, nil
+}

@@ -1,0 +1,408 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+)
+
+// schema1 is a database that the last program of schema 1 has left after some
+// commissionings, and what its epoch keys are. It is never made again.
+type schema1 struct {
+	file    []byte
+	Fabrics []struct {
+		Index   int
+		KeySets []struct {
+			ID   uint16
+			Keys []struct {
+				EpochKey       []byte `json:"epoch_key"`
+				OperationalKey []byte `json:"operational_key"`
+				Start          uint64
+			}
+		} `json:"key_sets"`
+	}
+}
+
+func readSchema1(t testing.TB) (old schema1) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/schema1.json")
+	if err == nil {
+		err = json.Unmarshal(text, &old)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open("testdata/schema1.db.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err == nil {
+		old.file, err = io.ReadAll(z)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return old
+}
+
+// place writes the database into a state directory of its own.
+func (old *schema1) place(t testing.TB) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "state", FileName)
+	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, old.file, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// epochKeys says how many of the epoch keys can be found in a file.
+func (old *schema1) epochKeys(t testing.TB, path string) (n int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range old.Fabrics {
+		for _, set := range f.KeySets {
+			for _, k := range set.Keys {
+				if bytes.Contains(b, []byte(base64.StdEncoding.EncodeToString(k.EpochKey))) || bytes.Contains(b, k.EpochKey) {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// rawRecords returns all records of a file but those of the meta bucket, as JSON;
+// of fabrics without the key sets.
+func rawRecords(t testing.TB, path string) map[string]map[string]json.RawMessage {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	all := make(map[string]map[string]json.RawMessage)
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+			if bytes.Equal(bucket, bucketMeta) {
+				return nil
+			}
+			return b.ForEach(func(k, v []byte) error {
+				var record map[string]json.RawMessage
+				text := bytes.Clone(v[sumSize:])
+				if json.Unmarshal(text, &record) != nil {
+					record = map[string]json.RawMessage{"": text}
+				}
+				delete(record, "key_sets")
+				all[string(bucket)+"/"+string(k)] = record
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// isUpgraded holds a store against what the old database held.
+func (old *schema1) isUpgraded(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	c := contentOf(t, s)
+	if len(c.fabrics) != len(old.Fabrics) {
+		t.Fatalf("%d fabrics, want %d", len(c.fabrics), len(old.Fabrics))
+	}
+	for i, f := range old.Fabrics {
+		got := c.fabrics[i]
+		if int(got.Index) != f.Index || len(got.KeySets) != len(f.KeySets) {
+			t.Fatalf("fabric %d with %d key sets, want %d with %d", got.Index, len(got.KeySets), f.Index, len(f.KeySets))
+		}
+		for j, set := range f.KeySets {
+			want := GroupKeySet{ID: set.ID}
+			for _, k := range set.Keys {
+				want.Keys = append(want.Keys, GroupKey{Key: k.OperationalKey, Start: k.Start})
+			}
+			if !reflect.DeepEqual(got.KeySets[j], want) {
+				t.Errorf("fabric %d: key set %+v, want %+v", f.Index, got.KeySets[j], want)
+			}
+		}
+	}
+}
+
+func TestUpgradeFromSchema1(t *testing.T) {
+	old := readSchema1(t)
+	path := old.place(t)
+	if n := old.epochKeys(t, path); n < 6 {
+		t.Fatalf("only %d epoch keys in the old file: this shows nothing", n)
+	}
+	before := rawRecords(t, path)
+	var log bytes.Buffer
+	s, err := Open(path, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.isUpgraded(t, s)
+	if s.Schema() != SchemaVersion || !strings.Contains(log.String(), copyPath(path, 1)) {
+		t.Errorf("schema %d, log %s", s.Schema(), &log)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := rawRecords(t, path); !reflect.DeepEqual(before, after) {
+		t.Errorf("more than the key sets has changed:\n%s\nwas\n%s", after, before)
+	}
+	if n := old.epochKeys(t, path); n != 0 {
+		t.Errorf("%d epoch keys are still in the file", n)
+	}
+
+	// The copy is what the program before can go on with.
+	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.initialised opcredsd.db.schema1" {
+		t.Errorf("directory holds %s", got)
+	}
+	kept := copyPath(path, 1)
+	if m := mode(t, kept); m != 0o600 {
+		t.Errorf("the copy has mode %04o", m)
+	}
+	if got := rawRecords(t, kept); !reflect.DeepEqual(got, before) || old.epochKeys(t, kept) == 0 {
+		t.Errorf("the copy holds %s", got)
+	}
+
+	// The next start has nothing to do.
+	log.Reset()
+	info, err := os.Stat(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(path, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if again, err := os.Stat(kept); err != nil || !os.SameFile(info, again) || log.Len() != 0 {
+		t.Errorf("the second start made another copy, %v; log %s", err, &log)
+	}
+}
+
+func TestOlderSchemaIsReadAsItWillBe(t *testing.T) {
+	old := readSchema1(t)
+	path := old.place(t)
+	s, err := Open(path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	old.isUpgraded(t, s)
+	if s.Schema() != 1 {
+		t.Errorf("schema %d, want that of the file", s.Schema())
+	}
+	other, err := Open(path, Options{ReadOnly: true}) // readers share
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	if _, err := Open(path, Options{LockTimeout: 1}); !errors.Is(err, ErrLocked) {
+		t.Errorf("opened for writing while it is read: %v", err)
+	}
+	if err := s.Update(func(*Tx) error { return nil }); err == nil {
+		t.Error("a read-only store took an update")
+	}
+
+	// A copy made now is for the program before as well.
+	copied := filepath.Join(t.TempDir(), "backup.db")
+	if err := os.WriteFile(copied, backupOf(t, s), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rawRecords(t, copied), rawRecords(t, path); !reflect.DeepEqual(got, want) || old.epochKeys(t, copied) == 0 {
+		t.Errorf("the copy holds %s", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.View(func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("View after Close: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, old.file) || names(t, filepath.Dir(path)) != FileName {
+		t.Errorf("reading has changed something, %v", err)
+	}
+	open(t, path).Close() // the lock is free
+}
+
+func TestUpgradeNeedsItsCopy(t *testing.T) {
+	old := readSchema1(t)
+	path := old.place(t)
+	if err := os.MkdirAll(filepath.Join(copyPath(path, 1), "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path, Options{})
+	if err == nil || !strings.Contains(err.Error(), "keep a copy") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want a refusal in one line", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, old.file) {
+		t.Errorf("the database was changed, %v", err)
+	}
+	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.schema1" {
+		t.Errorf("directory holds %s", got)
+	}
+}
+
+// An older copy, of an upgrade that was taken back, is replaced.
+func TestUpgradeReplacesAnOldCopy(t *testing.T) {
+	old := readSchema1(t)
+	path := old.place(t)
+	if err := os.WriteFile(copyPath(path, 1), []byte("of another year"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path).Close()
+	if got, want := rawRecords(t, copyPath(path, 1)), len(rawRecords(t, path)); len(got) != want {
+		t.Errorf("%d records in the copy, want %d", len(got), want)
+	}
+}
+
+// Damage of an old file is found before the upgrade, and never written over.
+func TestDamagedFileIsNotUpgraded(t *testing.T) {
+	old := readSchema1(t)
+	rnd := rand.New(rand.NewPCG(11, 12))
+	used := len(bytes.TrimRight(old.file, "\x00"))
+	refused := 0
+	for range 300 {
+		b := bytes.Clone(old.file)
+		b[rnd.IntN(used)] ^= 1 << rnd.IntN(8)
+		path := filepath.Join(t.TempDir(), FileName)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path, Options{})
+		if err == nil {
+			old.isUpgraded(t, s)
+			s.Close()
+			continue
+		}
+		refused++
+		if !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v, want ErrDamaged in one line", err)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, b) || names(t, filepath.Dir(path)) != FileName {
+			t.Errorf("a damaged file was changed, or copied: %v", err)
+		}
+		if _, err := Open(path, Options{ReadOnly: true}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("read only: %v", err)
+		}
+	}
+	if refused < 50 {
+		t.Errorf("only %d of 300 refused", refused)
+	}
+}
+
+// A record whose checksum is right and that cannot be upgraded all the same.
+func TestRecordThatCannotBeUpgraded(t *testing.T) {
+	for name, change := range map[string]func(record map[string]json.RawMessage){
+		"root that is none": func(r map[string]json.RawMessage) { r["root"] = []byte(`"AAAA"`) },
+		"no root":           func(r map[string]json.RawMessage) { delete(r, "root") },
+		"epoch key of 3 octets": func(r map[string]json.RawMessage) {
+			r["key_sets"] = []byte(`[{"id":0,"keys":[{"key":"AAAA","start":0}]}]`)
+		},
+		"no epoch key": func(r map[string]json.RawMessage) { r["key_sets"] = []byte(`[{"id":0,"keys":[]}]`) },
+		"derived already": func(r map[string]json.RawMessage) {
+			r["key_sets"] = []byte(`[{"id":0,"keys":[{"operational_key":"AAAA"}]}]`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := readSchema1(t)
+			path := old.place(t)
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := openBolt(f, path, Options{Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.opt.setDefaults()
+			update(t, s, func(tx *Tx) error {
+				var record map[string]json.RawMessage
+				if _, err := tx.get(bucketFabrics, fabricKey(2), &record); err != nil {
+					return err
+				}
+				change(record)
+				return tx.put(bucketFabrics, fabricKey(2), record)
+			})
+			s.Close()
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v, want ErrDamaged in one line", err)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) || names(t, filepath.Dir(path)) != FileName {
+				t.Errorf("a file that cannot be upgraded was changed, or copied: %v", err)
+			}
+		})
+	}
+}
+
+func TestRestoreUpgradesAnOlderBackup(t *testing.T) {
+	old := readSchema1(t)
+	path := filepath.Join(t.TempDir(), FileName)
+	open(t, path).Close()
+	if err := Restore(path, bytes.NewReader(old.file), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := old.epochKeys(t, path); n != 0 {
+		t.Errorf("%d epoch keys are in the file", n)
+	}
+	s := open(t, path)
+	defer s.Close()
+	old.isUpgraded(t, s)
+	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.before-restore opcredsd.db.initialised" {
+		t.Errorf("directory holds %s", got)
+	}
+	// The old program's database under the backup counts as well.
+	under := old.place(t)
+	var log bytes.Buffer
+	if err := Restore(under, bytes.NewReader(backupOf(t, s)), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil || log.Len() != 0 {
+		t.Errorf("in the place of a database of schema 1: %v, log %s", err, &log)
+	}
+	if b, err := os.ReadFile(asidePath(under)); err != nil || !bytes.Equal(b, old.file) {
+		t.Errorf("it is not kept as it was: %v", err)
+	}
+}
+
+func TestNewerSchemaNamesTheWayBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	update(t, s, func(tx *Tx) error { return tx.put(bucketMeta, keySchema, SchemaVersion+1) })
+	s.Close()
+	if err := os.WriteFile(copyPath(path, SchemaVersion), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path, Options{})
+	if want := "store restore " + copyPath(path, SchemaVersion); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want one line with %q", err, want)
+	}
+}
+
+func BenchmarkUpgrade(b *testing.B) {
+	old := readSchema1(b)
+	for b.Loop() {
+		open(b, old.place(b)).Close()
+	}
+}
