@@ -200,7 +200,7 @@ func (s *Server) advance(now time.Time) {
 		s.log.Warn("resumption records are not kept", "error", err)
 	}
 	if s.operationalHours(now) != s.count.hours {
-		if err := s.keepHours(now); err != nil {
+		if err := s.keepHours(now, false); err != nil {
 			s.log.Warn("the hours of operation are not kept", "error", err)
 			s.count.hours = s.operationalHours(now) // until the next hour
 		}

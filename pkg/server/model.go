@@ -220,16 +220,16 @@ func (s *Server) operationalHours(now time.Time) uint32 {
 	return s.trust.identity.OperationalHours + uint32(max(0, now.Sub(s.begun))/time.Hour)
 }
 
-// keepHours writes the hours down, once an hour and at the end: a power cut costs
-// less than one of them.
-func (s *Server) keepHours(now time.Time) error {
+// keepHours writes the hours down, once an hour and when the node has stopped in
+// order, which it notes: a power cut costs less than an hour.
+func (s *Server) keepHours(now time.Time, stopped bool) error {
 	hours := s.operationalHours(now)
-	if hours == s.count.hours {
+	if hours == s.count.hours && !stopped {
 		return nil
 	}
 	err := s.trust.store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
-			n.OperationalHours = hours
+			n.OperationalHours, n.Stopped = hours, stopped
 			return nil
 		})
 	})

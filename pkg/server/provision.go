@@ -29,6 +29,7 @@ type provisioned struct {
 	node     store.Node
 	material store.Attestation
 	reason   generaldiagnostics.BootReason
+	stopped  bool // in order, the last time
 
 	resumptions []store.Resumption // of the run before
 }
@@ -46,6 +47,7 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 		}
 		return tx.MutateNode(func(n *store.Node) error {
 			n.RebootCount++
+			p.stopped, n.Stopped = n.Stopped, false
 			// The host has started, or only this process.
 			p.reason = generaldiagnostics.BootSoftwareReset
 			if id := bootID(); id != n.BootID {

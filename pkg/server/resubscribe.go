@@ -27,6 +27,10 @@ const (
 	resolveTime  = 5 * time.Second // for the address of a subscriber
 	maxAddresses = 4               // tried in one call
 	returnGrace  = 2 * time.Second // for a subscriber that has come back to subscribe anew
+	// stopGrace is for those who heard the event ShutDown. Home Assistant counts the
+	// node as gone then, lets its subscription time out after 5 s and begins anew. If
+	// the old one goes on before that, it waits for ever for the new one.
+	stopGrace = 8 * time.Second
 )
 
 // Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.
@@ -53,7 +57,8 @@ type resubscriber struct {
 	ctx      context.Context // ends with the node
 	lookups  sync.WaitGroup
 	calls    map[im.Subscriber]*call
-	busy     int // calls with an attempt under way
+	busy     int       // calls with an attempt under way
+	earliest time.Time // of the first call
 	revision uint64
 }
 
@@ -69,9 +74,12 @@ type call struct {
 	found   []netip.AddrPort // still to be tried in this attempt
 }
 
-func (s *Server) newResubscriber() *resubscriber {
+func (s *Server) newResubscriber(now time.Time) *resubscriber {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &resubscriber{s: s, resolver: s.opt.Resolver, ctx: ctx, calls: map[im.Subscriber]*call{}}
+	if s.trust.stopped {
+		a.earliest = now.Add(stopGrace)
+	}
 	if a.resolver == nil {
 		a.resolver = nobody{}
 	}
@@ -94,7 +102,7 @@ func (a *resubscriber) follow(now time.Time) {
 	for _, x := range a.s.model.engine.Interruptions() {
 		c := before[x.Subscriber]
 		if c == nil {
-			c = &call{who: x.Subscriber, next: now.Add(a.jitter(callSoon, 0, 1))}
+			c = &call{who: x.Subscriber, next: later(now, a.earliest).Add(a.jitter(callSoon, 0, 1))}
 		}
 		c.waiting = x.Waiting
 		a.calls[x.Subscriber] = c
@@ -108,6 +116,13 @@ func (a *resubscriber) jitter(d time.Duration, low, high float64) time.Duration 
 		return d // it is only to spread the calls
 	}
 	return d + time.Duration(float64(d)*(low+(high-low)*float64(n)/math.MaxUint32))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // deadline returns when the next call is due.
@@ -250,7 +265,7 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 // that wait, they go on by this session soon, unless it subscribes anew by then.
 func (a *resubscriber) heard(now time.Time, x *session.Session) {
 	if c := a.calls[im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}]; c != nil && !c.busy {
-		c.next = now.Add(returnGrace)
+		c.next = later(now.Add(returnGrace), a.earliest)
 	}
 }
 

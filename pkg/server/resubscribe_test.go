@@ -27,13 +27,13 @@ func (s *subscriber) unplug(off bool) {
 // After a restart the node calls its subscribers, and goes on where it was.
 func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 	for name, tt := range map[string]struct {
-		after   time.Duration
-		end     func(r *rig)
-		resumed bool
+		after, low, high time.Duration
+		end              func(r *rig)
+		resumed          bool
 	}{
-		"stopped":        {20 * time.Second, (*rig).restart, true},
-		"killed":         {20 * time.Second, (*rig).kill, true},
-		"killed at once": {0, (*rig).kill, false}, // the resumption record was not written yet
+		"stopped":        {20 * time.Second, 8 * time.Second, 12 * time.Second, (*rig).restart, true},
+		"killed":         {20 * time.Second, 0, 4 * time.Second, (*rig).kill, true},
+		"killed at once": {0, 0, 4 * time.Second, (*rig).kill, false}, // the resumption record was not written yet
 	} {
 		t.Run(name, func(t *testing.T) {
 			subscribers(t, clean, func(r *rig, b *phonebook) {
@@ -47,8 +47,8 @@ func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 				if name == "stopped" {
 					r.nextReport(u, time.Second) // the event ShutDown
 				}
-				rep := r.wantAll(u, 10*time.Second, "before")
-				if !rep.Called || rep.At.Sub(began) > 4*time.Second {
+				rep := r.wantAll(u, 12*time.Second, "before")
+				if after := rep.At.Sub(began); !rep.Called || after < tt.low || after > tt.high {
 					t.Errorf("called %v, after %v", rep.Called, rep.At.Sub(began))
 				}
 				if len(rep.Events) == 0 || rep.Find(0, clBasic, 0xFFF0) == nil {
@@ -74,7 +74,7 @@ func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				r.restart()
 				r.nextReport(u, time.Second)
-				r.wantAll(u, 10*time.Second, "after")
+				r.wantAll(u, 12*time.Second, "after")
 				if calls := c.CallBacks(); len(calls) != 2 || !calls[1].Resumed {
 					t.Errorf("calls %+v", calls)
 				}
@@ -212,6 +212,23 @@ func TestSubscriberComesFirst(t *testing.T) {
 			}
 			r.setLabel(s, "x")
 			r.wantNodeLabel(u, time.Second, "x")
+		})
+	})
+	t.Run("and lets them end, as the node was stopped", func(t *testing.T) {
+		subscribers(t, clean, func(r *rig, b *phonebook) {
+			c := r.subscriber(b)
+			old := r.subscribe(c.done.CASE, 0, 60)
+			time.Sleep(2 * time.Second)
+			r.restart()
+			r.nextReport(old, time.Second) // the event ShutDown
+			s := c.session()               // to send a command, say
+			r.noReport(old, 5*time.Second)
+			u, err := s.SubscribeAnew(r.ctx, labels, 0, 60)
+			r.must(err)
+			r.noReport(old, time.Minute)
+			if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID || len(c.CallBacks()) != 0 {
+				t.Errorf("stored %+v, %d calls", list, len(c.CallBacks()))
+			}
 		})
 	})
 	t.Run("and has forgotten them", func(t *testing.T) {

@@ -64,6 +64,7 @@ type trust struct {
 	signer     attestation.Signer // with the DAC's key, where it is not in the store
 	configured product
 	bootReason generaldiagnostics.BootReason
+	stopped    bool // the node, in order, before this start
 	resume     *resumptions
 }
 
@@ -144,7 +145,7 @@ func New(opt Options) (_ *Server, err error) {
 	if s.keep, err = newKeeper(s.begun, s.trust.store, s.trust.fabrics, s.model.engine, s.log); err != nil {
 		return nil, err
 	}
-	s.again = s.newResubscriber()
+	s.again = s.newResubscriber(s.begun)
 	if err := s.bindHTTP(); err != nil {
 		return nil, err
 	}
@@ -175,7 +176,7 @@ func (s *Server) openTrust(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	t.identity, t.material, t.bootReason = made.node, made.material, made.reason
+	t.identity, t.material, t.bootReason, t.stopped = made.node, made.material, made.reason, made.stopped
 	s.count.hours = made.node.OperationalHours
 	if err := s.openMaterial(); err != nil {
 		return err

@@ -115,5 +115,5 @@ func (s *Server) farewell(now time.Time) error {
 	for x := range s.talk.sessions.All() {
 		s.talk.channel.CloseSession(now, x)
 	}
-	return s.keepHours(now)
+	return s.keepHours(now, true)
 }

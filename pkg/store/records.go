@@ -145,6 +145,7 @@ type Node struct {
 	RebootCount       uint16             `json:"reboot_count"`
 	OperationalHours  uint32             `json:"operational_hours"`
 	BootID            string             `json:"boot_id"`              // of the host's kernel at the last start; at most 64 octets
+	Stopped           bool               `json:"stopped,omitempty"`    // in order, and not started since
 	NextFabricIndex   matter.FabricIndex `json:"next_fabric_index"`    // 0: none was given yet
 	LastKnownGoodTime uint32             `json:"last_known_good_time"` // seconds since the Matter epoch
 }
