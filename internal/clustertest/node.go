@@ -39,7 +39,7 @@ func New(t testing.TB, n int) *Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := st.Check(); err != nil {
+		if err := errors.Join(st.Check(), fabric.Check(st)); err != nil {
 			t.Errorf("the store after the test: %v", err)
 		}
 		st.Close()

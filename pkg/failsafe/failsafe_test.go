@@ -30,7 +30,12 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "opcredsd.db")}
 	w.open()
-	t.Cleanup(func() { w.store.Close() })
+	t.Cleanup(func() {
+		if err := errors.Join(w.store.Check(), fabric.Check(w.store)); err != nil && !errors.Is(err, store.ErrClosed) {
+			t.Errorf("the store after the test: %v", err)
+		}
+		w.store.Close()
+	})
 	return w
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
@@ -18,6 +19,16 @@ func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) 
 		s.addEndpoint(id, descriptor.DeviceType{ID: 0x0100, Revision: 3}, nil, append([]im.Cluster{g}, clusters...))
 		return nil
 	})
+}
+
+// CheckStore checks the store of a node, which knows what it has given out of its
+// counters. There is nothing to be said of one that has stopped.
+func (s *Server) CheckStore() error {
+	err := s.onLoop(func(time.Time) error { return checkStore(s.trust.store) })
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
 }
 
 // What each fabric can count on.

@@ -14,6 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/simnet"
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -106,9 +107,10 @@ func newRig(t *testing.T, dir string) *rig {
 	return &rig{t: t, ctx: context.Background(), net: simnet.New(1, clean), dir: dir, opt: server.Options{Passcode: passcode, Synchronised: func() bool { return true }}}
 }
 
-// finish stops the node and looks at what it leaves behind.
+// finish looks at the store, stops the node and looks at what it leaves behind.
 func (r *rig) finish() {
 	r.t.Helper()
+	r.inOrder(r.srv.CheckStore())
 	r.stop()
 	r.checkStore()
 }
@@ -150,9 +152,17 @@ func (r *rig) checkStore() {
 		r.t.Fatal(err)
 	}
 	defer st.Close()
-	if err := st.Check(); err != nil && !(r.orphans && errors.Is(err, store.ErrNoAdministrator)) {
-		r.t.Error("store:", err)
+	r.inOrder(st.Check())
+	r.inOrder(fabric.Check(st))
+}
+
+// inOrder takes the outcome of a check of the store.
+func (r *rig) inOrder(err error) {
+	r.t.Helper()
+	if err == nil || r.orphans && errors.Is(err, store.ErrNoAdministrator) && !errors.Is(err, store.ErrDamaged) {
+		return
 	}
+	r.t.Error("store:", err)
 }
 
 // client returns a controller on an address of its own.

@@ -3,6 +3,7 @@ package administratorcommissioning
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -42,7 +43,12 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { st.Close() })
+	t.Cleanup(func() {
+		if err := errors.Join(st.Check(), fabric.Check(st)); err != nil {
+			t.Errorf("the store after the test: %v", err)
+		}
+		st.Close()
+	})
 	r := &rig{t: t}
 	if r.table, err = fabric.Open(st, 5); err != nil {
 		t.Fatal(err)

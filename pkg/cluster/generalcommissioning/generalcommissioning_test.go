@@ -41,7 +41,12 @@ func newRig(t *testing.T) *rig {
 	if r.store, err = store.Open(filepath.Join(t.TempDir(), "opcredsd.db"), store.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.store.Close() })
+	t.Cleanup(func() {
+		if err := errors.Join(r.store.Check(), fabric.Check(r.store)); err != nil && !errors.Is(err, store.ErrClosed) {
+			t.Errorf("the store after the test: %v", err)
+		}
+		r.store.Close()
+	})
 	if r.table, err = fabric.Open(r.store, 5); err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func newRig(t testing.TB, max int) *rig {
 	}
 	r.open(max)
 	t.Cleanup(func() {
-		if err := r.store.Check(); err != nil {
+		if err := errors.Join(r.store.Check(), fabric.Check(r.store)); err != nil {
 			t.Errorf("the store after the test: %v", err)
 		}
 		r.store.Close()
