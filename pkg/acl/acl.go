@@ -25,7 +25,8 @@ type Target struct {
 
 // List is the node's access control list.
 type List struct {
-	fabrics     *fabric.Table
+	fabrics     *fabric.Table  // nil: there is only the former one
+	former      *fabric.Fabric // one that has been removed
 	deviceTypes func(matter.EndpointID) []matter.DeviceTypeID
 }
 
@@ -35,7 +36,24 @@ func New(t *fabric.Table, deviceTypes func(matter.EndpointID) []matter.DeviceTyp
 	if t == nil || deviceTypes == nil {
 		panic("BUG: acl: New without a table or device types")
 	}
-	return &List{t, deviceTypes}
+	return &List{fabrics: t, deviceTypes: deviceTypes}
+}
+
+// Former returns the list as it was for the members of a fabric that has been
+// removed, who may still have to hear of that; it grants nothing to others.
+func (l *List) Former(f *fabric.Fabric) *List {
+	return &List{former: f, deviceTypes: l.deviceTypes}
+}
+
+// fabric returns a fabric of the list, nil for one that is not there.
+func (l *List) fabric(i matter.FabricIndex) *fabric.Fabric {
+	switch {
+	case l.fabrics != nil:
+		return l.fabrics.Get(i)
+	case l.former.Index == i:
+		return l.former
+	}
+	return nil
 }
 
 // Check reports whether the subject holds the privilege on the target (section
@@ -52,7 +70,7 @@ func (l *List) Check(s Subject, t Target, p matter.Privilege) bool {
 	default:
 		return false
 	}
-	f := l.fabrics.Get(s.Fabric)
+	f := l.fabric(s.Fabric)
 	if f == nil {
 		return false
 	}

@@ -223,11 +223,20 @@ func (t *Table) Remove(i matter.FabricIndex) error {
 
 // RemoveAll deletes all fabrics and everything that belongs to them, drops what
 // is staged, and does, in the same transaction, what else is to be done; also may
-// be nil.
+// be nil. The last known good time is that of a new node.
 func (t *Table) RemoveAll(also func(*store.Tx) error) error {
 	err := t.st.Update(func(tx *store.Tx) error {
-		if err := tx.DeleteFabrics(); err != nil || also == nil {
+		if err := tx.DeleteFabrics(); err != nil {
 			return err
+		}
+		if n, ok, err := tx.Node(); err != nil || ok && n.LastKnownGoodTime != 0 {
+			n.LastKnownGoodTime = 0
+			if err = errors.Join(err, tx.PutNode(n)); err != nil {
+				return err
+			}
+		}
+		if also == nil {
+			return nil
 		}
 		return also(tx)
 	})
@@ -235,7 +244,7 @@ func (t *Table) RemoveAll(also func(*store.Tx) error) error {
 		return err
 	}
 	clear(t.stored[:])
-	t.pending = nil
+	t.pending, t.goodTime = nil, 0
 	t.publish()
 	return nil
 }

@@ -453,6 +453,9 @@ func TestRemoveAll(t *testing.T) {
 	w.add(shared.record(1, 10))
 	must(w.Stage(shared.record(2, 10)))
 	boom := errors.New("boom")
+	if w.LastKnownGoodTime() == 0 {
+		t.Fatal("no last known good time")
+	}
 	if err := w.RemoveAll(func(*store.Tx) error { return boom }); !errors.Is(err, boom) || w.Len() != 2 {
 		t.Errorf("a failure left %d fabrics: %v", w.Len(), err)
 	}
@@ -465,7 +468,12 @@ func TestRemoveAll(t *testing.T) {
 	if w.Len() != 0 || w.Pending() != nil || w.commits != commits+1 {
 		t.Errorf("%d fabrics left after %d transactions", w.Len(), w.commits-commits)
 	}
-	w.restart()
+	for range 2 {
+		if good := w.LastKnownGoodTime(); good != 0 {
+			t.Errorf("last known good time %d", good)
+		}
+		w.restart()
+	}
 	if i := w.add(shared.record(1, 10)); i != 2 {
 		t.Errorf("the next fabric has index %d", i)
 	}

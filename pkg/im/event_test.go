@@ -238,7 +238,7 @@ func TestFabricRemovedForgetsItsEvents(t *testing.T) {
 	n.Emit(n.now, 0, 6, 2, 1, nil)
 	n.Emit(n.now, 0, 6, 2, 2, nil)
 	n.Emit(n.now, 0, 6, 0, 1, nil)
-	n.FabricRemoved(1)
+	n.fabricRemoved(1)
 	if got := eventNumbers(t, n.readAll("{1:[<>],3:false}").sent); got != "1002" {
 		t.Errorf("the next owner of the index sees %s", got)
 	}

@@ -77,7 +77,7 @@ func (h hostile) receive(t testing.TB, before func(c *fakeConn) *Interaction, op
 	if h.Stats().Waiting != 0 {
 		t.Fatalf("%x: an interaction waits for ever", payload)
 	}
-	h.FabricRemoved(9)
+	h.fabricRemoved(9)
 	h.SessionGone(7)
 	h.endWhere(h.now, "the test is over", func(*subscription) bool { return true })
 	if len(h.subscriptions) != 0 {

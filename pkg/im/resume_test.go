@@ -194,7 +194,7 @@ func TestInterruptionEnds(t *testing.T) {
 		n := newNode(t, nil)
 		n.subscribe(pase(1), state0(0, 60))
 		n.interruptAll()
-		n.FabricRemoved(1)
+		n.fabricRemoved(1)
 		if len(n.subscriptions) != 0 {
 			t.Error("not ended")
 		}
@@ -360,7 +360,7 @@ func TestRevision(t *testing.T) {
 	n.Settle(n.now)
 	n.confirmAll(n.reports(1)[0])
 	want(true, "confirmed")
-	n.FabricRemoved(1)
+	n.fabricRemoved(1)
 	want(true, "ended")
 }
 

@@ -279,14 +279,3 @@ func (e *Engine) endWhere(now time.Time, reason string, match func(*subscription
 		}
 	}
 }
-
-// FabricRemoved ends the subscriptions of a fabric and forgets the events that
-// only its members may see. Its exchanges end with its sessions.
-func (e *Engine) FabricRemoved(f matter.FabricIndex) {
-	for _, s := range slices.Clone(e.subscriptions) {
-		if s.subject.Fabric == f {
-			e.forget(s, "fabric removed")
-		}
-	}
-	e.dropEvents(f)
-}

@@ -315,7 +315,7 @@ func TestSubscriptionLimits(t *testing.T) {
 	if got != [5]int{0, 5, 3, 3, 3} {
 		t.Errorf("subscriptions by fabric %v", got)
 	}
-	n.FabricRemoved(1)
+	n.fabricRemoved(1)
 	if !try(2) || !try(3) || try(4) || !try(1) {
 		t.Error("what fabric 1 had is not given on")
 	}
@@ -854,7 +854,7 @@ func TestReportsPerSession(t *testing.T) {
 
 func TestSubscriptionsAndTheEndOfFabricOrSession(t *testing.T) {
 	for name, end := range map[string]func(n *node) (interrupted int){
-		"fabric":  func(n *node) int { n.FabricRemoved(1); return 0 },
+		"fabric":  func(n *node) int { n.fabricRemoved(1); return 0 },
 		"session": func(n *node) int { n.SessionGone(7); return 2 },
 	} {
 		t.Run(name, func(t *testing.T) {

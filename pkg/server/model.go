@@ -45,6 +45,7 @@ type model struct {
 	engine *im.Engine
 	basic  *basicinformation.Cluster
 	access *accesscontrol.Cluster
+	resets []interface{ Reset() } // clusters with a state that is in no store
 	host   *host
 	links  []interface{ LinksChanged() } // clusters that tell of the host's links
 	lines  *keptLines                    // of the log
@@ -119,14 +120,16 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		ClockTrusted:     s.clockTrusted,
 	})
 	s.model.links = []interface{ LinksChanged() }{network, link, diagnostics}
+	general := generalcommissioning.New(generalcommissioning.Options{
+		FailSafe:    t.failsafe,
+		Window:      t.window,
+		SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
+	})
+	s.model.resets = []interface{ Reset() }{general, diagnostics}
 	return []im.Cluster{
 		s.model.access,
 		s.model.basic,
-		generalcommissioning.New(generalcommissioning.Options{
-			FailSafe:    t.failsafe,
-			Window:      t.window,
-			SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
-		}),
+		general,
 		network,
 		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.newest, Started: now, ClockTrusted: s.clockTrusted}),
 		diagnostics,
@@ -217,7 +220,7 @@ func (s *Server) otherEndpoints() (ids []matter.EndpointID) {
 
 // operationalHours returns how long the node has run since it was made.
 func (s *Server) operationalHours(now time.Time) uint32 {
-	return s.trust.identity.OperationalHours + uint32(max(0, now.Sub(s.begun))/time.Hour)
+	return s.trust.identity.OperationalHours + uint32(max(0, now.Sub(s.count.since))/time.Hour)
 }
 
 // keepHours writes the hours down, once an hour and when the node has stopped in

@@ -173,14 +173,20 @@ func (o operator) FactoryReset(ctx context.Context) error {
 		s.trust.identity = node
 		s.trust.window.Close()
 		s.openInitialWindow(now)
+		s.count.hours, s.count.since, s.seen.reset = 0, now, true
+		for _, c := range s.model.resets {
+			c.Reset()
+		}
 		return s.model.basic.Reset()
 	})
 }
 
-// forgetUser takes back what controllers have set, and gives the node another
-// unique id (section 13.4).
+// forgetUser takes back what controllers have set and what the node has counted,
+// and gives it another unique id (sections 11.1.5.19, 11.12.6 and 13.4). What must
+// never come again goes on: event numbers and message counters.
 func forgetUser(n *store.Node, rand io.Reader) (err error) {
 	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
+	n.RebootCount, n.OperationalHours = 0, 0
 	n.UniqueID, err = newUniqueID(rand)
 	return err
 }

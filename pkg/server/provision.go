@@ -31,8 +31,13 @@ type provisioned struct {
 	reason   generaldiagnostics.BootReason
 	stopped  bool // in order, the last time
 
+	run         uint64             // number of this run of the process
 	resumptions []store.Resumption // of the run before
 }
+
+// counterRuns counts the runs of the process. Unlike RebootCount it outlives a
+// factory reset.
+const counterRuns = "runs"
 
 // provision makes what a first start needs and is not there yet, the identity
 // and the attestation material, in one transaction; counts the start; and takes a
@@ -45,7 +50,16 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 		if p.resumptions, err = takeResumptions(tx); err != nil {
 			return err
 		}
+		if p.run, err = tx.Counter(counterRuns); err != nil {
+			return err
+		}
+		if err := tx.RaiseCounter(counterRuns, p.run+1); err != nil {
+			return err
+		}
 		return tx.MutateNode(func(n *store.Node) error {
+			if err := identify(n, opt); err != nil {
+				return err
+			}
 			n.RebootCount++
 			p.stopped, n.Stopped = n.Stopped, false
 			// The host has started, or only this process.
@@ -53,9 +67,8 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 			if id := bootID(); id != n.BootID {
 				p.reason, n.BootID = generaldiagnostics.BootPowerOn, id
 			}
-			err := identify(n, opt)
 			p.node = *n
-			return err
+			return nil
 		})
 	})
 	return p, err

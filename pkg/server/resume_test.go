@@ -284,6 +284,11 @@ func TestSessionIDsOfARunAreNotThoseOfTheNext(t *testing.T) {
 			if seen[1] {
 				parity = 1
 			}
+			if run == 3 { // which counts the reboots anew
+				r.must(r.srv.Operator().FactoryReset(r.ctx))
+				done = r.commission(c, a)
+				r.wait(time.Minute)
+			}
 			if run%2 == 0 {
 				r.crash()
 			} else {

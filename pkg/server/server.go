@@ -66,6 +66,7 @@ type trust struct {
 	bootReason generaldiagnostics.BootReason
 	stopped    bool // the node, in order, before this start
 	resume     *resumptions
+	run        uint64 // number of this run of the process
 }
 
 // talk is how the node speaks.
@@ -91,7 +92,8 @@ type counters struct {
 	commands                   metrics.Counters[metrics.CommandKey]
 	requests                   metrics.Counters[metrics.RequestKey]
 	durations                  map[string]metrics.Histogram
-	hours                      uint32 // of operation, as the store has them
+	hours                      uint32    // of operation, as the store has them
+	since                      time.Time // from when those of this run count
 }
 
 func (c *counters) init() {
@@ -176,8 +178,9 @@ func (s *Server) openTrust(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	t.identity, t.material, t.bootReason, t.stopped = made.node, made.material, made.reason, made.stopped
-	s.count.hours = made.node.OperationalHours
+	t.identity, t.material, t.bootReason, t.run = made.node, made.material, made.reason, made.run
+	t.stopped = made.stopped
+	s.count.hours, s.count.since = made.node.OperationalHours, s.begun
 	if err := s.openMaterial(); err != nil {
 		return err
 	}

@@ -256,7 +256,7 @@ func TestHandshakeContextsAreFreed(t *testing.T) {
 			_, _, _ = c.CASE(r.ctx, deviceAddr, other, done.Node, nil) // no shared root
 			_, _, _ = c.CASE(r.ctx, deviceAddr, a, done.Node, nil)
 		}
-		time.Sleep(15 * time.Second) // what is not acknowledged is given up
+		time.Sleep(61 * time.Second) // a Sigma3 that was lost with all its retransmissions is waited for
 		i := r.inspect()
 		if i.Unsecured != 0 || i.Exchanges != 0 || i.CASEResults["success"] < 45 || i.CASEResults["busy"] != 0 {
 			t.Errorf("%+v", i)

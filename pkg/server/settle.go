@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
@@ -18,6 +19,7 @@ type seen struct {
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
 	ads        advertised
 	names      []operationalName // that are announced
+	reset      bool              // there was a factory reset
 }
 
 // look takes the state of the fabric table in.
@@ -37,6 +39,7 @@ func (s *Server) settle(now time.Time) {
 	s.adoptFabric()
 	s.endFailSafe(now)
 	s.followFabrics(now)
+	s.forgetPast()
 	s.followGroups()
 	s.dropEvicted(now)
 	s.talk.sessions.FreeUnsecured()
@@ -136,7 +139,7 @@ func (s *Server) followFabrics(now time.Time) {
 			s.fabricRemoved(now, old)
 		case !bytes.Equal(f.NOC, old.NOC):
 			s.trust.resume.forget(i)
-			s.closeFabricSessions(now, i)
+			s.closeFabricSessions(now, i, nil)
 		}
 	}
 	if last && t.Len() == 0 {
@@ -149,21 +152,38 @@ func (s *Server) followFabrics(now time.Time) {
 // session that asked for it last (section 11.18.6.12).
 func (s *Server) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	s.log.Info("fabric removed", "fabric", f.Index, "label", f.Label)
-	s.model.engine.Emit(now, 0, basicinformation.ID, basicinformation.EventLeave, f.Index, func(w *tlv.Writer) {
+	e := s.model.engine
+	since := e.Stats().Events
+	e.Emit(now, 0, basicinformation.ID, basicinformation.EventLeave, f.Index, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(f.Index))
 	})
-	s.model.engine.FabricRemoved(f.Index)
+	told := e.FabricRemoved(now, f.Index, since, s.trust.acl.Former(f))
 	s.trust.window.FabricRemoved(f.Index)
 	s.trust.failsafe.FabricRemoved(f.Index)
 	s.trust.resume.forget(f.Index)
-	s.closeFabricSessions(now, f.Index)
+	s.closeFabricSessions(now, f.Index, told)
 }
 
-func (s *Server) closeFabricSessions(now time.Time, i matter.FabricIndex) {
+// closeFabricSessions removes the sessions of a fabric; those in told, by their
+// serial numbers, when the last that they carry has arrived.
+func (s *Server) closeFabricSessions(now time.Time, i matter.FabricIndex, told []uint64) {
 	for x := range s.talk.sessions.All() {
-		if x.Kind == session.CASE && x.Fabric == i {
+		switch {
+		case x.Kind != session.CASE || x.Fabric != i:
+		case slices.Contains(told, x.Serial):
+			s.talk.closing[x] = true
+		default:
 			s.closeSession(now, x)
 		}
+	}
+}
+
+// forgetPast ends a factory reset: when all have heard of it, nobody else is to
+// hear of what was before.
+func (s *Server) forgetPast() {
+	if s.seen.reset {
+		s.seen.reset = false
+		s.model.engine.ForgetEvents()
 	}
 }
 

@@ -26,7 +26,7 @@ func (s *Server) maxSessions() int { return caseSessionsPerFabric*s.opt.MaxFabri
 
 // idsOfRun returns the session ids of a run, none of which were those of the run
 // before; see resumptions.
-func idsOfRun(n uint16) session.IDs {
+func idsOfRun(n uint64) session.IDs {
 	if n%2 == 0 {
 		return session.EvenIDs
 	}
@@ -40,7 +40,7 @@ func (s *Server) openTalk() {
 	t.sessions = session.NewTable(session.Options{
 		Rand:         s.opt.Rand,
 		Max:          s.maxSessions(),
-		IDs:          idsOfRun(s.trust.identity.RebootCount),
+		IDs:          idsOfRun(s.trust.run),
 		Guaranteed:   caseSessionsPerFabric,
 		MaxUnsecured: maxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },

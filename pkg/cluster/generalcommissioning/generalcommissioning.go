@@ -142,6 +142,12 @@ func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) err
 	return nil
 }
 
+// Reset is a factory reset: the attributes have their defaults.
+func (c *Cluster) Reset() {
+	c.regulatory = indoorOutdoor
+	c.opt.FailSafe.SetBreadcrumb(0)
+}
+
 // Changes tells what has changed since the last call; also the end of a fail-safe
 // wipes the breadcrumb.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {

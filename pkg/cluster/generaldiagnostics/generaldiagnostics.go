@@ -96,6 +96,9 @@ type Cluster struct {
 // New returns the cluster.
 func New(opt Options) *Cluster { return &Cluster{opt: opt, seen: opt.Interfaces()} }
 
+// Reset is a factory reset: no reboot was counted since (section 11.12.6.2).
+func (c *Cluster) Reset() { c.opt.RebootCount = 0 }
+
 // LinksChanged says that the interfaces may be other ones than before.
 func (c *Cluster) LinksChanged() { c.look = true }
 

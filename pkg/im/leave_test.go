@@ -1,0 +1,98 @@
+package im
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// fabricRemoved removes a fabric that has nothing more to hear.
+func (h *harness) fabricRemoved(f matter.FabricIndex) {
+	h.FabricRemoved(h.now, f, h.events.next, h.opt.ACL)
+}
+
+// nobodyMay is the access control of a fabric without entries.
+var nobodyMay = acl.New(new(fabric.Table), func(matter.EndpointID) []matter.DeviceTypeID { return nil }).Former(&fabric.Fabric{})
+
+func TestRemovedFabricHearsOfIt(t *testing.T) {
+	n := newNode(t, nil)
+	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<2:0,3:6,4:0>],4:[<1:0,2:6>],7:true}")
+	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<2:0,3:6,4:0>],7:true}") // not to events
+	n.subscribe(pase(2), "{0:true,1:0,2:60,4:[<1:0,2:6>],7:true}")
+	n.Settle(n.now)
+	n.sessions.conns = nil
+
+	n.Emit(n.now, 0, 6, 0, 0, nil)
+	since := n.Stats().Events
+	n.Emit(n.now, 0, 6, 0, 0, nil)
+	told := n.FabricRemoved(n.now, 1, since, n.opt.ACL)
+	if len(told) != 1 || told[0] != 7 || len(n.sessions.conns) != 1 {
+		t.Fatalf("sessions %v, %d messages", told, len(n.sessions.conns))
+	}
+	c := n.sessions.conns[0]
+	if got := c.last(); !c.closed || len(c.sent) != 1 || got.opcode != OpcodeReportData || eventNumbers(t, c.sent) != "1001" || strings.Contains(got.text, ",4:true") {
+		t.Errorf("report %s, closed %v", got.text, c.closed)
+	}
+	if active, interrupted := n.phases(); active != 1 || interrupted != 0 {
+		t.Errorf("%d subscriptions are left, %d interrupted", active, interrupted)
+	}
+	// What the subscriber says to it changes nothing.
+	n.confirm(c.opened)
+	c.opened.Closed(n.now, nil)
+	n.pass(time.Hour)
+}
+
+// Only those who might have heard of it before, and can still be told.
+func TestRemovedFabricDoesNotHear(t *testing.T) {
+	for name, f := range map[string]func(n *node) *acl.List{
+		"who had no access": func(n *node) *acl.List {
+			n.subscriptions[0].subject.AuthMode = matter.AuthModeCASE
+			return nobodyMay
+		},
+		"who is interrupted": func(n *node) *acl.List {
+			n.interruptAll()
+			return n.opt.ACL
+		},
+		"whose session is gone": func(n *node) *acl.List {
+			n.sessions.gone[7] = true
+			return n.opt.ACL
+		},
+		"whose session is full": func(n *node) *acl.List {
+			n.sessions.busy[7] = true
+			return n.opt.ACL
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, nil)
+			n.subscribe(pase(1), "{0:true,1:0,2:60,4:[<1:0,2:6>],7:true}")
+			access := f(n)
+			n.sessions.conns = nil
+			since := n.Stats().Events
+			n.Emit(n.now, 0, 6, 0, 0, nil)
+			if told := n.FabricRemoved(n.now, 1, since, access); len(told) != 0 || len(n.sessions.conns) != 0 || len(n.subscriptions) != 0 {
+				t.Errorf("sessions %v, %d messages, %d subscriptions left", told, len(n.sessions.conns), len(n.subscriptions))
+			}
+			if !n.allowed(pase(1), 0, 6, matter.PrivilegeView) {
+				t.Error("access control is not what it was")
+			}
+		})
+	}
+}
+
+func TestForgetEvents(t *testing.T) {
+	n := newNode(t, nil)
+	n.Emit(n.now, 0, 6, 0, 0, nil)
+	n.Emit(n.now, 0, 6, 2, 1, nil)
+	n.ForgetEvents()
+	if got := eventNumbers(t, n.readAll("{1:[<>],3:false}").sent); got != "" {
+		t.Errorf("events %s", got)
+	}
+	n.Emit(n.now, 0, 6, 0, 0, nil)
+	if got := eventNumbers(t, n.readAll("{1:[<>],3:false}").sent); got != "1002" {
+		t.Errorf("events %s, want those that came after", got)
+	}
+}
