@@ -300,7 +300,14 @@ func (p *program) paths(w *tlv.Writer, tag uint8) {
 func (p *program) item() item {
 	i := item{cluster: matter.ClusterID(p.byte()), attribute: matter.AttributeID(p.byte()), add: p.byte()&1 != 0}
 	text := p.octets()
-	i.data = func(w *tlv.Writer, t tlv.Tag) { w.Octets(t, text) }
+	i.data = func(w *tlv.Writer, t tlv.Tag) {
+		if tlv.Validate(text) != nil {
+			w.Octets(t, text)
+			return
+		}
+		r := tlv.NewReader(text)
+		w.Element(t, r.Element())
+	}
 	return i
 }
 
@@ -385,6 +392,8 @@ func FuzzServer(f *testing.F) {
 	// Arm the fail-safe, CSRRequest, a root, a window, a label; remove a fabric.
 	f.Add([]byte{12, 1, 1, 0, 2, 1, 60, 0, 1, 1, 0, 12, 1, 0, 4, 1, 4, 12, 1, 0, 11, 1, 2, 6, 17, 12, 1, 2, 1, 1, 1, 200, 0, 12, 1, 0, 9, 1, 0, 1, 65, 12, 1, 0, 10, 1, 1, 1, 0})
 	f.Add(bytes.Repeat([]byte{5, 1, 0, 0, 1, 0, 7, 0, 0x3E, 1}, 64))
+	// Write an access control list that leaves nobody, and append a strange entry.
+	f.Add([]byte{12, 0, 2, 0, 0x1F, 0, 0, 2, 0x16, 0x18, 0x1F, 0, 1, 5, 0x15, 0x24, 1, 5, 0x18})
 	f.Add(bytes.Repeat([]byte{1, 0, 1, 0x30, 0, 4, 0x15, 0x30, 1, 0xFF}, 40))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		node := commissionedFor(t)
