@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -26,6 +27,7 @@ type advertised struct {
 	generation uint64
 	open       bool
 	ad         window.Advertisement
+	kind       window.Kind
 }
 
 // announce makes the network hear of what can be found now, unless it is what was
@@ -33,13 +35,42 @@ type advertised struct {
 func (s *Server) announce() {
 	now := advertised{once: true, generation: s.trust.fabrics.Generation()}
 	now.ad, now.open = s.trust.window.Advertise()
+	now.kind = s.trust.window.Kind()
 	if now == s.seen.ads {
 		return
 	}
 	last := s.seen.ads
 	s.seen.ads = now
+	if now.kind != last.kind {
+		s.tellWindow(last.kind, now.kind)
+	}
 	if s.renamed() || !last.once || now.open != last.open || now.ad != last.ad {
 		s.ads.Set(s.services())
+	}
+}
+
+// tellWindow tells the operator who may pair from now on. Of the window that the
+// start opens, openInitialWindow has told.
+func (s *Server) tellWindow(last, now window.Kind) {
+	w := s.trust.window
+	switch now {
+	case window.Basic, window.Enhanced:
+		by := "the operator"
+		if i, _, ok := w.Admin(); ok && i != matter.NoFabric {
+			by = fmt.Sprintf("fabric %d", i)
+		}
+		until, _ := w.Deadline()
+		s.log.Info("commissioning window open", "kind", now.String(), "by", by, "until", until.UTC().Format(time.RFC3339))
+	case window.Closed:
+		log := s.log.With("kind", last.String(), "failed_attempts", w.Failures())
+		if s.trust.fabrics.Len() == 0 {
+			log = log.With("open_again", "opcredsd window open")
+		}
+		if w.Failures() >= window.MaxAttempts {
+			log.Warn("commissioning window closed, as too many attempts failed")
+			return
+		}
+		log.Info("commissioning window closed")
 	}
 }
 
