@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 var logLevels = []string{"debug", "info", "warn", "error"}
@@ -35,11 +39,13 @@ func (s *logSink) logger(w io.Writer) *slog.Logger {
 	})
 }
 
-// readable makes durations what they are in the text form, "15m0s"; slog writes
-// nanoseconds.
+// readable writes into JSON what the text form says: "15m0s", "CASE" and 16 hex
+// digits of a node id, where slog writes numbers.
 func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
+	switch v := a.Value.Any().(type) {
+	case error, json.Marshaler, encoding.TextMarshaler, time.Time, slog.Level:
+	case fmt.Stringer:
+		a.Value = slog.StringValue(v.String())
 	}
 	return a
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 func TestLogFormats(t *testing.T) {
@@ -39,6 +43,9 @@ func TestLogFormats(t *testing.T) {
 		{"info", "text", func() { log.WithGroup("g").Info("in", "msg", 1) }, `msg="in" g.msg=1$`},
 		{"info", "text", func() { log.Info("open", "for", 15*time.Minute) }, `^time=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d) .* for=15m0s$`},
 		{"info", "json", func() { log.Info("open", "for", 15*time.Minute) }, `"for":"15m0s"}$`},
+		{"info", "json", func() {
+			log.Info("x", "peer", matter.NodeID(0xFEDCBA9876543210), "at", netip.MustParseAddr("fe80::1"), "error", io.EOF)
+		}, `"msg":"x","peer":"FEDCBA9876543210","at":"fe80::1","error":"EOF"}$`},
 		// A label that a controller has set writes no line of its own.
 		{"info", "text", func() { log.Info("fabric removed", "label", "a\nb") }, `label="a\\nb"$`},
 	} {

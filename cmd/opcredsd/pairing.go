@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/mdp/qrterminal/v3"
 	"github.com/opcredsd/opcredsd/pkg/admin"
@@ -30,13 +33,29 @@ node without fabrics after its start, or after "opcredsd window open".`,
 	}
 }
 
+// quietZone is the width of the light border of a QR code, in modules (ISO/IEC
+// 18004).
+const quietZone = 4
+
+// whiteOnBlack has a QR code come out as it should on a terminal with a light
+// background, too.
+const whiteOnBlack, plainAgain = "\x1b[97;40m", "\x1b[0m"
+
 // printPairing writes what a person pairs the node with.
 func printPairing(w io.Writer, p admin.Pairing) error {
+	var code bytes.Buffer
 	qrterminal.GenerateWithConfig(p.QR, qrterminal.Config{
-		Level: qrterminal.M, Writer: w, HalfBlocks: true, QuietZone: 2,
+		Level: qrterminal.M, Writer: &code, HalfBlocks: true, QuietZone: quietZone,
 		BlackChar: qrterminal.BLACK_BLACK, WhiteChar: qrterminal.WHITE_WHITE,
 		BlackWhiteChar: qrterminal.BLACK_WHITE, WhiteBlackChar: qrterminal.WHITE_BLACK,
 	})
+	before, after := "", ""
+	if isTerminal(w) && os.Getenv("NO_COLOR") == "" {
+		before, after = whiteOnBlack, plainAgain
+	}
+	for line := range strings.Lines(code.String()) {
+		fmt.Fprintf(w, "%s%s%s\n", before, strings.TrimSuffix(line, "\n"), after)
+	}
 	m := p.Manual
 	_, err := fmt.Fprintf(w, "QR code payload: %s\nManual code:     %s-%s-%s\n", p.QR, m[:4], m[4:7], m[7:])
 	return err

@@ -137,7 +137,7 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	}
 	opt.Log.Info("starting", "version", opt.Version, "go", runtime.Version(), "state_dir", c.stateDir, "config", cmp.Or(c.read, "none"))
 	if show && !srv.Commissioned() {
-		if err := printOwnCodes(srv, c.stdout); err != nil {
+		if err := printOwnCodes(srv, f.commissioningTimeout, c.stdout); err != nil {
 			_ = srv.Stop()
 			return err
 		}
@@ -158,12 +158,17 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	return err
 }
 
-// printOwnCodes shows the codes of a node that has not been commissioned.
-func printOwnCodes(srv *server.Server, w io.Writer) error {
+// printOwnCodes shows the codes of a node that has not been commissioned, and how
+// long they serve.
+func printOwnCodes(srv *server.Server, open time.Duration, w io.Writer) error {
 	p, err := srv.Pairing()
 	if err != nil {
 		_, err = fmt.Fprintf(w, "%v\n", err)
 		return err
 	}
-	return printPairing(w, p)
+	if err := printPairing(w, p); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "Open for:        %s; later, \"opcredsd window open\" opens it again\n", short(open))
+	return err
 }
