@@ -224,6 +224,9 @@ func TestLimitsOfOneSource(t *testing.T) {
 	if n := through(arrive(1, 1, classSession), true, 1e4); n != 1e4 {
 		t.Errorf("its handshakes stopped the sessions of a source after %d", n)
 	}
+	for range int(1e4) { // a message to a group by a second interface
+		l.judge(now, arrive(1, 1, classSession), &session.Incoming{}, session.DropCopy)
+	}
 	if n := through(arrive(1, 1, classSession), false, 1e5); n != failuresAtOnce {
 		t.Errorf("%d that fail", n)
 	}

@@ -82,9 +82,10 @@ func (l *limits) admit(now time.Time, p *packet) bool {
 	return false
 }
 
-// judge charges the source of a datagram that proved nothing.
+// judge charges the source of a datagram that proved nothing. What several
+// interfaces bring of one message to a group is not the source's doing.
 func (l *limits) judge(now time.Time, p *packet, in *session.Incoming, err error) {
-	if err == nil && (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate {
+	if err == session.DropCopy || err == nil && (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate {
 		return
 	}
 	l.by[p.class].Charge(now, p.source)

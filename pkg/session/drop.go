@@ -20,6 +20,8 @@ const (
 	DropGroup
 	// DropReplay: a message to a group that was received before.
 	DropReplay
+	// DropCopy: a message to a group that another interface has brought already.
+	DropCopy
 	// DropUnsecuredFull: every unsecured session is in use.
 	DropUnsecuredFull
 
@@ -33,6 +35,7 @@ var dropNames = [dropReasons]string{
 	DropPrivacy:        "privacy",
 	DropGroup:          "group",
 	DropReplay:         "replay",
+	DropCopy:           "copy",
 	DropUnsecuredFull:  "unsecured_full",
 }
 

@@ -28,6 +28,7 @@ type GroupKey struct {
 type groups struct {
 	keys    map[uint16][]*groupKey // by group session id, which is not unique
 	senders map[senderList][]groupSender
+	past    arrivals
 
 	// Scratch space. Which key a message is under is found out by trying, so it
 	// is not opened in place; headers are revealed in a copy.
@@ -100,7 +101,7 @@ func toGroup(datagram []byte) bool {
 
 // receiveGroup authenticates a message to a group by trying the keys that it may
 // be under (section 4.7.2): its header has the session id in the clear.
-func (t *Table) receiveGroup(datagram []byte) (Incoming, error) {
+func (t *Table) receiveGroup(datagram []byte, via int) (Incoming, error) {
 	if len(datagram) < message.MICSize+securityFlagsOffset+1 || len(datagram) > message.MaxSize {
 		return Incoming{}, DropMalformed
 	}
@@ -125,7 +126,7 @@ func (t *Table) receiveGroup(datagram []byte) (Incoming, error) {
 		reason = DropAuthentication
 		if plain, ok := t.groups.unseal(k, &h, open[:size], datagram[size:]); ok {
 			body := datagram[size:]
-			return t.groups.received(k, &h, body[:copy(body, plain)])
+			return t.groups.received(k, &h, body[:copy(body, plain)], via)
 		}
 	}
 	return Incoming{}, reason
@@ -155,12 +156,18 @@ func (g *groups) unseal(k *groupKey, h *message.Header, header, sealed []byte) (
 }
 
 // received takes an authentic message, unless it was received before.
-func (g *groups) received(k *groupKey, h *message.Header, body []byte) (Incoming, error) {
+func (g *groups) received(k *groupKey, h *message.Header, body []byte, via int) (Incoming, error) {
 	in, err := parse(nil, h, body)
 	if err != nil {
 		return Incoming{}, err
 	}
-	if !g.fresh(senderList{k.fabric, h.Control}, h.Source, h.Counter) {
+	list := senderList{k.fabric, h.Control}
+	switch {
+	case g.fresh(list, h.Source, h.Counter):
+		g.past.put(list, h.Source, h.Counter, via)
+	case g.past.copied(list, h.Source, h.Counter, via):
+		return Incoming{}, DropCopy
+	default:
 		return Incoming{}, DropReplay
 	}
 	in.Fabric = k.fabric

@@ -49,6 +49,38 @@ func testPublishedGroup(t *testing.T, name string, key, plain, datagram []byte, 
 	}
 }
 
+// A host with several interfaces on a network gets every message by each of them;
+// more than that is a replay.
+func TestGroupMessageByTwoInterfaces(t *testing.T) {
+	tab := newTable(t, 1, nil)
+	tab.SetGroupKeys([]GroupKey{{Fabric: 1, Key: testKey(1), Groups: []matter.GroupID{7}}})
+	receive := func(via int, m groupMessage, want error) {
+		t.Helper()
+		p := pathA
+		p.Interface = via
+		if _, err := tab.Receive(start, m.seal(t), p); err != want {
+			t.Errorf("counter %d of %v by interface %d: %v, want %v", m.counter, m.source, via, err, want)
+		}
+	}
+	for n := range uint32(40) {
+		receive(2, from(5, 100+n), nil)
+		receive(3, from(5, 100+n), DropCopy)
+		receive(3, from(5, 100+n), DropReplay)
+		receive(2, from(5, 100+n), DropReplay)
+		receive(4, from(5, 100+n), DropCopy)
+	}
+	receive(3, from(6, 139), nil) // of another sender
+	receive(9, from(5, 130), DropCopy)
+	receive(9, from(5, 101), DropReplay) // too long ago
+	for via := range 20 {
+		want := error(DropCopy)
+		if via >= interfacesOfArrival-1 {
+			want = DropReplay
+		}
+		receive(100+via, from(6, 139), want)
+	}
+}
+
 // groupMessage is what the tests send to a group.
 type groupMessage struct {
 	key        [16]byte

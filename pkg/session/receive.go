@@ -36,7 +36,7 @@ const securityFlagsOffset = 3
 // of life: it may be a replay.
 func (t *Table) Receive(now time.Time, datagram []byte, p transport.Path) (Incoming, error) {
 	if toGroup(datagram) {
-		return t.receiveGroup(datagram)
+		return t.receiveGroup(datagram, p.Interface)
 	}
 	h, size, err := message.ParseHeader(datagram)
 	switch {
