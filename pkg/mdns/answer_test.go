@@ -422,7 +422,9 @@ func TestHopLimit(t *testing.T) {
 		{"asker of elsewhere on the link", away, 255, q, true},
 		{"routed asker", away, 254, q, false},
 		{"response", peerAddr, 255, conflict, true},
-		{"routed response", peerAddr, 254, conflict, false},
+		{"response of the link", peerAddr, 1, conflict, true},
+		{"response of elsewhere on the link", away, 255, conflict, true},
+		{"routed response", away, 254, conflict, false},
 		{"response from another port", netip.MustParseAddrPort("[fe80::99]:5354"), 255, conflict, false},
 	} {
 		if got := ask(tc.from, tc.hops, tc.m) > 0; got != tc.want {

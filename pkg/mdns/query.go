@@ -25,7 +25,7 @@ const (
 	maxHeldBytes = 16384 // of one, with its known answers
 )
 
-// hopLimit is that of every mDNS packet; a smaller one was changed on the way.
+// hopLimit is what every mDNS packet should be sent with.
 const hopLimit = 255
 
 // answer is what will be told to a group.
@@ -74,11 +74,11 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	if len(m.questions)+len(m.records) == 0 {
 		return false
 	}
-	// What was sent to the group cannot have passed a router. The hop limit
-	// says so once more for responses; simple askers do not set it, so theirs
-	// may differ if their address is of this link (RFC 6762, section 11).
+	// What was sent to the group cannot have passed a router (RFC 6762, section 11).
+	// The hop limit says so once more; who does not set it, as simple askers and
+	// matter.js, is believed if its address is of this link.
 	onLink := l.info.onLink(from)
-	if p.hopLimit != hopLimit && (m.response || !onLink) {
+	if p.hopLimit != hopLimit && !onLink {
 		return false
 	}
 	if !e.limits.concern(from) {
