@@ -90,6 +90,16 @@ func TestKeySetWrite(t *testing.T) {
 			{"unknown policy", keySetMembers{1: 2}, constraintError},
 			{"policy of a feature that is not there", keySetMembers{1: 1}, invalidCommand},
 			{"id of 17 bits", keySetMembers{0: 0x10000}, invalidCommand},
+
+			// Two faults at once, in the order of the checks.
+			{"start 0 null, key 0 short", keySetMembers{2: short, 3: nil}, invalidCommand},
+			{"start 0 is 0, key 1 short", keySetMembers{3: uint64(0), 4: short, 5: two}, invalidCommand},
+			{"key 1 short, without start", keySetMembers{4: short}, constraintError},
+			{"key 2 short, without key 1", keySetMembers{6: short, 7: uint64(3)}, constraintError},
+			{"key 0 short, unknown policy", keySetMembers{2: short, 1: 2}, constraintError},
+			{"key 0 null, unknown policy", keySetMembers{2: nil, 1: 2}, invalidCommand},
+			{"key 1 without start, unknown policy", keySetMembers{4: key, 1: 2}, invalidCommand},
+			{"key 2 short, policy of a feature that is not there", keySetMembers{4: key, 5: two, 6: short, 7: uint64(3), 1: 1}, constraintError},
 		}
 		for _, tt := range tests {
 			m := good()

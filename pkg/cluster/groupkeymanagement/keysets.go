@@ -161,15 +161,11 @@ func (s *keySetFields) check() error {
 			return matter.StatusInvalidCommand
 		}
 	}
-	if s.policy > policyCacheAndSync || s.badKey || s.multicast > multicastAllNodes {
+	switch {
+	case s.keys[0] == nil || !s.started[0] || s.starts[0] == 0:
+		return matter.StatusInvalidCommand
+	case s.badKey:
 		return matter.StatusConstraintError
-	}
-	// One needs a feature that this node lacks, the other is provisional.
-	if s.policy == policyCacheAndSync || s.multicast == multicastAllNodes {
-		return matter.StatusInvalidCommand
-	}
-	if s.keys[0] == nil || !s.started[0] || s.starts[0] == 0 {
-		return matter.StatusInvalidCommand
 	}
 	for i := 1; i < maxEpochKeys; i++ {
 		switch {
@@ -179,6 +175,13 @@ func (s *keySetFields) check() error {
 		case s.keys[i-1] == nil || s.starts[i] <= s.starts[i-1]:
 			return matter.StatusInvalidCommand
 		}
+	}
+	switch {
+	case s.policy > policyCacheAndSync || s.multicast > multicastAllNodes:
+		return matter.StatusConstraintError
+	// One needs a feature that this node lacks, the other is provisional.
+	case s.policy == policyCacheAndSync || s.multicast == multicastAllNodes:
+		return matter.StatusInvalidCommand
 	}
 	return nil
 }
