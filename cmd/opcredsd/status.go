@@ -57,15 +57,23 @@ func printStatus(w io.Writer, s *admin.Status) error {
 	if s.FailSafe.Armed {
 		row("fail-safe", "armed until %s", clock(s.FailSafe.Ends))
 	}
-	row("sessions", "%d CASE, %d PASE, %s, %s", s.Sessions.CASE, s.Sessions.PASE, count(s.Subscriptions, "subscription"), count(s.Exchanges, "exchange"))
+	row("sessions", "%d CASE, %d PASE, %s, %s", s.Sessions.CASE, s.Sessions.PASE, subscriptions(s.Subscriptions, s.Interrupted), count(s.Exchanges, "exchange"))
 	if s.Sessions.CASE > 0 && s.Subscriptions == 0 {
 		row("", "controllers are connected, but none is subscribed")
 	}
 	row("fabrics", "%d of %d", len(s.Fabrics), s.MaxFabrics)
 	for _, f := range s.Fabrics {
-		row("", "%d: %s, node %s, vendor 0x%04X", f.Index, strconv.Quote(f.Label), f.NodeID, uint16(f.VendorID))
+		row("", "%d: %s, node %s, vendor 0x%04X, %s, %s", f.Index, strconv.Quote(f.Label), f.NodeID, uint16(f.VendorID),
+			count(f.Sessions, "session"), subscriptions(f.Subscriptions, f.Interrupted))
 	}
 	return nil
+}
+
+func subscriptions(n, interrupted int) string {
+	if interrupted == 0 {
+		return count(n, "subscription")
+	}
+	return fmt.Sprintf("%s (%d more interrupted)", count(n, "subscription"), interrupted)
 }
 
 func attestationLine(a *admin.Attestation) string {

@@ -37,17 +37,32 @@ anything is wrong.`,
 		Short: "Write a consistent copy, also while the daemon runs",
 		Long: `Write a consistent copy of the store to FILE, also while the daemon runs.
 
-The copy holds the node's private keys: keep it as safe as the node.`,
-		Example: `  opcredsd store backup /backup/opcredsd-$(date +%F).db`,
-		Args:    exactly(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
+The copy holds the node's private keys: keep it as safe as the node. It is checked
+after writing. With - in the place of FILE it goes to the standard output, for a
+program that encrypts it, say, and is not checked; "opcredsd store restore --dry-run"
+does that.`,
+		Example: `  opcredsd store backup /backup/opcredsd-$(date +%F).db
+  opcredsd store backup - | age -r age1... >opcredsd.db.age`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
 	}, newRestore(c))
 	return cmd
+}
+
+// backupToStdout writes the copy where a shell has put the standard output.
+func (c *common) backupToStdout(ctx context.Context) error {
+	if isTerminal(c.stdout) {
+		return usageError{errors.New("a copy of the store is nothing for a terminal: name a file, or redirect the output")}
+	}
+	return c.node(ctx, reads, func(n node) error { return n.Backup(ctx, c.stdout) })
 }
 
 // backup writes the copy under another name first, and looks at it: a FILE that
 // is there is whole.
 func (c *common) backup(ctx context.Context, file string) (err error) {
+	if file == "-" {
+		return c.backupToStdout(ctx)
+	}
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is there, and is no file: name one", file)
 	}

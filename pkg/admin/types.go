@@ -30,24 +30,32 @@ type Fabric struct {
 
 // Status is the node at one moment.
 type Status struct {
-	Version       string      `json:"version"`
-	PID           int         `json:"pid"`
-	Started       time.Time   `json:"started"`
-	Uptime        float64     `json:"uptime_seconds"`
-	Port          uint16      `json:"port"`
-	Ready         bool        `json:"ready"` // announced, so that controllers can find it
-	Product       Product     `json:"product"`
-	Attestation   Attestation `json:"attestation"`
-	Window        WindowState `json:"window"`
-	FailSafe      FailSafe    `json:"fail_safe"`
-	Fabrics       []Fabric    `json:"fabrics"`
-	MaxFabrics    int         `json:"max_fabrics"`
-	Sessions      Sessions    `json:"sessions"`
-	Subscriptions int         `json:"subscriptions"`             // on a session
-	Interrupted   int         `json:"subscriptions_interrupted"` // whose subscribers cannot be reached
-	Exchanges     int         `json:"exchanges"`
-	Interfaces    []Interface `json:"interfaces"`
-	Services      []Service   `json:"services"`
+	Version       string         `json:"version"`
+	PID           int            `json:"pid"`
+	Started       time.Time      `json:"started"`
+	Uptime        float64        `json:"uptime_seconds"`
+	Port          uint16         `json:"port"`
+	Ready         bool           `json:"ready"` // announced, so that controllers can find it
+	Product       Product        `json:"product"`
+	Attestation   Attestation    `json:"attestation"`
+	Window        WindowState    `json:"window"`
+	FailSafe      FailSafe       `json:"fail_safe"`
+	Fabrics       []FabricStatus `json:"fabrics"`
+	MaxFabrics    int            `json:"max_fabrics"`
+	Sessions      Sessions       `json:"sessions"`
+	Subscriptions int            `json:"subscriptions"`             // on a session
+	Interrupted   int            `json:"subscriptions_interrupted"` // whose subscribers cannot be reached
+	Exchanges     int            `json:"exchanges"`
+	Interfaces    []Interface    `json:"interfaces"`
+	Services      []Service      `json:"services"`
+}
+
+// FabricStatus is a fabric with what its members have open at the moment.
+type FabricStatus struct {
+	Fabric
+	Sessions      int `json:"sessions"` // CASE
+	Subscriptions int `json:"subscriptions"`
+	Interrupted   int `json:"subscriptions_interrupted"`
 }
 
 // Product is what Basic Information tells.

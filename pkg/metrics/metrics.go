@@ -15,6 +15,7 @@ import (
 // Snapshot is what the node tells at one moment.
 type Snapshot struct {
 	Fabrics             int
+	MaxFabrics          int
 	WindowOpen          bool
 	FailSafeArmed       bool
 	FailSafeExpirations uint64
@@ -75,6 +76,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descBuildInfo       = desc("build_info", "Always 1; the labels tell the version of the program.", "version", "goversion")
 	descFabrics         = desc("fabrics", "Number of fabrics that the node is a member of.")
+	descMaxFabrics      = desc("fabrics_max", "Number of fabrics that the node can be a member of.")
 	descWindowOpen      = desc("commissioning_window_open", "1 while a commissioning window is open.")
 	descFailSafe        = desc("failsafe_armed", "1 while the fail-safe is armed.")
 	descExpirations     = desc("failsafe_expirations_total", "Fail-safes that ended without CommissioningComplete.")
@@ -129,6 +131,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descBuildInfo, 1, c.version, c.goversion)
 	gauge(descFabrics, float64(s.Fabrics))
+	gauge(descMaxFabrics, float64(s.MaxFabrics))
 	gauge(descWindowOpen, truth(s.WindowOpen))
 	gauge(descFailSafe, truth(s.FailSafeArmed))
 	counter(descExpirations, s.FailSafeExpirations)

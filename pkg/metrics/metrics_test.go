@@ -16,6 +16,7 @@ func snapshot() Snapshot {
 	}
 	return Snapshot{
 		Fabrics:         2,
+		MaxFabrics:      16,
 		WindowOpen:      true,
 		Sessions:        map[string]int{"case": 3},
 		Subscriptions:   5,
@@ -41,6 +42,9 @@ opcredsd_case_handshakes_total{result="success",resumed="true"} 7
 # HELP opcredsd_certificate_not_after_timestamp_seconds End of validity of the node's certificates, Unix time; no value for those without one.
 # TYPE opcredsd_certificate_not_after_timestamp_seconds gauge
 opcredsd_certificate_not_after_timestamp_seconds{fabric_index="1",kind="noc"} 1.7e+09
+# HELP opcredsd_fabrics_max Number of fabrics that the node can be a member of.
+# TYPE opcredsd_fabrics_max gauge
+opcredsd_fabrics_max 16
 # HELP opcredsd_sessions Secure sessions by type.
 # TYPE opcredsd_sessions gauge
 opcredsd_sessions{type="case"} 3
@@ -60,7 +64,7 @@ opcredsd_store_commit_duration_seconds_sum 1.0065
 opcredsd_store_commit_duration_seconds_count 4
 `
 	err := testutil.CollectAndCompare(c, strings.NewReader(want),
-		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_sessions", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
+		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_fabrics_max", "opcredsd_sessions", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
 	if err != nil {
 		t.Error(err)
 	}

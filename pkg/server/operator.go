@@ -58,7 +58,7 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 		st.Window = admin.WindowState{Kind: s.trust.window.Kind().String(), Failures: s.trust.window.Failures(), Closes: instant(s.trust.window.Deadline())}
 		f := s.trust.failsafe
 		st.FailSafe = admin.FailSafe{Armed: f.Armed(), Fabric: f.Fabric(), Ends: instant(f.Deadline())}
-		st.Fabrics = FabricRows(s.trust.fabrics)
+		st.Fabrics = s.fabricStatus()
 		st.Sessions = admin.Sessions{PASE: s.talk.sessions.Len(session.PASE), CASE: s.talk.sessions.Len(session.CASE)}
 		st.Subscriptions, st.Interrupted = s.subscriptions()
 		for _, v := range s.services() {
@@ -68,6 +68,28 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 		return nil
 	})
 	return st, err
+}
+
+// fabricStatus tells for each fabric what its members have open.
+func (s *Server) fabricStatus() []admin.FabricStatus {
+	rows := FabricRows(s.trust.fabrics)
+	list := make([]admin.FabricStatus, len(rows))
+	subscriptions := s.model.engine.Stats().Subscriptions
+	for i, row := range rows {
+		f := &list[i]
+		f.Fabric = row
+		for x := range s.talk.sessions.All() {
+			if x.Kind == session.CASE && x.Fabric == row.Index {
+				f.Sessions++
+			}
+		}
+		for _, u := range subscriptions {
+			if u.Fabric == row.Index {
+				f.Subscriptions, f.Interrupted = u.Count, u.Interrupted
+			}
+		}
+	}
+	return list
 }
 
 func instant(t time.Time, ok bool) *time.Time {

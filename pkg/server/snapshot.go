@@ -44,6 +44,7 @@ func (s *Server) measure() metrics.Snapshot {
 	}
 	m := metrics.Snapshot{
 		Fabrics:             s.trust.fabrics.Len(),
+		MaxFabrics:          s.opt.MaxFabrics,
 		WindowOpen:          s.trust.window.Open(),
 		FailSafeArmed:       s.trust.failsafe.Armed(),
 		FailSafeExpirations: s.count.expirations,
