@@ -2,10 +2,17 @@ GO ?= go
 export CGO_ENABLED ?= 0
 STATE ?= .state
 
+# Networks that "make loss" makes up.
+SEEDS ?= 1000
+
+# Fuzz targets that stand for the rest in the short run: those next to the network.
+FUZZ_SHORT = FuzzServer FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequest FuzzSigma1 FuzzResponder FuzzPacket
+
 # Parts of test/packaging that need no build of packages, images or roots.
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
-.PHONY: build run test check unit interop interop-loss crash-short packaging-short setup crash packaging setup-packaging dist fuzz bench soak microbench clean
+.PHONY: build run test check unit interop crash-short packaging-short robust-short \
+	interop-loss setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -16,7 +23,7 @@ run: build
 	./bin/opcredsd run --state-dir $(STATE) --show-codes always
 
 # test is the whole test run. The longer proofs have targets of their own below.
-test: check unit interop crash-short packaging-short
+test: check unit interop crash-short packaging-short robust-short
 
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
@@ -36,6 +43,11 @@ crash-short: build setup
 
 packaging-short: setup
 	$(GO) test -count=1 -timeout 8m -tags packaging -run '$(PACKAGING_SHORT)' ./test/packaging
+
+# robust-short is some seconds of each flood, of a lossy link, and of fuzzing.
+robust-short: build setup
+	$(GO) run ./test/soak -parts storm,flood,netem -storm 3s -flood 3s -netem 2 -loss 20
+	FUZZTIME=2s GO=$(GO) ./test/fuzz.sh $(FUZZ_SHORT)
 
 # interop-loss is 20 commissionings each at 20 and 30 % loss: some minutes.
 interop-loss: build setup
@@ -67,6 +79,15 @@ fuzz:
 # bench measures what the daemon costs; PEER=matterjs measures matter.js beside it.
 bench: build
 	$(GO) run ./test/bench
+
+# robust measures the floods and the lossy link of docs/robustness.md: half an hour.
+robust: build loss
+	$(GO) run ./test/soak -parts storm,flood,netem
+	$(GO) test -count=1 -run TestSigma1Storm -v ./pkg/server -args -storm 20m
+
+# loss commissions over SEEDS simulated networks that lose, double and reorder.
+loss:
+	$(GO) test -count=1 -timeout 60m -run TestCommissionOverBadNetworks -v ./pkg/server -args -seeds $(SEEDS)
 
 # soak works the daemon for 30 minutes and checks that nothing grows.
 soak: build
