@@ -204,8 +204,10 @@ func (c *comparison) conforms(conformance string) (required, allowed bool) {
 	switch conformance {
 	case "M":
 		return true, true
-	case "O", "desc", "P", "P, M":
+	case "O", "desc":
 		return false, true
+	case "P", "P, M":
+		return false, false // provisional: a certified node does without
 	}
 	for name := range strings.SplitSeq(conformance, " | ") {
 		if f, ok := c.facts.Features[name]; ok {

@@ -41,7 +41,6 @@ const (
 	capabilityMinima      matter.AttributeID = 0x13
 	specificationVersion  matter.AttributeID = 0x15
 	maxPathsPerInvoke     matter.AttributeID = 0x16
-	configurationVersion  matter.AttributeID = 0x18
 )
 
 // Longest strings, octets.
@@ -70,7 +69,6 @@ var spec = im.Spec{
 		{ID: capabilityMinima, Name: "CapabilityMinima", Read: matter.PrivilegeView, Quality: im.Fixed},
 		{ID: specificationVersion, Name: "SpecificationVersion", Read: matter.PrivilegeView, Quality: im.Fixed},
 		{ID: maxPathsPerInvoke, Name: "MaxPathsPerInvoke", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: configurationVersion, Name: "ConfigurationVersion", Read: matter.PrivilegeView, Quality: im.NonVolatile},
 	},
 	Events: []im.Event{
 		{ID: EventStartUp, Name: "StartUp", Priority: im.Critical, Read: matter.PrivilegeView},
@@ -182,8 +180,6 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 		w.Uint(t, matter.SpecificationVersion)
 	case maxPathsPerInvoke:
 		w.Uint(t, uint64(c.opt.MaxPathsPerInvoke))
-	case configurationVersion:
-		w.Uint(t, 1)
 	}
 	return nil
 }

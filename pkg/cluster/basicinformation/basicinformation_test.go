@@ -60,7 +60,6 @@ func TestRead(t *testing.T) {
 		capabilityMinima:      "{0:3,1:4}",
 		specificationVersion:  fmt.Sprint(matter.SpecificationVersion),
 		maxPathsPerInvoke:     "5",
-		configurationVersion:  "1",
 	} {
 		if got := n.Read(admin, 0, ID, id); got != want {
 			t.Errorf("attribute 0x%02X: %s, want %s", id, got, want)
