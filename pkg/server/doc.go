@@ -12,6 +12,10 @@
 //	}
 //	return srv.Run(ctx, nil)
 //
+// A program that holds the node asks it by [Server.Operator], which is what the
+// daemon's commands ask by its admin socket. [Offline] is the store of a node that
+// does not run.
+//
 // No rule of the specification stands here: handlers below change state, and
 // after every event settle compares what changed and derives the effects.
 package server

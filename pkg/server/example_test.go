@@ -2,13 +2,18 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/onboarding"
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // A program that is a Matter node, until it is interrupted.
@@ -33,12 +38,143 @@ func Example() {
 	}
 }
 
-// The codes of a label, without a node.
-func Example_codes() {
-	p := onboarding.Payload{VendorID: 0xFFF1, ProductID: 0x8001, Discriminator: 3840, Passcode: 20202021}
-	fmt.Println(p.QR())
-	fmt.Println(p.Manual())
+// A program asks its own node what the commands of an operator ask the daemon.
+func ExampleServer_Operator() {
+	srv, dir := exampleNode()
+	defer os.RemoveAll(dir)
+	srv.Start()
+	defer srv.Stop()
+
+	ctx := context.Background()
+	op := srv.Operator()
+	st, err := op.Status(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(st.Product.VendorName, st.Product.ProductName, "is for", st.Attestation.Kind)
+	fmt.Printf("window %s, %d of %d fabrics\n", st.Window.Kind, len(st.Fabrics), st.MaxFabrics)
+
+	if err := op.CloseWindow(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	w, err := op.OpenWindow(ctx, admin.WindowRequest{Seconds: 300, Enhanced: true})
+	fmt.Println("codes for one window:", len(w.QR), "and", len(w.Manual), "characters", err)
 	// Output:
-	// MT:-24J0AFN00KA0648G00
-	// 34970112332
+	// ACME Bridge is for TEST
+	// window initial, 0 of 16 fabrics
+	// codes for one window: 22 and 11 characters <nil>
+}
+
+// The store of a node that does not run can be looked at, backed up and changed.
+func ExampleOpenOffline() {
+	srv, dir := exampleNode()
+	defer os.RemoveAll(dir)
+	if err := srv.Stop(); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	node, err := server.OpenOffline(dir, server.Read, slog.New(slog.DiscardHandler))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer node.Close()
+	ctx := context.Background()
+	codes, err := node.Pairing(ctx)
+	fmt.Println(codes.Passcode, codes.Discriminator, err)
+	fmt.Println("damage:", node.CheckStore(ctx))
+	// Output:
+	// 20302030 3840 <nil>
+	// damage: <nil>
+}
+
+// The key of the device attestation certificate stays where it is: in a TPM, a
+// PKCS #11 token, another process. The store holds none then.
+func ExampleDACKey() {
+	dir, err := os.MkdirTemp("", "node")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+
+	// A factory has done this once.
+	material, key := exampleMaterial()
+	elsewhere := &server.DACKey{
+		Where: "the TPM",
+		Open:  func() (attestation.Signer, error) { return attestation.NewSigner(key, rand.Reader), nil },
+	}
+	node, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	node.DACKey = elsewhere
+	if _, err = node.ImportAttestation(context.Background(), material); err != nil {
+		fmt.Println(err)
+	}
+	if err := node.Close(); err != nil {
+		fmt.Println(err)
+	}
+
+	srv, err := server.New(server.Options{StateDir: dir, AnyPort: true, Interfaces: []string{"lo"}, DACKey: elsewhere})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer srv.Stop()
+	srv.Start()
+	a, err := srv.Operator().Attestation(context.Background())
+	fmt.Println("the key is in", a.Key, a.Faults, err)
+	// Output:
+	// the key is in the TPM [] <nil>
+}
+
+// Metrics of the program stand beside those of the node.
+func ExampleOptions_collectors() {
+	devices := prometheus.NewGauge(prometheus.GaugeOpts{Name: "mybridge_devices", Help: "Devices behind the bridge."})
+	opt := server.Options{
+		StateDir:    "/var/lib/my-bridge",
+		MetricsAddr: "127.0.0.1:9540",
+		Collectors:  []prometheus.Collector{devices},
+	}
+	fmt.Println(opt.Check())
+	// Output: <nil>
+}
+
+// exampleNode is a node in a new directory that touches no real network.
+func exampleNode() (*server.Server, string) {
+	dir, err := os.MkdirTemp("", "node")
+	if err != nil {
+		panic(err)
+	}
+	discriminator := uint16(3840)
+	srv, err := server.New(server.Options{
+		StateDir:      dir,
+		AnyPort:       true,
+		Interfaces:    []string{"lo"},
+		Product:       server.Product{VendorName: "ACME", ProductName: "Bridge"},
+		Passcode:      20302030,
+		Discriminator: &discriminator,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return srv, dir
+}
+
+// exampleMaterial is what a factory issues; here, for development.
+func exampleMaterial() (admin.AttestationMaterial, *mcrypto.PrivateKey) {
+	a, err := attestation.Generate(rand.Reader, server.DefaultVendorID, server.DefaultProductID, time.Now())
+	if err != nil {
+		panic(err)
+	}
+	key, err := mcrypto.ParsePrivateKey(a.Key)
+	if err != nil {
+		panic(err)
+	}
+	return admin.AttestationMaterial{DAC: a.DAC, PAI: a.PAI, CD: a.CD}, key
 }

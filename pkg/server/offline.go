@@ -146,7 +146,7 @@ func (o *Offline) Fabrics(context.Context) ([]admin.Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	return FabricRows(t), nil
+	return fabricRows(t), nil
 }
 
 // RemoveFabric removes a fabric.

@@ -35,7 +35,7 @@ func (o operator) Pairing(ctx context.Context) (p admin.Pairing, err error) {
 
 func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) {
 	err = o.s.ask(ctx, func(time.Time) error {
-		list = FabricRows(o.s.trust.fabrics)
+		list = fabricRows(o.s.trust.fabrics)
 		return nil
 	})
 	return list, err
@@ -72,7 +72,7 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 
 // fabricStatus tells for each fabric what its members have open.
 func (s *Server) fabricStatus() []admin.FabricStatus {
-	rows := FabricRows(s.trust.fabrics)
+	rows := fabricRows(s.trust.fabrics)
 	list := make([]admin.FabricStatus, len(rows))
 	subscriptions := s.model.engine.Stats().Subscriptions
 	for i, row := range rows {
@@ -263,8 +263,8 @@ func pairing(passcode uint32, discriminator uint16, vid matter.VendorID, pid mat
 
 var errNoPasscode = errors.New("only the verifier of the passcode is kept: its codes were shown before; \"opcredsd window open --enhanced\" makes fresh ones")
 
-// FabricRows returns the fabric table as the operator sees it.
-func FabricRows(t *fabric.Table) []admin.Fabric {
+// fabricRows returns the fabric table as the operator sees it.
+func fabricRows(t *fabric.Table) []admin.Fabric {
 	rows := []admin.Fabric{}
 	for _, f := range t.All() {
 		rows = append(rows, admin.Fabric{

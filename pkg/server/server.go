@@ -28,8 +28,8 @@ import (
 // stopTimeout bounds Stop.
 const stopTimeout = 4 * time.Second
 
-// Server is the node. All fields below loop's are touched by the loop's
-// goroutine only, once it runs.
+// Server is a node: [New] makes one, [Server.Run] serves it. Its methods may be
+// called from several goroutines, except where they say otherwise.
 type Server struct {
 	opt   Options
 	log   *slog.Logger
@@ -42,6 +42,7 @@ type Server struct {
 	self  prober
 	quiet logLimit // of what strangers do
 
+	// Once the loop runs, these are touched by its goroutine only.
 	trust trust
 	talk  talk
 	model model
