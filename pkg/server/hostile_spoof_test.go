@@ -1,0 +1,138 @@
+package server_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/message"
+)
+
+// Somebody sends 10,000 datagrams a second in the name of a controller. Outside of
+// sessions that does not touch the controller's session. Those that name the session
+// have to be tried, and what is beyond the bound for a source is dropped with the
+// controller's own: but MRP gets every request through.
+func TestFloodInTheNameOfAController(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		session bool
+		limit   time.Duration // for a request
+	}{
+		{"outside of sessions", false, 50 * time.Millisecond},
+		{"in its session", true, 10 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, 1, clean, func(r *rig) {
+				done := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))
+				var seen simnet.Datagram
+				r.net.SetTap(func(d simnet.Datagram) bool {
+					if d.To == deviceAddr {
+						d.Payload = bytes.Clone(d.Payload)
+						seen = d
+					}
+					return true
+				})
+				if !r.alive(done.CASE) {
+					t.Fatal("no answer")
+				}
+				r.net.SetTap(nil)
+				id := seen.Payload[1:3]
+				if !tt.session {
+					id = []byte{0, 0}
+				}
+				stop, stopped := make(chan struct{}), make(chan struct{})
+				go func() {
+					defer close(stopped)
+					random := rand.New(rand.NewPCG(1, 2))
+					b := make([]byte, 60)
+					for {
+						select {
+						case <-stop:
+							return
+						case <-time.After(time.Millisecond):
+						}
+						for range 10 {
+							for i := range b {
+								b[i] = byte(random.Uint32())
+							}
+							b[0], b[3] = 0, 0
+							copy(b[1:], id)
+							r.net.Inject(seen.From, deviceAddr, b)
+						}
+					}
+				}()
+				time.Sleep(10 * time.Second) // what it may at once is used up
+				before := r.inspect().Dropped["source_limit"]
+				for range 50 {
+					begin := time.Now()
+					if !r.alive(done.CASE) {
+						t.Fatal("no answer")
+					}
+					if d := time.Since(begin); d > tt.limit {
+						t.Errorf("an answer took %v", d)
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				if r.inspect().Dropped["source_limit"] == before {
+					t.Error("nothing was dropped")
+				}
+				close(stop)
+				<-stopped
+				r.wantBounded()
+			})
+		})
+	}
+}
+
+// A Sigma1 that offers a resumption, recorded and sent again: the record is used up,
+// so that it is worth no more than any other Sigma1, and the StatusReport that would
+// end a resumption opens nothing.
+func TestReplayedResumption(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		done := r.commission(c, a)
+		first, res, err := c.CASE(r.ctx, deviceAddr, a, done.Node, nil)
+		r.must(err)
+		rec := res.Record()
+		var recorded []byte
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			if h, n, err := message.ParseHeader(d.Payload); err == nil && h.Unsecured() && d.To == deviceAddr {
+				if p, m, err := message.ParseProtocolHeader(d.Payload[n:]); err == nil && p.Opcode == message.OpcodeSigma1 {
+					recorded = bytes.Clone(d.Payload[n+m:])
+				}
+			}
+			return true
+		})
+		second, res, err := c.CASE(r.ctx, deviceAddr, a, done.Node, &rec)
+		r.must(err)
+		r.net.SetTap(nil)
+		if !res.Resumed || recorded == nil {
+			t.Fatal("not resumed")
+		}
+		time.Sleep(time.Second) // its StatusReport is under way
+		before := r.inspect().CASE
+		for n := range 40 {
+			s := r.stranger(n)
+			s.begin()
+			if p, _, ok := s.ask(message.OpcodeSigma1, recorded); ok && p.Opcode != message.OpcodeSigma2 && p.Opcode != message.OpcodeStatusReport {
+				t.Errorf("answered with opcode %02x", p.Opcode)
+			}
+			s.tell(message.OpcodeStatusReport, (&message.StatusReport{Code: message.CodeSessionEstablished}).AppendTo(nil))
+		}
+		if n := r.inspect().CASE; n != before {
+			t.Errorf("%d sessions, %d before", n, before)
+		}
+		for _, s := range []*commissioner.Session{done.CASE, first, second} {
+			if !r.alive(s) {
+				t.Error("a session does not answer")
+			}
+		}
+		next := res.Record()
+		if _, res, err = c.CASE(r.ctx, deviceAddr, a, done.Node, &next); err != nil || !res.Resumed {
+			t.Errorf("the controller cannot resume: %v", err)
+		}
+	})
+}
