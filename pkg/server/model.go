@@ -42,13 +42,14 @@ const eventBlock = 1 << 16
 
 // model is what the node is.
 type model struct {
-	engine *im.Engine
-	basic  *basicinformation.Cluster
-	access *accesscontrol.Cluster
-	resets []interface{ Reset() } // clusters with a state that is in no store
-	host   *host
-	links  []interface{ LinksChanged() } // clusters that tell of the host's links
-	lines  *keptLines                    // of the log
+	engine  *im.Engine
+	basic   *basicinformation.Cluster
+	general *generalcommissioning.Cluster
+	access  *accesscontrol.Cluster
+	resets  []interface{ Reset() } // clusters with a state that is in no store
+	host    *host
+	links   []interface{ LinksChanged() } // clusters that tell of the host's links
+	lines   *keptLines                    // of the log
 }
 
 // buildModel makes the endpoints.
@@ -120,16 +121,16 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		ClockTrusted:     s.clockTrusted,
 	})
 	s.model.links = []interface{ LinksChanged() }{network, link, diagnostics}
-	general := generalcommissioning.New(generalcommissioning.Options{
+	s.model.general = generalcommissioning.New(generalcommissioning.Options{
 		FailSafe:    t.failsafe,
 		Window:      t.window,
 		SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
 	})
-	s.model.resets = []interface{ Reset() }{general, diagnostics}
+	s.model.resets = []interface{ Reset() }{s.model.general, diagnostics}
 	return []im.Cluster{
 		s.model.access,
 		s.model.basic,
-		general,
+		s.model.general,
 		network,
 		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.newest, Started: now, ClockTrusted: s.clockTrusted}),
 		diagnostics,

@@ -207,10 +207,15 @@ func (o operator) FactoryReset(ctx context.Context) error {
 // and gives it another unique id (sections 11.1.5.19, 11.12.6 and 13.4). What must
 // never come again goes on: event numbers and message counters.
 func forgetUser(n *store.Node, rand io.Reader) (err error) {
-	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
+	forgetSettings(n)
 	n.RebootCount, n.OperationalHours = 0, 0
 	n.UniqueID, err = newUniqueID(rand)
 	return err
+}
+
+// forgetSettings takes back what controllers have set that belongs to no fabric.
+func forgetSettings(n *store.Node) {
+	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
 }
 
 func (o operator) CheckStore(context.Context) error { return checkStore(o.s.trust.store) }

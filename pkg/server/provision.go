@@ -56,9 +56,16 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 		if err := tx.RaiseCounter(counterRuns, p.run+1); err != nil {
 			return err
 		}
+		fabrics, err := tx.Fabrics()
+		if err != nil {
+			return err
+		}
 		return tx.MutateNode(func(n *store.Node) error {
 			if err := identify(n, opt); err != nil {
 				return err
+			}
+			if len(fabrics) == 0 {
+				forgetSettings(n) // they were those of a fabric that is gone
 			}
 			n.RebootCount++
 			p.stopped, n.Stopped = n.Stopped, false

@@ -10,6 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -19,7 +20,8 @@ type seen struct {
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
 	ads        advertised
 	names      []operationalName // that are announced
-	reset      bool              // there was a factory reset
+	owned      bool              // there has been a fabric that was no mere attempt
+	reset      bool              // what was before is to be forgotten
 }
 
 // look takes the state of the fabric table in.
@@ -28,6 +30,7 @@ func (s *seen) look(t *fabric.Table) {
 	s.fabrics = make(map[matter.FabricIndex]*fabric.Fabric, t.Len())
 	for _, f := range t.All() {
 		s.fabrics[f.Index] = f
+		s.owned = s.owned || !f.Provisional
 	}
 }
 
@@ -130,10 +133,8 @@ func (s *Server) followFabrics(now time.Time) {
 	}
 	before := s.seen.fabrics
 	s.seen.look(t)
-	last := false // a fabric that was no mere attempt is gone
 	for i, old := range before {
 		f := s.seen.fabrics[i]
-		last = last || f == nil && !old.Provisional
 		switch {
 		case f == nil:
 			s.fabricRemoved(now, old)
@@ -142,10 +143,31 @@ func (s *Server) followFabrics(now time.Time) {
 			s.closeFabricSessions(now, i, nil)
 		}
 	}
-	if last && t.Len() == 0 {
-		s.log.Info("the last fabric is gone, the node can be commissioned again")
-		s.openInitialWindow(now)
+	if t.Len() == 0 && s.seen.owned {
+		s.vacate(now)
 	}
+}
+
+// vacate makes the node ready for its next owner: the last fabric is gone, and with
+// it goes what its administrators have set (section 11.18.6.12). Were this not to
+// reach the disk, the next start would do it.
+func (s *Server) vacate(now time.Time) {
+	s.log.Info("the last fabric is gone, the node can be commissioned again")
+	s.seen.owned, s.seen.reset = false, true
+	err := s.trust.store.Update(func(tx *store.Tx) error {
+		return tx.MutateNode(func(n *store.Node) error {
+			forgetSettings(n)
+			return nil
+		})
+	})
+	if err == nil {
+		err = s.model.basic.Reset()
+	}
+	if err != nil {
+		s.log.Warn("what the last administrator has set is not forgotten yet", "error", err)
+	}
+	s.model.general.Reset()
+	s.openInitialWindow(now)
 }
 
 // fabricRemoved takes away what belonged to a fabric that is no more, the
@@ -178,8 +200,8 @@ func (s *Server) closeFabricSessions(now time.Time, i matter.FabricIndex, told [
 	}
 }
 
-// forgetPast ends a factory reset: when all have heard of it, nobody else is to
-// hear of what was before.
+// forgetPast ends a factory reset, or the time of the last owner: when all have
+// heard of it, nobody else is to hear of what was before.
 func (s *Server) forgetPast() {
 	if s.seen.reset {
 		s.seen.reset = false
