@@ -30,6 +30,11 @@ place, the value and what is allowed are said then.`,
 			if err := f.check(cmd, c); err != nil {
 				return err
 			}
+			if f.dacKeyFile != "" {
+				if _, err := openKey(f.dacKeyFile); err != nil {
+					return usageError{fmt.Errorf("dac-key-file: %w", err)}
+				}
+			}
 			return c.done("the configuration is in order")
 		},
 	}

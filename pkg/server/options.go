@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
@@ -151,9 +153,41 @@ func (o *Options) check() error {
 	case p.VendorID != 0 && !p.VendorID.OperationallyValid():
 		return fmt.Errorf("vendor-id: 0x%04X is not between 0x0001 and 0xFFF4", uint16(p.VendorID))
 	}
+	if err := o.checkPlaces(); err != nil {
+		return err
+	}
 	for _, s := range []struct{ name, value string }{{"vendor-name", p.VendorName}, {"product-name", p.ProductName}, {"serial-number", p.SerialNumber}} {
 		if len(s.value) > MaxName {
 			return fmt.Errorf("%s: %q is longer than %d octets", s.name, s.value, MaxName)
+		}
+	}
+	return nil
+}
+
+// What the kernel takes: unix(7), netdevice(7).
+const (
+	maxSocketPath    = 107 // octets
+	maxInterfaceName = 15  // octets
+)
+
+// checkPlaces reports what is wrong with the names of sockets and interfaces, as
+// far as that can be told without looking for them.
+func (o *Options) checkPlaces() error {
+	if o.MetricsAddr != "" {
+		_, port, err := net.SplitHostPort(o.MetricsAddr)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil {
+			return fmt.Errorf("metrics-addr: %q is not a host and a port between 0 and 65535, such as 127.0.0.1:9540", o.MetricsAddr)
+		}
+	}
+	if len(o.AdminSocket) > maxSocketPath {
+		return fmt.Errorf("admin-socket: %q is longer than %d octets", o.AdminSocket, maxSocketPath)
+	}
+	for _, name := range o.Interfaces {
+		if name == "" || len(name) > maxInterfaceName || strings.ContainsAny(name, "/ \t\n") {
+			return fmt.Errorf("interface: %q is not the name of a network interface, 1 to %d octets", name, maxInterfaceName)
 		}
 	}
 	return nil
