@@ -131,7 +131,8 @@ func (e *engine) breakTies(now time.Time, l *link) {
 			ours = append(ours, proposal{dns.ClassINET, r.typ(), r.rdata})
 		}
 		if compareProposals(ours, theirs) < 0 {
-			e.log.Info("another host probes for the same name: giving way", "name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name)
+			// A stranger can have this once a second, for each name.
+			e.log.Debug("another host probes for the same name: giving way", "name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name)
 			c.probe(now.Add(probeLost))
 		}
 	}
