@@ -406,15 +406,15 @@ func TestSourceLimits(t *testing.T) {
 		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mine")); !ok {
 			t.Error("the source's session does not answer")
 		}
-		for i := range 20000 {
+		for i := range 40000 {
 			x.s.send([]byte("\x00\x01\x00\x00 nonsense"))
 			if i%100 == 0 {
 				time.Sleep(time.Millisecond)
 			}
 		}
 		time.Sleep(10 * time.Millisecond)
-		if got := r.inspect().Dropped["source_limit"] - dropped; got < 5000 {
-			t.Errorf("%d of 20000 were dropped", got)
+		if got := r.inspect().Dropped["source_limit"] - dropped; got < 10000 {
+			t.Errorf("%d of 40000 were dropped", got)
 		}
 		if !r.alive(good) {
 			t.Error("another host's session does not answer")

@@ -22,9 +22,10 @@ const (
 	handshakesPerSecond = 100
 	handshakesAtOnce    = 400
 	// Messages that name a session and fail cost some microseconds. Somebody may
-	// send them in a good controller's name, so the bound is high.
-	failuresPerSecond = 5000
-	failuresAtOnce    = 10000
+	// send them in a good controller's name, whose own are dropped with what is
+	// beyond the bound; so that is high.
+	failuresPerSecond = 20000
+	failuresAtOnce    = 20000
 	// limitedSources are remembered by either limit.
 	limitedSources = 1024
 )
