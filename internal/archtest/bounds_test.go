@@ -277,3 +277,45 @@ func evaluate(exprs map[string]ast.Expr, pkg string, e ast.Expr) constant.Value 
 	}
 	return unknown
 }
+
+// TestNamedTestsExist checks the tests that documents name.
+func TestNamedTestsExist(t *testing.T) {
+	have := map[string]bool{}
+	for _, top := range []string{"../../cmd", "../../internal", "../../pkg", "../../test"} {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(b), -1) {
+				have[m[1]] = true
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, doc := range docs {
+		b, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(string(b), -1) {
+			if named++; !have[m[1]] {
+				t.Errorf("%s: there is no %s", filepath.Base(doc), m[1])
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("only %d tests are named", named)
+	}
+}
