@@ -85,7 +85,9 @@ func (c *cut) opens(a *attempt) (outcome, error) {
 	if err != nil {
 		return which, err
 	}
-	s.schema = store.SchemaVersion
+	if s.schema != 0 {
+		s.schema = store.SchemaVersion
+	}
 	return which, left.is(&s)
 }
 

@@ -5,6 +5,7 @@ package crash
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,16 +22,15 @@ import (
 
 // state is what must never be there by half.
 type state struct {
-	schema   int                // of the file; 0 before a first start
+	schema   int                // of the file; 0 before a first start, even if there is one
 	codes    string             // QR code payload; none before a first start
-	material [sha256.Size]byte  // digest of the attestation material
+	material string             // digest of the attestation material; empty, in a state that is expected: nobody knows it
 	label    string             // of the node
 	next     matter.FabricIndex // that the next fabric gets
 	fabrics  []store.Fabric
 }
 
-// anyCodes stands, in a state that is expected, for codes that nobody has seen;
-// nobody knows the attestation material then.
+// anyCodes stands, in a state that is expected, for codes that nobody has seen.
 const anyCodes = "*"
 
 // readState opens a store, checks all of it, and returns what it holds. Nothing
@@ -51,7 +51,6 @@ func readFile(name string, opt store.Options) (s state, err error) {
 	if err := errors.Join(st.Check(), fabric.Check(st)); err != nil {
 		return state{}, fmt.Errorf("store check: %w", err)
 	}
-	s.schema = st.Schema()
 	err = st.View(func(tx *store.Tx) error {
 		if s.fabrics, err = tx.Fabrics(); err != nil {
 			return err
@@ -60,6 +59,7 @@ func readFile(name string, opt store.Options) (s state, err error) {
 		if err != nil || !ok {
 			return err
 		}
+		s.schema = st.Schema()
 		a, have, err := tx.Attestation()
 		if err != nil {
 			return err
@@ -75,8 +75,9 @@ func readFile(name string, opt store.Options) (s state, err error) {
 	return s, err
 }
 
-func digest(a *store.Attestation) [sha256.Size]byte {
-	return sha256.Sum256(bytes.Join([][]byte{a.DAC, a.PAI, a.CD, a.Key}, nil))
+func digest(a *store.Attestation) string {
+	sum := sha256.Sum256(bytes.Join([][]byte{a.DAC, a.PAI, a.CD, a.Key}, nil))
+	return hex.EncodeToString(sum[:])
 }
 
 // is returns how s differs from the state that is expected, nil if it does not. A
@@ -86,7 +87,7 @@ func (s *state) is(want *state) error {
 	switch {
 	case s.schema != want.schema:
 		return fmt.Errorf("schema %d in place of %d", s.schema, want.schema)
-	case s.material != want.material && want.codes != anyCodes:
+	case s.material != want.material && want.material != "":
 		return errors.New("other attestation material")
 	case s.codes != want.codes && (s.codes == "" || want.codes != anyCodes):
 		return fmt.Errorf("pairing codes %q in place of %q", s.codes, want.codes)
