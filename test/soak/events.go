@@ -42,11 +42,7 @@ func (x *mixed) found(m *member, what string, ok func([]netip.Addr) bool) error 
 	ctx, cancel := context.WithTimeout(x.ctx, mdnsLimit)
 	defer cancel()
 	for {
-		i, err := net.InterfaceByName(link)
-		if err != nil {
-			return err
-		}
-		f, err := mdns.Lookup(ctx, []net.Interface{*i}, mdns.Service{Type: "_matter._tcp", Instance: m.instance()})
+		f, err := lookup(ctx, m.instance())
 		if err == nil && ok(f.Addrs) {
 			return nil
 		}
@@ -55,6 +51,15 @@ func (x *mixed) found(m *member, what string, ok func([]netip.Addr) bool) error 
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
+}
+
+// lookup asks for an operational service on the wire.
+func lookup(ctx context.Context, instance string) (f mdns.Found, err error) {
+	i, err := net.InterfaceByName(link)
+	if err != nil {
+		return f, err
+	}
+	return mdns.Lookup(ctx, []net.Interface{*i}, mdns.Service{Type: "_matter._tcp", Instance: instance})
 }
 
 // again waits until every session there was can be used.

@@ -35,6 +35,7 @@ type mixed struct {
 	c       *commissioner.Client
 	r       *rand.Rand
 	members []*member // the first is there from beginning to end
+	left    string    // instance in the fabric that was removed last
 	times   timings
 	rows    [][]string
 	begin   time.Time
@@ -325,6 +326,7 @@ func (x *mixed) remove(i int) error {
 	for _, u := range m.subs {
 		u.Drop()
 	}
+	x.left = m.instance()
 	x.members = slices.Delete(x.members, i, i+1)
 	return nil
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -37,6 +40,28 @@ func (x *mixed) rest(event string) error {
 		fmt.Sprint(v.Threads), fmt.Sprint(v.RSS), fmt.Sprint(v.Heap), fmt.Sprint(v.Store), fmt.Sprint(v.Received),
 	})
 	fmt.Println(x.rows[len(x.rows)-1])
+	return x.named()
+}
+
+// named checks that the device can be found by its names in all fabrics, and not by
+// that in the fabric that it left last.
+func (x *mixed) named() error {
+	here := netip.MustParseAddr(deviceULA)
+	for _, m := range x.members {
+		if err := x.found(m, "fabric "+m.instance(), func(addrs []netip.Addr) bool { return slices.Contains(addrs, here) }); err != nil {
+			return err
+		}
+	}
+	if x.left == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(x.ctx, time.Second)
+	defer cancel()
+	f, err := lookup(ctx, x.left)
+	x.left = ""
+	if err == nil {
+		return fmt.Errorf("the device is found in a fabric that it has left: %+v", f)
+	}
 	return nil
 }
 
