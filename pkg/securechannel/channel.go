@@ -128,6 +128,14 @@ func (c *Channel) CloseSession(now time.Time, s *session.Session) {
 	c.remove(now, s)
 }
 
+// Forget removes a session with all its exchanges, and leaves it to the peer to
+// find out. A session that is gone is left alone.
+func (c *Channel) Forget(now time.Time, s *session.Session) {
+	if !s.Gone() {
+		c.remove(now, s)
+	}
+}
+
 func (c *Channel) remove(now time.Time, s *session.Session) {
 	c.opt.Sessions.Remove(s)
 	c.opt.Exchanges.SessionGone(now, s)

@@ -144,6 +144,24 @@ func TestCloseSession(t *testing.T) {
 	w.wantClean()
 }
 
+func TestForget(t *testing.T) {
+	w := newWorld(t, nil)
+	_, device, _ := established(w)
+	open := &listener{}
+	if _, err := w.device.exchanges.Initiate(w.now, device, open); err != nil {
+		t.Fatal(err)
+	}
+	before := len(w.log)
+	for range 2 { // the second time nothing is left
+		w.channel.Forget(w.now, device)
+		w.pass(30 * time.Second)
+	}
+	if !device.Gone() || !errors.Is(open.err, exchange.ErrSessionGone) || len(w.log) != before {
+		t.Errorf("gone %v, its exchange ended with %v, %d datagrams", device.Gone(), open.err, len(w.log)-before)
+	}
+	w.wantClean()
+}
+
 // A session that had to make room is out of the table, but its peer is told.
 func TestCloseSessionEvicted(t *testing.T) {
 	w := newWorld(t, nil)

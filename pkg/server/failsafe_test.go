@@ -75,7 +75,7 @@ func TestArmFailSafe(t *testing.T) {
 		check("the new fabric's, CASE session", r.arm(three, 60, 17), ok, false, 17)
 		check("the new fabric's, another's session", r.arm(one, 60, 18), busyAdmin, false, 17)
 		check("disarmed by the new fabric", r.arm(three, 0, 19), ok, false, 0)
-		r.eventually("its sessions end", time.Second, func() bool { return pase.Gone() && three.Gone() })
+		r.eventually("its sessions end", time.Second, func() bool { return r.left(pase) && three.Gone() })
 	})
 }
 
@@ -162,7 +162,10 @@ func TestPASEArms(t *testing.T) {
 		if len(r.ads.of("_matterc._udp")) != 1 {
 			t.Error("not announced after a minute")
 		}
-		r.eventually("the session ends", time.Second, s.Gone)
+		r.eventually("the session ends", time.Second, func() bool { return r.left(s) })
+		if r.alive(s) || s.Gone() {
+			t.Error("a command in the session is answered")
+		}
 		r.commission(c, r.authority(commissioner.AuthorityOptions{}))
 	})
 }
@@ -228,7 +231,7 @@ func TestFailSafeTakesBack(t *testing.T) {
 					r.want("access control", outcome(status.Status), "SUCCESS")
 					r.want("label", r.creds(member, cmdLabel, 0, "x"), ok)
 					end(p, by, member)
-					r.eventually("its sessions end", time.Second, func() bool { return member.Gone() && (over == "CASE" || by.Gone()) })
+					r.eventually("its sessions end", time.Second, func() bool { return member.Gone() && (over == "CASE" || r.left(by)) })
 					one := p.one.CASE
 					if !r.alive(one) || !r.alive(p.two.CASE) {
 						t.Error("a session of another fabric ended")
@@ -300,7 +303,7 @@ func TestCommissioningComplete(t *testing.T) {
 		r.want("by another fabric than the new one", complete(one), invalidAuth)
 		three := r.session(p.c, x, done.Node)
 		r.want("by the new fabric", complete(three), ok)
-		r.eventually("the PASE session ends", time.Second, s.Gone)
+		r.eventually("the PASE session ends", time.Second, func() bool { return r.left(s) })
 		if n := r.number(three, clWindow, 0); n != 0 {
 			t.Errorf("WindowStatus %d", n)
 		}
@@ -344,13 +347,13 @@ func TestClosingSession(t *testing.T) {
 		// Without the acknowledgements of the peer the answer is sent again and again.
 		r.net.SetTap(dropAcks)
 		r.want("ArmFailSafe", r.arm(s, 0, 0), ok)
-		if s.Gone() {
+		if r.left(s) {
 			r.t.Fatal("it has ended without its answer having been acknowledged")
 		}
 		if got := r.arm(s, 60, 0); got == ok {
 			t.Error("a PASE session arms the fail-safe after it has ended")
 		}
-		if !s.Gone() {
+		if !r.left(s) {
 			t.Error("it has not ended")
 		}
 	})

@@ -366,7 +366,7 @@ func TestAddNOCEffects(t *testing.T) {
 		if got := r.fabrics(admin, true); len(got) != 1 || got[0].label != "kitchen" {
 			t.Errorf("after the end: %+v", got)
 		}
-		r.eventually("the PASE session ends", time.Second, s.Gone)
+		r.eventually("the PASE session ends", time.Second, func() bool { return r.left(s) })
 	})
 }
 

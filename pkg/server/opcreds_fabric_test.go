@@ -231,7 +231,7 @@ func TestRemoveStagedFabric(t *testing.T) {
 		_, err := s.Join(r.ctx, a)
 		r.must(err)
 		r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok)
-		r.eventually("the session ends", time.Second, s.Gone)
+		r.eventually("the session ends", time.Second, func() bool { return r.left(s) })
 		synctest.Wait()
 		if len(r.ads.of("_matterc._udp")) != 1 || len(r.ads.of("_matter._tcp")) != 0 {
 			t.Error("not open again")

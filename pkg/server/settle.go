@@ -88,7 +88,7 @@ func (s *Server) endFailSafe(now time.Time) {
 	for x := range s.talk.sessions.All() {
 		switch {
 		case x.Kind == session.PASE:
-			s.closeSession(now, x)
+			s.forgetSession(now, x)
 		case x.Kind == session.CASE && !ended.Completed && ended.NOC != failsafe.None && x.Fabric == ended.Fabric:
 			s.closeSession(now, x)
 		}
@@ -219,6 +219,17 @@ func (s *Server) closeSession(now time.Time, x *session.Session) {
 	s.talk.channel.CloseSession(now, x)
 }
 
+// forgetSession does the same, and does not say so: a commissioner that goes on
+// with the PASE session of a fail-safe that ended is to hear nothing (section
+// 11.10.7.2.2 clears the context; the certification tests wait for a timeout).
+func (s *Server) forgetSession(now time.Time, x *session.Session) {
+	if x == s.talk.current {
+		s.talk.closing[x] = true
+		return
+	}
+	s.talk.channel.Forget(now, x)
+}
+
 // closeSessions removes sessions that were only kept for an answer.
 func (s *Server) closeSessions(now time.Time) {
 	for x := range s.talk.closing {
@@ -226,7 +237,11 @@ func (s *Server) closeSessions(now time.Time) {
 			delete(s.talk.closing, x)
 		} else if !s.talk.exchanges.Outstanding(x) {
 			delete(s.talk.closing, x)
-			s.talk.channel.CloseSession(now, x)
+			if x.Kind == session.PASE {
+				s.talk.channel.Forget(now, x)
+			} else {
+				s.talk.channel.CloseSession(now, x)
+			}
 		}
 	}
 }

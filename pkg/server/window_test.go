@@ -164,7 +164,7 @@ func TestRevokeCommissioning(t *testing.T) {
 		pase := r.pase(p.c)
 		r.must(pase.AddRoot(r.ctx, r.authority(commissioner.AuthorityOptions{}).Root()))
 		r.want("with a commissioner inside", r.window(p.two.CASE, cmdRevoke), ok)
-		r.eventually("its session ends", time.Second, pase.Gone)
+		r.eventually("its session ends", time.Second, func() bool { return r.left(pase) })
 		if len(r.roots(s, false)) != 2 || r.armed(s) {
 			t.Error("the fail-safe goes on")
 		}
@@ -239,8 +239,8 @@ func TestTwentyFailures(t *testing.T) {
 		fail(r, c)
 		s := r.pase(c)
 		time.Sleep(61 * time.Second) // the fail-safe has run out
-		if seen, err := r.srv.Inspect(); err != nil || !s.Gone() || seen.Failures != 2 {
-			t.Errorf("%d failures, %v; the session is gone: %v", seen.Failures, err, s.Gone())
+		if seen, err := r.srv.Inspect(); err != nil || !r.left(s) || seen.Failures != 2 {
+			t.Errorf("%d failures, %v; the session is gone: %v", seen.Failures, err, r.left(s))
 		}
 		one := r.commission(c, r.authority(commissioner.AuthorityOptions{})).CASE
 		r.must(one.OpenEnhancedWindow(r.ctx, 900, otherPasscode, 1))

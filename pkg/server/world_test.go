@@ -261,6 +261,14 @@ func (r *rig) alive(s *commissioner.Session) bool {
 	return err == nil
 }
 
+// left reports whether the node has ended a PASE session, its only one, and has
+// said nothing to the commissioner, who would go by that and not by the silence.
+func (r *rig) left(s *commissioner.Session) bool {
+	seen, err := r.srv.Inspect()
+	r.must(err)
+	return seen.PASE == 0 && !s.Gone()
+}
+
 // attribute reads one attribute, which must be readable.
 func (r *rig) attribute(s *commissioner.Session, cl matter.ClusterID, at matter.AttributeID, filtered bool) tlv.Reader {
 	r.t.Helper()
