@@ -238,7 +238,9 @@ func (a *attempt) survives(answered bool) (outcome, error) {
 		if found.codes == "" {
 			found.codes = anyCodes
 		}
-		found.schema = store.SchemaVersion
+		if found.schema = store.SchemaVersion; len(found.fabrics) == 0 {
+			found.label = ""
+		}
 		err = left.is(&found)
 	}
 	if err != nil {

@@ -385,6 +385,9 @@ func without(i int) func(*attempt) state {
 	return func(a *attempt) state {
 		s := a.base.state.clone()
 		s.fabrics = append(s.fabrics[:i], s.fabrics[i+1:]...)
+		if len(s.fabrics) == 0 {
+			s.label = anyLabel
+		}
 		return s
 	}
 }

@@ -33,6 +33,10 @@ type state struct {
 // anyCodes stands, in a state that is expected, for codes that nobody has seen.
 const anyCodes = "*"
 
+// anyLabel stands for the label of a node that has just lost its last fabric: it is
+// forgotten after that, by the next start at the latest.
+const anyLabel = "*"
+
 // readState opens a store, checks all of it, and returns what it holds. Nothing
 // at all is the state before a first start.
 func readState(dir string, opt store.Options) (s state, err error) {
@@ -91,7 +95,7 @@ func (s *state) is(want *state) error {
 		return errors.New("other attestation material")
 	case s.codes != want.codes && (s.codes == "" || want.codes != anyCodes):
 		return fmt.Errorf("pairing codes %q in place of %q", s.codes, want.codes)
-	case s.label != want.label:
+	case s.label != want.label && want.label != anyLabel:
 		return fmt.Errorf("node label %q in place of %q", s.label, want.label)
 	case s.next != want.next:
 		return fmt.Errorf("next fabric index %d in place of %d", s.next, want.next)
