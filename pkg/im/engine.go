@@ -124,6 +124,31 @@ func (e *Engine) AddEndpoint(ep Endpoint) {
 	}
 }
 
+// RemoveEndpoint takes an endpoint away, with its events, and reports whether it was
+// there. From now on its paths lead nowhere; those who have subscribed to them hear
+// no more of it.
+func (e *Engine) RemoveEndpoint(id matter.EndpointID) bool {
+	of := func(in *instance) bool { return in.endpoint == id }
+	n := len(e.endpoints)
+	e.endpoints = slices.DeleteFunc(e.endpoints, func(x Endpoint) bool { return x.ID == id })
+	if len(e.endpoints) == n {
+		return false
+	}
+	e.layout++
+	gone := slices.DeleteFunc(slices.Clone(e.instances), func(in *instance) bool { return !of(in) })
+	e.instances = slices.DeleteFunc(e.instances, of)
+	e.watchers = slices.DeleteFunc(e.watchers, of)
+	for p := range e.events.kept {
+		e.events.kept[p] = slices.DeleteFunc(e.events.kept[p], func(r record) bool { return of(r.in) })
+	}
+	for _, in := range gone {
+		if !slices.ContainsFunc(e.instances, func(o *instance) bool { return o.meta == in.meta }) {
+			delete(e.metadata, in.meta.spec)
+		}
+	}
+	return true
+}
+
 func (e *Engine) addInstance(ep matter.EndpointID, c Cluster) {
 	spec := c.Spec()
 	meta := e.metadata[spec]
@@ -279,6 +304,11 @@ func (e *Engine) random32() uint32 {
 func (e *Engine) Settle(now time.Time) {
 	for _, in := range e.watchers {
 		in.watcher.Changes(in.note)
+		if t, ok := in.watcher.(Teller); ok {
+			t.Events(func(id matter.EventID, data func(*tlv.Writer)) {
+				e.Emit(now, in.endpoint, in.meta.spec.ID, id, matter.NoFabric, data)
+			})
+		}
 	}
 	e.lapse(now)
 	e.report(now)

@@ -166,6 +166,9 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 		}
 	case w.layout != e.layout:
 		w.inst, w.layout = e.lowerBound(w.at.endpoint, w.at.meta.spec.ID), e.layout
+		if w.inst == len(e.instances) || e.instances[w.inst] != w.at {
+			w.attr = 0 // it has gone: this is the next one
+		}
 	}
 	for ; w.inst < len(e.instances); w.inst, w.attr = w.inst+1, 0 {
 		in := e.instances[w.inst]

@@ -219,6 +219,15 @@ func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus 
 	return matter.ClusterStatus{Status: matter.StatusSuccess}
 }
 
+// applyList is apply for a list that was sent in parts. The endpoint may have gone
+// meanwhile.
+func (e *Engine) applyList(in *instance, n int, v tlv.Element) matter.ClusterStatus {
+	if now, _ := e.find(in.endpoint, in.meta.spec.ID); now != in {
+		return matter.ClusterStatus{Status: matter.StatusUnsupportedEndpoint}
+	}
+	return e.apply(in, n, v)
+}
+
 // valueOf returns an attribute's whole value, encoded; nil if it cannot be read.
 func (e *Engine) valueOf(in *instance, n int) []byte {
 	if in.meta.attributes[n].Read == 0 {
@@ -314,7 +323,7 @@ func (i *Interaction) endRun(last bool) {
 		if r.status.Status == matter.StatusSuccess {
 			v := tlv.NewReader(r.buf)
 			i.e.req.Appended = r.appended
-			r.status = i.e.apply(r.in, r.index, v.Element())
+			r.status = i.e.applyList(r.in, r.index, v.Element())
 			i.e.req.Appended = 0
 		}
 		r.free()

@@ -149,8 +149,9 @@ func (s *Server) commissionable(ad window.Advertisement) mdns.Service {
 	}
 }
 
-// Device types (device library 2.1 and 11.1).
+// Device types (device library 2.1, 2.5 and 11.2).
 const (
-	deviceTypeRootNode   matter.DeviceTypeID = 0x0016
-	deviceTypeAggregator matter.DeviceTypeID = 0x000E
+	deviceTypeRootNode    matter.DeviceTypeID = 0x0016
+	deviceTypeAggregator  matter.DeviceTypeID = 0x000E
+	deviceTypeBridgedNode matter.DeviceTypeID = 0x0013
 )

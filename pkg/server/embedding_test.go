@@ -13,9 +13,13 @@ func TestEmbeddingDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var examples []byte
+	for _, name := range []string{"example_test.go", "example_bridge_test.go"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples = append(examples, b...)
 	}
 	blocks := strings.Split(string(text), "```go\n")[1:]
 	if len(blocks) < 4 {
@@ -24,7 +28,7 @@ func TestEmbeddingDocument(t *testing.T) {
 	for _, b := range blocks {
 		code, _, _ := strings.Cut(b, "```")
 		if !strings.Contains(string(examples), code) {
-			t.Errorf("not in example_test.go:\n%s", code)
+			t.Errorf("in no example:\n%s", code)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) error {
 	return s.onLoop(func(time.Time) error {
 		g := groups.New(groups.Options{Fabrics: s.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: func() bool { return false }})
-		s.addEndpoint(id, descriptor.DeviceType{ID: 0x0100, Revision: 3}, nil, append([]im.Cluster{g}, clusters...))
+		s.addEndpoint(id, []descriptor.DeviceType{{ID: 0x0100, Revision: 3}}, nil, append([]im.Cluster{g}, clusters...))
 		return nil
 	})
 }

@@ -19,6 +19,7 @@ type loop struct {
 	limits limits
 	in     queue
 	calls  chan func(now time.Time)
+	begun  chan struct{} // closed by Start: the state is the loop's from now on
 	quit   chan struct{} // closed to end it
 	gone   chan struct{} // closed when it has ended
 	once   sync.Once
@@ -29,6 +30,7 @@ func (l *loop) init() {
 	l.limits.init()
 	l.in.init()
 	l.calls = make(chan func(time.Time))
+	l.begun = make(chan struct{})
 	l.quit = make(chan struct{})
 	l.gone = make(chan struct{})
 	l.free.New = func() any { return new(packet) }

@@ -73,18 +73,22 @@ func (s *Server) buildModel(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.addEndpoint(endpointRoot, descriptor.DeviceType{ID: deviceTypeRootNode, Revision: 3}, s.otherEndpoints, root)
-	s.addEndpoint(endpointAggregator, descriptor.DeviceType{ID: deviceTypeAggregator, Revision: 2}, nil, nil)
+	s.addEndpoint(endpointRoot, []descriptor.DeviceType{{ID: deviceTypeRootNode, Revision: 3}}, s.otherEndpoints, root)
+	s.addEndpoint(endpointAggregator, []descriptor.DeviceType{{ID: deviceTypeAggregator, Revision: 2}}, s.bridgedEndpoints, nil)
 	return nil
 }
 
-func (s *Server) addEndpoint(id matter.EndpointID, dt descriptor.DeviceType, parts func() []matter.EndpointID, clusters []im.Cluster) {
+func (s *Server) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType, parts func() []matter.EndpointID, clusters []im.Cluster) {
 	d := descriptor.New(descriptor.Options{
-		DeviceTypes: []descriptor.DeviceType{dt},
+		DeviceTypes: types,
 		Servers:     func() []matter.ClusterID { return s.servers(id) },
 		Parts:       parts,
 	})
-	s.model.engine.AddEndpoint(im.Endpoint{ID: id, DeviceTypes: []matter.DeviceTypeID{dt.ID}, Clusters: append([]im.Cluster{d}, clusters...)})
+	ep := im.Endpoint{ID: id, Clusters: append([]im.Cluster{d}, clusters...)}
+	for _, t := range types {
+		ep.DeviceTypes = append(ep.DeviceTypes, t.ID)
+	}
+	s.model.engine.AddEndpoint(ep)
 }
 
 func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
@@ -159,6 +163,7 @@ func (s *Server) executed(command, status string, cause error) {
 
 // started emits the events of a start, the first ones of the process.
 func (s *Server) started(now time.Time) {
+	close(s.loop.begun)
 	e := s.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventStartUp, matter.NoFabric, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(softwareVersion(s.opt.Version)))
@@ -206,6 +211,16 @@ func (s *Server) servers(id matter.EndpointID) (ids []matter.ClusterID) {
 		}
 	}
 	slices.Sort(ids)
+	return ids
+}
+
+// bridgedEndpoints are the parts of the aggregator: the full family (section 9.2.4).
+func (s *Server) bridgedEndpoints() (ids []matter.EndpointID) {
+	for _, ep := range s.model.engine.Endpoints() {
+		if bridged(ep.Clusters) {
+			ids = append(ids, ep.ID)
+		}
+	}
 	return ids
 }
 

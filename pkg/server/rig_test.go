@@ -85,6 +85,8 @@ type rig struct {
 	opt  server.Options
 	host int // of the next client
 
+	prepare func() // what is done before each start; or nil
+
 	orphans bool // the test leaves a fabric without an administrator
 }
 
@@ -128,6 +130,9 @@ func (r *rig) start() {
 	}
 	r.srv = srv
 	r.t.Cleanup(func() { _ = srv.Stop() }) // for tests that end early
+	if r.prepare != nil {
+		r.prepare()
+	}
 	srv.Start()
 	synctest.Wait()
 }

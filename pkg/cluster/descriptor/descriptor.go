@@ -11,11 +11,13 @@ import (
 // ID is the cluster's id.
 const ID matter.ClusterID = 0x001D
 
+// PartsList is the only attribute that changes.
+const PartsList matter.AttributeID = 3
+
 const (
 	deviceTypeList matter.AttributeID = 0
 	serverList     matter.AttributeID = 1
 	clientList     matter.AttributeID = 2
-	partsList      matter.AttributeID = 3
 )
 
 var spec = im.Spec{
@@ -24,7 +26,7 @@ var spec = im.Spec{
 		{ID: deviceTypeList, Name: "DeviceTypeList", Read: matter.PrivilegeView, Quality: im.Fixed | im.List},
 		{ID: serverList, Name: "ServerList", Read: matter.PrivilegeView, Quality: im.Fixed | im.List},
 		{ID: clientList, Name: "ClientList", Read: matter.PrivilegeView, Quality: im.Fixed | im.List},
-		{ID: partsList, Name: "PartsList", Read: matter.PrivilegeView, Quality: im.List},
+		{ID: PartsList, Name: "PartsList", Read: matter.PrivilegeView, Quality: im.List},
 	},
 }
 
@@ -68,7 +70,7 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 		for _, s := range c.opt.Servers() {
 			w.Uint(tlv.Anonymous, uint64(s))
 		}
-	case partsList:
+	case PartsList:
 		if c.opt.Parts != nil {
 			for _, p := range c.opt.Parts() {
 				w.Uint(tlv.Anonymous, uint64(p))

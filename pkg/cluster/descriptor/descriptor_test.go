@@ -24,7 +24,7 @@ func TestDescriptor(t *testing.T) {
 		deviceTypeList:                       {"[{0:22,1:3},{0:18,1:1}]", "[{0:14,1:2}]"},
 		serverList:                           {"[29,40]", "[29]"},
 		clientList:                           {"[]", "[]"},
-		partsList:                            {"[1,2]", "[]"},
+		PartsList:                            {"[1,2]", "[]"},
 		matter.AttributeFeatureMap:           {"0", "0"},
 		matter.AttributeAcceptedCommandList:  {"[]", "[]"},
 		matter.AttributeGeneratedCommandList: {"[]", "[]"},
@@ -38,10 +38,10 @@ func TestDescriptor(t *testing.T) {
 	}
 	// What is told is what is there at the moment.
 	parts = nil
-	if got := n.Read(admin, 0, ID, partsList); got != "[]" {
+	if got := n.Read(admin, 0, ID, PartsList); got != "[]" {
 		t.Errorf("parts %s after they have gone", got)
 	}
-	if got := n.Write(admin, 0, ID, partsList, "[]"); got != "UNSUPPORTED_WRITE" {
+	if got := n.Write(admin, 0, ID, PartsList, "[]"); got != "UNSUPPORTED_WRITE" {
 		t.Errorf("writing: %s", got)
 	}
 }

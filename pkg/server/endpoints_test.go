@@ -1,0 +1,215 @@
+package server_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/server"
+)
+
+const (
+	clBridged  matter.ClusterID  = 0x39
+	clOnOff    matter.ClusterID  = 0x06
+	clGroups   matter.ClusterID  = 0x04
+	aggregator matter.EndpointID = 1
+	plugID     matter.EndpointID = 7
+)
+
+// plug is a bridged device.
+type plug struct {
+	*onOff
+	info     *bridgeddevicebasicinformation.Cluster
+	switched []bool
+}
+
+// addPlug adds a bridged device to the node.
+func (r *rig) addPlug(id matter.EndpointID) *plug {
+	r.t.Helper()
+	p := &plug{}
+	p.onOff = &onOff{set: func(on bool) { p.switched = append(p.switched, on) }}
+	var err error
+	p.info, err = bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{
+		ProductName: "Plug", UniqueID: func() string { return r.srv.UniqueID("plug") },
+	})
+	r.must(err)
+	r.must(r.srv.AddEndpoint(server.Endpoint{
+		ID: id, DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 3}}, Clusters: []im.Cluster{p.info, p.onOff}, Groups: true,
+	}))
+	return p
+}
+
+// value reads an attribute and returns it as text, or the status.
+func (r *rig) value(s *commissioner.Session, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID) string {
+	r.t.Helper()
+	rep, err := s.Read(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(ep, cl, id)}})
+	r.must(err)
+	return r.textOf(rep, ep, cl, id)
+}
+
+func (r *rig) textOf(rep *commissioner.Report, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID) string {
+	r.t.Helper()
+	a := rep.Find(ep, cl, id)
+	switch {
+	case a == nil:
+		return "none"
+	case a.Status.Status != matter.StatusSuccess:
+		return a.Status.Status.String()
+	}
+	return clustertest.Text(r.t, a.Value())
+}
+
+// A bridged device comes, works, changes by itself and goes; subscribers hear of
+// all of it.
+func TestBridgedDevice(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		done := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))
+		s := done.CASE
+		r.want("no parts", r.value(s, aggregator, clDescriptor, 3), "[]")
+		everything, err := s.Subscribe(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{{}}, Events: []commissioner.Path{{}}}, 0, 600)
+		r.must(err)
+		r.wait(time.Second)
+
+		p := r.addPlug(plugID)
+		rep := r.nextWithin(everything, time.Second)
+		if rep == nil {
+			t.Fatal("subscribers do not hear of a new endpoint")
+		}
+		for _, v := range []struct {
+			ep   matter.EndpointID
+			cl   matter.ClusterID
+			id   matter.AttributeID
+			want string
+		}{
+			{0, clDescriptor, 3, "[1,7]"},
+			{aggregator, clDescriptor, 3, "[7]"},
+			{plugID, clDescriptor, 0, "[{0:266,1:3},{0:19,1:3}]"},
+			{plugID, clDescriptor, 1, "[4,6,29,57]"},
+			{plugID, clDescriptor, 3, "[]"},
+			{plugID, clBridged, 17, "true"},
+			{plugID, clBridged, 3, `"Plug"`},
+			{plugID, clOnOff, 0, "false"},
+			{plugID, clGroups, 0, "128"},
+		} {
+			if got := r.textOf(rep, v.ep, v.cl, v.id); got != v.want {
+				t.Errorf("%d/0x%02X/%d is %s in the report, want %s", v.ep, v.cl, v.id, got, v.want)
+			}
+		}
+
+		// A controller switches it.
+		_, err = s.Invoke(r.ctx, plugID, clOnOff, 2, nil)
+		r.must(err)
+		if rep := r.nextWithin(everything, time.Second); rep == nil || r.textOf(rep, plugID, clOnOff, 0) != "true" || len(rep.Attributes) != 1 {
+			t.Errorf("report %+v", rep)
+		}
+		if len(p.switched) != 1 || !p.switched[0] {
+			t.Errorf("switched %v", p.switched)
+		}
+		// So does somebody at the plug; and it gets lost.
+		r.must(r.srv.Do(func() error {
+			p.on = false
+			p.info.SetReachable(false)
+			return nil
+		}))
+		rep = r.nextWithin(everything, time.Second)
+		if rep == nil || r.textOf(rep, plugID, clOnOff, 0) != "false" || r.textOf(rep, plugID, clBridged, 17) != "false" || len(rep.Attributes) != 2 {
+			t.Fatalf("report %+v", rep)
+		}
+		if len(rep.Events) != 1 || rep.Events[0].Cluster != clBridged || rep.Events[0].ID != 3 || clustertest.Text(t, rep.Events[0].Data()) != "{0:false}" {
+			t.Errorf("events %+v", rep.Events)
+		}
+
+		r.must(r.srv.RemoveEndpoint(plugID))
+		rep = r.nextWithin(everything, time.Second)
+		if rep == nil || r.textOf(rep, 0, clDescriptor, 3) != "[1]" || r.textOf(rep, aggregator, clDescriptor, 3) != "[]" || len(rep.Attributes) != 2 {
+			t.Errorf("report %+v", rep)
+		}
+		r.want("the endpoint is gone", r.value(s, plugID, clOnOff, 0), "UNSUPPORTED_ENDPOINT")
+		if err := r.srv.RemoveEndpoint(plugID); !errors.Is(err, server.ErrNoEndpoint) {
+			t.Errorf("removed twice: %v", err)
+		}
+	})
+}
+
+// What is there before the start is there for the first controller, with access by
+// endpoint, device type and group.
+func TestBridgedDeviceBeforeTheStart(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		r.stop()
+		r.prepare = func() { r.addPlug(plugID) }
+		r.start()
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		done := r.commission(c, a)
+		s := done.CASE
+		r.want("parts", r.value(s, aggregator, clDescriptor, 3), "[7]")
+		unique := r.value(s, plugID, clBridged, 18)
+		if len(unique) != 34 {
+			t.Errorf("UniqueID %s", unique)
+		}
+		guest, err := a.Admin(commissioner.RandomNodeID())
+		r.must(err)
+		kind := uint32(0x010A)
+		r.want("ACL", r.writeACL(s, administers(a), entry{
+			privilege: matter.PrivilegeOperate, mode: matter.AuthModeCASE, subjects: []uint64{uint64(guest.NodeID)}, targets: [][3]*uint32{{nil, nil, &kind}},
+		}), success)
+		g := r.session(c, guest, done.Node)
+		_, err = g.Invoke(r.ctx, plugID, clOnOff, 1, nil)
+		r.want("by the device type", outcome(err), ok)
+		r.want("another endpoint", r.value(g, aggregator, clDescriptor, 3), unsupportedAccess)
+
+		r.must(s.KeySetWrite(r.ctx, 5, [16]byte{1}))
+		r.must(s.MapGroups(r.ctx, 5, 7))
+		r.must(s.AddGroup(r.ctx, plugID, 7, "plugs"))
+		if got := r.value(s, 0, clGroupKeys, 1); !strings.Contains(got, "2:[7]") {
+			t.Errorf("GroupTable %s", got)
+		}
+		r.restart()
+		s = r.reopen(c, a, done)
+		r.want("UniqueID after a restart", r.value(s, plugID, clBridged, 18), unique)
+		if got := r.value(s, 0, clGroupKeys, 1); !strings.Contains(got, "2:[7]") {
+			t.Errorf("GroupTable after a restart: %s", got)
+		}
+		r.must(r.srv.RemoveEndpoint(plugID))
+		r.want("GroupTable without the endpoint", r.value(s, 0, clGroupKeys, 1), "[]")
+		r.addPlug(plugID)
+		r.must(r.srv.Operator().FactoryReset(r.ctx))
+		s = r.commission(c, r.authority(commissioner.AuthorityOptions{})).CASE
+		if r.value(s, plugID, clBridged, 18) == unique {
+			t.Error("the UniqueID outlasts a factory reset")
+		}
+	})
+}
+
+func TestAddEndpointRefuses(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		r.addPlug(plugID)
+		types := []server.DeviceType{{ID: 0x010A, Revision: 3}}
+		for name, ep := range map[string]server.Endpoint{
+			"the root":          {ID: 0, DeviceTypes: types},
+			"the aggregator":    {ID: 1, DeviceTypes: types},
+			"one that is there": {ID: plugID, DeviceTypes: types},
+			"0xFFFF":            {ID: 0xFFFF, DeviceTypes: types},
+			"no device type":    {ID: 8},
+			"a cluster twice":   {ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, &onOff{}}},
+		} {
+			if err := r.srv.AddEndpoint(ep); err == nil {
+				t.Errorf("%s was added", name)
+			}
+		}
+		for _, id := range []matter.EndpointID{0, 1, 8} {
+			if err := r.srv.RemoveEndpoint(id); !errors.Is(err, server.ErrNoEndpoint) {
+				t.Errorf("removing %d: %v", id, err)
+			}
+		}
+		boom := errors.New("boom")
+		if err := r.srv.Do(func() error { return boom }); err != boom {
+			t.Errorf("Do: %v", err)
+		}
+	})
+}
