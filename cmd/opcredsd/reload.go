@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -15,7 +15,7 @@ import (
 var reloadable = []string{"log-level", "log-format"}
 
 // reloads reads the configuration again at each signal, until ctx ends.
-func (f *runFlags) reloads(ctx context.Context, cmd *cobra.Command, c *common, hup <-chan os.Signal, n *notifier, m *reloadMetrics) {
+func (f *runFlags) reloads(ctx context.Context, cmd *cobra.Command, c *common, hup <-chan os.Signal, n *notifier, m *metrics.Reload) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,39 +28,12 @@ func (f *runFlags) reloads(ctx context.Context, cmd *cobra.Command, c *common, h
 	}
 }
 
-// reloadMetrics tell of the last time that the configuration was read, as
-// Prometheus and Alertmanager do.
-type reloadMetrics struct{ successful, successTime prometheus.Gauge }
-
-func newReloadMetrics() *reloadMetrics {
-	m := &reloadMetrics{
-		prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "opcredsd_config_last_reload_successful", Help: "1 if the configuration was taken when it was last read.",
-		}),
-		prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "opcredsd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last read and taken, Unix time.",
-		}),
-	}
-	m.read(nil)
-	return m
-}
-
-// read takes note of what came of reading the configuration.
-func (m *reloadMetrics) read(err error) {
-	if err != nil {
-		m.successful.Set(0)
-		return
-	}
-	m.successful.Set(1)
-	m.successTime.SetToCurrentTime()
-}
-
 // reload reads the configuration anew, from the same command line. If anything
 // is wrong with it nothing changes.
-func (f *runFlags) reload(cmd *cobra.Command, c *common, m *reloadMetrics) {
+func (f *runFlags) reload(cmd *cobra.Command, c *common, m *metrics.Reload) {
 	log := c.log()
 	fresh, again, err := reread(c)
-	m.read(err)
+	m.Read(err)
 	if err != nil {
 		log.Error("the configuration is wrong and was not taken: all is as it was", "error", err)
 		return

@@ -14,8 +14,8 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/server"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -128,8 +128,8 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	if err != nil {
 		return err
 	}
-	reloaded := newReloadMetrics()
-	opt.Collectors = []prometheus.Collector{reloaded.successful, reloaded.successTime}
+	reloaded := metrics.NewReload()
+	opt.Collectors = reloaded.Collectors()
 	show := f.showCodes == "always" || f.showCodes == "auto" && isTerminal(c.stdout)
 	srv, err := server.New(opt)
 	if err != nil {

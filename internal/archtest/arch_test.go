@@ -56,7 +56,7 @@ var allowed = map[string][]string{
 	"pkg/doctor":  {"pkg/transport", "pkg/mdns", "pkg/matter"},
 
 	"pkg/server":   join(floor, trust, talk, []string{"pkg/message", "pkg/transport", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/onboarding", "pkg/matter", "pkg/fabric", "pkg/transport", "pkg/mdns", "pkg/doctor"},
+	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/onboarding", "pkg/matter", "pkg/fabric", "pkg/transport", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"pkg/transport/netlab":  nil, // namespaces for tests

@@ -166,8 +166,8 @@ func (o *Options) check() error {
 
 // What the kernel takes: unix(7), netdevice(7).
 const (
-	maxSocketPath    = 107 // octets
-	maxInterfaceName = 15  // octets
+	socketPathOctets    = 107 // octets
+	interfaceNameOctets = 15  // octets
 )
 
 // checkPlaces reports what is wrong with the names of sockets and interfaces, as
@@ -182,12 +182,12 @@ func (o *Options) checkPlaces() error {
 			return fmt.Errorf("metrics-addr: %q is not a host and a port between 0 and 65535, such as 127.0.0.1:9540", o.MetricsAddr)
 		}
 	}
-	if len(o.AdminSocket) > maxSocketPath {
-		return fmt.Errorf("admin-socket: %q is longer than %d octets", o.AdminSocket, maxSocketPath)
+	if len(o.AdminSocket) > socketPathOctets {
+		return fmt.Errorf("admin-socket: %q is longer than %d octets", o.AdminSocket, socketPathOctets)
 	}
 	for _, name := range o.Interfaces {
-		if name == "" || len(name) > maxInterfaceName || strings.ContainsAny(name, "/ \t\n") {
-			return fmt.Errorf("interface: %q is not the name of a network interface, 1 to %d octets", name, maxInterfaceName)
+		if name == "" || len(name) > interfaceNameOctets || strings.ContainsAny(name, "/ \t\n") {
+			return fmt.Errorf("interface: %q is not the name of a network interface, 1 to %d octets", name, interfaceNameOctets)
 		}
 	}
 	return nil

@@ -70,6 +70,7 @@ func exposition(t *testing.T) *httptest.Server {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		metrics.New("1.2.3", "go1.26", func() (metrics.Snapshot, bool) { return everything(n.Add(3)), true }),
 	)
+	reg.MustRegister(metrics.NewReload().Collectors()...)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	s := httptest.NewServer(mux)
