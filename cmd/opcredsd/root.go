@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -71,6 +72,7 @@ cannot be reached.`,
 	addGroup(root, "daemon", "The daemon:", newRun(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
 	root.AddCommand(newVersion(c), newMan())
 	usageArgs(root)
+	completeChoices(root)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }
 	return root
 }
@@ -97,6 +99,25 @@ func (c *common) load(cmd *cobra.Command) error {
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(c.log().Handler(), slog.LevelDebug).Writer())
 	return nil
+}
+
+// completeChoices has shells offer the words that flags take, for cmd and all below
+// it.
+func completeChoices(cmd *cobra.Command) {
+	for _, set := range []*pflag.FlagSet{cmd.LocalNonPersistentFlags(), cmd.PersistentFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			c, ok := f.Value.(choice)
+			if !ok {
+				return
+			}
+			if err := cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(c.allowed, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+				panic("BUG: opcredsd: " + err.Error())
+			}
+		})
+	}
+	for _, sub := range cmd.Commands() {
+		completeChoices(sub)
+	}
 }
 
 // usageArgs makes wrong arguments a usage error for cmd and all below it.
