@@ -173,7 +173,21 @@ Type=oneshot
 ExecStart=/bin/sh -c '/bin/bash /root/booted.sh >/root/result 2>&1; systemctl exit 0'
 `
 
+// quickstartInstall is how docs/quickstart.md installs the package, for one
+// architecture, as root.
+func quickstartInstall(t *testing.T, arch string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(read(t, "../../docs/quickstart.md"), "\n```sh\n")
+	block, _, end := strings.Cut(rest, "```\n")
+	if !ok || !end || !strings.Contains(block, "_arm64.deb") {
+		t.Fatalf("no installation in the quickstart: %q", block)
+	}
+	return strings.NewReplacer("sudo ", "", "_arm64.deb", "_"+arch+".deb").Replace(block)
+}
+
 func installBooted(t *testing.T, dir string) {
+	_, arch := native(t)
+	write(t, filepath.Join(dir, "root/install.sh"), quickstartInstall(t, arch), 0o755)
 	write(t, filepath.Join(dir, "root/booted.sh"), read(t, "testdata/booted.sh"), 0o755)
 	unit := filepath.Join(dir, "etc/systemd/system/checks.service")
 	write(t, unit, driver, 0o644)

@@ -27,8 +27,8 @@ answers() { # path, status code
 
 # The host's network.
 ip link set lo up
-ip link add eth0 type veth peer name far0
-ip link set far0 up
+ip link add eth0 type veth peer name vethfar0
+ip link set vethfar0 up
 ip link set eth0 up
 
 # The root, read only, and a volume for later. The image has no /proc: an engine
