@@ -62,24 +62,56 @@ func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool
 	}
 	origins := map[string]string{}
 	c.origins, c.read = origins, file
+	overridden := &overridden{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if err != nil || !slices.Contains(known, f.Name) {
 			return
 		}
-		if origins[f.Name] = "default"; f.Changed {
-			origins[f.Name] = "--" + f.Name
-			return
-		}
+		inFile, inEnv := values[f.Name], setting{}
 		// An empty variable says something for texts only.
 		if v, ok := env(envName(f.Name)); ok && (v != "" || f.Value.Type() == "string") {
-			origins[f.Name] = envName(f.Name)
-			err = set(cmd, f.Name, setting{[]string{v}, envName(f.Name)})
-		} else if s := values[f.Name]; len(s.values) > 0 {
-			origins[f.Name] = s.origin
-			err = set(cmd, f.Name, s)
+			inEnv = setting{[]string{v}, envName(f.Name)}
+		}
+		switch {
+		case f.Changed:
+			origins[f.Name] = "--" + f.Name
+			err = overridden.check(f.Name, inEnv, inFile)
+		case len(inEnv.values) > 0:
+			origins[f.Name] = inEnv.origin
+			err = cmp.Or(overridden.check(f.Name, inFile), set(cmd, f.Name, inEnv))
+		case len(inFile.values) > 0:
+			origins[f.Name] = inFile.origin
+			err = set(cmd, f.Name, inFile)
+		default:
+			origins[f.Name] = "default"
 		}
 	})
 	return err
+}
+
+// overridden has a command line of its own for values that others win over: what
+// is wrong with them shall not come out only when the others are gone.
+type overridden struct{ cmd *cobra.Command }
+
+func (o *overridden) check(flag string, list ...setting) error {
+	for _, s := range list {
+		if len(s.values) == 0 {
+			continue
+		}
+		if o.cmd == nil {
+			var err error
+			if o.cmd, _, err = newRoot(&common{stdout: io.Discard, stderr: io.Discard}).Find([]string{"run"}); err != nil {
+				return err
+			}
+			if err := o.cmd.ParseFlags(nil); err != nil { // brings in the flags of all commands
+				return err
+			}
+		}
+		if err := set(o.cmd, flag, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settings names the flags that the environment and the file can set.
