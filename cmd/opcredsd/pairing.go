@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -27,10 +28,30 @@ node without fabrics after its start, or after "opcredsd window open".`,
 				if err != nil {
 					return err
 				}
-				return c.print(p, func(w io.Writer) error { return printPairing(w, p) })
+				return c.print(p, func(w io.Writer) error {
+					if err := printPairing(w, p); err != nil {
+						return err
+					}
+					_, err := fmt.Fprintln(w, c.openNow(cmd.Context()))
+					return err
+				})
 			})
 		},
 	}
+}
+
+// openNow says whether the node's own codes serve at the moment.
+func (c *common) openNow(ctx context.Context) string {
+	s, err := c.daemon().Status(ctx)
+	switch {
+	case err != nil:
+		return "Open:            no, as no daemon runs: \"opcredsd run\", or \"systemctl start opcredsd\""
+	case s.Window.Kind == "closed":
+		return "Open:            no; \"opcredsd window open\" lets a controller use these codes"
+	case s.Window.Kind == "enhanced":
+		return "Open:            for the codes that the present window was opened with, not for these"
+	}
+	return "Open until:      " + clock(s.Window.Closes)
 }
 
 // quietZone is the width of the light border of a QR code, in modules (ISO/IEC
