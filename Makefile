@@ -28,7 +28,7 @@ test: check unit interop crash-short packaging-short robust-short
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags "interop crash packaging" ./test/...
+	$(GO) vet -tags "interop homeassistant crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
 
 # The race detector needs cgo; what is shipped is built without.
@@ -52,6 +52,11 @@ robust-short: build setup
 # interop-loss is 20 commissionings each at 20 and 30 % loss: some minutes.
 interop-loss: build setup
 	INTEROP_LOSS_RUNS=20 $(GO) test -count=1 -timeout 20m -tags interop -run TestLoss -v ./test/interop
+
+# interop-homeassistant lives with Home Assistant's Matter server, from PyPI.
+interop-homeassistant: build
+	./test/setup.sh homeassistant
+	$(GO) test -count=1 -timeout 15m -tags "interop homeassistant" -run TestHomeAssistant -v ./test/interop
 
 # setup brings what the tests need beyond Go, as far as this user may.
 setup:

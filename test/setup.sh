@@ -1,7 +1,8 @@
 #!/bin/sh
 # setup.sh brings what the tests need beyond Go: Debian packages, when it may
 # install them, and the npm packages of the interop test. "setup.sh packaging"
-# brings what the whole of test/packaging needs too.
+# brings what the whole of test/packaging needs too, "setup.sh homeassistant" what
+# TestHomeAssistant does.
 set -eu
 cd "$(dirname "$0")"
 
@@ -28,6 +29,10 @@ if [ "${1:-}" = packaging ]; then
 	need qemu-aarch64-static qemu-user-static
 	need systemd-nspawn systemd-container
 	need unshare util-linux
+fi
+if [ "${1:-}" = homeassistant ]; then
+	need python3 "python3 python3-venv"
+	[ -e "/usr/lib/$(uname -m)-linux-gnu/libnl-route-3.so.200" ] || missing="$missing libnl-route-3-200"
 fi
 if [ -n "$missing" ]; then
 	# shellcheck disable=SC2086 # one word a package
@@ -56,4 +61,12 @@ fi
 cmp -s interop/package-lock.json interop/node_modules/.installed-lock.json || {
 	(cd interop && npm ci --no-audit --no-fund --loglevel=error)
 	cp interop/package-lock.json interop/node_modules/.installed-lock.json
+}
+
+[ "${1:-}" = homeassistant ] || exit 0
+venv=interop/homeassistant/.venv
+cmp -s interop/homeassistant/requirements.txt $venv/.installed || {
+	python3 -m venv --clear $venv
+	$venv/bin/pip install -q --disable-pip-version-check --prefer-binary -r interop/homeassistant/requirements.txt
+	cp interop/homeassistant/requirements.txt $venv/.installed
 }
