@@ -33,7 +33,7 @@ type fakeCluster struct {
 	writes   []string
 	appended []int // of each Write
 	invokes  []string
-	changes []matter.AttributeID // what Changes is to tell
+	changes  []matter.AttributeID // what Changes is to tell
 }
 
 // entry is a member of a fabric-scoped list.
