@@ -196,7 +196,23 @@ var badChains = map[string]func(c *chain) (noc, icac []byte){
 	"ICAC with a node id": onICAC(func(i *cert.Certificate) {
 		i.Subject = append(i.Subject, cert.Attribute{Type: cert.AttributeNodeID, ID: 7})
 	}),
-	"ICAC of another root": onICAC(func(i *cert.Certificate) { i.Issuer = cert.DN{{Type: cert.AttributeRCACID, ID: 7}} }),
+	"ICAC with two ids":        onICAC(func(i *cert.Certificate) { i.Subject = append(i.Subject, i.Subject[0]) }),
+	"ICAC with two fabric ids": onICAC(func(i *cert.Certificate) { i.Subject = append(i.Subject, i.Subject[1]) }),
+	"ICAC with a tag":          onICAC(withTags(0x10001)),
+	"ICAC without an id":       onICAC(func(i *cert.Certificate) { i.Subject = i.Subject[1:] }),
+	"ICAC with a critical extension": onICAC(func(i *cert.Certificate) {
+		i.Extensions = append(i.Extensions, cert.Extension{Type: cert.FutureExtension, DER: criticalExtension})
+	}),
+	"ICAC's key usage":            onICAC(func(i *cert.Certificate) { extension(i, cert.KeyUsage).Usage = cert.UsageCRLSign }),
+	"ICAC's authority key id":     onICAC(func(i *cert.Certificate) { extension(i, cert.AuthorityKeyID).KeyID = make([]byte, 20) }),
+	"NOC's algorithm":             inNOC([]byte{0x24, 2, 1}, []byte{0x24, 2, 2}),
+	"NOC's kind of key":           inNOC([]byte{0x24, 7, 1}, []byte{0x24, 7, 2}),
+	"NOC's curve":                 inNOC([]byte{0x24, 8, 1}, []byte{0x24, 8, 2}),
+	"ICAC's algorithm":            inICAC([]byte{0x24, 2, 1}, []byte{0x24, 2, 2}),
+	"ICAC's curve":                inICAC([]byte{0x24, 8, 1}, []byte{0x24, 8, 2}),
+	"NOC's length in two octets":  inNOC([]byte{0x30, 11, 0x40}, []byte{0x31, 11, 0x40, 0}),
+	"ICAC's length in two octets": inICAC([]byte{0x30, 11, 0x40}, []byte{0x31, 11, 0x40, 0}),
+	"ICAC of another root":        onICAC(func(i *cert.Certificate) { i.Issuer = cert.DN{{Type: cert.AttributeRCACID, ID: 7}} }),
 }
 
 func onNOC(change func(*cert.Certificate)) func(c *chain) (noc, icac []byte) {
@@ -211,6 +227,15 @@ func onICAC(change func(*cert.Certificate)) func(c *chain) (noc, icac []byte) {
 		c.reICAC(change)
 		return c.noc.Raw(), c.icac.Raw()
 	}
+}
+
+// inNOC and inICAC replace octets of a certificate.
+func inNOC(old, by []byte) func(c *chain) (noc, icac []byte) {
+	return func(c *chain) ([]byte, []byte) { return bytes.Replace(c.noc.Raw(), old, by, 1), c.icac.Raw() }
+}
+
+func inICAC(old, by []byte) func(c *chain) (noc, icac []byte) {
+	return func(c *chain) ([]byte, []byte) { return c.noc.Raw(), bytes.Replace(c.icac.Raw(), old, by, 1) }
 }
 
 func withTags(cats ...uint64) func(*cert.Certificate) {
@@ -240,7 +265,60 @@ func TestBadChains(t *testing.T) {
 			n.NOC, _ = onNOC(func(c *cert.Certificate) { c.Subject[0].ID = id })(&chain{r, a, r.noc(a, pub), a.ICACert()})
 			r.want("node id: "+name, r.addNOC(s, n), invalidNodeOpID)
 		}
+		// The width of a number is the writer's affair.
+		good.NOC = bytes.Replace(good.NOC, []byte{0x24, 2, 1}, []byte{0x25, 2, 1, 0}, 1)
+		good.ICAC = bytes.Replace(good.ICAC, []byte{0x24, 8, 1}, []byte{0x26, 8, 1, 0, 0, 0}, 1)
 		r.want("whole", r.addNOC(s, good), ok)
+		r.must(r.session(r.client(), a, noc(t, good.NOC).NodeID()).CommissioningComplete(r.ctx))
+	})
+}
+
+// What a root says about the certificates below it.
+func TestRootsOverChains(t *testing.T) {
+	fabricID := func(id uint64) func(*cert.Certificate) {
+		return func(c *cert.Certificate) {
+			c.Subject = append(c.Subject, cert.Attribute{Type: cert.AttributeFabricID, ID: id})
+			c.Issuer = c.Subject
+		}
+	}
+	pathLen := func(n int) func(*cert.Certificate) {
+		return func(c *cert.Certificate) {
+			e := extension(c, cert.BasicConstraints)
+			e.HasPathLen, e.PathLen = true, uint8(n)
+		}
+	}
+	bubble(t, 1, clean, func(r *rig) {
+		long := r.authority(commissioner.AuthorityOptions{ICAC: true})
+		short := r.authority(commissioner.AuthorityOptions{})
+		for _, tt := range []struct {
+			name   string
+			a      *commissioner.Authority
+			change func(*cert.Certificate)
+			want   string
+		}{
+			{"its fabric, with ICAC", long, fabricID(uint64(long.FabricID)), ok},
+			{"its fabric", short, fabricID(uint64(short.FabricID)), ok},
+			{"another fabric, with ICAC", long, fabricID(uint64(long.FabricID) + 1), invalidNOC},
+			{"another fabric", short, fabricID(uint64(short.FabricID) + 1), invalidNOC},
+			{"path length 1, with ICAC", long, pathLen(1), ok},
+			{"path length 0, with ICAC", long, pathLen(0), invalidNOC},
+			{"path length 0", short, pathLen(0), ok},
+		} {
+			s := r.pase(r.client())
+			r.must(s.ArmFailSafe(r.ctx, 900, 0))
+			root := r.reissue(tt.a, tt.a.RootCert(), tt.change)
+			c := &chain{r, tt.a, r.noc(tt.a, r.csr(s, false)), tt.a.ICACert()}
+			below := func(x *cert.Certificate) { x.Issuer = root.Subject }
+			n := fields(tt.a, c.noc)
+			if tt.a == long {
+				n.NOC, n.ICAC = onICAC(below)(c)
+			} else {
+				n.NOC, _ = onNOC(below)(&chain{r, tt.a, c.noc, c.noc})
+			}
+			r.must(s.AddRoot(r.ctx, root.Raw()))
+			r.want(tt.name, r.addNOC(s, n), tt.want)
+			r.must(s.ArmFailSafe(r.ctx, 0, 0))
+		}
 	})
 }
 

@@ -138,6 +138,7 @@ func TestBadRoots(t *testing.T) {
 		r.want("one octet more", r.creds(s, cmdAddRoot, 0, append(bytes.Clone(raw), 0x18)), invalidCommand)
 		r.want("algorithm 2", r.creds(s, cmdAddRoot, 0, bytes.Replace(raw, []byte{0x24, 2, 1}, []byte{0x24, 2, 2}, 1)), invalidCommand)
 		r.want("curve 2", r.creds(s, cmdAddRoot, 0, bytes.Replace(raw, []byte{0x24, 8, 1}, []byte{0x24, 8, 2}, 1)), invalidCommand)
+		r.want("a length in two octets", r.creds(s, cmdAddRoot, 0, bytes.Replace(raw, []byte{0x30, 11, 0x40}, []byte{0x31, 11, 0x40, 0}, 1)), invalidCommand)
 		withID := r.reissue(a, a.RootCert(), func(c *cert.Certificate) {
 			c.Subject = append(c.Subject, cert.Attribute{Type: cert.AttributeFabricID, ID: 5})
 			c.Issuer = c.Subject

@@ -90,6 +90,26 @@ func TestUpdateNOCOrder(t *testing.T) {
 	})
 }
 
+// A damaged chain is InvalidNOC here too, uses nothing up, and leaves the fabric
+// as it was.
+func TestBadChainsUpdate(t *testing.T) {
+	twoFabrics(t, commissioner.AuthorityOptions{ICAC: true}, func(p *pair) {
+		r, s := p.rig, p.one.CASE
+		before := r.nocs(s, true)[0]
+		r.must(s.ArmFailSafe(r.ctx, 900, 0))
+		pub := r.csr(s, true)
+		for name, damage := range badChains {
+			n, icac := damage(&chain{r, p.a, r.noc(p.a, pub), p.a.ICACert()})
+			r.want(name, r.updateNOC(s, n, icac), invalidNOC)
+		}
+		if got := r.nocs(s, true)[0]; got != before {
+			t.Error("the NOC is another")
+		}
+		r.must(s.ArmFailSafe(r.ctx, 900, 0))
+		r.want("whole", r.updateNOC(s, r.noc(p.a, pub).Raw(), p.a.ICAC()), ok)
+	})
+}
+
 // updated is a node of two fabrics in the middle of an UpdateNOC of the first.
 type updated struct {
 	*pair
