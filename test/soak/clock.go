@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,12 +52,63 @@ func (d *daemon) setClock(by time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := d.cmd.Process.Signal(unix.SIGSTOP); err != nil {
-		return err
+	code := binary.LittleEndian.AppendUint64(slices.Clone(clockStub), uint64(by/time.Second))
+	for range stopTries {
+		if err := d.cmd.Process.Signal(unix.SIGSTOP); err != nil {
+			return err
+		}
+		outside, err := stoppedOutside(proc, at, at+int64(len(code)))
+		if err == nil && outside {
+			_, err = mem.WriteAt(code, at)
+		}
+		err = errors.Join(err, d.cmd.Process.Signal(unix.SIGCONT))
+		if err != nil || outside {
+			return err
+		}
 	}
-	defer func() { err = errors.Join(err, d.cmd.Process.Signal(unix.SIGCONT)) }()
-	_, err = mem.WriteAt(binary.LittleEndian.AppendUint64(clockStub[:len(clockStub):len(clockStub)], uint64(by/time.Second)), at)
-	return err
+	return errors.New("the daemon cannot be stopped where it does not ask for the time")
+}
+
+// stopTries is how often the daemon is stopped anew, if a thread stands in the code
+// that is to be replaced.
+const stopTries = 20
+
+// stoppedOutside waits until all threads of a process have stopped, and reports whether
+// none of them stands between two addresses.
+func stoppedOutside(proc string, from, to int64) (bool, error) {
+	tasks, err := filepath.Glob(filepath.Join(proc, "task", "*"))
+	if err != nil {
+		return false, err
+	}
+	for _, task := range tasks {
+		for end := time.Now().Add(stopLimit); ; time.Sleep(time.Millisecond) {
+			b, err := os.ReadFile(filepath.Join(task, "stat"))
+			if err != nil {
+				return false, err
+			}
+			// "pid (name) state …", and the name may hold anything.
+			if _, rest, _ := bytes.Cut(b, []byte(") ")); bytes.HasPrefix(rest, []byte("T")) {
+				break
+			}
+			if time.Now().After(end) {
+				return false, fmt.Errorf("%s does not stop", task)
+			}
+		}
+		// The last number is where it stands.
+		b, err := os.ReadFile(filepath.Join(task, "syscall"))
+		if err != nil {
+			return false, err
+		}
+		f := strings.Fields(string(b))
+		pc, err := strconv.ParseUint(f[len(f)-1], 0, 64)
+		if err != nil {
+			return false, fmt.Errorf("%s/syscall: %q", task, b)
+		}
+		if int64(pc) >= from && int64(pc) < to {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // clockCode finds the code that tells a process the time.
