@@ -23,6 +23,7 @@ type Inspection struct {
 	Dropped               map[string]uint64
 	CASEResults           map[string]uint64
 	PASEResults           map[string]uint64
+	Requests              map[string]uint64 // by action and status: "read SUCCESS"
 }
 
 // Inspect asks the loop.
@@ -45,6 +46,10 @@ func (s *Server) Inspect() (i Inspection, err error) {
 			Dropped:         s.dropped(),
 			CASEResults:     map[string]uint64{},
 			PASEResults:     s.count.pase.Clone(),
+			Requests:        map[string]uint64{},
+		}
+		for _, q := range e.Requests {
+			i.Requests[q.Action.String()+" "+q.Status.String()] = q.Count
 		}
 		i.Subscriptions, i.Interrupted = s.subscriptions()
 		for k, n := range s.count.cases {
