@@ -38,19 +38,14 @@ func (r *rig) startIn(y int) {
 	r.start()
 }
 
-// clockTrusted asks the node whether it tells the time of day.
-func (r *rig) clockTrusted(s *commissioner.Session) (known bool) {
+// clockTrusted asks the node whether the time of day can be right.
+func (r *rig) clockTrusted() (trusted bool) {
 	r.t.Helper()
-	rsp, err := s.Invoke(r.ctx, 0, 0x33, 1, nil)
-	r.must(err)
-	rd := rsp.Fields()
-	for rd.EnterStruct(); rd.Next(); {
-		if rd.ContextTag() == 1 {
-			known = !rd.Null()
-		}
-	}
-	r.must(rd.End())
-	return known
+	r.must(r.srv.Do(func() error {
+		trusted = r.srv.ClockTrusted()
+		return nil
+	}))
+	return trusted
 }
 
 func refusedCASE(err error) bool {
@@ -64,7 +59,7 @@ func TestClockNotSet(t *testing.T) {
 		r.start()
 		c, a := r.client(), r.valid(2030, 2040)
 		done := r.commission(c, a)
-		if r.clockTrusted(done.CASE) {
+		if r.clockTrusted() {
 			t.Error("the node tells the time")
 		}
 		r.restart()
@@ -103,7 +98,7 @@ func TestClockSet(t *testing.T) {
 		node := n.NodeID()
 		admin := r.session(c, a, node)
 		r.must(admin.CommissioningComplete(r.ctx))
-		if !r.clockTrusted(admin) {
+		if !r.clockTrusted() {
 			t.Error("the node does not tell the time")
 		}
 
@@ -124,11 +119,11 @@ func TestClockBehind(t *testing.T) {
 		r.startIn(2030)
 		c, a, b := r.client(), r.valid(2029, 2040), r.valid(2031, 2040)
 		done := r.commission(c, a)
-		if !r.clockTrusted(done.CASE) {
+		if !r.clockTrusted() {
 			t.Error("the node does not tell the time")
 		}
 		other := r.join(c, done.CASE, b) // begins in the clock's future, and teaches it better
-		if r.clockTrusted(done.CASE) {
+		if r.clockTrusted() {
 			t.Error("a clock is trusted that is a year late")
 		}
 		r.restart()
@@ -156,7 +151,7 @@ func TestLastKnownGoodTime(t *testing.T) {
 		r.stop()
 		r.startIn(2030)
 		s := r.session(c, a, done.Node)
-		if r.clockTrusted(s) {
+		if r.clockTrusted() {
 			t.Error("a clock is trusted that is five years late")
 		}
 		r.must(s.ArmFailSafe(r.ctx, 900, 0))
@@ -171,7 +166,7 @@ func TestLastKnownGoodTime(t *testing.T) {
 		r.want("RemoveFabric", r.creds(other.CASE, cmdRemove, 0, 1), ok)
 		r.stop()
 		r.startIn(2034)
-		if s = r.session(c, b, other.Node); r.clockTrusted(s) {
+		if s = r.session(c, b, other.Node); r.clockTrusted() {
 			t.Error("a clock is trusted that is one year late")
 		}
 		r.stop()

@@ -96,7 +96,7 @@ What is not plain from the tables:
   time that has certainly come, as not yet valid by no time at all. The daemon could
   not set the host's clock, which is other programs' too, and a second clock of its own
   would contradict it in the log. Commissioners skip the step where the cluster is
-  missing. TimeSnapshot tells the time while it can be right.
+  missing. TimeSnapshot tells the time since the start alone, as it must then.
 `, matter.SpecificationVersion>>24, matter.SpecificationVersion>>16&0xFF, matter.SpecificationVersion>>8&0xFF, matter.DataModelRevision)
 	for _, ep := range endpoints {
 		if ep.ID < FirstEndpoint {

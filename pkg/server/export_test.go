@@ -21,6 +21,9 @@ func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) 
 	})
 }
 
+// ClockTrusted reports whether the clock can be right; to be asked in Do.
+func (s *Server) ClockTrusted() bool { return s.clockTrusted(time.Now()) }
+
 // CheckStore checks the store of a node, which knows what it has given out of its
 // counters. There is nothing to be said of one that has stopped.
 func (s *Server) CheckStore() error {

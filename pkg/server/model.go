@@ -122,7 +122,6 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		BootReason:       s.trust.bootReason,
 		Interfaces:       h.interfaces,
 		OperationalHours: s.operationalHours,
-		ClockTrusted:     s.clockTrusted,
 	})
 	s.model.links = []interface{ LinksChanged() }{network, link, diagnostics}
 	s.model.general = generalcommissioning.New(generalcommissioning.Options{
