@@ -11,15 +11,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"github.com/opcredsd/opcredsd/pkg/cluster/ethernetdiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// hostAge is how old what is told of the host may be. A read of everything asks
-// for it a dozen times, and the kernel takes longer to tell than all the rest.
-const hostAge = time.Second
+// How old what is told of the host may be. A read of everything asks for it a dozen
+// times, and the kernel takes longer to tell than all the rest. It tells of changes,
+// but not of what it counts.
+const (
+	hostAge   = time.Minute
+	countsAge = time.Second
+)
 
 // host tells the model of the machine it runs on. A node on a test's network has
 // none.
@@ -32,6 +39,7 @@ type host struct {
 	listed  time.Time // when list was made
 	looked  time.Time // when state was
 	primary string    // name of the interface that network tells of
+	mode    string    // name of the interface whose speed state holds, since list was made
 }
 
 func newHost(opt *Options) *host {
@@ -42,7 +50,7 @@ func newHost(opt *Options) *host {
 // slice is not to be changed.
 func (h *host) interfaces() []generaldiagnostics.Interface {
 	if now := time.Now(); !h.none && now.Sub(h.listed) >= hostAge {
-		h.list, h.listed = h.look(), now
+		h.list, h.listed, h.mode = h.look(), now, ""
 	}
 	return h.list
 }
@@ -107,17 +115,22 @@ func (h *host) changed() { h.listed, h.looked = time.Time{}, time.Time{} }
 
 // link is the state of the same interface, as the kernel shows it.
 func (h *host) link() ethernetdiagnostics.Link {
-	if now := time.Now(); now.Sub(h.looked) >= hostAge {
-		h.network() // names the interface
-		h.state, h.looked = linkState(h.primary), now
+	now := time.Now()
+	if now.Sub(h.looked) < countsAge {
+		return h.state
 	}
+	h.network() // names the interface
+	h.looked = now
+	if h.mode != h.primary {
+		h.state = linkMode(h.primary)
+		h.mode = h.primary
+	}
+	h.state.Carrier, h.state.Counts = linkCounts(h.primary)
 	return h.state
 }
 
-func linkState(name string) (l ethernetdiagnostics.Link) {
-	if name == "" {
-		return l
-	}
+// linkMode returns how fast a link is, and whether in both directions at once.
+func linkMode(name string) (l ethernetdiagnostics.Link) {
 	if v, ok := sysInt(name, "speed"); ok && v > 0 {
 		m := uint32(v)
 		l.Megabits = &m
@@ -126,23 +139,27 @@ func linkState(name string) (l ethernetdiagnostics.Link) {
 		full := v == "full"
 		l.FullDuplex = &full
 	}
-	if v, ok := sysInt(name, "carrier"); ok {
-		up := v == 1
-		l.Carrier = &up
-	}
-	for file, dst := range map[string]*uint64{
-		"rx_packets": &l.Counts.RxPackets, "tx_packets": &l.Counts.TxPackets, "tx_errors": &l.Counts.TxErrors,
-		"collisions": &l.Counts.Collisions, "rx_over_errors": &l.Counts.Overruns,
-	} {
-		if v, ok := sysInt(name, "statistics/"+file); ok && v >= 0 {
-			*dst = uint64(v)
-		}
-	}
 	return l
 }
 
+func linkCounts(name string) (carrier *bool, c ethernetdiagnostics.Counts) {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, c // it has gone meanwhile
+	}
+	a := l.Attrs()
+	up := a.RawFlags&unix.IFF_LOWER_UP != 0
+	if n := a.Statistics; n != nil {
+		c = ethernetdiagnostics.Counts{
+			RxPackets: n.RxPackets, TxPackets: n.TxPackets, TxErrors: n.TxErrors,
+			Collisions: n.Collisions, Overruns: n.RxOverErrors,
+		}
+	}
+	return &up, c
+}
+
 func sysText(name, file string) (string, bool) {
-	if strings.ContainsRune(name, '/') {
+	if name == "" || strings.ContainsRune(name, '/') {
 		return "", false
 	}
 	b, err := os.ReadFile(filepath.Join("/sys/class/net", name, file))

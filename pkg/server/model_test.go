@@ -67,8 +67,8 @@ func TestHostNetwork(t *testing.T) {
 	}
 }
 
-// What is told of the host is as old as hostAge at most, or as the last change of
-// its links.
+// What is told of the host is not asked for at every turn, but after a change of its
+// links.
 func TestHostChanged(t *testing.T) {
 	h := &host{serves: func(string) bool { return true }}
 	h.interfaces()
