@@ -57,20 +57,20 @@ func TestClockIsSet(t *testing.T) {
 		n.Settle(n.now)
 		n.reports(1)
 		n.Changed(0, 6, 0)
-		n.now = at(1010*sec - 1)
+		n.now = at(1010*sec + floorMargin - 1)
 		n.Settle(n.now)
 		n.reports(0)
-		n.now = at(1010 * sec)
+		n.now = at(1010*sec + floorMargin)
 		n.Settle(n.now)
 		n.confirmAll(n.reports(1)[0])
 		// An interruption lasts as long as ever.
 		n.interruptAll()
-		n.now = at(1010*sec + 60*sec + resumeGrace - 1)
+		n.now = at(1010*sec + floorMargin + 60*sec + resumeGrace - 1)
 		n.Settle(n.now)
 		if _, interrupted := n.phases(); interrupted != 1 {
 			t.Fatal("ended early")
 		}
-		n.now = at(1010*sec + 60*sec + resumeGrace)
+		n.now = at(1010*sec + floorMargin + 60*sec + resumeGrace)
 		n.Settle(n.now)
 		if len(n.subscriptions) != 0 {
 			t.Fatal("not ended")

@@ -24,6 +24,11 @@ const (
 	// reportsPerSession may be under way at a time.
 	reportsPerSession = 2
 
+	// floorMargin is how much later than the minimum interval allows a report
+	// leaves, so that also by the subscriber's clock, and after a network that was
+	// slower with the report before, it does not come too early.
+	floorMargin = 50 * time.Millisecond
+
 	// busyPause is how long a report waits for a session that has no exchange
 	// left.
 	busyPause = 250 * time.Millisecond
@@ -35,7 +40,7 @@ func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
 	if s.phase != active || s.report != nil || e.saturated(s.session.Serial) {
 		return t, false
 	}
-	earliest := s.last.Add(s.min)
+	earliest := s.last.Add(s.floor())
 	switch {
 	case s.news.all:
 		t = s.last
@@ -45,6 +50,14 @@ func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
 		t = latest(s.keepAlive(), earliest)
 	}
 	return latest(t, s.again), true
+}
+
+// floor is how long after one report the next may leave.
+func (s *subscription) floor() time.Duration {
+	if s.min == 0 {
+		return 0
+	}
+	return min(s.min+floorMargin, s.max)
 }
 
 func latest(a, b time.Time) time.Time {
@@ -104,7 +117,7 @@ func (e *Engine) startReport(now time.Time, s *subscription) {
 	if !rd.found && rd.update {
 		s.since, s.nextEvent, s.news = e.change, max(s.nextEvent, rd.endEvent), news{}
 		e.release(rd)
-		if !now.Before(s.keepAlive()) && !now.Before(s.last.Add(s.min)) {
+		if !now.Before(s.keepAlive()) && !now.Before(s.last.Add(s.floor())) {
 			e.sendKeepAlive(now, s)
 		}
 		return

@@ -28,7 +28,7 @@ func TestResume(t *testing.T) {
 	id := subscriptionID.FindString(c.last().text)
 	n.Emit(n.now, 0, 6, 0, 0, nil)
 	n.Changed(0, 6, 0)
-	n.pass(5 * sec)
+	n.pass(5*sec + floorMargin)
 	r := n.reports(1)[0]
 	r.opened.Closed(n.now, errTest) // the subscriber has not confirmed
 	r.closed = true
@@ -74,7 +74,7 @@ func TestResume(t *testing.T) {
 	n.Changed(0, 6, 0)
 	n.pass(24 * sec)
 	n.reports(0)
-	n.pass(25 * sec)
+	n.pass(25*sec + floorMargin)
 	r = n.reports(1)[0]
 	if got := r.last().text; strings.Count(got, "{0:<1:") != 1 || !strings.Contains(got, "1:1001") || strings.Contains(got, "4:99") {
 		t.Errorf("got %s", got)

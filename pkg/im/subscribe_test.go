@@ -346,9 +346,9 @@ func TestUpdates(t *testing.T) {
 	n.Changed(0, 6, 0, 99) // counts twice, and an attribute that is not there
 	n.Changed(0, 7, 0)     // not subscribed to
 	n.Changed(9, 9, 9)
-	n.pass(5*sec - 1)
+	n.pass(5*sec + floorMargin - 1)
 	n.reports(0)
-	n.pass(5 * sec)
+	n.pass(5*sec + floorMargin)
 	r := n.reports(1)[0]
 	want := "{0:ID,1:[{1:{0:7,1:<2:0,3:6,4:0>,2:2}},{1:{0:6,1:<2:2,3:6,4:3>,2:[\"z\"]}}],255:12}"
 	if got := hideID(r.last()); got.text != want || got.opcode != OpcodeReportData {
@@ -370,9 +370,9 @@ func TestUpdates(t *testing.T) {
 	r = n.reports(1)[0]
 	n.confirm(r.opened)
 	n.Changed(0, 6, 0)
-	n.pass(25*sec - 1)
+	n.pass(25*sec + floorMargin - 1)
 	n.reports(0)
-	n.pass(25 * sec)
+	n.pass(25*sec + floorMargin)
 	n.confirmAll(n.reports(1)[0])
 	if len(n.subscriptions) != 1 || n.Engine.reports != 0 || len(n.outcomes) != 1 {
 		t.Errorf("%d subscriptions, %d reports, outcomes %q", len(n.subscriptions), n.Engine.reports, n.outcomes)
@@ -562,7 +562,7 @@ func TestKeepAlive(t *testing.T) {
 		{0, 9, 6 * sec},
 		{0, 3, 2 * sec},
 		{0, 3600, 3590 * sec},
-		{55, 60, 55 * sec}, // not before the floor
+		{55, 60, 55*sec + floorMargin}, // not before the floor
 		{60, 60, 60 * sec},
 		{0, 0, 1*sec - sec/3},
 	}
@@ -741,9 +741,9 @@ func TestEventsInSubscriptions(t *testing.T) {
 		subscribe(n, "<>,<1:0,2:6,3:0,4:true>")
 		n.pass(3 * sec)
 		n.Emit(n.now, 0, 6, 0, 0, nil)
-		n.pass(5*sec - 1)
+		n.pass(5*sec + floorMargin - 1)
 		n.reports(0)
-		n.pass(5 * sec)
+		n.pass(5*sec + floorMargin)
 		n.confirmAll(n.reports(1)[0])
 		n.Emit(n.now, 0, 6, 1, 0, nil) // another event, not urgent
 		n.pass(30 * sec)
@@ -764,7 +764,7 @@ func TestEventsInSubscriptions(t *testing.T) {
 	t.Run("in a hurry", func(t *testing.T) {
 		n := newNode(t, nil)
 		subscribe(n, "<>")
-		n.pass(5 * sec)
+		n.pass(5*sec + floorMargin)
 		n.Hurry() // nothing has happened
 		n.Settle(n.now)
 		n.reports(0)
@@ -885,5 +885,20 @@ func TestDeadlineWithoutSubscriptions(t *testing.T) {
 	n := newNode(t, nil)
 	if at, ok := n.Deadline(); ok {
 		t.Errorf("deadline %v", at)
+	}
+}
+
+// The margin of the floor never makes a report come after the ceiling.
+func TestFloorMargin(t *testing.T) {
+	for _, tt := range []struct {
+		floor, ceiling int
+		want           time.Duration
+	}{{0, 60, 0}, {1, 60, sec + floorMargin}, {60, 60, 60 * sec}, {59, 60, 59*sec + floorMargin}, {3, 3, 3 * sec}} {
+		n := newNode(t, nil)
+		n.subscribe(pase(1), state0(tt.floor, tt.ceiling))
+		n.Changed(0, 6, 0)
+		if at, ok := n.Deadline(); !ok || !at.Equal(start.Add(tt.want)) {
+			t.Errorf("floor %d, ceiling %d: a change is due after %v, want %v", tt.floor, tt.ceiling, at.Sub(start), tt.want)
+		}
 	}
 }
