@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/spf13/cobra"
 )
 
@@ -63,8 +65,8 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 	if file == "-" {
 		return c.backupToStdout(ctx)
 	}
-	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is there, and is no file: name one", file)
+	if err := c.mayReplace(file); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
 	var at *os.PathError
@@ -95,7 +97,42 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 	if err := os.Rename(f.Name(), file); err != nil {
 		return err
 	}
+	if err := syncDir(filepath.Dir(file)); err != nil {
+		return err
+	}
 	return c.done("the store is copied to %s", file)
+}
+
+// mayReplace refuses a file that a copy must not take the place of: what is no
+// file, a store in use, and the one that is copied.
+func (c *common) mayReplace(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil // not there, or what writes to it says why
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is there, and is no file: name one", file)
+	}
+	if err := server.VerifyBackup(file); server.Locked(err) {
+		return fmt.Errorf("a copy must not take the place of a store: %w", err)
+	}
+	own, err := os.Stat(filepath.Join(c.stateDir, store.FileName))
+	if err == nil && os.SameFile(info, own) {
+		return fmt.Errorf("%s is the store itself: name another file", file)
+	}
+	return nil
+}
+
+// syncDir has the disk keep the names in a directory.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // it may be written to, and not be read
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func newRestore(c *common) *cobra.Command {
