@@ -1,13 +1,19 @@
 package transport
 
 import (
+	"maps"
 	"net"
 	"slices"
 	"time"
 )
 
-// filterFresh is how long an interface index is trusted to carry its name.
-const filterFresh = 5 * time.Second
+const (
+	// filterFresh is how long an interface index is trusted to carry its name.
+	filterFresh = 5 * time.Second
+	// filterTidy is from how many indices on those are forgotten that have not been
+	// seen for so long: interfaces of containers come and go, each with a new one.
+	filterTidy = 64
+)
 
 // filter keeps the datagrams of named interfaces. The kernel reports an index;
 // its name is looked up and remembered for a short while, as interfaces come,
@@ -59,6 +65,9 @@ func (f *filter) allows(index int) bool {
 		// Gone since: its datagrams are history too.
 		delete(f.verdict, index)
 		return false
+	}
+	if !ok && len(f.verdict) >= filterTidy {
+		maps.DeleteFunc(f.verdict, func(_ int, v verdict) bool { return !now.Before(v.until) })
 	}
 	v = verdict{allowed: slices.Contains(f.names, name), until: now.Add(filterFresh)}
 	f.verdict[index] = v

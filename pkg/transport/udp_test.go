@@ -262,6 +262,14 @@ func TestFilterFollowsInterfaces(t *testing.T) {
 	if len(f.verdict) > len(host) {
 		t.Errorf("remembers %d interfaces of %d", len(f.verdict), len(host))
 	}
+	for i := range 1000 { // each is heard once, and never again
+		host[100+i] = "veth"
+		now = now.Add(time.Second)
+		f.allows(100 + i)
+	}
+	if len(f.verdict) > filterTidy {
+		t.Errorf("remembers %d interfaces that were heard once", len(f.verdict))
+	}
 }
 
 func TestHotPathDoesNotAllocate(t *testing.T) {
