@@ -56,7 +56,7 @@ func (s seen) need(r *tlv.Reader, mask seen) {
 	}
 }
 
-func decodeAttributePath(r *tlv.Reader) (p attributePath) {
+func decodeAttributePath(r *tlv.Reader, self matter.NodeID) (p attributePath) {
 	var got seen
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 6) {
@@ -66,7 +66,7 @@ func decodeAttributePath(r *tlv.Reader) (p attributePath) {
 				r.Fail(errPath)
 			}
 		case 1:
-			r.Uint() // the node: this one, whatever the number
+			p.elsewhere = otherNode(r.Uint(), self)
 		case 2:
 			p.endpoint, p.given = decodeEndpoint(r), p.given|partEndpoint
 		case 3:
@@ -89,6 +89,12 @@ func decodeAttributePath(r *tlv.Reader) (p attributePath) {
 	return p
 }
 
+// otherNode reports whether a path is for a node that is not this one. Before it has
+// an id, by which the peer could know it, there is only one that can be meant.
+func otherNode(node uint64, self matter.NodeID) bool {
+	return self != 0 && matter.NodeID(node) != self
+}
+
 // decodeEndpoint returns an endpoint that may be named; 0xFFFF may not.
 func decodeEndpoint(r *tlv.Reader) matter.EndpointID {
 	id := matter.EndpointID(r.Uint16())
@@ -106,12 +112,12 @@ func decodeCluster(r *tlv.Reader) matter.ClusterID {
 	return id
 }
 
-func decodeEventPath(r *tlv.Reader) (p eventPath) {
+func decodeEventPath(r *tlv.Reader, self matter.NodeID) (p eventPath) {
 	var got seen
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 4) {
 		case 0:
-			r.Uint()
+			p.elsewhere = otherNode(r.Uint(), self)
 		case 1:
 			p.endpoint, p.given = decodeEndpoint(r), p.given|partEndpoint
 		case 2:
@@ -136,6 +142,7 @@ type readRequest struct {
 	filters        []versionFilter
 	eventMin       matter.EventNumber
 	fabricFiltered bool
+	self           matter.NodeID // as the peer knows this node
 
 	// Of a SubscribeRequest only; the intervals are in seconds.
 	keep     bool
@@ -146,9 +153,10 @@ func (q *readRequest) reset() {
 	*q = readRequest{attributes: q.attributes[:0], events: q.events[:0], filters: q.filters[:0]}
 }
 
-// decodeRead fills q from a ReadRequest.
-func (q *readRequest) decodeRead(b []byte) error {
+// decodeRead fills q from a ReadRequest to the node self.
+func (q *readRequest) decodeRead(b []byte, self matter.NodeID) error {
 	q.reset()
+	q.self = self
 	r := tlv.NewReader(b)
 	var got seen
 	for r.EnterStruct(); r.Next(); {
@@ -170,9 +178,10 @@ func (q *readRequest) decodeRead(b []byte) error {
 	return r.End()
 }
 
-// decodeSubscribe fills q from a SubscribeRequest.
-func (q *readRequest) decodeSubscribe(b []byte) error {
+// decodeSubscribe fills q from a SubscribeRequest to the node self.
+func (q *readRequest) decodeSubscribe(b []byte, self matter.NodeID) error {
 	q.reset()
+	q.self = self
 	r := tlv.NewReader(b)
 	var got seen
 	for r.EnterStruct(); r.Next(); {
@@ -210,7 +219,7 @@ func (q *readRequest) full(r *tlv.Reader) bool {
 
 func (q *readRequest) decodeAttributes(r *tlv.Reader) {
 	for r.EnterArray(); r.Next() && !q.full(r); {
-		p := decodeAttributePath(r)
+		p := decodeAttributePath(r, q.self)
 		if p.given&(partCluster|partAttribute) == partAttribute && !globalAttribute(p.attribute) ||
 			p.index == appendItem || p.index == oneItem && p.given&partAttribute == 0 {
 			r.Fail(errPath)
@@ -222,25 +231,31 @@ func (q *readRequest) decodeAttributes(r *tlv.Reader) {
 
 func (q *readRequest) decodeEvents(r *tlv.Reader) {
 	for r.EnterArray(); r.Next() && !q.full(r); {
-		q.events = append(q.events, decodeEventPath(r))
+		q.events = append(q.events, decodeEventPath(r, q.self))
 	}
 	r.Exit()
 }
 
-// decodeEventFilters keeps the highest of the minima: an event must pass all.
+// decodeEventFilters keeps the highest of the minima: an event must pass all. What
+// is for another node has no effect.
 func (q *readRequest) decodeEventFilters(r *tlv.Reader) {
 	for r.EnterArray(); r.Next(); {
 		var got seen
+		var lowest matter.EventNumber
+		other := false
 		for r.EnterStruct(); r.Next(); {
 			switch got.once(r, 1) {
 			case 0:
-				r.Uint()
+				other = otherNode(r.Uint(), q.self)
 			case 1:
-				q.eventMin = max(q.eventMin, matter.EventNumber(r.Uint()))
+				lowest = matter.EventNumber(r.Uint())
 			}
 		}
 		r.Exit()
 		got.need(r, 1<<1)
+		if !other {
+			q.eventMin = max(q.eventMin, lowest)
+		}
 	}
 	r.Exit()
 }
@@ -255,7 +270,7 @@ func (q *readRequest) decodeVersionFilters(r *tlv.Reader) {
 		for r.EnterStruct(); r.Next(); {
 			switch got.once(r, 1) {
 			case 0:
-				f.endpoint, f.cluster, given = decodeClusterPath(r)
+				f.endpoint, f.cluster, given = decodeClusterPath(r, q.self)
 			case 1:
 				f.version = matter.DataVersion(r.Uint32())
 			}
@@ -269,12 +284,13 @@ func (q *readRequest) decodeVersionFilters(r *tlv.Reader) {
 	r.Exit()
 }
 
-func decodeClusterPath(r *tlv.Reader) (ep matter.EndpointID, cl matter.ClusterID, given parts) {
+func decodeClusterPath(r *tlv.Reader, self matter.NodeID) (ep matter.EndpointID, cl matter.ClusterID, given parts) {
 	var got seen
+	other := false
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
-			r.Uint()
+			other = otherNode(r.Uint(), self)
 		case 1:
 			ep, given = matter.EndpointID(r.Uint16()), given|partEndpoint
 		case 2:
@@ -282,6 +298,9 @@ func decodeClusterPath(r *tlv.Reader) (ep matter.EndpointID, cl matter.ClusterID
 		}
 	}
 	r.Exit()
+	if other {
+		given = 0 // no cluster of this node
+	}
 	return ep, cl, given
 }
 

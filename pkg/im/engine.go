@@ -35,6 +35,10 @@ type Options struct {
 	Sessions Sessions     // required; opens exchanges for subscription reports
 	Log      *slog.Logger // nil: no log
 
+	// Self returns the node's id in a fabric, 0 where there is none. A path may name
+	// the node that it is for. nil: it has no id.
+	Self func(matter.FabricIndex) matter.NodeID
+
 	// Keep, if set, is called before a subscriber is told that its subscription is
 	// active, and so among the Subscriptions: they are to be remembered now.
 	Keep func()

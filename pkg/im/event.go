@@ -204,6 +204,9 @@ func (e *Engine) hears(rd *reading, r *record) bool {
 // checkEvent finds out whether events of a concrete path may be read, in the
 // order of [Engine.checkRead].
 func (e *Engine) checkEvent(s acl.Subject, p *eventPath) matter.Status {
+	if p.elsewhere {
+		return matter.StatusUnsupportedNode
+	}
 	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
 		return matter.StatusUnsupportedAccess
 	}

@@ -121,6 +121,9 @@ func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
 // first, as for an attribute that anyone might read: without it a peer does not
 // learn what exists.
 func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, matter.Status) {
+	if p.elsewhere {
+		return nil, 0, matter.StatusUnsupportedNode
+	}
 	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
 		return nil, 0, matter.StatusUnsupportedAccess
 	}
@@ -157,6 +160,9 @@ func (rd *reading) unchanged(in *instance) bool {
 // nextWildcard returns the next attribute that p takes in. What may not be read
 // is passed over in silence.
 func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
+	if p.elsewhere {
+		return item{}, false
+	}
 	w := &rd.walk
 	switch {
 	case !w.started:

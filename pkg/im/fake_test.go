@@ -206,6 +206,12 @@ func newHarness(t testing.TB, change func(*Options)) *harness {
 		Sessions: h.sessions,
 		Boot:     start.Add(-time.Hour),
 		Log:      slog.New(slog.NewTextHandler(&h.log, nil)),
+		Self: func(f matter.FabricIndex) matter.NodeID {
+			if f == 0 {
+				return 0
+			}
+			return 7
+		},
 		Events: func() (uint64, uint64, error) {
 			first := h.block
 			h.block += 100

@@ -29,7 +29,7 @@ func (i *Interaction) groupRequest(now time.Time, opcode uint8, payload []byte, 
 // written in parts stays together.
 func (i *Interaction) groupWrite(now time.Time, payload []byte, members []matter.EndpointID) matter.Status {
 	q := &i.e.write
-	if err := q.decode(payload, true); err != nil {
+	if err := q.decode(payload, i.self(), true); err != nil {
 		return requestStatus(err)
 	}
 	if q.timed || q.more {

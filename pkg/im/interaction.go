@@ -155,13 +155,21 @@ func (i *Interaction) statusResponse(now time.Time, payload []byte) {
 func (i *Interaction) readRequest(now time.Time, payload []byte) {
 	rd := i.e.takeReading()
 	i.reading = rd
-	if err := rd.decodeRead(payload); err != nil {
+	if err := rd.decodeRead(payload, i.self()); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}
 	rd.subject, rd.session, rd.suppress = i.conn.Subject(), i.conn.Session(), true
 	rd.nextEvent, rd.endEvent = rd.eventMin, i.e.events.next
 	i.sendReport(now)
+}
+
+// self is the node id by which the peer knows this node; 0 where there is none yet.
+func (i *Interaction) self() matter.NodeID {
+	if i.e.opt.Self == nil {
+		return 0
+	}
+	return i.e.opt.Self(i.conn.Subject().Fabric)
 }
 
 // sendReport sends the next message of a read.

@@ -47,6 +47,7 @@ type attributePath struct {
 	flags     wildcardFlags
 	given     parts
 	index     listIndex
+	elsewhere bool // of another node
 }
 
 // concrete reports whether p names exactly one attribute.
@@ -56,7 +57,7 @@ func (p *attributePath) concrete() bool {
 
 // covers reports whether the attribute is one that p may name.
 func (p *attributePath) covers(in *instance, a *Attribute) bool {
-	return (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
+	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
 		(p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) &&
 		(p.given&partAttribute == 0 || p.attribute == a.ID) &&
 		!p.skipsCluster(in) && !p.skipsAttribute(a)
@@ -112,13 +113,15 @@ type eventPath struct {
 	event    matter.EventID
 	given    parts
 	urgent   bool
+
+	elsewhere bool // of another node
 }
 
 func (p *eventPath) concrete() bool { return p.given == partEndpoint|partCluster|partEvent }
 
 // covers reports whether the event is one that p may name.
 func (p *eventPath) covers(in *instance, ev *Event) bool {
-	return (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
+	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
 		(p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) &&
 		(p.given&partEvent == 0 || p.event == ev.ID)
 }

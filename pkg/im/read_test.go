@@ -89,7 +89,7 @@ func TestReadConcrete(t *testing.T) {
 		name, paths, want string
 	}{
 		{"value", "<2:0,3:6,4:0>", data(0, 6, 0, "1")},
-		{"node id is not looked at", "<1:18446744073709551615,2:0,3:6,4:0>", data(0, 6, 0, "1")},
+		{"any node id, before there is one", "<1:18446744073709551615,2:0,3:6,4:0>", data(0, 6, 0, "1")},
 		{"compression off", "<0:false,2:0,3:6,4:0>", data(0, 6, 0, "1")},
 		{"order and unknown parts", "<9:{0:1},4:0,3:6,2:0>", data(0, 6, 0, "1")},
 		{"administer", "<2:0,3:6,4:1>", data(0, 6, 1, `"s"`)},

@@ -179,7 +179,7 @@ func (s *subscription) remember() Subscription {
 		FabricFiltered: s.interest.fabricFiltered,
 	}
 	for _, p := range s.interest.attributes {
-		if p.index == oneItem {
+		if p.index == oneItem || p.elsewhere {
 			continue // there is never anything to report
 		}
 		m.Attributes = append(m.Attributes, AttributePath{
@@ -188,6 +188,9 @@ func (s *subscription) remember() Subscription {
 		})
 	}
 	for _, p := range s.interest.events {
+		if p.elsewhere {
+			continue
+		}
 		m.Events = append(m.Events, EventPath{
 			Endpoint: given(p.given, partEndpoint, p.endpoint), Cluster: given(p.given, partCluster, p.cluster),
 			Event: given(p.given, partEvent, p.event), Urgent: p.urgent,

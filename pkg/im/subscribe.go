@@ -94,7 +94,7 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 	e := i.e
 	rd := e.takeReading()
 	i.reading = rd
-	if err := rd.decodeSubscribe(payload); err != nil {
+	if err := rd.decodeSubscribe(payload, i.self()); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}

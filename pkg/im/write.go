@@ -30,8 +30,9 @@ type writeRequest struct {
 	items                 []writeItem
 }
 
-// decode fills q. In a message to a group paths may leave the endpoint open.
-func (q *writeRequest) decode(b []byte, group bool) error {
+// decode fills q from a message to the node self. In one to a group paths may leave
+// the endpoint open.
+func (q *writeRequest) decode(b []byte, self matter.NodeID, group bool) error {
 	*q = writeRequest{items: q.items[:0]}
 	r := tlv.NewReader(b)
 	var got seen
@@ -47,7 +48,7 @@ func (q *writeRequest) decode(b []byte, group bool) error {
 					r.Fail(matter.StatusPathsExhausted)
 					break
 				}
-				q.items = append(q.items, decodeWriteItem(&r, group))
+				q.items = append(q.items, decodeWriteItem(&r, self, group))
 			}
 			r.Exit()
 		case 3:
@@ -59,14 +60,14 @@ func (q *writeRequest) decode(b []byte, group bool) error {
 	return r.End()
 }
 
-func decodeWriteItem(r *tlv.Reader, group bool) (x writeItem) {
+func decodeWriteItem(r *tlv.Reader, self matter.NodeID, group bool) (x writeItem) {
 	var got seen
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
 			x.version, x.hasVersion = matter.DataVersion(r.Uint32()), true
 		case 1:
-			x.path = decodeAttributePath(r)
+			x.path = decodeAttributePath(r, self)
 		case 2:
 			x.data = r.Element()
 		}
@@ -83,7 +84,7 @@ func decodeWriteItem(r *tlv.Reader, group bool) (x writeItem) {
 // TimedRequest announced it.
 func (i *Interaction) writeRequest(now time.Time, payload []byte, timed bool) {
 	e, q := i.e, &i.e.write
-	if err := q.decode(payload, false); err != nil {
+	if err := q.decode(payload, i.self(), false); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}
@@ -178,6 +179,9 @@ func (i *Interaction) answer(p *attributePath, st matter.ClusterStatus) {
 // reads, access comes before existence.
 func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance, int, matter.Status) {
 	p := &x.path
+	if p.elsewhere {
+		return nil, 0, matter.StatusUnsupportedNode
+	}
 	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
 		return nil, 0, matter.StatusUnsupportedAccess
 	}

@@ -62,6 +62,7 @@ func (s *Server) buildModel(now time.Time) error {
 		Sessions: reporter{s},
 		Observe:  s.observe,
 		Keep:     func() { s.keep.settle() },
+		Self:     s.nodeID,
 
 		MaxPathsPerInvoke: maxPathsPerInvoke,
 		Events: func() (first, count uint64, err error) {
@@ -189,6 +190,14 @@ func softwareVersion(version string) uint32 {
 		v = v*1000 + uint32(n)
 	}
 	return max(v, 1)
+}
+
+// nodeID returns the node's id in a fabric, 0 for no fabric.
+func (s *Server) nodeID(i matter.FabricIndex) matter.NodeID {
+	if f := s.trust.fabrics.Get(i); f != nil {
+		return f.NodeID
+	}
+	return 0
 }
 
 // deviceTypes tells access control what an endpoint is.
