@@ -41,6 +41,9 @@ build "$work/native"
 "$work/native" man "$common/man"
 packaging/licenses.sh >"$common/THIRD-PARTY-LICENSES"
 cp LICENSE README.md CHANGELOG.md packaging/config.yaml "$common/"
+mkdir -p "$common/docs" "$common/deploy"
+cp docs/*.md "$common/docs/"
+cp -R deploy/prometheus deploy/grafana "$common/deploy/"
 cp systemd/opcredsd.service systemd/opcredsd.sysusers "$common/systemd/"
 
 # What Debian wants compressed.

@@ -48,6 +48,8 @@ func TestDebContents(t *testing.T) {
 			"./usr/share/bash-completion/completions/opcredsd", "./usr/share/zsh/vendor-completions/_opcredsd",
 			"./usr/share/fish/vendor_completions.d/opcredsd.fish",
 			"./usr/share/man/man1/opcredsd.1.gz", "./usr/share/man/man1/opcredsd-run.1.gz",
+			"./usr/share/doc/opcredsd/docs/quickstart.md", "./usr/share/doc/opcredsd/examples/prometheus/alerts.yaml",
+			"./usr/share/doc/opcredsd/examples/prometheus/prometheus.yml", "./usr/share/doc/opcredsd/examples/grafana/opcredsd.json",
 			"./usr/share/doc/opcredsd/copyright", "./usr/share/doc/opcredsd/THIRD-PARTY-LICENSES",
 		} {
 			if !slices.Contains(names, want) {
