@@ -235,7 +235,7 @@ func checkMDNS(f *Facts) []Finding {
 			Remedy: "nothing, as long as the records are found; otherwise stop it for a try",
 		}}
 	}
-	return ok("UDP port 5353 is free")
+	return ok("no other program uses UDP port 5353")
 }
 
 // quiet is how long a session may be silent: the largest interval that
