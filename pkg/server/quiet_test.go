@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,22 +46,40 @@ func TestWrongPasscodesFillNoLog(t *testing.T) {
 	})
 }
 
+// safeBuffer is a log that the loop writes to while a test takes what is in it.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.b.Reset()
+	return s.b.String()
+}
+
 // The operator hears of every window: who opened it, and why it closed.
 func TestWindowsAreLogged(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, dir)
-		var log bytes.Buffer // written to by the loop, read when it is idle
+		var log safeBuffer
 		r.opt.Log = slog.New(slog.NewTextHandler(&log, nil))
 		r.start()
 		said := func(what, want string) {
 			t.Helper()
 			time.Sleep(time.Second) // for what is on its way
 			synctest.Wait()
-			if !strings.Contains(log.String(), want) {
-				t.Errorf("%s: no %s in\n%s", what, want, log.String())
+			if text := log.take(); !strings.Contains(text, want) {
+				t.Errorf("%s: no %s in\n%s", what, want, text)
 			}
-			log.Reset()
 		}
 		said("start", `msg="open for commissioning" for=15m0s`)
 		time.Sleep(15 * time.Minute)
