@@ -15,8 +15,14 @@
 //
 // # What a crash may do
 //
-// A transaction is on the disk whole before Update returns, or not at all. The
-// file itself is born under another name, is written and synced there, and is
+// A transaction is on the disk whole before Update returns, or not at all. It
+// takes one sync, so that a crash before that may leave its meta page without its
+// other pages: the digest carries the number of its transaction, so that Open
+// notices, and goes back to the transaction before. See commit and findTorn. The
+// first commit of a process is synced in two steps, as bbolt does it, and so is
+// one that changes nothing, made by Close.
+//
+// The file itself is born under another name, is written and synced there, and is
 // then renamed, because bbolt's own first initialisation is not safe against a
 // power cut. Only when it is durable is the marker file written beside it. So a
 // directory with a marker and no database has lost its database: [Open] refuses
@@ -28,6 +34,10 @@
 // page with a panic, an endless recursion or a fault in mapped memory. So Open
 // walks all pages itself before bbolt sees the file, and checks the CRC of each
 // record. A damaged file is never written to.
+//
+// Damage to what the last transaction before a crash has written cannot be told
+// from a commit that was cut off, and undoes it. After an orderly end that
+// transaction is the one of Close, and nothing is undone.
 //
 // # Locking
 //

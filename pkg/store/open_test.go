@@ -182,8 +182,14 @@ func TestOtherBuckets(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), FileName)
 		s := open(t, path)
-		update(t, s, func(tx *Tx) error { return change(tx.b) })
-		s.Close()
+		commit := func(f func(*bbolt.Tx) error) error { return s.Update(func(tx *Tx) error { return f(tx.b) }) }
+		if name == "no meta" { // there is no place for the digest
+			commit = s.db.Update
+		}
+		// Twice, so that there is no transaction before it to go back to.
+		if err := errors.Join(commit(change), commit(func(*bbolt.Tx) error { return nil }), s.db.Close()); err != nil {
+			t.Fatal(err)
+		}
 		if s, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v, want ErrDamaged", name, err)
 			s.Close()

@@ -39,6 +39,7 @@ var order = binary.NativeEndian
 // metaPage is what the walk needs of a meta page.
 type metaPage struct {
 	pageSize, root, freelist, pages, txid uint64
+	place                                 int64 // where it stands in the file
 }
 
 func readMeta(r io.ReaderAt, at int64) (m metaPage, ok bool) {
@@ -58,43 +59,48 @@ func readMeta(r io.ReaderAt, at int64) (m metaPage, ok bool) {
 		freelist: order.Uint64(p[32:]),
 		pages:    order.Uint64(p[40:]),
 		txid:     order.Uint64(p[48:]),
+		place:    at,
 	}, true
 }
 
-// findMeta returns the meta page that bbolt would use, and whether the other one
-// is valid too. The second page's place follows from the page size, which is
-// only known from a valid page: hence the search when the first is not.
-func findMeta(r io.ReaderAt) (m metaPage, both bool, err error) {
+// findMetas returns the valid meta pages, one or two, first the one that bbolt
+// would use. The second page's place follows from the page size, which is only
+// known from a valid page: hence the search when the first is not.
+func findMetas(r io.ReaderAt) ([]metaPage, error) {
 	first, ok := readMeta(r, 0)
 	if !ok {
 		for size := int64(minPage); size <= maxPage; size <<= 1 {
 			if m, ok := readMeta(r, size); ok && m.pageSize == uint64(size) {
-				return m, false, nil
+				return []metaPage{m}, nil
 			}
 		}
-		return m, false, errors.New("no valid meta page")
+		return nil, errors.New("no valid meta page")
 	}
 	if first.pageSize < minPage || first.pageSize > maxPage || first.pageSize&(first.pageSize-1) != 0 {
-		return m, false, fmt.Errorf("page size %d", first.pageSize)
+		return nil, fmt.Errorf("page size %d", first.pageSize)
 	}
 	second, ok := readMeta(r, int64(first.pageSize))
 	switch {
 	case !ok:
-		return first, false, nil
+		return []metaPage{first}, nil
 	case second.pageSize != first.pageSize:
-		return m, false, fmt.Errorf("page sizes %d and %d", first.pageSize, second.pageSize)
+		return nil, fmt.Errorf("page sizes %d and %d", first.pageSize, second.pageSize)
 	case second.txid > first.txid:
-		return second, true, nil
+		return []metaPage{second, first}, nil
 	default:
-		return first, true, nil
+		return []metaPage{first, second}, nil
 	}
 }
 
 // walker visits every page that a meta page leads to.
 type walker struct {
-	r    io.ReaderAt
-	meta metaPage
-	seen []bool // reached or free
+	r      io.ReaderAt
+	meta   metaPage
+	seen   []bool // reached or free
+	bucket []byte // whose records are visited; nil: none's
+	found  digest // of the records
+	stored []byte // the digest as it is stored
+	schema int
 }
 
 func newWalker(r io.ReaderAt, m metaPage) *walker {
@@ -106,40 +112,44 @@ func newWalker(r io.ReaderAt, m metaPage) *walker {
 // freePages returns the pages that are not in use, and their size. The file has
 // passed checkPages.
 func freePages(r io.ReaderAt) (free []uint64, size uint64, err error) {
-	m, _, err := findMeta(r)
+	metas, err := findMetas(r)
 	if err != nil {
 		return nil, 0, err
 	}
-	free, err = newWalker(r, m).freelist()
-	return free, m.pageSize, err
+	free, err = newWalker(r, metas[0]).freelist()
+	return free, metas[0].pageSize, err
 }
 
-// checkPages walks the whole file and returns the first thing that bbolt would
-// stumble over: pages that are cut off, not what they should be, reached twice
-// or not at all, elements that point outside their page, keys out of order.
-// both is false if one of the two meta pages is not valid, as after a power cut
-// within a commit.
-func checkPages(r io.ReaderAt, size int64) (both bool, err error) {
-	m, both, err := findMeta(r)
+// checkPages walks all that a meta page leads to and returns the first thing that
+// bbolt would stumble over: pages that are cut off, not what they should be,
+// reached twice or not at all, elements that point outside their page, keys out
+// of order. If the schema is ours it holds the records against their digest, too:
+// then the transaction of the meta page is there whole.
+func checkPages(r io.ReaderAt, size int64, m metaPage) (schema int, err error) {
+	w, err := walk(r, size, m)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
+	return w.schema, w.digest()
+}
+
+func walk(r io.ReaderAt, size int64, m metaPage) (*walker, error) {
 	if m.pages < 4 || m.pages > uint64(size)/m.pageSize {
-		return both, fmt.Errorf("%d pages of %d octets in a file of %d", m.pages, m.pageSize, size)
+		return nil, fmt.Errorf("%d pages of %d octets in a file of %d", m.pages, m.pageSize, size)
 	}
 	w := newWalker(r, m)
 	if _, err := w.freelist(); err != nil {
-		return both, err
+		return nil, err
 	}
 	if err := w.tree(m.root, nil, nil, 0); err != nil {
-		return both, err
+		return nil, err
 	}
 	for id, seen := range w.seen {
 		if !seen {
-			return both, fmt.Errorf("page %d is neither used nor free", id)
+			return nil, fmt.Errorf("page %d is neither used nor free", id)
 		}
 	}
-	return both, nil
+	return w, nil
 }
 
 // mark notes that n pages from id on are accounted for.
@@ -280,18 +290,54 @@ func (w *walker) leaf(p []byte, count uint16, low, high []byte, nesting int) err
 		case len(keys[i]) == 0:
 			return errors.New("empty key")
 		case flags == flagBucket:
-			if err := w.bucket(value, nesting+1); err != nil {
+			outer := w.bucket
+			w.bucket = keys[i]
+			if err := w.content(value, nesting+1); err != nil {
 				return err
 			}
+			w.bucket = outer
 		case flags != 0:
 			return fmt.Errorf("element with flags %#x", flags)
+		default:
+			if err := w.record(keys[i], value); err != nil {
+				return err
+			}
 		}
 	}
 	return ascending(keys, low, high)
 }
 
-// bucket follows a bucket's value: a page of its own, or one within the value.
-func (w *walker) bucket(value []byte, nesting int) error {
+// record takes a record into the digest, or notes what is to be known of the
+// meta bucket's.
+func (w *walker) record(key, value []byte) error {
+	switch {
+	case !bytes.Equal(w.bucket, bucketMeta):
+		w.found.add(w.bucket, key, value)
+	case bytes.Equal(key, keyDigest):
+		w.stored = value
+	case bytes.Equal(key, keySchema):
+		if err := unseal(bucketMeta, keySchema, value, &w.schema); err != nil {
+			return fmt.Errorf("schema version: %w", err)
+		}
+	}
+	return nil
+}
+
+// digest holds the records against the digest, which of another schema is another
+// one.
+func (w *walker) digest() error {
+	if w.schema != SchemaVersion {
+		return nil
+	}
+	var want digest
+	if err := unseal(bucketMeta, keyDigest, w.stored, &want); err != nil {
+		return fmt.Errorf("digest: %w", err)
+	}
+	return want.hold(w.found, w.meta.txid)
+}
+
+// content follows a bucket's value: a page of its own, or one within the value.
+func (w *walker) content(value []byte, nesting int) error {
 	if nesting > maxNesting {
 		return errors.New("buckets are nested too deep")
 	}

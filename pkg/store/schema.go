@@ -36,7 +36,7 @@ var migrations = []migration{
 				return err
 			}
 		}
-		return tx.put(bucketMeta, keyDigest, digest{})
+		return tx.put(bucketMeta, keyDigest, digest1{})
 	},
 	1: deriveGroupKeys,
 }

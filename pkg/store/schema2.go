@@ -33,10 +33,48 @@ type groupKey2 struct {
 	Start uint64 `json:"start"`
 }
 
+// digest1 is what bound the records of schema 1 together.
+type digest1 struct {
+	Records int    `json:"records"`
+	Sum     uint32 `json:"sum"` // of the records' checksums, bit by bit
+}
+
+// replaceDigest1 holds the records against the digest of schema 1, and begins one
+// that knows its transaction.
+func replaceDigest1(tx *Tx) error {
+	var want, got digest1
+	if _, err := tx.get(bucketMeta, keyDigest, &want); err != nil {
+		return err
+	}
+	tx.digest = new(digest)
+	for _, bucket := range buckets {
+		if bytes.Equal(bucket, bucketMeta) {
+			continue
+		}
+		b := tx.b.Bucket(bucket)
+		if b == nil {
+			return damaged(tx.s.path, fmt.Sprintf("no bucket %q", bucket))
+		}
+		c := b.Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			got.Records++
+			got.Sum ^= sum(bucket, k, v)
+			tx.digest.add(bucket, k, v)
+		}
+	}
+	if got != want {
+		return damaged(tx.s.path, fmt.Sprintf("%d records, and not those last written, which are %d", got.Records, want.Records))
+	}
+	return nil
+}
+
 // deriveGroupKeys is the step from schema 1 to 2: it replaces the epoch keys of
 // all fabrics by the operational keys that follow from them. All else stays as it
 // stands there.
 func deriveGroupKeys(tx *Tx) error {
+	if err := replaceDigest1(tx); err != nil {
+		return err
+	}
 	var keys [][]byte // a cursor does not survive changes
 	err := tx.b.Bucket(bucketFabrics).ForEach(func(k, _ []byte) error {
 		keys = append(keys, bytes.Clone(k))

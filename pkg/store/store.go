@@ -60,8 +60,15 @@ type Store struct {
 	file   *os.File
 	db     *bbolt.DB
 	opt    Options
-	schema int    // of the file that Open found
-	from   *Store // the file of an older schema that this one is an image of, or nil
+	schema int      // of the file that Open found
+	from   *Store   // the file of an older schema that this one is an image of, or nil
+	locked *os.File // that this one is an image of without its last transaction, or nil
+
+	// writing is held from the begin of a transaction that writes until the disk
+	// has it: the next one overwrites what a crash would have to fall back on.
+	writing  sync.Mutex
+	unproven bool // the next commit is to be synced in two steps, see commit
+	unsealed bool // a commit was made, see seal
 
 	mu       sync.Mutex
 	failed   error             // why the store takes nothing more
@@ -155,18 +162,7 @@ func (s *Store) mark() {
 // After an error the caller releases both the file and the store, which may be
 // there.
 func openFile(f *os.File, path string, opt Options, upgrade upgrader) (*Store, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
-	}
-	both, err := checkPages(f, info.Size())
-	if err != nil {
-		return nil, damaged(path, err.Error())
-	}
-	if !both {
-		opt.Logger.Warn("one of the two meta pages of the database is not valid: a commit was cut off, or lost", "file", path)
-	}
-	s, err := openBolt(f, path, opt)
+	s, err := openWhole(f, path, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +180,7 @@ func openFile(f *os.File, path string, opt Options, upgrade upgrader) (*Store, e
 
 // openBolt hands a locked file over to bbolt.
 func openBolt(f *os.File, path string, opt Options) (s *Store, err error) {
-	s = &Store{path: path, file: f, opt: opt, schema: SchemaVersion, reserved: make(map[string]uint64)}
+	s = &Store{path: path, file: f, opt: opt, schema: SchemaVersion, reserved: make(map[string]uint64), unproven: true}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer s.guard(&err)
 	s.db, err = bbolt.Open(path, fileMode, &bbolt.Options{
@@ -276,6 +272,9 @@ func (s *Store) Schema() int { return s.schema }
 // Close waits for transactions to end and releases the file. A second call does
 // nothing.
 func (s *Store) Close() error {
+	s.seal()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	if errors.Is(s.failed, ErrClosed) {
 		s.mu.Unlock()
@@ -284,14 +283,17 @@ func (s *Store) Close() error {
 	panicked := s.panicked
 	s.failed = ErrClosed
 	s.mu.Unlock()
-	var from error
+	var image error
 	if s.from != nil {
-		from = s.from.Close()
+		image = s.from.Close()
+	}
+	if s.locked != nil {
+		image = s.locked.Close()
 	}
 	if panicked {
-		return errors.Join(from, s.file.Close()) // which ends the lock; bbolt would wait for itself
+		return errors.Join(image, s.file.Close()) // which ends the lock; bbolt would wait for itself
 	}
-	return errors.Join(from, s.db.Close())
+	return errors.Join(image, s.db.Close())
 }
 
 // failure returns why the store takes nothing more, nil if it does.
@@ -354,6 +356,10 @@ func (s *Store) Update(f func(*Tx) error) error { return s.transact(true, f, s.c
 
 // transact calls f and then, if it returns nil, end.
 func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
+	if writable {
+		s.writing.Lock()
+		defer s.writing.Unlock()
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	b, err := s.begin(writable)
 	if err != nil {
@@ -378,62 +384,6 @@ func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
 }
 
 func (s *Store) leave(tx *Tx) error { return s.rollback(tx.b) }
-
-func (s *Store) commit(tx *Tx) error {
-	if err := tx.finish(); err != nil {
-		return errors.Join(err, s.rollback(tx.b))
-	}
-	id := tx.b.ID()
-	start := time.Now()
-	if err := s.commitBolt(tx.b); err != nil {
-		return s.settle(id, err)
-	}
-	s.opt.OnCommit(time.Since(start))
-	return nil
-}
-
-func (s *Store) commitBolt(b *bbolt.Tx) (err error) {
-	defer s.guard(&err)
-	return b.Commit()
-}
-
-// settle finds out what has become of a commit that returned an error. As long
-// as its meta page is not written nothing has changed. If only the last sync
-// failed, the transaction can be read, but the disk may not have it: one more
-// commit writes the other meta page, and its success confirms both.
-func (s *Store) settle(id int, cause error) error {
-	if err := s.failure(); err != nil {
-		return err
-	}
-	visible, err := s.visible(id)
-	if err != nil {
-		return err
-	}
-	if !visible {
-		return fmt.Errorf("write to %s: %w", s.path, cause)
-	}
-	b, err := s.begin(true)
-	if err == nil {
-		err = s.commitBolt(b)
-	}
-	if err != nil {
-		err = fmt.Errorf("%w to %s: free or replace the disk and restart: %w", ErrFailed, s.path, cause)
-		s.fail(err, false)
-		return err
-	}
-	s.opt.Logger.Warn("the disk failed at a commit and recovered", "file", s.path, "error", cause)
-	return nil
-}
-
-// visible reports whether the transaction is the one that readers see.
-func (s *Store) visible(id int) (bool, error) {
-	b, err := s.begin(false)
-	if err != nil {
-		return false, err
-	}
-	seen := b.ID()
-	return seen == id, s.rollback(b)
-}
 
 // Reserve gives out the next block of values of a counter: first up to but not
 // including first+block. Nobody has been or will be given one of them, whatever

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,34 +30,56 @@ func (tx *Tx) wipe() {
 	tx.values = nil
 }
 
-// digest binds all records together: it notices one that is missing and a page
-// that is there in an old state, as a worn card may leave it.
+// digest binds all records together, and to the transaction that wrote the last
+// of them: it notices one that is missing and a page that is there in an old
+// state, as a worn card or a commit that was cut off may leave it.
 type digest struct {
-	Records int    `json:"records"`
-	Sum     uint32 `json:"sum"` // of the records' checksums, bit by bit
+	Records     int    `json:"records"`
+	Sum         uint64 `json:"sum"` // of the records' hashes, modulo 2^64
+	Transaction uint64 `json:"transaction"`
 }
 
 func (d *digest) add(bucket, key, value []byte) {
 	d.Records++
-	d.Sum ^= sum(bucket, key, value)
+	d.Sum += hash(bucket, key, value)
 }
 
 func (d *digest) remove(bucket, key, value []byte) {
 	d.Records--
-	d.Sum ^= sum(bucket, key, value)
+	d.Sum -= hash(bucket, key, value)
+}
+
+// hash covers a record and its place. Records that were changed in the same way
+// must not make up for one another, so that no checksum will do.
+func hash(bucket, key, value []byte) uint64 {
+	h := sha256.New()
+	for _, part := range [][]byte{bucket, key} {
+		h.Write([]byte{byte(len(part))})
+		h.Write(part)
+	}
+	h.Write(value)
+	var sum [sha256.Size]byte
+	return binary.BigEndian.Uint64(h.Sum(sum[:0]))
+}
+
+// hold returns an error unless d is the digest of the records that were found in
+// transaction id. The second meta page of a backup has a number one lower than its
+// transaction's.
+func (d digest) hold(found digest, id uint64) error {
+	switch {
+	case d.Transaction != id && d.Transaction != id+1:
+		return fmt.Errorf("records of transaction %d in %d", d.Transaction, id)
+	case d.Records != found.Records || d.Sum != found.Sum:
+		return fmt.Errorf("%d records, and not those last written, which are %d", found.Records, d.Records)
+	}
+	return nil
 }
 
 // change replaces the value of a key, nil for none, and keeps the digest.
 func (tx *Tx) change(bucket, key, value []byte) error {
 	b := tx.b.Bucket(bucket)
-	if tx.digest == nil {
-		d := new(digest)
-		if ok, err := tx.get(bucketMeta, keyDigest, d); err != nil {
-			return err
-		} else if !ok {
-			return damaged(tx.s.path, "no digest")
-		}
-		tx.digest = d
+	if err := tx.openDigest(); err != nil {
+		return err
 	}
 	if old := b.Get(key); old != nil {
 		tx.digest.remove(bucket, key, old)
@@ -68,11 +91,27 @@ func (tx *Tx) change(bucket, key, value []byte) error {
 	return b.Put(key, value)
 }
 
-// finish writes the digest, if it has changed.
-func (tx *Tx) finish() error {
-	if tx.digest == nil {
+// openDigest reads the digest, which the transaction is about to change.
+func (tx *Tx) openDigest() error {
+	if tx.digest != nil {
 		return nil
 	}
+	d := new(digest)
+	if ok, err := tx.get(bucketMeta, keyDigest, d); err != nil {
+		return err
+	} else if !ok {
+		return damaged(tx.s.path, "no digest")
+	}
+	tx.digest = d
+	return nil
+}
+
+// finish writes the digest.
+func (tx *Tx) finish() error {
+	if err := tx.openDigest(); err != nil {
+		return err
+	}
+	tx.digest.Transaction = uint64(tx.b.ID())
 	return tx.put(bucketMeta, keyDigest, tx.digest)
 }
 

@@ -96,9 +96,6 @@ func (s *Store) rehearse(version int) error {
 }
 
 func (tx *Tx) upgrade(version int) error {
-	if err := tx.checkDigest(); err != nil {
-		return err
-	}
 	if err := tx.migrate(version, migrations); err != nil {
 		return err
 	}

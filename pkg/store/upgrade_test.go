@@ -327,24 +327,14 @@ func TestRecordThatCannotBeUpgraded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			old := readSchema1(t)
 			path := old.place(t)
-			f, err := os.OpenFile(path, os.O_RDWR, 0)
-			if err != nil {
-				t.Fatal(err)
+			if change == nil { // so that the others show something
+				changeSchema1(t, path, func(map[string]json.RawMessage) {})
+				s := open(t, path)
+				old.isUpgraded(t, s)
+				s.Close()
+				return
 			}
-			s, err := openBolt(f, path, Options{Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.opt.setDefaults()
-			update(t, s, func(tx *Tx) error {
-				var record map[string]json.RawMessage
-				if _, err := tx.get(bucketFabrics, fabricKey(2), &record); err != nil {
-					return err
-				}
-				change(record)
-				return tx.put(bucketFabrics, fabricKey(2), record)
-			})
-			s.Close()
+			changeSchema1(t, path, change)
 			before, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -356,6 +346,37 @@ func TestRecordThatCannotBeUpgraded(t *testing.T) {
 				t.Errorf("a file that cannot be upgraded was changed, or copied: %v", err)
 			}
 		})
+	}
+}
+
+// changeSchema1 changes the record of fabric 2 as a program of schema 1 would have.
+func changeSchema1(t *testing.T, path string, change func(record map[string]json.RawMessage)) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bbolt.Tx) error {
+		var record map[string]json.RawMessage
+		var d digest1
+		meta, fabrics, key := tx.Bucket(bucketMeta), tx.Bucket(bucketFabrics), fabricKey(2)
+		old := bytes.Clone(fabrics.Get(key))
+		err := errors.Join(unseal(bucketFabrics, key, old, &record), unseal(bucketMeta, keyDigest, meta.Get(keyDigest), &d))
+		if err != nil {
+			return err
+		}
+		change(record)
+		value, err := seal(bucketFabrics, key, record)
+		if err != nil {
+			return err
+		}
+		d.Sum ^= sum(bucketFabrics, key, old) ^ sum(bucketFabrics, key, value)
+		digest, err := seal(bucketMeta, keyDigest, d)
+		return errors.Join(err, fabrics.Put(key, value), meta.Put(keyDigest, digest))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
