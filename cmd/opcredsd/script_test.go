@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,7 +27,9 @@ func params() testscript.Params {
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("OPCREDSD_CONFIG", "") // not this machine's
-			return nil
+			old, err := filepath.Abs("../../pkg/store/testdata/schema1.db.gz")
+			env.Setenv("SCHEMA1", old) // a store of the first release
+			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":   checkStatus,
