@@ -100,8 +100,8 @@ func (p *attributePath) skipsAttribute(a *Attribute) bool {
 }
 
 // diagnosticsCluster reports whether the cluster has the diagnostics quality:
-// Software, Thread, Wi-Fi and Ethernet Network Diagnostics.
-func diagnosticsCluster(id matter.ClusterID) bool { return id >= 0x34 && id <= 0x37 }
+// Diagnostic Logs, General, Software, Thread, Wi-Fi and Ethernet Network Diagnostics.
+func diagnosticsCluster(id matter.ClusterID) bool { return id >= 0x32 && id <= 0x37 }
 
 // globalAttribute reports whether id belongs to every cluster (section 7.13).
 func globalAttribute(id matter.AttributeID) bool { return id >= 0xF000 && id <= 0xFFFE }

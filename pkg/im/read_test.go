@@ -340,3 +340,13 @@ func TestReadFailure(t *testing.T) {
 		})
 	}
 }
+
+// The six clusters with the quality K of the release.
+func TestDiagnosticsClusters(t *testing.T) {
+	for id := matter.ClusterID(0); id < 0x100; id++ {
+		want := id == 0x32 || id == 0x33 || id == 0x34 || id == 0x35 || id == 0x36 || id == 0x37
+		if got := diagnosticsCluster(id); got != want {
+			t.Errorf("cluster 0x%02X: %v", id, got)
+		}
+	}
+}
