@@ -67,7 +67,7 @@ func newWhole(f *testing.F) *whole {
 		}}),
 		generaldiagnostics.New(generaldiagnostics.Options{
 			Started: Start, Interfaces: func() []generaldiagnostics.Interface { return nil },
-			OperationalHours: func(time.Time) uint32 { return 0 }, ClockTrusted: trusted,
+			OperationalHours: func(time.Time) uint32 { return 0 },
 		}),
 		groupkeymanagement.New(w.Table, func() bool { return true }),
 		networkcommissioning.New(func() networkcommissioning.Network {
