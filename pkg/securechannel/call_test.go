@@ -232,6 +232,19 @@ func TestCallFails(t *testing.T) {
 	}
 }
 
+// A node that acknowledges has 30 seconds to answer: it may be a slow one.
+func TestCallAnswerTime(t *testing.T) {
+	w := newWorld(t, nil)
+	w.callee(nil).accept = silence
+	c := w.call(t, nil)
+	w.pass(29 * time.Second)
+	if c.done != 0 {
+		t.Fatalf("given up: %v", c.err)
+	}
+	w.pass(2 * time.Second)
+	c.want(exchange.ErrNoResponse)
+}
+
 // silence accepts a handshake and says nothing.
 func silence(time.Time, *exchange.Exchange, exchange.Message) exchange.Handler { return silent{} }
 

@@ -226,7 +226,7 @@ func TestOnePASE(t *testing.T) {
 	second := w.peer(2).commissioner(testPasscode, nil)
 	w.flow()
 	second.wantSilence()
-	w.pass(HandshakeTime)
+	w.pass(60 * time.Second) // section 4.14.1
 	w.want(Timeout)
 	hold = false
 	third := w.peer(3).commissioner(testPasscode, nil)
