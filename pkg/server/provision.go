@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
@@ -67,7 +68,9 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 			if len(fabrics) == 0 {
 				forgetSettings(n) // they were those of a fabric that is gone
 			}
-			n.RebootCount++
+			if n.RebootCount < math.MaxUint16 {
+				n.RebootCount++ // only a factory reset takes it back to 0
+			}
 			p.stopped, n.Stopped = n.Stopped, false
 			// The host has started, or only this process.
 			p.reason = generaldiagnostics.BootSoftwareReset

@@ -1,0 +1,44 @@
+package server
+
+import (
+	"crypto/rand"
+	"path/filepath"
+	"testing"
+
+	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// A node that has started more often than can be told does not begin anew.
+func TestRebootCountEnds(t *testing.T) {
+	st, err := store.Open(filepath.Join(t.TempDir(), store.FileName), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	opt := &Options{Rand: rand.Reader}
+	start := func() provisioned {
+		t.Helper()
+		p, err := provision(st, opt, clustertest.Start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := start(); p.node.RebootCount != 1 || p.run != 0 {
+		t.Errorf("the first start is reboot %d, run %d", p.node.RebootCount, p.run)
+	}
+	if err := st.Update(func(tx *store.Tx) error {
+		return tx.MutateNode(func(n *store.Node) error {
+			n.RebootCount = 65533
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []uint16{65534, 65535, 65535, 65535} {
+		if p := start(); p.node.RebootCount != want || p.run != uint64(i+1) {
+			t.Errorf("reboot %d, run %d; want %d, %d", p.node.RebootCount, p.run, want, i+1)
+		}
+	}
+}
