@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -98,10 +99,13 @@ func TestWindowsAreLogged(t *testing.T) {
 		if _, err := r.srv.Operator().OpenWindow(r.ctx, admin.WindowRequest{Seconds: 900}); err != nil {
 			t.Fatal(err)
 		}
-		s := r.commission(c, r.authority(commissioner.AuthorityOptions{})).CASE
+		administrator := r.authority(commissioner.AuthorityOptions{})
+		s := r.commission(c, administrator).CASE
 		said("commissioned", "msg=\"commissioning window closed\" kind=basic failed_attempts=0\n")
 		r.must(s.OpenEnhancedWindow(r.ctx, 900, otherPasscode, 1))
 		said("opened by a controller", `msg="commissioning window open" kind=enhanced by="fabric 1" until=`)
+		r.must(s.RemoveFabric(r.ctx, 1))
+		said("left", fmt.Sprintf(`msg="fabric removed" fabric=1 label="" by="fabric 1" peer=%v`, administrator.NodeID))
 		r.finish()
 	})
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
@@ -173,7 +174,13 @@ func (s *Server) vacate(now time.Time) {
 // fabricRemoved takes away what belonged to a fabric that is no more, the
 // session that asked for it last (section 11.18.6.12).
 func (s *Server) fabricRemoved(now time.Time, f *fabric.Fabric) {
-	s.log.Info("fabric removed", "fabric", f.Index, "label", f.Label)
+	log := s.log.With("fabric", f.Index, "label", f.Label)
+	// Without a session it was the operator, of whom the admin socket tells, or the
+	// end of a fail-safe.
+	if x := s.talk.current; x != nil && x.Kind == session.CASE {
+		log = log.With("by", fmt.Sprintf("fabric %d", x.Fabric), "peer", x.PeerNode.String())
+	}
+	log.Info("fabric removed")
 	e := s.model.engine
 	since := e.Stats().Events
 	e.Emit(now, 0, basicinformation.ID, basicinformation.EventLeave, f.Index, func(w *tlv.Writer) {
