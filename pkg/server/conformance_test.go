@@ -76,9 +76,10 @@ pkg/server/testdata/datamodel-1.4.2.json.
 
 What is not plain from the tables:
 
-- The data model revision is 18, which came with 1.4 and which the official SDK
-  tells with 1.4.1 too. Models made from the text of 1.4.2 are said to list 19; no
-  controller is known to make a difference.
+- The data model revision is 18, which came with 1.4: the official SDK tells it with
+  1.4.1, and its certification test BINFO-2.1 wants 19 from nodes of the release after
+  this one, whose Basic Information has revision 6. A table elsewhere has 19 for 1.4.2;
+  no controller is known to make a difference.
 - What the release calls provisional is not served, as certification tests refuse
   it: ConfigurationVersion of Basic Information, CacheAndSync of Group Key Management.
 - SerialNumber is there if the node is given one.
