@@ -23,6 +23,9 @@ const (
 	lastConnectErrorValue matter.AttributeID = 7
 )
 
+// statusSuccess is the only NetworkCommissioningStatusEnum that is told.
+const statusSuccess = 0
+
 // maxNetworkIDLen is the longest NetworkID, octets.
 const maxNetworkIDLen = 32
 
@@ -49,12 +52,27 @@ type Cluster struct {
 	im.ReadOnly
 	network func() Network
 	seen    Network // at the last look
+	joined  string  // the network that was connected last; "": none was
 	look    bool
 }
 
 // New returns the cluster of a node whose interface network tells. There is
 // always one, be it unplugged.
-func New(network func() Network) *Cluster { return &Cluster{network: network, seen: network()} }
+func New(network func() Network) *Cluster {
+	c := &Cluster{network: network}
+	c.seen = c.current()
+	return c
+}
+
+// current is the interface as it is now.
+func (c *Cluster) current() Network {
+	n := c.network()
+	n.Name = n.Name[:min(len(n.Name), maxNetworkIDLen)]
+	if n.Connected {
+		c.joined = n.Name
+	}
+	return n
+}
 
 // LinksChanged says that the interface may be in another state than before.
 func (c *Cluster) LinksChanged() { c.look = true }
@@ -65,9 +83,14 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 		return
 	}
 	c.look = false
-	if now := c.network(); now != c.seen {
+	before := c.joined
+	if now := c.current(); now != c.seen {
 		c.seen = now
 		changed(networks)
+	}
+	if c.joined != before {
+		changed(lastNetworkingStatus)
+		changed(lastNetworkID)
 	}
 }
 
@@ -80,19 +103,35 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	case maxNetworks:
 		w.Uint(t, 1)
 	case networks:
-		n := c.network()
+		n := c.current()
 		w.StartArray(t)
 		w.StartStruct(tlv.Anonymous)
-		w.Octets(tlv.Context(0), []byte(n.Name[:min(len(n.Name), maxNetworkIDLen)]))
+		w.Octets(tlv.Context(0), []byte(n.Name))
 		w.Bool(tlv.Context(1), n.Connected)
 		w.End()
 		w.End()
 	case interfaceEnabled:
 		w.Bool(t, true)
+	case lastNetworkingStatus, lastNetworkID:
+		c.last(id, w, t)
 	default:
-		w.Null(t)
+		w.Null(t) // no attempt has failed
 	}
 	return nil
+}
+
+// last tells of the last connection, which nobody asked for: it comes about by
+// itself, and then it has succeeded (sections 11.9.6.6 and 11.9.6.7).
+func (c *Cluster) last(id matter.AttributeID, w *tlv.Writer, t tlv.Tag) {
+	c.current()
+	switch {
+	case c.joined == "":
+		w.Null(t)
+	case id == lastNetworkID:
+		w.Octets(t, []byte(c.joined))
+	default:
+		w.Uint(t, statusSuccess)
+	}
 }
 
 // Write takes InterfaceEnabled: true is what it is; false would cut the node off

@@ -23,8 +23,8 @@ func TestRead(t *testing.T) {
 		maxNetworks:                         "1",
 		networks:                            `[{0:x"65746830",1:true}]`,
 		interfaceEnabled:                    "true",
-		lastNetworkingStatus:                "null",
-		lastNetworkID:                       "null",
+		lastNetworkingStatus:                "0",
+		lastNetworkID:                       `x"65746830"`,
 		lastConnectErrorValue:               "null",
 		matter.AttributeFeatureMap:          "4",
 		matter.AttributeAcceptedCommandList: "[]",
@@ -75,4 +75,27 @@ func TestChanges(t *testing.T) {
 	step("unplugged", true)
 	c.LinksChanged()
 	step("another link", false)
+}
+
+// The last connection is told of when there was one, also when it is lost.
+func TestLastNetwork(t *testing.T) {
+	network := Network{Name: "eth0"}
+	n, c := newNode(t, &network)
+	last := func(what, want string) {
+		t.Helper()
+		c.LinksChanged()
+		n.Settle(n.Now)
+		if got := n.Read(admin, 0, ID, lastNetworkingStatus) + " " + n.Read(admin, 0, ID, lastNetworkID); got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+	}
+	last("never plugged in", "null null")
+	network.Connected = true
+	last("plugged in", `0 x"65746830"`)
+	network.Connected = false
+	last("unplugged", `0 x"65746830"`)
+	network = Network{Name: "eth1"}
+	last("another interface, not plugged in", `0 x"65746830"`)
+	network.Connected = true
+	last("plugged in, too", `0 x"65746831"`)
 }
