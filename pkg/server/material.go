@@ -43,6 +43,7 @@ func (s *Server) openMaterial() error {
 		if err := t.store.Update(func(tx *store.Tx) error { return tx.PutAttestation(t.material) }); err != nil {
 			return err
 		}
+		s.overwrite()
 		s.log.Info("the attestation key is taken from outside, its copy in the store is removed", "from", s.opt.DACKey.Where)
 	}
 	if p.VendorID == 0 {
@@ -242,6 +243,7 @@ func (o operator) replaceMaterial(ctx context.Context, with func(there *store.At
 		if err := t.store.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {
 			return err
 		}
+		s.overwrite()
 		t.material, t.signer = a, signer
 		t.device.Replace(device)
 		out.Attestation = s.attestation(admin.AttestationTrust{})

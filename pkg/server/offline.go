@@ -155,7 +155,18 @@ func (o *Offline) RemoveFabric(_ context.Context, i matter.FabricIndex) error {
 	if err != nil {
 		return err
 	}
-	return removeFabric(t, i)
+	if err := removeFabric(t, i); err != nil {
+		return err
+	}
+	o.overwrite()
+	return nil
+}
+
+// overwrite takes secrets that are removed from the store out of its file, too.
+func (o *Offline) overwrite() {
+	if err := o.st.Clear(); err != nil {
+		o.log.Warn("what was removed from the store is not overwritten", "error", err)
+	}
 }
 
 func removeFabric(t *fabric.Table, i matter.FabricIndex) error {
@@ -172,9 +183,17 @@ func (o *Offline) FactoryReset(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.RemoveAll(func(tx *store.Tx) error {
+	err = t.RemoveAll(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error { return forgetUser(n, rand.Reader) })
 	})
+	if err != nil {
+		return err
+	}
+	o.overwrite()
+	if err := o.st.RemoveCopies(); err != nil {
+		o.log.Warn("copies of the old store are not all removed", "error", err)
+	}
+	return nil
 }
 
 // Attestation returns what the node would prove itself with.
@@ -242,6 +261,7 @@ func (o *Offline) putMaterial(a store.Attestation) (out admin.AttestationChange,
 	if err := o.st.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {
 		return out, err
 	}
+	o.overwrite()
 	out.Attestation, err = o.Attestation(context.Background())
 	return out, err
 }

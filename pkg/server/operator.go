@@ -191,6 +191,9 @@ func (o operator) FactoryReset(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := s.trust.store.RemoveCopies(); err != nil {
+			s.log.Warn("copies of the old store are not all removed", "error", err)
+		}
 		s.trust.failsafe.Expire(failsafe.FabricRemoved)
 		s.trust.identity = node
 		s.trust.window.Close()

@@ -198,6 +198,7 @@ func (s *Server) forgetPasscode(why string) {
 		return
 	}
 	s.trust.identity.Passcode = 0
+	s.overwrite()
 	s.log.Info("the passcode is forgotten, its verifier is kept", "because", why)
 }
 

@@ -134,11 +134,13 @@ func (s *Server) followFabrics(now time.Time) {
 	}
 	before := s.seen.fabrics
 	s.seen.look(t)
+	removed := false // from the store
 	for i, old := range before {
 		f := s.seen.fabrics[i]
 		switch {
 		case f == nil:
 			s.fabricRemoved(now, old)
+			removed = removed || !old.Provisional
 		case !bytes.Equal(f.NOC, old.NOC):
 			s.trust.resume.forget(i)
 			s.closeFabricSessions(now, i, nil)
@@ -146,6 +148,17 @@ func (s *Server) followFabrics(now time.Time) {
 	}
 	if t.Len() == 0 && s.seen.owned {
 		s.vacate(now)
+	}
+	if removed {
+		s.overwrite()
+	}
+}
+
+// overwrite takes secrets that are removed from the store out of its file, too.
+// They are removed, whatever becomes of this.
+func (s *Server) overwrite() {
+	if err := s.trust.store.Clear(); err != nil {
+		s.log.Warn("what was removed from the store is not overwritten", "error", err)
 	}
 }
 

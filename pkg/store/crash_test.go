@@ -168,7 +168,7 @@ func transactions(rnd *rand.Rand) func(tx *Tx) error {
 
 // Every subset of the pages of a commit, on a store that has made many.
 func TestPowerCutKeepsAnySubset(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed := range uint64(1) {
 		p := newPlug(t, seed)
 		fillStore(t, p.s, 2)
 		for range 4 {

@@ -404,8 +404,7 @@ func (s *Store) Reserve(name string, block uint64) (first uint64, err error) {
 
 // Backup writes a consistent copy of the database, one that Open and Restore
 // take, while the store is in use. It has the schema of the file. It holds all
-// private keys, and may hold some of fabrics that have been removed: bbolt does
-// not clear what it no longer uses.
+// private keys, and also what was removed since the last Clear.
 func (s *Store) Backup(w io.Writer) error {
 	if s.from != nil {
 		return s.from.Backup(w)

@@ -32,7 +32,7 @@ func upgradeInPlace(s *Store, version int) (*Store, error) {
 		return s, err
 	}
 	s.opt.Logger.Info("upgraded the database", "file", s.path, "from", version, "to", SchemaVersion, "copy", copyPath(s.path, version))
-	s.clearFree()
+	s.forgetOld()
 	return s, nil
 }
 
@@ -41,8 +41,16 @@ func upgradeCopy(s *Store, version int) (*Store, error) {
 	if err := s.migrate(version); err != nil {
 		return s, err
 	}
-	s.clearFree()
+	s.forgetOld()
 	return s, nil
+}
+
+// forgetOld overwrites what a migration has done away with. It is no reason to
+// refuse the store if that fails.
+func (s *Store) forgetOld() {
+	if err := s.Clear(); err != nil {
+		s.opt.Logger.Warn("cannot clear the free pages of the database", "file", s.path, "error", err)
+	}
 }
 
 // upgradeInMemory leaves the file as it is, and returns what it will be: who only
@@ -130,25 +138,4 @@ func (s *Store) keepCopy(version int) error {
 		os.Remove(newPath(s.path)) // it is ours while the lock is held
 	}
 	return err
-}
-
-// clearFree overwrites the pages that are not in use: they hold what a migration
-// has done away with. It is no reason to refuse the store if that fails.
-func (s *Store) clearFree() {
-	err := s.transact(true, func(*Tx) error { // nobody else writes meanwhile
-		free, size, err := freePages(s.file)
-		if err != nil {
-			return err
-		}
-		zero := make([]byte, size)
-		for _, id := range free {
-			if _, err := s.file.WriteAt(zero, int64(id*size)); err != nil {
-				return err
-			}
-		}
-		return s.file.Sync()
-	}, s.leave)
-	if err != nil {
-		s.opt.Logger.Warn("cannot clear the free pages of the database", "file", s.path, "error", err)
-	}
 }

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Clear overwrites the pages of the file that are not in use, which hold what was
+// removed or replaced, such as the keys of a fabric. What a disk keeps beside the
+// file is out of its reach: flash memory does not write in place, nor do some file
+// systems.
+//
+// While somebody reads, as a backup does, it does nothing: a reader may need pages
+// that are free for the next transaction.
+func (s *Store) Clear() error {
+	return s.transact(true, func(*Tx) error { // nobody else writes meanwhile
+		if s.db.Stats().OpenTxN > 0 { // who comes later reads what is in use
+			return nil
+		}
+		free, size, err := freePages(s.file)
+		if err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+		slices.Sort(free)
+		for len(free) > 0 {
+			n := 1
+			for n < len(free) && free[n] == free[0]+uint64(n) {
+				n++
+			}
+			if _, err := s.file.WriteAt(make([]byte, uint64(n)*size), int64(free[0]*size)); err != nil {
+				return fmt.Errorf("database: %w", err)
+			}
+			free = free[n:]
+		}
+		if err := s.file.Sync(); err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+		return nil
+	}, s.leave)
+}
+
+// RemoveCopies removes the files beside the database that an upgrade or a restore
+// has kept of what was there before.
+func (s *Store) RemoveCopies() error {
+	dir := filepath.Dir(s.path)
+	var errs []error
+	removed := false
+	for _, name := range Files() {
+		if name == FileName || name == markerPath(FileName) {
+			continue
+		}
+		err := os.Remove(filepath.Join(dir, name))
+		removed = removed || err == nil
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if removed {
+		errs = append(errs, syncDir(dir))
+	}
+	return errors.Join(errs...)
+}
