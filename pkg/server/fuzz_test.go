@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"sync"
@@ -16,7 +18,6 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/pase"
 	"github.com/opcredsd/opcredsd/pkg/store"
-	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // commissioned is a node that every program of FuzzServer starts with, made once.
@@ -88,6 +89,7 @@ type program struct {
 	mu    sync.Mutex
 	seen  []simnet.Datagram // the last datagrams, both ways
 
+	alone     bool // no second administrator comes
 	other     *raw // of the second administrator; nil until it comes
 	opened    int  // CASE sessions that were rightly opened
 	restarted bool
@@ -144,9 +146,13 @@ func (p *program) changed() (d simnet.Datagram, ok bool) {
 	return d, true
 }
 
-// step does one thing.
+// step does one thing. Mostly it waits until that has come where it goes to.
 func (p *program) step() {
-	switch p.byte() % 13 {
+	op := p.byte()
+	if op < 0xC0 {
+		defer time.Sleep(10 * time.Millisecond)
+	}
+	switch op % 13 {
 	case 0: // anything
 		p.stranger().send(p.octets())
 	case 1: // a message outside of sessions
@@ -201,114 +207,10 @@ func (p *program) step() {
 			p.restart()
 		}
 	case 12: // somebody who may do everything does something
-		p.administer()
-	}
-	for _, s := range p.bad {
-		s.drain()
-	}
-	p.guest.s.drain()
-	if p.other != nil {
-		p.other.s.drain()
-	}
-}
-
-// administer lets the second administrator do something. From then on anything may
-// become of the node but that it falls over.
-func (p *program) administer() {
-	if p.other == nil {
-		p.net.SetConditions(clean)
-		p.orphans = true
-		p.other = p.strangerAt(netip.MustParseAddrPort("[fe80::a]:40000")).caseSession(p.node.other, p.node.otherNode)
-	}
-	if p.byte()&1 == 0 {
-		p.ask(p.other)
-		return
-	}
-	cl := [...]matter.ClusterID{clOpCreds, clGeneral, clWindow, clGroupKeys, clBasic, clAccess}[p.byte()%6]
-	cmd := matter.CommandID(p.byte() % 16)
-	var pairs []any
-	for i := range int(p.byte() % 6) {
-		switch p.byte() % 6 {
-		case 0:
-			pairs = append(pairs, i, p.octets())
-		case 1:
-			pairs = append(pairs, i, int(p.byte())<<(p.byte()%32))
-		case 2:
-			pairs = append(pairs, i, p.node.other.Root())
-		case 3:
-			pairs = append(pairs, i, nil)
-		case 4:
-			pairs = append(pairs, i, make([]byte, 32))
-		case 5:
-			pairs = append(pairs, i, p.byte()&1 == 0)
+		if !p.alone {
+			p.administer()
 		}
 	}
-	p.other.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, invokeRequest(cl, cmd, args(pairs...)))
-}
-
-// ask sends a request that makes sense, with octets of the program in the place of
-// some of its own.
-func (p *program) ask(x *raw) {
-	w := tlv.NewWriter(nil)
-	w.StartStruct(tlv.Anonymous)
-	opcode := [...]uint8{
-		message.OpcodeIMReadRequest, message.OpcodeIMSubscribeRequest, message.OpcodeIMWriteRequest,
-		message.OpcodeIMInvokeRequest, message.OpcodeIMTimedRequest, message.OpcodeIMStatusResponse,
-	}[p.byte()%6]
-	switch opcode {
-	case message.OpcodeIMReadRequest:
-		p.paths(w, 0)
-		w.Bool(tlv.Context(3), true)
-	case message.OpcodeIMSubscribeRequest:
-		w.Bool(tlv.Context(0), p.byte()&1 == 0)
-		w.Uint(tlv.Context(1), uint64(p.byte()))
-		w.Uint(tlv.Context(2), uint64(p.byte())<<4)
-		p.paths(w, 3)
-		w.Bool(tlv.Context(7), true)
-	case message.OpcodeIMTimedRequest:
-		w.Uint(tlv.Context(0), uint64(p.byte())<<6)
-	case message.OpcodeIMStatusResponse:
-		w.Uint(tlv.Context(0), uint64(p.byte()))
-	case message.OpcodeIMWriteRequest:
-		x.s.send(x.next(matter.ProtocolInteractionModel, opcode, writeRequest(p.byte()&1 != 0, p.item(), p.item())))
-		return
-	default:
-		id := matter.CommandID(p.byte())
-		x.s.send(x.next(matter.ProtocolInteractionModel, opcode, invokeRequest(matter.ClusterID(p.byte()), id, args(0, p.octets(), 1, int(p.byte())))))
-		return
-	}
-	w.Uint(tlv.Context(0xFF), matter.InteractionModelRevision)
-	w.End()
-	x.s.send(x.next(matter.ProtocolInteractionModel, opcode, w.Bytes()))
-}
-
-func (p *program) paths(w *tlv.Writer, tag uint8) {
-	w.StartArray(tlv.Context(tag))
-	for range 1 + p.byte()%4 {
-		w.StartList(tlv.Anonymous)
-		given := p.byte()
-		for i := range uint8(3) {
-			if given&(1<<i) != 0 {
-				w.Uint(tlv.Context(2+i), uint64(p.byte()))
-			}
-		}
-		w.End()
-	}
-	w.End()
-}
-
-func (p *program) item() item {
-	i := item{cluster: matter.ClusterID(p.byte()), attribute: matter.AttributeID(p.byte()), add: p.byte()&1 != 0}
-	text := p.octets()
-	i.data = func(w *tlv.Writer, t tlv.Tag) {
-		if tlv.Validate(text) != nil {
-			w.Octets(t, text)
-			return
-		}
-		r := tlv.NewReader(text)
-		w.Element(t, r.Element())
-	}
-	return i
 }
 
 // begin sends the first message of a handshake, which is as it should be, and perhaps
@@ -340,9 +242,18 @@ func (p *program) connect() {
 	}
 }
 
-// check looks at what must hold at any time.
+// check lets the node work on what it was sent, and looks at what must hold at any
+// time.
 func (p *program) check() {
 	p.t.Helper()
+	synctest.Wait()
+	for _, s := range p.bad {
+		s.drain()
+	}
+	p.guest.s.drain()
+	if p.other != nil {
+		p.other.s.drain()
+	}
 	p.wantBounded()
 	if p.other != nil {
 		return
@@ -376,6 +287,45 @@ func (p *program) end() {
 	p.check()
 }
 
+// run runs a program, whose first octet says whether a second administrator may come.
+func (n *commissionedNode) run(t *testing.T, data []byte) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/"+store.FileName, n.store, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bubbleIn(t, dir, func(r *rig) {
+		p := &program{rig: r, data: data, node: n}
+		p.alone = p.byte()&1 == 0
+		p.good = r.client()
+		for i := range p.bad {
+			p.bad[i] = r.stranger(i)
+			p.bad[i].begin()
+		}
+		guest := r.strangerAt(netip.MustParseAddrPort("[fe80::9]:40000"))
+		p.guest = guest.caseSession(n.guest, n.node)
+		p.opened = 1
+		r.net.SetTap(func(d simnet.Datagram) bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if len(p.seen) == maxSeen {
+				p.seen = p.seen[1:]
+			}
+			d.Payload = bytes.Clone(d.Payload)
+			p.seen = append(p.seen, d)
+			return true
+		})
+		for range maxSteps {
+			if len(p.data) == 0 {
+				break
+			}
+			p.step()
+			p.check()
+		}
+		r.net.SetTap(nil)
+		p.end()
+	})
+}
+
 // FuzzServer runs programs of what hosts of the network may do against the assembled
 // node: strangers, a guest that may look but not touch, and a good controller. Whatever
 // they do, the node does not fall over, keeps its bounds, opens no session for who has
@@ -384,52 +334,46 @@ func (p *program) end() {
 // spoil everything for others; then the node has to live and to keep its bounds.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{})
-	f.Add([]byte{0, 1, 20, 1, 2, 3, 4, 6, 9, 8, 11, 8})
-	f.Add([]byte{10, 0, 0, 10, 1, 0, 10, 2, 0, 10, 0, 2, 8, 2, 0, 0, 0, 3, 1, 0, 0, 2, 5, 1, 7, 0, 0xFF, 0})
-	f.Add([]byte{5, 0, 0, 5, 1, 0, 1, 1, 0, 0, 5, 4, 1, 5, 5, 0, 6, 19, 9, 0xFF, 8, 8, 8, 9, 0, 8})
-	f.Add([]byte{5, 2, 1, 0x1F, 0, 0, 2, 1, 1, 5, 3, 6, 0x3E, 2, 1, 1, 7, 4, 70, 3, 5, 0, 7, 0, 0, 0x10, 0, 4, 1, 2, 2, 0x15, 0x18, 11, 5, 0, 0})
-	f.Add(bytes.Repeat([]byte{10, 0, 0}, 64))
+	f.Add([]byte{0, 0, 1, 20, 1, 2, 3, 4, 6, 9, 8, 11, 8})
+	f.Add([]byte{0, 10, 0, 0, 10, 1, 0, 10, 2, 0, 10, 0, 2, 8, 2, 0, 0, 0, 3, 1, 0, 0, 2, 5, 1, 7, 0, 0xFF, 0})
+	f.Add([]byte{0, 5, 0, 0, 5, 1, 0, 1, 1, 0, 0, 5, 4, 1, 5, 5, 0, 6, 19, 9, 0xFF, 8, 8, 8, 9, 0, 8})
+	// The guest gives itself everything, and writes labels.
+	f.Add([]byte{0, 5, 2, 0, 5, 0, 0, 7, 4, 5, 0, 6, 1, 65, 5, 3, 0, 9, 1, 6, 1, 65, 7, 4, 70, 3, 5, 0, 7, 0, 0, 0x10, 0, 4, 1, 2, 2, 0x15, 0x18, 11, 5, 0, 0})
+	f.Add(append([]byte{0}, bytes.Repeat([]byte{10, 0, 0}, 64)...))
 	// Arm the fail-safe, CSRRequest, a root, a window, a label; remove a fabric.
-	f.Add([]byte{12, 1, 1, 0, 2, 1, 60, 0, 1, 1, 0, 12, 1, 0, 4, 1, 4, 12, 1, 0, 11, 1, 2, 6, 17, 12, 1, 2, 1, 1, 1, 200, 0, 12, 1, 0, 9, 1, 0, 1, 65, 12, 1, 0, 10, 1, 1, 1, 0})
-	f.Add(bytes.Repeat([]byte{5, 1, 0, 0, 1, 0, 7, 0, 0x3E, 1}, 64))
+	f.Add([]byte{1, 12, 1, 1, 0, 2, 1, 60, 0, 1, 1, 0, 12, 1, 0, 4, 1, 4, 12, 1, 0, 11, 1, 2, 6, 17, 12, 1, 2, 1, 1, 1, 200, 0, 12, 1, 0, 9, 1, 6, 1, 65, 12, 1, 0, 10, 1, 1, 1, 0})
+	f.Add(append([]byte{0}, bytes.Repeat([]byte{5, 1, 0, 0, 1, 0, 7, 0, 0x3E, 1}, 64)...))
 	// Write an access control list that leaves nobody, and append a strange entry.
-	f.Add([]byte{12, 0, 2, 0, 0x1F, 0, 0, 2, 0x16, 0x18, 0x1F, 0, 1, 5, 0x15, 0x24, 1, 5, 0x18})
-	f.Add(bytes.Repeat([]byte{1, 0, 1, 0x30, 0, 4, 0x15, 0x30, 1, 0xFF}, 40))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		node := commissionedFor(t)
-		dir := t.TempDir()
-		if err := os.WriteFile(dir+"/"+store.FileName, node.store, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		bubbleIn(t, dir, func(r *rig) {
-			p := &program{rig: r, data: data, node: node}
-			p.good = r.client()
-			for i := range p.bad {
-				p.bad[i] = r.stranger(i)
-				p.bad[i].begin()
+	f.Add([]byte{1, 12, 0, 2, 0, 5, 0, 0, 8, 2, 0x16, 0x18, 5, 0, 1, 8, 5, 0x15, 0x24, 1, 5, 0x18})
+	f.Add(append([]byte{0}, bytes.Repeat([]byte{1, 0, 1, 0x30, 0, 4, 0x15, 0x30, 1, 0xFF}, 40)...))
+	f.Fuzz(func(t *testing.T, data []byte) { commissionedFor(t).run(t, data) })
+}
+
+// Programs that TestRandomPrograms makes up: which, and how many.
+var (
+	programSeed = flag.Uint64("program-seed", 1, "of the random programs against the assembled node")
+	programs    = flag.Int("programs", 50, "how many of them")
+)
+
+// TestRandomPrograms is FuzzServer with random octets, nearly all of which mean
+// something.
+func TestRandomPrograms(t *testing.T) {
+	node := commissionedFor(t)
+	for i := range uint64(*programs) {
+		ok := t.Run(fmt.Sprint(i), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(*programSeed, i))
+			data := make([]byte, 100+r.IntN(2000))
+			for k := range data {
+				data[k] = byte(r.Uint32())
 			}
-			guest := r.strangerAt(netip.MustParseAddrPort("[fe80::9]:40000"))
-			p.guest = guest.caseSession(node.guest, node.node)
-			p.opened = 1
-			r.net.SetTap(func(d simnet.Datagram) bool {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				if len(p.seen) == maxSeen {
-					p.seen = p.seen[1:]
-				}
-				d.Payload = bytes.Clone(d.Payload)
-				p.seen = append(p.seen, d)
-				return true
-			})
-			for range maxSteps {
-				if len(p.data) == 0 {
-					break
-				}
-				p.step()
-				p.check()
+			data[0] = byte(i)
+			node.run(t, data)
+			if t.Failed() {
+				t.Logf("the program, for testdata/fuzz/FuzzServer:\ngo test fuzz v1\n[]byte(%q)", data)
 			}
-			r.net.SetTap(nil)
-			p.end()
 		})
-	})
+		if !ok {
+			break
+		}
+	}
 }

@@ -102,7 +102,7 @@ func over(t *testing.T, seed uint64, cond simnet.Conditions) (failures []string)
 
 // Whatever the network does, up to losing, doubling or reordering 40 % of the
 // datagrams and holding them back, a commissioning succeeds or leaves nothing behind,
-// and one of the next attempts succeeds. Up to 20 % of loss the first one does.
+// and one of the next attempts succeeds. Up to 10 % of loss the first one does.
 func TestCommissionOverBadNetworks(t *testing.T) {
 	r := rand.New(rand.NewPCG(uint64(*lossSeeds), 7))
 	type row struct{ networks, first, attempts int }
