@@ -36,11 +36,18 @@ const (
 	makes  = server.Make
 )
 
-// silent is an error that others can find, and nobody reads.
-type silent struct{ error }
+// noNode says that there is neither a daemon nor a store. It wraps fs.ErrNotExist.
+type noNode struct {
+	stateDir, adminSocket string
+	cause                 error
+}
 
-func (silent) Error() string   { return "" }
-func (s silent) Unwrap() error { return s.error }
+func (e *noNode) Error() string {
+	return fmt.Sprintf("there is no store in %s, and no daemon at %s: start the daemon once, or say where it is with --state-dir and --admin-socket",
+		e.stateDir, e.adminSocket)
+}
+
+func (e *noNode) Unwrap() error { return e.cause }
 
 // daemon returns the client of the running daemon.
 func (c *common) daemon() *admin.Client { return admin.NewClient(c.adminSocket) }
@@ -65,8 +72,7 @@ func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f
 	case errors.Is(err, admin.ErrDenied) && (errors.Is(oerr, fs.ErrPermission) || errors.Is(oerr, fs.ErrNotExist)):
 		return err // there is a daemon, and this is not its user
 	case errors.Is(oerr, fs.ErrNotExist):
-		return fmt.Errorf("there is no store in %s, and no daemon at %s: start the daemon once, or say where it is with --state-dir and --admin-socket%w",
-			c.stateDir, c.adminSocket, silent{oerr})
+		return &noNode{c.stateDir, c.adminSocket, oerr}
 	case errors.Is(oerr, fs.ErrPermission):
 		return fmt.Errorf("%w: only root and the daemon's own user may look at the store", oerr)
 	default:
