@@ -53,10 +53,12 @@ func OpenOffline(stateDir string, a Access, log *slog.Logger) (*Offline, error) 
 
 // Restore puts a backup in the place of the store in stateDir.
 func Restore(stateDir string, backup io.Reader, log *slog.Logger) error {
-	if err := store.Restore(filepath.Join(stateDir, store.FileName), backup, store.Options{Logger: log}); err != nil {
-		return err
+	err := store.Restore(filepath.Join(stateDir, store.FileName), backup, store.Options{Logger: log})
+	// Also after an error: all but the last sync may have succeeded.
+	if gave := giveAway(stateDir); err == nil {
+		err = gave
 	}
-	return giveAway(stateDir)
+	return err
 }
 
 // Locked reports whether err says that a running daemon holds the store.
