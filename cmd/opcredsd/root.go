@@ -71,6 +71,9 @@ cannot be reached.`,
 	addGroup(root, "keep", "What the node keeps:", newStore(c), newAttestation(c), newFactoryReset(c))
 	addGroup(root, "daemon", "The daemon:", newRun(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
 	root.AddCommand(newVersion(c), newMan())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	usageArgs(root)
 	completeChoices(root)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }
@@ -99,6 +102,23 @@ func (c *common) load(cmd *cobra.Command) error {
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(c.log().Handler(), slog.LevelDebug).Writer())
 	return nil
+}
+
+// strict has cobra's own commands refuse what they do not know.
+func strict(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return fmt.Errorf("there is no help on %q", strings.Join(args, " "))
+				}
+				return nil
+			}
+		case "completion":
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // completeChoices has shells offer the words that flags take, for cmd and all below

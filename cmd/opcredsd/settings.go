@@ -44,6 +44,7 @@ var without = []string{"version", "completion", "help", "man", cobra.ShellCompRe
 // setting is a value and where it stands.
 type setting struct {
 	values []string
+	list   bool // it is written as a list
 	origin string
 }
 
@@ -70,7 +71,7 @@ func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool
 		inFile, inEnv := values[f.Name], setting{}
 		// An empty variable says something for texts only.
 		if v, ok := env(envName(f.Name)); ok && (v != "" || f.Value.Type() == "string") {
-			inEnv = setting{[]string{v}, envName(f.Name)}
+			inEnv = setting{values: []string{v}, origin: envName(f.Name)}
 		}
 		switch {
 		case f.Changed:
@@ -131,6 +132,9 @@ func settings(root *cobra.Command) (names []string) {
 }
 
 func set(cmd *cobra.Command, flag string, s setting) error {
+	if _, many := cmd.Flags().Lookup(flag).Value.(pflag.SliceValue); s.list && !many {
+		return fmt.Errorf("%s: must be one value, not a list", s.origin)
+	}
 	for _, v := range s.values {
 		if err := cmd.Flags().Set(flag, v); err != nil {
 			return fmt.Errorf("%s: %w", s.origin, cause(err))
@@ -214,7 +218,7 @@ func readConfig(file string, known []string) (map[string]setting, error) {
 		s := setting{origin: at}
 		items := []*yaml.Node{&node}
 		if node.Kind == yaml.SequenceNode {
-			items = node.Content
+			items, s.list = node.Content, true
 		}
 		for _, n := range items {
 			if n.Kind != yaml.ScalarNode {
