@@ -99,6 +99,8 @@ func TestOpenCommissioningWindow(t *testing.T) {
 			t.Errorf("open: %+v", got)
 		}
 		step("open already", windowBusy)
+		r.want("open already, a field is missing", r.window(s, cmdOpenEnhanced, f[2:]...), invalidCommand)
+		r.want("open already, all wrong", r.window(s, cmdOpenEnhanced, 0, 1, 1, salt, 2, 4096, 3, 1, 4, salt), windowBusy)
 		r.want("open already, basic", r.window(p.two.CASE, cmdOpenBasic, 0, 1), windowBusy)
 
 		ads := r.ads.of("_matterc._udp")
@@ -140,6 +142,8 @@ func TestOpenBasicCommissioningWindow(t *testing.T) {
 			t.Errorf("announced: %+v", ads)
 		}
 		r.want("again", r.window(s, cmdOpenBasic, 0, 900), windowBusy)
+		r.want("again, without a time", r.window(s, cmdOpenBasic), invalidCommand)
+		r.want("again, too short", r.window(s, cmdOpenBasic, 0, 1), windowBusy)
 		r.commission(p.c, r.authority(commissioner.AuthorityOptions{}))
 	})
 }
