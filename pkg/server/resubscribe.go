@@ -29,7 +29,8 @@ const (
 	returnGrace  = 2 * time.Second // for a subscriber that has come back to subscribe anew
 	// stopGrace is for those who heard the event ShutDown. Home Assistant counts the
 	// node as gone then, lets its subscription time out after 5 s and begins anew. If
-	// the old one goes on before that, it waits for ever for the new one.
+	// the old one goes on before that, it waits for ever for the new one. The call
+	// itself does not wait: by its session the subscriber finds the node.
 	stopGrace = 8 * time.Second
 )
 
@@ -58,7 +59,7 @@ type resubscriber struct {
 	lookups  sync.WaitGroup
 	calls    map[im.Subscriber]*call
 	busy     int       // calls with an attempt under way
-	earliest time.Time // of the first call
+	earliest time.Time // when the first subscription goes on
 	revision uint64
 }
 
@@ -102,7 +103,7 @@ func (a *resubscriber) follow(now time.Time) {
 	for _, x := range a.s.model.engine.Interruptions() {
 		c := before[x.Subscriber]
 		if c == nil {
-			c = &call{who: x.Subscriber, next: later(now, a.earliest).Add(a.jitter(callSoon, 0, 1))}
+			c = &call{who: x.Subscriber, next: now.Add(a.jitter(callSoon, 0, 1))}
 		}
 		c.waiting = x.Waiting
 		a.calls[x.Subscriber] = c
@@ -201,6 +202,11 @@ func (a *resubscriber) rest(now time.Time, c *call) {
 // resume lets the subscriptions go on by a session. Should they be interrupted
 // again, the next attempt comes after a pause.
 func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
+	if now.Before(a.earliest) {
+		a.rest(now, c)
+		c.next, c.pause = a.earliest, 0
+		return
+	}
 	c.used = x.Serial
 	a.rest(now, c)
 	if a.calls[c.who] == c && c.waiting {

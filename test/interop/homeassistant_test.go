@@ -264,9 +264,7 @@ func TestHomeAssistant(t *testing.T) {
 		one.wait("unavailable", 5*time.Second, availability(false))
 		r.step("away", func() error { time.Sleep(down); return nil })
 		r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
-		// Where it falls back on a session from before the SIGKILL, it takes the
-		// retransmissions and its own patience to find out.
-		one.wait("available", time.Minute, availability(true))
+		one.wait("available", 30*time.Second, availability(true))
 		one.setLabel(n, fmt.Sprint("after ", down))
 	}
 
