@@ -13,6 +13,7 @@ import (
 	"filippo.io/nistec"
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
+	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -139,6 +140,48 @@ func TestInvalidPointsInCASE(t *testing.T) {
 			s.begin()
 			b := slices.Concat(sigma1[:at], octetString(4, point), sigma1[at+3+65:])
 			s.wantReport(name, message.OpcodeSigma1, b, message.GeneralFailure, message.CodeInvalidParameter)
+		}
+		if i := r.inspect(); i.CASE != 1 {
+			t.Errorf("%d sessions", i.CASE)
+		}
+		r.connectsWithin(time.Second, c, a, done.Node)
+	})
+}
+
+// A certificate whose key is no point, signed by an issuer that the node trusts, opens
+// nothing.
+func TestInvalidPointsInCertificates(t *testing.T) {
+	points := badPoints(t)
+	bubble(t, 1, clean, func(r *rig) {
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{ICAC: true})
+		done := r.commission(c, a)
+		s := r.stranger(1)
+		for name, point := range points {
+			if len(point) != mcrypto.PublicKeySize {
+				continue // has no room in a certificate
+			}
+			bad := func(x *cert.Certificate) { x.PublicKey = [mcrypto.PublicKeySize]byte(point) }
+			for _, which := range []string{"NOC", "ICAC"} {
+				cfg := a.Initiator(0xBEE, done.Node, nil)
+				var err error
+				if which == "NOC" {
+					cfg.NOC, err = a.Reissue(cfg.NOC, bad)
+				} else {
+					cfg.ICAC, err = a.Reissue(cfg.ICAC, bad)
+				}
+				r.must(err)
+				in := casesession.NewInitiator(cfg)
+				sigma1, err := in.Start()
+				r.must(err)
+				s.begin()
+				_, sigma2, ok := s.ask(message.OpcodeSigma1, sigma1)
+				if !ok {
+					t.Fatal("no answer")
+				}
+				sigma3, _, err := in.Sigma2(sigma2)
+				r.must(err)
+				s.wantReport(which+": "+name, message.OpcodeSigma3, sigma3, message.GeneralFailure, message.CodeInvalidParameter)
+			}
 		}
 		if i := r.inspect(); i.CASE != 1 {
 			t.Errorf("%d sessions", i.CASE)
