@@ -169,6 +169,8 @@ func TestHandshake(t *testing.T) {
 	w.Begin()
 	wantNoOffer(t, w, "handshake under way")
 	wantAdvertised(t, w, "handshake under way", true)
+	w.SessionEnded(start) // another's fail-safe ended, with no PASE session about
+	wantNoOffer(t, w, "handshake still under way")
 	if !w.Succeeded() {
 		t.Fatal("Succeeded = false")
 	}
