@@ -46,14 +46,20 @@ func (r *rig) record(c *commissioner.Client, a *commissioner.Authority, node mat
 }
 
 // storm sends a Sigma1 15 times a second, from hosts by turns, and acknowledges
-// what is answered, for stormTime. meanwhile is called every minute.
+// what is answered, for stormTime. meanwhile is called every minute. No hosts: from
+// that of the controllers.
 func (r *rig) storm(hosts int, sigma1 func() []byte, meanwhile func()) {
 	r.t.Helper()
 	const perSecond = 15
-	all := make([]*stranger, hosts)
+	all := make([]*stranger, max(1, hosts))
 	for i := range all {
-		all[i] = r.stranger(i)
+		if hosts == 0 {
+			all[i] = r.strangerAt(netip.AddrPortFrom(clientHost, 50000))
+		} else {
+			all[i] = r.stranger(i)
+		}
 	}
+	hosts = len(all)
 	next := time.Now()
 	for i := range int(stormTime.Seconds() * perSecond) {
 		s := all[i%hosts]
@@ -91,6 +97,7 @@ func TestSigma1Storm(t *testing.T) {
 		{"forged, one host", 1, false},
 		{"replayed, one host", 1, true},
 		{"replayed, 40 hosts", 40, true},
+		{"replayed, the controller's host", 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, 1, clean, func(r *rig) {

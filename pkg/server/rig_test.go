@@ -170,10 +170,13 @@ func (r *rig) inOrder(err error) {
 	r.t.Error("store:", err)
 }
 
-// client returns a controller on an address of its own.
+// clientHost is where the controllers are.
+var clientHost = netip.MustParseAddr("fe80::c:1")
+
+// client returns a controller on a port of its own.
 func (r *rig) client() *commissioner.Client {
 	r.host++
-	c := commissioner.New(r.net.Listen(netip.AddrPortFrom(netip.MustParseAddr("fe80::c:0").Next(), uint16(40000+r.host))))
+	c := commissioner.New(r.net.Listen(netip.AddrPortFrom(clientHost, uint16(40000+r.host))))
 	r.t.Cleanup(c.Close)
 	return c
 }
