@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/cluster/accesscontrol"
 	"github.com/opcredsd/opcredsd/pkg/cluster/administratorcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/diagnosticlogs"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generalcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
@@ -74,10 +76,28 @@ func newWhole(f *testing.F) *whole {
 			return networkcommissioning.Network{Name: "eth0", Connected: true}
 		}),
 	)
-	w.Add(1, groups.New(groups.Options{Fabrics: w.Table, Max: 8, Identifying: func() bool { return true }}))
+	bridged, err := bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{
+		UniqueID: func() string { return "1" },
+		KeepNodeLabel: func(label string) error {
+			if len(label) > bridgeddevicebasicinformation.MaxText || !utf8.ValidString(label) {
+				w.t.Errorf("the program is to keep the label %q", label)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	w.Add(1, groups.New(groups.Options{Fabrics: w.Table, Max: 8, Identifying: func() bool { return true }}), bridged)
 	for _, x := range w.Table.All() {
 		w.records = append(w.records, x.Clone())
 	}
+	w.aim()
+	return w
+}
+
+// aim lists the targets.
+func (w *whole) aim() {
 	for _, ep := range w.Endpoints() {
 		for _, c := range ep.Clusters {
 			s := c.Spec()
@@ -91,7 +111,6 @@ func newWhole(f *testing.F) *whole {
 			}
 		}
 	}
-	return w
 }
 
 // state is what the target's cluster tells, the parts that time moves apart.
