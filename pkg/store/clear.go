@@ -8,6 +8,9 @@ import (
 	"slices"
 )
 
+// atOnce is how many pages are overwritten by one call.
+const atOnce = 64
+
 // Clear overwrites the pages of the file that are not in use, which hold what was
 // removed or replaced, such as the keys of a fabric. What a disk keeps beside the
 // file is out of its reach: flash memory does not write in place, nor do some file
@@ -25,12 +28,13 @@ func (s *Store) Clear() error {
 			return fmt.Errorf("database: %w", err)
 		}
 		slices.Sort(free)
+		zero := make([]byte, atOnce*size)
 		for len(free) > 0 {
 			n := 1
-			for n < len(free) && free[n] == free[0]+uint64(n) {
+			for n < min(len(free), atOnce) && free[n] == free[0]+uint64(n) {
 				n++
 			}
-			if _, err := s.file.WriteAt(make([]byte, uint64(n)*size), int64(free[0]*size)); err != nil {
+			if _, err := s.file.WriteAt(zero[:uint64(n)*size], int64(free[0]*size)); err != nil {
 				return fmt.Errorf("database: %w", err)
 			}
 			free = free[n:]

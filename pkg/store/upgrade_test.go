@@ -282,7 +282,7 @@ func TestDamagedFileIsNotUpgraded(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(11, 12))
 	used := len(bytes.TrimRight(old.file, "\x00"))
 	refused := 0
-	for range 120 {
+	for range 60 {
 		b := bytes.Clone(old.file)
 		b[rnd.IntN(used)] ^= 1 << rnd.IntN(8)
 		path := filepath.Join(t.TempDir(), FileName)
@@ -306,8 +306,8 @@ func TestDamagedFileIsNotUpgraded(t *testing.T) {
 			t.Errorf("read only: %v", err)
 		}
 	}
-	if refused < 15 {
-		t.Errorf("only %d of 120 refused", refused)
+	if refused < 6 {
+		t.Errorf("only %d of 60 refused", refused)
 	}
 }
 
