@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/onboarding", "pkg/matter", "pkg/fabric", "pkg/transport", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
+	"internal/netns":        nil, // network namespaces for tests
 	"pkg/transport/netlab":  nil, // namespaces for tests
 	"internal/simnet":       {"pkg/transport"},
 	"internal/clustertest":  join(floor, trust, []string{"pkg/im"}),

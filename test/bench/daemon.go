@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
 const (
@@ -29,7 +31,7 @@ const (
 type daemon struct {
 	*process
 	binary  string
-	ns      *namespace
+	ns      *netns.Namespace
 	state   string
 	fabrics int // --max-fabrics
 	out     *output
@@ -47,7 +49,7 @@ func (d *daemon) start() (err error) {
 		}
 	}
 	d.out = new(output)
-	d.process, err = d.ns.start(cmd, d.out)
+	d.process, err = startIn(d.ns, cmd, d.out)
 	return err
 }
 
@@ -84,7 +86,7 @@ func (d *daemon) stop() error {
 // get asks the daemon's HTTP server, over a connection of its own.
 func (d *daemon) get(path string) (status int, body []byte, err error) {
 	var c net.Conn
-	err = d.ns.do(func() (err error) {
+	err = d.ns.Do(func() (err error) {
 		c, err = net.DialTimeout("tcp", metricsURL, time.Second)
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/opcredsd/opcredsd/internal/netns"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
@@ -73,11 +74,11 @@ func echo() error {
 
 // measureEcho measures the echo of a read, and that of one message of a wildcard
 // read, which nothing but the next one acknowledges.
-func measureEcho(rounds int, ns *namespace) (small, large float64, err error) {
+func measureEcho(rounds int, ns *netns.Namespace) (small, large float64, err error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVar+"="+roleEcho)
 	out := new(output)
-	p, err := ns.start(cmd, out)
+	p, err := startIn(ns, cmd, out)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -5,14 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
 // Environment of this program when it runs itself again.
@@ -48,7 +47,11 @@ func main() {
 		os.Exit(2)
 	}
 	if os.Getenv(roleVar) != roleInside {
-		os.Exit(inside())
+		code, err := netns.Rerun(0, roleVar+"="+roleInside)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: no network namespace: %v\n%s\n", err, netns.Denied)
+		}
+		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
@@ -82,29 +85,4 @@ func (s *settings) check(only string) (err error) {
 		return fmt.Errorf("no daemon: %w (make build)", err)
 	}
 	return nil
-}
-
-// inside runs this program again in a network namespace, which nothing on the
-// host can be reached from, and returns its exit status. Who is not root gets a
-// user namespace as well.
-func inside() int {
-	runtime.LockOSThread() // Pdeathsig is about the thread that starts the child
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), roleVar+"="+roleInside)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-	}
-	signal.Ignore(os.Interrupt) // the child gets it too, and cleans up
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintf(os.Stderr, "bench: no network namespace: %v (run as root, or allow user namespaces)\n", err)
-		return 1
-	}
-	if code := cmd.ProcessState.ExitCode(); code >= 0 {
-		return code
-	}
-	return 1
 }

@@ -29,7 +29,7 @@ func (b *bench) matterJS() error {
 			strconv.Itoa(passcode), strconv.Itoa(discriminator), strconv.Itoa(udpPort))
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "LANG=C.UTF-8"}
 		out := new(output)
-		p, err := b.ns.start(cmd, out)
+		p, err := startIn(b.ns, cmd, out)
 		if err == nil {
 			_, err = out.await(p, "ready", matterJSLimit)
 		}

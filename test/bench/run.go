@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
 // Goals, in nanoseconds and octets.
@@ -36,7 +38,7 @@ const (
 type bench struct {
 	*settings
 	ctx    context.Context
-	ns     *namespace
+	ns     *netns.Namespace
 	floors *floors
 	table  []figure
 	begin  time.Time

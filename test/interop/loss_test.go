@@ -21,7 +21,7 @@ const lossRunsVar = "INTEROP_LOSS_RUNS"
 // netem or, in a kernel without it, by a rule for what comes in.
 func (r *run) setLoss(percent int) error {
 	for _, n := range []*namespace{r.device.ns, r.ctl.ns} {
-		err := n.do(func() error {
+		err := n.Do(func() error {
 			eth, err := netlink.LinkByName(link)
 			if err != nil {
 				return err

@@ -44,7 +44,7 @@ func (n *namespace) newResolver(network string, own []netip.Addr) (*resolver, er
 	if network == "udp4" {
 		r.group, address = mdnsGroup4, "0.0.0.0:5353"
 	}
-	err := n.do(func() (err error) {
+	err := n.Do(func() (err error) {
 		eth, err := net.InterfaceByName(link)
 		if err != nil {
 			return err

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -25,14 +24,13 @@ type process struct {
 
 // start runs cmd in the namespace and closes files when it has ended.
 func (n *namespace) start(name string, cmd *exec.Cmd, files ...io.Closer) (*process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second
 	closeFiles := func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}
-	if err := n.do(cmd.Start); err != nil {
+	if err := n.Start(cmd); err != nil {
 		closeFiles()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

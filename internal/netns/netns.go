@@ -1,0 +1,252 @@
+// Package netns gives tests and measurements a network of their own: namespaces that
+// are joined by veth pairs and that nothing on the host can be reached from. It needs
+// root, or user namespaces that ordinary users may make.
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Namespace is a network namespace: a goroutine that owns an OS thread in it. What
+// that goroutine opens or starts belongs to the namespace, wherever it is used from.
+// Nothing on the host names it, so that the kernel removes it with the last thread and
+// process in it, however the program ends.
+type Namespace struct {
+	calls chan func()
+	fd    int
+}
+
+// New makes a namespace with loopback.
+func New() (*Namespace, error) {
+	n := &Namespace{calls: make(chan func())}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			n.fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		}
+		started <- err
+		if err != nil {
+			return
+		}
+		for f := range n.calls {
+			f()
+		}
+	}()
+	err := <-started
+	if err == nil {
+		err = n.Do(Loopback)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("network namespace: %w", err)
+	}
+	return n, nil
+}
+
+// Do runs f in the namespace, or in that of the process if n is nil. f must not start
+// goroutines that open sockets.
+func (n *Namespace) Do(f func() error) error {
+	if n == nil {
+		return f()
+	}
+	done := make(chan error)
+	n.calls <- func() { done <- f() }
+	return <-done
+}
+
+// FD is a file descriptor of the namespace, open until Close.
+func (n *Namespace) FD() int { return n.fd }
+
+// Start starts cmd in the namespace. It gets SIGKILL with the namespace's goroutine,
+// if not before.
+func (n *Namespace) Start(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return n.Do(cmd.Start)
+}
+
+// Close ends the goroutine and the processes it has started.
+func (n *Namespace) Close() {
+	close(n.calls)
+	unix.Close(n.fd)
+}
+
+// Join makes a veth pair between the namespace and another, or that of the process if
+// from is nil, with the same name at both ends. Configure gives the ends addresses.
+func Join(from, to *Namespace, name string) error {
+	err := from.Do(func() error {
+		pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(to.fd)}
+		pair.Name = name
+		return netlink.LinkAdd(pair)
+	})
+	if err != nil {
+		return fmt.Errorf("veth pair %s: %w", name, err)
+	}
+	return nil
+}
+
+// Loopback brings up the loopback interface of the thread's namespace.
+func Loopback() error { return Up("lo") }
+
+// Up and Down change a link of the thread's namespace.
+func Up(name string) error { return onLink(name, netlink.LinkSetUp) }
+
+// Down is the opposite of Up.
+func Down(name string) error { return onLink(name, netlink.LinkSetDown) }
+
+func onLink(name string, f func(netlink.Link) error) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	return f(l)
+}
+
+// Configure gives a link of the thread's namespace addresses, such as "fd00::a/64",
+// and brings it up. Await says when they can be used.
+func Configure(name string, prefixes ...string) error {
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
+		return errors.New("this kernel has IPv6 switched off (boot parameter ipv6.disable)")
+	}
+	// Without duplicate address detection the addresses can be used at once. Where
+	// /proc/sys is read-only, Await takes its time instead. Addresses survive that the
+	// link goes down, as those of a router's prefix do that announces it again.
+	for _, f := range [][2]string{{"disable_ipv6", "0"}, {"accept_dad", "0"}, {"keep_addr_on_down", "1"}} {
+		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+f[0], []byte(f[1]), 0)
+	}
+	for _, p := range prefixes {
+		if err := AddAddress(name, p); err != nil {
+			return err
+		}
+	}
+	return Up(name)
+}
+
+// AddAddress adds an address to a link of the thread's namespace; prefix is such as
+// "fd00::a/64".
+func AddAddress(name, prefix string) error { return address(name, prefix, netlink.AddrReplace) }
+
+// DeleteAddress is the opposite of AddAddress.
+func DeleteAddress(name, prefix string) error { return address(name, prefix, netlink.AddrDel) }
+
+func address(name, prefix string, f func(netlink.Link, *netlink.Addr) error) error {
+	a, err := netlink.ParseAddr(prefix)
+	if err != nil {
+		return err
+	}
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	if err := onLink(name, func(l netlink.Link) error { return f(l, a) }); err != nil {
+		return fmt.Errorf("address %s of %s: %w", prefix, name, err)
+	}
+	return nil
+}
+
+// settleTime bounds how long the kernel may take to make an address usable.
+const settleTime = 10 * time.Second
+
+// Await waits until a link of the thread's namespace has an IPv6 link-local address
+// and all of its addresses can be used, and returns them.
+func Await(name string) (found []netip.Addr, err error) {
+	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		var usable bool
+		if found, usable, err = addresses(name); usable || err != nil {
+			return found, err
+		}
+	}
+	return nil, fmt.Errorf("no usable IPv6 link-local address on %s after %v", name, settleTime)
+}
+
+func addresses(name string) (found []netip.Addr, usable bool, err error) {
+	err = onLink(name, func(l netlink.Link) error {
+		list, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		for _, a := range list {
+			ip, ok := netip.AddrFromSlice(a.IP)
+			if !ok {
+				return fmt.Errorf("address %v of %s", a.IP, name)
+			}
+			ip = ip.Unmap()
+			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+				found = nil
+				return nil
+			}
+			usable = usable || ip.Is6() && ip.IsLinkLocalUnicast()
+			found = append(found, ip)
+		}
+		return err
+	})
+	return found, usable && found != nil, err
+}
+
+// MulticastV4 routes all IPv4 multicast of the thread's namespace to a link.
+func MulticastV4(name string) error {
+	_, multicast, err := net.ParseCIDR("224.0.0.0/4")
+	if err != nil {
+		return err
+	}
+	return onLink(name, func(l netlink.Link) error {
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: multicast, Scope: netlink.SCOPE_LINK})
+	})
+}
+
+// Denied says how to allow what Rerun and New were refused.
+const Denied = "run this as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, " +
+	"user.max_user_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns=0)"
+
+// Rerun runs this program again with the same arguments and more environment, in a
+// network namespace of its own and what further flags ask for (CLONE_NEWNS), and
+// returns its exit status. Who is not root gets a user namespace as well.
+func Rerun(flags uintptr, environment ...string) (int, error) {
+	// Pdeathsig is about the thread that starts the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), environment...)
+	cmd.SysProcAttr = Isolation(flags)
+	if err := cmd.Start(); err != nil {
+		return 1, err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		for s := range signals {
+			_ = cmd.Process.Signal(s) // gone already is as good
+		}
+	}()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return 1, err
+	}
+	if code := cmd.ProcessState.ExitCode(); code >= 0 {
+		return code, nil
+	}
+	return 1, nil
+}
+
+// Isolation is how a child gets a network namespace of its own and what further flags
+// ask for. It dies with the thread that starts it.
+func Isolation(flags uintptr) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | flags, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		a.Cloneflags |= unix.CLONE_NEWUSER
+		a.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		a.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	return a
+}
