@@ -18,11 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/netlab"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/transport"
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.etcd.io/bbolt"
 )

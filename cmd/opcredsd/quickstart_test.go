@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/transport"
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
 )
 
 const quickstart = "../../docs/quickstart.md"

@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 
 	"internal/archtest":     nil,
 	"internal/netns":        nil, // network namespaces for tests
-	"pkg/transport/netlab":  nil, // namespaces for tests
+	"internal/netlab":       {"internal/netns"},
 	"internal/simnet":       {"pkg/transport"},
 	"internal/clustertest":  join(floor, trust, []string{"pkg/im"}),
 	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/fabric", "pkg/store", "pkg/message", "pkg/transport"}),

@@ -121,17 +121,23 @@ func Configure(name string, prefixes ...string) error {
 		return errors.New("this kernel has IPv6 switched off (boot parameter ipv6.disable)")
 	}
 	// Without duplicate address detection the addresses can be used at once. Where
-	// /proc/sys is read-only, Await takes its time instead. Addresses survive that the
-	// link goes down, as those of a router's prefix do that announces it again.
-	for _, f := range [][2]string{{"disable_ipv6", "0"}, {"accept_dad", "0"}, {"keep_addr_on_down", "1"}} {
-		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+f[0], []byte(f[1]), 0)
-	}
+	// /proc/sys is read-only, Await takes its time instead.
+	_ = set(name, "disable_ipv6", "0")
+	_ = set(name, "accept_dad", "0")
 	for _, p := range prefixes {
 		if err := AddAddress(name, p); err != nil {
 			return err
 		}
 	}
 	return Up(name)
+}
+
+// KeepAddresses lets the IPv6 addresses of a link of the thread's namespace survive
+// that it goes down, as those of a router's prefix do that announces it again.
+func KeepAddresses(name string) error { return set(name, "keep_addr_on_down", "1") }
+
+func set(name, setting, value string) error {
+	return os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+setting, []byte(value), 0)
 }
 
 // AddAddress adds an address to a link of the thread's namespace; prefix is such as

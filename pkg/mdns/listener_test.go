@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/net/ipv6"
 
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
 // listener hears the IPv6 group in the peer's namespace and asks there.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
 // searchIn returns a search from the peer's namespace.

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/net/ipv6"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/transport"
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
 )
 
 // toggleAll is an InvokeRequest: Toggle of the lamps, on every endpoint.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/net/ipv6"
 
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
 var (

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
 // read returns what a plain socket of the peer receives.

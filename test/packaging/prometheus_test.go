@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/transport/netlab"
+	"github.com/opcredsd/opcredsd/internal/netlab"
 	"go.yaml.in/yaml/v3"
 )
 

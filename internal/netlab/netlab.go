@@ -12,20 +12,17 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
+	handle "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
 // marker tells the test binary that it already runs in a namespace of its own.
 const marker = "OPCREDSD_NETLAB"
-
-// settleTime bounds how long the kernel may take to make an address usable.
-const settleTime = 10 * time.Second
 
 // The main thread must stay in the process's own namespace, as /proc/self and
 // /proc/net are what that thread sees: keep it for the main goroutine, which
@@ -51,12 +48,7 @@ func Isolated(t *testing.T) bool {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.count=1", "-test.v=true", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), marker+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
+	cmd.SysProcAttr = netns.Isolation(unix.CLONE_NEWNS)
 	// The parent-death signal belongs to the thread that started the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -70,7 +62,7 @@ func Isolated(t *testing.T) bool {
 	case errors.As(err, &exit):
 		t.Errorf("in its own namespace: %v\n%s", err, out)
 	default:
-		t.Fatalf("cannot make network namespaces: %v: run the tests as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)", err)
+		t.Fatalf("cannot make network namespaces: %v: %s", err, netns.Denied)
 	}
 	return false
 }
@@ -81,9 +73,7 @@ func prepare(t *testing.T) {
 	t.Helper()
 	must(t, "make mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	must(t, "mount /run", unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"))
-	lo, err := netlink.LinkByName("lo")
-	must(t, "find lo", err)
-	must(t, "bring up lo", netlink.LinkSetUp(lo))
+	must(t, "bring up lo", netns.Loopback())
 }
 
 func must(t testing.TB, what string, err error) {
@@ -96,7 +86,7 @@ func must(t testing.TB, what string, err error) {
 // Lab is this process's namespace and its peer.
 type Lab struct {
 	t    testing.TB
-	peer netns.NsHandle
+	peer *netns.Namespace
 	// Peer changes links and addresses in the peer's namespace.
 	Peer *netlink.Handle
 }
@@ -104,42 +94,20 @@ type Lab struct {
 // New makes the peer's namespace. Call it in an isolated test.
 func New(t testing.TB) *Lab {
 	t.Helper()
-	l := &Lab{t: t}
-	made := make(chan error)
-	go func() {
-		// A thread that changed its namespace is not given back: it ends with
-		// its goroutine.
-		runtime.LockOSThread()
-		ns, err := netns.New()
-		l.peer = ns
-		made <- err
-	}()
-	must(t, "make the peer's namespace", <-made)
-	t.Cleanup(func() { l.peer.Close() })
-	var err error
-	l.Peer, err = netlink.NewHandleAt(l.peer)
+	peer, err := netns.New()
+	must(t, "make the peer's namespace", err)
+	t.Cleanup(peer.Close)
+	l := &Lab{t: t, peer: peer}
+	l.Peer, err = netlink.NewHandleAt(handle.NsHandle(peer.FD()))
 	must(t, "open netlink in the peer's namespace", err)
 	t.Cleanup(l.Peer.Close)
-	lo, err := l.Peer.LinkByName("lo")
-	must(t, "find lo of the peer", err)
-	must(t, "bring up lo of the peer", l.Peer.LinkSetUp(lo))
 	return l
 }
 
 // Do runs f on a thread in the peer's namespace: what it opens or starts there
 // stays there. f must not call t.Fatal.
 func (l *Lab) Do(f func()) {
-	l.t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := netns.Set(l.peer)
-		if err == nil {
-			f()
-		}
-		done <- err
-	}()
-	must(l.t, "enter the peer's namespace", <-done)
+	_ = l.peer.Do(func() error { f(); return nil })
 }
 
 // Start starts cmd in the peer's namespace and ends it with the test.
@@ -159,52 +127,25 @@ func (l *Lab) Start(cmd *exec.Cmd) {
 // sides if all links are made by Join, so that zones mean the same to both.
 func (l *Lab) Join(name string) {
 	l.t.Helper()
-	pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(l.peer)}
-	pair.Name = name
-	must(l.t, "make veth pair", netlink.LinkAdd(pair))
-	quick := func() error {
-		// No duplicate address detection: the two seconds would be spent in every test.
-		return os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0)
+	must(l.t, "make a veth pair", netns.Join(nil, l.peer, name))
+	configure := func() error { return netns.Configure(name) }
+	await := func() error {
+		_, err := netns.Await(name)
+		return err
 	}
-	must(l.t, "turn off DAD", quick())
-	var err error
-	l.Do(func() { err = quick() })
-	must(l.t, "turn off DAD of the peer", err)
-	l.SetUp(name)
-	other, err := l.Peer.LinkByName(name)
-	must(l.t, "find the peer's "+name, err)
-	must(l.t, "bring up the peer's "+name, l.Peer.LinkSetUp(other))
-	l.await(netlink.LinkByName, netlink.AddrList, name)
-	l.await(l.Peer.LinkByName, l.Peer.AddrList, name)
-}
-
-// await waits for a link-local address that is no longer tentative.
-func (l *Lab) await(byName func(string) (netlink.Link, error), list func(netlink.Link, int) ([]netlink.Addr, error), name string) {
-	l.t.Helper()
-	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		link, err := byName(name)
-		must(l.t, "find "+name, err)
-		addrs, err := list(link, netlink.FAMILY_V6)
-		must(l.t, "list addresses of "+name, err)
-		for _, a := range addrs {
-			if a.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {
-				return
-			}
-		}
-	}
-	l.t.Fatalf("netlab: %s got no link-local address", name)
+	must(l.t, "configure a veth pair", errors.Join(configure(), l.peer.Do(configure), await(), l.peer.Do(await)))
 }
 
 // SetUp and SetDown change a link on this side.
 func (l *Lab) SetUp(name string) {
 	l.t.Helper()
-	must(l.t, "bring up "+name, netlink.LinkSetUp(l.Link(name)))
+	must(l.t, "bring up "+name, netns.Up(name))
 }
 
 // SetDown is the opposite of SetUp.
 func (l *Lab) SetDown(name string) {
 	l.t.Helper()
-	must(l.t, "bring down "+name, netlink.LinkSetDown(l.Link(name)))
+	must(l.t, "bring down "+name, netns.Down(name))
 }
 
 // Link finds a link on this side.
@@ -227,31 +168,19 @@ func (l *Lab) Index(name string) int {
 // such as "fd00::a/64".
 func (l *Lab) AddAddr(name, prefix string) {
 	l.t.Helper()
-	must(l.t, "add "+prefix, netlink.AddrAdd(l.Link(name), addr(l.t, prefix)))
+	must(l.t, "add "+prefix, netns.AddAddress(name, prefix))
 }
 
 // DelAddr is the opposite of AddAddr.
 func (l *Lab) DelAddr(name, prefix string) {
 	l.t.Helper()
-	must(l.t, "remove "+prefix, netlink.AddrDel(l.Link(name), addr(l.t, prefix)))
+	must(l.t, "remove "+prefix, netns.DeleteAddress(name, prefix))
 }
 
 // AddPeerAddr is AddAddr on the peer's side.
 func (l *Lab) AddPeerAddr(name, prefix string) {
 	l.t.Helper()
-	link, err := l.Peer.LinkByName(name)
-	must(l.t, "find the peer's "+name, err)
-	must(l.t, "add "+prefix, l.Peer.AddrAdd(link, addr(l.t, prefix)))
-}
-
-func addr(t testing.TB, prefix string) *netlink.Addr {
-	t.Helper()
-	a, err := netlink.ParseAddr(prefix)
-	must(t, "parse "+prefix, err)
-	if a.IP.To4() == nil {
-		a.Flags = unix.IFA_F_NODAD
-	}
-	return a
+	must(l.t, "add the peer's "+prefix, l.peer.Do(func() error { return netns.AddAddress(name, prefix) }))
 }
 
 // LinkLocal is the IPv6 link-local address of a link on this side, without a
