@@ -276,6 +276,21 @@ func TestNothingWithoutIPv6Address(t *testing.T) {
 	}
 }
 
+// A further interface probes for its names, and the node can be found all the while.
+func TestInterfaceThatComesLater(t *testing.T) {
+	b := settled(t, []linkInfo{linkA()}, operational(1))
+	other := linkA()
+	other.name, other.index, other.host = "eth1", 3, "02AABBCCDD33"
+	b.setLinks(b.now, []linkInfo{linkA(), other})
+	if s := b.status(); !s.Announced() || s.Interfaces[1].Services[0].State == Announced {
+		t.Errorf("%+v", s)
+	}
+	b.setLinks(b.now, []linkInfo{other})
+	if b.status().Announced() {
+		t.Error("announced where it is not yet")
+	}
+}
+
 func TestInterfaceThatFlapped(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	info := linkA()

@@ -84,23 +84,13 @@ func (c *counters) snapshot() Stats {
 	}
 }
 
-// Announced reports whether each of the services is announced on every
-// interface in use, and one is in use. It is what readiness needs: with no
-// service at all an interface is enough.
+// Announced reports whether all services are announced on an interface in use. It is
+// what readiness needs: another interface that comes up later, and probes for its
+// names, takes nothing away. With no service at all an interface is enough.
 func (s Status) Announced() bool {
-	usable := false
-	for _, i := range s.Interfaces {
-		if i.Reason != "" {
-			continue
-		}
-		usable = true
-		for _, svc := range i.Services {
-			if svc.State != Announced {
-				return false
-			}
-		}
-	}
-	return usable && !s.Pending
+	return !s.Pending && slices.ContainsFunc(s.Interfaces, func(i InterfaceStatus) bool {
+		return i.Reason == "" && !slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State != Announced })
+	})
 }
 
 // status makes a snapshot, without the counters.
