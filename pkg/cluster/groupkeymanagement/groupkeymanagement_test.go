@@ -44,6 +44,8 @@ func TestKeySetWrite(t *testing.T) {
 		{"three keys", set(7, "1", "2", "3"), "SUCCESS"},
 		{"the IPK", set(0, "5"), "SUCCESS"},
 		{"a multicast policy of its own group", strings.Replace(set(7, "1"), "7:null", "7:null,8:0", 1), "SUCCESS"},
+		{"members that nobody knows", strings.Replace(set(7, "1"), "7:null", "7:null,8:0,9:7,10:"+key(1)+",11:7,254:1", 1), "SUCCESS"},
+		{"nothing but members that nobody knows", "{0:{9:7,10:7}}", "INVALID_COMMAND"},
 		{"a disabled third", set(7, "1", "2", never), "SUCCESS"},
 		{"a disabled second and third", set(7, "1", never, never), "SUCCESS"},
 		{"all disabled", set(7, never), "INVALID_COMMAND"},

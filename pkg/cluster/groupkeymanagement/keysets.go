@@ -68,32 +68,27 @@ func findSet(sets []store.GroupKeySet, id uint16) (at int, found bool) {
 
 // keySetFields are the members of a GroupKeySetStruct as they came.
 type keySetFields struct {
-	id             uint16
-	policy         uint8
-	keys           [maxEpochKeys][]byte // nil: null
-	starts         [maxEpochKeys]uint64
-	started        [maxEpochKeys]bool // not null
-	present        [8]bool
-	multicast      uint8
-	badKey, absent bool
+	id        uint16
+	policy    uint8
+	keys      [maxEpochKeys][]byte // nil: null
+	starts    [maxEpochKeys]uint64
+	started   [maxEpochKeys]bool // not null
+	present   [8]bool
+	multicast uint8
+	badKey    bool
 }
 
 // readKeySet decodes and checks the field of KeySetWrite in the order of
 // section 11.2.8.1.
 func readKeySet(fields tlv.Element) (s keySetFields, err error) {
-	s.absent = true
 	r := fields.Reader()
 	for r.EnterStruct(); r.Next(); {
 		if r.ContextTag() == 0 {
-			s.absent = false
 			s.read(&r)
 		}
 	}
 	if err := r.End(); err != nil {
 		return s, im.CommandError(err)
-	}
-	if s.absent {
-		return s, matter.StatusInvalidCommand
 	}
 	return s, s.check()
 }
