@@ -257,6 +257,12 @@ func (s *Session) forget(now time.Time) {
 	s.c.exchanges.SessionGone(now, s.s)
 }
 
+// Redirect makes the session go on with another address of the node, as controllers do
+// that have looked it up anew.
+func (s *Session) Redirect(addr netip.AddrPort) {
+	_ = s.c.do(func(time.Time) { s.s.Path = to(addr) })
+}
+
 // Gone reports whether the session has ended: by Close or Forget, or because the
 // node said so.
 func (s *Session) Gone() (gone bool) {

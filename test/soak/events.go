@@ -33,7 +33,9 @@ func (x *mixed) flap() error {
 	err = errors.Join(err, x.times.do("mDNS: an address gone", func() error {
 		return x.found(home, "without the old address", func(addrs []netip.Addr) bool { return !slices.Contains(addrs, moved) })
 	}))
-	// The session was made with the address that is gone. It goes on with another.
+	// The session was made with the address that is gone. It goes on with another,
+	// which the controller has looked up, if the device has not told it by then.
+	home.s.Redirect(home.at)
 	return errors.Join(err, x.again("session after its address"))
 }
 
