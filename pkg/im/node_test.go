@@ -38,6 +38,28 @@ func TestNodeOfPaths(t *testing.T) {
 	}
 }
 
+// Items for another node are no parts of this node's list, nor the other way round.
+func TestNodeOfListParts(t *testing.T) {
+	const own, ownPart = "{1:<1:7,2:0,3:6,4:3>,2:[]}", `{1:<1:7,2:0,3:6,4:3,5:null>,2:"x"}`
+	const other, otherPart = "{1:<1:8,2:0,3:6,4:3>,2:[]}", `{1:<1:8,2:0,3:6,4:3,5:null>,2:"y"}`
+	for _, tt := range []struct {
+		name, items string
+		list, part  matter.Status
+		writes      int
+	}{
+		{"own", own + "," + ownPart, matter.StatusSuccess, matter.StatusSuccess, 1},
+		{"another's in this node's list", own + "," + otherPart, matter.StatusSuccess, matter.StatusUnsupportedNode, 1},
+		{"this node's in another's list", other + "," + ownPart, matter.StatusUnsupportedNode, matter.StatusBusy, 0},
+		{"another's", other + "," + otherPart, matter.StatusUnsupportedNode, matter.StatusUnsupportedNode, 0},
+	} {
+		n := newNode(t, nil)
+		_, c := n.ask(pase(1), OpcodeWriteRequest, "{1:false,2:["+tt.items+"]}")
+		if want := "{0:[" + written(0, 6, 3, tt.list) + "," + appended(0, 6, 3, tt.part) + "],255:12}"; c.last().text != want || len(n.sw0.writes) != tt.writes {
+			t.Errorf("%s: writes %q, got\n%s, want\n%s", tt.name, n.sw0.writes, c.last().text, want)
+		}
+	}
+}
+
 // The events of one node say nothing of those of another.
 func TestNodeOfEventFilters(t *testing.T) {
 	for filters, want := range map[string]string{

@@ -301,8 +301,8 @@ func (r *listRun) free() {
 
 // continues reports whether x appends to the run's list. A nil run has none.
 func (r *listRun) continues(x *writeItem) bool {
-	return r != nil && x.path.index == appendItem && x.path.endpoint == r.path.endpoint &&
-		x.path.cluster == r.path.cluster && x.path.attribute == r.path.attribute
+	return r != nil && x.path.index == appendItem && x.path.elsewhere == r.path.elsewhere &&
+		x.path.endpoint == r.path.endpoint && x.path.cluster == r.path.cluster && x.path.attribute == r.path.attribute
 }
 
 func (r *listRun) add(x *writeItem) {
