@@ -60,10 +60,14 @@ func (r *row) add(t *testing.T, point string, o outcome, err error) {
 	r.found[o]++
 }
 
-// overall tests one scenario: test counts its points in the row. What keeps it from
+// overall tests each scenario: test counts its points in the row. What keeps it from
 // doing so is a failure as well.
 func overall(t *testing.T, name string, test func(t *testing.T, b *base, r *row) error) {
-	for _, s := range scenarios {
+	overallOf(t, name, scenarios, test)
+}
+
+func overallOf(t *testing.T, name string, list []*scenario, test func(t *testing.T, b *base, r *row) error) {
+	for _, s := range list {
 		t.Run(s.name, func(t *testing.T) {
 			began := time.Now()
 			r := results.row(name, s.name)
