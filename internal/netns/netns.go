@@ -214,16 +214,24 @@ const Denied = "run this as root, or allow user namespaces (sysctl kernel.unpriv
 
 // Rerun runs this program again with the same arguments and more environment, in a
 // network namespace of its own and what further flags ask for (CLONE_NEWNS), and
-// returns its exit status. Who is not root gets a user namespace as well.
+// returns its exit status. Who may not do that, which root may not everywhere, gets a
+// user namespace as well.
 func Rerun(flags uintptr, environment ...string) (int, error) {
 	// Pdeathsig is about the thread that starts the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), environment...)
-	cmd.SysProcAttr = Isolation(flags)
-	if err := cmd.Start(); err != nil {
+	start := func(a *syscall.SysProcAttr) (*exec.Cmd, error) {
+		cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		cmd.Env = append(os.Environ(), environment...)
+		cmd.SysProcAttr = a
+		return cmd, cmd.Start()
+	}
+	cmd, err := start(Isolation(flags))
+	if errors.Is(err, unix.EPERM) && os.Geteuid() == 0 {
+		cmd, err = start(asUser(Isolation(flags)))
+	}
+	if err != nil {
 		return 1, err
 	}
 	signals := make(chan os.Signal, 1)
@@ -234,7 +242,7 @@ func Rerun(flags uintptr, environment ...string) (int, error) {
 			_ = cmd.Process.Signal(s) // gone already is as good
 		}
 	}()
-	err := cmd.Wait()
+	err = cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return 1, err
@@ -250,9 +258,15 @@ func Rerun(flags uintptr, environment ...string) (int, error) {
 func Isolation(flags uintptr) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | flags, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
-		a.Cloneflags |= unix.CLONE_NEWUSER
-		a.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-		a.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+		return asUser(a)
 	}
+	return a
+}
+
+// asUser adds a user namespace in which this user is root.
+func asUser(a *syscall.SysProcAttr) *syscall.SysProcAttr {
+	a.Cloneflags |= unix.CLONE_NEWUSER
+	a.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+	a.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	return a
 }

@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"testing"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
 // insideVar names, to the process in the namespaces, the directory that is its
@@ -47,59 +44,17 @@ func outside() int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	code, err := inside(dir, false)
-	if errors.Is(err, unix.EPERM) {
-		code, err = inside(dir, true)
-	}
+	code, err := netns.Rerun(unix.CLONE_NEWNS, insideVar+"="+dir)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "crash: no namespaces: %v\n"+
-			"run this as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1,\n"+
-			"user.max_user_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns=0)\n", err)
-		return 1
+		fmt.Fprintf(os.Stderr, "crash: no namespaces: %v\n%s\n", err, netns.Denied)
 	}
 	return code
-}
-
-// inside runs this program in namespaces and returns its exit status.
-func inside(dir string, asUser bool) (int, error) {
-	runtime.LockOSThread() // Pdeathsig is about the thread that starts the child
-	defer runtime.UnlockOSThread()
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideVar+"="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if asUser {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
-	}
-	if err := cmd.Start(); err != nil {
-		return 1, err
-	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
-	defer signal.Stop(signals)
-	go func() {
-		for s := range signals {
-			_ = cmd.Process.Signal(s) // gone already is as good
-		}
-	}()
-	err := cmd.Wait()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return 1, err
-	}
-	return cmd.ProcessState.ExitCode(), nil
 }
 
 // prepare makes the namespaces fit for the daemon: loopback, and nothing else, so
 // that nothing is announced anywhere.
 func prepare() error {
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
-	}
-	if err != nil {
+	if err := netns.Loopback(); err != nil {
 		return fmt.Errorf("loopback: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -111,6 +66,7 @@ func prepare() error {
 	if binary = os.Getenv("OPCREDSD_BIN"); binary == "" {
 		binary = "../../bin/opcredsd"
 	}
+	var err error
 	if binary, err = filepath.Abs(binary); err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (d *daemon) start() error {
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	d.cmd.WaitDelay = time.Second
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	if err := d.net.do(d.cmd.Start); err != nil {
+	if err := d.net.Do(d.cmd.Start); err != nil {
 		return err
 	}
 	d.done = make(chan struct{})
@@ -125,7 +125,7 @@ func (d *daemon) kill() {
 // get asks the daemon's HTTP server, over a connection of its own.
 func (d *daemon) get(path string) (rsp *http.Response, body []byte, err error) {
 	var c net.Conn
-	err = d.net.do(func() (err error) {
+	err = d.net.Do(func() (err error) {
 		c, err = net.DialTimeout("tcp", metricsURL, time.Second)
 		return err
 	})
@@ -255,8 +255,7 @@ func newRig(s *settings) (*rig, error) {
 		if l := n.part(); l != nil {
 			fmt.Fprintln(os.Stderr, "soak:", l)
 		}
-		close(n.calls)
-		_ = unix.Close(n.fd)
+		n.Close()
 		os.RemoveAll(dir)
 	}
 	if err := r.start(); err != nil {

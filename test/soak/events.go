@@ -9,16 +9,18 @@ import (
 	"slices"
 	"time"
 
-	"github.com/opcredsd/opcredsd/internal/commissioner"
-	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/netns"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
 )
 
 // flap gives the device's link a second prefix, uses it, and takes it away again.
 // The records follow.
 func (x *mixed) flap() error {
 	home := x.members[0]
-	if err := errors.Join(address(movedHere, true), x.net.do(func() error { return address(movedULA, true) })); err != nil {
+	if err := errors.Join(netns.AddAddress(link, movedHere+"/64"), x.net.Do(func() error { return netns.AddAddress(link, movedULA+"/64") })); err != nil {
 		return err
 	}
 	moved := netip.MustParseAddr(movedULA)
@@ -29,7 +31,7 @@ func (x *mixed) flap() error {
 	// The controller's socket sends from the old prefix, which does.
 	err = errors.Join(err, x.connect(home, "session, new address", false), x.do("read", home.read))
 	home.at = deviceAt(deviceULA)
-	err = errors.Join(err, x.net.do(func() error { return address(movedULA, false) }), address(movedHere, false))
+	err = errors.Join(err, x.net.Do(func() error { return netns.DeleteAddress(link, movedULA+"/64") }), netns.DeleteAddress(link, movedHere+"/64"))
 	err = errors.Join(err, x.times.do("mDNS: an address gone", func() error {
 		return x.found(home, "without the old address", func(addrs []netip.Addr) bool { return !slices.Contains(addrs, moved) })
 	}))
@@ -86,11 +88,11 @@ func (x *mixed) again(name string) error {
 
 // linkDown takes the device's link down for a while.
 func (x *mixed) linkDown() error {
-	if err := x.net.do(func() error { return down(link) }); err != nil {
+	if err := x.net.Do(func() error { return netns.Down(link) }); err != nil {
 		return err
 	}
 	time.Sleep(5 * time.Second)
-	if err := x.net.do(func() error { return errors.Join(up(link), awaitAddress()) }); err != nil {
+	if err := x.net.Do(func() error { return errors.Join(netns.Up(link), await()) }); err != nil {
 		return err
 	}
 	return x.returned()

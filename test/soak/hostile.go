@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/netns"
 	casesession "github.com/opcredsd/opcredsd/pkg/case"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -33,7 +34,7 @@ func newAttackers(n int, to string, seed uint64) (*attackers, error) {
 	x := &attackers{to: deviceAt(to), r: rand.New(rand.NewPCG(seed, 1))}
 	for i := range n {
 		ip := fmt.Sprintf("fd00:6f70:6372:736b::bad:%x", i+1)
-		if err := address(ip, true); err != nil {
+		if err := netns.AddAddress(link, ip+"/64"); err != nil {
 			return nil, err
 		}
 		c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.ParseIP(ip)})
@@ -61,7 +62,7 @@ func (x *attackers) close() {
 		if x.local {
 			continue
 		}
-		_ = address(fmt.Sprintf("fd00:6f70:6372:736b::bad:%x", i+1), false) // the link may be another by now
+		_ = netns.DeleteAddress(link, fmt.Sprintf("fd00:6f70:6372:736b::bad:%x/64", i+1)) // the link may be another by now
 	}
 	x.done.Wait()
 }

@@ -5,16 +5,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
 // insideVar is set when this program runs itself again, in its own namespaces.
@@ -63,7 +62,11 @@ func main() {
 		os.Exit(2)
 	}
 	if os.Getenv(insideVar) == "" {
-		os.Exit(inside())
+		code, err := netns.Rerun(0, insideVar+"=1")
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "soak: no network namespace: %v\n%s\n", err, netns.Denied)
+		}
+		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
@@ -94,33 +97,4 @@ func (s *settings) check(which string) (err error) {
 		return fmt.Errorf("no daemon: %w (make build)", err)
 	}
 	return nil
-}
-
-// inside runs this program again in a network namespace, where nothing of the host
-// can be reached, and returns its exit status. Who is not root gets a user namespace
-// as well.
-func inside() int {
-	runtime.LockOSThread() // Pdeathsig is about the thread that starts the child
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideVar+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-	}
-	signal.Ignore(os.Interrupt) // the child gets it too, and cleans up
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintf(os.Stderr, "soak: no network namespace: %v (run as root, or allow user namespaces)\n", err)
-		return 1
-	}
-	return max(cmd.ProcessState.ExitCode(), 0) | boolInt(cmd.ProcessState.ExitCode() < 0)
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -99,7 +99,7 @@ func (r *rig) attackers(hosts int) (x *attackers, err error) {
 	if hosts > 0 {
 		return newAttackers(hosts, deviceULA, r.seed)
 	}
-	err = r.net.do(func() error {
+	err = r.net.Do(func() error {
 		x, err = localAttacker(r.seed)
 		return err
 	})
