@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/internal/netns"
