@@ -56,9 +56,9 @@ func (s *Server) AddEndpoint(ep Endpoint) error {
 		if err := s.checkEndpoint(&ep); err != nil {
 			return fmt.Errorf("endpoint %d: %w", ep.ID, err)
 		}
-		types, clusters := ep.DeviceTypes, ep.Clusters
-		if bridged(clusters) {
-			types = append(slices.Clone(types), DeviceType{ID: deviceTypeBridgedNode, Revision: 3})
+		types, clusters := slices.Clone(ep.DeviceTypes), ep.Clusters
+		if bridged(clusters) && !slices.ContainsFunc(types, func(t DeviceType) bool { return t.ID == deviceTypeBridgedNode }) {
+			types = append(types, DeviceType{ID: deviceTypeBridgedNode, Revision: 3})
 		}
 		if ep.Groups {
 			identifying := ep.Identifying
@@ -79,7 +79,7 @@ func (s *Server) checkEndpoint(ep *Endpoint) error {
 	if ep.ID < FirstEndpoint || ep.ID > lastEndpoint {
 		return fmt.Errorf("the number is not between %d and %d", FirstEndpoint, lastEndpoint)
 	}
-	if slices.ContainsFunc(s.model.engine.Endpoints(), func(x im.Endpoint) bool { return x.ID == ep.ID }) {
+	if s.hasEndpoint(ep.ID) {
 		return errors.New("it is there already")
 	}
 	if len(ep.DeviceTypes) == 0 {
@@ -96,6 +96,10 @@ func (s *Server) checkEndpoint(ep *Endpoint) error {
 	return nil
 }
 
+func (s *Server) hasEndpoint(id matter.EndpointID) bool {
+	return slices.ContainsFunc(s.model.engine.Endpoints(), func(x im.Endpoint) bool { return x.ID == id })
+}
+
 func bridged(clusters []im.Cluster) bool {
 	return slices.ContainsFunc(clusters, func(c im.Cluster) bool { return c.Spec().ID == bridgeddevicebasicinformation.ID })
 }
@@ -105,14 +109,19 @@ func bridged(clusters []im.Cluster) bool {
 var ErrNoEndpoint = errors.New("there is no such endpoint of the program")
 
 // RemoveEndpoint removes an endpoint that AddEndpoint has added, for good: it leaves
-// its groups too. It may be called when AddEndpoint may.
+// its groups too. It may be called when AddEndpoint may. After an error of the store
+// the endpoint is still there.
 func (s *Server) RemoveEndpoint(id matter.EndpointID) error {
 	return s.Do(func() error {
-		if id < FirstEndpoint || !s.model.engine.RemoveEndpoint(id) {
+		if id < FirstEndpoint || !s.hasEndpoint(id) {
 			return ErrNoEndpoint
 		}
+		if err := s.leaveGroups(id); err != nil {
+			return err
+		}
+		s.model.engine.RemoveEndpoint(id)
 		s.partsChanged()
-		return s.leaveGroups(id)
+		return nil
 	})
 }
 

@@ -186,6 +186,20 @@ func TestBridgedDeviceBeforeTheStart(t *testing.T) {
 	})
 }
 
+// What the program says of the device types of an endpoint is neither doubled nor
+// followed later.
+func TestDeviceTypesOfABridgedDevice(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		info, err := bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{UniqueID: func() string { return "1" }})
+		r.must(err)
+		types := []server.DeviceType{{ID: 0x0013, Revision: 2}, {ID: 0x010A, Revision: 3}}
+		r.must(r.srv.AddEndpoint(server.Endpoint{ID: plugID, DeviceTypes: types, Clusters: []im.Cluster{info}}))
+		types[1].ID = 0x0100
+		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
+		r.want("device types", r.value(s, plugID, clDescriptor, 0), "[{0:19,1:2},{0:266,1:3}]")
+	})
+}
+
 func TestAddEndpointRefuses(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.addPlug(plugID)
