@@ -29,7 +29,7 @@ const (
 
 // daemon is opcredsd on one state directory, one process at a time.
 type daemon struct {
-	net    network
+	net    *network
 	binary string
 	state  string
 
@@ -65,13 +65,10 @@ func (d *daemon) start() error {
 	d.cmd = exec.Command(d.binary, "run", "--state-dir", d.state, "--log-level", "warn",
 		"--passcode", strconv.Itoa(passcode), "--discriminator", "3840", "--metrics-addr", metricsURL)
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	d.cmd.WaitDelay = time.Second
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-<<<<<<< test/soak/daemon.go
-	if err := d.net.Start(d.cmd); err != nil {
-=======
 	if err := d.net.Do(d.cmd.Start); err != nil {
->>>>>>> /tmp/new
 		return err
 	}
 	d.done = make(chan struct{})

@@ -92,11 +92,7 @@ func (x *mixed) linkDown() error {
 		return err
 	}
 	time.Sleep(5 * time.Second)
-<<<<<<< test/soak/events.go
-	if err := x.net.Do(func() error { return errors.Join(netns.Up(link), awaitAddress()) }); err != nil {
-=======
 	if err := x.net.Do(func() error { return errors.Join(netns.Up(link), await()) }); err != nil {
->>>>>>> /tmp/new
 		return err
 	}
 	return x.returned()

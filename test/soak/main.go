@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opcredsd/opcredsd/internal/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/internal/netns"

@@ -8,13 +8,9 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/opcredsd/opcredsd/internal/netns"
 	"github.com/vishvananda/netlink"
-<<<<<<< test/soak/network.go
-=======
 
 	"github.com/opcredsd/opcredsd/internal/netns"
->>>>>>> /tmp/new
 )
 
 // The link between the controllers, here, and the device, in its own namespace.
@@ -24,10 +20,6 @@ const (
 	controlULA = "fd00:6f70:6372:736b::b"
 )
 
-<<<<<<< test/soak/network.go
-// network is the device's namespace, and the link to it.
-type network struct{ *netns.Namespace }
-=======
 // network is the device's namespace, with the link to it.
 type network struct{ *netns.Namespace }
 
@@ -50,46 +42,11 @@ func (n *network) join() error {
 	}
 	return errors.Join(configure(controlULA)(), n.Do(configure(deviceULA)), await(), n.Do(await))
 }
->>>>>>> /tmp/new
-
-func newNetwork() (network, error) {
-	ns, err := netns.New()
-	if err != nil {
-<<<<<<< test/soak/network.go
-		return network{}, err
-	}
-	n := network{ns}
-	return n, errors.Join(netns.Loopback(), n.join())
-}
-
-// join makes the link between the namespaces.
-func (n network) join() error {
-	if err := netns.Join(nil, n.Namespace, link); err != nil {
-		return err
-	}
-	return errors.Join(
-		setUp(controlULA), n.Do(func() error { return setUp(deviceULA) }),
-		awaitAddress(), n.Do(awaitAddress))
-}
-
-// setUp configures this end of the link.
-func setUp(ula string) error {
-	return errors.Join(netns.KeepAddresses(link), netns.Configure(link, ula+"/64"))
-}
-
-func awaitAddress() error {
-	_, err := netns.Await(link)
-	return err
-}
 
 // part takes the link away, with everything that depends on it.
-func (n network) part() error {
+func (n *network) part() error {
 	l, err := netlink.LinkByName(link)
 	if err != nil {
-		return err
-	}
-	return netlink.LinkDel(l)
-=======
 		return err
 	}
 	return netlink.LinkDel(l)
@@ -99,12 +56,11 @@ func (n network) part() error {
 func await() error {
 	_, err := netns.Await(link)
 	return err
->>>>>>> /tmp/new
 }
 
 // lose makes the link lose datagrams, each way: by netem or, in a kernel without it,
 // by a rule for what comes in.
-func (n network) lose(percent int) error {
+func (n *network) lose(percent int) error {
 	rules := [][]string{{"tc", "qdisc", "replace", "dev", link, "root", "netem", "loss", strconv.Itoa(percent) + "%"}}
 	if !hasNetem() {
 		rules = [][]string{{"ip6tables", "-F", "INPUT"}}
