@@ -65,11 +65,15 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 // options ask for them.
 func (s *Server) bindHTTP() error {
 	if s.opt.MetricsAddr != "" {
+		h, err := s.metricsHandler()
+		if err != nil {
+			return err
+		}
 		l, err := net.Listen("tcp", s.opt.MetricsAddr)
 		if err != nil {
 			return fmt.Errorf("metrics-addr %s: %w (choose another with --metrics-addr, or \"\" for none)", s.opt.MetricsAddr, err)
 		}
-		srv := s.addHTTP(netutil.LimitListener(l, maxScrapers), s.metricsHandler())
+		srv := s.addHTTP(netutil.LimitListener(l, maxScrapers), h)
 		srv.WriteTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = scrapeTimeout, scraperIdle, maxHeader
 	}
 	if s.opt.AdminSocket != "" {
@@ -88,20 +92,24 @@ func (s *Server) bindHTTP() error {
 	return nil
 }
 
-func (s *Server) metricsHandler() http.Handler {
+func (s *Server) metricsHandler() (http.Handler, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		metrics.New(s.opt.Version, runtime.Version(), s.snapshot),
 	)
-	reg.MustRegister(s.opt.Collectors...)
+	for _, c := range s.opt.Collectors {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("collectors: %w", err)
+		}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", landing)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return mux
+	return mux, nil
 }
 
 // landingPage is for those who open the address in a browser.

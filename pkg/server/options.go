@@ -70,7 +70,8 @@ type Options struct {
 	Log                  *slog.Logger
 	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
 
-	// Collectors are shown at MetricsAddr beside the node's own metrics.
+	// Collectors are shown at MetricsAddr beside the node's own metrics, whose names
+	// begin with "opcredsd_", "go_" and "process_". New refuses one that is no new one.
 	Collectors []prometheus.Collector
 
 	// Tests replace the network, so that none of it is real.
