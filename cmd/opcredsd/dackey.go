@@ -5,9 +5,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/pflag"
+
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/server"
-	"github.com/spf13/pflag"
 )
 
 // dacKeyCredential is the name of the DAC's key as a systemd credential.

@@ -6,9 +6,10 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/spf13/cobra"
 )
 
 func newFabrics(c *common) *cobra.Command {

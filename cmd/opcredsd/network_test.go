@@ -18,13 +18,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.etcd.io/bbolt"
+
 	"github.com/opcredsd/opcredsd/internal/netlab"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/transport"
-	"github.com/rogpeppe/go-internal/testscript"
-	"go.etcd.io/bbolt"
 )
 
 // patience bounds what a script waits for.

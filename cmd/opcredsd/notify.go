@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/opcredsd/opcredsd/pkg/server"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
 // statusEvery is how often systemd is told how the node is, where no watchdog

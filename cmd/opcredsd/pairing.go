@@ -9,8 +9,9 @@ import (
 	"strings"
 
 	"github.com/mdp/qrterminal/v3"
-	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/spf13/cobra"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
 )
 
 func newPairing(c *common) *cobra.Command {

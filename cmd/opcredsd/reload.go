@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/opcredsd/opcredsd/pkg/metrics"
 )
 
 // reloadable are the settings that SIGHUP changes in a running daemon.

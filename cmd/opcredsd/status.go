@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/spf13/cobra"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
 )
 
 func newStatus(c *common) *cobra.Command {

@@ -6,8 +6,9 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/spf13/cobra"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // release is set by the linker when a release is built.

@@ -5,9 +5,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/server"
-	"github.com/spf13/cobra"
 )
 
 func newWindow(c *common) *cobra.Command {

@@ -17,8 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // node is a Node that says what it was asked, and fails on demand.

@@ -16,8 +16,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // ErrRefused says that the node will not do what was asked, as things are.

@@ -16,10 +16,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/mdns"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // Facts are what the checks look at. Gather finds out those about the host; the

@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // Snapshot is what the node tells at one moment.

@@ -18,8 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opcredsd/opcredsd/internal/netlab"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
 const (
