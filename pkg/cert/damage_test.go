@@ -73,6 +73,7 @@ func TestDamagedPublishedRoots(t *testing.T) {
 		{"no rcac-id", subject(remove(AttributeRCACID)), "subject is that of"},
 		{"two rcac-ids", subject(add(AttributeRCACID, 1)), "2 identifiers"},
 		{"an icac-id besides", subject(add(AttributeICACID, 1)), "subject is that of"},
+		{"an icac-id first", subject(before(AttributeICACID, 1)), "subject is that of"},
 		{"a node id besides", subject(add(AttributeNodeID, 1)), "subject is that of"},
 		{"two fabric ids", subject(add(AttributeFabricID, 1)), "2 fabric ids"},
 		{"fabric id 0", subject(set(AttributeFabricID, 0)), "fabric id is 0"},

@@ -101,6 +101,11 @@ func add(t AttributeType, id uint64) func(*DN) {
 	return func(d *DN) { *d = append(*d, Attribute{Type: t, ID: id}) }
 }
 
+// before puts an attribute before all that are there.
+func before(t AttributeType, id uint64) func(*DN) {
+	return func(d *DN) { *d = slices.Insert(*d, 0, Attribute{Type: t, ID: id}) }
+}
+
 func set(t AttributeType, id uint64) func(*DN) {
 	return func(d *DN) { remove(t)(d); add(t, id)(d) }
 }
@@ -123,6 +128,9 @@ var damages = []struct {
 	{"NOC with fabric id 0", func(c *chain) { set(AttributeFabricID, 0)(&c.noc.Subject) }, "NOC: fabric id is 0"},
 	{"NOC with rcac-id", func(c *chain) { add(AttributeRCACID, 1)(&c.noc.Subject) }, "NOC: subject"},
 	{"NOC with icac-id", func(c *chain) { add(AttributeICACID, 1)(&c.noc.Subject) }, "NOC: subject"},
+	{"NOC with rcac-id first", func(c *chain) { before(AttributeRCACID, 1)(&c.noc.Subject) }, "NOC: subject is that of"},
+	{"NOC with icac-id first", func(c *chain) { before(AttributeICACID, 1)(&c.noc.Subject) }, "NOC: subject is that of"},
+	{"NOC with vvs-id first", func(c *chain) { before(AttributeVVSID, 1)(&c.noc.Subject) }, "NOC: subject is that of"},
 	{"NOC with vvs-id", func(c *chain) { add(AttributeVVSID, 1)(&c.noc.Subject) }, "NOC: subject"},
 	{"NOC with firmware signing id", func(c *chain) { add(AttributeFirmwareSigningID, 1)(&c.noc.Subject) }, "NOC: firmware"},
 	{"NOC of another fabric", func(c *chain) { set(AttributeFabricID, 7)(&c.noc.Subject) }, "fabric id is not the NOC's"},
@@ -156,6 +164,8 @@ var damages = []struct {
 	{"ICAC without icac-id", func(c *chain) { remove(AttributeICACID)(&c.icac.Subject) }, "ICAC: subject"},
 	{"ICAC with two icac-ids", func(c *chain) { add(AttributeICACID, 3)(&c.icac.Subject) }, "ICAC: 2 identifiers"},
 	{"ICAC is a root", func(c *chain) { c.icac.Subject[0].Type = AttributeRCACID }, "ICAC: subject is that of a RCAC"},
+	{"ICAC with rcac-id first", func(c *chain) { before(AttributeRCACID, 3)(&c.icac.Subject) }, "ICAC: subject is that of"},
+	{"ICAC with node id first", func(c *chain) { before(AttributeNodeID, 3)(&c.icac.Subject) }, "ICAC: subject is that of"},
 	{"ICAC with node id", func(c *chain) { add(AttributeNodeID, 3)(&c.icac.Subject) }, "ICAC: subject"},
 	{"ICAC with two fabric ids", func(c *chain) { add(AttributeFabricID, uint64(testFabric))(&c.icac.Subject) }, "ICAC: 2 fabric ids"},
 	{"ICAC with fabric id 0", func(c *chain) { set(AttributeFabricID, 0)(&c.icac.Subject) }, "ICAC: fabric id is 0"},
@@ -174,6 +184,8 @@ var damages = []struct {
 	// The root.
 	{"root without rcac-id", func(c *chain) { remove(AttributeRCACID)(&c.root.Subject) }, "RCAC: subject"},
 	{"root with two rcac-ids", func(c *chain) { add(AttributeRCACID, 1)(&c.root.Subject) }, "RCAC: 2 identifiers"},
+	{"root with icac-id first", func(c *chain) { before(AttributeICACID, 1)(&c.root.Subject) }, "RCAC: subject is that of"},
+	{"root with node id first", func(c *chain) { before(AttributeNodeID, 1)(&c.root.Subject) }, "RCAC: subject is that of"},
 	{"root with node id", func(c *chain) { add(AttributeNodeID, 1)(&c.root.Subject) }, "RCAC: subject"},
 	{"root of another fabric", func(c *chain) { set(AttributeFabricID, 7)(&c.root.Subject) }, "RCAC: fabric id is not"},
 	{"root with fabric id 0", func(c *chain) { set(AttributeFabricID, 0)(&c.root.Subject) }, "RCAC: fabric id is 0"},
