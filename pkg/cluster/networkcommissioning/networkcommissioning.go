@@ -53,6 +53,7 @@ type Cluster struct {
 	network func() Network
 	seen    Network // at the last look
 	joined  string  // the network that was connected last; "": none was
+	told    string  // what subscribers know of joined
 	look    bool
 }
 
@@ -61,6 +62,7 @@ type Cluster struct {
 func New(network func() Network) *Cluster {
 	c := &Cluster{network: network}
 	c.seen = c.current()
+	c.told = c.joined
 	return c
 }
 
@@ -83,12 +85,12 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 		return
 	}
 	c.look = false
-	before := c.joined
 	if now := c.current(); now != c.seen {
 		c.seen = now
 		changed(networks)
 	}
-	if c.joined != before {
+	if c.joined != c.told {
+		c.told = c.joined
 		changed(lastNetworkingStatus)
 		changed(lastNetworkID)
 	}

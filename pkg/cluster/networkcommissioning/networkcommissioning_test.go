@@ -1,6 +1,7 @@
 package networkcommissioning
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,6 +76,23 @@ func TestChanges(t *testing.T) {
 	step("unplugged", true)
 	c.LinksChanged()
 	step("another link", false)
+}
+
+// A read that comes before the word of a new connection takes nothing from what
+// subscribers are told.
+func TestChangesAfterARead(t *testing.T) {
+	network := Network{Name: "eth0"}
+	n, c := newNode(t, &network)
+	network.Connected = true
+	if got := n.Read(admin, 0, ID, lastNetworkID); got != `x"65746830"` {
+		t.Fatalf("LastNetworkID %s", got)
+	}
+	c.LinksChanged()
+	var told []matter.AttributeID
+	c.Changes(func(id matter.AttributeID) { told = append(told, id) })
+	if want := []matter.AttributeID{networks, lastNetworkingStatus, lastNetworkID}; !slices.Equal(told, want) {
+		t.Errorf("changes of %d, want %d", told, want)
+	}
 }
 
 // The last connection is told of when there was one, also when it is lost.
