@@ -17,7 +17,8 @@ import (
 // or at that of its last shutdown. It must neither keep an administrator out whose
 // certificates began since then, nor take one in whose time was up before this
 // program was built. So a certificate is refused as not yet valid only by a clock that
-// is kept right; as expired, by the latest time that has certainly come.
+// is kept right; as expired also by another one, which stands still at times and does
+// not run ahead, and by the times that have certainly come.
 
 // commissionValidity is what a chain is held against that an administrator brings:
 // the clock, but not less than the last known good time (section 3.5.6.1).
