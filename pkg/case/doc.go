@@ -1,5 +1,5 @@
 // Package casesession is certificate-authenticated session establishment
-// (section 4.14.2 of the Core Specification 1.4.2), both roles. Its folder is
+// (section 4.14.2 of the Core Specification), both roles. Its folder is
 // named case, which is a keyword.
 //
 // A [Responder] or an [Initiator] serves one handshake. Its methods take the

@@ -1,5 +1,5 @@
 // Package exchange matches messages to exchanges and makes them reliable: the
-// message reliability protocol (Core Specification 1.4.2, sections 4.10 and
+// message reliability protocol (Core Specification, sections 4.10 and
 // 4.12).
 //
 // A [Manager] gets every message that a session received and gives it to the

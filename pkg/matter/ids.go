@@ -126,7 +126,7 @@ const (
 	ProtocolInteractionModel uint16 = 0x0001
 )
 
-// Revisions that this node announces (release 1.4.2).
+// Revisions that this node announces.
 const (
 	DataModelRevision        = 18
 	InteractionModelRevision = 12

@@ -1,6 +1,6 @@
 // Package mdns makes the node's services known by Multicast DNS (RFC 6762) and
 // DNS-based Service Discovery (RFC 6763), as Matter wants them (Core
-// Specification 1.4.2, section 4.3).
+// Specification, section 4.3).
 //
 // One Responder per process holds one IPv6 and one IPv4 socket, whatever the
 // number of services and interfaces. Set says what is wanted; the Responder

@@ -1,5 +1,5 @@
 // Package message is the codec of what frames every Matter message: the message
-// header (Core Specification 1.4.2, section 4.4.1), the protocol header
+// header (Core Specification, section 4.4.1), the protocol header
 // (section 4.4.3), the session parameters that both sides of a handshake
 // exchange (section 4.13.1) and the StatusReport (appendix D).
 //

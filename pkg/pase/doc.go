@@ -1,5 +1,5 @@
 // Package pase is passcode-authenticated session establishment (section 4.14.1
-// of the Core Specification 1.4.2), both roles.
+// of the Core Specification), both roles.
 //
 // A [Responder] or an [Initiator] serves one handshake. Its methods take the
 // payload of a message and return the payload of the next one; they do no I/O

@@ -1,5 +1,5 @@
 // Package securechannel is protocol 0 of a node: it runs the handshakes that make
-// sessions, and closes sessions (Core Specification 1.4.2, sections 4.11.1, 4.14.1
+// sessions, and closes sessions (Core Specification, sections 4.11.1, 4.14.1
 // and 4.14.2).
 //
 // The exchange layer asks [Channel.Accept] about every exchange that a peer

@@ -1,5 +1,5 @@
 // Package session keeps the sessions of a node: their keys, message counters,
-// replay windows and the table that finds them (Core Specification 1.4.2,
+// replay windows and the table that finds them (Core Specification,
 // sections 4.6 to 4.8 and 4.13).
 //
 // [Table.Receive] takes a datagram as it came and gives back a message whose
