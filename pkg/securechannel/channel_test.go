@@ -186,8 +186,7 @@ func TestCloseSessionEvicted(t *testing.T) {
 func TestCloseSessionUnsecured(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
-	var c *client
-	c = w.peer(1).commissioner(testPasscode, func(opcode uint8, b []byte) []byte {
+	c := w.peer(1).commissioner(testPasscode, func(opcode uint8, b []byte) []byte {
 		if opcode == message.OpcodePake1 {
 			return nil
 		}

@@ -113,7 +113,7 @@ func TestSessionAfterReport(t *testing.T) {
 func TestPASEWrongPasscode(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
-	c := w.peer(1).commissioner(otherPasscode, nil)
+	w.peer(1).commissioner(otherPasscode, nil)
 	w.flow()
 	// The initiator finds out first. Its report is not answered.
 	w.wantNoReport()
@@ -127,7 +127,7 @@ func TestPASEWrongPasscode(t *testing.T) {
 	w.pass(10 * time.Second)
 	w.wantClean()
 	// The window serves the next one.
-	c = w.peer(2).commissioner(testPasscode, nil)
+	c := w.peer(2).commissioner(testPasscode, nil)
 	w.flow()
 	c.wantReport(reportSuccess)
 	w.want(Success)

@@ -54,7 +54,7 @@ func TestAddNOCTwoFaults(t *testing.T) {
 		r.must(s.ArmFailSafe(r.ctx, 0, 0))
 		r.join(c, s, r.authority(commissioner.AuthorityOptions{}))
 		r.must(s.ArmFailSafe(r.ctx, 900, 0))
-		pub = r.csr(s, false)
+		r.csr(s, false)
 		r.must(s.AddRoot(r.ctx, a.Root()))
 		for name, n := range faults {
 			r.want("full, "+name, r.addNOC(s, n), tableFull)

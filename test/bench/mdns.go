@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -23,10 +22,7 @@ const (
 var mdnsGroup = &net.UDPAddr{IP: net.ParseIP("ff02::fb"), Port: mdnsPort, Zone: link}
 
 // resolver asks for instances of the operational service.
-type resolver struct {
-	conn *net.UDPConn
-	from netip.Addr // whom to listen to; invalid: everybody
-}
+type resolver struct{ conn *net.UDPConn }
 
 // newResolver opens a socket that speaks mDNS as its peers do or, simple, as
 // programs do that know nothing but DNS, which are answered at once.

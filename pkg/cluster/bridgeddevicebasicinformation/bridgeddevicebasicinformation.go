@@ -16,8 +16,8 @@ import (
 // ID is the cluster's id.
 const ID matter.ClusterID = 0x0039
 
-// EventReachableChanged has the field Reachable, 0.
-const EventReachableChanged matter.EventID = 3
+// reachableChanged has the field Reachable, 0.
+const reachableChanged matter.EventID = 3
 
 const (
 	vendorName            matter.AttributeID = 0x01
@@ -92,7 +92,7 @@ func New(opt Options) (*Cluster, error) {
 	c := &Cluster{opt: opt, reachable: !opt.Unreachable, told: !opt.Unreachable}
 	c.spec = im.Spec{
 		ID: ID, Name: "BridgedDeviceBasicInformation", Revision: 5,
-		Events: []im.Event{{ID: EventReachableChanged, Name: "ReachableChanged", Priority: im.Info, Read: matter.PrivilegeView}},
+		Events: []im.Event{{ID: reachableChanged, Name: "ReachableChanged", Priority: im.Info, Read: matter.PrivilegeView}},
 	}
 	for _, a := range []struct {
 		im.Attribute
@@ -191,6 +191,6 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 func (c *Cluster) Events(tell func(matter.EventID, func(*tlv.Writer))) {
 	if c.reachable != c.told {
 		c.told = c.reachable
-		tell(EventReachableChanged, func(w *tlv.Writer) { w.Bool(tlv.Context(0), c.reachable) })
+		tell(reachableChanged, func(w *tlv.Writer) { w.Bool(tlv.Context(0), c.reachable) })
 	}
 }

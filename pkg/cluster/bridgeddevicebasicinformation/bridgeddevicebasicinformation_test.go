@@ -115,7 +115,7 @@ func TestReachable(t *testing.T) {
 			data(&w)
 			w.End()
 			r := tlv.NewReader(w.Bytes())
-			if got := clustertest.Text(t, r); e != EventReachableChanged || got != map[bool]string{true: "{0:true}", false: "{0:false}"}[c.reachable] {
+			if got := clustertest.Text(t, r); e != reachableChanged || got != map[bool]string{true: "{0:true}", false: "{0:false}"}[c.reachable] {
 				t.Errorf("event %d %s", e, got)
 			}
 			events++
