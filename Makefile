@@ -12,7 +12,7 @@ FUZZ_SHORT = FuzzServer FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest Fu
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
 .PHONY: build run test check unit interop crash-short packaging-short robust-short \
-	interop-loss setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
+	interop-loss interop-homeassistant setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
