@@ -21,6 +21,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
+// runFlags are the flags of run, whose number is that of the fields.
 type runFlags struct {
 	port                    uint16
 	interfaces              []string

@@ -56,14 +56,31 @@ func (c *Client) handshake(ctx context.Context, addr netip.AddrPort, opcode uint
 
 // PASE opens a PASE session with a node that is being commissioned.
 func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32) (*Session, error) {
-	var id uint16
-	var failed error
-	if err := c.do(func(time.Time) { id, failed = c.sessions.ReserveID() }); err != nil {
+	id, err := c.reserve()
+	if err != nil {
 		return nil, err
 	}
-	if failed != nil {
-		return nil, failed
+	out, err := c.pase(ctx, addr, passcode, id)
+	if err != nil {
+		c.release(id)
+		return nil, err
 	}
+	return out, nil
+}
+
+// reserve returns an id for a session; if there comes none it is to be released.
+func (c *Client) reserve() (id uint16, err error) {
+	if closed := c.do(func(time.Time) { id, err = c.sessions.ReserveID() }); closed != nil {
+		return 0, closed
+	}
+	return id, err
+}
+
+func (c *Client) release(id uint16) {
+	_ = c.do(func(time.Time) { c.sessions.ReleaseID(id) })
+}
+
+func (c *Client) pase(ctx context.Context, addr netip.AddrPort, passcode uint32, id uint16) (out *Session, err error) {
 	in := pase.NewInitiator(pase.InitiatorConfig{Rand: c.rand, Passcode: passcode, SessionID: id, Params: c.params})
 	request, err := in.Start()
 	if err != nil {
@@ -71,7 +88,6 @@ func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32)
 	}
 	var res pase.Result
 	expect := message.OpcodePBKDFParamResponse
-	var out *Session
 	err = c.handshake(ctx, addr, message.OpcodePBKDFParamRequest, request, func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
 		switch {
 		case m.Opcode != expect:
@@ -104,7 +120,6 @@ func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32)
 		return true, err
 	})
 	if err != nil {
-		_ = c.do(func(time.Time) { c.sessions.ReleaseID(id) })
 		return nil, err
 	}
 	return out, nil
@@ -113,21 +128,24 @@ func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32)
 // CASE opens a CASE session with node peer of the authority's fabric, as its
 // administrator. resume, if not nil, is tried first.
 func (c *Client) CASE(ctx context.Context, addr netip.AddrPort, a *Authority, peer matter.NodeID, resume *casesession.Record) (*Session, *casesession.Result, error) {
-	var id uint16
-	var failed error
-	if err := c.do(func(time.Time) { id, failed = c.sessions.ReserveID() }); err != nil {
-		return nil, nil, err
-	}
-	if failed != nil {
-		return nil, nil, failed
-	}
-	in := casesession.NewInitiator(a.initiator(c, id, peer, resume))
-	sigma1, err := in.Start()
+	id, err := c.reserve()
 	if err != nil {
 		return nil, nil, err
 	}
-	var res casesession.Result
-	var out *Session
+	out, res, err := c.caseSession(ctx, addr, a, peer, resume, id)
+	if err != nil {
+		c.release(id)
+		return nil, nil, err
+	}
+	return out, &res, nil
+}
+
+func (c *Client) caseSession(ctx context.Context, addr netip.AddrPort, a *Authority, peer matter.NodeID, resume *casesession.Record, id uint16) (out *Session, res casesession.Result, err error) {
+	in := casesession.NewInitiator(a.initiator(c, id, peer, resume))
+	sigma1, err := in.Start()
+	if err != nil {
+		return nil, res, err
+	}
 	add := func(now time.Time, x *exchange.Exchange) (err error) {
 		s, err := c.sessions.Add(now, session.Config{
 			Kind: session.CASE, Initiator: true, LocalID: id, PeerID: res.PeerSessionID,
@@ -172,8 +190,7 @@ func (c *Client) CASE(ctx context.Context, addr netip.AddrPort, a *Authority, pe
 		return true, fmt.Errorf("unexpected secure channel message %02x", m.Opcode)
 	})
 	if err != nil {
-		_ = c.do(func(time.Time) { c.sessions.ReleaseID(id) })
-		return nil, nil, err
+		return nil, casesession.Result{}, err
 	}
-	return out, &res, nil
+	return out, res, nil
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Snapshot is what the node tells at one moment.
+// Snapshot is what the node tells at one moment; the number of its fields is that of
+// the metrics.
 type Snapshot struct {
 	Fabrics             int
 	MaxFabrics          int

@@ -52,7 +52,8 @@ type Product struct {
 }
 
 // Options configure a Server. The zero value of a field stands for its default,
-// except where it says otherwise.
+// except where it says otherwise. The number of fields is that of the flags of the
+// daemon.
 type Options struct {
 	StateDir             string // required
 	Port                 uint16 // UDP; with AnyPort, 0 picks a free one

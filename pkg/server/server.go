@@ -29,7 +29,8 @@ import (
 const stopTimeout = 4 * time.Second
 
 // Server is a node: [New] makes one, [Server.Run] serves it. Its methods may be
-// called from several goroutines, except where they say otherwise.
+// called from several goroutines, except where they say otherwise. It ties the parts
+// together, hence the number of fields.
 type Server struct {
 	opt   Options
 	log   *slog.Logger

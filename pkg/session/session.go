@@ -73,9 +73,9 @@ type Config struct {
 }
 
 // Session is one session with one peer. Its fields are facts to read; the ones
-// that a later layer may set are named. It is flat because everybody who
-// handles a message reads s.Fabric and s.PeerNode, and none cares which
-// handshake step the fact came from.
+// that a later layer may set are named. It is flat, for all their number, because
+// everybody who handles a message reads s.Fabric and s.PeerNode, and none cares
+// which handshake step the fact came from.
 type Session struct {
 	Kind      Kind
 	Initiator bool   // this node began the handshake
