@@ -117,10 +117,10 @@ func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
 	return item{in: in, index: i, path: p}, true
 }
 
-// checkRead finds the attribute that a concrete path names. Access is checked
+// findAttribute finds the attribute that a concrete path names. Access is checked
 // first, as for an attribute that anyone might read: without it a peer does not
 // learn what exists.
-func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, matter.Status) {
+func (e *Engine) findAttribute(s acl.Subject, p *attributePath) (*instance, int, matter.Status) {
 	if p.elsewhere {
 		return nil, 0, matter.StatusUnsupportedNode
 	}
@@ -134,6 +134,15 @@ func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, mat
 	i := in.meta.attribute(p.attribute)
 	if i < 0 {
 		return nil, 0, matter.StatusUnsupportedAttribute
+	}
+	return in, i, matter.StatusSuccess
+}
+
+// checkRead finds the attribute that a concrete path reads.
+func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, matter.Status) {
+	in, i, st := e.findAttribute(s, p)
+	if st != matter.StatusSuccess {
+		return nil, 0, st
 	}
 	a := &in.meta.attributes[i]
 	switch {

@@ -179,19 +179,9 @@ func (i *Interaction) answer(p *attributePath, st matter.ClusterStatus) {
 // reads, access comes before existence.
 func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance, int, matter.Status) {
 	p := &x.path
-	if p.elsewhere {
-		return nil, 0, matter.StatusUnsupportedNode
-	}
-	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
-		return nil, 0, matter.StatusUnsupportedAccess
-	}
-	in, st := e.find(p.endpoint, p.cluster)
+	in, n, st := e.findAttribute(s, p)
 	if st != matter.StatusSuccess {
 		return nil, 0, st
-	}
-	n := in.meta.attribute(p.attribute)
-	if n < 0 {
-		return nil, 0, matter.StatusUnsupportedAttribute
 	}
 	a := &in.meta.attributes[n]
 	switch {
