@@ -48,7 +48,9 @@ func New() (*Namespace, error) {
 	}()
 	err := <-started
 	if err == nil {
-		err = n.Do(Loopback)
+		if err = n.Do(Loopback); err != nil {
+			n.Close()
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("network namespace: %w", err)
