@@ -223,8 +223,11 @@ func (c *Cluster) SetLocation(s string) error {
 	if s == c.node.Location {
 		return nil
 	}
+	if err := c.update(func(n *store.Node) { n.Location = s }); err != nil {
+		return err
+	}
 	c.dirty = true
-	return c.update(func(n *store.Node) { n.Location = s })
+	return nil
 }
 
 // Changes reports a Location that was set by SetLocation.

@@ -2,6 +2,7 @@ package basicinformation
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -200,4 +201,16 @@ func TestStoreFails(t *testing.T) {
 	if c.NodeLabel() != "" {
 		t.Errorf("label %q after a failure", c.NodeLabel())
 	}
+	gone, err := store.Open(filepath.Join(t.TempDir(), store.FileName), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.opt.Store = gone
+	if err := c.SetLocation("FR"); err == nil {
+		t.Error("a location was stored nowhere")
+	}
+	c.Changes(func(id matter.AttributeID) { t.Errorf("attribute %d is told as changed after a failure", id) })
 }
