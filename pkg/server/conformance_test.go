@@ -93,8 +93,8 @@ What is not plain from the tables:
   tell one fabric of another; crash logs it has none, and no BDX.
 - Time Synchronization is not served. It is optional, and what a commissioner gains
   by it, a clock by which certificates are judged and logs are dated, it has: the host
-  keeps the time, and a host without a clock takes a certificate as expired only by a
-  time that has certainly come, as not yet valid by no time at all. The daemon could
+  keeps the time, and a host whose clock nothing keeps right takes no certificate as not
+  yet valid, and as expired only by a time that has certainly come. The daemon could
   not set the host's clock, which is other programs' too, and a second clock of its own
   would contradict it in the log. Commissioners skip the step where the cluster is
   missing. TimeSnapshot tells the time since the start alone, as it must then.
