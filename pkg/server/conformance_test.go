@@ -94,10 +94,10 @@ What is not plain from the tables:
 - Time Synchronization is not served. It is optional, and what a commissioner gains
   by it, a clock by which certificates are judged and logs are dated, it has: the host
   keeps the time, and a host whose clock nothing keeps right takes no certificate as not
-  yet valid, and as expired only by a time that has certainly come. The daemon could
-  not set the host's clock, which is other programs' too, and a second clock of its own
-  would contradict it in the log. Commissioners skip the step where the cluster is
-  missing. TimeSnapshot tells the time since the start alone, as it must then.
+  yet valid, and as expired by its reading or a later time that has certainly come. The
+  daemon could not set the host's clock, which is other programs' too, and a second
+  clock of its own would contradict it in the log. Commissioners skip the step where
+  the cluster is missing. TimeSnapshot tells the time since the start alone, as it must then.
 `, matter.SpecificationVersion>>24, matter.SpecificationVersion>>16&0xFF, matter.SpecificationVersion>>8&0xFF, matter.DataModelRevision)
 	for _, ep := range endpoints {
 		if ep.ID < FirstEndpoint {
