@@ -1,5 +1,5 @@
 // Package cert holds Matter operational certificates: the TLV form that
-// travels (section 6.5 of the Core Specification 1.4.2), the X.509 form that is
+// travels (section 6.5 of the Core Specification), the X.509 form that is
 // signed, and the rules that make a chain of them worth believing.
 //
 // [Parse] and [FromDER] read the two forms and accept nothing that would not

@@ -229,9 +229,13 @@ func (t *Table) RemoveAll(also func(*store.Tx) error) error {
 		if err := tx.DeleteFabrics(); err != nil {
 			return err
 		}
-		if n, ok, err := tx.Node(); err != nil || ok && n.LastKnownGoodTime != 0 {
+		n, ok, err := tx.Node()
+		if err != nil {
+			return err
+		}
+		if ok && n.LastKnownGoodTime != 0 {
 			n.LastKnownGoodTime = 0
-			if err = errors.Join(err, tx.PutNode(n)); err != nil {
+			if err := tx.PutNode(n); err != nil {
 				return err
 			}
 		}

@@ -1,5 +1,5 @@
 // Package failsafe holds the fail-safe context: what a commissioner has staged,
-// and when it is taken back (Core Specification 1.4.2, sections 11.10.7.2 and
+// and when it is taken back (Core Specification, sections 11.10.7.2 and
 // 11.18.6).
 //
 // Nothing staged here is in the store before [FailSafe.Complete], so that an

@@ -143,3 +143,28 @@ func TestExtensionInParts(t *testing.T) {
 		}
 	})
 }
+
+// What an extension in parts has changed before it was refused is told, also when
+// entries are written in the same request.
+func TestExtensionRefusedBesideEntries(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		done := r.commission(c, a)
+		raw := r.stranger(1).caseSession(a, done.Node)
+		for _, got := range raw.inParts(1, extensionList(extensionData(1))) {
+			r.want("the first", got, success)
+		}
+		sub, err := done.CASE.Subscribe(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(0, clAccess, 1)}}, 0, 3600)
+		r.must(err)
+		long := func(w *tlv.Writer, t tlv.Tag) {
+			w.StartStruct(t)
+			w.Octets(tlv.Context(1), extensionData(129))
+			w.End()
+		}
+		_, _, ok := raw.ask(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, writeRequest(false,
+			item{clAccess, 1, false, extensionList()}, item{clAccess, 1, true, long}, item{clAccess, 0, false, entries(administers(a))}))
+		if rep := r.next(sub); !ok || rep == nil {
+			t.Errorf("answered %v, reported %v", ok, rep != nil)
+		}
+	})
+}

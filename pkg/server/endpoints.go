@@ -160,6 +160,8 @@ func (s *Server) Do(f func() error) error {
 	select {
 	case <-s.loop.begun:
 		return s.onLoop(func(time.Time) error { return f() })
+	case <-s.loop.quit:
+		return errStopped
 	default:
 		return f()
 	}

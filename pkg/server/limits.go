@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"hash/maphash"
 	"math/bits"
 	"net/netip"
@@ -86,7 +87,7 @@ func (l *limits) admit(now time.Time, p *packet) bool {
 // judge charges the source of a datagram that proved nothing. What several
 // interfaces bring of one message to a group is not the source's doing.
 func (l *limits) judge(now time.Time, p *packet, in *session.Incoming, err error) {
-	if err == session.DropCopy || err == nil && (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate {
+	if errors.Is(err, session.DropCopy) || err == nil && (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate {
 		return
 	}
 	l.by[p.class].Charge(now, p.source)

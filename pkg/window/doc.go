@@ -1,6 +1,6 @@
 // Package window holds the commissioning window: when a commissioner may open a
 // PASE session, with which passcode, and what is announced meanwhile (Core
-// Specification 1.4.2, sections 5.4.2 and 11.19).
+// Specification, sections 5.4.2 and 11.19).
 //
 // A window is initial, basic or enhanced; the two former use the passcode that
 // the node was made with. It closes when its time is up, when it is revoked or

@@ -53,6 +53,9 @@ func (c *Cluster) writeExtension(r *im.Request, v tlv.Element) error {
 		tellExtension(r, old, data)
 		old = data
 	}
+	if refused != nil {
+		r.Changed(attrExtension) // what came before it, which the engine takes for refused
+	}
 	return refused
 }
 

@@ -142,7 +142,8 @@ func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) err
 	return nil
 }
 
-// Reset is a factory reset: the attributes have their defaults.
+// Reset gives the attributes their defaults: at a factory reset, and when the last
+// fabric has gone.
 func (c *Cluster) Reset() {
 	c.regulatory = indoorOutdoor
 	c.opt.FailSafe.SetBreadcrumb(0)

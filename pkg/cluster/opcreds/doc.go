@@ -1,5 +1,5 @@
 // Package opcreds is the Operational Credentials cluster, 0x003E revision 2 (Core
-// Specification 1.4.2, section 11.18): how a node shows where it comes from, is
+// Specification, section 11.18): how a node shows where it comes from, is
 // given its operational identity in a fabric, and gives it up again.
 //
 // The cluster keeps nothing of its own. What it tells is the fabric table's
