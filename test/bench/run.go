@@ -256,7 +256,7 @@ func (b *bench) wildcards(l *load) error {
 	b.add(figure{name: "wildcard read of endpoint 0", unit: cpu, spread: all, goal: goalWildcard, floor: floor,
 		note: fmt.Sprintf("%d attributes in %d messages", len(rep.Attributes), rep.Chunks)})
 	rare, err := l.rareWildcards()
-	b.add(figure{name: "the same once in 1.1 s", unit: cpu, spread: rare, floor: floor, note: "the host's interfaces are looked at anew"})
+	b.add(figure{name: "the same once in 1.1 s", unit: cpu, spread: rare, floor: floor, note: "caches are cold, the link's counters are read"})
 	return err
 }
 
