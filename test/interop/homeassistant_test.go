@@ -264,7 +264,9 @@ func TestHomeAssistant(t *testing.T) {
 		one.wait("unavailable", 5*time.Second, availability(false))
 		r.step("away", func() error { time.Sleep(down); return nil })
 		r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
-		one.wait("available", 30*time.Second, availability(true))
+		// While the node is away, it may ask by a session from before the SIGKILL, and
+		// takes its retransmissions and its patience to find out.
+		one.wait("available", time.Minute, availability(true))
 		one.setLabel(n, fmt.Sprint("after ", down))
 	}
 
