@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
@@ -86,20 +85,14 @@ func (n *namespace) startControllers(storage, logs string) (*controllers, error)
 }
 
 func (c *controllers) receive(output io.ReadCloser) {
-	defer output.Close()
 	defer close(c.answers)
-	lines := bufio.NewReader(output)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return
-		}
+	eachLine(output, func(line []byte) {
 		var a answer
 		if err := json.Unmarshal(line, &a); err != nil {
 			a = answer{Error: fmt.Sprintf("not an answer: %q", bytes.TrimSpace(line))}
 		}
 		c.answers <- a
-	}
+	})
 }
 
 // ready waits until the process takes commands.

@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"bufio"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -104,19 +103,13 @@ func writeTrust(dir string) error {
 }
 
 func (h *home) receive(output io.ReadCloser) {
-	defer output.Close()
 	defer close(h.messages)
-	lines := bufio.NewReader(output)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return
-		}
+	eachLine(output, func(line []byte) {
 		var m homeMessage
 		if err := json.Unmarshal(line, &m); err == nil && (m.ID != "" || m.Event != "") {
 			h.messages <- m
 		}
-	}
+	})
 }
 
 // call runs a command of the Matter server and stores its result, unless result is nil.

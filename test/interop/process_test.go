@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -77,6 +78,19 @@ func (n *namespace) output(ctx context.Context, name string, args ...string) ([]
 // environment is what children see: nothing that configures opcredsd or node.
 func environment() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
+}
+
+// eachLine calls f with each line of what a child writes, until it ends.
+func eachLine(output io.ReadCloser, f func(line []byte)) {
+	defer output.Close()
+	lines := bufio.NewReader(output)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		f(line)
+	}
 }
 
 // lineWatch passes on what is written and sends each whole line that wanted
