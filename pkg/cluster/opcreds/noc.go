@@ -166,7 +166,11 @@ func (c *Cluster) updateNOC(r *im.Request, fields tlv.Element) (matter.FabricInd
 	if err != nil {
 		return 0, err
 	}
-	if c.opt.FailSafe.Root() != nil {
+	if root := c.opt.FailSafe.Root(); root != nil {
+		if endsIn(root, raw, rawICAC) {
+			// What an AddNOC would bring, and no CSR was for that (TC-OPCREDS-3.4 step 20).
+			return 0, fmt.Errorf("%w: the NOC is of the root that came in this fail-safe", NOCStatusMissingCSR)
+		}
 		return 0, fmt.Errorf("a root came in this fail-safe: only AddNOC may follow: %w", matter.StatusConstraintError)
 	}
 	own := c.opt.Table.Get(r.Subject.Fabric)
@@ -192,6 +196,16 @@ func (c *Cluster) updateNOC(r *im.Request, fields tlv.Element) (matter.FabricInd
 		return 0, err
 	}
 	return updated.Index, nil
+}
+
+// endsIn says whether a chain, which need not be valid, names root as its issuer.
+func endsIn(root *cert.Certificate, noc, icac []byte) bool {
+	last := noc
+	if len(icac) > 0 {
+		last = icac
+	}
+	crt, err := cert.Parse(last)
+	return err == nil && bytes.Equal(crt.AuthorityKeyID(), root.SubjectKeyID())
 }
 
 func readUpdateNOC(fields tlv.Element) (noc, icac []byte, err error) {

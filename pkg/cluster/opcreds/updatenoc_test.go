@@ -116,6 +116,13 @@ func TestUpdateNOCFaults(t *testing.T) {
 			}
 			return w.a.noc(w.pub, 0x10), w.a.icacTLV()
 		}, true},
+		{"after a root, of that root", "MissingCsr", func(w *nocWorld) ([]byte, []byte) {
+			b := newAuthority(w.r.t, 1, true)
+			if err := w.s.addRoot(b.rootTLV()); err != nil {
+				w.r.t.Fatal(err)
+			}
+			return b.noc(w.pub, 0x10), b.icacTLV()
+		}, true},
 		{"NOC that does not parse", "InvalidNOC", func(w *nocWorld) ([]byte, []byte) { return w.a.noc(w.pub, 0x10)[1:], w.a.icacTLV() }, false},
 		{"another fabric id", "InvalidNOC", func(w *nocWorld) ([]byte, []byte) {
 			b := &authority{t: w.r.t, root: w.a.root, icac: w.a.icac, fabric: 2}
