@@ -53,7 +53,7 @@ func TestQuestionsAndAnswers(t *testing.T) {
 		{"_services._dns-sd._udp", dns.TypePTR, []string{enumC, enumO}, nil},
 		{"_services._dns-sd._udp", dns.TypeANY, []string{enumC, enumO}, nil},
 		{instC, dns.TypeSRV, []string{srvC}, hosts},
-		{instC, dns.TypeTXT, []string{txtC}, nil},
+		{instC, dns.TypeTXT, []string{txtC}, append([]string{srvC}, hosts...)},
 		{instC, dns.TypeANY, []string{srvC, txtC}, hosts},
 		{instO, dns.TypeSRV, []string{srvO}, hosts},
 		{hostA, dns.TypeAAAA, []string{ll, ula}, []string{v4}},

@@ -117,7 +117,7 @@ func (p *packer) addExtras(r *response, rec *record) {
 		}
 	}
 	switch rec.typ() {
-	case dns.TypePTR:
+	case dns.TypePTR, dns.TypeTXT: // RFC 6763 has nothing go with TXT, some askers wait for SRV
 		if rec.claim == nil {
 			return
 		}
