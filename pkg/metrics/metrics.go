@@ -38,6 +38,11 @@ type Snapshot struct {
 	Dropped         Counters[string] // by reason
 	Retransmissions uint64
 
+	MDNSReceived  uint64
+	MDNSSent      uint64
+	MDNSDropped   Counters[string] // by reason
+	MDNSConflicts uint64
+
 	Requests        Counters[RequestKey]
 	RequestDuration map[string]Histogram // by action
 	Commands        Counters[CommandKey]
@@ -95,6 +100,10 @@ var (
 	descSent            = desc("datagrams_sent_total", "Datagrams sent.")
 	descDropped         = desc("datagrams_dropped_total", "Datagrams dropped by reason.", "reason")
 	descRetransmissions = desc("mrp_retransmissions_total", "Messages sent again because no acknowledgement came.")
+	descMDNSReceived    = desc("mdns_packets_received_total", "Packets of multicast DNS that were heard, of every host.")
+	descMDNSSent        = desc("mdns_packets_sent_total", "Packets of multicast DNS sent.")
+	descMDNSDropped     = desc("mdns_dropped_total", "Packets of multicast DNS, and questions, that were not dealt with, by reason.", "reason")
+	descMDNSConflicts   = desc("mdns_conflicts_total", "Names that another host claimed for itself.")
 	descRequests        = desc("im_requests_total", "Interactions by action and status.", "action", "status")
 	descRequestDuration = desc("im_request_duration_seconds", "Time from a request to the end of its interaction, by action.", "action")
 	descCommands        = desc("opcreds_commands_total", "Commands of the Operational Credentials cluster by status.", "command", "status")
@@ -131,6 +140,11 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
+	counters := func(d *prometheus.Desc, byLabel Counters[string]) {
+		for k, v := range byLabel {
+			counter(d, v, k)
+		}
+	}
 	gauge(descBuildInfo, 1, c.version, c.goversion)
 	gauge(descFabrics, float64(s.Fabrics))
 	gauge(descMaxFabrics, float64(s.MaxFabrics))
@@ -148,17 +162,17 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descReceived, s.Received)
 	counter(descSent, s.Sent)
 	counter(descRetransmissions, s.Retransmissions)
+	counter(descMDNSReceived, s.MDNSReceived)
+	counter(descMDNSSent, s.MDNSSent)
+	counters(descMDNSDropped, s.MDNSDropped)
+	counter(descMDNSConflicts, s.MDNSConflicts)
 	ch <- s.CASEDuration.metric(descCASEDuration)
 	ch <- s.Commit.metric(descCommit)
-	for k, v := range s.PASE {
-		counter(descPASE, v, k)
-	}
+	counters(descPASE, s.PASE)
 	for k, v := range s.CASE {
 		counter(descCASE, v, k.Result, strconv.FormatBool(k.Resumed))
 	}
-	for k, v := range s.Dropped {
-		counter(descDropped, v, k)
-	}
+	counters(descDropped, s.Dropped)
 	for k, v := range s.Requests {
 		counter(descRequests, v, k.Action, k.Status)
 	}

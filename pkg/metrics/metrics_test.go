@@ -25,6 +25,7 @@ func snapshot() Snapshot {
 		CASE:            Counters[CASEKey]{{"success", true}: 7},
 		CASEDuration:    NewHistogram(0.01),
 		Dropped:         Counters[string]{"unknown_session": 9},
+		MDNSDropped:     Counters[string]{"limit": 3},
 		Requests:        Counters[RequestKey]{{"read", "SUCCESS"}: 5},
 		RequestDuration: map[string]Histogram{"read": NewHistogram(0.01)},
 		Commands:        Counters[CommandKey]{{"AddNOC", "OK"}: 1},

@@ -28,6 +28,7 @@ func (mute) Set([]mdns.Service)            {}
 func (mute) Announced() bool               { return true }
 func (mute) Discoverable() bool            { return true }
 func (mute) Interfaces() []admin.Interface { return nil }
+func (mute) Stats() mdns.Stats             { return mdns.Stats{} }
 func (mute) Close(context.Context) error   { return nil }
 
 // TestConformanceDocument holds docs/conformance.md to the metadata that the

@@ -97,6 +97,8 @@ type Announcer interface {
 	Discoverable() bool
 	// Interfaces tells what is announced where.
 	Interfaces() []admin.Interface
+	// Stats tells what went by; for metrics.
+	Stats() mdns.Stats
 	// Close withdraws everything.
 	Close(ctx context.Context) error
 }

@@ -53,6 +53,7 @@ func (b *billboard) stall(d time.Duration) {
 func (b *billboard) Announced() bool               { return true }
 func (b *billboard) Discoverable() bool            { return true }
 func (b *billboard) Interfaces() []admin.Interface { return nil }
+func (b *billboard) Stats() mdns.Stats             { return mdns.Stats{} }
 func (b *billboard) Close(context.Context) error   { return nil }
 
 // count returns how often something was set.

@@ -95,6 +95,9 @@ func (r *responder) Interfaces() []admin.Interface {
 	return list
 }
 
+// Stats tells what went by.
+func (r *responder) Stats() mdns.Stats { return r.Status().Stats }
+
 // Close withdraws everything.
 func (r *responder) Close(ctx context.Context) error {
 	r.stop()

@@ -37,7 +37,7 @@ func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 }
 
 func (s *Server) measure() metrics.Snapshot {
-	x := s.talk.exchanges.Stats()
+	x, heard := s.talk.exchanges.Stats(), s.ads.Stats()
 	durations := map[string]metrics.Histogram{}
 	for action, h := range s.count.durations {
 		durations[action] = h.Clone()
@@ -62,6 +62,10 @@ func (s *Server) measure() metrics.Snapshot {
 		Sent:            s.count.sent,
 		Dropped:         s.dropped(),
 		Retransmissions: x.Retransmissions,
+		MDNSReceived:    heard.Received,
+		MDNSSent:        heard.Sent,
+		MDNSDropped:     metrics.Counters[string]{"limit": heard.Dropped, "malformed": heard.Malformed, "unsent": heard.Unsent},
+		MDNSConflicts:   heard.Conflicts,
 		Requests:        s.count.requests.Clone(),
 		RequestDuration: durations,
 		Commands:        s.count.commands.Clone(),

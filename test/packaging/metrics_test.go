@@ -30,6 +30,7 @@ func everything(n uint64) metrics.Snapshot {
 		CASE:         metrics.Counters[metrics.CASEKey]{},
 		CASEDuration: durations(n),
 		Received:     n, Sent: n, Dropped: metrics.Counters[string]{}, Retransmissions: n,
+		MDNSReceived: n, MDNSSent: n, MDNSDropped: metrics.Counters[string]{"limit": n}, MDNSConflicts: n,
 		Requests:        metrics.Counters[metrics.RequestKey]{},
 		RequestDuration: map[string]metrics.Histogram{},
 		Commands:        metrics.Counters[metrics.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
