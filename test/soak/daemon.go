@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -263,4 +264,28 @@ func newRig(s *settings) (*rig, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// newCommissioned is a rig whose daemon has one fabric, and the controller of that.
+func newCommissioned(ctx context.Context, s *settings) (*rig, *member, error) {
+	r, err := newRig(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := newClient()
+	if err != nil {
+		r.remove()
+		return nil, nil, err
+	}
+	remove := r.remove
+	r.remove = func() {
+		c.Close()
+		remove()
+	}
+	m, err := commission(ctx, c, deviceAt(deviceULA))
+	if err != nil {
+		r.remove()
+		return nil, nil, fmt.Errorf("commissioning: %w", err)
+	}
+	return r, m, nil
 }

@@ -20,21 +20,12 @@ const (
 // runNetem commissions the device again and again over a link that loses datagrams.
 // The window is opened, and the fabric removed, while it loses none.
 func runNetem(ctx context.Context, s *settings) error {
-	r, err := newRig(s)
+	r, home, err := newCommissioned(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer r.remove()
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	home, err := commission(ctx, c, deviceAt(deviceULA))
-	if err != nil {
-		return fmt.Errorf("commissioning: %w", err)
-	}
-	l := lossy{rig: r, c: c, home: home}
+	l := lossy{rig: r, c: home.c, home: home}
 	first := 0
 	for n := range s.netem {
 		tries, err := l.persist(ctx)

@@ -58,20 +58,11 @@ func runFlood(ctx context.Context, s *settings) error {
 
 // assault runs attacks, while a good controller keeps a session and opens others.
 func assault(ctx context.Context, s *settings, title string, make func(*member) ([]attack, error)) error {
-	r, err := newRig(s)
+	r, m, err := newCommissioned(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer r.remove()
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	m, err := commission(ctx, c, deviceAt(deviceULA))
-	if err != nil {
-		return fmt.Errorf("commissioning: %w", err)
-	}
 	attacks, err := make(m)
 	if err != nil {
 		return err
