@@ -12,7 +12,7 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
 .PHONY: build run test check unit interop crash-short packaging-short robust-short \
-	interop-loss interop-homeassistant setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
+	interop-loss interop-homeassistant interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -28,7 +28,7 @@ test: check unit interop crash-short packaging-short robust-short
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags "interop homeassistant crash packaging" ./test/...
+	$(GO) vet -tags "interop homeassistant certification crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
 
 # The race detector needs cgo; what is shipped is built without.
@@ -60,6 +60,12 @@ interop-loss: build setup
 interop-homeassistant: build
 	./test/setup.sh homeassistant
 	$(GO) test -count=1 -timeout 15m -tags "interop homeassistant" -run TestHomeAssistant -v ./test/interop
+
+# interop-certification runs the certification scripts of SDK, a checkout of
+# connectedhomeip, or the one that SCRIPT names.
+interop-certification: build
+	./test/setup.sh certification
+	SDK=$(abspath $(SDK)) $(GO) test -count=1 -timeout 60m -tags "interop certification" -run TestCertification -v ./test/interop
 
 # setup brings what the tests need beyond Go, as far as this user may.
 setup:

@@ -1,8 +1,8 @@
 #!/bin/sh
 # setup.sh brings what the tests need beyond Go: Debian packages, when it may
 # install them, and the npm packages of the interop test. "setup.sh packaging"
-# brings what the whole of test/packaging needs too, "setup.sh homeassistant" what
-# TestHomeAssistant does.
+# brings what the whole of test/packaging needs too, "setup.sh homeassistant" and
+# "setup.sh certification" what TestHomeAssistant and TestCertification do.
 set -eu
 cd "$(dirname "$0")"
 
@@ -30,7 +30,7 @@ if [ "${1:-}" = packaging ]; then
 	need systemd-nspawn systemd-container
 	need unshare util-linux
 fi
-if [ "${1:-}" = homeassistant ]; then
+if [ -e "interop/${1:-}/requirements.txt" ]; then
 	need python3 "python3 python3-venv"
 	[ -e "/usr/lib/$(uname -m)-linux-gnu/libnl-route-3.so.200" ] || missing="$missing libnl-route-3-200"
 fi
@@ -63,10 +63,11 @@ cmp -s interop/package-lock.json interop/node_modules/.installed-lock.json || {
 	cp interop/package-lock.json interop/node_modules/.installed-lock.json
 }
 
-[ "${1:-}" = homeassistant ] || exit 0
-venv=interop/homeassistant/.venv
-cmp -s interop/homeassistant/requirements.txt $venv/.installed || {
-	python3 -m venv --clear $venv
-	$venv/bin/pip install -q --disable-pip-version-check --prefer-binary -r interop/homeassistant/requirements.txt
-	cp interop/homeassistant/requirements.txt $venv/.installed
+wanted=interop/${1:-}/requirements.txt
+venv=interop/${1:-}/.venv
+[ -e "$wanted" ] || exit 0
+cmp -s "$wanted" "$venv/.installed" || {
+	python3 -m venv --clear "$venv"
+	"$venv/bin/pip" install -q --disable-pip-version-check --prefer-binary -r "$wanted"
+	cp "$wanted" "$venv/.installed"
 }

@@ -1,0 +1,160 @@
+//go:build interop && certification
+
+package interop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// scripts are the certification scripts of the Matter SDK that are for a node like this
+// one, each with what its operator has to decide. Those that are missing want what the
+// daemon has not: clusters of applications, Terms and Conditions, the SDK's own example
+// application or commands of tests, two devices, or a hand at the device.
+var scripts = []struct {
+	name string
+	args []string
+}{
+	{"TC_OPCREDS_3_1", nil},
+	{"TC_OPCREDS_3_2", nil},
+	{"TC_OPCREDS_3_4", nil},
+	{"TC_OPCREDS_3_5", nil},
+	{"TC_OPCREDS_3_8", []string{"--endpoint", "0"}},
+	{"TC_DeviceBasicComposition", nil},
+	// The three commands of vendor verification are provisional in 1.4.2.
+	{"TC_DeviceConformance", []string{"--bool-arg", "allow_provisional:true"}},
+	// The data of the test attestation.
+	{"TC_DefaultWarnings", []string{"--bool-arg", "pixit_allow_default_vendor_id:true"}},
+	{"TC_AccessChecker", nil},
+	{"TC_ACE_1_2", nil},
+	{"TC_ACE_1_3", nil},
+	{"TC_ACE_1_5", nil},
+	{"TC_ACL_2_2", nil},
+	{"TC_ACL_2_3", []string{"--endpoint", "0"}},
+	{"TC_ACL_2_4", []string{"--endpoint", "0"}},
+	{"TC_ACL_2_5", []string{"--endpoint", "0"}},
+	{"TC_ACL_2_6", []string{"--endpoint", "0"}},
+	{"TC_ACL_2_7", []string{"--endpoint", "0"}},
+	{"TC_ACL_2_8", []string{"--endpoint", "0"}},
+	{"TC_CGEN_2_2", []string{"--int-arg", "PIXIT.CGEN.FailsafeExpiryLengthSeconds:1"}},
+	{"TC_CGEN_2_4", nil},
+	{"TC_CADMIN_1_3_4", []string{"--endpoint", "0"}},
+	{"TC_CADMIN_1_5", nil},
+	{"TC_CADMIN_1_9", nil},
+	{"TC_CADMIN_1_11", nil},
+	{"TC_CADMIN_1_15", nil},
+	{"TC_CADMIN_1_19", nil},
+	{"TC_CADMIN_1_22_24", nil},
+	{"TC_CADMIN_1_25", nil},
+	{"TC_CNET_1_4", nil},
+	{"TC_CNET_4_3", []string{"--endpoint", "0"}},
+	{"TC_DA_1_2", nil},
+	{"TC_DA_1_5", nil},
+	{"TC_DA_1_7", []string{"--bool-arg", "allow_sdk_dac:true"}},
+	{"TC_DGGEN_2_4", nil},
+	{"TC_DGGEN_3_2", nil},
+	{"TC_IDM_4_2", nil},
+	{"TC_SC_3_4", nil},
+	{"TC_SC_3_6", nil},
+	{"TC_SC_4_3", nil},
+	{"TC_RR_1_1", nil},
+	{"TestInvokeReturnCodes", nil},
+	{"TestWriteReadOnlyAttributes", []string{"--endpoint", "0"}},
+}
+
+// The first test case of a script is the commissioning.
+var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed 0, Passed (\d+), Requested (\d+), Skipped 0\n`)
+
+// TestCertification runs each script against a daemon that nobody has commissioned.
+// SDK names a checkout of connectedhomeip.
+func TestCertification(t *testing.T) {
+	sdk := os.Getenv("SDK")
+	if _, err := os.Stat(filepath.Join(sdk, "src/python_testing")); sdk == "" || err != nil {
+		t.Fatal("SDK=DIRECTORY must name a checkout of github.com/project-chip/connectedhomeip")
+	}
+	sdk, err := filepath.Abs(sdk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeSDKDirectory(t)
+	r := newRun(t)
+	r.begin("certification")
+	only := os.Getenv("SCRIPT")
+	for _, s := range scripts {
+		if only != "" && only != s.name {
+			continue
+		}
+		r.device.state = filepath.Join(t.TempDir(), "state")
+		r.must(r.device.start(r.ctx, testProduct))
+		started := time.Now()
+		if err := r.script(sdk, s.name, s.args); err != nil {
+			fmt.Fprintf(r.summary, "   FAILED     %s: %v\n", s.name, err)
+			t.Errorf("%s: %v; see %s/%s.log and %s", s.name, err, r.logs, s.name, r.device.logFile())
+		} else {
+			r.record(float64(time.Since(started).Milliseconds()), s.name)
+		}
+		r.must(r.device.stop())
+	}
+	if r.steps == 0 && !t.Failed() {
+		t.Fatalf("no script %q", only)
+	}
+	fmt.Fprintf(r.summary, "%d scripts passed\n", r.steps)
+}
+
+// script runs one script to its end and looks for what it says that it has done.
+func (r *run) script(sdk, name string, args []string) error {
+	codes, err := r.device.pairing(r.ctx)
+	if err != nil {
+		return err
+	}
+	python, err := filepath.Abs("certification/.venv/bin/python")
+	if err != nil {
+		return err
+	}
+	launcher, err := filepath.Abs("certification/run.py")
+	if err != nil {
+		return err
+	}
+	dir := r.t.TempDir()
+	logs, err := os.Create(filepath.Join(r.logs, name+".log"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, append([]string{
+		launcher, sdk, name + ".py",
+		"--commissioning-method", "on-network",
+		"--discriminator", strconv.Itoa(int(codes.Discriminator)), "--passcode", strconv.Itoa(int(codes.Passcode)),
+		"--storage-path", filepath.Join(dir, "storage.json"), "--logs-path", dir,
+		"--paa-trust-store-path", filepath.Join(sdk, "credentials/development/paa-root-certs"),
+		"--PICS", filepath.Join(sdk, "src/app/tests/suites/certification/ci-pics-values"),
+	}, args...)...)
+	cmd.Dir, cmd.Env = dir, environment()
+	cmd.Stdout, cmd.Stderr = logs, logs
+	p, err := r.ctl.ns.start(name, cmd, logs)
+	if err != nil {
+		return err
+	}
+	<-p.done
+	if !cmd.ProcessState.Success() {
+		return fmt.Errorf("%v", cmd.ProcessState)
+	}
+	out, err := os.ReadFile(logs.Name())
+	if err != nil {
+		return err
+	}
+	m := scriptResult.FindSubmatch(out)
+	if m == nil || string(m[1]) != string(m[2]) || string(m[1]) != string(m[3]) || string(m[1]) == "1" {
+		return errors.New("not all of it has run")
+	}
+	return nil
+}
