@@ -84,8 +84,11 @@ func TestResolveAsksAgain(t *testing.T) {
 	lab := netlab.New(t)
 	lab.Join("eth0")
 	q := searchIn(t, lab, operational(1), "eth0")
+	l := listenTo(t, lab, "eth0")
 	go func() {
-		time.Sleep(500 * time.Millisecond)
+		if m := <-l.in; m == nil || m.Response {
+			t.Errorf("the first packet: %v", m)
+		}
 		start(t, operational(1))
 	}()
 	if got, err := q.run(within(t, patience)); err != nil || len(got) != 1 {
