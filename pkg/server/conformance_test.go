@@ -83,6 +83,10 @@ What is not plain from the tables:
   no controller is known to make a difference.
 - What the release calls provisional is not served, as certification tests refuse
   it: ConfigurationVersion of Basic Information, CacheAndSync of Group Key Management.
+  The commands of vendor verification are served all the same; the conformance script
+  takes them where its operator allows what is provisional.
+- The SDK's certification scripts that are for a node like this one pass: which ones,
+  and how to run them, says [test/interop](../test/interop/README.md#certification).
 - SerialNumber is there if the node is given one.
 - Endpoints beyond 1 are there if a program that embeds the node adds them, see
   [embedding.md](embedding.md). Those of the table are what it need not bring itself.

@@ -40,7 +40,7 @@ func (r *rig) addPlug(id matter.EndpointID) *plug {
 	})
 	r.must(err)
 	r.must(r.srv.AddEndpoint(server.Endpoint{
-		ID: id, DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 3}}, Clusters: []im.Cluster{p.info, p.onOff}, Groups: true,
+		ID: id, DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}}, Clusters: []im.Cluster{p.info, p.onOff}, Groups: true,
 	}))
 	return p
 }
@@ -203,7 +203,7 @@ func TestDeviceTypesOfABridgedDevice(t *testing.T) {
 func TestAddEndpointRefuses(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.addPlug(plugID)
-		types := []server.DeviceType{{ID: 0x010A, Revision: 3}}
+		types := []server.DeviceType{{ID: 0x010A, Revision: 4}}
 		for name, ep := range map[string]server.Endpoint{
 			"the root":          {ID: 0, DeviceTypes: types},
 			"the aggregator":    {ID: 1, DeviceTypes: types},

@@ -72,7 +72,7 @@ func ExampleServer_AddEndpoint() {
 	plug := &onOff{set: func(on bool) { fmt.Println("switch", address, on) }}
 	if err := srv.AddEndpoint(server.Endpoint{
 		ID:          server.FirstEndpoint, // and it stays the plug's
-		DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 3}},
+		DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}},
 		Clusters:    []im.Cluster{info, plug},
 		Groups:      true,
 	}); err != nil {
