@@ -18,6 +18,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -88,7 +89,11 @@ func newWhole(f *testing.F) *whole {
 	if err != nil {
 		f.Fatal(err)
 	}
-	w.Add(1, groups.New(groups.Options{Fabrics: w.Table, Max: 8, Identifying: func() bool { return true }}), bridged)
+	which, err := identify.New(identify.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	w.Add(1, which, groups.New(groups.Options{Fabrics: w.Table, Max: 8, Identifying: func() bool { return true }}), bridged)
 	for _, x := range w.Table.All() {
 		w.records = append(w.records, x.Clone())
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/simnet"
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -103,7 +104,7 @@ func bridgedExample(t *testing.T) Endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Endpoint{ID: FirstEndpoint, DeviceTypes: []DeviceType{{ID: 0x0100, Revision: 3}}, Clusters: []im.Cluster{info}, Groups: true}
+	return Endpoint{ID: FirstEndpoint, DeviceTypes: []DeviceType{{ID: 0x0100, Revision: 3}}, Clusters: []im.Cluster{info}, Identify: &identify.Options{}, Groups: true}
 }
 
 // assembled runs f against the endpoints of a node, and a bridged one.

@@ -13,6 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -36,16 +37,16 @@ type Endpoint struct {
 	// controllers know it by that, and no other device gets it later.
 	ID          matter.EndpointID
 	DeviceTypes []DeviceType
-	// Clusters are what the endpoint serves, without Descriptor and Groups, each for
-	// this endpoint alone. They are called by the node's own goroutine, one at a
+	// Clusters are what the endpoint serves, without Descriptor, Identify and Groups,
+	// each for this endpoint alone. They are called by the node's own goroutine, one at a
 	// time; see [Server.Do].
 	Clusters []im.Cluster
 	// Groups says that the endpoint can belong to groups: most types of lights and
 	// plugs want that. It has the Groups cluster then.
 	Groups bool
-	// Identifying reports whether the endpoint identifies itself to the user at this
-	// moment. nil: it never does.
-	Identifying func() bool
+	// Identify says how the device makes itself known to its user, which all types of
+	// lights and plugs want. It has the Identify cluster then.
+	Identify *identify.Options
 }
 
 // AddEndpoint adds an endpoint. Controllers that have subscribed to the list of
@@ -56,16 +57,21 @@ func (s *Server) AddEndpoint(ep Endpoint) error {
 		if err := s.checkEndpoint(&ep); err != nil {
 			return fmt.Errorf("endpoint %d: %w", ep.ID, err)
 		}
-		types, clusters := slices.Clone(ep.DeviceTypes), ep.Clusters
+		types, clusters := slices.Clone(ep.DeviceTypes), slices.Clone(ep.Clusters)
 		if bridged(clusters) && !slices.ContainsFunc(types, func(t DeviceType) bool { return t.ID == deviceTypeBridgedNode }) {
 			types = append(types, DeviceType{ID: deviceTypeBridgedNode, Revision: 3})
 		}
-		if ep.Groups {
-			identifying := ep.Identifying
-			if identifying == nil {
-				identifying = func() bool { return false }
+		identifying := func() bool { return false }
+		if ep.Identify != nil {
+			c, err := identify.New(*ep.Identify)
+			if err != nil {
+				return fmt.Errorf("endpoint %d: %w", ep.ID, err)
 			}
-			clusters = append(slices.Clone(clusters), groups.New(groups.Options{
+			clusters, identifying = append(clusters, c), c.Identifying
+			s.model.identifiable = append(s.model.identifiable, identifiable{ep.ID, c})
+		}
+		if ep.Groups {
+			clusters = append(clusters, groups.New(groups.Options{
 				Fabrics: s.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: identifying,
 			}))
 		}
@@ -85,7 +91,7 @@ func (s *Server) checkEndpoint(ep *Endpoint) error {
 	if len(ep.DeviceTypes) == 0 {
 		return errors.New("it has no device type")
 	}
-	seen := map[matter.ClusterID]bool{descriptor.ID: true, groups.ID: ep.Groups}
+	seen := map[matter.ClusterID]bool{descriptor.ID: true, identify.ID: ep.Identify != nil, groups.ID: ep.Groups}
 	for _, c := range ep.Clusters {
 		if id := c.Spec().ID; seen[id] {
 			return fmt.Errorf("cluster 0x%04X is there twice", uint32(id))
@@ -94,6 +100,27 @@ func (s *Server) checkEndpoint(ep *Endpoint) error {
 		}
 	}
 	return nil
+}
+
+// identifiable is an endpoint with the Identify cluster, whose time must end.
+type identifiable struct {
+	endpoint matter.EndpointID
+	*identify.Cluster
+}
+
+func (m *model) identifyAdvance(now time.Time) {
+	for _, x := range m.identifiable {
+		x.Advance(now)
+	}
+}
+
+func (m *model) identifyDeadline() (first time.Time, ok bool) {
+	for _, x := range m.identifiable {
+		if t, identifying := x.Deadline(); identifying && (!ok || t.Before(first)) {
+			first, ok = t, true
+		}
+	}
+	return first, ok
 }
 
 func (s *Server) hasEndpoint(id matter.EndpointID) bool {
@@ -120,6 +147,7 @@ func (s *Server) RemoveEndpoint(id matter.EndpointID) error {
 			return err
 		}
 		s.model.engine.RemoveEndpoint(id)
+		s.model.identifiable = slices.DeleteFunc(s.model.identifiable, func(x identifiable) bool { return x.endpoint == id })
 		s.partsChanged()
 		return nil
 	})

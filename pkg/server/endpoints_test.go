@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,15 +10,18 @@ import (
 	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 const (
 	clBridged  matter.ClusterID  = 0x39
 	clOnOff    matter.ClusterID  = 0x06
 	clGroups   matter.ClusterID  = 0x04
+	clIdentify matter.ClusterID  = 0x03
 	aggregator matter.EndpointID = 1
 	plugID     matter.EndpointID = 7
 )
@@ -27,6 +31,7 @@ type plug struct {
 	*onOff
 	info     *bridgeddevicebasicinformation.Cluster
 	switched []bool
+	shown    []bool // that it identifies itself, and no more
 }
 
 // addPlug adds a bridged device to the node.
@@ -41,6 +46,7 @@ func (r *rig) addPlug(id matter.EndpointID) *plug {
 	r.must(err)
 	r.must(r.srv.AddEndpoint(server.Endpoint{
 		ID: id, DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}}, Clusters: []im.Cluster{p.info, p.onOff}, Groups: true,
+		Identify: &identify.Options{Type: identify.VisibleIndicator, Show: func(on bool) { p.shown = append(p.shown, on) }},
 	}))
 	return p
 }
@@ -89,8 +95,8 @@ func TestBridgedDevice(t *testing.T) {
 		}{
 			{0, clDescriptor, 3, "[1,7]"},
 			{aggregator, clDescriptor, 3, "[7]"},
-			{plugID, clDescriptor, 0, "[{0:266,1:3},{0:19,1:3}]"},
-			{plugID, clDescriptor, 1, "[4,6,29,57]"},
+			{plugID, clDescriptor, 0, "[{0:266,1:4},{0:19,1:3}]"},
+			{plugID, clDescriptor, 1, "[3,4,6,29,57]"},
 			{plugID, clDescriptor, 3, "[]"},
 			{plugID, clBridged, 17, "true"},
 			{plugID, clBridged, 3, `"Plug"`},
@@ -133,6 +139,53 @@ func TestBridgedDevice(t *testing.T) {
 		r.want("the endpoint is gone", r.value(s, plugID, clOnOff, 0), "UNSUPPORTED_ENDPOINT")
 		if err := r.srv.RemoveEndpoint(plugID); !errors.Is(err, server.ErrNoEndpoint) {
 			t.Errorf("removed twice: %v", err)
+		}
+	})
+}
+
+// A plug shows which it is for the time that was asked for; subscribers hear that it
+// has begun and ended, and nothing between. Meanwhile it can be put into a group.
+func TestIdentify(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		p := r.addPlug(plugID)
+		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
+		r.must(s.KeySetWrite(r.ctx, 5, [16]byte{1}))
+		r.must(s.MapGroups(r.ctx, 5, 7))
+		reports, err := s.Subscribe(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(plugID, clIdentify, 0)}}, 0, 600)
+		r.must(err)
+		show := func(seconds uint64) {
+			_, err := s.Invoke(r.ctx, plugID, clIdentify, 0, func(w *tlv.Writer) { w.Uint(tlv.Context(0), seconds) })
+			r.must(err)
+		}
+		join := func() {
+			_, err := s.Invoke(r.ctx, plugID, clGroups, 5, func(w *tlv.Writer) {
+				w.Uint(tlv.Context(0), 7)
+				w.Text(tlv.Context(1), "")
+			})
+			r.must(err)
+		}
+		join()
+		r.want("a group, while it does not identify itself", r.value(s, 0, clGroupKeys, 1), "[]")
+		show(20)
+		if rep := r.nextWithin(reports, time.Second); rep == nil || r.textOf(rep, plugID, clIdentify, 0) != "20" {
+			t.Errorf("report %+v", rep)
+		}
+		r.wait(5500 * time.Millisecond)
+		r.want("IdentifyTime", r.value(s, plugID, clIdentify, 0), "15")
+		join()
+		if got := r.value(s, 0, clGroupKeys, 1); !strings.Contains(got, "2:[7]") {
+			t.Errorf("GroupTable %s", got)
+		}
+		if rep := r.nextWithin(reports, 10*time.Second); rep != nil {
+			t.Errorf("the countdown is reported: %+v", rep)
+		}
+		if rep := r.nextWithin(reports, 10*time.Second); rep == nil || r.textOf(rep, plugID, clIdentify, 0) != "0" {
+			t.Errorf("report %+v", rep)
+		}
+		show(0xFFFF)
+		r.must(r.srv.Operator().FactoryReset(r.ctx))
+		if !slices.Equal(p.shown, []bool{true, false, true, false}) {
+			t.Errorf("shown %v", p.shown)
 		}
 	})
 }
@@ -204,12 +257,16 @@ func TestAddEndpointRefuses(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.addPlug(plugID)
 		types := []server.DeviceType{{ID: 0x010A, Revision: 4}}
+		own, err := identify.New(identify.Options{})
+		r.must(err)
 		for name, ep := range map[string]server.Endpoint{
 			"the root":          {ID: 0, DeviceTypes: types},
 			"the aggregator":    {ID: 1, DeviceTypes: types},
 			"one that is there": {ID: plugID, DeviceTypes: types},
 			"0xFFFF":            {ID: 0xFFFF, DeviceTypes: types},
 			"no device type":    {ID: 8},
+			"Identify twice":    {ID: 8, DeviceTypes: types, Clusters: []im.Cluster{own}, Identify: &identify.Options{}},
+			"no such Identify":  {ID: 8, DeviceTypes: types, Identify: &identify.Options{Type: 6}},
 			"a cluster twice":   {ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, &onOff{}}},
 		} {
 			if err := r.srv.AddEndpoint(ep); err == nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
@@ -74,6 +75,7 @@ func ExampleServer_AddEndpoint() {
 		ID:          server.FirstEndpoint, // and it stays the plug's
 		DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}},
 		Clusters:    []im.Cluster{info, plug},
+		Identify:    &identify.Options{Type: identify.VisibleIndicator, Show: func(on bool) { fmt.Println("blink", address, on) }},
 		Groups:      true,
 	}); err != nil {
 		fmt.Println(err)

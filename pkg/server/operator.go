@@ -199,6 +199,9 @@ func (o operator) FactoryReset(ctx context.Context) error {
 		s.trust.window.Close()
 		s.openInitialWindow(now)
 		s.count.hours, s.count.since, s.seen.reset = 0, now, true
+		for _, x := range s.model.identifiable {
+			x.Reset()
+		}
 		for _, c := range s.model.resets {
 			c.Reset()
 		}

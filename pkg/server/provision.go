@@ -62,7 +62,7 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 			return err
 		}
 		return tx.MutateNode(func(n *store.Node) error {
-			if err := identify(n, opt); err != nil {
+			if err := complete(n, opt); err != nil {
 				return err
 			}
 			if len(fabrics) == 0 {
@@ -106,8 +106,8 @@ func attest(tx *store.Tx, opt *Options, now time.Time) (store.Attestation, error
 	return a, tx.PutAttestation(a)
 }
 
-// identify completes a node record.
-func identify(n *store.Node, opt *Options) error {
+// complete fills in what a node record lacks.
+func complete(n *store.Node, opt *Options) error {
 	if n.UniqueID == "" {
 		if err := forgetUser(n, opt.Rand); err != nil {
 			return err
