@@ -107,9 +107,9 @@ type Options struct {
 // node record; the cluster is the only writer of those fields.
 type Cluster struct {
 	im.ReadOnly
-	opt   Options
-	node  store.Node
-	dirty bool // Location was set by another cluster's command
+	opt     Options
+	node    store.Node
+	changed []matter.AttributeID // otherwise than by a write
 }
 
 // New returns the cluster with what the store keeps.
@@ -226,16 +226,16 @@ func (c *Cluster) SetLocation(s string) error {
 	if err := c.update(func(n *store.Node) { n.Location = s }); err != nil {
 		return err
 	}
-	c.dirty = true
+	c.changed = append(c.changed, location)
 	return nil
 }
 
-// Changes reports a Location that was set by SetLocation.
+// Changes tells what SetLocation and Reset have changed.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
-	if c.dirty {
-		c.dirty = false
-		changed(location)
+	for _, id := range c.changed {
+		changed(id)
 	}
+	c.changed = c.changed[:0]
 }
 
 func (c *Cluster) update(f func(*store.Node)) error {
@@ -256,4 +256,7 @@ func (c *Cluster) update(f func(*store.Node)) error {
 func (c *Cluster) NodeLabel() string { return c.node.NodeLabel }
 
 // Reset reads the store again, after a factory reset.
-func (c *Cluster) Reset() error { return c.reload() }
+func (c *Cluster) Reset() error {
+	c.changed = append(c.changed, nodeLabel, location, localConfigDisabled, uniqueID)
+	return c.reload()
+}

@@ -169,6 +169,7 @@ func TestSetLocation(t *testing.T) {
 // A factory reset is done in the store; Reset takes it over.
 func TestReset(t *testing.T) {
 	n, c := newNode(t, product)
+	version := n.Version(0, ID, nodeLabel)
 	err := n.Store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
 			n.NodeLabel, n.UniqueID = "", "new"
@@ -183,6 +184,9 @@ func TestReset(t *testing.T) {
 	}
 	if got := n.Read(admin, 0, ID, nodeLabel) + n.Read(admin, 0, ID, uniqueID); got != `"""new"` {
 		t.Errorf("label and unique id %s", got)
+	}
+	if n.Version(0, ID, nodeLabel) == version {
+		t.Error("the data version outlasts the reset")
 	}
 }
 
