@@ -50,7 +50,8 @@ var spec = im.Spec{
 type Options struct {
 	Type Type
 	// Show begins and ends what somebody before the device sees or hears, say a light
-	// that blinks. It is called with true and false in turns. nil: there is nothing.
+	// that blinks. It is called with true and false in turns, by whom the cluster is
+	// called, and must not wait. nil: there is nothing.
 	Show func(on bool)
 }
 
