@@ -128,6 +128,7 @@ func (c *conn) Subject() acl.Subject               { return c.subject }
 func (c *conn) Session() im.Session                { return im.Session{Serial: 1} }
 func (c *conn) Group() ([]matter.EndpointID, bool) { return nil, false }
 func (c *conn) AwaitResponse(time.Time)            {}
+func (c *conn) AwaitRequest(time.Time)             {}
 func (c *conn) Close(time.Time)                    {}
 func (c *conn) Send(_ time.Time, opcode uint8, payload []byte) error {
 	c.opcode, c.payload = opcode, append([]byte(nil), payload...)

@@ -63,6 +63,7 @@ type Exchange struct {
 	out      transmission
 	held     heldMessage
 	response time.Time // when AwaitResponse is over; zero: not waiting
+	patient  bool      // AwaitRequest, not AwaitResponse
 	closing  bool      // Close was called; lives until nothing is outstanding
 	ended    bool
 
@@ -151,8 +152,16 @@ func (x *Exchange) AwaitResponse(deadline time.Time) {
 	if x.closing || x.ended {
 		return
 	}
-	x.response = deadline
+	x.response, x.patient = deadline, false
 	x.reschedule()
+}
+
+// AwaitRequest is AwaitResponse for one who has given leave to a request that may be
+// a while in coming, and that brings the acknowledgement with it: that none comes
+// before does not end the exchange.
+func (x *Exchange) AwaitRequest(deadline time.Time) {
+	x.AwaitResponse(deadline)
+	x.patient = true
 }
 
 // Close ends this side of the exchange. It stays, without receiving anything,
@@ -162,7 +171,7 @@ func (x *Exchange) Close(now time.Time) {
 		return
 	}
 	x.closing = true
-	x.response = time.Time{}
+	x.response, x.patient = time.Time{}, false
 	x.flushAck(now)
 	if x.out.datagram == nil {
 		x.end(now, nil)
@@ -239,7 +248,7 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 		x.reschedule()
 		return
 	}
-	x.response = time.Time{}
+	x.response, x.patient = time.Time{}, false
 	x.reschedule()
 	x.handler.Receive(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
 }
@@ -283,19 +292,23 @@ func (x *Exchange) advance(now time.Time) {
 	if x.ack.due && !now.Before(x.ack.at) {
 		x.flushAck(now)
 	}
-	if x.out.datagram != nil && !now.Before(x.out.at) {
-		if x.out.sent == maxTransmissions {
-			m.stats.Timeouts++
-			if x.session.Kind == session.CASE {
-				x.session.Defunct = true
-			}
-			x.end(now, ErrNoAck)
-			return
-		}
+	switch due := x.out.datagram != nil && !now.Before(x.out.at); {
+	case due && x.out.sent < maxTransmissions:
 		x.out.sent++
 		x.out.at = now.Add(m.backoff(x, now))
 		m.stats.Retransmissions++
 		m.opt.Send(x.session.Path, x.out.datagram)
+	case due:
+		m.stats.Timeouts++
+		if x.session.Kind == session.CASE {
+			x.session.Defunct = true
+		}
+		if !x.patient || x.held.payload != nil {
+			x.end(now, ErrNoAck)
+			return
+		}
+		m.release(x.out.datagram)
+		x.out = transmission{}
 	}
 	if !x.response.IsZero() && !now.Before(x.response) {
 		x.end(now, ErrNoResponse)

@@ -148,6 +148,41 @@ func TestCloseFlushesTheAcknowledgement(t *testing.T) {
 	w.wantQuiet()
 }
 
+// Who waits for a request does so whether or not what went before is acknowledged; the
+// request may do that. An answer then ends the patience.
+func TestAwaitRequest(t *testing.T) {
+	w := newWorld(t, nil)
+	w.fate = func(int, sent) bool { return true }
+	r := &recorder{}
+	x := w.initiate(w.a, w.sa, r)
+	send(t, w.now, x, "go on")
+	x.AwaitRequest(w.now.Add(20 * time.Second))
+	w.run(19 * time.Second)
+	if len(r.closed) != 0 {
+		t.Fatalf("closed %v", r.closed)
+	}
+	w.a.inject(w.sb, message.ProtocolHeader{Protocol: im, Exchange: x.ID()}, "request")
+	if len(r.got) != 1 {
+		t.Fatalf("received %q", r.got)
+	}
+	var at time.Time
+	r.onClosed = func(now time.Time, _ error) { at = now }
+	send(t, w.now, x, "answer")
+	x.AwaitResponse(w.now.Add(time.Minute))
+	begun := w.now
+	if w.run(time.Minute); !r.ended(ErrNoAck) || at.Sub(begun) > 30*time.Second {
+		t.Errorf("closed %v after %v", r.closed, at.Sub(begun))
+	}
+	x = w.initiate(w.a, w.sa, r)
+	send(t, w.now, x, "go on")
+	x.AwaitRequest(w.now.Add(20 * time.Second))
+	begun, r.closed = w.now, nil
+	if w.run(time.Minute); !r.ended(ErrNoResponse) || at.Sub(begun) != 20*time.Second {
+		t.Errorf("closed %v after %v", r.closed, at.Sub(begun))
+	}
+	w.wantQuiet()
+}
+
 func TestAwaitResponse(t *testing.T) {
 	w := newWorld(t, nil)
 	var at time.Time

@@ -24,6 +24,7 @@ func (c *quietConn) Send(_ time.Time, _ uint8, payload []byte) error {
 	return nil
 }
 func (c *quietConn) AwaitResponse(time.Time) {}
+func (c *quietConn) AwaitRequest(time.Time)  {}
 func (c *quietConn) Close(time.Time)         { c.closed = true }
 
 // plainCluster is a cluster of numbers and one list, without the cost of fakes.

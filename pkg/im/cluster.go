@@ -186,6 +186,10 @@ type Conn interface {
 	// interaction's Closed is called.
 	AwaitResponse(deadline time.Time)
 
+	// AwaitRequest is AwaitResponse, but a peer that acknowledges nothing until then
+	// does not end the interaction before.
+	AwaitRequest(deadline time.Time)
+
 	// Close says that nothing more is to be sent or expected.
 	Close(now time.Time)
 }

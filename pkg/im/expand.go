@@ -154,16 +154,21 @@ func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, mat
 	return in, i, matter.StatusSuccess
 }
 
-// unchanged reports whether a data version filter says that the reader has the
-// cluster's attributes as they are.
-func (rd *reading) unchanged(in *instance) bool {
+// unchanged reports whether the data version filters say that the reader has the
+// cluster's attributes as they are: one names the cluster, and none of those that do
+// has another version.
+func (rd *reading) unchanged(in *instance) (same bool) {
 	for i := range rd.filters {
 		f := &rd.filters[i]
-		if f.cluster == in.meta.spec.ID && f.endpoint == in.endpoint && f.version == in.version {
-			return true
+		if f.cluster != in.meta.spec.ID || f.endpoint != in.endpoint {
+			continue
 		}
+		if f.version != in.version {
+			return false
+		}
+		same = true
 	}
-	return false
+	return same
 }
 
 // nextWildcard returns the next attribute that p takes in. What may not be read

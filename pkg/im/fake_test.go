@@ -148,6 +148,7 @@ func (c *fakeConn) Send(_ time.Time, opcode uint8, payload []byte) error {
 }
 
 func (c *fakeConn) AwaitResponse(d time.Time) { c.deadline = d }
+func (c *fakeConn) AwaitRequest(d time.Time)  { c.deadline = d }
 
 func (c *fakeConn) Close(time.Time) {
 	if c.closed {

@@ -23,7 +23,8 @@ func (i *Interaction) announce(now time.Time, payload []byte) {
 		// A late request still gets its answer, so the wait outlasts the window.
 		window := time.Duration(ms) * time.Millisecond
 		i.deadline = now.Add(window)
-		i.wait(now, stateTimed, window+responseTimeout)
+		i.state = stateTimed
+		i.conn.AwaitRequest(now.Add(window + responseTimeout))
 	}
 }
 

@@ -51,6 +51,7 @@ func (c *conn) Send(now time.Time, opcode uint8, payload []byte) error {
 }
 
 func (c *conn) AwaitResponse(deadline time.Time) { c.x.AwaitResponse(deadline) }
+func (c *conn) AwaitRequest(deadline time.Time)  { c.x.AwaitRequest(deadline) }
 
 func (c *conn) Close(now time.Time) { c.x.Close(now) }
 

@@ -145,5 +145,6 @@ func (c *groupConn) Subject() acl.Subject                { return c.subject }
 func (c *groupConn) Session() im.Session                 { return im.Session{} }
 func (c *groupConn) Group() ([]matter.EndpointID, bool)  { return c.members, true }
 func (c *groupConn) AwaitResponse(time.Time)             {}
+func (c *groupConn) AwaitRequest(time.Time)              {}
 func (c *groupConn) Close(time.Time)                     {}
 func (c *groupConn) Send(time.Time, uint8, []byte) error { panic("BUG: server: answer to a group") }
