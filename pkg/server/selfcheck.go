@@ -60,7 +60,7 @@ type responder struct {
 func newResponder(m *mdns.Responder, log *slog.Logger) *responder {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &responder{Responder: m, log: log, changed: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
-	go r.watch(ctx)
+	go r.watch(ctx, r.look)
 	return r
 }
 
@@ -106,7 +106,7 @@ func (r *responder) Close(ctx context.Context) error {
 }
 
 // watch looks when it is time to.
-func (r *responder) watch(ctx context.Context) {
+func (r *responder) watch(ctx context.Context, look func(context.Context) error) {
 	defer close(r.ended)
 	wait, retry := checkEvery, checkRetry
 	for {
@@ -123,9 +123,12 @@ func (r *responder) watch(ctx context.Context) {
 			retry = checkRetry
 		case <-timer.C:
 		}
-		err := r.look(ctx)
+		err := r.unlessChanged(ctx, look)
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errChanged) {
+			continue
 		}
 		was := r.found.Swap(err == nil)
 		switch {
@@ -141,6 +144,30 @@ func (r *responder) watch(ctx context.Context) {
 			wait, retry = checkEvery, checkRetry
 		}
 	}
+}
+
+// errChanged says that something else is announced than what was looked for.
+var errChanged = errors.New("changed")
+
+// unlessChanged looks, and gives up when what is announced changes: a record that was
+// withdrawn meanwhile is found by nobody.
+func (r *responder) unlessChanged(ctx context.Context, look func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	looked := make(chan error, 1)
+	go func() { looked <- look(ctx) }()
+	select {
+	case err := <-looked:
+		return err
+	case <-r.changed:
+	}
+	cancel()
+	<-looked
+	select {
+	case r.changed <- struct{}{}: // for the look that is due now
+	default:
+	}
+	return errChanged
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

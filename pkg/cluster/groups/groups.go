@@ -170,7 +170,7 @@ func (c *Cluster) add(r *im.Request, q request) error {
 	switch {
 	case !q.valid():
 		return matter.StatusConstraintError
-	case f == nil || !slices.ContainsFunc(f.GroupKeyMap, func(m store.GroupKeyMapping) bool { return m.Group == q.id }):
+	case f == nil || !hasKeys(&f.Fabric, q.id):
 		return matter.StatusUnsupportedAccess
 	}
 	at, found := find(f.Groups, q.id)
@@ -187,6 +187,13 @@ func (c *Cluster) add(r *im.Request, q request) error {
 			g.Endpoints = slices.Insert(g.Endpoints, i, r.Endpoint)
 		}
 		return nil
+	})
+}
+
+// hasKeys reports whether a fabric has given a group a key set, and has that.
+func hasKeys(f *store.Fabric, id matter.GroupID) bool {
+	return slices.ContainsFunc(f.GroupKeyMap, func(m store.GroupKeyMapping) bool {
+		return m.Group == id && slices.ContainsFunc(f.KeySets, func(k store.GroupKeySet) bool { return k.ID == m.KeySet })
 	})
 }
 

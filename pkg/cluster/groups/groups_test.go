@@ -23,6 +23,8 @@ func newNode(t *testing.T, identifying *bool) *clustertest.Node {
 		for g := range matter.GroupID(9) {
 			f.GroupKeyMap = append(f.GroupKeyMap, store.GroupKeyMapping{Group: g + 1, KeySet: 1})
 		}
+		f.KeySets = append(f.KeySets, store.GroupKeySet{ID: 1, Keys: []store.GroupKey{{Key: make([]byte, 16), Start: 1}}})
+		f.GroupKeyMap = append(f.GroupKeyMap, store.GroupKeyMapping{Group: 11, KeySet: 2})
 		return nil
 	})
 	if err != nil {
@@ -82,6 +84,7 @@ func TestGroups(t *testing.T) {
 			{2, 5, `{0:1}`, "INVALID_COMMAND"},
 		}, "[]"},
 		{"no key for the group", []step{{2, 0, `{0:10,1:""}`, "0{0:126,1:10}"}}, "[]"},
+		{"a key set that is not there", []step{{2, 0, `{0:11,1:""}`, "0{0:126,1:11}"}}, "[]"},
 		{"no room", []step{
 			{2, 0, `{0:1,1:""}`, "0{0:0,1:1}"},
 			{2, 0, `{0:2,1:""}`, "0{0:0,1:2}"},
