@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,10 @@ func (n *notifier) reloaded() {
 // run feeds the watchdog, if there is one, as long as the node answers a
 // datagram, and tells how the node is, until ctx ends.
 func (n *notifier) run(ctx context.Context) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		<-ctx.Done() // nobody listens: the node is not asked either
+		return
+	}
 	every := statusEvery
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
