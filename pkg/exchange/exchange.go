@@ -63,7 +63,7 @@ type Exchange struct {
 	out      transmission
 	held     heldMessage
 	response time.Time // when AwaitResponse is over; zero: not waiting
-	patient  bool      // AwaitRequest, not AwaitResponse
+	patient  bool      // while response is not zero: it was AwaitRequest
 	closing  bool      // Close was called; lives until nothing is outstanding
 	ended    bool
 
@@ -148,20 +148,19 @@ func (x *Exchange) SendUnreliable(now time.Time, protocol uint16, opcode uint8, 
 // AwaitResponse ends the exchange with ErrNoResponse if no message arrives up
 // to the deadline. Each message that arrives takes the deadline away, and so
 // does the zero time.
-func (x *Exchange) AwaitResponse(deadline time.Time) {
-	if x.closing || x.ended {
-		return
-	}
-	x.response, x.patient = deadline, false
-	x.reschedule()
-}
+func (x *Exchange) AwaitResponse(deadline time.Time) { x.await(deadline, false) }
 
 // AwaitRequest is AwaitResponse for one who has given leave to a request that may be
 // a while in coming, and that brings the acknowledgement with it: that none comes
 // before does not end the exchange.
-func (x *Exchange) AwaitRequest(deadline time.Time) {
-	x.AwaitResponse(deadline)
-	x.patient = true
+func (x *Exchange) AwaitRequest(deadline time.Time) { x.await(deadline, true) }
+
+func (x *Exchange) await(deadline time.Time, patient bool) {
+	if x.closing || x.ended {
+		return
+	}
+	x.response, x.patient = deadline, patient
+	x.reschedule()
 }
 
 // Close ends this side of the exchange. It stays, without receiving anything,
@@ -171,7 +170,7 @@ func (x *Exchange) Close(now time.Time) {
 		return
 	}
 	x.closing = true
-	x.response, x.patient = time.Time{}, false
+	x.response = time.Time{}
 	x.flushAck(now)
 	if x.out.datagram == nil {
 		x.end(now, nil)
@@ -248,7 +247,7 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 		x.reschedule()
 		return
 	}
-	x.response, x.patient = time.Time{}, false
+	x.response = time.Time{}
 	x.reschedule()
 	x.handler.Receive(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
 }
@@ -303,7 +302,7 @@ func (x *Exchange) advance(now time.Time) {
 		if x.session.Kind == session.CASE {
 			x.session.Defunct = true
 		}
-		if !x.patient || x.held.payload != nil {
+		if x.response.IsZero() || !x.patient || x.held.payload != nil {
 			x.end(now, ErrNoAck)
 			return
 		}

@@ -488,3 +488,23 @@ func TestNewNeedsItsOptions(t *testing.T) {
 		}()
 	}
 }
+
+// An exchange that is closed waits for no request: it ends when nothing it sent is
+// acknowledged.
+func TestAwaitRequestAfterClose(t *testing.T) {
+	w := newWorld(t, nil)
+	w.fate = func(int, sent) bool { return true }
+	for _, closing := range []func(x *Exchange){
+		func(x *Exchange) { x.AwaitRequest(w.now.Add(time.Hour)); x.Close(w.now) },
+		func(x *Exchange) { x.Close(w.now); x.AwaitRequest(w.now.Add(time.Hour)) },
+	} {
+		r := &recorder{}
+		x := w.initiate(w.a, w.sa, r)
+		send(t, w.now, x, "go on")
+		closing(x)
+		if w.run(time.Minute); !r.ended(ErrNoAck) {
+			t.Errorf("closed %v", r.closed)
+		}
+	}
+	w.wantQuiet()
+}
