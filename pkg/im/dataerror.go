@@ -28,3 +28,22 @@ func CommandError(err error) error {
 	}
 	return matter.StatusInvalidCommand
 }
+
+// OnlyUint16 reads the fields of a command that has one, an uint16 with the tag 0;
+// INVALID_COMMAND if it is not there.
+func OnlyUint16(fields tlv.Element) (v uint16, err error) {
+	have := false
+	r := fields.Reader()
+	for r.EnterStruct(); r.Next(); {
+		if r.ContextTag() == 0 {
+			v, have = r.Uint16(), true
+		}
+	}
+	if err := r.End(); err != nil {
+		return 0, CommandError(err)
+	}
+	if !have {
+		return 0, matter.StatusInvalidCommand
+	}
+	return v, nil
+}

@@ -257,19 +257,9 @@ func (c *Cluster) openCommissioningWindow(r *im.Request, fields tlv.Element) err
 
 // openBasicCommissioningWindow is section 11.19.8.2.
 func (c *Cluster) openBasicCommissioningWindow(r *im.Request, fields tlv.Element) error {
-	var seconds uint16
-	var have bool
-	rd := fields.Reader()
-	for rd.EnterStruct(); rd.Next(); {
-		if rd.ContextTag() == 0 {
-			seconds, have = rd.Uint16(), true
-		}
-	}
-	if err := rd.End(); err != nil {
-		return im.CommandError(err)
-	}
-	if !have {
-		return matter.StatusInvalidCommand
+	seconds, err := im.OnlyUint16(fields)
+	if err != nil {
+		return err
 	}
 	admin, err := c.mayOpen(r)
 	if err != nil {

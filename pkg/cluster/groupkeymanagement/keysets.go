@@ -181,26 +181,9 @@ func (s *keySetFields) check() error {
 	return nil
 }
 
-func readSetID(fields tlv.Element) (id uint16, err error) {
-	have := false
-	r := fields.Reader()
-	for r.EnterStruct(); r.Next(); {
-		if r.ContextTag() == 0 {
-			id, have = r.Uint16(), true
-		}
-	}
-	if err := r.End(); err != nil {
-		return 0, im.CommandError(err)
-	}
-	if !have {
-		return 0, matter.StatusInvalidCommand
-	}
-	return id, nil
-}
-
 // keySetRead answers with the set's start times; keys are never told.
 func (c *Cluster) keySetRead(i matter.FabricIndex, fields tlv.Element, w *tlv.Writer) error {
-	id, err := readSetID(fields)
+	id, err := im.OnlyUint16(fields)
 	if err != nil {
 		return err
 	}
@@ -229,7 +212,7 @@ func (c *Cluster) keySetRead(i matter.FabricIndex, fields tlv.Element, w *tlv.Wr
 }
 
 func (c *Cluster) keySetRemove(i matter.FabricIndex, fields tlv.Element) error {
-	id, err := readSetID(fields)
+	id, err := im.OnlyUint16(fields)
 	if err != nil {
 		return err
 	}

@@ -136,19 +136,9 @@ func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) erro
 
 // Invoke executes Identify.
 func (c *Cluster) Invoke(r *im.Request, _ matter.CommandID, fields tlv.Element, _ *tlv.Writer) error {
-	var seconds uint16
-	have := false
-	rd := fields.Reader()
-	for rd.EnterStruct(); rd.Next(); {
-		if rd.ContextTag() == 0 {
-			seconds, have = rd.Uint16(), true
-		}
-	}
-	if err := rd.End(); err != nil {
-		return im.CommandError(err)
-	}
-	if !have {
-		return matter.StatusInvalidCommand
+	seconds, err := im.OnlyUint16(fields)
+	if err != nil {
+		return err
 	}
 	c.set(r.Now, seconds)
 	r.Changed(identifyTime)
