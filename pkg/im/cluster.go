@@ -123,6 +123,15 @@ type Teller interface {
 	Events(tell func(id matter.EventID, data func(w *tlv.Writer)))
 }
 
+// Timer is a Watcher with something to do at a certain time, as an [Engine] has.
+type Timer interface {
+	Watcher
+	// Deadline returns when Advance is next to be called, and whether it is.
+	Deadline() (time.Time, bool)
+	// Advance does what is due at now, if anything.
+	Advance(now time.Time)
+}
+
 // ReadOnly refuses writes and commands, for clusters that have none; a handler
 // embeds it.
 type ReadOnly struct{}

@@ -66,6 +66,7 @@ type Engine struct {
 	endpoints []Endpoint
 	instances []*instance // by endpoint, then cluster
 	watchers  []*instance
+	timed     []timedInstance
 	metadata  map[*Spec]*metadata
 	layout    uint   // counts the changes of instances
 	change    uint64 // number of the last change of an attribute
@@ -143,6 +144,7 @@ func (e *Engine) RemoveEndpoint(id matter.EndpointID) bool {
 	gone := slices.DeleteFunc(slices.Clone(e.instances), func(in *instance) bool { return !of(in) })
 	e.instances = slices.DeleteFunc(e.instances, of)
 	e.watchers = slices.DeleteFunc(e.watchers, of)
+	e.timed = slices.DeleteFunc(e.timed, func(t timedInstance) bool { return of(t.instance) })
 	for p := range e.events.kept {
 		e.events.kept[p] = slices.DeleteFunc(e.events.kept[p], func(r record) bool { return of(r.in) })
 	}
@@ -170,6 +172,9 @@ func (e *Engine) addInstance(ep matter.EndpointID, c Cluster) {
 		in.watcher = w
 		in.note = func(id matter.AttributeID) { e.changed(in, id) }
 		e.watchers = append(e.watchers, in)
+	}
+	if t, ok := c.(Timer); ok {
+		e.timed = append(e.timed, timedInstance{in, t})
 	}
 	i := e.lowerBound(ep, spec.ID)
 	if i < len(e.instances) && e.instances[i].compare(ep, spec.ID) == 0 {
@@ -321,6 +326,9 @@ func (e *Engine) Settle(now time.Time) {
 
 // Advance does what is due at now.
 func (e *Engine) Advance(now time.Time) {
+	for _, t := range e.timed {
+		t.Advance(now)
+	}
 	e.closeLingering(now)
 	e.report(now)
 }

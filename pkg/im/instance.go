@@ -109,6 +109,12 @@ type instance struct {
 	note    func(matter.AttributeID) // what watcher calls
 }
 
+// timedInstance is one whose cluster is a Timer.
+type timedInstance struct {
+	*instance
+	Timer
+}
+
 // compare orders instances by endpoint, then cluster.
 func (in *instance) compare(ep matter.EndpointID, cl matter.ClusterID) int {
 	return cmp.Or(cmp.Compare(in.endpoint, ep), cmp.Compare(in.meta.spec.ID, cl))

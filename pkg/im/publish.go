@@ -222,5 +222,10 @@ func (e *Engine) Deadline() (first time.Time, ok bool) {
 	for _, i := range e.lingering {
 		sooner(i.deadline)
 	}
+	for _, t := range e.timed {
+		if at, ok := t.Deadline(); ok {
+			sooner(at)
+		}
+	}
 	return first, ok
 }

@@ -68,7 +68,6 @@ func (s *Server) AddEndpoint(ep Endpoint) error {
 				return fmt.Errorf("endpoint %d: %w", ep.ID, err)
 			}
 			clusters, identifying = append(clusters, c), c.Identifying
-			s.model.identifiable = append(s.model.identifiable, identifiable{ep.ID, c})
 		}
 		if ep.Groups {
 			clusters = append(clusters, groups.New(groups.Options{
@@ -102,27 +101,6 @@ func (s *Server) checkEndpoint(ep *Endpoint) error {
 	return nil
 }
 
-// identifiable is an endpoint with the Identify cluster, whose time must end.
-type identifiable struct {
-	endpoint matter.EndpointID
-	*identify.Cluster
-}
-
-func (m *model) identifyAdvance(now time.Time) {
-	for _, x := range m.identifiable {
-		x.Advance(now)
-	}
-}
-
-func (m *model) identifyDeadline() (first time.Time, ok bool) {
-	for _, x := range m.identifiable {
-		if t, identifying := x.Deadline(); identifying && (!ok || t.Before(first)) {
-			first, ok = t, true
-		}
-	}
-	return first, ok
-}
-
 func (s *Server) hasEndpoint(id matter.EndpointID) bool {
 	return slices.ContainsFunc(s.model.engine.Endpoints(), func(x im.Endpoint) bool { return x.ID == id })
 }
@@ -147,7 +125,6 @@ func (s *Server) RemoveEndpoint(id matter.EndpointID) error {
 			return err
 		}
 		s.model.engine.RemoveEndpoint(id)
-		s.model.identifiable = slices.DeleteFunc(s.model.identifiable, func(x identifiable) bool { return x.endpoint == id })
 		s.partsChanged()
 		return nil
 	})

@@ -197,7 +197,6 @@ func (s *Server) advance(now time.Time) {
 	s.trust.failsafe.Advance(now)
 	s.trust.window.Advance(now)
 	s.model.engine.Advance(now)
-	s.model.identifyAdvance(now)
 	s.again.advance(now)
 	if err := s.trust.resume.advance(now); err != nil {
 		s.log.Warn("resumption records are not kept", "error", err)
@@ -215,7 +214,7 @@ func (s *Server) deadline(now time.Time) time.Time {
 	first := now.Add(time.Hour)
 	for _, d := range [...]func() (time.Time, bool){
 		s.talk.exchanges.Deadline, s.trust.failsafe.Deadline, s.trust.window.Deadline, s.model.engine.Deadline, s.again.deadline,
-		s.trust.resume.deadline, s.model.identifyDeadline,
+		s.trust.resume.deadline,
 	} {
 		if t, ok := d(); ok && t.Before(first) {
 			first = t

@@ -42,15 +42,14 @@ const eventBlock = 1 << 16
 
 // model is what the node is.
 type model struct {
-	engine       *im.Engine
-	basic        *basicinformation.Cluster
-	general      *generalcommissioning.Cluster
-	access       *accesscontrol.Cluster
-	identifiable []identifiable
-	resets       []interface{ Reset() } // clusters with a state that is in no store
-	host         *host
-	links        []interface{ LinksChanged() } // clusters that tell of the host's links
-	lines        *keptLines                    // of the log
+	engine  *im.Engine
+	basic   *basicinformation.Cluster
+	general *generalcommissioning.Cluster
+	access  *accesscontrol.Cluster
+	resets  []interface{ Reset() } // clusters with a state that is in no store
+	host    *host
+	links   []interface{ LinksChanged() } // clusters that tell of the host's links
+	lines   *keptLines                    // of the log
 }
 
 // buildModel makes the endpoints.

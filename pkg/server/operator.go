@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -199,8 +200,12 @@ func (o operator) FactoryReset(ctx context.Context) error {
 		s.trust.window.Close()
 		s.openInitialWindow(now)
 		s.count.hours, s.count.since, s.seen.reset = 0, now, true
-		for _, x := range s.model.identifiable {
-			x.Reset()
+		for _, ep := range s.model.engine.Endpoints() {
+			for _, c := range ep.Clusters {
+				if c, ok := c.(*identify.Cluster); ok {
+					c.Reset()
+				}
+			}
 		}
 		for _, c := range s.model.resets {
 			c.Reset()

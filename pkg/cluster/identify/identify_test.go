@@ -49,8 +49,11 @@ func TestIdentify(t *testing.T) {
 	} else {
 		version = now
 	}
+	if next, ok := n.Deadline(); !ok || !next.Equal(n.Now.Add(10*time.Second)) {
+		t.Errorf("the engine is to be called at %v, %v", next, ok)
+	}
 	n.Now = n.Now.Add(3500 * time.Millisecond)
-	c.Advance(n.Now)
+	n.Advance(n.Now)
 	read("7")
 	if n.Version(ep, ID, identifyTime) != version {
 		t.Error("the countdown changes the data version")
@@ -64,7 +67,7 @@ func TestIdentify(t *testing.T) {
 	read("1")
 	n.Now = n.Now.Add(1)
 	read("0")
-	c.Advance(n.Now)
+	n.Advance(n.Now)
 	if read("0"); c.ended {
 		t.Error("the engine was not told of the end")
 	}
@@ -88,7 +91,15 @@ func TestIdentify(t *testing.T) {
 		stop()
 		read("0")
 	}
-	if shown != "true false true false true false true false " {
+	n.Invoke(admin, ep, ID, cmdIdentify, "{0:1}")
+	c.Reset()
+	n.Write(admin, ep, ID, identifyTime, "1")
+	n.RemoveEndpoint(ep)
+	if next, ok := n.Deadline(); ok {
+		t.Errorf("without the endpoint the engine is to be called at %v", next)
+	}
+	c.Reset()
+	if shown != "true false true false true false true false true false true false " {
 		t.Errorf("shown %s", shown)
 	}
 }
