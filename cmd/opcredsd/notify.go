@@ -25,17 +25,21 @@ type notifier struct {
 	isReady atomic.Bool
 }
 
-func (n *notifier) send(state string) bool {
-	sent, err := daemon.SdNotify(false, state)
-	if err != nil {
+// heard reports whether somebody is told. Otherwise the node need not be asked.
+func heard() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
+func (n *notifier) send(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
 		n.log.Warn("systemd cannot be told", "error", err)
 	}
-	return sent
 }
 
 // ready says that the node can be discovered.
 func (n *notifier) ready() {
 	n.isReady.Store(true)
+	if !heard() {
+		return
+	}
 	n.send(daemon.SdNotifyReady + "\nSTATUS=" + n.summary(context.Background()))
 }
 
@@ -61,8 +65,8 @@ func (n *notifier) reloaded() {
 // run feeds the watchdog, if there is one, as long as the node answers a
 // datagram, and tells how the node is, until ctx ends.
 func (n *notifier) run(ctx context.Context) {
-	if os.Getenv("NOTIFY_SOCKET") == "" {
-		<-ctx.Done() // nobody listens: the node is not asked either
+	if !heard() {
+		<-ctx.Done()
 		return
 	}
 	every := statusEvery
