@@ -115,11 +115,7 @@ func (r *run) script(sdk, name string, args []string) error {
 	if err != nil {
 		return err
 	}
-	python, err := filepath.Abs("certification/.venv/bin/python")
-	if err != nil {
-		return err
-	}
-	launcher, err := filepath.Abs("certification/run.py")
+	tools, err := filepath.Abs("certification")
 	if err != nil {
 		return err
 	}
@@ -130,8 +126,8 @@ func (r *run) script(sdk, name string, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, python, append([]string{
-		launcher, sdk, name + ".py",
+	cmd := exec.CommandContext(ctx, filepath.Join(tools, ".venv/bin/python"), append([]string{
+		filepath.Join(tools, "run.py"), sdk, name + ".py",
 		"--commissioning-method", "on-network",
 		"--discriminator", strconv.Itoa(int(codes.Discriminator)), "--passcode", strconv.Itoa(int(codes.Passcode)),
 		"--storage-path", filepath.Join(dir, "storage.json"), "--logs-path", dir,
