@@ -51,6 +51,9 @@ var allowed = map[string][]string{
 	// Clusters see the model and trust, never one another and never the talk.
 	"pkg/cluster/*": join(floor, trust, []string{"pkg/im"}),
 
+	"pkg/cluster": {"pkg/im", "pkg/datamodel", "pkg/tlv", "pkg/matter"},
+	"pkg/device":  join(floor, []string{"pkg/im", "pkg/cluster", "pkg/cluster/*"}),
+
 	"pkg/mdns":    nil,
 	"pkg/metrics": {"pkg/matter"},
 	"pkg/admin":   {"pkg/matter"},
