@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 )
 
 // Link is what the choice of interfaces looks at.
@@ -26,38 +27,74 @@ type Interface struct {
 	Reason string
 }
 
-// foreign are the names of interfaces that containers, virtual machines, VPNs
-// and mesh radios bring along: no controller is found behind them, and some
-// would carry our names to strangers. One that is wanted all the same can be
-// named.
-var foreign = []struct{ pattern, what string }{
+// foreignNames match the interfaces that containers, virtual machines, VPNs, mobile
+// networks and mesh radios bring along: no controller is found behind them, and some
+// would carry the node's names to strangers. An operator can still name one. Most
+// tunnels need no entry, as they are point-to-point.
+var foreignNames = []struct{ pattern, what string }{
 	{"docker*", "a container bridge"},
-	{"br-*", "a container bridge"},
-	{"veth*", "a container's link"},
+	// Docker names a bridge after the first 12 digits of its network's id. OpenWrt's
+	// bridges are br-lan and the like.
+	{"br-" + hexDigits12, "a container bridge"},
+	{"dm-" + hexDigits12, "a container network"},
 	{"hassio", "a container bridge"},
 	{"podman*", "a container bridge"},
 	{"cni*", "a container bridge"},
+	{"lxc*", "a container bridge"}, // Cilium's links to containers, too
+	{"lxd*", "a container bridge"},
+	{"incusbr*", "a container bridge"},
+	{"vz-*", "a container bridge"},
+	{"waydroid*", "a container bridge"},
+	{"veth*", "a container's link"},
+	{"ve-*", "a container's link"},
+	{"vb-*", "a container's link"},
 	{"flannel*", "a container network"},
 	{"cali*", "a container network"},
 	{"cilium*", "a container network"},
 	{"kube*", "a container network"},
-	{"lxc*", "a container bridge"},
-	{"lxdbr*", "a container bridge"},
+	{"nodelocaldns", "a container network"},
+	{"weave*", "a container network"},
+	{"antrea*", "a container network"},
+	{"ovn*", "a container network"},
+	{"ovs-system", "a virtual switch"},
+	{"vxlan*", "an overlay network"},
+	{"genev*", "an overlay network"},
 	{"virbr*", "a virtual machine's bridge"},
+	{"vmnet*", "a virtual machine's bridge"},
+	{"vboxnet*", "a virtual machine's bridge"},
+	{"mpqemubr*", "a virtual machine's bridge"},
+	{"fwbr*", "a virtual machine's bridge"},
+	{"fwln*", "a virtual machine's link"},
+	{"fwpr*", "a virtual machine's link"},
 	{"vnet*", "a virtual machine's link"},
+	{"vif*", "a virtual machine's link"},
+	{"macvtap*", "a virtual machine's link"},
+	{"ipvtap*", "a virtual machine's link"},
 	{"tun*", "a tunnel"},
 	{"tap*", "a tunnel"},
+	{"ppp*", "a tunnel"},
+	{"gretap*", "a tunnel"},
+	{"ip6gretap*", "a tunnel"},
+	{"erspan*", "a tunnel"},
 	{"wg*", "a VPN"},
 	{"tailscale*", "a VPN"},
 	{"zt*", "a VPN"},
-	{"ppp*", "a tunnel"},
+	{"nebula*", "a VPN"},
+	{"ham[0-9]*", "a VPN"},
+	{"ww*", "a mobile network"},
+	{"rmnet*", "a mobile network"},
+	{"qmimux*", "a mobile network"},
 	{"wpan*", "a mesh radio"},
+	{"lowpan*", "a mesh radio"},
 	{"dummy*", "a dummy"},
 }
 
+// hexDigits12 is the pattern of 12 lower-case hexadecimal digits.
+var hexDigits12 = strings.Repeat("[0-9a-f]", 12)
+
 // Serves returns the part of the rule that only needs a name: with names it
-// accepts these, without it accepts what is not a container's or VPN's
-// interface. It fits interfaces that come later.
+// accepts these, without it accepts every name that is not of a container, a virtual
+// machine, a VPN or a radio. It fits interfaces that come later.
 func Serves(names []string) func(name string) bool {
 	names = slices.Clone(names)
 	return func(name string) bool {
@@ -70,7 +107,7 @@ func Serves(names []string) func(name string) bool {
 }
 
 func foreignName(name string) (what string, yes bool) {
-	for _, f := range foreign {
+	for _, f := range foreignNames {
 		if ok, _ := path.Match(f.pattern, name); ok {
 			return f.what, true
 		}

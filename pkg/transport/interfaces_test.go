@@ -23,7 +23,7 @@ func TestChoose(t *testing.T) {
 	add("wlan0", net.FlagMulticast, ll)
 	add("docker0", up, ll)
 	add("docker_gwbridge", up, ll)
-	add("br-0a1b2c", up, ll)
+	add("br-0a1b2c3d4e5f", up, ll)
 	add("vethdeadbee", up, ll)
 	add("virbr0", up, ll)
 	add("tun0", up|net.FlagPointToPoint, ll)
@@ -86,9 +86,87 @@ func TestChooseReasons(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	auto, named := Serves(nil), Serves([]string{"wg0"})
-	for name, want := range map[string][2]bool{"eth0": {true, false}, "wg0": {false, true}, "br-12": {false, false}} {
+	for name, want := range map[string][2]bool{"eth0": {true, false}, "wg0": {false, true}, "br-lan": {true, false}} {
 		if got := [2]bool{auto(name), named(name)}; got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// TestServesByName names the interfaces of common hosts: those of a network where
+// controllers are, and those of containers, virtual machines, VPNs and radios.
+func TestServesByName(t *testing.T) {
+	serves := Serves(nil)
+	for host, names := range map[string]struct{ served, not []string }{
+		"any": {
+			served: []string{"eth0", "eno1", "enp3s0", "enp3s0f0np0", "ens18", "enx00e04c680001", "end0", "wlan0", "wlp2s0", "wlx00c0caab1234", "usb0", "lan", "host0", "mv0", "mac0", "ipvl0"},
+			not:    []string{"dummy0", "tun0", "tap0", "ppp0"},
+		},
+		"bonds, teams, VLANs, bridges": {
+			served: []string{"bond0", "bond0.20", "team0", "team0.7", "eth0.20", "enp3s0.20", "vlan20", "lan.20", "br0", "br1.20", "bridge0"},
+		},
+		"macvlan": {
+			served: []string{"macvlan0", "macvlan-shim", "shim-br0"}, // the host's own access to the LAN
+			not:    []string{"macvtap0", "ipvtap0"},                  // a virtual machine receives what comes here
+		},
+		"OpenWrt": {
+			served: []string{"br-lan", "br-iot", "br-guest", "br-lan.10", "lan1", "phy0-ap0", "phy1-ap0-1"},
+			not:    []string{"pppoe-wan", "wwan0"},
+		},
+		"batman and other meshes": {
+			served: []string{"bat0", "bat0.10", "mesh0", "br-mesh"},
+			not:    []string{"wpan0", "lowpan0"},
+		},
+		"mobile networks": {
+			not: []string{"wwan0", "wwan0_1", "wwp0s20f0u3i12", "wwx0c5b8f279a64", "rmnet_data0", "rmnet0", "qmimux0", "ppp0"},
+		},
+		"Proxmox": {
+			served: []string{"vmbr0", "vmbr1", "vmbr0.30", "vmbr0v30", "nic0"},
+			not:    []string{"tap100i0", "veth101i0", "fwbr100i0", "fwpr100p0", "fwln100i0", "fwln101o0"},
+		},
+		"Incus and LXD": {
+			served: []string{"eth-1"},
+			not:    []string{"incusbr0", "incusbr-1000", "lxdbr0", "lxcbr0", "lxdfan0", "vethf1a2b3c4", "tap8f9a2b1c"},
+		},
+		"Docker": {
+			served: []string{"br-0a1b2c", "br-0a1b2c3d4e5f6", "br-0A1B2C3D4E5F", "br-livingroom1"}, // not 12 lower-case hexadecimal digits
+			not:    []string{"docker0", "docker_gwbridge", "docker-0a1b2c3d", "br-0a1b2c3d4e5f", "veth0a1b2c3", "dm-0a1b2c3d4e5f", "hassio"},
+		},
+		"Podman, nspawn": {
+			not: []string{"podman0", "podman1", "cni-podman0", "ve-web", "vb-web", "vz-zone"},
+		},
+		"k3s and Kubernetes": {
+			not: []string{
+				"cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "kube-ipvs0", "kube-bridge", "kube-dummy-if", "nodelocaldns",
+				"cali0a1b2c3d4e5", "vxlan.calico", "tunl0", "cilium_host", "cilium_net", "cilium_vxlan",
+				"lxc0a1b2c3d4e5f", "lxc_health", "weave", "vxlan-6784", "antrea-gw0", "ovn-k8s-mp0", "ovn0", "genev_sys_6081", "vxlan_sys_4789",
+			},
+		},
+		"Open vSwitch": {
+			served: []string{"br-ex", "ovs_eth0"}, // OpenShift's and Synology's way to the LAN
+			not:    []string{"ovs-system"},
+		},
+		"virtual machines": {
+			served: []string{"xenbr0", "enX0"},
+			not:    []string{"virbr0", "virbr0-nic", "vnet0", "vmnet1", "vmnet8", "vboxnet0", "vif1.0", "mpqemubr0", "waydroid0"},
+		},
+		"VPNs": {
+			not: []string{"tailscale0", "wg0", "wg-home", "zt5u4ptmrp", "nebula1", "ham0", "gretap0", "ip6gretap0", "erspan0"},
+		},
+	} {
+		for _, name := range names.served {
+			if !serves(name) {
+				what, _ := foreignName(name)
+				t.Errorf("%s: %s is taken for %s", host, name, what)
+			}
+		}
+		for _, name := range names.not {
+			if serves(name) {
+				t.Errorf("%s: %s is served", host, name)
+			}
+			if !Serves([]string{name})(name) {
+				t.Errorf("%s: %s is not served, though it is named", host, name)
+			}
 		}
 	}
 }
