@@ -63,6 +63,7 @@ var allowed = map[string][]string{
 	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
+	"internal/datamodelgen": nil,
 	"internal/netns":        nil,
 	"internal/netlab":       {"internal/netns"},
 	"internal/simnet":       {"pkg/transport"},

@@ -27,6 +27,7 @@ var bounding = regexp.MustCompile(`^(Max|max|Default(Max|Extra)|limited|waiting|
 // package or one of its constants.
 var notBounds = map[string]string{
 	"attestation":        "files of the operator",
+	"datamodel":          "facts of the specification",
 	"doctor":             "runs for the operator",
 	"generaldiagnostics": "what is told of the host",
 	"diagnosticlogs":     "what is told of the log",

@@ -7,7 +7,8 @@ type Cluster struct {
 	ID          matter.ClusterID
 	Name        string
 	Revision    uint16
-	Diagnostics bool // quality K: SkipDiagnosticsClusters leaves it out of wildcard reads
+	Conformance Conformance // "P" if the whole cluster is provisional, else empty
+	Diagnostics bool        // quality K: SkipDiagnosticsClusters leaves it out of wildcard reads
 	Features    []Feature
 	Attributes  []Attribute // ascending by ID, without the global attributes
 	Commands    []Command   // requests, ascending by ID
@@ -28,7 +29,7 @@ type Feature struct {
 type Attribute struct {
 	ID          matter.AttributeID
 	Name        string
-	Type        Type
+	Type        *Type // never nil
 	Read, Write matter.Privilege
 	Access      Access
 	Quality     Quality
@@ -65,23 +66,25 @@ type Event struct {
 type Field struct {
 	ID          uint8
 	Name        string
-	Type        Type
+	Type        *Type // never nil
 	Quality     Quality
+	Access      Access // FabricSensitive, of structures
 	Limit       Limit
 	Conformance Conformance
 }
 
 // Type is a data type. Enums, bitmaps and structures carry what they are made of.
 type Type struct {
-	Kind   Kind
-	Name   string  // as the specification writes it, such as "StartUpOnOffEnum"
-	Values []Value // of an enum: the values defined, ascending
-	Bits   uint64  // of a bitmap: the bits defined
-	Fields []Field // of a structure
-	Entry  *Type   // of a list
+	Kind         Kind
+	Name         string  // as the specification writes it, such as "StartUpOnOffEnum"
+	Values       []Value // of an enum: the values defined, ascending; none if any is allowed
+	Bits         uint64  // of a bitmap: the bits defined; 0 if all are
+	Fields       []Field // of a structure, ascending by ID
+	FabricScoped bool    // of a structure: FabricIndex (0xFE) is a field as well, not among Fields
+	Entry        *Type   // of a list
 }
 
-// Value is one value of an enum.
+// Value is one value of an enum. An empty Conformance means mandatory.
 type Value struct {
 	Value       uint16
 	Name        string
