@@ -16,7 +16,7 @@ import (
 const module = "github.com/opcredsd/opcredsd/"
 
 var (
-	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding", "pkg/datamodel"}
+	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding", "pkg/datamodel", "pkg/logs"}
 	trust = []string{"pkg/store", "pkg/cert", "pkg/fabric", "pkg/acl", "pkg/window", "pkg/attestation", "pkg/failsafe"}
 	talk  = []string{"pkg/session", "pkg/exchange", "pkg/pase", "pkg/case", "pkg/securechannel"}
 )
@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"pkg/mcrypto":    {"pkg/matter"},
 	"pkg/onboarding": {"pkg/matter"},
 	"pkg/datamodel":  {"pkg/matter"},
+	"pkg/logs":       nil,
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
 	"pkg/transport": nil,

@@ -18,6 +18,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/opcreds"
 	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -49,7 +50,7 @@ type model struct {
 	resets  []interface{ Reset() } // clusters with a state that is in no store
 	host    *host
 	links   []interface{ LinksChanged() } // clusters that tell of the host's links
-	lines   *keptLines                    // of the log
+	lines   *logs.Ring                    // of the log
 }
 
 // buildModel makes the endpoints.
@@ -136,7 +137,7 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		s.model.basic,
 		s.model.general,
 		network,
-		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.newest, Started: now, ClockTrusted: s.clockTrusted}),
+		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.Newest, Started: now, ClockTrusted: s.clockTrusted}),
 		diagnostics,
 		link,
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),

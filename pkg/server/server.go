@@ -17,6 +17,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
@@ -41,7 +42,7 @@ type Server struct {
 	down  teardown
 	loop  loop
 	self  prober
-	quiet logLimit // of what strangers do
+	quiet logs.Limit // of what strangers do
 
 	// Once the loop runs, these are touched by its goroutine only.
 	trust trust
@@ -124,9 +125,9 @@ func New(opt Options) (_ *Server, err error) {
 	if err := opt.check(); err != nil {
 		return nil, &UsageError{err}
 	}
-	ring := newLogRing(opt.Log.Handler())
+	ring := logs.NewRing(opt.Log.Handler())
 	s := &Server{opt: opt, log: slog.New(ring), begun: time.Now()}
-	s.model.lines = ring.kept
+	s.model.lines = ring
 	s.count.init()
 	s.loop.init()
 	defer func() {

@@ -100,7 +100,7 @@ func (s *Server) handshakeOver(now time.Time, o securechannel.Outcome) {
 	log := s.log.With("type", o.Kind, "result", result, "cause", o.Err)
 	if o.Kind != session.PASE { // anybody can make CASE handshakes fail
 		log.Debug("handshake failed")
-	} else if missed, ok := s.quiet.allow(now); ok {
+	} else if missed, ok := s.quiet.Allow(now); ok {
 		log.Warn("handshake failed", "not_logged_before", missed)
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"context"
@@ -10,39 +10,41 @@ import (
 	"time"
 )
 
-// logLines is how many lines of the log are kept for Diagnostic Logs.
-const logLines = 64
+// ringLines is how many lines of the log are kept for Diagnostic Logs.
+const ringLines = 64
 
 // shownAttrs are the attributes of a log record that the kept line shows. A log
 // may be asked for by any controller that may operate the node, of whatever
 // fabric: it tells nothing of who the others are.
 var shownAttrs = []string{"reason", "result", "type", "command", "status", "fabrics", "port", "signal"}
 
-// logRing is a log handler that keeps the latest lines, and hands everything on.
-type logRing struct {
+// Ring is a slog.Handler that keeps the newest lines of level Info and above, and
+// hands every record on.
+type Ring struct {
 	next slog.Handler
-	kept *keptLines
+	kept *lines
 }
 
-type keptLines struct {
+type lines struct {
 	mu    sync.Mutex
-	lines []logLine // oldest first
+	lines []line // oldest first
 }
 
-type logLine struct {
+type line struct {
 	at   time.Time
 	text string
 }
 
-func newLogRing(next slog.Handler) *logRing { return &logRing{next: next, kept: new(keptLines)} }
+// NewRing returns a Ring that hands records on to next.
+func NewRing(next slog.Handler) *Ring { return &Ring{next: next, kept: new(lines)} }
 
 // Enabled reports whether anybody wants records of the level.
-func (r *logRing) Enabled(ctx context.Context, l slog.Level) bool {
+func (r *Ring) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelInfo || r.next.Enabled(ctx, l)
 }
 
 // Handle keeps the record if it is of level Info or above.
-func (r *logRing) Handle(ctx context.Context, rec slog.Record) error {
+func (r *Ring) Handle(ctx context.Context, rec slog.Record) error {
 	if rec.Level >= slog.LevelInfo {
 		r.kept.add(rec)
 	}
@@ -53,16 +55,16 @@ func (r *logRing) Handle(ctx context.Context, rec slog.Record) error {
 }
 
 // WithAttrs returns a handler with the same lines. The attributes are not shown.
-func (r *logRing) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &logRing{next: r.next.WithAttrs(attrs), kept: r.kept}
+func (r *Ring) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &Ring{next: r.next.WithAttrs(attrs), kept: r.kept}
 }
 
 // WithGroup returns a handler with the same lines.
-func (r *logRing) WithGroup(name string) slog.Handler {
-	return &logRing{next: r.next.WithGroup(name), kept: r.kept}
+func (r *Ring) WithGroup(name string) slog.Handler {
+	return &Ring{next: r.next.WithGroup(name), kept: r.kept}
 }
 
-func (k *keptLines) add(rec slog.Record) {
+func (k *lines) add(rec slog.Record) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", rec.Time.UTC().Format(time.RFC3339), rec.Level, rec.Message)
 	rec.Attrs(func(a slog.Attr) bool {
@@ -74,15 +76,16 @@ func (k *keptLines) add(rec slog.Record) {
 	b.WriteByte('\n')
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.lines) == logLines {
+	if len(k.lines) == ringLines {
 		k.lines = slices.Delete(k.lines, 0, 1)
 	}
-	k.lines = append(k.lines, logLine{rec.Time, b.String()})
+	k.lines = append(k.lines, line{rec.Time, b.String()})
 }
 
-// newest returns the newest lines that fit into limit octets, oldest first, and
-// the time of the first.
-func (k *keptLines) newest(limit int) (text []byte, oldest time.Time) {
+// Newest returns the newest lines that fit into limit octets, oldest first, and
+// the time of the first. It may be called from any goroutine.
+func (r *Ring) Newest(limit int) (text []byte, oldest time.Time) {
+	k := r.kept
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := len(k.lines)

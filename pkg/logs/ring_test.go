@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"bytes"
@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-func TestLogRing(t *testing.T) {
+func TestRing(t *testing.T) {
 	var out bytes.Buffer
-	ring := newLogRing(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ring := NewRing(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	log := slog.New(ring)
-	if text, _ := ring.kept.newest(1024); text != nil {
+	if text, _ := ring.Newest(1024); text != nil {
 		t.Errorf("lines before the first: %q", text)
 	}
 	log.Debug("small talk")
 	log.Info("started", "port", 5540, "peer", "fe80::1")
 	log.With("fabric", 3).WithGroup("g").Warn("handshake failed", "type", "case", "cause", errors.New("node 1234"), "result", "timeout")
-	text, oldest := ring.kept.newest(1024)
+	text, oldest := ring.Newest(1024)
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	want := []string{" INFO started port=5540", " WARN handshake failed type=case result=timeout"}
 	if len(lines) != 2 || !strings.HasSuffix(lines[0], want[0]) || !strings.HasSuffix(lines[1], want[1]) {
@@ -41,18 +41,18 @@ func TestLogRing(t *testing.T) {
 }
 
 // The newest lines are kept, and as many of them are told as fit, whole.
-func TestLogRingIsBounded(t *testing.T) {
-	ring := newLogRing(slog.DiscardHandler)
+func TestRingIsBounded(t *testing.T) {
+	ring := NewRing(slog.DiscardHandler)
 	log := slog.New(ring)
-	for i := range 3 * logLines {
+	for i := range 3 * ringLines {
 		log.Info(fmt.Sprintf("line %03d", i))
 	}
-	all, _ := ring.kept.newest(1 << 20)
-	if n := bytes.Count(all, []byte("\n")); n != logLines {
+	all, _ := ring.Newest(1 << 20)
+	if n := bytes.Count(all, []byte("\n")); n != ringLines {
 		t.Errorf("%d lines are kept", n)
 	}
 	for limit := range 200 {
-		text, _ := ring.kept.newest(limit)
+		text, _ := ring.Newest(limit)
 		if len(text) > limit {
 			t.Errorf("%d octets for %d", len(text), limit)
 		}
@@ -60,23 +60,23 @@ func TestLogRingIsBounded(t *testing.T) {
 			t.Errorf("limit %d: %q are no whole lines", limit, text)
 		}
 	}
-	if text, _ := ring.kept.newest(100); !bytes.HasSuffix(text, []byte(fmt.Sprintf("line %03d\n", 3*logLines-1))) {
+	if text, _ := ring.Newest(100); !bytes.HasSuffix(text, []byte(fmt.Sprintf("line %03d\n", 3*ringLines-1))) {
 		t.Errorf("the newest is missing in %q", text)
 	}
 	log.Info(strings.Repeat("x", 2000))
-	if text, _ := ring.kept.newest(1024); text != nil {
+	if text, _ := ring.Newest(1024); text != nil {
 		t.Errorf("a line that does not fit: %q", text)
 	}
 }
 
-func TestLogRingConcurrently(t *testing.T) {
-	ring := newLogRing(slog.DiscardHandler)
+func TestRingConcurrently(t *testing.T) {
+	ring := NewRing(slog.DiscardHandler)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 100 {
 				slog.New(ring).Info("line")
-				ring.kept.newest(1024)
+				ring.Newest(1024)
 			}
 		})
 	}

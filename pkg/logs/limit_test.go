@@ -1,16 +1,16 @@
-package server
+package logs
 
 import (
 	"testing"
 	"time"
 )
 
-func TestLogLimit(t *testing.T) {
-	var l logLimit
+func TestLimit(t *testing.T) {
+	var l Limit
 	now := time.Unix(1_800_000_000, 0)
 	lines := func(n int) (written, missed int) {
 		for range n {
-			if m, ok := l.allow(now); ok {
+			if m, ok := l.Allow(now); ok {
 				written++
 				missed += m
 			}
@@ -23,15 +23,15 @@ func TestLogLimit(t *testing.T) {
 			t.Errorf("%s: %d of %d lines, %d told of as missed; want %d and %d", what, written, n, missed, want, wantMissed)
 		}
 	}
-	check("a burst", 100, logBurst, 0)
-	now = now.Add(logEvery - 1)
+	check("a burst", 100, burst, 0)
+	now = now.Add(every - 1)
 	check("too early", 10, 0, 0)
 	now = now.Add(1)
-	check("one is made up for", 10, 1, 100-logBurst+10)
-	now = now.Add(2 * logEvery)
+	check("one is made up for", 10, 1, 100-burst+10)
+	now = now.Add(2 * every)
 	check("two are", 10, 2, 9)
-	now = now.Add(1000 * logEvery)
-	check("a rest makes up for all, and for no more", 100, logBurst, 8)
+	now = now.Add(1000 * every)
+	check("a rest makes up for all, and for no more", 100, burst, 8)
 	// A day of a line a second.
 	written := 0
 	for range 24 * 60 * 60 {
@@ -39,14 +39,14 @@ func TestLogLimit(t *testing.T) {
 		n, _ := lines(1)
 		written += n
 	}
-	if want := int(24 * time.Hour / logEvery); written < want-1 || written > want+logBurst {
+	if want := int(24 * time.Hour / every); written < want-1 || written > want+burst {
 		t.Errorf("%d lines in a day, want about %d", written, want)
 	}
 	// A clock that steps back stops nothing for ever.
 	now = now.Add(-time.Hour)
 	lines(10)
 	now = now.Add(2 * time.Hour)
-	if n, _ := lines(10); n != logBurst {
+	if n, _ := lines(10); n != burst {
 		t.Errorf("%d lines after the clock stepped back", n)
 	}
 }
