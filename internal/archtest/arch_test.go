@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"pkg/logs":       nil,
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
-	"pkg/transport": nil,
+	"pkg/transport": {"pkg/message"},
 
 	"pkg/store":       {"pkg/mcrypto", "pkg/tlv", "pkg/matter"},
 	"pkg/cert":        {"pkg/matter", "pkg/tlv", "pkg/mcrypto"},

@@ -21,7 +21,7 @@ import (
 const boundsTable = "../../docs/robustness.md"
 
 // bounding are names of constants that bound what others make a node keep or do.
-var bounding = regexp.MustCompile(`^(Max|max|Default(Max|Extra)|limited|waiting|queueLen$|lingering)|(PerFabric|PerSession|PerPriority|PerSecond|AtOnce)$`)
+var bounding = regexp.MustCompile(`^(Max|max|Default(Max|Extra)|[lL]imited|waiting|[qQ]ueueLen$|lingering)|(PerFabric|PerSession|PerPriority|PerSecond|AtOnce)$`)
 
 // notBounds are constants with such a name that are something else. The key is a
 // package or one of its constants.

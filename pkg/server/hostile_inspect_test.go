@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // Inspection is what tests see of a node from within.
@@ -39,7 +40,7 @@ func (s *Server) Inspect() (i Inspection, err error) {
 			Fabrics:         s.trust.fabrics.Len(),
 			Failures:        s.trust.window.Failures(),
 			WindowOpen:      s.trust.window.Open(),
-			Sources:         s.loop.limits.by[classHandshake].Len() + s.loop.limits.by[classSession].Len(),
+			Sources:         s.loop.inbox.Stats().Sources,
 			Retransmissions: x.Retransmissions,
 			Acks:            x.Acks,
 			Sent:            s.count.sent,
@@ -63,8 +64,8 @@ func (s *Server) Inspect() (i Inspection, err error) {
 // Bounds that tests hold the node to.
 const (
 	MaxUnsecured  = maxUnsecured
-	MaxSources    = limitedSources * int(classes)
-	QueueLen      = queueLen
-	HandshakeRate = handshakesPerSecond
+	MaxSources    = transport.LimitedSources * 2 // sessions, handshakes
+	QueueLen      = transport.QueueLen
+	HandshakeRate = transport.HandshakesPerSecond
 	MaxScrapers   = maxScrapers
 )

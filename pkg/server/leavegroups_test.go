@@ -24,7 +24,7 @@ func TestRemoveEndpointWithADiskThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Server{}
-	s.loop.init()
+	s.loop.init(s.log)
 	s.model.engine = n.Engine
 	s.trust.fabrics = closedTable(t, n.Store)
 	if err := s.RemoveEndpoint(id); err == nil || errors.Is(err, ErrNoEndpoint) {

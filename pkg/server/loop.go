@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -16,60 +17,26 @@ var errStopped = errors.New("the node has stopped")
 
 // loop is what the goroutine that owns all state listens to.
 type loop struct {
-	limits limits
-	in     queue
-	calls  chan func(now time.Time)
-	begun  chan struct{} // closed by Start: the state is the loop's from now on
-	quit   chan struct{} // closed to end it
-	gone   chan struct{} // closed when it has ended
-	once   sync.Once
-	free   sync.Pool
+	inbox *transport.Inbox
+	calls chan func(now time.Time)
+	begun chan struct{} // closed by Start: the state is the loop's from now on
+	quit  chan struct{} // closed to end it
+	gone  chan struct{} // closed when it has ended
+	once  sync.Once
 }
 
-func (l *loop) init() {
-	l.limits.init()
-	l.in.init()
+func (l *loop) init(log *slog.Logger) {
+	l.inbox = transport.NewInbox(log)
 	l.calls = make(chan func(time.Time))
 	l.begun = make(chan struct{})
 	l.quit = make(chan struct{})
 	l.gone = make(chan struct{})
-	l.free.New = func() any { return new(packet) }
 }
 
 // stop ends the loop and waits until it has ended.
 func (l *loop) stop() {
 	l.once.Do(func() { close(l.quit) })
 	<-l.gone
-}
-
-// read hands the datagrams of one conn to the loop. It never waits for the loop:
-// what there is no room for is dropped here, where it can be seen whose it is, and
-// not by the kernel.
-func (s *Server) read(c transport.PacketConn) {
-	for {
-		p := s.loop.free.Get().(*packet)
-		n, path, err := c.ReadFrom(p.buf[:])
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			s.log.Warn("receiving failed", "error", err)
-			select {
-			case <-time.After(time.Second): // do not spin on a broken socket
-			case <-s.loop.quit:
-				return
-			}
-			continue
-		}
-		p.n, p.path = n, path
-		p.sort()
-		if !s.loop.limits.admit(time.Now(), p) {
-			s.loop.free.Put(p)
-		} else if dropped := s.loop.in.push(p); dropped != nil {
-			s.loop.limits.displaced.Add(1)
-			s.loop.free.Put(dropped)
-		}
-	}
 }
 
 // run is the goroutine that owns all protocol state.
@@ -79,11 +46,11 @@ func (s *Server) run() {
 	defer timer.Stop()
 	var due time.Time
 	for {
-		var p *packet
+		var p *transport.Packet
 		var call func(time.Time)
 		select {
-		case <-s.loop.in.ready:
-			p = s.loop.in.pop()
+		case <-s.loop.inbox.Ready():
+			p = s.loop.inbox.Take()
 		case call = <-s.loop.calls:
 		case <-timer.C:
 		case <-s.loop.quit:
@@ -96,7 +63,7 @@ func (s *Server) run() {
 		switch {
 		case p != nil:
 			s.receive(now, p)
-			s.loop.free.Put(p)
+			s.loop.inbox.Release(p)
 		case call != nil:
 			call(now)
 		}
@@ -149,10 +116,12 @@ func (s *Server) ask(ctx context.Context, f func(now time.Time) error) error {
 }
 
 // receive takes one datagram in.
-func (s *Server) receive(now time.Time, p *packet) {
+func (s *Server) receive(now time.Time, p *transport.Packet) {
 	s.count.received++
-	in, err := s.talk.sessions.Receive(now, p.buf[:p.n], p.path)
-	s.loop.limits.judge(now, p, &in, err)
+	in, err := s.talk.sessions.Receive(now, p.Bytes(), p.Path)
+	if !proves(&in, err) {
+		s.loop.inbox.Charge(now, p)
+	}
 	if err != nil {
 		s.drop(err)
 		return
@@ -163,6 +132,15 @@ func (s *Server) receive(now time.Time, p *packet) {
 	}
 	s.talk.current = in.Session
 	s.talk.exchanges.Receive(now, in)
+}
+
+// proves reports whether a datagram proves who sent it, or is not its source's
+// doing: several interfaces may bring one message to a group.
+func proves(in *session.Incoming, err error) bool {
+	if err != nil {
+		return errors.Is(err, session.DropCopy)
+	}
+	return (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate
 }
 
 func (s *Server) drop(err error) {

@@ -58,7 +58,7 @@ func (s *Server) Probe(ctx context.Context) error {
 	p.close() // another socket may have more luck
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
 	defer cancel()
-	if after, aerr := s.received(ctx); aerr == nil && after-before > queueLen {
+	if after, aerr := s.received(ctx); aerr == nil && after-before > transport.QueueLen {
 		return nil
 	}
 	return err

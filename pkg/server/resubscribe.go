@@ -248,7 +248,7 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 	var busy *securechannel.PeerBusy
 	switch {
 	case err == nil:
-		a.s.loop.limits.proven(x.Path)
+		a.s.loop.inbox.Proven(x.Path)
 		a.s.log.Debug("CASE session opened to a subscriber", "fabric", x.Fabric, "peer", x.PeerNode)
 		a.resume(now, c, x)
 		return

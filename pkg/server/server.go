@@ -129,7 +129,7 @@ func New(opt Options) (_ *Server, err error) {
 	s := &Server{opt: opt, log: slog.New(ring), begun: time.Now()}
 	s.model.lines = ring
 	s.count.init()
-	s.loop.init()
+	s.loop.init(s.log)
 	defer func() {
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
@@ -248,7 +248,7 @@ func (s *Server) Start() {
 	s.settle(now) // what is to be found is known before anybody asks whether it is
 	var wg sync.WaitGroup
 	for _, c := range s.ports {
-		wg.Go(func() { s.read(c) })
+		wg.Go(func() { s.loop.inbox.Read(c, s.loop.quit) })
 	}
 	wg.Go(s.run)
 	s.watchLinks(&wg)

@@ -37,7 +37,7 @@ func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 }
 
 func (s *Server) measure() metrics.Snapshot {
-	x, heard := s.talk.exchanges.Stats(), s.ads.Stats()
+	x, heard, waiting := s.talk.exchanges.Stats(), s.ads.Stats(), s.loop.inbox.Stats()
 	durations := map[string]metrics.Histogram{}
 	for action, h := range s.count.durations {
 		durations[action] = h.Clone()
@@ -58,7 +58,7 @@ func (s *Server) measure() metrics.Snapshot {
 		PASEFailures:    s.count.paseFailures,
 		CASE:            s.count.cases.Clone(),
 		CASEDuration:    s.count.caseDuration.Clone(),
-		Received:        s.count.received + s.loop.limits.over.Load() + s.loop.limits.displaced.Load(),
+		Received:        s.count.received + waiting.Limited + waiting.Displaced,
 		Sent:            s.count.sent,
 		Dropped:         s.dropped(),
 		Retransmissions: x.Retransmissions,
@@ -74,6 +74,27 @@ func (s *Server) measure() metrics.Snapshot {
 	}
 	m.Subscriptions, m.Interrupted = s.subscriptions()
 	return m
+}
+
+// Reasons to drop datagrams, besides those of package session.
+const (
+	dropSourceLimit  = "source_limit"
+	dropQueueFull    = "queue_full"
+	dropRefused      = "refused"       // it would begin an exchange beyond the bound of its session, or that nobody wants
+	dropUnmatched    = "unmatched"     // of an exchange that does not exist
+	dropNotPermitted = "not_permitted" // on the wrong kind of session
+)
+
+// dropped counts the datagrams dropped, by reason. Every reason is there from
+// the start: the first step of a counter that comes into being at 1 is never
+// seen.
+func (s *Server) dropped() metrics.Counters[string] {
+	c := s.count.dropped.Clone()
+	waiting := s.loop.inbox.Stats()
+	c[dropSourceLimit], c[dropQueueFull] = waiting.Limited, waiting.Displaced
+	x := s.talk.exchanges.Stats()
+	c[dropRefused], c[dropUnmatched], c[dropNotPermitted] = x.Refused, x.Unmatched, x.NotPermitted
+	return c
 }
 
 // subscriptions counts those on a session and those that are interrupted.

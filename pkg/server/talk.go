@@ -65,7 +65,7 @@ func (s *Server) openTalk() {
 
 // sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
 func (s *Server) sessionOpened(now time.Time, x *session.Session) {
-	s.loop.limits.proven(x.Path)
+	s.loop.inbox.Proven(x.Path)
 	if x.Kind == session.PASE {
 		if !s.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial) {
 			s.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed")

@@ -1,18 +1,17 @@
-package server
+package transport
 
 import (
 	"errors"
 	"hash/maphash"
+	"log/slog"
 	"math/bits"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/message"
-	"github.com/opcredsd/opcredsd/pkg/metrics"
-	"github.com/opcredsd/opcredsd/pkg/session"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // What one source may send that does not prove who sends it. docs/robustness.md
@@ -20,30 +19,21 @@ import (
 const (
 	// Handshake messages cost up to a millisecond each. What a handshake needs is
 	// half a dozen of them, and one that succeeds is paid back.
-	handshakesPerSecond = 100
+	HandshakesPerSecond = 100
 	handshakesAtOnce    = 400
 	// Messages that name a session and fail cost some microseconds. Somebody may
 	// send them in a good controller's name, whose own are dropped with what is
 	// beyond the bound; so that is high.
 	failuresPerSecond = 20000
 	failuresAtOnce    = 20000
-	// limitedSources are remembered by either limit.
-	limitedSources = 1024
+	// LimitedSources are remembered by either limit.
+	LimitedSources = 1024
 )
 
 // Bounds of what waits for the loop.
 const (
-	queueLen  = 512 // datagrams
+	QueueLen  = 512 // datagrams
 	laneCount = 64  // of each class
-)
-
-// Reasons to drop datagrams, besides those of package session.
-const (
-	dropSourceLimit  = "source_limit"
-	dropQueueFull    = "queue_full"
-	dropRefused      = "refused"       // it would begin an exchange beyond the bound of its session, or that nobody wants
-	dropUnmatched    = "unmatched"     // of an exchange that does not exist
-	dropNotPermitted = "not_permitted" // on the wrong kind of session
 )
 
 // class is what a datagram may cost. It can be told without looking anything up.
@@ -63,54 +53,112 @@ func classOf(b []byte) class {
 	return classHandshake
 }
 
-// limits is what stands between the sockets and the loop.
-type limits struct {
-	by        [classes]*transport.Limiter
-	over      atomic.Uint64 // datagrams dropped because of by
+// Inbox is what stands between the sockets and the goroutine that handles their
+// datagrams: a bounded queue, and a limit of what one source may send that proves
+// nothing. Its methods may be called from several goroutines at once, except where
+// they say otherwise.
+type Inbox struct {
+	log       *slog.Logger
+	by        [classes]*Limiter
+	limited   atomic.Uint64 // datagrams dropped because of by
 	displaced atomic.Uint64 // those that the queue had no room for
+	queue     queue
+	free      sync.Pool
 }
 
-func (l *limits) init() {
-	l.by[classSession] = transport.NewLimiter(failuresPerSecond, failuresAtOnce, limitedSources)
-	l.by[classHandshake] = transport.NewLimiter(handshakesPerSecond, handshakesAtOnce, limitedSources)
+// NewInbox returns an empty Inbox.
+func NewInbox(log *slog.Logger) *Inbox {
+	b := &Inbox{log: log}
+	b.by[classSession] = NewLimiter(failuresPerSecond, failuresAtOnce, LimitedSources)
+	b.by[classHandshake] = NewLimiter(HandshakesPerSecond, handshakesAtOnce, LimitedSources)
+	b.queue.init()
+	b.free.New = func() any { return new(Packet) }
+	return b
 }
 
-// admit reports whether p may go to the loop, and counts it if not.
-func (l *limits) admit(now time.Time, p *packet) bool {
-	if !l.by[p.class].Exhausted(now, p.source) {
+// Read queues the datagrams of one conn until the conn is closed, or done is and the
+// conn is broken. It never waits for who takes them: what there is no room for is
+// dropped here, where it can be seen whose it is, and not by the kernel.
+func (b *Inbox) Read(c PacketConn, done <-chan struct{}) {
+	for {
+		p := b.free.Get().(*Packet)
+		n, path, err := c.ReadFrom(p.buf[:])
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			b.log.Warn("receiving failed", "error", err)
+			select {
+			case <-time.After(time.Second): // do not spin on a broken socket
+			case <-done:
+				return
+			}
+			continue
+		}
+		p.n, p.Path = n, path
+		p.sort()
+		if !b.admit(time.Now(), p) {
+			b.free.Put(p)
+		} else if dropped := b.queue.push(p); dropped != nil {
+			b.displaced.Add(1)
+			b.free.Put(dropped)
+		}
+	}
+}
+
+// Ready returns a channel that has a token while datagrams wait.
+func (b *Inbox) Ready() <-chan struct{} { return b.queue.ready }
+
+// Take returns the next datagram, nil if there is none.
+func (b *Inbox) Take() *Packet { return b.queue.pop() }
+
+// Release takes a datagram back when it has been handled.
+func (b *Inbox) Release(p *Packet) { b.free.Put(p) }
+
+// Charge counts a datagram that proved nothing against its source.
+func (b *Inbox) Charge(now time.Time, p *Packet) { b.by[p.class].Charge(now, p.source) }
+
+// Proven pays back what a handshake that succeeded has cost its source.
+func (b *Inbox) Proven(p Path) { b.by[classHandshake].Forgive(p.Source()) }
+
+// InboxStats counts since the start.
+type InboxStats struct {
+	Limited   uint64 // datagrams dropped because their source was over its limit
+	Displaced uint64 // datagrams dropped because the queue was full
+	Sources   int    // sources that the limits remember now
+}
+
+// Stats returns what was counted.
+func (b *Inbox) Stats() InboxStats {
+	return InboxStats{b.limited.Load(), b.displaced.Load(), b.by[classSession].Len() + b.by[classHandshake].Len()}
+}
+
+// admit reports whether p may be queued, and counts it if not.
+func (b *Inbox) admit(now time.Time, p *Packet) bool {
+	if !b.by[p.class].Exhausted(now, p.source) {
 		return true
 	}
-	l.over.Add(1)
+	b.limited.Add(1)
 	return false
 }
 
-// judge charges the source of a datagram that proved nothing. What several
-// interfaces bring of one message to a group is not the source's doing.
-func (l *limits) judge(now time.Time, p *packet, in *session.Incoming, err error) {
-	if errors.Is(err, session.DropCopy) || err == nil && (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate {
-		return
-	}
-	l.by[p.class].Charge(now, p.source)
-}
-
-// proven pays back what a handshake that succeeded has cost its source.
-func (l *limits) proven(p transport.Path) {
-	l.by[classHandshake].Forgive(p.Source())
-}
-
-// packet is a datagram on its way to the loop.
-type packet struct {
+// Packet is a datagram that waits, or is being handled. It is valid until
+// [Inbox.Release].
+type Packet struct {
+	Path   Path
 	buf    [message.MaxSize]byte
 	n      int
-	path   transport.Path
 	source netip.Addr
 	class  class
-	next   *packet // in its lane
+	next   *Packet // in its lane
 }
 
+// Bytes returns the datagram, which may be changed.
+func (p *Packet) Bytes() []byte { return p.buf[:p.n] }
+
 // sort notes what the limits and the queue go by.
-func (p *packet) sort() {
-	p.source, p.class = p.path.Source(), classOf(p.buf[:p.n])
+func (p *Packet) sort() {
+	p.source, p.class = p.Path.Source(), classOf(p.buf[:p.n])
 }
 
 // queue is what waits for the loop. Handshakes and sessions take turns, and
@@ -130,9 +178,9 @@ type queue struct {
 	n     int
 }
 
-// lane is a list of packets, the oldest first.
+// lane is a list of datagrams, the oldest first.
 type lane struct {
-	first, last *packet
+	first, last *Packet
 	n           int
 }
 
@@ -151,7 +199,7 @@ func (q *queue) init() {
 }
 
 // push lets p wait. It returns the packet that has to go for it, nil if none.
-func (q *queue) push(p *packet) (dropped *packet) {
+func (q *queue) push(p *Packet) (dropped *Packet) {
 	i := int(maphash.Comparable(q.seed, p.source) % laneCount)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -170,7 +218,7 @@ func (q *queue) push(p *packet) (dropped *packet) {
 	l.n++
 	q.n++
 	q.used[c] |= 1 << i
-	if q.n > queueLen {
+	if q.n > QueueLen {
 		dropped = q.take(q.longest())
 	}
 	q.signal()
@@ -178,7 +226,7 @@ func (q *queue) push(p *packet) (dropped *packet) {
 }
 
 // pop takes the next packet, nil if there is none.
-func (q *queue) pop() *packet {
+func (q *queue) pop() *Packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.turn
@@ -220,7 +268,7 @@ func (q *queue) longest() (c class, lane int) {
 }
 
 // take removes the oldest packet of a lane.
-func (q *queue) take(c class, i int) *packet {
+func (q *queue) take(c class, i int) *Packet {
 	l := &q.lanes[c][i]
 	p := l.first
 	l.first = p.next
@@ -232,16 +280,4 @@ func (q *queue) take(c class, i int) *packet {
 	}
 	p.next = nil
 	return p
-}
-
-// dropped counts the datagrams dropped, by reason. Every reason is there from
-// the start: the first step of a counter that comes into being at 1 is never
-// seen.
-func (s *Server) dropped() metrics.Counters[string] {
-	c := s.count.dropped.Clone()
-	c[dropSourceLimit] = s.loop.limits.over.Load()
-	c[dropQueueFull] = s.loop.limits.displaced.Load()
-	x := s.talk.exchanges.Stats()
-	c[dropRefused], c[dropUnmatched], c[dropNotPermitted] = x.Refused, x.Unmatched, x.NotPermitted
-	return c
 }

@@ -1,7 +1,8 @@
-package server
+package transport
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -9,16 +10,14 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/message"
-	"github.com/opcredsd/opcredsd/pkg/session"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // arrive makes the n-th datagram of a host.
-func arrive(host, n int, c class) *packet {
+func arrive(host, n int, c class) *Packet {
 	var a [16]byte
 	a[0], a[1] = 0xFE, 0x80
 	binary.BigEndian.PutUint32(a[12:], uint32(host))
-	p := &packet{path: transport.Path{Peer: netip.AddrPortFrom(netip.AddrFrom16(a), 5540)}}
+	p := &Packet{Path: Path{Peer: netip.AddrPortFrom(netip.AddrFrom16(a), 5540)}}
 	h := message.Header{Counter: uint32(n)}
 	if c == classSession {
 		h.SessionID = uint16(1 + n%1000)
@@ -30,7 +29,7 @@ func arrive(host, n int, c class) *packet {
 	return p
 }
 
-func number(p *packet) int { return int(binary.LittleEndian.Uint32(p.buf[4:])) }
+func number(p *Packet) int { return int(binary.LittleEndian.Uint32(p.buf[4:])) }
 
 func newQueue() *queue {
 	q := &queue{}
@@ -71,7 +70,7 @@ func TestQueueOrder(t *testing.T) {
 	}
 	waiting := map[netip.Addr][]sent{}
 	for n := range 20000 {
-		if r.IntN(2) == 0 && q.n < queueLen {
+		if r.IntN(2) == 0 && q.n < QueueLen {
 			p := arrive(r.IntN(10), n, class(r.IntN(int(classes))))
 			if q.push(p) != nil {
 				t.Fatal("dropped with room")
@@ -95,19 +94,19 @@ func TestQueueBounded(t *testing.T) {
 	q := newQueue()
 	r := rand.New(rand.NewPCG(1, 2))
 	in, dropped, out := 0, 0, 0
-	for range 10 * queueLen {
+	for range 10 * QueueLen {
 		in++
 		if q.push(arrive(r.IntN(1000), 1, class(r.IntN(int(classes))))) != nil {
 			dropped++
 		}
 	}
-	if q.n != queueLen || in-dropped != queueLen {
+	if q.n != QueueLen || in-dropped != QueueLen {
 		t.Errorf("%d wait, %d of %d dropped", q.n, dropped, in)
 	}
 	for q.pop() != nil {
 		out++
 	}
-	if out != queueLen || q.n != 0 || q.used != [classes]uint64{} || q.pop() != nil {
+	if out != QueueLen || q.n != 0 || q.used != [classes]uint64{} || q.pop() != nil {
 		t.Errorf("%d came out, %d are left, lanes %x", out, q.n, q.used)
 	}
 	if len(q.ready) != 1 {
@@ -163,7 +162,7 @@ func TestQueueFairness(t *testing.T) {
 				}
 			}
 			n := 0
-			push := func(p *packet) {
+			push := func(p *Packet) {
 				if d := q.push(p); d != nil && d.source == arrive(good, 0, 0).source {
 					t.Fatal("the good one's datagram was dropped")
 				}
@@ -191,7 +190,7 @@ func TestQueueFairness(t *testing.T) {
 }
 
 // lane0 returns the lane of p in an empty queue with the hash of q.
-func lane0(q *queue, p *packet) int {
+func lane0(q *queue, p *Packet) int {
 	x := newQueue()
 	x.seed = q.seed
 	x.push(p)
@@ -199,18 +198,15 @@ func lane0(q *queue, p *packet) int {
 }
 
 func TestLimitsOfOneSource(t *testing.T) {
-	var l limits
-	l.init()
+	b := NewInbox(slog.New(slog.DiscardHandler))
 	now := time.Now()
-	through := func(p *packet, proves bool, n int) (passed int) {
-		in := session.Incoming{Session: &session.Session{Kind: session.CASE}, Duplicate: !proves}
-		if p.class == classHandshake {
-			in.Session.Kind = session.Unsecured
-		}
+	through := func(p *Packet, proves bool, n int) (passed int) {
 		for range n {
-			if l.admit(now, p) {
+			if b.admit(now, p) {
 				passed++
-				l.judge(now, p, &in, nil)
+				if !proves {
+					b.Charge(now, p)
+				}
 			}
 		}
 		return passed
@@ -224,29 +220,26 @@ func TestLimitsOfOneSource(t *testing.T) {
 	if n := through(arrive(1, 1, classSession), true, 1e4); n != 1e4 {
 		t.Errorf("its handshakes stopped the sessions of a source after %d", n)
 	}
-	for range int(1e4) { // a message to a group by a second interface
-		l.judge(now, arrive(1, 1, classSession), &session.Incoming{}, session.DropCopy)
-	}
 	if n := through(arrive(1, 1, classSession), false, 1e5); n != failuresAtOnce {
 		t.Errorf("%d that fail", n)
 	}
 	if n := through(arrive(2, 1, classHandshake), false, 10); n != 10 {
 		t.Errorf("another source was stopped after %d", n)
 	}
-	if l.proven(arrive(1, 1, classHandshake).path); through(arrive(1, 1, classHandshake), false, 10) != 10 {
+	if b.Proven(arrive(1, 1, classHandshake).Path); through(arrive(1, 1, classHandshake), false, 10) != 10 {
 		t.Error("a handshake that succeeded was not paid back")
 	}
-	if got := l.over.Load(); got != 1e4-handshakesAtOnce+1e5-failuresAtOnce {
+	if got := b.Stats().Limited; got != 1e4-handshakesAtOnce+1e5-failuresAtOnce {
 		t.Errorf("%d were counted", got)
 	}
-	if n := l.by[classSession].Len(); n != 1 {
+	if n := b.by[classSession].Len(); n != 1 {
 		t.Errorf("%d sources are remembered, of which one failed", n)
 	}
 }
 
 func BenchmarkQueue(b *testing.B) {
 	q := newQueue()
-	var p [32]*packet
+	var p [32]*Packet
 	for i := range p {
 		p[i] = arrive(i, i, class(i%2))
 	}
