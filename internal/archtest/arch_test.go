@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"pkg/exchange":      {"pkg/session", "pkg/message", "pkg/transport", "pkg/matter"},
 	"pkg/pase":          {"pkg/message", "pkg/mcrypto", "pkg/tlv"},
 	"pkg/case":          {"pkg/fabric", "pkg/cert", "pkg/message", "pkg/mcrypto", "pkg/tlv", "pkg/matter"},
-	"pkg/securechannel": {"pkg/pase", "pkg/case", "pkg/session", "pkg/exchange", "pkg/message", "pkg/transport", "pkg/window", "pkg/fabric", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
+	"pkg/securechannel": {"pkg/pase", "pkg/case", "pkg/session", "pkg/exchange", "pkg/message", "pkg/transport", "pkg/store", "pkg/window", "pkg/fabric", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
 
 	"pkg/im": {"pkg/acl", "pkg/tlv", "pkg/matter"},
 	// Clusters see the model and trust, never one another and never the talk.

@@ -176,7 +176,7 @@ func (s *Server) advance(now time.Time) {
 	s.trust.window.Advance(now)
 	s.model.engine.Advance(now)
 	s.again.advance(now)
-	if err := s.trust.resume.advance(now); err != nil {
+	if err := s.trust.resume.Advance(now); err != nil {
 		s.log.Warn("resumption records are not kept", "error", err)
 	}
 	if s.operationalHours(now) != s.count.hours {
@@ -192,7 +192,7 @@ func (s *Server) deadline(now time.Time) time.Time {
 	first := now.Add(time.Hour)
 	for _, d := range [...]func() (time.Time, bool){
 		s.talk.exchanges.Deadline, s.trust.failsafe.Deadline, s.trust.window.Deadline, s.model.engine.Deadline, s.again.deadline,
-		s.trust.resume.deadline,
+		s.trust.resume.Deadline,
 	} {
 		if t, ok := d(); ok && t.Before(first) {
 			first = t

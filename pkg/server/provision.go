@@ -243,3 +243,17 @@ func onboard(n *store.Node) (window.Passcode, error) {
 	}
 	return window.Passcode{Verifier: v, Salt: n.Salt, Iterations: n.Iterations, Discriminator: n.Discriminator}, nil
 }
+
+// takeResumptions takes the records out of the store.
+func takeResumptions(tx *store.Tx) ([]store.Resumption, error) {
+	list, err := tx.Resumptions()
+	if err != nil {
+		return nil, fmt.Errorf("reading resumption records: %w", err)
+	}
+	for i := range list {
+		if err := tx.DeleteResumption(list[i].Fabric, list[i].Peer); err != nil {
+			return nil, fmt.Errorf("taking resumption records: %w", err)
+		}
+	}
+	return list, nil
+}

@@ -124,7 +124,7 @@ func TestResumptionOfARecordThatIsLost(t *testing.T) {
 	})
 }
 
-// A record serves in the run that drew it and in the next; see resumptions. No
+// A record serves in the run that drew it and in the next; see securechannel.Records. No
 // crash in between makes it older or younger.
 func TestResumptionRecordsServeOneMoreRun(t *testing.T) {
 	for name, again := range map[string]func(*rig){"stopped": (*rig).restart, "crashed": (*rig).crash} {

@@ -68,7 +68,7 @@ type trust struct {
 	configured product
 	bootReason generaldiagnostics.BootReason
 	stopped    bool // the node, in order, before this start
-	resume     *resumptions
+	resume     *securechannel.Records
 	run        uint64 // number of this run of the process
 }
 
@@ -201,8 +201,8 @@ func (s *Server) openTrust(now time.Time) error {
 	t.window = window.New(passcode, s.opt.Rand)
 	t.failsafe = failsafe.New(t.fabrics, failsafe.Options{})
 	t.acl = acl.New(t.fabrics, s.deviceTypes)
-	t.resume = newResumptions(st, t.fabrics, s.maxSessions(), made.resumptions)
-	s.down.push("resumption records", func(context.Context) error { return t.resume.close() })
+	t.resume = securechannel.NewRecords(st, t.fabrics, s.maxSessions(), made.resumptions)
+	s.down.push("resumption records", func(context.Context) error { return t.resume.Close() })
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (s *Server) settle(now time.Time) {
 	s.model.engine.Settle(now)
 	s.again.follow(now)
 	s.keep.settle()
-	s.trust.resume.settle(now)
+	s.trust.resume.Settle(now)
 	s.closeSessions(now)
 	s.announce()
 	s.talk.current = nil
@@ -95,7 +95,7 @@ func (s *Server) endFailSafe(now time.Time) {
 		}
 	}
 	if !ended.Completed && ended.NOC == failsafe.Updated {
-		s.trust.resume.forget(ended.Fabric)
+		s.trust.resume.Forget(ended.Fabric)
 	}
 	if s.talk.sessions.Len(session.PASE) == 0 || s.onlyClosing(session.PASE) {
 		s.trust.window.SessionEnded(now)
@@ -142,7 +142,7 @@ func (s *Server) followFabrics(now time.Time) {
 			s.fabricRemoved(now, old)
 			removed = removed || !old.Provisional
 		case !bytes.Equal(f.NOC, old.NOC):
-			s.trust.resume.forget(i)
+			s.trust.resume.Forget(i)
 			s.closeFabricSessions(now, i, nil)
 		}
 	}
@@ -202,7 +202,7 @@ func (s *Server) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	told := e.FabricRemoved(now, f.Index, since, s.trust.acl.Former(f))
 	s.trust.window.FabricRemoved(f.Index)
 	s.trust.failsafe.FabricRemoved(f.Index)
-	s.trust.resume.forget(f.Index)
+	s.trust.resume.Forget(f.Index)
 	s.closeFabricSessions(now, f.Index, told)
 }
 

@@ -25,7 +25,7 @@ const (
 func (s *Server) maxSessions() int { return caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve }
 
 // idsOfRun returns the session ids of a run, none of which were those of the run
-// before; see resumptions.
+// before; see securechannel.Records.
 func idsOfRun(n uint64) session.IDs {
 	if n%2 == 0 {
 		return session.EvenIDs

@@ -1,4 +1,4 @@
-package server
+package securechannel
 
 import (
 	"path/filepath"
@@ -13,7 +13,7 @@ import (
 
 // What cannot be written is tried again, not at every turn, and lost for nobody
 // while the process lives.
-func TestResumptionsOfADiskThatFails(t *testing.T) {
+func TestRecordsOfADiskThatFails(t *testing.T) {
 	n := clustertest.New(t, 1)
 	broken, err := store.Open(filepath.Join(t.TempDir(), store.FileName), store.Options{})
 	if err != nil {
@@ -22,38 +22,38 @@ func TestResumptionsOfADiskThatFails(t *testing.T) {
 	if err := broken.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r := newResumptions(broken, n.Table, 10, nil)
+	r := NewRecords(broken, n.Table, 10, nil)
 	now := clustertest.Start
 	put := func(id byte) {
 		r.Put(casesession.Record{Fabric: 1, Peer: matter.NodeID(0x100 + uint64(id)), ID: [16]byte{id}})
-		r.settle(now)
+		r.Settle(now)
 	}
 	due := func(what string, want time.Duration) {
 		t.Helper()
-		at, ok := r.deadline()
+		at, ok := r.Deadline()
 		if !ok || at.Sub(now) != want {
 			t.Fatalf("%s: due in %v, %v, want %v", what, at.Sub(now), ok, want)
 		}
 	}
 	put(1)
-	due("a record", resumptionsQuiet)
-	if err := r.advance(now.Add(resumptionsQuiet - 1)); err != nil {
+	due("a record", recordsQuiet)
+	if err := r.Advance(now.Add(recordsQuiet - 1)); err != nil {
 		t.Fatal("written early")
 	}
-	now = now.Add(resumptionsQuiet)
-	if err := r.advance(now); err == nil {
+	now = now.Add(recordsQuiet)
+	if err := r.Advance(now); err == nil {
 		t.Fatal("no error of a store that is closed")
 	}
-	due("after the failure", resumptionsRetry)
+	due("after the failure", recordsRetry)
 	now = now.Add(time.Minute)
 	put(2)
-	due("another record does not hurry it", resumptionsRetry-time.Minute)
-	now = now.Add(resumptionsRetry - time.Minute)
+	due("another record does not hurry it", recordsRetry-time.Minute)
+	now = now.Add(recordsRetry - time.Minute)
 	r.st = n.Store
-	if err := r.advance(now); err != nil {
+	if err := r.Advance(now); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := r.deadline(); ok {
+	if _, ok := r.Deadline(); ok {
 		t.Error("written, and still due")
 	}
 	var list []store.Resumption
@@ -64,9 +64,9 @@ func TestResumptionsOfADiskThatFails(t *testing.T) {
 		t.Errorf("%d records stored, %v", len(list), err)
 	}
 	put(3)
-	due("and as ever after that", resumptionsQuiet)
+	due("and as ever after that", recordsQuiet)
 	// The clock is no matter: a step back delays nothing for ever.
 	now = now.Add(-24 * time.Hour)
 	put(4)
-	due("after a step back", resumptionsQuiet)
+	due("after a step back", recordsQuiet)
 }

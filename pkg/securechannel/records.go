@@ -1,7 +1,6 @@
-package server
+package securechannel
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -14,13 +13,13 @@ import (
 // When changed resumption records are written: when nothing has changed for a
 // while, and soon enough for a power cut to find most of them there.
 const (
-	resumptionsQuiet  = 5 * time.Second
-	resumptionsLatest = 30 * time.Second
-	resumptionsRetry  = 5 * time.Minute // after a write that failed
+	recordsQuiet  = 5 * time.Second
+	recordsLatest = 30 * time.Second
+	recordsRetry  = 5 * time.Minute // after a write that failed
 )
 
-// resumptions are the records of sessions that can be resumed, one for each
-// peer. They are only a short cut: what is not kept costs a full handshake.
+// Records are the records of sessions that can be resumed, one for each peer. They
+// are only a short cut: what is not kept costs a full handshake.
 //
 // The store has them as they were a moment ago, so that no handshake waits for
 // the disk. After a crash it may therefore hold a record that was used already.
@@ -31,21 +30,23 @@ const (
 // record serves in the run that drew its id and in the one after it, no longer: the
 // start takes all of them out of the store, in the transaction that counts the run,
 // and those are not written again.
-type resumptions struct {
+//
+// Records belong to one goroutine.
+type Records struct {
 	st      *store.Store
 	fabrics *fabric.Table
 	max     int
 	used    uint64 // counts calls of Put
-	byID    map[[16]byte]*resumption
-	byPeer  map[peer]*resumption
+	byID    map[[16]byte]*record
+	byPeer  map[peer]*record
 
 	kept    map[peer][16]byte // ids of the records that the store holds
-	changed bool              // since settle looked
+	changed bool              // since Settle looked
 	since   time.Time         // of the first change that is not written
 	due     time.Time         // when to write; zero: nothing is to be written
 }
 
-type resumption struct {
+type record struct {
 	casesession.Record
 	used uint64
 	old  bool // from the run before
@@ -56,26 +57,11 @@ type peer struct {
 	node   matter.NodeID
 }
 
-// takeResumptions takes the records out of the store.
-func takeResumptions(tx *store.Tx) ([]store.Resumption, error) {
-	list, err := tx.Resumptions()
-	if err != nil {
-		return nil, fmt.Errorf("reading resumption records: %w", err)
-	}
-	for i := range list {
-		if err := tx.DeleteResumption(list[i].Fabric, list[i].Peer); err != nil {
-			return nil, fmt.Errorf("taking resumption records: %w", err)
-		}
-	}
-	return list, nil
-}
-
-// newResumptions begins with the records of the run before. Up to max are
-// remembered.
-func newResumptions(st *store.Store, fabrics *fabric.Table, max int, before []store.Resumption) *resumptions {
-	r := &resumptions{
+// NewRecords begins with the records of the run before. Up to max are remembered.
+func NewRecords(st *store.Store, fabrics *fabric.Table, max int, before []store.Resumption) *Records {
+	r := &Records{
 		st: st, fabrics: fabrics, max: max,
-		byID: map[[16]byte]*resumption{}, byPeer: map[peer]*resumption{}, kept: map[peer][16]byte{},
+		byID: map[[16]byte]*record{}, byPeer: map[peer]*record{}, kept: map[peer][16]byte{},
 	}
 	for _, s := range before {
 		rec := casesession.Record{Fabric: s.Fabric, Peer: s.Peer, ID: [16]byte(s.ID), SharedSecret: [32]byte(s.SharedSecret)}
@@ -86,7 +72,7 @@ func newResumptions(st *store.Store, fabrics *fabric.Table, max int, before []st
 }
 
 // Find returns the record with this id.
-func (r *resumptions) Find(id []byte) (casesession.Record, bool) {
+func (r *Records) Find(id []byte) (casesession.Record, bool) {
 	if len(id) != 16 {
 		return casesession.Record{}, false
 	}
@@ -98,7 +84,7 @@ func (r *resumptions) Find(id []byte) (casesession.Record, bool) {
 }
 
 // Of returns the record for a fabric and peer.
-func (r *resumptions) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Record, bool) {
+func (r *Records) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Record, bool) {
 	rec := r.byPeer[peer{f, node}]
 	if rec == nil {
 		return casesession.Record{}, false
@@ -108,12 +94,12 @@ func (r *resumptions) Of(f matter.FabricIndex, node matter.NodeID) (casesession.
 
 // Put remembers a record in place of the peer's last one. If there are too many,
 // the one that was put least recently goes.
-func (r *resumptions) Put(rec casesession.Record) {
+func (r *Records) Put(rec casesession.Record) {
 	r.put(rec, false)
 	r.changed = true
 }
 
-func (r *resumptions) put(rec casesession.Record, old bool) {
+func (r *Records) put(rec casesession.Record, old bool) {
 	p := peer{rec.Fabric, rec.Peer}
 	if last := r.byPeer[p]; last != nil {
 		r.drop(last)
@@ -122,11 +108,11 @@ func (r *resumptions) put(rec casesession.Record, old bool) {
 		r.drop(r.oldest())
 	}
 	r.used++
-	kept := &resumption{rec, r.used, old}
+	kept := &record{rec, r.used, old}
 	r.byID[rec.ID], r.byPeer[p] = kept, kept
 }
 
-func (r *resumptions) oldest() (first *resumption) {
+func (r *Records) oldest() (first *record) {
 	for _, rec := range r.byID {
 		if first == nil || rec.used < first.used {
 			first = rec
@@ -135,14 +121,14 @@ func (r *resumptions) oldest() (first *resumption) {
 	return first
 }
 
-func (r *resumptions) drop(rec *resumption) {
+func (r *Records) drop(rec *record) {
 	delete(r.byID, rec.ID)
 	delete(r.byPeer, peer{rec.Fabric, rec.Peer})
 	clear(rec.SharedSecret[:])
 }
 
-// forget drops the records of a fabric.
-func (r *resumptions) forget(i matter.FabricIndex) {
+// Forget drops the records of a fabric.
+func (r *Records) Forget(i matter.FabricIndex) {
 	for _, rec := range r.byPeer {
 		if rec.Fabric == i {
 			r.drop(rec)
@@ -151,8 +137,8 @@ func (r *resumptions) forget(i matter.FabricIndex) {
 	r.changed = true
 }
 
-// settle sees to it that what has changed will be written.
-func (r *resumptions) settle(now time.Time) {
+// Settle sees to it that what has changed will be written.
+func (r *Records) Settle(now time.Time) {
 	if !r.changed {
 		return
 	}
@@ -160,8 +146,8 @@ func (r *resumptions) settle(now time.Time) {
 	if r.due.IsZero() {
 		r.since = now
 	}
-	if latest := r.since.Add(resumptionsLatest); latest.After(now) {
-		r.due = earlier(now.Add(resumptionsQuiet), latest)
+	if latest := r.since.Add(recordsLatest); latest.After(now) {
+		r.due = earlier(now.Add(recordsQuiet), latest)
 	}
 }
 
@@ -172,21 +158,21 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// deadline returns when there is something to write.
-func (r *resumptions) deadline() (time.Time, bool) { return r.due, !r.due.IsZero() }
+// Deadline returns when there is something to write.
+func (r *Records) Deadline() (time.Time, bool) { return r.due, !r.due.IsZero() }
 
-// advance writes what is due. It returns an error of the store; the records are
+// Advance writes what is due. It returns an error of the store; the records are
 // tried again later.
-func (r *resumptions) advance(now time.Time) error {
+func (r *Records) Advance(now time.Time) error {
 	if r.due.IsZero() || now.Before(r.due) {
 		return nil
 	}
 	complete, err := r.write()
 	switch {
 	case err != nil:
-		r.due = now.Add(resumptionsRetry)
+		r.due = now.Add(recordsRetry)
 	case !complete:
-		r.since, r.due = now, now.Add(resumptionsLatest)
+		r.since, r.due = now, now.Add(recordsLatest)
 	default:
 		r.due = time.Time{}
 	}
@@ -196,12 +182,12 @@ func (r *resumptions) advance(now time.Time) error {
 // write makes the store hold the records of this run, in one transaction. Those
 // of a session with an identity that is only staged wait until it is not: it may
 // be taken back. It reports whether there are none of them.
-func (r *resumptions) write() (complete bool, err error) {
+func (r *Records) write() (complete bool, err error) {
 	gone := make(map[peer]bool, len(r.kept))
 	for p := range r.kept {
 		gone[p] = true
 	}
-	var fresh []*resumption
+	var fresh []*record
 	complete = true
 	for p, rec := range r.byPeer {
 		f := r.fabrics.Get(p.fabric)
@@ -227,7 +213,7 @@ func (r *resumptions) write() (complete bool, err error) {
 			}
 		}
 		for _, rec := range fresh {
-			if err := tx.PutResumption(rec.record()); err != nil {
+			if err := tx.PutResumption(rec.stored()); err != nil {
 				return err
 			}
 		}
@@ -245,15 +231,15 @@ func (r *resumptions) write() (complete bool, err error) {
 	return complete, nil
 }
 
-func (rec *resumption) record() store.Resumption {
+func (rec *record) stored() store.Resumption {
 	return store.Resumption{
 		Fabric: rec.Fabric, Peer: rec.Peer, ID: rec.ID[:], SharedSecret: rec.SharedSecret[:],
 		CATs: slices.DeleteFunc(slices.Clone(rec.CATs[:]), func(c matter.CAT) bool { return c == 0 }),
 	}
 }
 
-// close writes what is not written yet, and forgets the secrets.
-func (r *resumptions) close() error {
+// Close writes what is not written yet, and forgets the secrets.
+func (r *Records) Close() error {
 	_, err := r.write()
 	for _, rec := range r.byID {
 		r.drop(rec)
