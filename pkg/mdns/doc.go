@@ -13,7 +13,7 @@
 // a name there, query.go answers, conflict.go defends. Together they are the
 // engine, which knows neither sockets nor clocks. socket.go and watch.go are
 // the outside, responder.go the goroutine that runs the engine, check.go the
-// look from the wire.
+// look from the wire, announcer.go the times at which it is done.
 //
 // Choices where the RFCs leave one:
 //

@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 
 	"github.com/opcredsd/opcredsd/internal/simnet"
-	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -24,12 +23,11 @@ const conformanceFile = "../../docs/conformance.md"
 
 type mute struct{}
 
-func (mute) Set([]mdns.Service)            {}
-func (mute) Announced() bool               { return true }
-func (mute) Discoverable() bool            { return true }
-func (mute) Interfaces() []admin.Interface { return nil }
-func (mute) Stats() mdns.Stats             { return mdns.Stats{} }
-func (mute) Close(context.Context) error   { return nil }
+func (mute) Set([]mdns.Service)          {}
+func (mute) Announced() bool             { return true }
+func (mute) Discoverable() bool          { return true }
+func (mute) Status() mdns.Status         { return mdns.Status{} }
+func (mute) Close(context.Context) error { return nil }
 
 // TestConformanceDocument holds docs/conformance.md to the metadata that the
 // clusters answer by: go test ./pkg/server -run Conformance -update writes it.

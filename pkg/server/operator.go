@@ -16,6 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/onboarding"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -46,7 +47,7 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
 	st = admin.Status{
 		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Services: []admin.Service{}, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
-		Ready: s.ads.Announced(), Interfaces: s.ads.Interfaces(),
+		Ready: s.ads.Announced(), Interfaces: interfaceRows(s.ads.Status()),
 	}
 	err = s.ask(ctx, func(now time.Time) error {
 		p := &s.opt.Product
@@ -69,6 +70,19 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 		return nil
 	})
 	return st, err
+}
+
+// interfaceRows returns the interfaces as the operator sees them.
+func interfaceRows(s mdns.Status) []admin.Interface {
+	list := []admin.Interface{}
+	for _, i := range s.Interfaces {
+		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Addresses: []string{}}
+		for _, a := range i.Addrs {
+			row.Addresses = append(row.Addresses, a.String())
+		}
+		list = append(list, row)
+	}
+	return list
 }
 
 // fabricStatus tells for each fabric what its members have open.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -87,7 +86,7 @@ type Options struct {
 	Synchronised func() bool
 }
 
-// Announcer tells the network of the node's services. *mdns.Responder is one.
+// Announcer makes the node's services known on the network. *mdns.Announcer is one.
 type Announcer interface {
 	// Set makes services what is announced; it does not block.
 	Set(services []mdns.Service)
@@ -95,10 +94,8 @@ type Announcer interface {
 	Announced() bool
 	// Discoverable reports whether the node found itself from the wire.
 	Discoverable() bool
-	// Interfaces tells what is announced where.
-	Interfaces() []admin.Interface
-	// Stats tells what went by; for metrics.
-	Stats() mdns.Stats
+	// Status says what is announced where, and counts what went by.
+	Status() mdns.Status
 	// Close withdraws everything.
 	Close(ctx context.Context) error
 }

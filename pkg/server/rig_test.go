@@ -12,7 +12,6 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
-	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -50,11 +49,10 @@ func (b *billboard) stall(d time.Duration) {
 	b.delay = d
 }
 
-func (b *billboard) Announced() bool               { return true }
-func (b *billboard) Discoverable() bool            { return true }
-func (b *billboard) Interfaces() []admin.Interface { return nil }
-func (b *billboard) Stats() mdns.Stats             { return mdns.Stats{} }
-func (b *billboard) Close(context.Context) error   { return nil }
+func (b *billboard) Announced() bool             { return true }
+func (b *billboard) Discoverable() bool          { return true }
+func (b *billboard) Status() mdns.Status         { return mdns.Status{} }
+func (b *billboard) Close(context.Context) error { return nil }
 
 // count returns how often something was set.
 func (b *billboard) count() int {

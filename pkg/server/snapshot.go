@@ -37,7 +37,7 @@ func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 }
 
 func (s *Server) measure() metrics.Snapshot {
-	x, heard, waiting := s.talk.exchanges.Stats(), s.ads.Stats(), s.loop.inbox.Stats()
+	x, heard, waiting := s.talk.exchanges.Stats(), s.ads.Status().Stats, s.loop.inbox.Stats()
 	durations := map[string]metrics.Histogram{}
 	for action, h := range s.count.durations {
 		durations[action] = h.Clone()

@@ -1,4 +1,4 @@
-package server
+package mdns
 
 import (
 	"context"
@@ -7,10 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/opcredsd/opcredsd/pkg/admin"
-	"github.com/opcredsd/opcredsd/pkg/mdns"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // When the node looks its own records up from the wire: a moment after each
@@ -24,48 +20,35 @@ const (
 	checkRetryMax = 10 * time.Minute
 )
 
-// bindAnnouncer opens the mDNS responder, unless a test gave its own.
-func (s *Server) bindAnnouncer() error {
-	s.ads = s.opt.Announcer
-	if s.ads == nil {
-		r, err := mdns.New(mdns.Options{
-			Interfaces: transport.Serves(s.opt.Interfaces),
-			Log:        s.log,
-			Rand:       s.opt.Rand,
-		})
-		if err != nil {
-			return err
-		}
-		s.ads, s.opt.Resolver = newResponder(r, s.log), r
-	}
-	s.down.push("mDNS", s.ads.Close)
-	return nil
-}
-
-// responder is the Announcer over mDNS. It also looks from the outside: records
-// that were sent may still not be found.
-type responder struct {
-	*mdns.Responder
+// Announcer is a Responder that also looks its own services up from the wire:
+// records that were sent may still not be found.
+type Announcer struct {
+	*Responder
 	log   *slog.Logger
 	found atomic.Bool
 
 	mu       sync.Mutex
-	services []mdns.Service
+	services []Service
 
 	changed chan struct{} // holds one
 	stop    context.CancelFunc
 	ended   chan struct{}
 }
 
-func newResponder(m *mdns.Responder, log *slog.Logger) *responder {
+// NewAnnouncer returns an Announcer over a new Responder. Close ends both.
+func NewAnnouncer(opt Options) (*Announcer, error) {
+	m, err := New(opt)
+	if err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &responder{Responder: m, log: log, changed: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	r := &Announcer{Responder: m, log: opt.Log, changed: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
 	go r.watch(ctx, r.look)
-	return r
+	return r, nil
 }
 
 // Set makes services what is announced.
-func (r *responder) Set(services []mdns.Service) {
+func (r *Announcer) Set(services []Service) {
 	r.mu.Lock()
 	r.services = services
 	r.mu.Unlock()
@@ -77,36 +60,20 @@ func (r *responder) Set(services []mdns.Service) {
 }
 
 // Announced reports whether everything that was set can be found.
-func (r *responder) Announced() bool { return r.Status().Announced() }
+func (r *Announcer) Announced() bool { return r.Status().Announced() }
 
 // Discoverable reports whether the last look from the wire found everything.
-func (r *responder) Discoverable() bool { return r.found.Load() }
-
-// Interfaces tells what is announced where.
-func (r *responder) Interfaces() []admin.Interface {
-	list := []admin.Interface{}
-	for _, i := range r.Status().Interfaces {
-		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Addresses: []string{}}
-		for _, a := range i.Addrs {
-			row.Addresses = append(row.Addresses, a.String())
-		}
-		list = append(list, row)
-	}
-	return list
-}
-
-// Stats tells what went by.
-func (r *responder) Stats() mdns.Stats { return r.Status().Stats }
+func (r *Announcer) Discoverable() bool { return r.found.Load() }
 
 // Close withdraws everything.
-func (r *responder) Close(ctx context.Context) error {
+func (r *Announcer) Close(ctx context.Context) error {
 	r.stop()
 	<-r.ended
 	return r.Responder.Close(ctx)
 }
 
 // watch looks when it is time to.
-func (r *responder) watch(ctx context.Context, look func(context.Context) error) {
+func (r *Announcer) watch(ctx context.Context, look func(context.Context) error) {
 	defer close(r.ended)
 	wait, retry := checkEvery, checkRetry
 	for {
@@ -151,7 +118,7 @@ var errChanged = errors.New("changed")
 
 // unlessChanged looks, and gives up when what is announced changes: a record that was
 // withdrawn meanwhile is found by nobody.
-func (r *responder) unlessChanged(ctx context.Context, look func(context.Context) error) error {
+func (r *Announcer) unlessChanged(ctx context.Context, look func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	looked := make(chan error, 1)
@@ -182,7 +149,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 var errNothing = errors.New("nothing is announced: no fabric, and no commissioning window")
 
 // look looks one service of each type up.
-func (r *responder) look(ctx context.Context) error {
+func (r *Announcer) look(ctx context.Context) error {
 	r.mu.Lock()
 	services := r.services
 	r.mu.Unlock()

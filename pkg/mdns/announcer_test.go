@@ -1,4 +1,4 @@
-package server
+package mdns
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 func TestSelfCheckWhileServicesChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		r := &responder{log: slog.New(slog.NewTextHandler(&log, nil)), changed: make(chan struct{}, 1), ended: make(chan struct{})}
+		r := &Announcer{log: slog.New(slog.NewTextHandler(&log, nil)), changed: make(chan struct{}, 1), ended: make(chan struct{})}
 		ctx, stop := context.WithCancel(t.Context())
 		var withdrawn atomic.Bool
 		go r.watch(ctx, func(ctx context.Context) error {
