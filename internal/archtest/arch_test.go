@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
 	"pkg/transport": {"pkg/message"},
+	"pkg/host":      nil,
 
 	"pkg/store":       {"pkg/mcrypto", "pkg/tlv", "pkg/matter"},
 	"pkg/cert":        {"pkg/matter", "pkg/tlv", "pkg/mcrypto"},
@@ -60,7 +61,7 @@ var allowed = map[string][]string{
 	"pkg/admin":   {"pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/mdns"},
 
-	"pkg/server":   join(floor, trust, talk, []string{"pkg/message", "pkg/transport", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
+	"pkg/server":   join(floor, trust, talk, []string{"pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
 	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,

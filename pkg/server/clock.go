@@ -2,12 +2,9 @@ package server
 
 import (
 	"math"
-	"os"
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -54,21 +51,6 @@ func epoch(now time.Time) uint32 {
 		return 0
 	}
 	return uint32(s)
-}
-
-// synchronised asks the kernel whether something keeps its clock right. A sandbox
-// may forbid the question; systemd's own client leaves a mark.
-func synchronised() bool {
-	const (
-		unsynchronised = 0x0040 // STA_UNSYNC
-		mark           = "/run/systemd/timesync/synchronized"
-	)
-	var t unix.Timex
-	if _, err := unix.Adjtimex(&t); err == nil {
-		return t.Status&unsynchronised == 0
-	}
-	_, err := os.Stat(mark)
-	return err == nil
 }
 
 // clockFloor is a time before which this program did not exist, Unix seconds:

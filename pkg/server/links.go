@@ -29,7 +29,7 @@ func (s *Server) bindAnnouncer() error {
 // watchLinks lets the loop know of changes of the host's links while it runs. A
 // node on a test's network has none.
 func (s *Server) watchLinks(wg *sync.WaitGroup) {
-	if s.model.host.none {
+	if !s.model.host.Networked() {
 		return
 	}
 	wg.Go(func() {
@@ -41,7 +41,7 @@ func (s *Server) watchLinks(wg *sync.WaitGroup) {
 
 // linksChanged makes settle look at the links again.
 func (s *Server) linksChanged(time.Time) error {
-	s.model.host.changed()
+	s.model.host.Changed()
 	for _, c := range s.model.links {
 		c.LinksChanged()
 	}

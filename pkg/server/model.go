@@ -17,6 +17,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/opcreds"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -48,7 +49,7 @@ type model struct {
 	general *generalcommissioning.Cluster
 	access  *accesscontrol.Cluster
 	resets  []interface{ Reset() } // clusters with a state that is in no store
-	host    *host
+	host    *host.Host
 	links   []interface{ LinksChanged() } // clusters that tell of the host's links
 	lines   *logs.Ring                    // of the log
 }
@@ -94,7 +95,7 @@ func (s *Server) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType
 }
 
 func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
-	p, t, h := &s.opt.Product, &s.trust, newHost(&s.opt)
+	p, t, h := &s.opt.Product, &s.trust, s.newHost()
 	s.model.host = h
 	var err error
 	s.model.basic, err = basicinformation.New(basicinformation.Options{
@@ -116,16 +117,16 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		return nil, err
 	}
 	s.model.access = accesscontrol.New(t.fabrics)
-	network := networkcommissioning.New(h.network)
-	link := ethernetdiagnostics.New(now, h.link)
+	networks := networkcommissioning.New(func() networkcommissioning.Network { return network(h) })
+	ethernet := ethernetdiagnostics.New(now, func() ethernetdiagnostics.Link { return link(h) })
 	diagnostics := generaldiagnostics.New(generaldiagnostics.Options{
 		Started:          now,
 		RebootCount:      t.identity.RebootCount,
 		BootReason:       s.trust.bootReason,
-		Interfaces:       h.interfaces,
+		Interfaces:       func() []generaldiagnostics.Interface { return interfaces(h) },
 		OperationalHours: s.operationalHours,
 	})
-	s.model.links = []interface{ LinksChanged() }{network, link, diagnostics}
+	s.model.links = []interface{ LinksChanged() }{networks, ethernet, diagnostics}
 	s.model.general = generalcommissioning.New(generalcommissioning.Options{
 		FailSafe:    t.failsafe,
 		Window:      t.window,
@@ -136,10 +137,10 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		s.model.access,
 		s.model.basic,
 		s.model.general,
-		network,
+		networks,
 		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.Newest, Started: now, ClockTrusted: s.clockTrusted}),
 		diagnostics,
-		link,
+		ethernet,
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
 		opcreds.New(opcreds.Options{
 			Table:       t.fabrics,

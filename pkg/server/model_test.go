@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -38,54 +38,9 @@ func TestGroupAddr(t *testing.T) {
 	}
 }
 
-// The network that is told of stays the same while there is such an interface.
-func TestHostNetwork(t *testing.T) {
-	h := &host{none: true}
-	see := func(list ...generaldiagnostics.Interface) networkcommissioning.Network {
-		h.list = list
-		return h.network()
-	}
-	eth0, eth1 := generaldiagnostics.Interface{Name: "eth0", Operational: true}, generaldiagnostics.Interface{Name: "eth1", Operational: true}
-	down := generaldiagnostics.Interface{Name: "eth0"}
-	network := func(name string, connected bool) networkcommissioning.Network {
-		return networkcommissioning.Network{Name: name, Connected: connected}
-	}
-	for i, step := range []struct {
-		list []generaldiagnostics.Interface
-		want networkcommissioning.Network
-	}{
-		{nil, network(noNetwork, false)},
-		{[]generaldiagnostics.Interface{eth0, eth1}, network("eth0", true)},
-		{[]generaldiagnostics.Interface{eth1, eth0}, network("eth0", true)},
-		{[]generaldiagnostics.Interface{eth1, down}, network("eth0", false)},
-		{nil, network("eth0", false)},
-		{[]generaldiagnostics.Interface{eth1}, network("eth1", true)},
-	} {
-		if got := see(step.list...); got != step.want {
-			t.Errorf("step %d: %+v, want %+v", i, got, step.want)
-		}
-	}
-}
-
-// What is told of the host is not asked for at every turn, but after a change of its
-// links.
-func TestHostChanged(t *testing.T) {
-	h := &host{serves: func(string) bool { return true }}
-	h.interfaces()
-	h.link()
-	seen := h.listed
-	h.interfaces()
-	if h.listed != seen || h.looked.IsZero() {
-		t.Error("looked again at once")
-	}
-	h.changed()
-	h.interfaces()
-	if !h.listed.After(seen) {
-		t.Error("did not look again after a change")
-	}
-	for _, n := range h.list {
-		if l := len(n.HardwareAddress); l != 6 && l != 8 {
-			t.Errorf("%s has a hardware address of %d octets", n.Name, l)
-		}
+// There is always a network, also on a host that has none.
+func TestNetworkOfAHostWithoutInterfaces(t *testing.T) {
+	if got, want := network(host.New(nil)), (networkcommissioning.Network{Name: noNetwork}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/window"
@@ -74,7 +75,7 @@ func provision(st *store.Store, opt *Options, now time.Time) (p provisioned, err
 			p.stopped, n.Stopped = n.Stopped, false
 			// The host has started, or only this process.
 			p.reason = generaldiagnostics.BootSoftwareReset
-			if id := bootID(); id != n.BootID {
+			if id := host.BootID(); id != n.BootID {
 				p.reason, n.BootID = generaldiagnostics.BootPowerOn, id
 			}
 			p.node = *n

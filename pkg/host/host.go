@@ -1,0 +1,223 @@
+// Package host has the facts of the machine that a node runs on, as Linux shows them:
+// its network interfaces, what a link is and has counted, which run of the kernel this
+// is, and whether something keeps the clock right.
+package host
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// How old the facts may be. A read of everything asks for them a dozen times, and the
+// kernel takes longer to answer than all the rest. It reports changes, but not what it
+// counts.
+const (
+	hostAge   = time.Minute
+	countsAge = time.Second
+)
+
+// Interface is a network interface with an address of its own hardware.
+type Interface struct {
+	Name            string
+	Operational     bool
+	HardwareAddress []byte // 6 or 8 octets
+	Addresses       []netip.Addr
+	WiFi            bool
+	Ethernet        bool
+}
+
+// Link is the state of an interface. Nil members are not known.
+type Link struct {
+	Megabits   *uint32 // a second
+	FullDuplex *bool
+	Carrier    *bool
+	Counts     Counts
+}
+
+// Counts are what an interface has counted since the host started.
+type Counts struct {
+	RxPackets, TxPackets, TxErrors, Collisions, Overruns uint64
+}
+
+// Host is a machine. It belongs to one goroutine.
+type Host struct {
+	serves func(name string) bool // nil: the host has no interfaces
+
+	list    []Interface
+	state   Link
+	listed  time.Time // when list was made
+	looked  time.Time // when state was
+	primary string    // name of the interface that Primary returned
+	mode    string    // name of the interface whose speed state holds, since list was made
+}
+
+// New returns the machine that the program runs on. serves says by name which
+// interfaces carry the node; nil stands for a machine without interfaces, which a node
+// on the network of a test has.
+func New(serves func(name string) bool) *Host { return &Host{serves: serves} }
+
+// Networked reports whether the host can have interfaces.
+func (h *Host) Networked() bool { return h.serves != nil }
+
+// Interfaces returns the network interfaces, those that carry the node first. They may
+// be up to a minute old if nobody has called Changed. The slice is not to be changed.
+func (h *Host) Interfaces() []Interface {
+	if now := time.Now(); h.Networked() && now.Sub(h.listed) >= hostAge {
+		h.list, h.listed, h.mode = h.look(), now, ""
+	}
+	return h.list
+}
+
+func (h *Host) look() []Interface {
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var first, rest []Interface
+	for _, ifi := range list {
+		if n := len(ifi.HardwareAddr); ifi.Flags&net.FlagLoopback != 0 || n != 6 && n != 8 {
+			continue // a tunnel, say
+		}
+		n := Interface{
+			Name:            ifi.Name,
+			Operational:     ifi.Flags&net.FlagRunning != 0,
+			HardwareAddress: bytes.Clone(ifi.HardwareAddr),
+			WiFi:            wireless(ifi.Name),
+		}
+		n.Ethernet = !n.WiFi && len(ifi.HardwareAddr) == 6
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue // it has gone meanwhile
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				n.Addresses = append(n.Addresses, p.Addr().Unmap())
+			}
+		}
+		if n.Operational && h.serves(n.Name) {
+			first = append(first, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	return append(first, rest...)
+}
+
+// Primary returns the name of the first interface that carries the node, and from then
+// on that one for as long as there is such an interface, and whether it is operational.
+// The name is empty until there was one.
+func (h *Host) Primary() (name string, operational bool) {
+	list := h.Interfaces()
+	i := slices.IndexFunc(list, func(n Interface) bool { return n.Name == h.primary })
+	if i < 0 && len(list) > 0 {
+		i, h.primary = 0, list[0].Name
+	}
+	return h.primary, i >= 0 && list[i].Operational
+}
+
+// Changed says that what was seen last is out of date.
+func (h *Host) Changed() { h.listed, h.looked = time.Time{}, time.Time{} }
+
+// Link returns the state of the primary interface. It may be up to a second old.
+func (h *Host) Link() Link {
+	now := time.Now()
+	if now.Sub(h.looked) < countsAge {
+		return h.state
+	}
+	h.Primary() // names the interface
+	h.looked = now
+	if h.mode != h.primary {
+		h.state = linkMode(h.primary)
+		h.mode = h.primary
+	}
+	h.state.Carrier, h.state.Counts = linkCounts(h.primary)
+	return h.state
+}
+
+// linkMode returns how fast a link is, and whether in both directions at once.
+func linkMode(name string) (l Link) {
+	if v, ok := sysInt(name, "speed"); ok && v > 0 {
+		m := uint32(v)
+		l.Megabits = &m
+	}
+	if v, ok := sysText(name, "duplex"); ok && v != "unknown" {
+		full := v == "full"
+		l.FullDuplex = &full
+	}
+	return l
+}
+
+func linkCounts(name string) (carrier *bool, c Counts) {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, c // it has gone meanwhile
+	}
+	a := l.Attrs()
+	up := a.RawFlags&unix.IFF_LOWER_UP != 0
+	if n := a.Statistics; n != nil {
+		c = Counts{
+			RxPackets: n.RxPackets, TxPackets: n.TxPackets, TxErrors: n.TxErrors,
+			Collisions: n.Collisions, Overruns: n.RxOverErrors,
+		}
+	}
+	return &up, c
+}
+
+func sysText(name, file string) (string, bool) {
+	if name == "" || strings.ContainsRune(name, '/') {
+		return "", false
+	}
+	b, err := os.ReadFile(filepath.Join("/sys/class/net", name, file))
+	return strings.TrimSpace(string(b)), err == nil
+}
+
+func sysInt(name, file string) (int64, bool) {
+	s, ok := sysText(name, file)
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(s, 10, 64)
+	return v, err == nil
+}
+
+func wireless(name string) bool {
+	if strings.ContainsRune(name, '/') {
+		return false
+	}
+	_, err := os.Stat(filepath.Join("/sys/class/net", name, "wireless"))
+	return err == nil
+}
+
+// BootID names this run of the host's kernel. It is empty where it cannot be known.
+func BootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// ClockSynchronised asks the kernel whether something keeps its clock right. A sandbox
+// may forbid the question; systemd's own client leaves a mark.
+func ClockSynchronised() bool {
+	const (
+		unsynchronised = 0x0040 // STA_UNSYNC
+		mark           = "/run/systemd/timesync/synchronized"
+	)
+	var t unix.Timex
+	if _, err := unix.Adjtimex(&t); err == nil {
+		return t.Status&unsynchronised == 0
+	}
+	_, err := os.Stat(mark)
+	return err == nil
+}

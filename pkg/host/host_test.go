@@ -1,0 +1,49 @@
+package host
+
+import "testing"
+
+// The primary interface stays the same while there is such an interface.
+func TestPrimary(t *testing.T) {
+	h := New(nil)
+	eth0, eth1 := Interface{Name: "eth0", Operational: true}, Interface{Name: "eth1", Operational: true}
+	down := Interface{Name: "eth0"}
+	for i, step := range []struct {
+		list        []Interface
+		name        string
+		operational bool
+	}{
+		{nil, "", false},
+		{[]Interface{eth0, eth1}, "eth0", true},
+		{[]Interface{eth1, eth0}, "eth0", true},
+		{[]Interface{eth1, down}, "eth0", false},
+		{nil, "eth0", false},
+		{[]Interface{eth1}, "eth1", true},
+	} {
+		h.list = step.list
+		if name, operational := h.Primary(); name != step.name || operational != step.operational {
+			t.Errorf("step %d: %q, %v, want %q, %v", i, name, operational, step.name, step.operational)
+		}
+	}
+}
+
+// The host is not looked at for every question, but after a change of its links.
+func TestChanged(t *testing.T) {
+	h := New(func(string) bool { return true })
+	h.Interfaces()
+	h.Link()
+	seen := h.listed
+	h.Interfaces()
+	if h.listed != seen || h.looked.IsZero() {
+		t.Error("looked again at once")
+	}
+	h.Changed()
+	h.Interfaces()
+	if !h.listed.After(seen) {
+		t.Error("did not look again after a change")
+	}
+	for _, n := range h.list {
+		if l := len(n.HardwareAddress); l != 6 && l != 8 {
+			t.Errorf("%s has a hardware address of %d octets", n.Name, l)
+		}
+	}
+}
