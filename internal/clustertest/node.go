@@ -112,9 +112,10 @@ func (n *Node) AddFabric() matter.FabricIndex {
 	return f.Index
 }
 
-// Add puts clusters on an endpoint.
+// Add puts clusters on an endpoint. As on the real node, endpoints 0 and 1 are polled;
+// for another one, [im.Engine.Touch] says that a test has changed its state.
 func (n *Node) Add(ep matter.EndpointID, clusters ...im.Cluster) {
-	n.AddEndpoint(im.Endpoint{ID: ep, Clusters: clusters})
+	n.AddEndpoint(im.Endpoint{ID: ep, Clusters: clusters, Polled: ep <= 1})
 }
 
 // conn carries one interaction.

@@ -107,10 +107,11 @@ type Cluster interface {
 	Invoke(r *Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error
 }
 
-// Watcher is a Cluster some of whose attributes change otherwise than by its
-// own Write, which needs nothing said, and Invoke, which calls
-// [Request.Changed]. Settle calls Changes after every event; it calls changed
-// for each attribute that is not what it was at the call before.
+// Watcher is a Cluster with attributes that change in other ways than by its own
+// Write, whose effect the Engine sees, and Invoke, which calls [Request.Changed].
+// Settle calls Changes after each event that touched the endpoint (see
+// [Engine.Touch]), or after every event if the endpoint is polled. Changes calls
+// changed for each attribute that is not what it was at the last call.
 type Watcher interface {
 	Changes(changed func(matter.AttributeID))
 }
@@ -126,7 +127,8 @@ type Teller interface {
 // Timer is a Watcher with something to do at a certain time, as an [Engine] has.
 type Timer interface {
 	Watcher
-	// Deadline returns when Advance is next to be called, and whether it is.
+	// Deadline returns when Advance is next to be called, and whether it is. It is
+	// asked after Changes and after Advance.
 	Deadline() (time.Time, bool)
 	// Advance does what is due at now, if anything.
 	Advance(now time.Time)
@@ -167,14 +169,6 @@ type Request struct {
 	Appended int
 
 	engine *Engine
-}
-
-// Endpoint is one endpoint of the node: what it is and what it serves. Parts
-// and device types are told by the descriptor cluster among Clusters.
-type Endpoint struct {
-	ID          matter.EndpointID
-	DeviceTypes []matter.DeviceTypeID
-	Clusters    []Cluster
 }
 
 // Conn is the conversation that carries one interaction: an exchange. Messages

@@ -2,6 +2,7 @@ package im
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -137,7 +138,7 @@ func decodeEventPath(r *tlv.Reader, self matter.NodeID) (p eventPath) {
 
 // readRequest is a ReadRequest or a SubscribeRequest (sections 10.7.2, 10.7.4).
 type readRequest struct {
-	attributes     []attributePath
+	attributes     attributePaths
 	events         []eventPath
 	filters        []versionFilter
 	eventMin       matter.EventNumber
@@ -282,6 +283,7 @@ func (q *readRequest) decodeVersionFilters(r *tlv.Reader) {
 		}
 	}
 	r.Exit()
+	slices.SortFunc(q.filters, versionFilter.compare)
 }
 
 func decodeClusterPath(r *tlv.Reader, self matter.NodeID) (ep matter.EndpointID, cl matter.ClusterID, given parts) {

@@ -123,6 +123,7 @@ func TestTeller(t *testing.T) {
 	n.Settle(n.now)
 	n.sessions.conns = nil
 	c.happened = 2
+	n.Touch(3)
 	n.Settle(n.now)
 	if len(n.sessions.conns) != 1 {
 		t.Fatalf("%d reports", len(n.sessions.conns))

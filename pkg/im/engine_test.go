@@ -57,8 +57,8 @@ func TestEndpoints(t *testing.T) {
 	if got != "0 2 0 1 0 1 2 3 0 " {
 		t.Errorf("got %q", got)
 	}
-	for i := 1; i < len(n.instances); i++ {
-		if p, q := n.instances[i-1], n.instances[i]; p.compare(q.endpoint, q.meta.spec.ID) >= 0 {
+	for i := 1; i < len(n.instances()); i++ {
+		if p, q := n.instances()[i-1], n.instances()[i]; p.compare(q) >= 0 {
 			t.Errorf("instance %d is not in order", i)
 		}
 	}
@@ -92,7 +92,7 @@ func TestDataVersionsStartAtRandom(t *testing.T) {
 		h := newHarness(t, func(o *Options) { o.Rand = rand.NewChaCha8([32]byte{seed}) })
 		h.AddEndpoint(Endpoint{Clusters: []Cluster{newSwitch()}})
 		h.AddEndpoint(Endpoint{ID: 1, Clusters: []Cluster{newSwitch()}})
-		for _, in := range h.instances {
+		for _, in := range h.instances() {
 			if seen[in.version] {
 				t.Errorf("version %d twice", in.version)
 			}
@@ -105,9 +105,9 @@ func TestDataVersionsStartAtRandom(t *testing.T) {
 
 func TestDataVersionWraps(t *testing.T) {
 	n := newNode(t, nil)
-	n.instances[0].version = 0xFFFF_FFFF
+	n.instances()[0].version = 0xFFFF_FFFF
 	n.Changed(0, 6, 0)
-	if v := n.instances[0].version; v != 0 {
+	if v := n.instances()[0].version; v != 0 {
 		t.Errorf("version %d", v)
 	}
 }

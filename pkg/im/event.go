@@ -153,8 +153,8 @@ func (r *record) concerns(f matter.FabricIndex) bool {
 // whether there is more than fits.
 func (e *Engine) fillEvents(rd *reading) (more bool) {
 	w := &e.w
-	for ; rd.eventPath < len(rd.events) && !rd.update; rd.eventPath++ {
-		p := &rd.events[rd.eventPath]
+	for ; rd.log.path < len(rd.events) && !rd.update; rd.log.path++ {
+		p := &rd.events[rd.log.path]
 		if !p.concrete() {
 			continue
 		}
@@ -171,8 +171,8 @@ func (e *Engine) fillEvents(rd *reading) (more bool) {
 		}
 	}
 	for len(rd.events) > 0 {
-		r := e.events.from(rd.nextEvent)
-		if r == nil || r.number >= rd.endEvent {
+		r := e.events.from(rd.log.next)
+		if r == nil || r.number >= rd.log.end {
 			break
 		}
 		if e.hears(rd, r) {
@@ -183,7 +183,7 @@ func (e *Engine) fillEvents(rd *reading) (more bool) {
 				return true
 			}
 		}
-		rd.nextEvent = r.number + 1
+		rd.log.next = r.number + 1
 	}
 	return false
 }
@@ -195,7 +195,7 @@ func (e *Engine) hears(rd *reading, r *record) bool {
 	}
 	for i := range rd.events {
 		if rd.events[i].covers(r.in, r.event) {
-			return e.allowed(rd.subject, r.in.endpoint, r.in.meta.spec.ID, r.event.Read)
+			return e.allowed(rd.subject, r.in.ep.id, r.in.id, r.event.Read)
 		}
 	}
 	return false
@@ -237,7 +237,7 @@ func writeEventStatus(w *tlv.Writer, p *eventPath, st matter.Status) {
 func (r *record) write(w *tlv.Writer) {
 	w.StartStruct(tlv.Anonymous)
 	w.StartStruct(tag1)
-	writeEventPath(w, r.in.endpoint, r.in.meta.spec.ID, r.event.ID)
+	writeEventPath(w, r.in.ep.id, r.in.id, r.event.ID)
 	w.Uint(tag1, uint64(r.number))
 	w.Uint(tag2, uint64(r.event.Priority))
 	if r.epoch {

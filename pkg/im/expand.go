@@ -1,6 +1,8 @@
 package im
 
 import (
+	"slices"
+
 	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -17,7 +19,8 @@ type reading struct {
 	subscription uint32
 	update       bool
 	since        uint64
-	suppress     bool // the last message wants no answer
+	changed      []*instance // since then, ascending
+	suppress     bool        // the last message wants no answer
 
 	walk   walk
 	item   item // expanded, not yet in a message; none if its path is nil
@@ -25,15 +28,19 @@ type reading struct {
 	status matter.Status // the first path's that failed
 	found  bool          // something has been written
 
-	eventPath int // the next path whose status is to be looked at
-	nextEvent matter.EventNumber
-	endEvent  matter.EventNumber // the first that is too late for this report
+	log eventWalk
+}
+
+// eventWalk is where the event part of a report stands.
+type eventWalk struct {
+	path int // the next whose status is to be looked at
+	next matter.EventNumber
+	end  matter.EventNumber // the first that is too late for this report
 }
 
 func (rd *reading) reset() {
-	buf := rd.list.buf
-	q := rd.readRequest
-	*rd = reading{readRequest: q, list: listRest{buf: buf[:0]}}
+	clear(rd.changed)
+	*rd = reading{readRequest: rd.readRequest, list: listRest{buf: rd.list.buf[:0]}, changed: rd.changed[:0]}
 	rd.readRequest.reset()
 }
 
@@ -62,13 +69,14 @@ type item struct {
 
 // walk is where the expansion of a list of paths stands.
 type walk struct {
-	path    int
-	started bool // path's expansion has begun: the rest is valid
-	inst    int  // index into Engine.instances
-	attr    int  // the next attribute of it
-	at      *instance
-	layout  uint // Engine.layout that inst belongs to
-	granted grants
+	path     int
+	started  bool // path's expansion has begun: the rest is valid
+	ep       int  // index into layout.ordered; of an update, into reading.changed
+	inst     int  // index into that endpoint's instances
+	attr     int  // the next attribute of that
+	at       *endpoint
+	revision uint // layout.revision that ep belongs to
+	granted  grants
 }
 
 // grants remembers what one subject may do on one cluster instance.
@@ -78,7 +86,7 @@ func (e *Engine) granted(g *grants, s acl.Subject, in *instance, p matter.Privil
 	bit := uint8(1) << p
 	if g.asked&bit == 0 {
 		g.asked |= bit
-		if e.allowed(s, in.endpoint, in.meta.spec.ID, p) {
+		if e.allowed(s, in.ep.id, in.id, p) {
 			g.given |= bit
 		}
 	}
@@ -87,6 +95,9 @@ func (e *Engine) granted(g *grants, s acl.Subject, in *instance, p matter.Privil
 
 // nextAttribute returns what rd's paths name next (section 8.4.3.2).
 func (e *Engine) nextAttribute(rd *reading) (item, bool) {
+	if rd.update {
+		return e.nextChanged(rd)
+	}
 	for rd.walk.path < len(rd.attributes) {
 		p := &rd.attributes[rd.walk.path]
 		if p.concrete() {
@@ -110,8 +121,8 @@ func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
 	in, i, st := e.checkRead(rd.subject, p)
 	switch {
 	case st != matter.StatusSuccess:
-		return item{path: p, status: st}, !rd.update
-	case rd.update && in.changed[i] <= rd.since, rd.unchanged(in):
+		return item{path: p, status: st}, true
+	case rd.unchanged(in):
 		return item{}, false
 	}
 	return item{in: in, index: i, path: p}, true
@@ -158,12 +169,10 @@ func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, mat
 // cluster's attributes as they are: one names the cluster, and none of those that do
 // has another version.
 func (rd *reading) unchanged(in *instance) (same bool) {
-	for i := range rd.filters {
-		f := &rd.filters[i]
-		if f.cluster != in.meta.spec.ID || f.endpoint != in.endpoint {
-			continue
-		}
-		if f.version != in.version {
+	want := versionFilter{endpoint: in.ep.id, cluster: in.id}
+	i, _ := slices.BinarySearchFunc(rd.filters, want, versionFilter.compare)
+	for ; i < len(rd.filters) && rd.filters[i].compare(want) == 0; i++ {
+		if rd.filters[i].version != in.version {
 			return false
 		}
 		same = true
@@ -171,8 +180,8 @@ func (rd *reading) unchanged(in *instance) (same bool) {
 	return same
 }
 
-// nextWildcard returns the next attribute that p takes in. What may not be read
-// is passed over in silence.
+// nextWildcard returns the next attribute that p includes. What may not be read
+// is left out without a status.
 func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 	if p.elsewhere {
 		return item{}, false
@@ -180,35 +189,38 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 	w := &rd.walk
 	switch {
 	case !w.started:
-		w.started, w.layout = true, e.layout
+		w.started, w.revision = true, e.layout.revision
 		if p.given&partEndpoint != 0 {
-			w.inst = e.lowerBound(p.endpoint, 0)
+			w.ep, _ = e.layout.position(p.endpoint)
 		}
-	case w.layout != e.layout:
-		w.inst, w.layout = e.lowerBound(w.at.endpoint, w.at.meta.spec.ID), e.layout
-		if w.inst == len(e.instances) || e.instances[w.inst] != w.at {
-			w.attr = 0 // it has gone: this is the next one
+	case w.revision != e.layout.revision:
+		w.ep, _ = e.layout.position(w.at.id)
+		w.revision = e.layout.revision
+		if w.ep == len(e.ordered) || e.ordered[w.ep] != w.at {
+			w.inst, w.attr = 0, 0 // it was removed: this is the next one
 		}
 	}
-	for ; w.inst < len(e.instances); w.inst, w.attr = w.inst+1, 0 {
-		in := e.instances[w.inst]
-		if p.given&partEndpoint != 0 && in.endpoint != p.endpoint {
+	for ; w.ep < len(e.ordered); w.ep, w.inst, w.attr = w.ep+1, 0, 0 {
+		w.at = e.ordered[w.ep]
+		if p.given&partEndpoint != 0 && w.at.id != p.endpoint {
 			break
 		}
-		w.at = in
-		if w.attr == 0 {
-			w.granted = grants{}
-			if !e.enters(rd, p, in) {
-				continue
+		for ; w.inst < len(w.at.instances); w.inst, w.attr = w.inst+1, 0 {
+			in := w.at.instances[w.inst]
+			if w.attr == 0 {
+				w.granted = grants{}
+				if !e.enters(rd, p, in) {
+					continue
+				}
 			}
-		}
-		for w.attr < len(in.meta.attributes) {
-			i := w.attr
-			w.attr++
-			a := &in.meta.attributes[i]
-			if (p.given&partAttribute == 0 || p.attribute == a.ID) && a.Read != 0 && !p.skipsAttribute(a) &&
-				!(rd.update && in.changed[i] <= rd.since) && e.granted(&w.granted, rd.subject, in, a.Read) {
-				return item{in: in, index: i, path: p}, true
+			for w.attr < len(in.meta.attributes) {
+				i := w.attr
+				w.attr++
+				a := &in.meta.attributes[i]
+				if (p.given&partAttribute == 0 || p.attribute == a.ID) && a.Read != 0 && !p.skipsAttribute(a) &&
+					e.granted(&w.granted, rd.subject, in, a.Read) {
+					return item{in: in, index: i, path: p}, true
+				}
 			}
 		}
 	}
@@ -217,7 +229,45 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 
 // enters reports whether p's expansion may find anything in the instance.
 func (e *Engine) enters(rd *reading, p *attributePath, in *instance) bool {
-	return (p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) && !p.skipsCluster(in) &&
-		!(rd.update && in.last <= rd.since) && !rd.unchanged(in) &&
+	return (p.given&partCluster == 0 || p.cluster == in.id) && !p.skipsCluster(in) && !rd.unchanged(in) &&
 		e.granted(&rd.walk.granted, rd.subject, in, matter.PrivilegeView)
+}
+
+// collectChanged makes rd an update: a report of what has changed since rd.since. It
+// costs as much as there is that has changed.
+func (e *Engine) collectChanged(rd *reading) {
+	rd.update = true
+	for in := e.newest; in != nil && in.last > rd.since; in = in.older {
+		rd.changed = append(rd.changed, in)
+	}
+	slices.SortFunc(rd.changed, (*instance).compare)
+}
+
+// nextChanged returns the next attribute that has changed and that rd's paths
+// include. What may not be read is left out.
+func (e *Engine) nextChanged(rd *reading) (item, bool) {
+	for w := &rd.walk; w.ep < len(rd.changed); w.ep, w.attr = w.ep+1, 0 {
+		in := rd.changed[w.ep]
+		if e.byID[in.ep.id] != in.ep {
+			continue // it was removed
+		}
+		if w.attr == 0 {
+			w.granted = grants{}
+			if !rd.attributes.coverCluster(in) || !e.granted(&w.granted, rd.subject, in, matter.PrivilegeView) {
+				continue
+			}
+		}
+		for w.attr < len(in.meta.attributes) {
+			i := w.attr
+			w.attr++
+			a := &in.meta.attributes[i]
+			if in.changed[i] <= rd.since || a.Read == 0 {
+				continue
+			}
+			if p := rd.attributes.cover(in, a); p != nil && e.granted(&w.granted, rd.subject, in, a.Read) {
+				return item{in: in, index: i, path: p}, true
+			}
+		}
+	}
+	return item{}, false
 }

@@ -229,6 +229,14 @@ func newHarness(t testing.TB, change func(*Options)) *harness {
 	return h
 }
 
+// instances returns the clusters of all endpoints.
+func (h *harness) instances() (all []*instance) {
+	for _, ep := range h.ordered {
+		all = append(all, ep.instances...)
+	}
+	return all
+}
+
 func (h *harness) newConn(s acl.Subject) *fakeConn {
 	return &fakeConn{t: h.t, subject: s, session: Session{Serial: 7}, limit: h.opt.MaxPayload}
 }

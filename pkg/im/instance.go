@@ -15,6 +15,7 @@ type metadata struct {
 	spec       *Spec
 	attributes []Attribute // own and global ones, ascending
 	generated  []matter.CommandID
+	instances  int // that share it
 }
 
 // globals are the attributes of every cluster (section 7.13).
@@ -94,30 +95,26 @@ func (m *metadata) event(id matter.EventID) *Event {
 
 // instance is one cluster on one endpoint.
 type instance struct {
-	endpoint matter.EndpointID
-	cluster  Cluster
-	meta     *metadata
-	version  matter.DataVersion // section 7.10.3
+	ep      *endpoint
+	id      matter.ClusterID
+	cluster Cluster
+	meta    *metadata
+	version matter.DataVersion // section 7.10.3
 
-	// changed holds, for each of meta's attributes, the number of the last
-	// change that subscribers are to hear of; last is the highest of them. A
-	// subscription remembers the number up to which it has reported.
+	// changed holds, for each of meta's attributes, the number of its last change
+	// that subscribers are to hear of; last is the highest of them. A subscription
+	// remembers the number up to which it has reported.
 	changed []uint64
 	last    uint64
 
-	watcher Watcher                  // or nil
-	note    func(matter.AttributeID) // what watcher calls
-}
+	newer, older *instance // clusters by their last change, see pending.newest
 
-// timedInstance is one whose cluster is a Timer.
-type timedInstance struct {
-	*instance
-	Timer
+	watcher Watcher // or nil
 }
 
 // compare orders instances by endpoint, then cluster.
-func (in *instance) compare(ep matter.EndpointID, cl matter.ClusterID) int {
-	return cmp.Or(cmp.Compare(in.endpoint, ep), cmp.Compare(in.meta.spec.ID, cl))
+func (in *instance) compare(x *instance) int {
+	return cmp.Or(cmp.Compare(in.ep.id, x.ep.id), cmp.Compare(in.id, x.id))
 }
 
 // read writes the value of attribute number i with tag t.

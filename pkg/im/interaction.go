@@ -160,7 +160,7 @@ func (i *Interaction) readRequest(now time.Time, payload []byte) {
 		return
 	}
 	rd.subject, rd.session, rd.suppress = i.conn.Subject(), i.conn.Session(), true
-	rd.nextEvent, rd.endEvent = rd.eventMin, i.e.events.next
+	rd.log.next, rd.log.end = rd.eventMin, i.e.events.next
 	i.sendReport(now)
 }
 

@@ -193,6 +193,7 @@ func (i *Interaction) execute(c *command, timed bool) {
 	writeCommandPath(w, c.endpoint, c.cluster, cmd.Response)
 	w.StartStruct(tag1)
 	depth := w.Depth()
+	e.touch(in.ep)
 	err := in.cluster.Invoke(e.at(in), c.id, c.fields, w)
 	if err != nil || cmd.Response == NoResponse {
 		w.Rewind(m)

@@ -40,7 +40,7 @@ func (e *Engine) bidFarewell(now time.Time, s *subscription, since matter.EventN
 	rd.events = append(rd.events, s.interest.events...)
 	rd.subject, rd.session = s.subject, s.session
 	rd.subscription, rd.update = s.id, true
-	rd.nextEvent, rd.endEvent = since, e.events.next
+	rd.log.next, rd.log.end = since, e.events.next
 	payload, _ := e.buildReport(now, rd)
 	if !rd.found {
 		return false

@@ -1,6 +1,8 @@
 package im
 
 import (
+	"cmp"
+
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
@@ -55,12 +57,39 @@ func (p *attributePath) concrete() bool {
 	return p.given == partEndpoint|partCluster|partAttribute
 }
 
+// coversCluster reports whether p may name attributes of the cluster.
+func (p *attributePath) coversCluster(in *instance) bool {
+	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.ep.id) &&
+		(p.given&partCluster == 0 || p.cluster == in.id) && !p.skipsCluster(in)
+}
+
 // covers reports whether the attribute is one that p may name.
 func (p *attributePath) covers(in *instance, a *Attribute) bool {
-	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
-		(p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) &&
-		(p.given&partAttribute == 0 || p.attribute == a.ID) &&
-		!p.skipsCluster(in) && !p.skipsAttribute(a)
+	return p.coversCluster(in) && (p.given&partAttribute == 0 || p.attribute == a.ID) && !p.skipsAttribute(a)
+}
+
+// attributePaths are the paths of a request.
+type attributePaths []attributePath
+
+// coverCluster reports whether one of the paths may name attributes of the cluster.
+func (list attributePaths) coverCluster(in *instance) bool {
+	for i := range list {
+		if list[i].coversCluster(in) {
+			return true
+		}
+	}
+	return false
+}
+
+// cover returns the first of the paths that names the attribute, or nil. One that
+// names a member of a list can never be read.
+func (list attributePaths) cover(in *instance, a *Attribute) *attributePath {
+	for i := range list {
+		if p := &list[i]; p.covers(in, a) && !(p.concrete() && p.index == oneItem) {
+			return p
+		}
+	}
+	return nil
 }
 
 // skipsCluster reports whether p's flags leave the cluster out. They bear only
@@ -69,13 +98,13 @@ func (p *attributePath) skipsCluster(in *instance) bool {
 	if p.flags == 0 {
 		return false
 	}
-	if p.flags&skipRootNode != 0 && p.given&partEndpoint == 0 && in.endpoint == 0 {
+	if p.flags&skipRootNode != 0 && p.given&partEndpoint == 0 && in.ep.id == 0 {
 		return true
 	}
 	if p.given&partCluster != 0 {
 		return false
 	}
-	id := in.meta.spec.ID
+	id := in.id
 	return p.flags&skipDiagnostics != 0 && diagnosticsCluster(id) ||
 		p.flags&skipCustomElements != 0 && id>>16 != 0
 }
@@ -121,8 +150,8 @@ func (p *eventPath) concrete() bool { return p.given == partEndpoint|partCluster
 
 // covers reports whether the event is one that p may name.
 func (p *eventPath) covers(in *instance, ev *Event) bool {
-	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.endpoint) &&
-		(p.given&partCluster == 0 || p.cluster == in.meta.spec.ID) &&
+	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.ep.id) &&
+		(p.given&partCluster == 0 || p.cluster == in.id) &&
 		(p.given&partEvent == 0 || p.event == ev.ID)
 }
 
@@ -131,6 +160,11 @@ type versionFilter struct {
 	endpoint matter.EndpointID
 	cluster  matter.ClusterID
 	version  matter.DataVersion
+}
+
+// compare orders filters by the cluster that they name.
+func (f versionFilter) compare(x versionFilter) int {
+	return cmp.Or(cmp.Compare(f.endpoint, x.endpoint), cmp.Compare(f.cluster, x.cluster))
 }
 
 func writeAttributePath(w *tlv.Writer, t tlv.Tag, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID, index listIndex) {

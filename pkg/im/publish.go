@@ -87,8 +87,8 @@ func (e *Engine) saturated(serial uint64) bool {
 	return n >= reportsPerSession
 }
 
-// report sends the reports that are due.
-func (e *Engine) report(now time.Time) {
+// sendReports sends the reports that are due.
+func (e *Engine) sendReports(now time.Time) {
 	for n := 0; n < len(e.subscriptions); {
 		s := e.subscriptions[n]
 		if t, ok := e.due(s); ok && !t.After(now) {
@@ -110,12 +110,15 @@ func (e *Engine) startReport(now time.Time, s *subscription) {
 	rd.attributes = append(rd.attributes, s.interest.attributes...)
 	rd.events = append(rd.events, s.interest.events...)
 	rd.subject, rd.session, rd.fabricFiltered = s.subject, s.session, s.interest.fabricFiltered
-	rd.subscription, rd.update, rd.since = s.id, !s.news.all, s.since
-	rd.nextEvent, rd.endEvent = s.nextEvent, e.events.next
+	rd.subscription, rd.since = s.id, s.since
+	if !s.news.all {
+		e.collectChanged(rd)
+	}
+	rd.log.next, rd.log.end = s.nextEvent, e.events.next
 
 	payload, more := e.buildReport(now, rd)
 	if !rd.found && rd.update {
-		s.since, s.nextEvent, s.news = e.change, max(s.nextEvent, rd.endEvent), news{}
+		s.since, s.nextEvent, s.news = e.change, max(s.nextEvent, rd.log.end), news{}
 		e.release(rd)
 		if !now.Before(s.keepAlive()) && !now.Before(s.last.Add(s.floor())) {
 			e.sendKeepAlive(now, s)
@@ -222,10 +225,8 @@ func (e *Engine) Deadline() (first time.Time, ok bool) {
 	for _, i := range e.lingering {
 		sooner(i.deadline)
 	}
-	for _, t := range e.timed {
-		if at, ok := t.Deadline(); ok {
-			sooner(at)
-		}
+	if len(e.timed) > 0 {
+		sooner(e.timed[0].due)
 	}
 	return first, ok
 }

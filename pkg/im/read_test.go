@@ -64,11 +64,11 @@ func newSwitch() *fakeCluster {
 func newNode(t testing.TB, change func(*Options)) *node {
 	n := &node{harness: newHarness(t, change), sw0: newSwitch(), sw2: newSwitch()}
 	plain := &fakeCluster{spec: specPlain, values: map[matter.AttributeID]string{0: "7"}}
-	n.AddEndpoint(Endpoint{ID: 2, Clusters: []Cluster{
+	n.AddEndpoint(Endpoint{ID: 2, Polled: true, Clusters: []Cluster{
 		&fakeCluster{spec: specCustom}, watched{n.sw2}, &fakeCluster{spec: specDiagnostics},
 	}})
 	n.AddEndpoint(Endpoint{ID: 0, Clusters: []Cluster{plain, n.sw0}})
-	for _, in := range n.instances {
+	for _, in := range n.instances() {
 		in.version = 5
 	}
 	return n

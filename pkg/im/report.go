@@ -110,7 +110,7 @@ func startAttributeData(w *tlv.Writer, in *instance, index int, v matter.DataVer
 	w.StartStruct(tlv.Anonymous)
 	w.StartStruct(tag1)
 	w.Uint(tag0, uint64(v))
-	writeAttributePath(w, tag1, in.endpoint, in.meta.spec.ID, in.meta.attributes[index].ID, li)
+	writeAttributePath(w, tag1, in.ep.id, in.id, in.meta.attributes[index].ID, li)
 }
 
 // attributeStatus writes an AttributeReportIB that says why there is no data.
@@ -120,7 +120,7 @@ func (e *Engine) attributeStatus(rd *reading, it *item, st matter.ClusterStatus)
 	}
 	ep, cl, id := it.path.endpoint, it.path.cluster, it.path.attribute
 	if it.in != nil {
-		ep, cl, id = it.in.endpoint, it.in.meta.spec.ID, it.in.meta.attributes[it.index].ID
+		ep, cl, id = it.in.ep.id, it.in.id, it.in.meta.attributes[it.index].ID
 	}
 	w := &e.w
 	w.StartStruct(tlv.Anonymous)

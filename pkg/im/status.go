@@ -15,7 +15,7 @@ func (e *Engine) statusOf(err error, in *instance, name string) matter.ClusterSt
 	var s matter.Status
 	var c matter.ClusterStatus
 	if err != nil && !errors.As(err, &s) && !errors.As(err, &c) {
-		e.log.Error("cluster failed", "endpoint", in.endpoint, "cluster", in.meta.spec.Name, "element", name, "error", err)
+		e.log.Error("cluster failed", "endpoint", in.ep.id, "cluster", in.meta.spec.Name, "element", name, "error", err)
 	}
 	return st
 }

@@ -60,18 +60,9 @@ type news struct {
 
 // interest is what a subscriber wants to hear of.
 type interest struct {
-	attributes     []attributePath
+	attributes     attributePaths
 	events         []eventPath
 	fabricFiltered bool
-}
-
-func (s *subscription) coversAttribute(in *instance, a *Attribute) bool {
-	for i := range s.interest.attributes {
-		if s.interest.attributes[i].covers(in, a) {
-			return true
-		}
-	}
-	return false
 }
 
 // happened takes note of an event.
@@ -124,12 +115,12 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 // subscribe makes the subscription that rd asks for and lets rd be its first
 // report.
 func (e *Engine) subscribe(rd *reading, i *Interaction) *subscription {
-	rd.nextEvent, rd.endEvent = rd.eventMin, e.events.next
+	rd.log.next, rd.log.end = rd.eventMin, e.events.next
 	s := &subscription{
 		id: e.newSubscriptionID(), subject: rd.subject, session: rd.session,
 		interest: interest{slices.Clone(rd.attributes), slices.Clone(rd.events), rd.fabricFiltered},
 		min:      time.Duration(rd.min) * time.Second, max: time.Duration(maxInterval(rd.min, rd.max)) * time.Second,
-		since: e.change, nextEvent: max(rd.endEvent, rd.eventMin),
+		since: e.change, nextEvent: max(rd.log.end, rd.eventMin),
 		report: i,
 	}
 	rd.subscription = s.id
@@ -166,11 +157,19 @@ func (e *Engine) yields(rd *reading) bool {
 			return true
 		}
 	}
-	for i := range rd.events {
-		for _, in := range e.instances {
+	return slices.ContainsFunc(rd.events, func(p eventPath) bool { return e.yieldsEvent(rd.subject, &p) })
+}
+
+// yieldsEvent reports whether p names an event that the subject may hear of.
+func (e *Engine) yieldsEvent(s acl.Subject, p *eventPath) bool {
+	if p.concrete() {
+		return e.checkEvent(s, p) == matter.StatusSuccess
+	}
+	for _, ep := range e.ordered {
+		for _, in := range ep.instances {
 			for n := range in.meta.spec.Events {
 				ev := &in.meta.spec.Events[n]
-				if rd.events[i].covers(in, ev) && e.allowed(rd.subject, in.endpoint, in.meta.spec.ID, ev.Read) {
+				if p.covers(in, ev) && e.allowed(s, ep.id, in.id, ev.Read) {
 					return true
 				}
 			}
@@ -240,7 +239,7 @@ func (i *Interaction) reported(now time.Time) {
 		return
 	}
 	s := i.sub
-	s.report, s.nextEvent = nil, max(s.nextEvent, i.reading.endEvent)
+	s.report, s.nextEvent = nil, max(s.nextEvent, i.reading.log.end)
 	if !s.expires.IsZero() {
 		s.expires = time.Time{}
 		i.e.revision++

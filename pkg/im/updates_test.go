@@ -73,7 +73,7 @@ func TestUpdatesFollowWritesCommandsAndWatchers(t *testing.T) {
 	want("0/6/1 0/6/6")
 	n.sw2.changes = []matter.AttributeID{3, 3, 0}
 	want("2/6/0 2/6/3")
-	if v := n.instances[2].version; v != 8 {
+	if v := n.instances()[2].version; v != 8 {
 		t.Errorf("version %d", v)
 	}
 	n.sw0.fails[0] = matter.StatusConstraintError
@@ -86,7 +86,7 @@ func TestUpdatesFollowWritesCommandsAndWatchers(t *testing.T) {
 func TestWriteOfTheSameValue(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<>],7:true}")
-	version := n.instances[0].version
+	version := n.instances()[0].version
 	for _, write := range []string{"{1:<2:0,3:6,4:0>,2:1}", `{1:<2:0,3:6,4:3>,2:["a","b"]}`} {
 		_, c := n.ask(pase(2), OpcodeWriteRequest, "{1:false,2:["+write+"]}")
 		if !strings.Contains(c.last().text, "{0:0}") {
@@ -95,7 +95,7 @@ func TestWriteOfTheSameValue(t *testing.T) {
 		n.Settle(n.now)
 		n.reports(0)
 	}
-	if v := n.instances[0].version; v != version {
+	if v := n.instances()[0].version; v != version {
 		t.Errorf("version %d, before %d", v, version)
 	}
 	n.ask(pase(2), OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3>,2:["a"]}]}`)
@@ -111,7 +111,7 @@ func TestChangesOmitted(t *testing.T) {
 	n.Changed(0, 6, 5)
 	n.Settle(n.now)
 	n.reports(0)
-	if v := n.instances[0].version; v != 6 {
+	if v := n.instances()[0].version; v != 6 {
 		t.Errorf("version %d", v)
 	}
 	n.Changed(0, 6, 0)

@@ -204,11 +204,12 @@ func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance,
 func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus {
 	a := &in.meta.attributes[n]
 	before := e.valueOf(in, n)
+	e.touch(in.ep)
 	if err := in.cluster.Write(e.at(in), a.ID, v); err != nil {
 		return e.statusOf(err, in, a.Name)
 	}
 	if before == nil || !bytes.Equal(before, e.valueOf(in, n)) {
-		e.changed(in, a.ID)
+		e.changed(in, n)
 	}
 	return matter.ClusterStatus{Status: matter.StatusSuccess}
 }
@@ -216,7 +217,7 @@ func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus 
 // applyList is apply for a list that was sent in parts. The endpoint may have gone
 // meanwhile.
 func (e *Engine) applyList(in *instance, n int, v tlv.Element) matter.ClusterStatus {
-	if now, _ := e.find(in.endpoint, in.meta.spec.ID); now != in {
+	if now, _ := e.find(in.ep.id, in.id); now != in {
 		return matter.ClusterStatus{Status: matter.StatusUnsupportedEndpoint}
 	}
 	return e.apply(in, n, v)

@@ -122,7 +122,7 @@ func TestWriteFailure(t *testing.T) {
 			n.sw0.fails[3] = tt.err
 			_, c := n.ask(pase(1), OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3>,2:[]},{1:<2:0,3:6,4:3,5:null>,2:"x"},{1:<2:0,3:6,4:0>,2:8}]}`)
 			wantLast(t, c, OpcodeWriteResponse, "{0:[{0:<2:0,3:6,4:3>,1:"+tt.want+"},{0:<2:0,3:6,4:3,5:null>,1:"+tt.want+"},"+written(0, 6, 0, 0)+"],255:12}")
-			if v := n.instances[0].version; v != 6 {
+			if v := n.instances()[0].version; v != 6 {
 				t.Errorf("version %d: a failed write is no change", v)
 			}
 			if got := strings.Contains(n.log.String(), errTest.Error()); got != (tt.err == errTest) {

@@ -102,7 +102,8 @@ func (s *Server) checkEndpoint(ep *Endpoint) error {
 }
 
 func (s *Server) hasEndpoint(id matter.EndpointID) bool {
-	return slices.ContainsFunc(s.model.engine.Endpoints(), func(x im.Endpoint) bool { return x.ID == id })
+	_, ok := s.model.engine.Endpoint(id)
+	return ok
 }
 
 func bridged(clusters []im.Cluster) bool {
@@ -164,7 +165,10 @@ func (s *Server) partsChanged() {
 func (s *Server) Do(f func() error) error {
 	select {
 	case <-s.loop.begun:
-		return s.onLoop(func(time.Time) error { return f() })
+		return s.onLoop(func(time.Time) error {
+			s.model.engine.TouchAll() // f does not say what it changes
+			return f()
+		})
 	case <-s.loop.quit:
 		return errStopped
 	default:

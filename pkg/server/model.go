@@ -87,7 +87,8 @@ func (s *Server) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType
 		Servers:     func() []matter.ClusterID { return s.servers(id) },
 		Parts:       parts,
 	})
-	ep := im.Endpoint{ID: id, Clusters: append([]im.Cluster{d}, clusters...)}
+	// The state of the node's own endpoints is changed by others as well.
+	ep := im.Endpoint{ID: id, Clusters: append([]im.Cluster{d}, clusters...), Polled: id <= endpointAggregator}
 	for _, t := range types {
 		ep.DeviceTypes = append(ep.DeviceTypes, t.ID)
 	}
@@ -204,21 +205,14 @@ func (s *Server) nodeID(i matter.FabricIndex) matter.NodeID {
 
 // deviceTypes tells access control what an endpoint is.
 func (s *Server) deviceTypes(id matter.EndpointID) []matter.DeviceTypeID {
-	for _, ep := range s.model.engine.Endpoints() {
-		if ep.ID == id {
-			return ep.DeviceTypes
-		}
-	}
-	return nil
+	ep, _ := s.model.engine.Endpoint(id)
+	return ep.DeviceTypes
 }
 
 func (s *Server) servers(id matter.EndpointID) (ids []matter.ClusterID) {
-	for _, ep := range s.model.engine.Endpoints() {
-		if ep.ID == id {
-			for _, c := range ep.Clusters {
-				ids = append(ids, c.Spec().ID)
-			}
-		}
+	ep, _ := s.model.engine.Endpoint(id)
+	for _, c := range ep.Clusters {
+		ids = append(ids, c.Spec().ID)
 	}
 	slices.Sort(ids)
 	return ids

@@ -76,6 +76,7 @@ func TestIdentify(t *testing.T) {
 	}
 	version = n.Version(ep, ID, identifyTime)
 	c.ended = true
+	n.Touch(ep)
 	read("0") // and then the engine asks what has changed
 	if n.Version(ep, ID, identifyTime) == version || c.ended {
 		t.Error("that it has ended is not told, or for ever")
