@@ -169,19 +169,3 @@ type Limit struct {
 	Min, Max int64
 	Entry    *Limit // of a list's entries
 }
-
-// Conformance is a conformance expression as the specification writes it, such as
-// "LT", "[HEAT]" or "rev >= 6, O"; see Evaluate.
-type Conformance string
-
-// Verdict is what a conformance expression comes to on one cluster of one device.
-type Verdict uint8
-
-// The verdicts.
-const (
-	Disallowed Verdict = iota
-	Optional
-	Mandatory
-	Provisional // not for certified devices
-	Described   // "desc": the specification says it in words
-)
