@@ -53,6 +53,9 @@ func Qualified(vendor, profile uint16, n uint32) Tag {
 // IsContext reports whether t is context-specific, and its number.
 func (t Tag) IsContext() (n uint8, ok bool) { return uint8(t.number), t.form == formContext }
 
+// IsCommon returns the number of a common profile tag, and whether t is one.
+func (t Tag) IsCommon() (n uint32, ok bool) { return t.number, t.form == formCommon }
+
 func (t Tag) String() string {
 	switch t.form {
 	case formAnonymous:

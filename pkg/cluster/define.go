@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Def defines a cluster over the state S.
+type Def[S comparable] struct {
+	Facts      *datamodel.Cluster
+	Attributes []Attribute[S]
+	Commands   []Command[S]
+}
+
+// Command is a function on the state for a command.
+type Command[S comparable] struct {
+	id     matter.CommandID
+	fields reflect.Type // nil: it has none
+	plan   *fieldsPlan
+	run    func(c *Context, s *S, f reflect.Value, w *tlv.Writer) error
+}
+
+// Do is a command without fields.
+func Do[S comparable](id matter.CommandID, f func(c *Context, s *S) error) Command[S] {
+	return Command[S]{id: id, run: func(c *Context, s *S, _ reflect.Value, _ *tlv.Writer) error { return f(c, s) }}
+}
+
+// DoWith is a command whose fields are decoded into F, a struct whose fields are named
+// as in the data model: of type [Null] where they are nullable, [Opt] where they may be
+// absent. Values outside of their type or constraint are refused before f is called; a
+// field with the tag `cluster:"unchecked"` is held to its type alone.
+func DoWith[S comparable, F any](id matter.CommandID, f func(c *Context, s *S, fields *F) error) Command[S] {
+	return Reply(id, func(c *Context, s *S, fields *F, _ *tlv.Writer) error { return f(c, s, fields) })
+}
+
+// Reply is DoWith for a command with a response, whose fields f writes into w.
+func Reply[S comparable, F any](id matter.CommandID, f func(c *Context, s *S, fields *F, w *tlv.Writer) error) Command[S] {
+	return Command[S]{
+		id:     id,
+		fields: reflect.TypeFor[F](),
+		run: func(c *Context, s *S, fields reflect.Value, w *tlv.Writer) error {
+			return f(c, s, fields.Interface().(*F), w)
+		},
+	}
+}
+
+// Cluster is a cluster over the state S, for any number of endpoints.
+type Cluster[S comparable] struct {
+	facts      *datamodel.Cluster
+	attributes []Attribute[S]
+	commands   []Command[S]
+
+	mu      sync.Mutex // layouts are shared by the nodes of one process
+	layouts map[string]*layout[S]
+}
+
+// Define makes a cluster. It panics if d does not fit the facts.
+func Define[S comparable](d Def[S]) *Cluster[S] {
+	c := &Cluster[S]{facts: d.Facts, attributes: d.Attributes, commands: d.Commands, layouts: map[string]*layout[S]{}}
+	for i := range c.attributes {
+		a := &c.attributes[i]
+		n := slices.IndexFunc(d.Facts.Attributes, func(f datamodel.Attribute) bool { return f.ID == a.id })
+		if n < 0 {
+			panic(fmt.Sprintf("BUG: cluster: %s has no attribute 0x%04X", d.Facts.Name, uint32(a.id)))
+		}
+		a.facts = &d.Facts.Attributes[n]
+		a.keep = a.keep || a.facts.Quality.Has(datamodel.NonVolatile) && a.decode != nil
+	}
+	slices.SortFunc(c.attributes, func(a, b Attribute[S]) int { return int(a.id) - int(b.id) })
+	for i := range c.commands {
+		cmd := &c.commands[i]
+		n := slices.IndexFunc(d.Facts.Commands, func(f datamodel.Command) bool { return f.ID == cmd.id })
+		if n < 0 {
+			panic(fmt.Sprintf("BUG: cluster: %s has no command 0x%02X", d.Facts.Name, uint32(cmd.id)))
+		}
+		if cmd.fields != nil {
+			cmd.plan = newFieldsPlan(cmd.fields, d.Facts.Commands[n].Fields)
+		}
+	}
+	slices.SortFunc(c.commands, func(a, b Command[S]) int { return int(a.id) - int(b.id) })
+	return c
+}
+
+func (c *Cluster[S]) attribute(id matter.AttributeID) *Attribute[S] {
+	lo, hi := 0, len(c.attributes)
+	for lo < hi {
+		if mid := (lo + hi) / 2; c.attributes[mid].id < id {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(c.attributes) && c.attributes[lo].id == id {
+		return &c.attributes[lo]
+	}
+	return nil
+}
+
+func (c *Cluster[S]) command(id matter.CommandID) *Command[S] {
+	for i := range c.commands {
+		if c.commands[i].id == id {
+			return &c.commands[i]
+		}
+	}
+	return nil
+}
+
+// Selection says what of a cluster an endpoint serves: features, and elements that the
+// features leave optional.
+type Selection struct {
+	Features   uint32
+	Attributes []matter.AttributeID
+	Commands   []matter.CommandID
+	Events     []matter.EventID
+}
+
+// layout returns what a selection comes to, the same for the same selection.
+func (c *Cluster[S]) layout(sel Selection) *layout[S] {
+	key := fmt.Sprint(sel)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.layouts[key]
+	if l == nil {
+		l = c.newLayout(NewSpec(c.facts, sel))
+		c.layouts[key] = l
+	}
+	return l
+}
+
+// newLayout panics if the cluster does not implement what s says.
+func (c *Cluster[S]) newLayout(s *im.Spec) *layout[S] {
+	l := &layout[S]{spec: s}
+	var missing []string
+	for _, x := range s.Attributes {
+		a := c.attribute(x.ID)
+		if a == nil || x.Write != 0 && a.decode == nil {
+			missing = append(missing, x.Name)
+		}
+		l.attributes = append(l.attributes, a)
+	}
+	for _, x := range s.Commands {
+		cmd := c.command(x.ID)
+		if cmd == nil {
+			missing = append(missing, x.Name)
+		}
+	}
+	if missing != nil {
+		panic(fmt.Sprintf("BUG: cluster: %s with features 0x%X lacks %s", s.Name, s.Features, strings.Join(missing, ", ")))
+	}
+	return l
+}

@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Reporter takes what has changed on an endpoint.
+type Reporter interface {
+	Attribute(cl matter.ClusterID, id matter.AttributeID)
+	Event(cl matter.ClusterID, id matter.EventID, data func(w *tlv.Writer))
+}
+
+// Endpoint is the clusters of one endpoint that stand on units: an [im.Model]. It is
+// owned by the goroutine that calls the engine.
+type Endpoint struct {
+	// Persist, if set, keeps what Save returns before a controller's write is answered.
+	Persist func() error
+
+	units    []unit
+	clusters []im.Cluster
+	events   []queued
+	dirty    bool // something that is kept has changed since Save
+}
+
+// unit is a [Unit] of any state.
+type unit interface {
+	settle(now time.Time, r Reporter)
+	deadline() (time.Time, bool)
+	live(now time.Time)
+	save(w *tlv.Writer)
+	load(cl matter.ClusterID, attributes tlv.Element) error
+}
+
+// Clusters returns the clusters of the endpoint's units.
+func (e *Endpoint) Clusters() []im.Cluster { return e.clusters }
+
+// Settle reports what has changed since the last call.
+func (e *Endpoint) Settle(now time.Time, r *im.Changes) { e.settle(now, r) }
+
+func (e *Endpoint) settle(now time.Time, r Reporter) {
+	for _, u := range e.units {
+		u.settle(now, r)
+	}
+	for i := range e.events {
+		r.Event(e.events[i].cluster, e.events[i].event, e.events[i].data)
+		e.events[i].data = nil
+	}
+	e.events = e.events[:0]
+}
+
+// Deadline returns when Advance is next to be called, and whether it is.
+func (e *Endpoint) Deadline() (first time.Time, ok bool) {
+	for _, u := range e.units {
+		if t, is := u.deadline(); is && (!ok || t.Before(first)) {
+			first, ok = t, true
+		}
+	}
+	return first, ok
+}
+
+// Advance does what is due at now.
+func (e *Endpoint) Advance(now time.Time) {
+	for _, u := range e.units {
+		u.live(now)
+	}
+}
+
+// keepEvents takes the events of a change that is kept.
+func (e *Endpoint) keepEvents(c *Context) {
+	if len(e.events)+len(c.events) > maxQueued {
+		c.events = c.events[:max(0, maxQueued-len(e.events))]
+	}
+	e.events = append(e.events, c.events...)
+}
+
+// maxQueued bounds the events of one endpoint between two calls of Settle.
+const maxQueued = 64
+
+func (e *Endpoint) persist() error {
+	e.dirty = true
+	if e.Persist == nil {
+		return nil
+	}
+	return e.Persist()
+}
+
+// Dirty reports whether something that is kept has changed since the last Save.
+func (e *Endpoint) Dirty() bool { return e.dirty }
+
+// Save returns the attributes that are kept, as Load takes them.
+func (e *Endpoint) Save() []byte {
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	for _, u := range e.units {
+		u.save(w)
+	}
+	w.End()
+	e.dirty = false
+	return w.Bytes()
+}
+
+// Load restores what Save returned, before the endpoint is added to the node. What the
+// endpoint does not have any more, or what is out of range by now, is passed over.
+func (e *Endpoint) Load(b []byte) error {
+	r := tlv.NewReader(b)
+	for r.EnterStruct(); r.Next(); {
+		n, ok := r.Tag().IsCommon()
+		if !ok {
+			r.Fail(errors.New("a member that is no cluster"))
+			break
+		}
+		attributes := r.Element()
+		for _, u := range e.units {
+			if err := u.load(matter.ClusterID(n), attributes); err != nil {
+				r.Fail(err)
+			}
+		}
+	}
+	if err := r.End(); err != nil {
+		return fmt.Errorf("kept attributes: %w", err)
+	}
+	e.dirty = false
+	return nil
+}
+
+func (u *Unit[S]) save(w *tlv.Writer) {
+	for _, sv := range u.served {
+		w.StartStruct(tlv.CommonProfile(uint32(sv.cluster.facts.ID)))
+		for _, a := range sv.layout.attributes {
+			if a.keep {
+				a.read(&u.state, w, tlv.CommonProfile(uint32(a.id)))
+			}
+		}
+		w.End()
+	}
+}
+
+func (u *Unit[S]) load(cl matter.ClusterID, attributes tlv.Element) error {
+	for _, sv := range u.served {
+		if sv.cluster.facts.ID != cl {
+			continue
+		}
+		r := attributes.Reader()
+		for r.EnterStruct(); r.Next(); {
+			n, ok := r.Tag().IsCommon()
+			a := sv.cluster.attribute(matter.AttributeID(n))
+			if !ok || a == nil || !a.keep {
+				continue
+			}
+			was, rest := u.state, r
+			if err := a.decode(&u.state, &rest, a.facts); err != nil {
+				u.state = was
+			}
+		}
+		if err := r.End(); err != nil {
+			return err
+		}
+		u.shown = u.state
+		q := sv.quiet
+		for _, a := range sv.layout.attributes {
+			if a.quiet != nil {
+				u.quiet[q].reported = a.number(&u.state)
+				q++
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package cluster
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Rules are what the clusters of a unit have in common. Each may be nil.
+type Rules[S comparable] struct {
+	// Couple makes the parts of a state agree after a command, a write or a report of the
+	// device. An error refuses the change.
+	Couple func(c *Context, was, is *S) error
+
+	// Tick brings the state to c.Now and returns when it is to be called next; the zero
+	// time: when something else changes the state. It may be called earlier.
+	Tick func(c *Context, s *S) time.Time
+
+	// Moving reports whether the state changes by itself at the moment, so that quiet
+	// attributes need not be reported yet.
+	Moving func(s *S) bool
+
+	// Apply asks the device for what a controller, or time, wants: for the difference
+	// between two states, and for what c says besides. An error refuses the change.
+	Apply func(c *Context, was, is *S) error
+}
+
+// Unit is the state of some clusters of one endpoint, which depend on each other.
+type Unit[S comparable] struct {
+	endpoint *Endpoint
+	rules    Rules[S]
+	served   []*served[S]
+
+	state S
+	shown S // what subscribers know, but for quiet attributes
+	next  S // the copy that a change works on
+
+	tick    time.Time // when Tick is due; zero: never
+	quiet   []quietState
+	pending int       // quiet attributes whose change is not reported yet
+	due     time.Time // when the first of them is
+	context Context
+}
+
+// quietState is what is known of a quiet attribute.
+type quietState struct {
+	reported Number
+	at       time.Time
+	pending  bool
+}
+
+// NewUnit adds a unit to an endpoint. Its clusters are added by [Serve].
+func NewUnit[S comparable](e *Endpoint, initial S, rules Rules[S]) *Unit[S] {
+	u := &Unit[S]{endpoint: e, rules: rules, state: initial, shown: initial}
+	e.units = append(e.units, u)
+	return u
+}
+
+// Serve adds a cluster to a unit, before the endpoint is added to the node.
+func (u *Unit[S]) Serve(c *Cluster[S], sel Selection) {
+	l := c.layout(sel)
+	sv := &served[S]{unit: u, cluster: c, layout: l, quiet: len(u.quiet)}
+	for _, a := range l.attributes {
+		if a.quiet != nil {
+			u.quiet = append(u.quiet, quietState{reported: a.number(&u.state)})
+		}
+	}
+	u.served = append(u.served, sv)
+	u.endpoint.clusters = append(u.endpoint.clusters, sv)
+}
+
+// State returns the state at now.
+func (u *Unit[S]) State(now time.Time) S {
+	u.live(now)
+	return u.state
+}
+
+// Report changes the state as the device says. An error has changed nothing.
+func (u *Unit[S]) Report(now time.Time, f func(c *Context, s *S) error) error {
+	return u.change(now, nil, f)
+}
+
+// live brings the state to now.
+func (u *Unit[S]) live(now time.Time) {
+	if u.tick.IsZero() || u.rules.Tick == nil {
+		return
+	}
+	c := &u.context
+	c.reset(now, nil)
+	u.next = u.state
+	u.tick = u.rules.Tick(c, &u.next)
+	if c.wanted != 0 || len(c.actions) > 0 {
+		u.apply(c) // what time wants is shown, whether the device can be reached or not
+	}
+	u.endpoint.keepEvents(c)
+	u.state = u.next
+}
+
+func (u *Unit[S]) apply(c *Context) error {
+	if u.rules.Apply == nil {
+		return nil
+	}
+	return u.rules.Apply(c, &u.state, &u.next)
+}
+
+// change runs f on a copy of the state and keeps the copy if nothing objects.
+func (u *Unit[S]) change(now time.Time, r *im.Request, f func(c *Context, s *S) error) error {
+	u.live(now)
+	c := &u.context
+	c.reset(now, r)
+	u.next = u.state
+	if err := f(c, &u.next); err != nil {
+		return err
+	}
+	if u.rules.Couple != nil {
+		if err := u.rules.Couple(c, &u.state, &u.next); err != nil {
+			return err
+		}
+	}
+	if r != nil {
+		if err := u.apply(c); err != nil {
+			return err
+		}
+	}
+	u.endpoint.keepEvents(c)
+	u.state = u.next
+	if u.rules.Tick != nil {
+		u.tick = now
+		u.live(now)
+	}
+	return nil
+}
+
+// settle reports the difference between the state and what is shown.
+func (u *Unit[S]) settle(now time.Time, r Reporter) {
+	u.live(now)
+	if u.state == u.shown && u.pending == 0 {
+		return
+	}
+	moving := u.rules.Moving != nil && u.rules.Moving(&u.state)
+	u.due = time.Time{}
+	for _, sv := range u.served {
+		q := sv.quiet
+		for _, a := range sv.layout.attributes {
+			if a.quiet != nil {
+				u.settleQuiet(now, r, sv, a, &u.quiet[q], moving)
+				q++
+			} else if !a.same(&u.shown, &u.state) {
+				r.Attribute(sv.cluster.facts.ID, a.id)
+				u.endpoint.dirty = u.endpoint.dirty || a.keep
+			}
+		}
+	}
+	u.shown = u.state
+}
+
+func (u *Unit[S]) settleQuiet(now time.Time, r Reporter, sv *served[S], a *Attribute[S], q *quietState, moving bool) {
+	if !q.pending && a.same(&u.shown, &u.state) {
+		return
+	}
+	u.endpoint.dirty = u.endpoint.dirty || a.keep
+	wait := time.Duration(0)
+	is := a.number(&u.state)
+	if is == q.reported {
+		u.setPending(q, false)
+		return
+	}
+	if !q.at.IsZero() {
+		wait = a.quiet(q.reported, is, now.Sub(q.at), moving)
+	} else {
+		wait = a.quiet(q.reported, is, forever, moving)
+	}
+	if wait > 0 {
+		u.setPending(q, true)
+		if at := now.Add(wait); u.due.IsZero() || at.Before(u.due) {
+			u.due = at
+		}
+		return
+	}
+	u.setPending(q, false)
+	q.reported, q.at = is, now
+	r.Attribute(sv.cluster.facts.ID, a.id)
+}
+
+// forever is the age of a value that was never reported.
+const forever = 1 << 62
+
+func (u *Unit[S]) setPending(q *quietState, pending bool) {
+	switch {
+	case pending && !q.pending:
+		u.pending++
+	case !pending && q.pending:
+		u.pending--
+	}
+	q.pending = pending
+}
+
+// deadline returns when the unit is next to be settled by itself.
+func (u *Unit[S]) deadline() (time.Time, bool) {
+	t := u.tick
+	if u.pending > 0 && (t.IsZero() || u.due.Before(t)) {
+		t = u.due
+	}
+	return t, !t.IsZero()
+}
+
+// layout is what a selection of a cluster comes to.
+type layout[S comparable] struct {
+	spec       *im.Spec
+	attributes []*Attribute[S]
+}
+
+// served is one cluster of a unit: an [im.Cluster].
+type served[S comparable] struct {
+	unit    *Unit[S]
+	cluster *Cluster[S]
+	layout  *layout[S]
+	quiet   int // where its quiet attributes begin in the unit's
+}
+
+// Spec returns the cluster's metadata.
+func (s *served[S]) Spec() *im.Spec { return s.layout.spec }
+
+// Read writes an attribute.
+func (s *served[S]) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	s.unit.live(r.Now)
+	s.cluster.attribute(id).read(&s.unit.state, w, t)
+	return nil
+}
+
+// Write sets an attribute.
+func (s *served[S]) Write(r *im.Request, id matter.AttributeID, v tlv.Element) error {
+	a := s.cluster.attribute(id)
+	if a.decode == nil {
+		return matter.StatusUnsupportedWrite
+	}
+	u := s.unit
+	was := u.state
+	err := u.change(r.Now, r, func(c *Context, is *S) error {
+		was = *is
+		rd := v.Reader()
+		if err := a.decode(is, &rd, a.facts); err != nil {
+			return writeError(err)
+		}
+		if a.check != nil {
+			return a.check(c, &was, is)
+		}
+		return nil
+	})
+	if err != nil || !a.keep {
+		return err
+	}
+	if err := u.endpoint.persist(); err != nil {
+		u.state = was
+		return err
+	}
+	return nil
+}
+
+// Invoke executes a command.
+func (s *served[S]) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
+	cmd := s.cluster.command(id)
+	var f reflect.Value
+	if cmd.fields != nil {
+		f = reflect.New(cmd.fields)
+		if err := cmd.plan.decode(fields, f.Elem()); err != nil {
+			return err
+		}
+	}
+	return s.unit.change(r.Now, r, func(c *Context, is *S) error { return cmd.run(c, is, f, w) })
+}

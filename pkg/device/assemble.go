@@ -1,0 +1,112 @@
+package device
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+// Assembly is a device as endpoints of the node, parents before their children.
+type Assembly struct {
+	Nodes []*Node
+}
+
+// Node is one endpoint of an assembly.
+type Node struct {
+	*Endpoint
+
+	Key    string // the part's id; "" for what the parts of a composed device have in common
+	Part   *Part  // nil for Key ""
+	Parent string // Key of the node that it is below, if Child
+	Child  bool   // it is a part of a composed device; else it is a bridged device of its own
+	Label  string // name of a bridged device, if the description has one
+	Tags   []Tag  // tell apart siblings of one type
+	// Shape is the same for the same kind of endpoint: another one needs another number,
+	// as controllers take what an endpoint is for granted.
+	Shape string
+}
+
+// Tag is a semantic tag.
+type Tag struct {
+	Namespace uint8
+	Tag       uint8
+	Label     string
+}
+
+// PartError is an error about one part of a device.
+type PartError struct {
+	Index int
+	Err   error
+}
+
+func (e *PartError) Error() string { return fmt.Sprintf("parts[%d].%s", e.Index, e.Err) }
+
+// Unwrap returns the error without the part.
+func (e *PartError) Unwrap() error { return e.Err }
+
+// Assemble makes the endpoints of a device as the profile wants it shown. send takes
+// what controllers want of it.
+func Assemble(d *Device, send func(Command) error) (*Assembly, error) {
+	a := &Assembly{}
+	single := len(d.Parts) == 1
+	flat := d.Layout == Flat && !single
+	if !single && !flat {
+		common := &Endpoint{send: send, command: Command{Device: d.ID}}
+		a.Nodes = append(a.Nodes, &Node{Endpoint: common, Label: d.Name, Shape: "composed"})
+	}
+	for i := range d.Parts {
+		p := &d.Parts[i]
+		e, err := New(d.ID, p, send)
+		if err != nil {
+			return nil, &PartError{i, err}
+		}
+		n := &Node{Endpoint: e, Key: p.ID, Part: p, Label: d.Name, Child: !single && !flat, Shape: shape(p)}
+		if flat {
+			n.Label = flatLabel(d, p)
+		}
+		a.Nodes = append(a.Nodes, n)
+	}
+	for _, n := range a.Nodes {
+		if !n.Child {
+			n.addType(datamodel.DeviceTypeBridgedNode)
+		}
+	}
+	return a, nil
+}
+
+// flatLabel names a part that is shown as a device of its own.
+func flatLabel(d *Device, p *Part) string {
+	switch {
+	case p.Name == "" || p.Name == d.Name:
+		return strings.TrimSpace(d.Name + " " + p.ID)
+	case strings.HasPrefix(p.Name, d.Name):
+		return p.Name
+	}
+	return strings.TrimSpace(d.Name + " " + p.Name)
+}
+
+// shape returns what the clusters of a part depend on.
+func shape(p *Part) string {
+	s := []string{p.Type}
+	add := func(name string, is bool) {
+		if is {
+			s = append(s, name)
+		}
+	}
+	o := &p.Options
+	add("meter", p.Meter)
+	add("smoke", o.Smoke)
+	add("carbon_monoxide", o.CarbonMonoxide)
+	add("gas", o.Gas)
+	add("no position", o.Position != nil && !*o.Position)
+	add("tilt", o.Tilt)
+	add("level", o.Level)
+	add("pin", o.PIN)
+	for _, list := range [][]string{o.ColorModes, o.Properties, o.Gestures, o.Modes, o.CleanModes, o.Areas} {
+		sorted := slices.Sorted(slices.Values(list))
+		s = append(s, strings.Join(sorted, "+"))
+	}
+	return strings.TrimRight(strings.Join(s, "/"), "/")
+}

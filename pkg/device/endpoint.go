@@ -1,0 +1,206 @@
+package device
+
+import (
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// TypeID is a Matter device type with its revision.
+type TypeID struct {
+	ID       matter.DeviceTypeID
+	Revision uint16
+}
+
+// Endpoint is a part of a device, or what a device of several parts has in common, as
+// an endpoint of the node. It belongs to the goroutine that calls the node's clusters.
+type Endpoint struct {
+	cluster.Endpoint
+
+	// Types are the device types, the application's first.
+	Types []TypeID
+	// Other are the clusters that stand on no unit.
+	Other []im.Cluster
+	// Groups says that the endpoint serves the Groups cluster, Scenes that it serves
+	// Scenes Management.
+	Groups, Scenes bool
+	// IdentifyType is how it makes itself known (section 1.2.5.2 of the application
+	// clusters); Identify says that it serves the cluster.
+	Identify     bool
+	IdentifyType uint8
+
+	units   []properties
+	gesture func(now time.Time, g Gesture) error
+	send    func(Command) error
+	command Command // what Device, Part name
+}
+
+// properties are the properties that stand on one unit.
+type properties interface {
+	find(name string) *Property
+	list() []*Property
+	values(now time.Time, into Values)
+	report(now time.Time, v Values) error
+}
+
+// unitOf is a unit with its properties.
+type unitOf[S comparable] struct {
+	endpoint *Endpoint
+	unit     *cluster.Unit[S]
+	props    []property[S]
+}
+
+// addUnit adds a unit to e whose device is asked through its properties.
+func addUnit[S comparable](e *Endpoint, initial S, rules cluster.Rules[S], props []property[S]) *cluster.Unit[S] {
+	u := &unitOf[S]{endpoint: e, props: props}
+	rules.Apply = u.apply
+	u.unit = cluster.NewUnit(&e.Endpoint, initial, rules)
+	e.units = append(e.units, u)
+	return u.unit
+}
+
+func (u *unitOf[S]) find(name string) *Property {
+	for i := range u.props {
+		if u.props[i].Name == name {
+			return &u.props[i].Property
+		}
+	}
+	return nil
+}
+
+func (u *unitOf[S]) list() (all []*Property) {
+	for i := range u.props {
+		all = append(all, &u.props[i].Property)
+	}
+	return all
+}
+
+func (u *unitOf[S]) values(now time.Time, into Values) {
+	s := u.unit.State(now)
+	for i := range u.props {
+		into[u.props[i].Name] = u.props[i].get(&s)
+	}
+}
+
+// report takes those of v that are the unit's, in the order of its properties.
+func (u *unitOf[S]) report(now time.Time, v Values) error {
+	if !slices.ContainsFunc(u.props, func(p property[S]) bool { _, ok := v[p.Name]; return ok }) {
+		return nil
+	}
+	return u.unit.Report(now, func(c *cluster.Context, s *S) error {
+		for i := range u.props {
+			if x, ok := v[u.props[i].Name]; ok && u.props[i].report != nil {
+				u.props[i].report(c, s, x)
+			}
+		}
+		return nil
+	})
+}
+
+// apply sends the device what is wanted of it.
+func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
+	wanted := c.WantedBits()
+	for i := range u.props {
+		if p := &u.props[i]; p.Settable && c.FromController() && p.wished(was) != p.wished(is) {
+			wanted |= p.want
+		}
+	}
+	cmd := u.endpoint.command
+	if r := c.Request; r != nil {
+		cmd.Fabric, cmd.Node = uint8(r.Subject.Fabric), uint64(r.Subject.Node)
+	}
+	for i := range u.props {
+		p := &u.props[i]
+		if !p.Settable || p.want&wanted == 0 {
+			continue
+		}
+		if v := p.wished(is); !v.IsNull() {
+			if cmd.Set == nil {
+				cmd.Set = Values{}
+			}
+			cmd.Set[p.Name] = v
+		}
+	}
+	if cmd.Set != nil {
+		if d, ok := c.Transition(); ok {
+			cmd.Transition = &d
+		}
+		if err := u.endpoint.send(cmd); err != nil {
+			return err
+		}
+	}
+	for _, a := range c.Actions() {
+		do := u.endpoint.command
+		do.Fabric, do.Node = cmd.Fabric, cmd.Node
+		do.Do, do.Seconds, do.PIN = Action(a.Name), int(a.Seconds), a.PIN
+		if err := u.endpoint.send(do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Properties returns the properties of the endpoint.
+func (e *Endpoint) Properties() (all []*Property) {
+	for _, u := range e.units {
+		all = append(all, u.list()...)
+	}
+	return all
+}
+
+// State returns the values of all properties at now.
+func (e *Endpoint) State(now time.Time) Values {
+	v := Values{}
+	for _, u := range e.units {
+		u.values(now, v)
+	}
+	return v
+}
+
+// Check returns an error, a *ValueError or *UnknownError, if the source of the part may
+// not report v.
+func (e *Endpoint) Check(v Values) error {
+	for name, x := range v {
+		p := e.property(name)
+		if p == nil {
+			return &UnknownError{Property: name, Have: e.names()}
+		}
+		if err := p.Check(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Endpoint) property(name string) *Property {
+	for _, u := range e.units {
+		if p := u.find(name); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+func (e *Endpoint) names() (names []string) {
+	for _, p := range e.Properties() {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Report takes what the source says. An error is one of Check's, and has changed nothing.
+func (e *Endpoint) Report(now time.Time, v Values) error {
+	if err := e.Check(v); err != nil {
+		return err
+	}
+	for _, u := range e.units {
+		if err := u.report(now, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}

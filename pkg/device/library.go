@@ -1,0 +1,73 @@
+package device
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// kind is one type of the library.
+type kind struct {
+	id    matter.DeviceTypeID
+	build func(b *builder) error
+}
+
+// library holds the types by the names that parts have them under.
+var library = merge(lightKinds)
+
+func merge(families ...map[string]kind) map[string]kind {
+	all := map[string]kind{}
+	for _, f := range families {
+		maps.Copy(all, f)
+	}
+	return all
+}
+
+// builder is what a type's build function works on.
+type builder struct {
+	*Endpoint
+	part *Part
+}
+
+// Types returns the names of all types, sorted.
+func Types() []string { return slices.Sorted(maps.Keys(library)) }
+
+// TypeError says that there is no such type.
+type TypeError struct{ Type string }
+
+func (e *TypeError) Error() string {
+	return fmt.Sprintf("type: there is no type %q; there are %s", e.Type, strings.Join(Types(), ", "))
+}
+
+// OptionError says that an option does not fit its type.
+type OptionError struct {
+	Option string
+	Reason string
+}
+
+func (e *OptionError) Error() string { return fmt.Sprintf("options.%s: %s", e.Option, e.Reason) }
+
+// New makes the endpoint of a part. send takes what controllers want of it; its error
+// is what the controller gets. New returns a *TypeError or *OptionError if the part
+// cannot be made, and an error of Check if its state does not fit.
+func New(deviceID string, p *Part, send func(Command) error) (*Endpoint, error) {
+	k, ok := library[p.Type]
+	if !ok {
+		return nil, &TypeError{p.Type}
+	}
+	e := &Endpoint{send: send, command: Command{Device: deviceID, Part: p.ID}}
+	e.addType(k.id)
+	if err := k.build(&builder{Endpoint: e, part: p}); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// addType adds a device type at the revision of the data model.
+func (e *Endpoint) addType(id matter.DeviceTypeID) {
+	e.Types = append(e.Types, TypeID{ID: id, Revision: datamodel.DeviceTypeByID(id).Revision})
+}
