@@ -9,6 +9,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -67,7 +68,7 @@ func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f
 	o, oerr := server.OpenOffline(c.stateDir, a, c.log())
 	switch {
 	case oerr == nil:
-	case server.Locked(oerr):
+	case provision.Locked(oerr):
 		return fmt.Errorf("%w; %v", err, oerr)
 	case errors.Is(err, admin.ErrDenied) && (errors.Is(oerr, fs.ErrPermission) || errors.Is(oerr, fs.ErrNotExist)):
 		return err // there is a daemon, and this is not its user

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
@@ -92,7 +93,7 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := server.VerifyBackup(f.Name()); err != nil {
+	if err := provision.VerifyBackup(f.Name()); err != nil {
 		return fmt.Errorf("the copy is not good: %w", err)
 	}
 	if err := os.Rename(f.Name(), file); err != nil {
@@ -114,7 +115,7 @@ func (c *common) mayReplace(file string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is there, and is no file: name one", file)
 	}
-	if err := server.VerifyBackup(file); server.Locked(err) {
+	if err := provision.VerifyBackup(file); provision.Locked(err) {
 		return fmt.Errorf("a copy must not take the place of a store: %w", err)
 	}
 	own, err := os.Stat(filepath.Join(c.stateDir, store.FileName))
@@ -161,7 +162,7 @@ Fabrics that were removed since the copy was made are there again: look at
 				return err
 			}
 			if !dryRun {
-				if err := server.Restore(c.stateDir, f, c.log()); err != nil {
+				if err := provision.Restore(c.stateDir, f, c.log()); err != nil {
 					return err
 				}
 			}

@@ -43,6 +43,8 @@ var allowed = map[string][]string{
 	"pkg/attestation": {"pkg/store", "pkg/mcrypto", "pkg/tlv", "pkg/matter"},
 	"pkg/failsafe":    {"pkg/fabric", "pkg/store", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
 
+	"pkg/provision": {"pkg/store", "pkg/fabric", "pkg/attestation", "pkg/window", "pkg/host", "pkg/onboarding", "pkg/mcrypto", "pkg/matter"},
+
 	"pkg/session":       {"pkg/message", "pkg/transport", "pkg/mcrypto", "pkg/matter"},
 	"pkg/exchange":      {"pkg/session", "pkg/message", "pkg/transport", "pkg/matter"},
 	"pkg/pase":          {"pkg/message", "pkg/mcrypto", "pkg/tlv"},
@@ -61,8 +63,8 @@ var allowed = map[string][]string{
 	"pkg/admin":   {"pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/mdns"},
 
-	"pkg/server":   join(floor, trust, talk, []string{"pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"pkg/server":   join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
+	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

@@ -206,18 +206,3 @@ func BootID() string {
 	}
 	return strings.TrimSpace(string(b))
 }
-
-// ClockSynchronised asks the kernel whether something keeps its clock right. A sandbox
-// may forbid the question; systemd's own client leaves a mark.
-func ClockSynchronised() bool {
-	const (
-		unsynchronised = 0x0040 // STA_UNSYNC
-		mark           = "/run/systemd/timesync/synchronized"
-	)
-	var t unix.Timex
-	if _, err := unix.Adjtimex(&t); err == nil {
-		return t.Status&unsynchronised == 0
-	}
-	_, err := os.Stat(mark)
-	return err == nil
-}

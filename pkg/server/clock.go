@@ -2,11 +2,10 @@ package server
 
 import (
 	"math"
-	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -34,7 +33,7 @@ func (s *Server) validity(now time.Time, known uint32) cert.VerifyOptions {
 	if t != 0 && s.opt.Synchronised() {
 		return cert.VerifyOptions{Now: t, Exact: true}
 	}
-	return cert.VerifyOptions{Now: max(t, known, uint32(built()-matter.EpochOffset))}
+	return cert.VerifyOptions{Now: max(t, known, uint32(host.Built()-matter.EpochOffset))}
 }
 
 // clockTrusted reports whether the clock can be right.
@@ -47,31 +46,8 @@ func (s *Server) clockTrusted(now time.Time) bool {
 // wrong: the program was not built yet.
 func epoch(now time.Time) uint32 {
 	s := now.Unix() - matter.EpochOffset
-	if now.Unix() < built() || s > math.MaxUint32 {
+	if !host.ClockPlausible(now) || s > math.MaxUint32 {
 		return 0
 	}
 	return uint32(s)
 }
-
-// clockFloor is a time before which this program did not exist, Unix seconds:
-// 2026-01-01. It stands in where the build does not say its time.
-const clockFloor = 1767225600
-
-// built returns when the program was built, Unix seconds: as near as the
-// toolchain tells, by the time of the commit. The build stays reproducible.
-var built = sync.OnceValue(func() int64 {
-	floor := int64(clockFloor)
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return floor
-	}
-	for _, s := range info.Settings {
-		if s.Key != "vcs.time" {
-			continue
-		}
-		if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
-			floor = max(floor, t.Unix())
-		}
-	}
-	return floor
-})

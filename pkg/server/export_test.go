@@ -9,6 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 )
 
 // AddGroupEndpoint adds an endpoint that can belong to groups, beside the ones
@@ -27,7 +28,7 @@ func (s *Server) ClockTrusted() bool { return s.clockTrusted(time.Now()) }
 // CheckStore checks the store of a node, which knows what it has given out of its
 // counters. There is nothing to be said of one that has stopped.
 func (s *Server) CheckStore() error {
-	err := s.onLoop(func(time.Time) error { return checkStore(s.trust.store) })
+	err := s.onLoop(func(time.Time) error { return provision.Check(s.trust.store) })
 	if errors.Is(err, errStopped) {
 		return nil
 	}

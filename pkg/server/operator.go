@@ -15,9 +15,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/onboarding"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/window"
@@ -116,7 +116,15 @@ func instant(t time.Time, ok bool) *time.Time {
 }
 
 func (o operator) RemoveFabric(ctx context.Context, i matter.FabricIndex) error {
-	return o.s.ask(ctx, func(time.Time) error { return removeFabric(o.s.trust.fabrics, i) })
+	return o.s.ask(ctx, func(time.Time) error { return noSuchFabric(i, o.s.trust.fabrics.Remove(i)) })
+}
+
+// noSuchFabric makes an error of fabric.Table.Remove the operator's.
+func noSuchFabric(i matter.FabricIndex, err error) error {
+	if errors.Is(err, fabric.ErrNotFound) {
+		return admin.Refuse("there is no fabric with index %d", i)
+	}
+	return err
 }
 
 // OpenWindow opens a basic or enhanced window in the operator's name.
@@ -160,24 +168,12 @@ func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admi
 }
 
 // freshPasscode draws a passcode and a discriminator for one window.
-func (s *Server) freshPasscode() (once window.Passcode, p admin.Pairing, err error) {
-	passcode, err := randomPasscode(s.opt.Rand)
-	if err != nil {
-		return once, p, err
-	}
-	discriminator, err := random32(s.opt.Rand)
-	if err != nil {
-		return once, p, err
-	}
-	once.Discriminator = uint16(discriminator) & window.MaxDiscriminator
-	once.Iterations, once.Salt = pbkdfIterations, make([]byte, saltLen)
-	if _, err := io.ReadFull(s.opt.Rand, once.Salt); err != nil {
-		return once, p, err
-	}
-	if once.Verifier, err = mcrypto.NewVerifier(passcode, once.Salt, pbkdfIterations); err != nil {
-		return once, p, err
-	}
-	return once, pairing(passcode, once.Discriminator, s.opt.Product.VendorID, s.opt.Product.ProductID), nil
+func (s *Server) freshPasscode() (window.Passcode, admin.Pairing, error) {
+	once, passcode, err := provision.FreshPasscode(s.opt.Rand)
+	return once, pairing(onboarding.Payload{
+		VendorID: s.opt.Product.VendorID, ProductID: s.opt.Product.ProductID,
+		Discriminator: once.Discriminator, Passcode: passcode,
+	}), err
 }
 
 func (o operator) CloseWindow(ctx context.Context) error {
@@ -198,7 +194,7 @@ func (o operator) FactoryReset(ctx context.Context) error {
 		var node store.Node
 		err := s.trust.fabrics.RemoveAll(func(tx *store.Tx) error {
 			return tx.MutateNode(func(n *store.Node) error {
-				err := forgetUser(n, s.opt.Rand)
+				err := provision.Reset(n, s.opt.Rand)
 				node = *n
 				return err
 			})
@@ -228,22 +224,7 @@ func (o operator) FactoryReset(ctx context.Context) error {
 	})
 }
 
-// forgetUser takes back what controllers have set and what the node has counted,
-// and gives it another unique id (sections 11.1.5.19, 11.12.6 and 13.4). What must
-// never come again goes on: event numbers and message counters.
-func forgetUser(n *store.Node, rand io.Reader) (err error) {
-	forgetSettings(n)
-	n.RebootCount, n.OperationalHours = 0, 0
-	n.UniqueID, err = newUniqueID(rand)
-	return err
-}
-
-// forgetSettings takes back what controllers have set that belongs to no fabric.
-func forgetSettings(n *store.Node) {
-	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
-}
-
-func (o operator) CheckStore(context.Context) error { return checkStore(o.s.trust.store) }
+func (o operator) CheckStore(context.Context) error { return provision.Check(o.s.trust.store) }
 
 func (o operator) Backup(_ context.Context, w io.Writer) error { return o.s.trust.store.Backup(w) }
 
@@ -278,20 +259,13 @@ func (o operator) Health(ctx context.Context) error {
 
 var errNotAnnounced = errors.New("not announced over mDNS")
 
-// PairingOf returns the onboarding payload of a node by its record.
-func PairingOf(n *store.Node, vid matter.VendorID, pid matter.ProductID) (admin.Pairing, error) {
-	if n.Passcode == 0 {
-		return admin.Pairing{}, errNoPasscode
+// pairing returns codes as the operator sees them.
+func pairing(p onboarding.Payload) admin.Pairing {
+	if p.Passcode == 0 {
+		return admin.Pairing{}
 	}
-	return pairing(n.Passcode, n.Discriminator, vid, pid), nil
+	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: p.Discriminator, Passcode: p.Passcode}
 }
-
-func pairing(passcode uint32, discriminator uint16, vid matter.VendorID, pid matter.ProductID) admin.Pairing {
-	p := onboarding.Payload{VendorID: vid, ProductID: pid, Discriminator: discriminator, Passcode: passcode}
-	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: discriminator, Passcode: passcode}
-}
-
-var errNoPasscode = errors.New("only the verifier of the passcode is kept: its codes were shown before; \"opcredsd window open --enhanced\" makes fresh ones")
 
 // fabricRows returns the fabric table as the operator sees it.
 func fabricRows(t *fabric.Table) []admin.Fabric {
@@ -317,23 +291,4 @@ func notAfter(epoch uint32) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(epoch)+matter.EpochOffset, 0).UTC()
-}
-
-// faults takes joined errors apart; nil has none.
-func faults(err error) (list []error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			list = append(list, faults(e)...)
-		}
-		return list
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
-}
-
-// checkStore checks the records and what only their meaning can tell.
-func checkStore(st *store.Store) error {
-	return errors.Join(st.Check(), fabric.Check(st))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
@@ -25,8 +26,8 @@ import (
 const (
 	DefaultPort                 = 5540
 	DefaultMaxFabrics           = 16
-	DefaultVendorID             = 0xFFF1
-	DefaultProductID            = 0x8001
+	DefaultVendorID             = provision.DefaultVendorID
+	DefaultProductID            = provision.DefaultProductID
 	DefaultCommissioningTimeout = window.DefaultInitial
 )
 
@@ -40,6 +41,9 @@ const (
 	MinMaxFabrics           = 5
 	MaxMaxFabrics           = 254
 )
+
+// DACKey is a DAC's key that is not in the store.
+type DACKey = provision.DACKey
 
 // Product is what Basic Information tells of the product.
 type Product struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
@@ -102,11 +103,11 @@ func (p *prober) open(target netip.AddrPort, s *Server) error {
 		return nil
 	}
 	p.close()
-	id, err := random32(s.opt.Rand)
+	id, err := mcrypto.RandomUint32(s.opt.Rand)
 	if err != nil {
 		return err
 	}
-	if p.counter, err = random32(s.opt.Rand); err != nil {
+	if p.counter, err = mcrypto.RandomUint32(s.opt.Rand); err != nil {
 		return err
 	}
 	p.source, p.counter = matter.MinOperationalNodeID+matter.NodeID(id), p.counter&(1<<28-1)+1

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
@@ -112,7 +113,7 @@ func (a *resubscriber) follow(now time.Time) {
 
 // jitter returns d and a random share of it, from low to high.
 func (a *resubscriber) jitter(d time.Duration, low, high float64) time.Duration {
-	n, err := random32(a.s.opt.Rand)
+	n, err := mcrypto.RandomUint32(a.s.opt.Rand)
 	if err != nil {
 		return d // it is only to spread the calls
 	}

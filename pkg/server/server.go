@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -65,7 +67,7 @@ type trust struct {
 	device     *attestation.Credentials
 	material   store.Attestation
 	signer     attestation.Signer // with the DAC's key, where it is not in the store
-	configured product
+	configured provision.IDs      // by the operator
 	bootReason generaldiagnostics.BootReason
 	stopped    bool // the node, in order, before this start
 	resume     *securechannel.Records
@@ -177,16 +179,23 @@ func (s *Server) openTrust(now time.Time) error {
 	}
 	t := &s.trust
 	t.store = st
-	made, err := provision(st, &s.opt, now)
+	p := &s.opt.Product
+	t.configured = provision.IDs{Vendor: p.VendorID, Product: p.ProductID}
+	made, err := provision.Begin(st, provision.Options{
+		IDs: t.configured, Passcode: s.opt.Passcode, Discriminator: s.opt.Discriminator,
+		VerifierOnly: s.opt.PasscodeVerifierOnly, DACKey: s.opt.DACKey, Rand: s.opt.Rand, Log: s.log,
+	}, now)
 	if err != nil {
 		return err
 	}
-	t.identity, t.material, t.bootReason, t.run = made.node, made.material, made.reason, made.run
-	t.stopped = made.stopped
-	s.count.hours, s.count.since = made.node.OperationalHours, s.begun
-	if err := s.openMaterial(); err != nil {
-		return err
+	t.identity, t.material, t.run, t.stopped = made.Node, made.Material, made.Run, made.Stopped
+	t.device, t.signer = made.Device, made.Signer
+	t.bootReason = generaldiagnostics.BootSoftwareReset
+	if made.Booted {
+		t.bootReason = generaldiagnostics.BootPowerOn
 	}
+	s.count.hours, s.count.since = made.Node.OperationalHours, s.begun
+	s.completeProduct()
 	if t.fabrics, err = fabric.Open(st, s.opt.MaxFabrics); err != nil {
 		return err
 	}
@@ -194,22 +203,32 @@ func (s *Server) openTrust(now time.Time) error {
 	if t.fabrics.Len() > 0 {
 		s.forgetPasscode("the node is commissioned")
 	}
-	passcode, err := onboard(&t.identity)
+	passcode, err := provision.Passcode(&t.identity)
 	if err != nil {
 		return err
 	}
 	t.window = window.New(passcode, s.opt.Rand)
 	t.failsafe = failsafe.New(t.fabrics, failsafe.Options{})
 	t.acl = acl.New(t.fabrics, s.deviceTypes)
-	t.resume = securechannel.NewRecords(st, t.fabrics, s.maxSessions(), made.resumptions)
+	t.resume = securechannel.NewRecords(st, t.fabrics, s.maxSessions(), made.Resumptions)
 	s.down.push("resumption records", func(context.Context) error { return t.resume.Close() })
 	return nil
+}
+
+// completeProduct takes from the attestation material what the options leave open.
+func (s *Server) completeProduct() {
+	p, a := &s.opt.Product, &s.trust.material
+	p.VendorID, p.ProductID = cmp.Or(p.VendorID, a.VendorID), cmp.Or(p.ProductID, a.ProductID)
+	if p.VendorID != a.VendorID || p.ProductID != a.ProductID {
+		s.log.Warn("the attestation material is for another product: commissioners will refuse this node",
+			"vendor_id", p.VendorID, "product_id", p.ProductID, "attestation_vendor_id", a.VendorID, "attestation_product_id", a.ProductID)
+	}
 }
 
 // checkStore refuses damage. A fabric without an administrator is useless, but
 // none of the others' business.
 func (s *Server) checkStore(st *store.Store) error {
-	for _, err := range faults(checkStore(st)) {
+	for _, err := range provision.Faults(provision.Check(st)) {
 		if !errors.Is(err, store.ErrNoAdministrator) {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -154,13 +155,7 @@ func (s *Server) followFabrics(now time.Time) {
 	}
 }
 
-// overwrite takes secrets that are removed from the store out of its file, too.
-// They are removed, whatever becomes of this.
-func (s *Server) overwrite() {
-	if err := s.trust.store.Clear(); err != nil {
-		s.log.Warn("what was removed from the store is not overwritten", "error", err)
-	}
-}
+func (s *Server) overwrite() { provision.Overwrite(s.trust.store, s.log) }
 
 // vacate makes the node ready for its next owner: the last fabric is gone, and with
 // it goes what its administrators have set (section 11.18.6.12). Were this not to
@@ -170,7 +165,7 @@ func (s *Server) vacate(now time.Time) {
 	s.seen.owned, s.seen.reset = false, true
 	err := s.trust.store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
-			forgetSettings(n)
+			provision.ForgetSettings(n)
 			return nil
 		})
 	})

@@ -16,7 +16,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -72,8 +72,8 @@ func readFile(name string, opt store.Options) (s state, err error) {
 			return errors.New("a node record without attestation material")
 		}
 		s.material = digest(&a)
-		p, err := server.PairingOf(&n, a.VendorID, a.ProductID)
-		s.codes, s.label, s.next = p.QR, n.NodeLabel, n.NextFabricIndex
+		p, err := provision.Codes(&n, a.VendorID, a.ProductID)
+		s.codes, s.label, s.next = p.QR(), n.NodeLabel, n.NextFabricIndex
 		return err
 	})
 	return s, err

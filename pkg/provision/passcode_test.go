@@ -1,4 +1,4 @@
-package server
+package provision
 
 import (
 	"crypto/rand"

@@ -1,7 +1,8 @@
-package server
+package provision
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
@@ -16,17 +17,17 @@ func TestRebootCountEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	opt := &Options{Rand: rand.Reader}
-	start := func() provisioned {
+	opt := Options{Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)}
+	start := func() Start {
 		t.Helper()
-		p, err := provision(st, opt, clustertest.Start)
+		p, err := Begin(st, opt, clustertest.Start)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	if p := start(); p.node.RebootCount != 1 || p.run != 0 {
-		t.Errorf("the first start is reboot %d, run %d", p.node.RebootCount, p.run)
+	if p := start(); p.Node.RebootCount != 1 || p.Run != 0 {
+		t.Errorf("the first start is reboot %d, run %d", p.Node.RebootCount, p.Run)
 	}
 	if err := st.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
@@ -37,8 +38,8 @@ func TestRebootCountEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []uint16{65534, 65535, 65535, 65535} {
-		if p := start(); p.node.RebootCount != want || p.run != uint64(i+1) {
-			t.Errorf("reboot %d, run %d; want %d, %d", p.node.RebootCount, p.run, want, i+1)
+		if p := start(); p.Node.RebootCount != want || p.Run != uint64(i+1) {
+			t.Errorf("reboot %d, run %d; want %d, %d", p.Node.RebootCount, p.Run, want, i+1)
 		}
 	}
 }

@@ -1,0 +1,217 @@
+package provision
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/onboarding"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// Store is the store of a node that does not run.
+type Store struct {
+	st  *store.Store
+	log *slog.Logger
+}
+
+// Access is what is done to the store of a node that does not run.
+type Access uint8
+
+// Read changes nothing, and shares the store with others that read. Change needs
+// a store that is there; Make also makes one.
+const (
+	Read Access = iota
+	Change
+	Make
+)
+
+// Open opens the store in stateDir.
+func Open(stateDir string, a Access, log *slog.Logger) (*Store, error) {
+	path := filepath.Join(stateDir, store.FileName)
+	if _, err := os.Stat(path); err != nil && a == Change {
+		a = Read // fails as it should, and makes no directory
+	}
+	st, err := store.Open(path, store.Options{ReadOnly: a == Read, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &Store{st: st, log: log}, nil
+}
+
+// Restore puts a backup in the place of the store in stateDir.
+func Restore(stateDir string, backup io.Reader, log *slog.Logger) error {
+	err := store.Restore(filepath.Join(stateDir, store.FileName), backup, store.Options{Logger: log})
+	// Also after an error: all but the last sync may have succeeded.
+	if gave := giveAway(stateDir); err == nil {
+		err = gave
+	}
+	return err
+}
+
+// Locked reports whether err says that a running daemon holds the store.
+func Locked(err error) bool { return errors.Is(err, store.ErrLocked) }
+
+// Close closes the store.
+func (o *Store) Close() error {
+	return errors.Join(o.st.Close(), giveAway(filepath.Dir(o.st.Path())))
+}
+
+// giveAway makes files that root has made in a directory of the daemon's user
+// that user's: the daemon could not open them.
+func giveAway(stateDir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	dir, ok := owner(stateDir)
+	if !ok || dir.Uid == 0 {
+		return nil
+	}
+	for _, name := range store.Files() {
+		if err := give(filepath.Join(stateDir, name), dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give makes a file that is root's, and has no other name, another's.
+func give(path string, to *syscall.Stat_t) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var is unix.Stat_t
+	if err := unix.Fstat(fd, &is); err != nil {
+		return &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if is.Uid != 0 || is.Nlink != 1 || is.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
+	}
+	if err := unix.Fchownat(fd, "", int(to.Uid), int(to.Gid), unix.AT_EMPTY_PATH); err != nil {
+		return &os.PathError{Op: "chown", Path: path, Err: err}
+	}
+	return nil
+}
+
+func owner(path string) (*syscall.Stat_t, bool) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return st, ok
+}
+
+// ErrEmpty says that no daemon has run on a store.
+var ErrEmpty = errors.New("the store is empty: start the daemon once")
+
+// Codes returns the onboarding payload.
+func (o *Store) Codes() (p onboarding.Payload, err error) {
+	err = o.st.View(func(tx *store.Tx) error {
+		n, ok, err := tx.Node()
+		if err != nil {
+			return err
+		}
+		a, have, err := tx.Attestation()
+		if err != nil {
+			return err
+		}
+		if !ok || !have {
+			return ErrEmpty
+		}
+		p, err = Codes(&n, a.VendorID, a.ProductID)
+		return err
+	})
+	return p, err
+}
+
+// Fabrics returns the fabric table.
+func (o *Store) Fabrics() (*fabric.Table, error) {
+	return fabric.Open(o.st, int(matter.MaxFabricIndex))
+}
+
+// RemoveFabric removes a fabric. The error is fabric.ErrNotFound if there is none with
+// the index.
+func (o *Store) RemoveFabric(i matter.FabricIndex) error {
+	t, err := o.Fabrics()
+	if err != nil {
+		return err
+	}
+	if err := t.Remove(i); err != nil {
+		return err
+	}
+	Overwrite(o.st, o.log)
+	return nil
+}
+
+// Overwrite takes secrets that are removed from the store out of its file, too. They
+// are removed, whatever becomes of this.
+func Overwrite(st *store.Store, log *slog.Logger) {
+	if err := st.Clear(); err != nil {
+		log.Warn("what was removed from the store is not overwritten", "error", err)
+	}
+}
+
+// FactoryReset removes all fabrics and what controllers have set.
+func (o *Store) FactoryReset() error {
+	t, err := o.Fabrics()
+	if err != nil {
+		return err
+	}
+	err = t.RemoveAll(func(tx *store.Tx) error {
+		return tx.MutateNode(func(n *store.Node) error { return Reset(n, rand.Reader) })
+	})
+	if err != nil {
+		return err
+	}
+	Overwrite(o.st, o.log)
+	if err := o.st.RemoveCopies(); err != nil {
+		o.log.Warn("copies of the old store are not all removed", "error", err)
+	}
+	return nil
+}
+
+// Material returns the attestation material, nil if there is none.
+func (o *Store) Material() (*store.Attestation, error) {
+	var a store.Attestation
+	var ok bool
+	err := o.st.View(func(tx *store.Tx) (err error) {
+		a, ok, err = tx.Attestation()
+		return err
+	})
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// PutMaterial replaces the attestation material. Fabrics stay.
+func (o *Store) PutMaterial(a store.Attestation) error {
+	if err := o.st.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {
+		return err
+	}
+	Overwrite(o.st, o.log)
+	return nil
+}
+
+// Check checks the records and what only their meaning can tell.
+func (o *Store) Check() error { return Check(o.st) }
+
+// Check checks the records of a store and what only their meaning can tell.
+func Check(st *store.Store) error { return errors.Join(st.Check(), fabric.Check(st)) }
+
+// Backup writes a copy of the store to w.
+func (o *Store) Backup(w io.Writer) error { return o.st.Backup(w) }
