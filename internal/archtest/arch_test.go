@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"pkg/onboarding": {"pkg/matter"},
 	"pkg/datamodel":  {"pkg/matter"},
 	"pkg/logs":       nil,
+	"pkg/template":   nil,
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
 	"pkg/transport": {"pkg/message"},
