@@ -40,9 +40,14 @@ publish-hinfo=no
 publish-workstation=no
 `
 
-// avahi runs avahi-daemon where start starts it and returns the environment
-// for its tools.
-func avahi(t *testing.T, start func(*exec.Cmd)) []string {
+const avahiReflector = `[reflector]
+enable-reflector=yes
+reflect-ipv=%s
+`
+
+// avahi runs avahi-daemon where start starts it, with more lines in its
+// configuration, and returns the environment for its tools.
+func avahi(t *testing.T, start func(*exec.Cmd), more ...string) []string {
 	t.Helper()
 	for _, tool := range []string{"dbus-daemon", "avahi-daemon", "avahi-browse", "avahi-resolve"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -76,7 +81,7 @@ func avahi(t *testing.T, start func(*exec.Cmd)) []string {
 	}
 	daemon("dbus-daemon", "--nofork", "--nopidfile", "--config-file="+write("bus.conf", fmt.Sprintf(dbusConfig, bus)))
 	until(t, "the bus", func() bool { _, err := os.Stat(bus); return err == nil })
-	daemon("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "--file="+write("avahi.conf", avahiConfig))
+	daemon("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "--file="+write("avahi.conf", avahiConfig+strings.Join(more, "")))
 	until(t, "avahi-daemon", func() bool { return exec.Command("avahi-daemon", "--check").Run() == nil })
 	return env
 }
@@ -172,6 +177,19 @@ func TestAvahiFindsAndForgets(t *testing.T) {
 	seek(t, tcpLines, []string{"-;eth0;IPv6;" + operational(1).Instance}, []string{"-;eth0;IPv4;" + operational(1).Instance})
 }
 
+// startHere starts programs in the namespace of the test.
+func startHere(t *testing.T) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}
+}
+
 // TestAvahiOnTheSameHost: both have the same addresses and the same port, and
 // each does its work.
 func TestAvahiOnTheSameHost(t *testing.T) {
@@ -182,15 +200,7 @@ func TestAvahiOnTheSameHost(t *testing.T) {
 	lab.Join("eth0")
 	lab.AddAddr("eth0", "10.0.1.1/24")
 	lab.AddPeerAddr("eth0", "10.0.1.2/24")
-	here := func(cmd *exec.Cmd) {
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		})
-	}
+	here := startHere(t)
 	env := avahi(t, here)
 	r := start(t, operational(1))
 	untilAnnounced(t, r)

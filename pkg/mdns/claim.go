@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -36,6 +37,13 @@ type claim struct {
 	told      time.Time // last announcement
 	failures  int       // conflicts in a row
 	contested time.Time
+	rival     rival
+}
+
+// rival is another host that wants the name of a claim.
+type rival struct {
+	addr  netip.Addr // as it was heard last; the zero Addr: there is none
+	until time.Time  // when it counts as gone
 }
 
 // probe starts the claim anew at a time.
@@ -172,6 +180,7 @@ func (e *engine) update(now time.Time, c *claim, s *Service) {
 	l.remove(c, before)
 	l.add(c, fresh)
 	c.service = s
+	e.former.add(now, stale)
 	if c.state != Announced {
 		return
 	}
@@ -200,9 +209,11 @@ func (e *engine) readdress(now time.Time, l *link, info linkInfo) {
 	l.info = info
 	l.remove(l.host, before)
 	l.add(l.host, fresh)
+	gone := slices.DeleteFunc(before, func(r *record) bool { return slices.Contains(keep, r) })
+	e.former.add(now, gone)
 	if l.host.state != Announced {
 		return
 	}
-	e.goodbye(l, slices.DeleteFunc(before, func(r *record) bool { return slices.Contains(keep, r) }))
+	e.goodbye(l, gone)
 	l.host.announce(now)
 }

@@ -361,7 +361,7 @@ func TestTwoInterfaces(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1), commissionable())
-	b.shutdown()
+	b.shutdown(b.now)
 	got := to(b.take(), ip6)
 	if n := len(goodbyes(got)); n != 3+2*2+2+5+2 {
 		t.Errorf("took back %v", briefs(goodbyes(got)))

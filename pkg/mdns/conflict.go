@@ -24,10 +24,9 @@ func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
 		if rr == nil {
 			continue
 		}
-		i := slices.IndexFunc(raw.node.records, func(r *record) bool { return r.typ() == raw.typ && sameData(raw.typ, r.rdata, rdata) })
-		if i >= 0 {
+		if r := raw.node.find(raw.typ, rdata); r != nil {
 			// Somebody says that it ends, or ends sooner: it does not.
-			if r := raw.node.records[i]; r.visible() && raw.ttl < r.ttl()/2 {
+			if r.visible() && raw.ttl < r.ttl()/2 {
 				l.enqueue(f, r, now.Add(e.between(jitterMin, jitterMax)))
 			}
 			continue
@@ -36,6 +35,7 @@ func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
 		switch {
 		case raw.node.owner == nil: // shared
 		case raw.ttl == 0: // a farewell claims nothing
+		case e.isOwn(now, l, raw, rdata):
 		case address && ownHost:
 			// Another responder of this host, with the same hardware address
 			// for a name and other views of which addresses to tell.
@@ -57,6 +57,7 @@ func (n *node) has(typ uint16) bool {
 // contest deals with another host's claim to a name of ours.
 func (e *engine) contest(now time.Time, f family, c *claim, from netip.Addr) {
 	l := c.link
+	e.setRival(now, c, from)
 	log := e.log.With("name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name, "from", from)
 	switch {
 	case c.state == Announced && !c.contested.IsZero() && now.Sub(c.contested) < verifyInterval:
@@ -91,13 +92,33 @@ func backoff(failures int) time.Duration {
 	return min(conflictBackoff<<min(failures-1, 8), conflictMax)
 }
 
+// rivalAge is for how long a host counts as a rival after it was heard.
+const rivalAge = 5 * time.Minute
+
+// setRival notes who wants the name of a claim.
+func (e *engine) setRival(now time.Time, c *claim, from netip.Addr) {
+	e.dirty = e.dirty || c.rival.addr != from
+	c.rival = rival{from, now.Add(rivalAge)}
+}
+
+// forgetRivals ends the rivals that were not heard for a while.
+func (e *engine) forgetRivals(now time.Time, l *link) {
+	for _, c := range l.services {
+		if c.rival.addr.IsValid() && !now.Before(c.rival.until) {
+			c.rival = rival{}
+			e.dirty = true
+		}
+	}
+}
+
 // renameHost gives the link another host name and claims everything anew.
 func (e *engine) renameHost(now time.Time, l *link) {
 	failures, at := l.host.failures+1, now
 	if failures > 3 {
 		at = now.Add(backoff(failures - 3))
 	}
-	e.farewell(l)
+	e.former.add(now, l.host.records)
+	e.farewell(now, l)
 	l.host.gone = true
 	l.remove(l.host, slices.Clone(l.host.records))
 	e.newHost(l, "")
@@ -108,22 +129,30 @@ func (e *engine) renameHost(now time.Time, l *link) {
 // breakTies looks for probes in the query e.msg for names that we probe for
 // too: whose proposal is greater in the order of octets goes on (RFC 6762,
 // section 8.2).
-func (e *engine) breakTies(now time.Time, l *link) {
+func (e *engine) breakTies(now time.Time, l *link, from netip.Addr) {
 	for _, q := range e.msg.questions {
 		c := q.node.owner
-		if c == nil || c.state != Probing || c.next.IsZero() || c.step == 0 {
+		if c == nil || c.state == Conflict || c.next.IsZero() && c.state == Probing {
 			continue
 		}
 		var theirs []proposal
+		own := true
 		for _, raw := range e.msg.records {
 			if raw.section != authoritySection || raw.node != q.node {
 				continue
 			}
 			if rr, rdata := unpack(e.msg.bytes, raw); rr != nil {
 				theirs = append(theirs, proposal{raw.class &^ topBit, raw.typ, rdata})
+				own = own && (raw.node.find(raw.typ, rdata) != nil || e.isOwn(now, l, raw, rdata))
 			}
 		}
-		if len(theirs) == 0 {
+		if own {
+			continue // a probe of this host, on this link or repeated from another
+		}
+		if c.service != nil {
+			e.setRival(now, c, from)
+		}
+		if c.state != Probing || c.step == 0 {
 			continue
 		}
 		var ours []proposal

@@ -48,6 +48,8 @@ type engine struct {
 	others   []linkInfo          // that cannot
 	own      map[netip.Addr]struct{}
 
+	former former
+
 	packer *packer
 	work
 	limits limits
@@ -72,6 +74,7 @@ func newEngine(net network, log *slog.Logger, random *rand.Rand, conflict func(S
 		services: make(map[string]*Service),
 		links:    make(map[int]*link),
 		own:      make(map[netip.Addr]struct{}),
+		former:   make(former),
 		packer:   newPacker(),
 		limits:   newLimits(),
 		echo:     echo{seed: maphash.MakeSeed()},
@@ -115,6 +118,7 @@ func (e *engine) diff(now time.Time, l *link) {
 	var told []*record
 	for _, c := range claims {
 		if e.services[c.key] == nil {
+			e.former.add(now, c.records)
 			told = append(told, l.drop(c)...)
 		}
 	}
@@ -135,11 +139,11 @@ func (e *engine) setLinks(now time.Time, infos []linkInfo) {
 		if l != nil && (info.reason != "" || info.flapped || info.name != l.info.name || info.host != l.info.host) {
 			reason := info.reason
 			if !info.flapped {
-				e.farewell(l)
+				e.farewell(now, l)
 			} else if reason == "" {
 				reason = "it was down"
 			}
-			e.closeLink(l, reason)
+			e.closeLink(now, l, reason)
 			l = nil
 		}
 		switch {
@@ -153,7 +157,7 @@ func (e *engine) setLinks(now time.Time, infos []linkInfo) {
 	}
 	for index, l := range e.links {
 		if !present[index] {
-			e.closeLink(l, "the interface is gone")
+			e.closeLink(now, l, "the interface is gone")
 		}
 	}
 	e.dirty = true
@@ -189,28 +193,32 @@ func (e *engine) changeLink(now time.Time, l *link, info linkInfo) {
 	e.readdress(now, l, info)
 }
 
-func (e *engine) closeLink(l *link, reason string) {
+func (e *engine) closeLink(now time.Time, l *link, reason string) {
 	e.log.Info("mDNS off an interface", "interface", l.info.name, "reason", reason)
 	for f := range families {
 		e.net.leave(l.info.index, f)
+	}
+	for _, c := range l.claims() {
+		e.former.add(now, c.records)
 	}
 	delete(e.links, l.info.index)
 }
 
 // farewell withdraws everything from a link, as far as that can still be sent.
-func (e *engine) farewell(l *link) {
+func (e *engine) farewell(now time.Time, l *link) {
 	var told []*record
 	for _, c := range l.claims()[1:] {
+		e.former.add(now, c.records)
 		told = append(told, l.drop(c)...)
 	}
 	e.goodbye(l, told)
 }
 
 // shutdown withdraws everything from everywhere.
-func (e *engine) shutdown() {
+func (e *engine) shutdown(now time.Time) {
 	for _, l := range sortLinks(e.links) {
-		e.farewell(l)
-		e.closeLink(l, "the end")
+		e.farewell(now, l)
+		e.closeLink(now, l, "the end")
 	}
 }
 
@@ -229,6 +237,7 @@ func (e *engine) advance(now time.Time) {
 		if d := l.claimsDeadline(); !d.IsZero() && !now.Before(d) {
 			e.advanceClaims(now, l)
 		}
+		e.forgetRivals(now, l)
 		e.answerHeld(now, l)
 		for f := range families {
 			e.flush(now, l, f)
@@ -303,7 +312,7 @@ func (e *engine) multicastAll(l *link, b []byte) {
 }
 
 func (e *engine) send(l *link, f family, to netip.AddrPort, b []byte) {
-	e.echo.sent(b)
+	e.echo.sent(l.info.index, b)
 	e.stats.sent.Add(1)
 	if err := e.net.send(l.info.index, f, to, b); err != nil {
 		e.stats.unsent.Add(1)

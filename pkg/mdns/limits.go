@@ -65,26 +65,37 @@ func (l *limits) spend(n int) bool {
 	return true
 }
 
-// echo remembers what we sent. The kernel gives it back to us, so that other
-// programs of this host hear it; and when two of our interfaces are on one
-// network, each hears the other.
+// echo remembers the packets that were sent last. They come back: the kernel loops
+// them, so that other programs of this host hear them; two interfaces on one network
+// hear each other; and reflectors repeat them.
 type echo struct {
-	seed   maphash.Seed
-	hashes [1024]uint64 // a burst for 254 services on several links
-	next   int
+	seed maphash.Seed
+	last [1024]sentPacket // a burst for 254 services on several links
+	next int
 }
 
-func (e *echo) sent(b []byte) {
-	e.hashes[e.next%len(e.hashes)] = maphash.Bytes(e.seed, b)
+type sentPacket struct {
+	hash  uint64
+	index int // of the link
+}
+
+func (e *echo) sent(index int, b []byte) {
+	e.last[e.next%len(e.last)] = sentPacket{maphash.Bytes(e.seed, b), index}
 	e.next++
 }
 
-func (e *echo) is(b []byte) bool {
+// find returns the index of the link that b was sent on; index, if that is one of
+// several.
+func (e *echo) find(index int, b []byte) (on int, ok bool) {
 	h := maphash.Bytes(e.seed, b)
-	for _, o := range e.hashes {
-		if o == h {
-			return true
+	for _, p := range e.last {
+		if p.hash != h || p.index == 0 {
+			continue
 		}
+		if p.index == index {
+			return index, true
+		}
+		on, ok = p.index, true
 	}
-	return false
+	return on, ok
 }

@@ -151,6 +151,9 @@ func (l *link) deadline() time.Time {
 	for _, q := range l.truncated {
 		d = earlier(d, q.due)
 	}
+	for _, c := range l.services {
+		d = earlier(d, c.rival.until)
+	}
 	return d
 }
 

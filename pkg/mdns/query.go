@@ -63,8 +63,10 @@ func (e *engine) receive(now time.Time, p packet) bool {
 		return false
 	}
 	from := p.from.Addr().WithZone("")
-	if _, own := e.own[from]; own && p.from.Port() == port && e.echo.is(p.data) {
-		return false
+	if _, own := e.own[from]; own && p.from.Port() == port {
+		if on, ok := e.echo.find(p.index, p.data); ok && on == p.index {
+			return false
+		}
 	}
 	m := &e.msg
 	if !m.parse(p.data, l.find) {
@@ -80,6 +82,11 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	onLink := l.info.onLink(from)
 	if p.hopLimit != hopLimit && !onLink {
 		return false
+	}
+	if !m.response && m.authority > 0 {
+		if _, ok := e.echo.find(p.index, p.data); ok {
+			return false // a probe of this host that came by another link
+		}
 	}
 	if !e.limits.concern(from) {
 		e.stats.dropped.Add(1)
@@ -98,7 +105,7 @@ func (e *engine) receive(now time.Time, p packet) bool {
 func (e *engine) query(now time.Time, l *link, from asker) {
 	m := &e.msg
 	if m.authority > 0 {
-		e.breakTies(now, l)
+		e.breakTies(now, l, from.from.Addr().WithZone(""))
 	}
 	switch {
 	case from.from.Port() != port:

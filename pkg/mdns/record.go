@@ -57,6 +57,16 @@ type node struct {
 	nsec    *record // says what the name has; made when needed
 }
 
+// find returns the record with a type and data, or nil.
+func (n *node) find(typ uint16, rdata []byte) *record {
+	for _, r := range n.records {
+		if r.typ() == typ && sameData(typ, r.rdata, rdata) {
+			return r
+		}
+	}
+	return nil
+}
+
 func newRecord(rr dns.RR, c *claim, unique bool) *record {
 	rr.Header().Class = dns.ClassINET
 	if unique {
@@ -100,15 +110,19 @@ func skipName(b []byte) (int, error) {
 	return off, err
 }
 
+// srvNumbers is the size of what stands before the name in an SRV record: priority,
+// weight and port.
+const srvNumbers = 6
+
 // sameData compares the data of two records of one type: names in them ignore
 // case.
 func sameData(typ uint16, a, b []byte) bool {
 	if typ != dns.TypePTR && typ != dns.TypeSRV {
 		return bytes.Equal(a, b)
 	}
-	numbers := 0 // what stands before the name
+	numbers := 0
 	if typ == dns.TypeSRV {
-		numbers = 6
+		numbers = srvNumbers
 	}
 	if len(a) != len(b) || len(a) < numbers || !bytes.Equal(a[:numbers], b[:numbers]) {
 		return false

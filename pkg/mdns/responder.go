@@ -192,7 +192,7 @@ func (r *Responder) loop() {
 		case <-timer.C:
 		case <-r.closing:
 			r.take() // what was said last counts
-			e.shutdown()
+			e.shutdown(time.Now())
 			r.publish()
 			r.sockets.close()
 			r.readers.Wait()

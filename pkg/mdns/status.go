@@ -2,8 +2,10 @@ package mdns
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -60,7 +62,31 @@ type InterfaceStatus struct {
 type ServiceStatus struct {
 	Type, Instance string
 	State          State
+	// Rival is the address of another host that announces the service, too, or
+	// tries to; the zero Addr if there is none.
+	Rival netip.Addr
 }
+
+// Problem says why not every service can be found on the interface; empty if all can
+// be, or will be within seconds.
+func (i InterfaceStatus) Problem() string {
+	if i.Reason != "" {
+		return i.Reason
+	}
+	var lost []string
+	for _, s := range i.Services {
+		if s.State == Conflict {
+			lost = append(lost, fmt.Sprintf("%s.%s is announced by another host, too (%v)", s.Instance, s.Type, s.Rival))
+		}
+	}
+	if len(lost) > maxNamed {
+		return strings.Join(lost[:maxNamed], "; ") + fmt.Sprintf("; and %d others are", len(lost)-maxNamed)
+	}
+	return strings.Join(lost, "; ")
+}
+
+// maxNamed is how many services Problem names.
+const maxNamed = 2
 
 // Stats counts since the start.
 type Stats struct {
@@ -105,7 +131,7 @@ func (e *engine) status() Status {
 			Host: l.host.name(), Addrs: slices.Clone(l.info.addrs),
 		}
 		for _, c := range l.claims()[1:] {
-			i.Services = append(i.Services, ServiceStatus{c.service.Type, c.service.Instance, c.state})
+			i.Services = append(i.Services, ServiceStatus{c.service.Type, c.service.Instance, c.state, c.rival.addr})
 		}
 		slices.SortFunc(i.Services, func(a, b ServiceStatus) int {
 			return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Instance, b.Instance))
