@@ -79,14 +79,14 @@ func (i InterfaceStatus) Problem() string {
 			lost = append(lost, fmt.Sprintf("%s.%s is announced by another host, too (%v)", s.Instance, s.Type, s.Rival))
 		}
 	}
-	if len(lost) > maxNamed {
-		return strings.Join(lost[:maxNamed], "; ") + fmt.Sprintf("; and %d others are", len(lost)-maxNamed)
+	if len(lost) > namedRivals {
+		return strings.Join(lost[:namedRivals], "; ") + fmt.Sprintf("; and %d others are", len(lost)-namedRivals)
 	}
 	return strings.Join(lost, "; ")
 }
 
-// maxNamed is how many services Problem names.
-const maxNamed = 2
+// namedRivals is how many services Problem names.
+const namedRivals = 2
 
 // Stats counts since the start.
 type Stats struct {
