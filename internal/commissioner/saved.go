@@ -20,6 +20,18 @@ type SavedAuthority struct {
 	ICAKey   []byte          `json:"ica_key,omitempty"`
 }
 
+// Save returns what a file needs to make the authority again.
+func (a *Authority) Save() SavedAuthority {
+	s := SavedAuthority{
+		FabricID: a.FabricID, NodeID: a.NodeID, EpochKey: a.EpochKey[:],
+		Root: a.Root(), RootKey: a.rootKey.Scalar(),
+	}
+	if a.ica != nil {
+		s.ICAC, s.ICAKey = a.ICAC(), a.icaKey.Scalar()
+	}
+	return s
+}
+
 // Authority returns the administrator, with a key of its own that is new.
 func (s *SavedAuthority) Authority() (*Authority, error) {
 	a := &Authority{FabricID: s.FabricID, NodeID: s.NodeID, VendorID: 0xFFF1}

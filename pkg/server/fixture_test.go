@@ -1,0 +1,108 @@
+package server_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+var fixture = flag.String("fixture", "", "write the database of a node, and who administers it, to this name with .db.gz and .json")
+
+// savedFabric is a fabric in the JSON file beside a database in
+// pkg/store/testdata.
+type savedFabric struct {
+	Index     matter.FabricIndex          `json:"index"`
+	Node      matter.NodeID               `json:"node"`
+	Authority commissioner.SavedAuthority `json:"authority"`
+}
+
+// TestFixture makes a database that has some of everything in it: fabrics with and
+// without an ICAC, access control entries, key sets and groups, subscriptions,
+// resumption records, and a label. With -fixture it is kept for the tests of later
+// schemas; pkg/store/testdata/README.md says when.
+func TestFixture(t *testing.T) {
+	dir := t.TempDir()
+	var saved []savedFabric
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		r.net = simnet.New(1, clean)
+		r.start()
+		saved = r.furnish()
+		r.finish()
+	})
+	db, err := os.ReadFile(filepath.Join(dir, store.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *fixture != "" {
+		writeFixture(t, *fixture, db, saved)
+	}
+}
+
+// furnish brings the node into three fabrics and lets their administrators do all
+// that leaves something in the store.
+func (r *rig) furnish() (saved []savedFabric) {
+	r.t.Helper()
+	l := &lamps{rig: r, c: r.client()}
+	l.addLamps()
+	for i, opt := range []commissioner.AuthorityOptions{{ICAC: true}, {}, {}} {
+		l.a = r.authority(opt)
+		if i == 0 {
+			l.done = r.commission(l.c, l.a)
+		} else {
+			l.done = r.join(l.c, l.s, l.a)
+		}
+		l.s = l.done.CASE
+		saved = append(saved, savedFabric{matter.FabricIndex(i + 1), l.done.Node, l.a.Save()})
+		l.must(l.s.UpdateFabricLabel(l.ctx, string(rune('A'+i))+" house"))
+		if i == 2 {
+			break // one that has nothing but itself
+		}
+		for set := range uint16(2) {
+			l.must(l.s.KeySetWrite(l.ctx, 5+set, [16]byte{byte(i), 1}, [16]byte{byte(i), 2}))
+			l.must(l.s.MapGroups(l.ctx, 5+set, matter.GroupID(7+set)))
+			l.must(l.s.AddGroup(l.ctx, hall, matter.GroupID(7+set), "lamps"))
+		}
+		l.setACL(groupEntry(7))
+		r.subscribe(l.s, 1, 60)
+	}
+	r.setLabel(l.s, "Gateway")
+	r.wait(time.Minute) // until resumption records are written
+	return saved
+}
+
+func writeFixture(t *testing.T, name string, db []byte, saved []savedFabric) {
+	t.Helper()
+	var z bytes.Buffer
+	w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(db)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		err = os.WriteFile(name+".db.gz", z.Bytes(), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.MarshalIndent(map[string]any{"fabrics": saved}, "", "\t")
+	if err == nil {
+		err = os.WriteFile(name+".json", append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
