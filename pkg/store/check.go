@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -17,30 +19,47 @@ type content struct {
 	resumptions   []Resumption
 	subscriptions []Subscription
 	counters      map[string]uint64
+	devices       map[string][]byte
+	endpoints     map[matter.EndpointID][]byte
+	nextEndpoint  matter.EndpointID
+	composition   Composition
 }
 
 // load decodes every record. It fails, with ErrDamaged, at one that cannot be
-// read and at a bucket that is missing or unknown.
+// read and at a bucket that is missing, and with ErrNewer at what a newer version
+// has written.
 func (tx *Tx) load() (c content, err error) {
-	if err := tx.checkNames(); err != nil {
-		return c, err
-	}
 	if err := tx.checkDigest(); err != nil {
 		return c, err
 	}
-	var errs [6]error
-	c.fabrics, errs[0] = tx.Fabrics()
-	c.node, _, errs[1] = tx.Node()
-	a, ok, err := tx.Attestation()
-	if ok {
-		c.attestation = &a
+	if err := tx.checkNames(); err != nil {
+		return c, err
 	}
-	errs[2] = err
-	c.resumptions, errs[3] = tx.Resumptions()
-	c.subscriptions, errs[4] = tx.Subscriptions()
-	c.counters, errs[5] = tx.counters()
-	for _, err := range errs {
-		if err != nil {
+	for _, read := range []func(*Tx) error{
+		func(tx *Tx) (err error) { c.fabrics, err = tx.Fabrics(); return err },
+		func(tx *Tx) (err error) { c.node, _, err = tx.Node(); return err },
+		func(tx *Tx) error {
+			a, ok, err := tx.Attestation()
+			if ok {
+				c.attestation = &a
+			}
+			return err
+		},
+		func(tx *Tx) (err error) { c.resumptions, err = tx.Resumptions(); return err },
+		func(tx *Tx) (err error) { c.subscriptions, err = tx.Subscriptions(); return err },
+		func(tx *Tx) (err error) { c.counters, err = tx.counters(); return err },
+		func(tx *Tx) error {
+			c.devices = make(map[string][]byte)
+			return tx.Devices(func(id string, value []byte) error { c.devices[id] = value; return nil })
+		},
+		func(tx *Tx) error {
+			c.endpoints = make(map[matter.EndpointID][]byte)
+			return tx.Endpoints(func(n matter.EndpointID, value []byte) error { c.endpoints[n] = value; return nil })
+		},
+		func(tx *Tx) (err error) { c.nextEndpoint, err = tx.NextEndpoint(); return err },
+		func(tx *Tx) (err error) { c.composition, err = tx.Composition(); return err },
+	} {
+		if err := read(tx); err != nil {
 			return c, err
 		}
 	}
@@ -55,18 +74,13 @@ var places = []struct {
 }{
 	{nil, buckets},
 	{bucketMeta, [][]byte{keySchema, keyDigest}},
-	{bucketNode, [][]byte{keyNode, keyAttestation}},
+	{bucketNode, [][]byte{keyNode, keyAttestation, keyComposition, keyNextEndpoint}},
 }
 
-// checkNames looks for names that the schema does not know: a record whose key
-// is damaged would otherwise just not be there.
+// checkNames looks for names that the schema does not know. As the digest holds,
+// they are no damage.
 func (tx *Tx) checkNames() (err error) {
 	defer tx.s.guard(&err)
-	for _, name := range buckets {
-		if tx.b.Bucket(name) == nil {
-			return damaged(tx.s.path, fmt.Sprintf("no bucket %q", name))
-		}
-	}
 	for _, p := range places {
 		c := tx.b.Cursor()
 		if p.bucket != nil {
@@ -74,7 +88,7 @@ func (tx *Tx) checkNames() (err error) {
 		}
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
 			if !slices.ContainsFunc(p.names, func(n []byte) bool { return bytes.Equal(n, k) }) {
-				return damaged(tx.s.path, fmt.Sprintf("unknown name %q", k))
+				return newer(tx.path, fmt.Sprintf("it has %q, which this version does not know", k))
 			}
 		}
 	}
@@ -84,29 +98,43 @@ func (tx *Tx) checkNames() (err error) {
 // checkDigest compares the digest with the records.
 func (tx *Tx) checkDigest() (err error) {
 	defer tx.s.guard(&err)
-	var want, got digest
+	for _, name := range buckets {
+		if tx.b.Bucket(name) == nil {
+			return damaged(tx.path, fmt.Sprintf("no bucket %q", name))
+		}
+	}
+	var want digest
 	if ok, err := tx.get(bucketMeta, keyDigest, &want); err != nil {
 		return err
 	} else if !ok {
-		return damaged(tx.s.path, "no digest")
+		return damaged(tx.path, "no digest")
 	}
-	for _, bucket := range buckets {
-		if bytes.Equal(bucket, bucketMeta) {
-			continue
-		}
-		c := tx.b.Bucket(bucket).Cursor()
-		for k, v := c.First(); k != nil; k, v = c.Next() {
-			got.add(bucket, k, v)
-		}
+	got, err := tx.sumUp()
+	if err != nil {
+		return err
 	}
 	id := uint64(tx.b.ID())
 	if tx.b.Writable() {
 		id-- // it may not have written anything
 	}
 	if err := want.hold(got, id); err != nil {
-		return damaged(tx.s.path, err.Error())
+		return damaged(tx.path, err.Error())
 	}
 	return nil
+}
+
+// sumUp returns the digest of the records that are there.
+func (tx *Tx) sumUp() (d digest, err error) {
+	err = tx.b.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+		if bytes.Equal(bucket, bucketMeta) {
+			return nil
+		}
+		return b.ForEach(func(k, v []byte) error {
+			d.add(bucket, k, v)
+			return nil
+		})
+	})
+	return d, err
 }
 
 func (tx *Tx) counters() (all map[string]uint64, err error) {
@@ -184,6 +212,15 @@ func (s *Store) findings(c *content) (found []error) {
 			fault(fmt.Errorf("subscription of fabric %d, which is not there", sub.Fabric))
 		}
 	}
+	if c.nextEndpoint == 0 {
+		fault(errors.New("next endpoint 0"))
+	}
+	for n := range c.endpoints {
+		if n >= c.nextEndpoint {
+			fault(fmt.Errorf("attributes of endpoint %d, and the next one is %d", n, c.nextEndpoint))
+		}
+	}
+	fault(c.composition.Validate())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, end := range s.reserved {

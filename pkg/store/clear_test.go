@@ -67,7 +67,7 @@ func TestClearLeavesReadersAlone(t *testing.T) {
 }
 
 func TestRemoveCopies(t *testing.T) {
-	old := readSchema1(t)
+	old := readOld(t, 1)
 	path := old.place(t)
 	s := open(t, path)
 	backup := backupOf(t, s)

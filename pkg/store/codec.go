@@ -2,13 +2,79 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"go.etcd.io/bbolt"
 )
+
+// The form of a value has been the same since schema 1, so that migrations use what
+// is in this file. A schema with another form needs a copy of it for those before.
+
+// raw is a transaction without the schema: values in buckets, and no digest.
+type raw struct {
+	path   string
+	b      *bbolt.Tx
+	values [][]byte // sealed records: bbolt refers to them until the commit
+}
+
+// read decodes one record into v.
+func (r *raw) read(bucket, key []byte, v any) (ok bool, err error) {
+	value := r.b.Bucket(bucket).Get(key)
+	if value == nil {
+		return false, nil
+	}
+	if err := unseal(bucket, key, value, v); err != nil {
+		return false, r.unreadable(bucket, key, err)
+	}
+	return true, nil
+}
+
+// write stores a record.
+func (r *raw) write(bucket, key []byte, v any) error {
+	value, err := seal(bucket, key, v)
+	if err != nil {
+		return err
+	}
+	r.values = append(r.values, value)
+	return r.b.Bucket(bucket).Put(key, value)
+}
+
+// unreadable returns the error for a record that cannot be decoded.
+func (r *raw) unreadable(bucket, key []byte, err error) error {
+	what := fmt.Sprintf("%s %x: %v", bucket, key, err)
+	if errors.Is(err, errMember) {
+		return newer(r.path, what)
+	}
+	return damaged(r.path, what)
+}
+
+// wipe clears the records, which hold private keys.
+func (r *raw) wipe() {
+	for _, v := range r.values {
+		clear(v)
+	}
+	r.values = nil
+}
+
+// hash covers a record and its place. Two changes must not cancel each other out in
+// the sum of all hashes, which they could with a checksum.
+func hash(bucket, key, value []byte) uint64 {
+	h := sha256.New()
+	for _, part := range [][]byte{bucket, key} {
+		h.Write([]byte{byte(len(part))})
+		h.Write(part)
+	}
+	h.Write(value)
+	var sum [sha256.Size]byte
+	return binary.BigEndian.Uint64(h.Sum(sum[:0]))
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -32,11 +98,16 @@ func seal(bucket, key []byte, v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
 	defer clear(text)
+	return sealText(bucket, key, text), nil
+}
+
+// sealText returns the stored form of a record that is already encoded.
+func sealText(bucket, key, text []byte) []byte {
 	value := make([]byte, sumSize, sumSize+len(text))
 	c := sum(bucket, key, text)
 	hex.Encode(value, []byte{byte(c >> 24), byte(c >> 16), byte(c >> 8), byte(c)})
 	value[sumSize-1] = ' '
-	return append(value, text...), nil
+	return append(value, text...)
 }
 
 var errChecksum = errors.New("checksum does not match")
@@ -44,21 +115,33 @@ var errChecksum = errors.New("checksum does not match")
 // unseal decodes the stored form into v, a pointer to a zero record. Nothing of
 // v refers to value. Its errors never quote the text, which may hold keys.
 func unseal(bucket, key, value []byte, v any) error {
-	if len(value) < sumSize || value[sumSize-1] != ' ' {
-		return errChecksum
-	}
-	var c [4]byte
-	if _, err := hex.Decode(c[:], value[:sumSize-1]); err != nil {
-		return errChecksum
-	}
-	text := value[sumSize:]
-	if sum(bucket, key, text) != uint32(c[0])<<24|uint32(c[1])<<16|uint32(c[2])<<8|uint32(c[3]) {
-		return errChecksum
+	text, err := unsealText(bucket, key, value)
+	if err != nil {
+		return err
 	}
 	return decode(text, v)
 }
 
-var errRecord = errors.New("record cannot be read")
+// unsealText returns the encoded record in its stored form. It refers to value.
+func unsealText(bucket, key, value []byte) (text []byte, err error) {
+	if len(value) < sumSize || value[sumSize-1] != ' ' {
+		return nil, errChecksum
+	}
+	var c [4]byte
+	if _, err := hex.Decode(c[:], value[:sumSize-1]); err != nil {
+		return nil, errChecksum
+	}
+	text = value[sumSize:]
+	if sum(bucket, key, text) != binary.BigEndian.Uint32(c[:]) {
+		return nil, errChecksum
+	}
+	return text, nil
+}
+
+var (
+	errRecord = errors.New("record cannot be read")
+	errMember = errors.New("record has a member that this version does not know")
+)
 
 // decode is strict: a member that this schema does not know would be lost at
 // the next write.
@@ -66,6 +149,9 @@ func decode(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
+		if json.Unmarshal(text, v) == nil {
+			return errMember
+		}
 		return errRecord
 	}
 	if _, err := d.Token(); err != io.EOF {

@@ -1,17 +1,21 @@
 // Package store keeps what must outlive the process in one bbolt file: fabrics,
-// the node's identity, attestation material, resumption records, subscriptions
-// and counters. It knows how records are kept safe, not what they mean.
+// the node's identity, attestation material, resumption records, subscriptions,
+// counters, bridged devices and attributes of endpoints. It knows how records are
+// kept safe, not what they mean.
 //
 // # Shape of the file
 //
 // Every record is one value: eight hexadecimal digits of a CRC-32C over bucket,
-// key and text, a space, and the record as JSON. A fabric with all that belongs
-// to it is one value, so that no crash leaves half of it. A digest of all records
-// tells if one is missing, or there in an old state. The schema version
-// stands in the bucket "meta"; a newer one than [SchemaVersion] is refused. An
-// older one is migrated in one transaction when the file is opened for writing,
-// after a copy was put beside it; who only reads is given what the migration will
-// make of it, and leaves the file alone.
+// key and text, a space, and the record as JSON; those of bridged devices and of
+// endpoints are octets of the caller's. A fabric with all that belongs to it is one
+// value, so that no crash leaves half of it. A digest of all records shows if one is
+// missing, or is there in an old state.
+//
+// The schema version is in the bucket "meta". Open returns an error for a newer one
+// than [SchemaVersion], and for records with members that it does not know. It
+// migrates an older one in one transaction, after it has put a copy beside the file.
+// With [Options.ReadOnly] it leaves the file alone, and shows what the migration will
+// make of it.
 //
 // # What a crash may do
 //

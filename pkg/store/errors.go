@@ -8,7 +8,8 @@ import (
 // The errors a caller may branch on. What wraps them says in one line which
 // file, what is wrong and what to do.
 var (
-	// ErrNewer is returned when the file's schema is newer than SchemaVersion.
+	// ErrNewer is returned when the file's schema is newer than SchemaVersion, or when
+	// a record in it has a member that this version does not know.
 	ErrNewer = errors.New("written by a newer opcredsd")
 
 	// ErrDamaged is returned when the file is not what a store can be. The file
@@ -73,13 +74,13 @@ func (e *damage) Error() string {
 
 func (e *damage) Is(target error) bool { return target == ErrDamaged }
 
-func newer(path string, version int) error {
+// newer returns the error for a file in which what is of a newer version.
+func newer(path, what string) error {
 	back := "the backup made before the upgrade"
 	if kept := copyPath(path, SchemaVersion); there(kept) {
 		back = fmt.Sprintf("what was there before with \"opcredsd store restore %s\"", kept)
 	}
-	return fmt.Errorf("%s was %w (schema %d, this one knows %d): upgrade opcredsd, or bring back %s",
-		path, ErrNewer, version, SchemaVersion, back)
+	return fmt.Errorf("%s was %w (%s): upgrade opcredsd, or bring back %s", path, ErrNewer, what, back)
 }
 
 func missing(path string) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -89,6 +90,15 @@ func sampleAttestation() Attestation {
 	return Attestation{DAC: []byte{1}, PAI: []byte{2}, CD: []byte{3}, Key: bytes.Repeat([]byte{4}, 32), VendorID: 0xFFF1, ProductID: 0x8001, Test: true}
 }
 
+// sampleDevice returns a device; the record of the first is larger than a page.
+func sampleDevice(i int) (id string, value []byte) {
+	n := 20
+	if i == 0 {
+		n = 1100
+	}
+	return fmt.Sprintf("z2m:0x00124b%08x", i), bytes.Repeat([]byte{byte(i), 0, '"', 0xFF}, n)
+}
+
 // newStore opens a new store in a directory of its own, checks it when the test
 // ends, and closes it.
 func newStore(t testing.TB) *Store {
@@ -144,6 +154,15 @@ func fillStore(t testing.TB, s *Store, fabrics int) {
 			return nil
 		})
 	}
+	update(t, s, func(tx *Tx) error {
+		for i := range fabrics + 1 {
+			id, value := sampleDevice(i)
+			if err := errors.Join(tx.PutDevice(id, value), tx.PutEndpoint(matter.EndpointID(i), value[:4])); err != nil {
+				return err
+			}
+		}
+		return tx.PutComposition(Composition{Version: uint32(fabrics) + 1, Digest: bytes.Repeat([]byte{5}, 32)})
+	})
 	if _, err := s.Reserve("events", 1000); err != nil {
 		t.Fatal(err)
 	}

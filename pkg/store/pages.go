@@ -30,7 +30,7 @@ const (
 	maxPage = 1 << 24
 
 	bucketHeader = 16 // root page and sequence, before an inline page
-	maxNesting   = 4  // buckets in buckets; schema 1 has one level
+	maxNesting   = 4  // buckets in buckets; there is one level
 	noFreelist   = ^uint64(0)
 )
 
@@ -323,10 +323,10 @@ func (w *walker) record(key, value []byte) error {
 	return nil
 }
 
-// digest holds the records against the digest, which of another schema is another
-// one.
+// digest compares the records with the digest. Schema 1 has another one, and what a
+// newer schema has is not known.
 func (w *walker) digest() error {
-	if w.schema != SchemaVersion {
+	if w.schema < digestSince || w.schema > SchemaVersion {
 		return nil
 	}
 	var want digest

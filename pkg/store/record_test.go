@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -98,21 +99,21 @@ func TestMigrationIsOneTransaction(t *testing.T) {
 	fillStore(t, s, 2)
 	before := contentOf(t, s)
 	boom := errors.New("boom")
-	relabel := func(tx *Tx) error {
-		all, err := tx.Fabrics()
-		if err != nil {
-			return err
-		}
-		for _, f := range all {
+	relabel := func(r *raw) error {
+		for i := byte(1); i <= 2; i++ {
+			var f Fabric
+			if _, err := r.read(bucketFabrics, []byte{i}, &f); err != nil {
+				return err
+			}
 			f.Label = "migrated"
-			if err := tx.PutFabric(f); err != nil {
+			if err := r.write(bucketFabrics, []byte{i}, f); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	steps := append(append([]migration(nil), migrations...), relabel)
-	failing := append(append([]migration(nil), steps...), func(*Tx) error { return boom })
+	steps := append(slices.Clone(migrations), relabel)
+	failing := append(slices.Clone(steps), func(*raw) error { return boom })
 
 	if err := s.Update(func(tx *Tx) error { return tx.migrate(SchemaVersion, failing) }); !errors.Is(err, boom) {
 		t.Errorf("failing migration: %v", err)

@@ -7,19 +7,46 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // restoreSkip is how far every counter moves on at a restore, as nobody knows
 // what was used since the backup was made: more than a node uses in years.
-const restoreSkip = 1 << 24
+// restoreSkipVersion is the same for the version of the composition.
+const (
+	restoreSkip        = 1 << 24
+	restoreSkipVersion = 1 << 16
+)
+
+// given is what a database has used that must not be used again.
+type given struct {
+	counters     map[string]uint64
+	nextEndpoint matter.EndpointID
+	composition  Composition
+}
+
+// given returns what the database has used.
+func (tx *Tx) given() (g given, err error) {
+	if g.counters, err = tx.counters(); err != nil {
+		return g, err
+	}
+	if g.nextEndpoint, err = tx.NextEndpoint(); err != nil {
+		return g, err
+	}
+	g.composition, err = tx.Composition()
+	return g, err
+}
 
 // Restore puts a copy made by Backup in the place of the database at path, which
 // need not be there, and keeps the old one beside it with the ending
 // ".before-restore". It refuses, and changes nothing, when the copy is damaged or
 // newer and when the database is in use.
 //
-// An old state must not let anything happen twice: counters move on beyond what
-// can have been used, and resumption records and subscriptions are dropped.
+// An old state must not let anything happen twice: counters and the version of the
+// composition move on beyond what can have been used, and resumption records and
+// subscriptions are dropped. Numbers of endpoints that the replaced database has given
+// are not given again; of a copy from another machine the next number stays as it is.
 // Fabrics that were removed since the copy was made are there again.
 func Restore(path string, backup io.Reader, opt Options) (err error) {
 	opt.setDefaults()
@@ -31,11 +58,11 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 	if err := prepareDir(filepath.Dir(path), opt.Logger); err != nil {
 		return err
 	}
-	old, counters, err := takeOld(path, opt)
+	done, used, err := takeOld(path, opt)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	defer old()
+	defer done()
 	f, err := openNew(path, &opt)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -49,7 +76,7 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.forget(counters); err != nil {
+	if err := s.forget(used); err != nil {
 		return err
 	}
 	if err := s.Check(); errors.Is(err, ErrDamaged) {
@@ -68,28 +95,28 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 }
 
 // takeOld locks the database that is there, until done is called, and returns
-// its counters, if it can still be read.
-func takeOld(path string, opt Options) (done func(), counters map[string]uint64, err error) {
+// what it has used, if it can still be read.
+func takeOld(path string, opt Options) (done func(), used given, err error) {
 	there, err := exists(path)
 	if err != nil || !there {
-		return func() {}, nil, err
+		return func() {}, used, err
 	}
 	f, err := openLocked(path, &opt)
 	if err != nil {
-		return nil, nil, err
+		return nil, used, err
 	}
 	opt.ReadOnly = true // nothing is written to what may be wanted back
 	s, err := openFile(f, path, opt, upgradeInMemory)
 	if err == nil {
 		err = s.View(func(tx *Tx) (err error) {
-			counters, err = tx.counters()
+			used, err = tx.given()
 			return err
 		})
 	}
 	if err != nil {
 		opt.Logger.Warn("the database to be replaced cannot be read", "error", err)
 	}
-	return func() { release(f, s) }, counters, nil
+	return func() { release(f, s) }, used, nil
 }
 
 // fill copies the backup into f and opens it. The name in the errors is the
@@ -109,18 +136,28 @@ func fill(f *os.File, backup io.Reader, opt Options) (*Store, error) {
 	return s, err
 }
 
-// forget makes an old state safe to go on from.
-func (s *Store) forget(counters map[string]uint64) error {
+// forget makes an old state safe to go on from. used is what the database that it
+// replaces has used.
+func (s *Store) forget(used given) error {
 	return s.Update(func(tx *Tx) error {
-		saved, err := tx.counters()
+		saved, err := tx.given()
 		if err != nil {
 			return err
 		}
-		for name, next := range counters {
-			saved[name] = max(saved[name], next)
+		for name, next := range used.counters {
+			saved.counters[name] = max(saved.counters[name], next)
 		}
-		for name, next := range saved {
+		for name, next := range saved.counters {
 			if err := tx.RaiseCounter(name, min(next, math.MaxUint64-restoreSkip)+restoreSkip); err != nil {
+				return err
+			}
+		}
+		if err := tx.RaiseNextEndpoint(used.nextEndpoint); err != nil {
+			return err
+		}
+		if v := max(saved.composition.Version, used.composition.Version); v > 0 {
+			v = min(v, math.MaxUint32-restoreSkipVersion) + restoreSkipVersion
+			if err := tx.PutComposition(Composition{Version: v}); err != nil {
 				return err
 			}
 		}

@@ -5,40 +5,54 @@ import (
 	"fmt"
 )
 
-// SchemaVersion is the version that this code reads and writes.
-const SchemaVersion = 2
+// SchemaVersion is the version that this code reads and writes. Every change of
+// what the records hold is a new one; testdata/README.md says what belongs to it.
+const SchemaVersion = 3
 
-// The buckets, which are those of schema 1, and their keys.
+// digestSince is the schema that has brought the digest of today, which names its
+// transaction.
+const digestSince = 2
+
+// The buckets of this schema, and their keys.
 var (
 	bucketMeta          = []byte("meta")          // keySchema, keyDigest
-	bucketNode          = []byte("node")          // keyNode, keyAttestation
+	bucketNode          = []byte("node")          // keyNode, keyAttestation, keyComposition, keyNextEndpoint
 	bucketFabrics       = []byte("fabrics")       // fabric index, one octet
 	bucketResumptions   = []byte("resumptions")   // fabric index, peer
 	bucketSubscriptions = []byte("subscriptions") // fabric index, peer, subscription id
 	bucketCounters      = []byte("counters")      // name
+	bucketDevices       = []byte("devices")       // id of a bridged device
+	bucketEndpoints     = []byte("endpoints")     // endpoint number, two octets
 
-	keySchema      = []byte("schema")
-	keyDigest      = []byte("digest")
-	keyNode        = []byte("node")
-	keyAttestation = []byte("attestation")
+	keySchema       = []byte("schema")
+	keyDigest       = []byte("digest")
+	keyNode         = []byte("node")
+	keyAttestation  = []byte("attestation")
+	keyComposition  = []byte("composition")
+	keyNextEndpoint = []byte("next-endpoint")
 )
 
-var buckets = [][]byte{bucketMeta, bucketNode, bucketFabrics, bucketResumptions, bucketSubscriptions, bucketCounters}
+var buckets = [][]byte{
+	bucketMeta, bucketNode, bucketFabrics, bucketResumptions, bucketSubscriptions, bucketCounters,
+	bucketDevices, bucketEndpoints,
+}
 
 // A migration brings a store from the version of its place in the list to the
-// next. What has been released is never changed: a new schema appends one.
-type migration func(*Tx) error
+// next. Once released it never changes, and it uses nothing that can change.
+type migration func(*raw) error
 
-var migrations = []migration{
-	0: func(tx *Tx) error {
-		for _, name := range buckets {
-			if _, err := tx.b.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+var migrations = []migration{1: migrate1, 2: migrate2}
+
+// initialise makes an empty store.
+func (tx *Tx) initialise() (err error) {
+	defer tx.s.guard(&err)
+	for _, name := range buckets {
+		if _, err := tx.b.CreateBucketIfNotExists(name); err != nil {
+			return err
 		}
-		return tx.put(bucketMeta, keyDigest, digest1{})
-	},
-	1: deriveGroupKeys,
+	}
+	tx.digest = new(digest)
+	return tx.write(bucketMeta, keySchema, SchemaVersion)
 }
 
 // schemaVersion returns the version that the file was written with; 0 if it has
@@ -67,11 +81,16 @@ func (tx *Tx) schemaVersion() (version int, err error) {
 func (tx *Tx) migrate(from int, steps []migration) (err error) {
 	defer tx.s.guard(&err)
 	for v := from; v < len(steps); v++ {
-		if err := steps[v](tx); errors.Is(err, ErrDamaged) {
+		if err := steps[v](&tx.raw); errors.Is(err, ErrDamaged) || errors.Is(err, ErrNewer) {
 			return err
 		} else if err != nil {
-			return fmt.Errorf("migrate %s from schema %d to %d: %w", tx.s.path, v, v+1, err)
+			return fmt.Errorf("migrate %s from schema %d to %d: %w", tx.path, v, v+1, err)
 		}
 	}
-	return tx.put(bucketMeta, keySchema, len(steps))
+	d, err := tx.sumUp()
+	if err != nil {
+		return err
+	}
+	tx.digest = &d
+	return tx.write(bucketMeta, keySchema, len(steps))
 }

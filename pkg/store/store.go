@@ -21,8 +21,9 @@ const (
 	// rarely mapped anew.
 	initialMap = 1 << 20
 
-	// maxFile bounds the file: 254 full fabrics need about 2 MB.
-	maxFile = 64 << 20
+	// maxFile bounds the file. 254 full fabrics need about 2 MB, 1,000 devices with
+	// records of the largest size 64 MB, and a commit writes beside what is there.
+	maxFile = 256 << 20
 )
 
 // Options are the settings of a store. The zero value is good.
@@ -210,7 +211,7 @@ func (s *Store) readSchema() (version int, err error) {
 	case version == 0:
 		return 0, damaged(s.path, "no schema version")
 	case version > SchemaVersion:
-		return 0, newer(s.path, version)
+		return 0, newer(s.path, fmt.Sprintf("schema %d, this one knows %d", version, SchemaVersion))
 	}
 	return version, nil
 }
@@ -236,7 +237,7 @@ func create(path string, opt Options) (s *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.Update(func(tx *Tx) error { return tx.migrate(0, migrations) })
+	err = s.Update((*Tx).initialise)
 	if err == nil {
 		err = moveIn(f, path, path)
 	}
@@ -365,7 +366,7 @@ func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	tx := &Tx{s: s, b: b}
+	tx := &Tx{raw: raw{path: s.path, b: b}, s: s}
 	defer tx.wipe()
 	ended := false
 	defer func() {

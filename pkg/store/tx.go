@@ -2,13 +2,10 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -16,18 +13,9 @@ import (
 // Tx is a transaction. It is valid only during the function it was given to,
 // and only for that function's goroutine. What it returns are copies.
 type Tx struct {
+	raw
 	s      *Store
-	b      *bbolt.Tx
-	values [][]byte // sealed records: bbolt refers to them until the commit
-	digest *digest  // nil until the transaction changes a record
-}
-
-// wipe clears the records, which hold private keys.
-func (tx *Tx) wipe() {
-	for _, v := range tx.values {
-		clear(v)
-	}
-	tx.values = nil
+	digest *digest // nil until the transaction changes a record
 }
 
 // digest binds all records together, and to the transaction that wrote the last
@@ -47,19 +35,6 @@ func (d *digest) add(bucket, key, value []byte) {
 func (d *digest) remove(bucket, key, value []byte) {
 	d.Records--
 	d.Sum -= hash(bucket, key, value)
-}
-
-// hash covers a record and its place. Records that were changed in the same way
-// must not make up for one another, so that no checksum will do.
-func hash(bucket, key, value []byte) uint64 {
-	h := sha256.New()
-	for _, part := range [][]byte{bucket, key} {
-		h.Write([]byte{byte(len(part))})
-		h.Write(part)
-	}
-	h.Write(value)
-	var sum [sha256.Size]byte
-	return binary.BigEndian.Uint64(h.Sum(sum[:0]))
 }
 
 // hold returns an error unless d is the digest of the records that were found in
@@ -118,24 +93,23 @@ func (tx *Tx) finish() error {
 // get decodes one record into v.
 func (tx *Tx) get(bucket, key []byte, v any) (ok bool, err error) {
 	defer tx.s.guard(&err)
-	value := tx.b.Bucket(bucket).Get(key)
-	if value == nil {
-		return false, nil
-	}
-	if err := unseal(bucket, key, value, v); err != nil {
-		return false, damaged(tx.s.path, fmt.Sprintf("%s %x: %v", bucket, key, err))
-	}
-	return true, nil
+	return tx.read(bucket, key, v)
 }
 
+// put stores a record and keeps the digest.
 func (tx *Tx) put(bucket, key []byte, v any) (err error) {
 	defer tx.s.guard(&err)
 	value, err := seal(bucket, key, v)
 	if err != nil {
 		return err
 	}
+	return tx.store(bucket, key, value)
+}
+
+// store puts a sealed record in place and keeps the digest.
+func (tx *Tx) store(bucket, key, value []byte) error {
 	tx.values = append(tx.values, value)
-	if bytes.Equal(bucket, bucketMeta) { // the digest is not of itself
+	if bytes.Equal(bucket, bucketMeta) { // the digest does not cover itself
 		return tx.b.Bucket(bucket).Put(key, value)
 	}
 	return tx.change(bucket, key, value)
@@ -169,7 +143,7 @@ func list[T any](tx *Tx, bucket []byte, keyOf func(*T) []byte) (all []T, err err
 	err = tx.b.Bucket(bucket).ForEach(func(k, value []byte) error {
 		var v T
 		if err := unseal(bucket, k, value, &v); err != nil {
-			return damaged(tx.s.path, fmt.Sprintf("%s %x: %v", bucket, k, err))
+			return tx.unreadable(bucket, k, err)
 		}
 		if !bytes.Equal(k, keyOf(&v)) {
 			return damaged(tx.s.path, fmt.Sprintf("%s %x: record of another key", bucket, k))

@@ -6,25 +6,28 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
 )
 
-// schema1 is a database that the last program of schema 1 has left after some
-// commissionings, and what its epoch keys are. It is never made again.
-type schema1 struct {
+// oldFile is a database that a program of an older schema has left after some
+// commissionings, and what is known of it. README.md in testdata says how one is made.
+type oldFile struct {
+	schema  int
 	file    []byte
 	Fabrics []struct {
 		Index   int
-		KeySets []struct {
+		KeySets []struct { // of schema 1
 			ID   uint16
 			Keys []struct {
 				EpochKey       []byte `json:"epoch_key"`
@@ -35,16 +38,18 @@ type schema1 struct {
 	}
 }
 
-func readSchema1(t testing.TB) (old schema1) {
+func readOld(t testing.TB, schema int) (old oldFile) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/schema1.json")
+	old.schema = schema
+	name := fmt.Sprintf("testdata/schema%d", schema)
+	text, err := os.ReadFile(name + ".json")
 	if err == nil {
 		err = json.Unmarshal(text, &old)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open("testdata/schema1.db.gz")
+	f, err := os.Open(name + ".db.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +64,15 @@ func readSchema1(t testing.TB) (old schema1) {
 	return old
 }
 
+// eachSchema runs f for each older schema.
+func eachSchema(t *testing.T, f func(t *testing.T, old oldFile)) {
+	for v := 1; v < SchemaVersion; v++ {
+		t.Run(fmt.Sprintf("schema %d", v), func(t *testing.T) { f(t, readOld(t, v)) })
+	}
+}
+
 // place writes the database into a state directory of its own.
-func (old *schema1) place(t testing.TB) (path string) {
+func (old *oldFile) place(t testing.TB) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "state", FileName)
 	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, old.file, 0o600)); err != nil {
@@ -70,7 +82,7 @@ func (old *schema1) place(t testing.TB) (path string) {
 }
 
 // epochKeys says how many of the epoch keys can be found in a file.
-func (old *schema1) epochKeys(t testing.TB, path string) (n int) {
+func (old *oldFile) epochKeys(t testing.TB, path string) (n int) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -88,8 +100,7 @@ func (old *schema1) epochKeys(t testing.TB, path string) (n int) {
 	return n
 }
 
-// rawRecords returns all records of a file but those of the meta bucket, as JSON;
-// of fabrics without the key sets.
+// rawRecords returns all records of a file but those of the meta bucket, as JSON.
 func rawRecords(t testing.TB, path string) map[string]map[string]json.RawMessage {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
@@ -109,7 +120,6 @@ func rawRecords(t testing.TB, path string) map[string]map[string]json.RawMessage
 				if json.Unmarshal(text, &record) != nil {
 					record = map[string]json.RawMessage{"": text}
 				}
-				delete(record, "key_sets")
 				all[string(bucket)+"/"+string(k)] = record
 				return nil
 			})
@@ -122,7 +132,7 @@ func rawRecords(t testing.TB, path string) map[string]map[string]json.RawMessage
 }
 
 // isUpgraded holds a store against what the old database held.
-func (old *schema1) isUpgraded(t testing.TB, s *Store) {
+func (old *oldFile) isUpgraded(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Check(); err != nil {
 		t.Error(err)
@@ -131,9 +141,13 @@ func (old *schema1) isUpgraded(t testing.TB, s *Store) {
 	if len(c.fabrics) != len(old.Fabrics) {
 		t.Fatalf("%d fabrics, want %d", len(c.fabrics), len(old.Fabrics))
 	}
+	if len(c.devices)+len(c.endpoints) != 0 || c.nextEndpoint != 1 || c.composition.Version != 0 {
+		t.Errorf("%d devices, %d endpoints, next endpoint %d, composition %d in a file that knew nothing of them",
+			len(c.devices), len(c.endpoints), c.nextEndpoint, c.composition.Version)
+	}
 	for i, f := range old.Fabrics {
 		got := c.fabrics[i]
-		if int(got.Index) != f.Index || len(got.KeySets) != len(f.KeySets) {
+		if int(got.Index) != f.Index || old.schema == 1 && len(got.KeySets) != len(f.KeySets) {
 			t.Fatalf("fabric %d with %d key sets, want %d with %d", got.Index, len(got.KeySets), f.Index, len(f.KeySets))
 		}
 		for j, set := range f.KeySets {
@@ -148,10 +162,11 @@ func (old *schema1) isUpgraded(t testing.TB, s *Store) {
 	}
 }
 
-func TestUpgradeFromSchema1(t *testing.T) {
-	old := readSchema1(t)
+func TestUpgrade(t *testing.T) { eachSchema(t, testUpgrade) }
+
+func testUpgrade(t *testing.T, old oldFile) {
 	path := old.place(t)
-	if n := old.epochKeys(t, path); n < 6 {
+	if n := old.epochKeys(t, path); n < 6 && old.schema == 1 {
 		t.Fatalf("only %d epoch keys in the old file: this shows nothing", n)
 	}
 	before := rawRecords(t, path)
@@ -161,28 +176,36 @@ func TestUpgradeFromSchema1(t *testing.T) {
 		t.Fatal(err)
 	}
 	old.isUpgraded(t, s)
-	if s.Schema() != SchemaVersion || !strings.Contains(log.String(), copyPath(path, 1)) {
+	if s.Schema() != SchemaVersion || !strings.Contains(log.String(), copyPath(path, old.schema)) {
 		t.Errorf("schema %d, log %s", s.Schema(), &log)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if after := rawRecords(t, path); !reflect.DeepEqual(before, after) {
-		t.Errorf("more than the key sets has changed:\n%s\nwas\n%s", after, before)
+	after, was := rawRecords(t, path), rawRecords(t, copyPath(path, old.schema))
+	if old.schema == 1 {
+		for _, all := range []map[string]map[string]json.RawMessage{after, was} {
+			for name := range all {
+				delete(all[name], "key_sets")
+			}
+		}
+	}
+	if !reflect.DeepEqual(was, after) {
+		t.Errorf("more than the key sets has changed:\n%s\nwas\n%s", after, was)
 	}
 	if n := old.epochKeys(t, path); n != 0 {
 		t.Errorf("%d epoch keys are still in the file", n)
 	}
 
 	// The copy is what the program before can go on with.
-	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.initialised opcredsd.db.schema1" {
+	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.initialised opcredsd.db.schema"+strconv.Itoa(old.schema) {
 		t.Errorf("directory holds %s", got)
 	}
-	kept := copyPath(path, 1)
+	kept := copyPath(path, old.schema)
 	if m := mode(t, kept); m != 0o600 {
 		t.Errorf("the copy has mode %04o", m)
 	}
-	if got := rawRecords(t, kept); !reflect.DeepEqual(got, before) || old.epochKeys(t, kept) == 0 {
+	if got := rawRecords(t, kept); !reflect.DeepEqual(got, before) || old.schema == 1 && old.epochKeys(t, kept) == 0 {
 		t.Errorf("the copy holds %s", got)
 	}
 
@@ -201,8 +224,9 @@ func TestUpgradeFromSchema1(t *testing.T) {
 	}
 }
 
-func TestOlderSchemaIsReadAsItWillBe(t *testing.T) {
-	old := readSchema1(t)
+func TestOlderSchemaIsReadAsItWillBe(t *testing.T) { eachSchema(t, testOlderSchemaIsReadAsItWillBe) }
+
+func testOlderSchemaIsReadAsItWillBe(t *testing.T, old oldFile) {
 	path := old.place(t)
 	s, err := Open(path, Options{ReadOnly: true})
 	if err != nil {
@@ -210,7 +234,7 @@ func TestOlderSchemaIsReadAsItWillBe(t *testing.T) {
 	}
 	defer s.Close()
 	old.isUpgraded(t, s)
-	if s.Schema() != 1 {
+	if s.Schema() != old.schema {
 		t.Errorf("schema %d, want that of the file", s.Schema())
 	}
 	other, err := Open(path, Options{ReadOnly: true}) // readers share
@@ -230,7 +254,7 @@ func TestOlderSchemaIsReadAsItWillBe(t *testing.T) {
 	if err := os.WriteFile(copied, backupOf(t, s), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := rawRecords(t, copied), rawRecords(t, path); !reflect.DeepEqual(got, want) || old.epochKeys(t, copied) == 0 {
+	if got, want := rawRecords(t, copied), rawRecords(t, path); !reflect.DeepEqual(got, want) || old.schema == 1 && old.epochKeys(t, copied) == 0 {
 		t.Errorf("the copy holds %s", got)
 	}
 	if err := s.Close(); err != nil {
@@ -246,7 +270,7 @@ func TestOlderSchemaIsReadAsItWillBe(t *testing.T) {
 }
 
 func TestUpgradeNeedsItsCopy(t *testing.T) {
-	old := readSchema1(t)
+	old := readOld(t, 1)
 	path := old.place(t)
 	if err := os.MkdirAll(filepath.Join(copyPath(path, 1), "in the way"), 0o700); err != nil {
 		t.Fatal(err)
@@ -265,7 +289,7 @@ func TestUpgradeNeedsItsCopy(t *testing.T) {
 
 // An older copy, of an upgrade that was taken back, is replaced.
 func TestUpgradeReplacesAnOldCopy(t *testing.T) {
-	old := readSchema1(t)
+	old := readOld(t, 1)
 	path := old.place(t)
 	if err := os.WriteFile(copyPath(path, 1), []byte("of another year"), 0o600); err != nil {
 		t.Fatal(err)
@@ -277,8 +301,9 @@ func TestUpgradeReplacesAnOldCopy(t *testing.T) {
 }
 
 // Damage of an old file is found before the upgrade, and never written over.
-func TestDamagedFileIsNotUpgraded(t *testing.T) {
-	old := readSchema1(t)
+func TestDamagedFileIsNotUpgraded(t *testing.T) { eachSchema(t, testDamagedFileIsNotUpgraded) }
+
+func testDamagedFileIsNotUpgraded(t *testing.T, old oldFile) {
 	rnd := rand.New(rand.NewPCG(11, 12))
 	used := len(bytes.TrimRight(old.file, "\x00"))
 	refused := 0
@@ -325,7 +350,7 @@ func TestRecordThatCannotBeUpgraded(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			old := readSchema1(t)
+			old := readOld(t, 1)
 			path := old.place(t)
 			if change == nil { // so that the others show something
 				changeSchema1(t, path, func(map[string]json.RawMessage) {})
@@ -381,7 +406,7 @@ func changeSchema1(t *testing.T, path string, change func(record map[string]json
 }
 
 func TestRestoreUpgradesAnOlderBackup(t *testing.T) {
-	old := readSchema1(t)
+	old := readOld(t, 1)
 	path := filepath.Join(t.TempDir(), FileName)
 	open(t, path).Close()
 	if err := Restore(path, bytes.NewReader(old.file), Options{}); err != nil {
@@ -422,7 +447,7 @@ func TestNewerSchemaNamesTheWayBack(t *testing.T) {
 }
 
 func BenchmarkUpgrade(b *testing.B) {
-	old := readSchema1(b)
+	old := readOld(b, 1)
 	for b.Loop() {
 		open(b, old.place(b)).Close()
 	}

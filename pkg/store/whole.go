@@ -52,9 +52,9 @@ func reread(f *os.File) error {
 // the one before is; nil if nothing is wrong. The error is ErrDamaged if neither
 // is whole.
 //
-// Digests know their transactions since schema 2, so that nothing older counts as
-// the one before. An older schema in the last one is right only if there is none
-// of this schema before it, else what leads there is a page that was not written.
+// Only a digest shows that a transaction is whole, so that schema 1 never counts as
+// the one before. Schema 1 in the last one is right only if there is no later schema
+// before it; otherwise what leads there is a page that was not written.
 func findTorn(f *os.File, path string, opt *Options) (*metaPage, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -65,14 +65,19 @@ func findTorn(f *os.File, path string, opt *Options) (*metaPage, error) {
 		return nil, damaged(path, err.Error())
 	}
 	schema, fault := checkPages(f, info.Size(), metas[0])
-	if fault == nil && schema >= SchemaVersion {
+	if fault == nil && schema >= digestSince {
 		if len(metas) == 1 {
 			opt.Logger.Warn("one of the two meta pages of the database is not valid: a commit was cut off, or lost", "file", path)
 		}
 		return nil, nil
 	}
 	if len(metas) == 2 && metas[1].txid+1 == metas[0].txid {
-		if was, err := checkPages(f, info.Size(), metas[1]); err == nil && was == SchemaVersion {
+		before, err := checkPages(f, info.Size(), metas[1])
+		switch {
+		case err != nil || before < digestSince:
+		case before > SchemaVersion: // whether it is whole is not known
+			return nil, newer(path, fmt.Sprintf("schema %d, this one knows %d", before, SchemaVersion))
+		default:
 			opt.Logger.Warn("the last write to the database was cut off, or lost: it counts as it was before that", "file", path, "transaction", metas[0].txid)
 			return &metas[0], nil
 		}

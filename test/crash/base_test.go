@@ -3,6 +3,7 @@
 package crash
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -82,7 +83,42 @@ func backUp(b *base) error {
 	if err := a.session.UpdateFabricLabel(ctx, "cellar"); err != nil {
 		return err
 	}
-	return n.stop()
+	if b.restored, err = readFile(b.backup, store.Options{ReadOnly: true}); err != nil {
+		return err
+	}
+	return errors.Join(n.stop(), b.addDevices(3))
+}
+
+// addDevices puts records of a bridge into the store of the stopped node.
+func (b *base) addDevices(count int) error {
+	st, err := store.Open(filepath.Join(b.home, stateName, store.FileName), store.Options{})
+	if err != nil {
+		return err
+	}
+	err = st.Update(func(tx *store.Tx) error {
+		c, err := tx.Composition()
+		if err != nil {
+			return err
+		}
+		c.Version, c.Digest = c.Version+1, []byte{byte(c.Version)}
+		if err := tx.PutComposition(c); err != nil {
+			return err
+		}
+		for range count {
+			n, err := tx.ReserveEndpoints(2)
+			if err != nil {
+				return err
+			}
+			err = errors.Join(
+				tx.PutDevice(fmt.Sprintf("api:lamp-%d", n), bytes.Repeat([]byte{byte(n)}, 3000)),
+				tx.PutEndpoint(n, []byte{byte(n)}))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, st.Close())
 }
 
 // base returns the scenario's base, which is made once and never changed.
@@ -184,5 +220,5 @@ func (b *base) populate(fabrics int) error {
 			return err
 		}
 	}
-	return n.stop()
+	return errors.Join(n.stop(), b.addDevices(2))
 }

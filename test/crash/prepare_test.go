@@ -20,28 +20,30 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// schema1 is a database that the last program of schema 1 has left, and who
-// administers its fabrics.
-const schema1 = "../../pkg/store/testdata/schema1"
+// oldSchema is the name, without endings, of a database that a program of an older
+// schema has left, and of what is known of it.
+func oldSchema(version int) string { return fmt.Sprintf("../../pkg/store/testdata/schema%d", version) }
 
-// placeSchema1 makes the base of that database.
-func placeSchema1(b *base) error {
-	dir := filepath.Join(b.home, stateName)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	for _, name := range store.Files()[:2] { // the database, and the marker, which is empty
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+// placeOld makes the base of such a database.
+func placeOld(version int) func(*base) error {
+	return func(b *base) error {
+		dir := filepath.Join(b.home, stateName)
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
+		for _, name := range store.Files()[:2] { // the database, and the marker, which is empty
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				return err
+			}
+		}
+		return writeOld(b, version, filepath.Join(dir, store.FileName))
 	}
-	return writeSchema1(b, filepath.Join(dir, store.FileName))
 }
 
-// backUpSchema1 has it for a backup.
+// backUpSchema1 has one of schema 1 for a backup.
 func backUpSchema1(b *base) (err error) {
 	whole := b.home + ".old"
-	if err := writeSchema1(b, whole); err != nil {
+	if err := writeOld(b, 1, whole); err != nil {
 		return err
 	}
 	if b.restored, err = readFile(whole, store.Options{ReadOnly: true}); err != nil {
@@ -60,8 +62,8 @@ func backUpSchema1(b *base) (err error) {
 	return errors.Join(st.Backup(f), f.Close(), st.Close())
 }
 
-// writeSchema1 writes the database and adds the members of its fabrics.
-func writeSchema1(b *base, name string) error {
+// writeOld writes a database of an older schema and adds the members of its fabrics.
+func writeOld(b *base, version int, name string) error {
 	var saved struct {
 		Fabrics []struct {
 			Index     matter.FabricIndex
@@ -69,7 +71,7 @@ func writeSchema1(b *base, name string) error {
 			Authority commissioner.SavedAuthority
 		}
 	}
-	text, err := os.ReadFile(schema1 + ".json")
+	text, err := os.ReadFile(oldSchema(version) + ".json")
 	if err == nil {
 		err = json.Unmarshal(text, &saved)
 	}
@@ -83,7 +85,7 @@ func writeSchema1(b *base, name string) error {
 		}
 		b.members = append(b.members, member{a, f.Node, f.Index})
 	}
-	f, err := os.Open(schema1 + ".db.gz")
+	f, err := os.Open(oldSchema(version) + ".db.gz")
 	if err != nil {
 		return err
 	}

@@ -83,19 +83,19 @@ var scenarios = []*scenario{
 		steps: []step{{"start", serves}},
 	},
 	{
-		name: "upgrade", prepare: placeSchema1, fromStart: true,
-		steps: []step{{"start", serves}}, answered: hasPrinted,
-		after: func(a *attempt) state {
-			s := a.base.state.clone()
-			s.schema = store.SchemaVersion
-			return s
-		},
+		name: "upgrade from schema 1", prepare: placeOld(1), fromStart: true,
+		steps: []step{{"start", serves}}, answered: hasPrinted, after: afterUpgrade,
 		keeps: "opcredsd.db.schema1", says: "upgraded the database",
+	},
+	{
+		name: "upgrade from schema 2", prepare: placeOld(2), fromStart: true,
+		steps: []step{{"start", serves}}, answered: hasPrinted, after: afterUpgrade,
+		keeps: "opcredsd.db.schema2", says: "upgraded the database",
 	},
 	{
 		name: "upgrade by a restore", fabrics: 1, prepare: backUpSchema1, process: restoreCommand, fromStart: true,
 		steps: []step{{"restore", exits}}, answered: hasPrinted,
-		after: func(a *attempt) state { return a.base.restored },
+		after: afterRestore,
 		keeps: "opcredsd.db.before-restore",
 	},
 	{
@@ -211,12 +211,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "store restore", fabrics: 2, prepare: backUp, process: restoreCommand, fromStart: true,
-		steps: []step{{"restore", exits}}, answered: hasPrinted,
-		after: func(a *attempt) state {
-			s := a.base.state.clone()
-			s.fabrics[0].Label = ""
-			return s
-		},
+		steps: []step{{"restore", exits}}, answered: hasPrinted, after: afterRestore,
 	},
 }
 
@@ -425,6 +420,22 @@ func afterReset(a *attempt) state {
 	return s
 }
 
+func afterUpgrade(a *attempt) state {
+	s := a.base.state.clone()
+	s.schema = store.SchemaVersion
+	return s
+}
+
+// afterRestore is the backup, but what the database before has given is not given
+// again.
+func afterRestore(a *attempt) state {
+	s := a.base.restored.clone()
+	was := &a.base.state.bridge
+	s.bridge.next = was.next
+	s.bridge.composition = was.composition + 1<<16
+	return s
+}
+
 func afterFirstStart(a *attempt) state {
-	return state{schema: store.SchemaVersion, codes: cmp.Or(a.codes, a.node.codes(), anyCodes)}
+	return state{schema: store.SchemaVersion, codes: cmp.Or(a.codes, a.node.codes(), anyCodes), bridge: noDevices()}
 }

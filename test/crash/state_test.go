@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/fabric"
@@ -28,6 +29,38 @@ type state struct {
 	label    string             // of the node
 	next     matter.FabricIndex // that the next fabric gets
 	fabrics  []store.Fabric
+	bridge   bridge
+}
+
+// bridge is what is kept for a bridge.
+type bridge struct {
+	devices     map[string]string
+	endpoints   map[matter.EndpointID]string // their attributes
+	next        matter.EndpointID            // that the next endpoint gets
+	composition uint32                       // its version
+}
+
+// noDevices is what is kept of none.
+func noDevices() bridge {
+	return bridge{devices: map[string]string{}, endpoints: map[matter.EndpointID]string{}, next: 1}
+}
+
+// read reads what is kept for a bridge.
+func (b *bridge) read(tx *store.Tx) error {
+	err := tx.Devices(func(id string, value []byte) error { b.devices[id] = string(value); return nil })
+	if err != nil {
+		return err
+	}
+	err = tx.Endpoints(func(n matter.EndpointID, value []byte) error { b.endpoints[n] = string(value); return nil })
+	if err != nil {
+		return err
+	}
+	if b.next, err = tx.NextEndpoint(); err != nil {
+		return err
+	}
+	c, err := tx.Composition()
+	b.composition = c.Version
+	return err
 }
 
 // anyCodes stands, in a state that is expected, for codes that nobody has seen.
@@ -44,9 +77,10 @@ func readState(dir string, opt store.Options) (s state, err error) {
 }
 
 func readFile(name string, opt store.Options) (s state, err error) {
+	s.bridge = noDevices()
 	st, err := store.Open(name, opt)
 	if opt.ReadOnly && errors.Is(err, fs.ErrNotExist) {
-		return state{}, nil
+		return s, nil
 	}
 	if err != nil {
 		return state{}, err
@@ -74,7 +108,7 @@ func readFile(name string, opt store.Options) (s state, err error) {
 		s.material = digest(&a)
 		p, err := provision.Codes(&n, a.VendorID, a.ProductID)
 		s.codes, s.label, s.next = p.QR(), n.NodeLabel, n.NextFabricIndex
-		return err
+		return errors.Join(err, s.bridge.read(tx))
 	})
 	return s, err
 }
@@ -99,6 +133,8 @@ func (s *state) is(want *state) error {
 		return fmt.Errorf("node label %q in place of %q", s.label, want.label)
 	case s.next != want.next:
 		return fmt.Errorf("next fabric index %d in place of %d", s.next, want.next)
+	case !reflect.DeepEqual(s.bridge, want.bridge):
+		return fmt.Errorf("records of the bridge %.200v in place of %.200v", s.bridge, want.bridge)
 	case len(s.fabrics) != len(want.fabrics):
 		return fmt.Errorf("%d fabrics in place of %d", len(s.fabrics), len(want.fabrics))
 	}
