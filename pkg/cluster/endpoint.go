@@ -21,6 +21,9 @@ type Reporter interface {
 type Endpoint struct {
 	// Persist, if set, keeps what Save returns before a controller's write is answered.
 	Persist func() error
+	// Changed, if set, is called when something that is kept has changed otherwise, once
+	// until the next Save.
+	Changed func()
 
 	units    []unit
 	clusters []im.Cluster
@@ -81,6 +84,14 @@ func (e *Endpoint) keepEvents(c *Context) {
 
 // maxQueued bounds the events of one endpoint between two calls of Settle.
 const maxQueued = 64
+
+// changed notes that something that is kept has changed.
+func (e *Endpoint) changed() {
+	if !e.dirty && e.Changed != nil {
+		e.Changed()
+	}
+	e.dirty = true
+}
 
 func (e *Endpoint) persist() error {
 	e.dirty = true

@@ -150,7 +150,9 @@ func (u *Unit[S]) settle(now time.Time, r Reporter) {
 				q++
 			} else if !a.same(&u.shown, &u.state) {
 				r.Attribute(sv.cluster.facts.ID, a.id)
-				u.endpoint.dirty = u.endpoint.dirty || a.keep
+				if a.keep {
+					u.endpoint.changed()
+				}
 			}
 		}
 	}
@@ -161,7 +163,9 @@ func (u *Unit[S]) settleQuiet(now time.Time, r Reporter, sv *served[S], a *Attri
 	if !q.pending && a.same(&u.shown, &u.state) {
 		return
 	}
-	u.endpoint.dirty = u.endpoint.dirty || a.keep
+	if a.keep {
+		u.endpoint.changed()
+	}
 	wait := time.Duration(0)
 	is := a.number(&u.state)
 	if is == q.reported {

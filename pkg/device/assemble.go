@@ -48,7 +48,7 @@ func (e *PartError) Unwrap() error { return e.Err }
 
 // Assemble makes the endpoints of a device as the profile wants it shown. send takes
 // what controllers want of it.
-func Assemble(d *Device, send func(Command) error) (*Assembly, error) {
+func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
 	a := &Assembly{}
 	single := len(d.Parts) == 1
 	flat := d.Layout == Flat && !single

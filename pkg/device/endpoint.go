@@ -1,6 +1,7 @@
 package device
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -34,9 +35,13 @@ type Endpoint struct {
 
 	units   []properties
 	gesture func(now time.Time, g Gesture) error
-	send    func(Command) error
+	send    Send
 	command Command // what Device, Part name
 }
+
+// Send takes what a controller wants of a part, at now. An error is what the controller
+// gets; nothing has changed then.
+type Send func(now time.Time, c Command) error
 
 // properties are the properties that stand on one unit.
 type properties interface {
@@ -128,7 +133,7 @@ func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
 		if d, ok := c.Transition(); ok {
 			cmd.Transition = &d
 		}
-		if err := u.endpoint.send(cmd); err != nil {
+		if err := u.endpoint.send(c.Now, cmd); err != nil {
 			return err
 		}
 	}
@@ -136,7 +141,7 @@ func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
 		do := u.endpoint.command
 		do.Fabric, do.Node = cmd.Fabric, cmd.Node
 		do.Do, do.Seconds, do.PIN = Action(a.Name), int(a.Seconds), a.PIN
-		if err := u.endpoint.send(do); err != nil {
+		if err := u.endpoint.send(c.Now, do); err != nil {
 			return err
 		}
 	}
@@ -204,3 +209,19 @@ func (e *Endpoint) Report(now time.Time, v Values) error {
 	}
 	return nil
 }
+
+// Waiting returns the properties that have no value yet, though the endpoint cannot be
+// shown without.
+func (e *Endpoint) Waiting() []string { return nil }
+
+// Event takes from the source what somebody does to a button.
+func (e *Endpoint) Event(now time.Time, g Gesture) error {
+	if e.gesture == nil {
+		return errors.New("event: the part is no button")
+	}
+	return e.gesture(now, g)
+}
+
+// SetBattery takes what is known of the battery, and reports whether the endpoint shows
+// one.
+func (e *Endpoint) SetBattery(now time.Time, b Battery) bool { return false }

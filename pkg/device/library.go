@@ -54,7 +54,7 @@ func (e *OptionError) Error() string { return fmt.Sprintf("options.%s: %s", e.Op
 // New makes the endpoint of a part. send takes what controllers want of it; its error
 // is what the controller gets. New returns a *TypeError or *OptionError if the part
 // cannot be made, and an error of Check if its state does not fit.
-func New(deviceID string, p *Part, send func(Command) error) (*Endpoint, error) {
+func New(deviceID string, p *Part, send Send) (*Endpoint, error) {
 	k, ok := library[p.Type]
 	if !ok {
 		return nil, &TypeError{p.Type}
