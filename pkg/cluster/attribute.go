@@ -20,6 +20,8 @@ type Attribute[S comparable] struct {
 	number func(s *S) Number                                       // nil: it is no number
 	assign func(s *S, n Number)
 
+	reported func(s *S) Number // what quieter reporting compares; nil: number
+
 	check func(c *Context, was, is *S) error
 	quiet Quiet
 	keep  bool
@@ -42,6 +44,21 @@ func (a Attribute[S]) Check(f func(c *Context, was, is *S) error) Attribute[S] {
 func (a Attribute[S]) Quiet(q Quiet) Attribute[S] {
 	a.quiet = q
 	return a
+}
+
+// ReportBy makes n tell whether the attribute has changed, and how much, in place of its
+// value: for one that runs by itself, such as a time that is left.
+func (a Attribute[S]) ReportBy(n func(s *S) Number) Attribute[S] {
+	a.same, a.reported = func(x, y *S) bool { return n(x) == n(y) }, n
+	return a
+}
+
+// compared returns the number that quieter reporting goes by.
+func (a *Attribute[S]) compared(s *S) Number {
+	if a.reported != nil {
+		return a.reported(s)
+	}
+	return a.number(s)
 }
 
 // Keep makes the attribute survive a restart, though the specification does not call

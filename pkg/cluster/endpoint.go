@@ -176,7 +176,7 @@ func (u *Unit[S]) load(cl matter.ClusterID, attributes tlv.Element) error {
 		q := sv.quiet
 		for _, a := range sv.layout.attributes {
 			if a.quiet != nil {
-				u.quiet[q].reported = a.number(&u.state)
+				u.quiet[q].reported = a.compared(&u.state)
 				q++
 			}
 		}

@@ -65,7 +65,7 @@ func (u *Unit[S]) Serve(c *Cluster[S], sel Selection) {
 	sv := &served[S]{unit: u, cluster: c, layout: l, quiet: len(u.quiet)}
 	for _, a := range l.attributes {
 		if a.quiet != nil {
-			u.quiet = append(u.quiet, quietState{reported: a.number(&u.state)})
+			u.quiet = append(u.quiet, quietState{reported: a.compared(&u.state)})
 		}
 	}
 	u.served = append(u.served, sv)
@@ -167,7 +167,7 @@ func (u *Unit[S]) settleQuiet(now time.Time, r Reporter, sv *served[S], a *Attri
 		u.endpoint.changed()
 	}
 	wait := time.Duration(0)
-	is := a.number(&u.state)
+	is := a.compared(&u.state)
 	if is == q.reported {
 		u.setPending(q, false)
 		return

@@ -13,20 +13,22 @@ const (
 
 // Light is the state of a light, or of a plug.
 type Light struct {
-	On                 bool
-	GlobalSceneControl bool
-	OnTime             uint16 // tenths of a second at counted
-	OffWaitTime        uint16
-	StartUpOnOff       cluster.Null[uint8]
-
-	counting bool      // OnTime or OffWaitTime runs down
-	counted  time.Time // up to when
+	Switch Switch
 }
+
+// New returns the state of a light that is off.
+func New() Light { return Light{Switch: Switch{GlobalSceneControl: true}} }
 
 // Rules returns what the clusters of a light have in common.
 func Rules() cluster.Rules[Light] {
-	return cluster.Rules[Light]{Tick: tick}
+	return cluster.Rules[Light]{Couple: couple, Tick: tick}
 }
 
-// tick brings the state to c.Now.
-func tick(c *cluster.Context, s *Light) time.Time { return s.countDown(c) }
+// couple makes the parts of a light agree after a change.
+func couple(c *cluster.Context, was, is *Light) error {
+	is.Switch.arm(c.Now, &was.Switch)
+	return nil
+}
+
+// tick brings a light to c.Now.
+func tick(c *cluster.Context, s *Light) time.Time { return s.runTimer(c) }

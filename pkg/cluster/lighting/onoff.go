@@ -5,60 +5,159 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
-	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// endless is the OnTime or OffWaitTime that does not run down.
-const endless = 0xFFFF
+const (
+	// endless is the OnTime or OffWaitTime that does not run down.
+	endless = 0xFFFF
+	// tenth is the unit of the times in commands and attributes.
+	tenth = 100 * time.Millisecond
+)
 
-// tenth is the unit of OnTime and OffWaitTime.
-const tenth = 100 * time.Millisecond
+// Switch is the state of the On/Off cluster (section 1.5). A command OnWithTimedOff
+// leads to the states Timed On and Delayed Off, in which OnTime and OffWaitTime run
+// down.
+type Switch struct {
+	On                 bool
+	GlobalSceneControl bool
+	OnTime             uint16 // in tenths of a second
+	OffWaitTime        uint16 // in tenths of a second
+	StartUp            cluster.Null[datamodel.OnOffStartUpOnOff]
 
-// OnOff is the On/Off cluster with the feature Lighting.
+	timed bool      // the state is Timed On or Delayed Off
+	end   time.Time // when the time that runs is over; zero: none does
+}
+
+// OnOff is the On/Off cluster.
 var OnOff = cluster.Define(cluster.Def[Light]{
 	Facts: datamodel.OnOff,
 	Attributes: []cluster.Attribute[Light]{
-		cluster.Bool(datamodel.OnOffAttrOnOff, func(s *Light) *bool { return &s.On }),
-		cluster.Bool(datamodel.OnOffAttrGlobalSceneControl, func(s *Light) *bool { return &s.GlobalSceneControl }),
-		countdown(cluster.Uint(datamodel.OnOffAttrOnTime, func(s *Light) *uint16 { return &s.OnTime })),
-		countdown(cluster.Uint(datamodel.OnOffAttrOffWaitTime, func(s *Light) *uint16 { return &s.OffWaitTime })),
-		cluster.NullUint(datamodel.OnOffAttrStartUpOnOff, func(s *Light) *cluster.Null[uint8] { return &s.StartUpOnOff }),
+		cluster.Bool(datamodel.OnOffAttrOnOff, func(s *Light) *bool { return &s.Switch.On }),
+		cluster.Bool(datamodel.OnOffAttrGlobalSceneControl, func(s *Light) *bool { return &s.Switch.GlobalSceneControl }),
+		cluster.Uint(datamodel.OnOffAttrOnTime, func(s *Light) *uint16 { return &s.Switch.OnTime }).
+			ReportBy(func(s *Light) cluster.Number { return s.Switch.reported(s.Switch.OnTime, s.Switch.On) }),
+		cluster.Uint(datamodel.OnOffAttrOffWaitTime, func(s *Light) *uint16 { return &s.Switch.OffWaitTime }).
+			ReportBy(func(s *Light) cluster.Number { return s.Switch.reported(s.Switch.OffWaitTime, !s.Switch.On) }),
+		cluster.NullUint(datamodel.OnOffAttrStartUpOnOff, func(s *Light) *cluster.Null[datamodel.OnOffStartUpOnOff] { return &s.Switch.StartUp }),
 	},
 	Commands: []cluster.Command[Light]{
-		cluster.Do(datamodel.OnOffCmdOff, func(c *cluster.Context, s *Light) error { s.switchTo(c, false); return nil }),
-		cluster.Do(datamodel.OnOffCmdOn, func(c *cluster.Context, s *Light) error { s.switchTo(c, true); return nil }),
-		cluster.Do(datamodel.OnOffCmdToggle, func(c *cluster.Context, s *Light) error { s.switchTo(c, !s.On); return nil }),
+		cluster.Do(datamodel.OnOffCmdOff, func(c *cluster.Context, s *Light) error { s.turn(c, false); return nil }),
+		cluster.Do(datamodel.OnOffCmdOn, func(c *cluster.Context, s *Light) error { s.turn(c, true); return nil }),
+		cluster.Do(datamodel.OnOffCmdToggle, func(c *cluster.Context, s *Light) error { s.turn(c, !s.Switch.On); return nil }),
+		cluster.DoWith(datamodel.OnOffCmdOffWithEffect, offWithEffect),
+		cluster.Do(datamodel.OnOffCmdOnWithRecallGlobalScene, onWithRecallGlobalScene),
+		cluster.DoWith(datamodel.OnOffCmdOnWithTimedOff, onWithTimedOff),
 	},
 })
 
-var _ = tlv.Anonymous
-
-func countdown(a cluster.Attribute[Light]) cluster.Attribute[Light] { return a }
-
-// switchTo is On or Off by a controller (section 1.5.7.1 and 1.5.7.2).
-func (s *Light) switchTo(c *cluster.Context, on bool) {
+// turn switches for a controller, or because a time is over.
+func (s *Light) turn(c *cluster.Context, on bool) {
 	c.Want(WantOn)
-	s.setOn(c, on)
+	s.Switch.set(on)
 }
 
-// setOn switches, whoever is the cause.
-func (s *Light) setOn(c *cluster.Context, on bool) {
+// set switches, whoever is the cause (sections 1.5.4.1, 1.5.7.1, 1.5.7.2).
+func (s *Switch) set(on bool) {
 	s.On = on
-	if on {
-		if s.OnTime == 0 {
-			s.OffWaitTime = 0
-		}
-		s.GlobalSceneControl = true
-	} else {
+	if !on {
 		s.OnTime = 0
+		return
 	}
+	if s.OnTime == 0 {
+		s.OffWaitTime = 0
+	}
+	s.GlobalSceneControl = true
 }
-
-func (s *Light) countDown(c *cluster.Context) time.Time { return time.Time{} }
 
 // ReportOn takes from the device whether it is on.
-func (s *Light) ReportOn(c *cluster.Context, on bool) {
-	if on != s.On {
-		s.setOn(c, on)
+func (s *Light) ReportOn(_ *cluster.Context, on bool) {
+	if on != s.Switch.On {
+		s.Switch.set(on)
 	}
+}
+
+// offWithEffect is OffWithEffect (section 1.5.7.4). How the light goes off is left to
+// the device: sources know no effects.
+func offWithEffect(c *cluster.Context, s *Light, f *struct {
+	EffectIdentifier datamodel.OnOffEffectIdentifier
+	EffectVariant    uint8
+}) error {
+	s.Switch.GlobalSceneControl = false
+	s.turn(c, false)
+	return nil
+}
+
+// onWithRecallGlobalScene is OnWithRecallGlobalScene (section 1.5.7.5).
+func onWithRecallGlobalScene(c *cluster.Context, s *Light) error {
+	if !s.Switch.GlobalSceneControl {
+		s.turn(c, true)
+	}
+	return nil
+}
+
+// onWithTimedOff is OnWithTimedOff (section 1.5.7.6).
+func onWithTimedOff(c *cluster.Context, s *Light, f *struct {
+	OnOffControl datamodel.OnOffOnOffControl
+	OnTime       uint16
+	OffWaitTime  uint16
+}) error {
+	w := &s.Switch
+	switch {
+	case f.OnOffControl&datamodel.OnOffOnOffControlAcceptOnlyWhenOn != 0 && !w.On:
+		return nil
+	case w.OffWaitTime > 0 && !w.On:
+		w.OffWaitTime = min(w.OffWaitTime, f.OffWaitTime)
+	default:
+		w.OnTime, w.OffWaitTime = max(w.OnTime, f.OnTime), f.OffWaitTime
+		s.turn(c, true)
+	}
+	w.timed = true
+	return nil
+}
+
+// arm starts the time that is to run at now, after a change from was.
+func (s *Switch) arm(now time.Time, was *Switch) {
+	if s.On == was.On && s.OnTime == was.OnTime && s.OffWaitTime == was.OffWaitTime && s.timed == was.timed {
+		return
+	}
+	s.timed = s.timed && (s.OnTime > 0 || s.OffWaitTime > 0)
+	s.end = time.Time{}
+	if left := *s.running(); s.timed && left > 0 && s.OnTime != endless && s.OffWaitTime != endless {
+		s.end = now.Add(time.Duration(left) * tenth)
+	}
+}
+
+// running returns the time that runs down in the states Timed On and Delayed Off.
+func (s *Switch) running() *uint16 {
+	if s.On {
+		return &s.OnTime
+	}
+	return &s.OffWaitTime
+}
+
+// runTimer brings OnTime or OffWaitTime to c.Now, and returns when it is over.
+func (s *Light) runTimer(c *cluster.Context) time.Time {
+	w := &s.Switch
+	if w.end.IsZero() {
+		return time.Time{}
+	}
+	if left := w.end.Sub(c.Now); left > 0 {
+		*w.running() = uint16((left + tenth - 1) / tenth)
+		return w.end
+	}
+	w.OnTime, w.OffWaitTime = 0, 0
+	w.timed, w.end = false, time.Time{}
+	if w.On {
+		s.turn(c, false)
+	}
+	return time.Time{}
+}
+
+// reported returns by what a change of a time is noticed. That it runs down is no
+// change: only where it ends is.
+func (s *Switch) reported(tenths uint16, runs bool) cluster.Number {
+	if runs && !s.end.IsZero() {
+		return cluster.Number{V: s.end.UnixMilli()}
+	}
+	return cluster.Number{V: int64(tenths)}
 }
