@@ -49,7 +49,7 @@ func TestDamagedPublishedChains(t *testing.T) {
 			c := publishedChain(t)
 			tt.change(c)
 			c.sign(t)
-			err := c.verify(within)
+			err := errors.Join(CheckRoot(c.root), c.verify(within))
 			if !errors.Is(err, ErrInvalid) || errors.Is(err, ErrNodeID) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v; want %q", err, tt.want)
 			}
@@ -80,6 +80,7 @@ func TestDamagedPublishedRoots(t *testing.T) {
 		{"a tag", subject(add(AttributeCAT, 0x10001)), "1 CASE authenticated"},
 		{"a firmware signing id", subject(add(AttributeFirmwareSigningID, 1)), "firmware"},
 		{"another issuer", func(c *Certificate) { c.Issuer[0].ID++ }, "issuer and subject differ"},
+		{"ends before it begins", func(c *Certificate) { c.NotBefore, c.NotAfter = 2001, 2000 }, "ends before it begins"},
 		{"issuer in another order", func(c *Certificate) { slices.Reverse(c.Issuer) }, "issuer and subject differ"},
 		{"not a CA", func(c *Certificate) { c.extension(BasicConstraints).IsCA = false }, "not a certificate authority"},
 		{"path length 2", func(c *Certificate) { e := c.extension(BasicConstraints); e.HasPathLen, e.PathLen = true, 2 }, "path length 2"},

@@ -12,12 +12,15 @@ import (
 // VerifyOptions are the circumstances under which a chain is verified.
 type VerifyOptions struct {
 	// Now is a time that has come, in seconds since 2000-01-01T00:00:00Z: what
-	// ended before is refused. 0 says that none is known; validity periods are
-	// not looked at then.
+	// ended before has expired. 0 means that no time is known; validity periods
+	// are not checked then.
 	Now uint32
-	// Exact says that Now is the time. Otherwise it may be later, and nothing is
-	// refused because it is yet to begin.
+	// Exact means that Now is the time. Otherwise it may be later, and no
+	// certificate is yet to begin.
 	Exact bool
+	// Skew is how many seconds the clocks of issuers may be ahead of Now: what
+	// begins later than that is not valid yet. It is used with Exact only.
+	Skew uint32
 }
 
 // invalid returns an ErrInvalid about a certificate of kind k.
@@ -25,42 +28,41 @@ func invalid(k Kind, format string, args ...any) error {
 	return fmt.Errorf("%w: %v: %s", ErrInvalid, k, fmt.Sprintf(format, args...))
 }
 
-// CheckRoot holds the rules for a root certificate that is to be trusted:
-// subject, extensions, and that it signed itself (sections 6.5.6 and 6.5.11).
-// Its validity period is not looked at. Errors are ErrInvalid.
+// CheckRoot checks a root certificate before it is trusted: subject, extensions,
+// that it signed itself (sections 6.5.6 and 6.5.11), and that it does not end before
+// it begins. Whether it is valid now is not checked. Errors are ErrInvalid.
 func CheckRoot(c *Certificate) error {
 	if err := c.check(KindRoot); err != nil {
 		return err
 	}
-	if !c.Issuer.Equal(c.Subject) {
+	if c.NotAfter != 0 && c.NotBefore > c.NotAfter {
+		return invalid(KindRoot, "ends before it begins")
+	}
+	return checkSelfSigned(c)
+}
+
+func checkSelfSigned(root *Certificate) error {
+	if !root.Issuer.Equal(root.Subject) {
 		return invalid(KindRoot, "issuer and subject differ")
 	}
-	if !bytes.Equal(c.AuthorityKeyID(), c.SubjectKeyID()) {
+	if !bytes.Equal(root.AuthorityKeyID(), root.SubjectKeyID()) {
 		return invalid(KindRoot, "authority and subject key identifier differ")
 	}
-	return verifySignature(c, KindRoot, c)
+	return verifySignature(root, KindRoot, root)
 }
 
 // VerifyChain verifies a NOC down from a root that is trusted: root must have
-// passed CheckRoot when it was installed. icac is nil if the root issued the NOC
-// itself. A fault is ErrInvalid or ErrValidity; a node id that is not
-// operational, in a chain without any other fault, is ErrNodeID. The caller
-// compares the NOC's fabric id, public key and node id with what it expects.
+// passed CheckRoot when it was installed, and is not checked again. icac is nil if
+// the root issued the NOC itself. A fault is ErrInvalid or ErrValidity; a node id
+// that is not operational, in a chain without any other fault, is ErrNodeID. The
+// caller compares the NOC's fabric id, public key and node id with what it expects.
 func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
-	type link struct {
-		cert *Certificate
-		kind Kind
-	}
-	chain := make([]link, 0, 3)
-	chain = append(chain, link{noc, KindNode})
-	if icac != nil {
-		chain = append(chain, link{icac, KindICA})
-	}
-	chain = append(chain, link{root, KindRoot})
-
-	for _, l := range chain {
-		if err := l.cert.check(l.kind); err != nil {
-			return err
+	c := newLinks(noc, icac, root)
+	for _, l := range c {
+		if l.kind != KindRoot {
+			if err := l.cert.check(l.kind); err != nil {
+				return err
+			}
 		}
 		if id := l.cert.FabricID(); id != 0 && id != noc.FabricID() {
 			return invalid(l.kind, "fabric id is not the NOC's")
@@ -69,25 +71,17 @@ func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
 	if icac != nil && root.extension(BasicConstraints).forbidsICA() {
 		return invalid(KindRoot, "path length forbids an ICAC")
 	}
-	for i, l := range chain[:len(chain)-1] {
-		issuer := chain[i+1]
-		if !l.cert.Issuer.Equal(issuer.cert.Subject) {
-			return invalid(l.kind, "issuer is not the subject of the %v", issuer.kind)
-		}
-		if !bytes.Equal(l.cert.AuthorityKeyID(), issuer.cert.SubjectKeyID()) {
-			return invalid(l.kind, "authority key identifier is not that of the %v", issuer.kind)
-		}
+	if err := c.checkNames(); err != nil {
+		return err
 	}
-	for _, l := range chain {
+	for _, l := range c {
 		if err := l.cert.checkTime(l.kind, opt); err != nil {
 			return err
 		}
 	}
 	// The costly part comes last.
-	for i, l := range chain[:len(chain)-1] {
-		if err := verifySignature(l.cert, l.kind, chain[i+1].cert); err != nil {
-			return err
-		}
+	if err := c.verifySignatures(); err != nil {
+		return err
 	}
 	if !noc.NodeID().Operational() {
 		return fmt.Errorf("%w: %v", ErrNodeID, noc.NodeID())
@@ -95,7 +89,61 @@ func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
 	return nil
 }
 
-func (e *Extension) forbidsICA() bool { return e.HasPathLen && e.PathLen == 0 }
+// CheckStored checks whether a chain that was accepted earlier is what it was: names,
+// key identifiers and signatures, also the root's own. The other rules may have become
+// stricter since. Errors are ErrInvalid.
+func CheckStored(noc, icac, root *Certificate) error {
+	c := newLinks(noc, icac, root)
+	if err := c.checkNames(); err != nil {
+		return err
+	}
+	if err := checkSelfSigned(root); err != nil {
+		return err
+	}
+	return c.verifySignatures()
+}
+
+// links is a chain from the NOC up to the root.
+type links []link
+
+type link struct {
+	cert *Certificate
+	kind Kind
+}
+
+func newLinks(noc, icac, root *Certificate) links {
+	c := make(links, 0, 3)
+	c = append(c, link{noc, KindNode})
+	if icac != nil {
+		c = append(c, link{icac, KindICA})
+	}
+	return append(c, link{root, KindRoot})
+}
+
+// checkNames checks that each certificate names the next one as its issuer.
+func (c links) checkNames() error {
+	for i, l := range c[:len(c)-1] {
+		issuer := c[i+1]
+		if !l.cert.Issuer.Equal(issuer.cert.Subject) {
+			return invalid(l.kind, "issuer is not the subject of the %v", issuer.kind)
+		}
+		if !bytes.Equal(l.cert.AuthorityKeyID(), issuer.cert.SubjectKeyID()) {
+			return invalid(l.kind, "authority key identifier is not that of the %v", issuer.kind)
+		}
+	}
+	return nil
+}
+
+func (c links) verifySignatures() error {
+	for i, l := range c[:len(c)-1] {
+		if err := verifySignature(l.cert, l.kind, c[i+1].cert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Extension) forbidsICA() bool { return e != nil && e.HasPathLen && e.PathLen == 0 }
 
 func verifySignature(c *Certificate, k Kind, issuer *Certificate) error {
 	tbs, err := c.TBS()
@@ -108,13 +156,13 @@ func verifySignature(c *Certificate, k Kind, issuer *Certificate) error {
 	return nil
 }
 
-// checkTime holds the validity period against the time, unless that is unknown.
-// A not-before of 0 lies in the year 9999, see noExpiry.
+// checkTime checks the validity period. A not-before of 0 is no beginning, as a
+// not-after of 0 is no end.
 func (c *Certificate) checkTime(k Kind, opt VerifyOptions) error {
 	switch {
 	case opt.Now == 0:
 		return nil
-	case opt.Exact && (c.NotBefore == 0 || opt.Now < c.NotBefore):
+	case opt.Exact && uint64(opt.Now)+uint64(opt.Skew) < uint64(c.NotBefore):
 		return fmt.Errorf("%w: %v is not valid yet", ErrValidity, k)
 	case c.NotAfter != 0 && opt.Now > c.NotAfter:
 		return fmt.Errorf("%w: %v has expired", ErrValidity, k)

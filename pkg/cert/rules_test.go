@@ -219,7 +219,7 @@ func TestDamagedChains(t *testing.T) {
 			c := newChain(t, true)
 			tt.change(c)
 			c.sign(t)
-			err := c.verify(1500)
+			err := errors.Join(CheckRoot(c.root), c.verify(1500))
 			if !errors.Is(err, ErrInvalid) || errors.Is(err, ErrNodeID) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v; want %q", err, tt.want)
 			}
@@ -259,6 +259,7 @@ func TestToleratedChains(t *testing.T) {
 			c.noc.Subject[2] = Attribute{Type: AttributeCommonName, Text: "Lamp"}
 		}},
 		{"extensions in another order", true, func(c *chain) { slices.Reverse(c.noc.Extensions) }},
+		{"no beginning", true, func(c *chain) { c.root.NotBefore, c.icac.NotBefore, c.noc.NotBefore = 0, 0, 0 }},
 		{"no end", true, func(c *chain) { c.root.NotAfter, c.icac.NotAfter, c.noc.NotAfter = 0, 0, 0 }},
 		{"extension unknown here", true, func(c *chain) {
 			c.noc.Extensions = append(c.noc.Extensions, Extension{Type: FutureExtension, DER: []byte("\x30\x08\x06\x03\x55\x1d\x63\x04\x01\x02")})
@@ -307,7 +308,6 @@ func TestValidity(t *testing.T) {
 		{"ICAC expired", func(c *chain) { c.icac.NotAfter = 1400 }, 1500, "ICAC has expired"},
 		{"root expired", func(c *chain) { c.root.NotAfter = 1400 }, 1500, "RCAC has expired"},
 		{"NOC not yet", func(c *chain) { c.noc.NotBefore = 1600 }, 1500, "NOC is not valid yet"},
-		{"NOC from the year 9999", func(c *chain) { c.noc.NotBefore = 0 }, 1500, "NOC is not valid yet"},
 	} {
 		c := newChain(t, true)
 		tt.change(c)
@@ -317,6 +317,9 @@ func TestValidity(t *testing.T) {
 		}
 		if err := c.verify(0); err != nil {
 			t.Errorf("%s, time unknown: %v", tt.name, err)
+		}
+		if err := CheckStored(c.noc, c.icac, c.root); err != nil {
+			t.Errorf("%s, as stored: %v", tt.name, err)
 		}
 		err := VerifyChain(c.noc, c.icac, c.root, VerifyOptions{Now: tt.now})
 		if ended := strings.Contains(tt.want, "expired"); errors.Is(err, ErrValidity) != ended || (err != nil) != ended {
@@ -395,6 +398,51 @@ func TestDamagedOctets(t *testing.T) {
 		}
 		if verify(which, append(bytes.Clone(cert.Raw()), 0x18)) == nil {
 			t.Errorf("certificate %d with an octet behind it verifies", which)
+		}
+	}
+}
+
+func TestSkewOfIssuers(t *testing.T) {
+	c := newChain(t, true)
+	c.noc.NotBefore = 1600
+	c.sign(t)
+	for skew, ok := range map[uint32]bool{0: false, 99: false, 100: true, 1<<32 - 1: true} {
+		if err := VerifyChain(c.noc, c.icac, c.root, VerifyOptions{Now: 1500, Exact: true, Skew: skew}); (err == nil) != ok {
+			t.Errorf("skew %d: %v", skew, err)
+		}
+	}
+	if err := VerifyChain(c.noc, c.icac, c.root, VerifyOptions{Now: 2001, Exact: true, Skew: 1000}); !errors.Is(err, ErrValidity) {
+		t.Errorf("the end, with a skew: %v", err)
+	}
+}
+
+// Rules that have become stricter since a chain was stored do not make it damaged.
+func TestCheckStored(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*chain)
+		whole  bool
+	}{
+		{"as issued", func(*chain) {}, true},
+		{"root ends before it begins", func(c *chain) { c.root.NotAfter = 1 }, true},
+		{"root encrypts", func(c *chain) { c.root.extension(KeyUsage).Usage |= UsageKeyEncipherment }, true},
+		{"root without basic constraints", func(c *chain) { drop(c.root, BasicConstraints) }, true},
+		{"ICAC with path length 1", func(c *chain) { e := c.icac.extension(BasicConstraints); e.HasPathLen, e.PathLen = true, 1 }, true},
+		{"NOC for servers only", func(c *chain) { c.noc.extension(ExtendedKeyUsage).Purposes = []Purpose{PurposeServerAuth} }, true},
+		{"NOC names another issuer", func(c *chain) { c.noc.Issuer[0].ID++ }, false},
+		{"ICAC names another key", func(c *chain) { c.icac.extension(AuthorityKeyID).KeyID[0] ^= 1 }, false},
+		{"NOC signed by the root", func(c *chain) { c.nocSigner = c.rootKey }, false},
+		{"ICAC signed by itself", func(c *chain) { c.icacSigner = c.icacKey }, false},
+		{"root names another issuer", func(c *chain) { c.root.Issuer[0].ID++ }, false},
+		{"root names another key", func(c *chain) { c.root.extension(AuthorityKeyID).KeyID[0] ^= 1 }, false},
+		{"root signed by another", func(c *chain) { c.root.PublicKey = newKeyPublic(t) }, false},
+	} {
+		c := newChain(t, true)
+		c.root.Issuer = slices.Clone(c.root.Issuer)
+		tt.change(c)
+		c.sign(t)
+		if err := CheckStored(c.noc, c.icac, c.root); (err == nil) != tt.whole || err != nil && !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 }

@@ -9,31 +9,22 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
+// issuerSkew is how many seconds the clock of a certificate's issuer may be ahead of
+// a clock that is kept right: a day, for one that shows local time as UTC.
+const issuerSkew = 24 * 60 * 60
+
+// sessionValidity returns what a peer's chain is checked against in CASE.
+//
 // A board without a battery-backed clock wakes up in 1970, at the date of its image,
-// or at that of its last shutdown. It must neither keep an administrator out whose
-// certificates began since then, nor take one in whose time was up before this
-// program was built. So a certificate is refused as not yet valid only by a clock that
-// is kept right; as expired also by another one, which stands still at times and does
-// not run ahead, and by the times that have certainly come.
-
-// commissionValidity is what a chain is held against that an administrator brings:
-// the clock, but not less than the last known good time (section 3.5.6.1).
-func (s *Server) commissionValidity(now time.Time) cert.VerifyOptions {
-	return s.validity(now, s.trust.fabrics.LastKnownGoodTime())
-}
-
-// sessionValidity is what a peer's chain is held against in CASE. One fabric's
-// certificates, by their beginning, do not end the sessions of another.
+// or at that of its last shutdown; others are set by hand, to any date. A clock that
+// nothing keeps right must not keep an administrator out, be it behind or ahead, so
+// that it decides nothing. What ended before this program was built has expired by any
+// clock.
 func (s *Server) sessionValidity(now time.Time) cert.VerifyOptions {
-	return s.validity(now, 0)
-}
-
-func (s *Server) validity(now time.Time, known uint32) cert.VerifyOptions {
-	t := epoch(now)
-	if t != 0 && s.opt.Synchronised() {
-		return cert.VerifyOptions{Now: t, Exact: true}
+	if t := epoch(now); t != 0 && s.opt.Synchronised() {
+		return cert.VerifyOptions{Now: t, Exact: true, Skew: issuerSkew}
 	}
-	return cert.VerifyOptions{Now: max(t, known, uint32(host.Built()-matter.EpochOffset))}
+	return cert.VerifyOptions{Now: uint32(host.Built() - matter.EpochOffset)}
 }
 
 // clockTrusted reports whether the clock can be right.

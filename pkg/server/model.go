@@ -148,7 +148,6 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			FailSafe:    t.failsafe,
 			Attestation: t.device,
 			Rand:        s.opt.Rand,
-			Validity:    s.commissionValidity,
 			EntryAdded:  s.model.access.EntryAdded,
 			Executed:    s.executed,
 		}),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
 func TestAddTrustedRootCertificate(t *testing.T) {
@@ -59,6 +60,7 @@ func TestAddTrustedRootCertificate(t *testing.T) {
 // badRoots are damages of a root certificate that its own signature does not
 // cover up: each is signed anew.
 var badRoots = map[string]func(*cert.Certificate){
+	"ends before it begins": func(c *cert.Certificate) { c.NotBefore, c.NotAfter = year(2050), year(2040) },
 	"two ids": func(c *cert.Certificate) {
 		c.Subject = append(c.Subject, cert.Attribute{Type: cert.AttributeRCACID, ID: 7})
 		c.Issuer = c.Subject
@@ -149,4 +151,32 @@ func TestBadRoots(t *testing.T) {
 		})
 		r.want("with all that it may have", r.creds(s, cmdAddRoot, 0, withID.Raw()), ok)
 	})
+}
+
+// A stored fabric whose root would be refused today, as rules have become stricter,
+// works on; nor is the store called damaged.
+func TestStoredFabricsOutliveStricterRules(t *testing.T) {
+	for _, name := range []string{"ends before it begins", "encipherment", "purposes", "no key usage", "path length 2"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, clean, func(r *rig) {
+				c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+				done := r.commission(c, a)
+				r.stop()
+				root := r.reissue(a, a.RootCert(), badRoots[name]).Raw()
+				st, err := store.Open(r.dir+"/"+store.FileName, store.Options{})
+				r.must(err)
+				r.must(st.Update(func(tx *store.Tx) error {
+					all, err := tx.Fabrics()
+					if err != nil {
+						return err
+					}
+					all[0].Root = root
+					return tx.PutFabric(all[0])
+				}))
+				r.must(st.Close())
+				r.start()
+				r.setLabel(r.session(c, a, done.Node), "still here")
+			})
+		})
+	}
 }

@@ -287,31 +287,6 @@ func TestAddNOCTableFull(t *testing.T) {
 	}
 }
 
-func TestAddNOCValidity(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		epoch   uint32
-		inexact bool
-		want    string
-	}{
-		{"in time", epoch, false, "OK"},
-		{"the time is not known", 0, false, "OK"},
-		{"before", epoch - 7200, false, "InvalidNOC"},
-		{"before, by a clock that may be late", epoch - 7200, true, "OK"},
-		{"after", epoch + 48*3600, false, "InvalidNOC"},
-		{"after, by a clock that may be late", epoch + 48*3600, true, "InvalidNOC"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newNOCWorld(t, "PASE")
-			w.r.epoch, w.r.inexact = tt.epoch, tt.inexact
-			status, _, err := w.s.addNOC(w.a.goodNOC(w.pub, 0x10))
-			if got := outcomeOf(status, err); got != tt.want {
-				t.Errorf("AddNOC = %s (%v), want %s", got, err, tt.want)
-			}
-		})
-	}
-}
-
 func TestAddNOCAdminTag(t *testing.T) {
 	w := newNOCWorld(t, "PASE")
 	f := w.a.goodNOC(w.pub, 0x10)

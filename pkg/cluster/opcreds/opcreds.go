@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/cert"
@@ -80,10 +79,6 @@ type Options struct {
 	FailSafe    *failsafe.FailSafe
 	Attestation *attestation.Credentials
 	Rand        io.Reader
-
-	// Validity returns what the validity periods of an administrator's certificates
-	// are held against.
-	Validity func(now time.Time) cert.VerifyOptions
 
 	// EntryAdded learns of the access control entry that AddNOC made for fabric i,
 	// to tell of it in the Access Control cluster's event. r is AddNOC's request.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
-	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -33,8 +32,6 @@ type rig struct {
 	failSafe *failsafe.FailSafe
 	cluster  *Cluster
 	now      time.Time
-	epoch    uint32
-	inexact  bool // the clock may be behind
 
 	credentials store.Attestation
 	added       []added    // calls of EntryAdded
@@ -51,7 +48,7 @@ type executed struct{ command, status string }
 
 func newRig(t testing.TB, max int) *rig {
 	t.Helper()
-	r := &rig{t: t, path: filepath.Join(t.TempDir(), "opcredsd.db"), now: start, epoch: epoch}
+	r := &rig{t: t, path: filepath.Join(t.TempDir(), "opcredsd.db"), now: start}
 	var err error
 	if r.credentials, err = attestation.Generate(rand.Reader, 0xFFF1, 0x8001, start); err != nil {
 		t.Fatal(err)
@@ -83,7 +80,6 @@ func (r *rig) open(max int) {
 	r.failSafe = failsafe.New(r.table, failsafe.Options{})
 	r.cluster = New(Options{
 		Table: r.table, FailSafe: r.failSafe, Attestation: credentials, Rand: rand.Reader,
-		Validity: func(time.Time) cert.VerifyOptions { return cert.VerifyOptions{Now: r.epoch, Exact: !r.inexact} },
 		EntryAdded: func(q *im.Request, i matter.FabricIndex, e store.ACLEntry) {
 			r.added = append(r.added, added{q.Subject, i, e})
 		},
