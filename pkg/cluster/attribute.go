@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"math"
-	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -24,7 +23,14 @@ type Attribute[S comparable] struct {
 
 	check func(c *Context, was, is *S) error
 	quiet Quiet
+	tell  *notice[S]
 	keep  bool
+}
+
+// notice is an event that goes with the reports of an attribute.
+type notice[S comparable] struct {
+	event matter.EventID
+	data  func(s *S, w *tlv.Writer)
 }
 
 // Number is the value of a numeric attribute.
@@ -68,11 +74,12 @@ func (a Attribute[S]) Keep() Attribute[S] {
 	return a
 }
 
-// Quiet decides when a change of a numeric attribute is reported: at once, if it
-// returns 0, or after so much time, unless another change is reported before. was is
-// the value reported last, age ago; moving says that the state expects further changes
-// by itself. The last value is always reported.
-type Quiet func(was, is Number, age time.Duration, moving bool) time.Duration
+// Tell emits an event with each report of the attribute. data writes its fields.
+// Attributes of a cluster that are reported at once tell the same event once.
+func (a Attribute[S]) Tell(ev matter.EventID, data func(s *S, w *tlv.Writer)) Attribute[S] {
+	a.tell = &notice[S]{ev, data}
+	return a
+}
 
 type unsigned interface {
 	~uint8 | ~uint16 | ~uint32 | ~uint64
@@ -193,6 +200,9 @@ func nullOf[T unsigned | signed](n Number) Null[T] {
 	return Some(T(n.V))
 }
 
+// Millionth is how often the unit of a [NullFloat] holds that of its [Number].
+const Millionth = 1_000_000
+
 // NullFloat is a nullable attribute of type single.
 func NullFloat[S comparable](id matter.AttributeID, at func(*S) *Null[float32]) Attribute[S] {
 	return Attribute[S]{
@@ -205,8 +215,8 @@ func NullFloat[S comparable](id matter.AttributeID, at func(*S) *Null[float32]) 
 			}
 		},
 		same: func(a, b *S) bool { return *at(a) == *at(b) },
-		// For quieter reporting alone: thousandths.
-		number: func(s *S) Number { return Number{int64(math.Round(1000 * float64(at(s).V))), !at(s).Valid} },
+		// For quieter reporting alone: millionths.
+		number: func(s *S) Number { return Number{int64(math.Round(Millionth * float64(at(s).V))), !at(s).Valid} },
 	}
 }
 

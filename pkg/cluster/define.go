@@ -18,7 +18,24 @@ type Def[S comparable] struct {
 	Facts      *datamodel.Cluster
 	Attributes []Attribute[S]
 	Commands   []Command[S]
+	Kept       []Kept[S]
 }
+
+// Kept is a part of the state that survives a restart and that no attribute shows.
+type Kept[S comparable] struct {
+	id matter.AttributeID
+	at func(*S) *int64
+}
+
+// Keep is a Kept that is stored under n, which no other of the cluster has, ever.
+func Keep[S comparable](n uint16, at func(*S) *int64) Kept[S] {
+	return Kept[S]{matter.AttributeID(firstKept) + matter.AttributeID(n), at}
+}
+
+// firstKept is above the ids of attributes (section 7.18.2 of the core specification).
+const firstKept = 0xFFFF_0000
+
+func (k *Kept[S]) same(a, b *S) bool { return *k.at(a) == *k.at(b) }
 
 // Command is a function on the state for a command.
 type Command[S comparable] struct {
@@ -57,6 +74,7 @@ type Cluster[S comparable] struct {
 	facts      *datamodel.Cluster
 	attributes []Attribute[S]
 	commands   []Command[S]
+	kept       []Kept[S]
 
 	mu      sync.Mutex // layouts are shared by the nodes of one process
 	layouts map[string]*layout[S]
@@ -64,7 +82,7 @@ type Cluster[S comparable] struct {
 
 // Define makes a cluster. It panics if d does not fit the facts.
 func Define[S comparable](d Def[S]) *Cluster[S] {
-	c := &Cluster[S]{facts: d.Facts, attributes: d.Attributes, commands: d.Commands, layouts: map[string]*layout[S]{}}
+	c := &Cluster[S]{facts: d.Facts, attributes: d.Attributes, commands: d.Commands, kept: d.Kept, layouts: map[string]*layout[S]{}}
 	for i := range c.attributes {
 		a := &c.attributes[i]
 		n := slices.IndexFunc(d.Facts.Attributes, func(f datamodel.Attribute) bool { return f.ID == a.id })

@@ -148,6 +148,9 @@ func (u *Unit[S]) save(w *tlv.Writer) {
 				a.read(&u.state, w, tlv.CommonProfile(uint32(a.id)))
 			}
 		}
+		for _, k := range sv.cluster.kept {
+			w.Int(tlv.CommonProfile(uint32(k.id)), *k.at(&u.state))
+		}
 		w.End()
 	}
 }
@@ -160,8 +163,17 @@ func (u *Unit[S]) load(cl matter.ClusterID, attributes tlv.Element) error {
 		r := attributes.Reader()
 		for r.EnterStruct(); r.Next(); {
 			n, ok := r.Tag().IsCommon()
+			if !ok {
+				continue
+			}
+			for i := range sv.cluster.kept {
+				k, rest := &sv.cluster.kept[i], r
+				if v := rest.Int(); k.id == matter.AttributeID(n) && rest.Err() == nil {
+					*k.at(&u.state) = v
+				}
+			}
 			a := sv.cluster.attribute(matter.AttributeID(n))
-			if !ok || a == nil || !a.keep {
+			if a == nil || !a.keep {
 				continue
 			}
 			was, rest := u.state, r

@@ -1,12 +1,87 @@
 package cluster
 
-import "time"
+import (
+	"math"
+	"time"
+)
+
+// Quiet decides when a change of a numeric attribute is reported: at once, if it
+// returns 0, or after so much time, unless another change is reported before. was is
+// the value reported last. What a Quiet has promised once is kept, and the last value
+// is always reported.
+type Quiet func(was, is Number, at Moment) time.Duration
+
+// Moment is when a Quiet decides.
+type Moment struct {
+	Now    time.Time
+	Age    time.Duration // since the last report; [Never] if there was none
+	Moving bool          // the state expects further changes by itself
+}
+
+// Never is the Age of a value that was never reported.
+const Never time.Duration = 1 << 62
 
 // EachSecond reports a moving value at most once a second, and at once when it comes
 // to rest, or to or from null (quieter reporting of levels and colors).
-func EachSecond(was, is Number, age time.Duration, moving bool) time.Duration {
-	if !moving || was.Null != is.Null {
+func EachSecond(was, is Number, at Moment) time.Duration {
+	if !at.Moving || was.Null != is.Null {
 		return 0
 	}
-	return time.Second - min(age, time.Second)
+	return time.Second - min(at.Age, time.Second)
+}
+
+const (
+	// SlowTick is how far the moments are apart at which slow values are reported. They
+	// are the same for all endpoints, so that a node with many sensors sends one report
+	// then and nothing in between: Apple's hubs store no value of a node that reports
+	// more often.
+	SlowTick = 15 * time.Second
+
+	// slowLeast is how long a value is not reported again, whatever it does.
+	slowLeast = 5 * time.Second
+
+	// slowMost bounds how long a change within the band is not reported (sections 2.12.6
+	// and 2.13.6 of the application clusters, for power and energy; here for all).
+	slowMost = time.Minute
+)
+
+// Step is a change of a value: by at least Abs and at least Percent of what it was.
+// The zero Step is never reached.
+type Step struct {
+	Abs, Percent int64
+}
+
+func (s Step) reached(was, is Number) bool {
+	if s == (Step{}) {
+		return false
+	}
+	change := math.Abs(float64(is.V) - float64(was.V))
+	return change >= float64(s.Abs) && change >= math.Abs(float64(was.V))*float64(s.Percent)/100
+}
+
+// Slow is for what a sensor measures. A first value, a value after null and null are
+// reported at once; so is a change that reaches big, but five seconds after the last
+// one. A change that reaches band waits for the next tick, see [SlowTick], and a
+// smaller one for the last tick within a minute of the last report.
+func Slow(band, big Step) Quiet {
+	return func(was, is Number, at Moment) time.Duration {
+		switch {
+		case at.Age == Never || was.Null != is.Null:
+			return 0
+		case big.reached(was, is):
+			return max(0, slowLeast-at.Age)
+		case band.reached(was, is):
+			return tick(at.Now.Add(max(0, slowLeast-at.Age))).Sub(at.Now)
+		}
+		last := at.Now.Add(slowMost - at.Age).Truncate(SlowTick)
+		return max(tick(at.Now).Sub(at.Now), last.Sub(at.Now))
+	}
+}
+
+// tick returns the first tick that is not before t.
+func tick(t time.Time) time.Time {
+	if last := t.Truncate(SlowTick); !last.Equal(t) {
+		return last.Add(SlowTick)
+	}
+	return t
 }

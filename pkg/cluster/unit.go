@@ -48,8 +48,8 @@ type Unit[S comparable] struct {
 // quietState is what is known of a quiet attribute.
 type quietState struct {
 	reported Number
-	at       time.Time
-	pending  bool
+	at       time.Time // zero: never
+	due      time.Time // when a change is to be reported; zero: there is none
 }
 
 // NewUnit adds a unit to an endpoint. Its clusters are added by [Serve].
@@ -144,62 +144,86 @@ func (u *Unit[S]) settle(now time.Time, r Reporter) {
 	u.due = time.Time{}
 	for _, sv := range u.served {
 		q := sv.quiet
+		var told *notice[S]
 		for _, a := range sv.layout.attributes {
+			reported := false
 			if a.quiet != nil {
-				u.settleQuiet(now, r, sv, a, &u.quiet[q], moving)
+				reported = u.settleQuiet(now, a, &u.quiet[q], moving)
 				q++
-			} else if !a.same(&u.shown, &u.state) {
-				r.Attribute(sv.cluster.facts.ID, a.id)
-				if a.keep {
-					u.endpoint.changed()
-				}
+			} else {
+				reported = !a.same(&u.shown, &u.state)
+			}
+			if !reported {
+				continue
+			}
+			r.Attribute(sv.cluster.facts.ID, a.id)
+			if a.keep && a.quiet == nil {
+				u.endpoint.changed()
+			}
+			if a.tell != nil && (told == nil || a.tell.event != told.event) {
+				told = a.tell
+				u.announce(r, sv.cluster.facts.ID, told)
+			}
+		}
+	}
+	for i := range u.served {
+		for _, k := range u.served[i].cluster.kept {
+			if !k.same(&u.shown, &u.state) {
+				u.endpoint.changed()
 			}
 		}
 	}
 	u.shown = u.state
 }
 
-func (u *Unit[S]) settleQuiet(now time.Time, r Reporter, sv *served[S], a *Attribute[S], q *quietState, moving bool) {
-	if !q.pending && a.same(&u.shown, &u.state) {
-		return
-	}
-	if a.keep {
-		u.endpoint.changed()
-	}
-	wait := time.Duration(0)
-	is := a.compared(&u.state)
-	if is == q.reported {
-		u.setPending(q, false)
-		return
-	}
-	if !q.at.IsZero() {
-		wait = a.quiet(q.reported, is, now.Sub(q.at), moving)
-	} else {
-		wait = a.quiet(q.reported, is, forever, moving)
-	}
-	if wait > 0 {
-		u.setPending(q, true)
-		if at := now.Add(wait); u.due.IsZero() || at.Before(u.due) {
-			u.due = at
-		}
-		return
-	}
-	u.setPending(q, false)
-	q.reported, q.at = is, now
-	r.Attribute(sv.cluster.facts.ID, a.id)
+func (u *Unit[S]) announce(r Reporter, cl matter.ClusterID, n *notice[S]) {
+	r.Event(cl, n.event, func(w *tlv.Writer) { n.data(&u.state, w) })
 }
 
-// forever is the age of a value that was never reported.
-const forever = 1 << 62
+// settleQuiet reports whether the change of a quiet attribute is to be reported now.
+func (u *Unit[S]) settleQuiet(now time.Time, a *Attribute[S], q *quietState, moving bool) bool {
+	same := a.same(&u.shown, &u.state)
+	if q.due.IsZero() && same {
+		return false
+	}
+	if a.keep && !same {
+		u.endpoint.changed()
+	}
+	is := a.compared(&u.state)
+	if is == q.reported {
+		u.setDue(q, time.Time{})
+		return false
+	}
+	due := now
+	if q.due.IsZero() || now.Before(q.due) {
+		m := Moment{Now: now, Age: Never, Moving: moving}
+		if !q.at.IsZero() {
+			m.Age = now.Sub(q.at)
+		}
+		if due = now.Add(a.quiet(q.reported, is, m)); !q.due.IsZero() && q.due.Before(due) {
+			due = q.due
+		}
+	}
+	if due.After(now) {
+		u.setDue(q, due)
+		if u.due.IsZero() || due.Before(u.due) {
+			u.due = due
+		}
+		return false
+	}
+	u.setDue(q, time.Time{})
+	q.reported, q.at = is, now
+	return true
+}
 
-func (u *Unit[S]) setPending(q *quietState, pending bool) {
+func (u *Unit[S]) setDue(q *quietState, due time.Time) {
 	switch {
-	case pending && !q.pending:
+	case q.due.IsZero() && !due.IsZero():
 		u.pending++
-	case !pending && q.pending:
+	case !q.due.IsZero() && due.IsZero():
 		u.pending--
 	}
-	q.pending = pending
+	q.due = due
 }
 
 // deadline returns when the unit is next to be settled by itself.

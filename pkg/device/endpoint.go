@@ -49,6 +49,7 @@ type properties interface {
 	list() []*Property
 	values(now time.Time, into Values)
 	report(now time.Time, v Values) error
+	waiting() []string
 }
 
 // unitOf is a unit with its properties.
@@ -56,6 +57,7 @@ type unitOf[S comparable] struct {
 	endpoint *Endpoint
 	unit     *cluster.Unit[S]
 	props    []property[S]
+	known    uint64 // bits by index of props: it had a value
 }
 
 // addUnit adds a unit to e whose device is asked through its properties.
@@ -86,8 +88,21 @@ func (u *unitOf[S]) list() (all []*Property) {
 func (u *unitOf[S]) values(now time.Time, into Values) {
 	s := u.unit.State(now)
 	for i := range u.props {
-		into[u.props[i].Name] = u.props[i].get(&s)
+		v := Null
+		if u.known&(1<<i) != 0 || !u.props[i].Needed {
+			v = u.props[i].get(&s)
+		}
+		into[u.props[i].Name] = v
 	}
+}
+
+func (u *unitOf[S]) waiting() (names []string) {
+	for i := range u.props {
+		if u.props[i].Needed && u.known&(1<<i) == 0 {
+			names = append(names, u.props[i].Name)
+		}
+	}
+	return names
 }
 
 // report takes those of v that are the unit's, in the order of its properties.
@@ -95,14 +110,22 @@ func (u *unitOf[S]) report(now time.Time, v Values) error {
 	if !slices.ContainsFunc(u.props, func(p property[S]) bool { _, ok := v[p.Name]; return ok }) {
 		return nil
 	}
-	return u.unit.Report(now, func(c *cluster.Context, s *S) error {
+	known := u.known
+	err := u.unit.Report(now, func(c *cluster.Context, s *S) error {
 		for i := range u.props {
 			if x, ok := v[u.props[i].Name]; ok && u.props[i].report != nil {
 				u.props[i].report(c, s, x)
+				if !x.IsNull() {
+					known |= 1 << i
+				}
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		u.known = known
+	}
+	return err
 }
 
 // apply sends the device what is wanted of it.
@@ -127,6 +150,7 @@ func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
 				cmd.Set = Values{}
 			}
 			cmd.Set[p.Name] = v
+			u.known |= 1 << i
 		}
 	}
 	if cmd.Set != nil {
@@ -154,6 +178,16 @@ func (e *Endpoint) Properties() (all []*Property) {
 		all = append(all, u.list()...)
 	}
 	return all
+}
+
+// Waiting returns the names of the properties without whose first value the endpoint is
+// better not shown: ecosystems would make nothing of it. None is left when the source
+// has reported each of them once, also before a restart.
+func (e *Endpoint) Waiting() (names []string) {
+	for _, u := range e.units {
+		names = append(names, u.waiting()...)
+	}
+	return names
 }
 
 // State returns the values of all properties at now.
@@ -209,10 +243,6 @@ func (e *Endpoint) Report(now time.Time, v Values) error {
 	}
 	return nil
 }
-
-// Waiting returns the properties that have no value yet, though the endpoint cannot be
-// shown without.
-func (e *Endpoint) Waiting() []string { return nil }
 
 // Event takes from the source what somebody does to a button.
 func (e *Endpoint) Event(now time.Time, g Gesture) error {

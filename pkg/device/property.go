@@ -18,6 +18,9 @@ type Property struct {
 	Above    bool     // Min itself is not in the range
 	Values   []string // of a text
 	Settable bool     // a controller may want it
+	// Needed says that ecosystems make nothing of a part whose first value of the
+	// property is unknown, and do not look again; see [Endpoint.Waiting].
+	Needed bool
 }
 
 // Kind is what a property's value is.
