@@ -35,7 +35,7 @@ records are announced over mDNS; "opcredsd doctor" looks them up from the wire.`
 func printStatus(w io.Writer, s *admin.Status) error {
 	ready := "can be found"
 	if !s.Ready {
-		ready = "NOT announced: controllers cannot find it"
+		ready = "controllers cannot find it: " + s.Fault
 	}
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
@@ -48,6 +48,9 @@ func printStatus(w io.Writer, s *admin.Status) error {
 			row("", "%s: not used, %s", i.Name, i.Reason)
 		} else {
 			row("", "%s: %s", i.Name, strings.Join(i.Addresses, " "))
+		}
+		if i.Problem != "" {
+			row("", "%s: PROBLEM: %s", i.Name, i.Problem)
 		}
 	}
 	row("attestation", "%s", attestationLine(&s.Attestation))

@@ -36,7 +36,8 @@ type Status struct {
 	Started       time.Time      `json:"started"`
 	Uptime        float64        `json:"uptime_seconds"`
 	Port          uint16         `json:"port"`
-	Ready         bool           `json:"ready"` // announced, so that controllers can find it
+	Ready         bool           `json:"ready"`           // announced, so that controllers can find it
+	Fault         string         `json:"fault,omitempty"` // why it is not, and on which interface
 	Product       Product        `json:"product"`
 	Attestation   Attestation    `json:"attestation"`
 	Window        WindowState    `json:"window"`
@@ -95,7 +96,9 @@ type Interface struct {
 	Name      string   `json:"name"`
 	Host      string   `json:"host,omitempty"`
 	Addresses []string `json:"addresses"`
-	Reason    string   `json:"reason,omitempty"` // why nothing is announced there
+	Reason    string   `json:"reason,omitempty"`  // why nothing is announced there
+	Found     bool     `json:"found"`             // the node found itself there at its last look
+	Problem   string   `json:"problem,omitempty"` // why not everything can be found there, though it is used
 }
 
 // Service is announced over mDNS.

@@ -2,10 +2,11 @@ package mdns
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,15 +21,15 @@ const (
 	checkRetryMax = 10 * time.Minute
 )
 
-// Announcer is a Responder that also looks its own services up from the wire:
-// records that were sent may still not be found.
+// Announcer is a Responder that also looks its own services up from the wire, on each
+// interface: records that were sent may still not be found.
 type Announcer struct {
 	*Responder
-	log   *slog.Logger
-	found atomic.Bool
+	log *slog.Logger
 
 	mu       sync.Mutex
 	services []Service
+	looked   map[int]error // result of the last look, by the index of the interface
 
 	changed chan struct{} // holds one
 	stop    context.CancelFunc
@@ -37,44 +38,62 @@ type Announcer struct {
 
 // NewAnnouncer returns an Announcer over a new Responder. Close ends both.
 func NewAnnouncer(opt Options) (*Announcer, error) {
-	m, err := New(opt)
+	a := &Announcer{log: opt.Log, changed: make(chan struct{}, 1), ended: make(chan struct{})}
+	m, err := newResponder(opt, a.due)
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	r := &Announcer{Responder: m, log: opt.Log, changed: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
-	go r.watch(ctx, r.look)
-	return r, nil
+	var ctx context.Context
+	ctx, a.stop = context.WithCancel(context.Background())
+	a.Responder = m
+	go a.watch(ctx, a.look)
+	return a, nil
 }
 
 // Set makes services what is announced.
-func (r *Announcer) Set(services []Service) {
-	r.mu.Lock()
-	r.services = services
-	r.mu.Unlock()
-	r.Responder.Set(services)
+func (a *Announcer) Set(services []Service) {
+	a.mu.Lock()
+	a.services = services
+	a.mu.Unlock()
+	a.Responder.Set(services)
+	a.due()
+}
+
+// due makes a look due, as something has changed.
+func (a *Announcer) due() {
 	select {
-	case r.changed <- struct{}{}:
-	default: // the look that is due will see it
+	case a.changed <- struct{}{}:
+	default: // one is due
 	}
 }
 
-// Announced reports whether everything that was set can be found.
-func (r *Announcer) Announced() bool { return r.Status().Announced() }
-
-// Discoverable reports whether the last look from the wire found everything.
-func (r *Announcer) Discoverable() bool { return r.found.Load() }
+// Status is that of the Responder, with the results of the last look.
+func (a *Announcer) Status() Status {
+	s := a.Responder.Status()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for n := range s.Interfaces {
+		i := &s.Interfaces[n]
+		if err, ok := a.looked[i.Index]; ok && i.Reason == "" {
+			i.Found = err == nil
+			if err != nil {
+				i.Lookup = err.Error()
+			}
+		}
+	}
+	return s
+}
 
 // Close withdraws everything.
-func (r *Announcer) Close(ctx context.Context) error {
-	r.stop()
-	<-r.ended
-	return r.Responder.Close(ctx)
+func (a *Announcer) Close(ctx context.Context) error {
+	a.stop()
+	<-a.ended
+	return a.Responder.Close(ctx)
 }
 
 // watch looks when it is time to.
-func (r *Announcer) watch(ctx context.Context, look func(context.Context) error) {
-	defer close(r.ended)
+func (a *Announcer) watch(ctx context.Context, look func(context.Context) map[int]error) {
+	defer close(a.ended)
 	wait, retry := checkEvery, checkRetry
 	for {
 		timer := time.NewTimer(wait)
@@ -82,7 +101,7 @@ func (r *Announcer) watch(ctx context.Context, look func(context.Context) error)
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-r.changed:
+		case <-a.changed:
 			timer.Stop()
 			if !pause(ctx, checkSettles) {
 				return
@@ -90,51 +109,66 @@ func (r *Announcer) watch(ctx context.Context, look func(context.Context) error)
 			retry = checkRetry
 		case <-timer.C:
 		}
-		err := r.unlessChanged(ctx, look)
+		results, ok := a.unlessChanged(ctx, look)
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errChanged) {
+		if !ok {
 			continue
 		}
-		was := r.found.Swap(err == nil)
-		switch {
-		case errors.Is(err, errNothing):
-			wait = checkEvery
-		case err != nil:
-			r.log.Warn("the node does not find itself on the network", "error", err)
+		wait = checkEvery
+		if a.keep(results) {
 			wait, retry = retry, min(2*retry, checkRetryMax)
-		default:
-			if !was {
-				r.log.Info("the node finds itself on the network")
-			}
-			wait, retry = checkEvery, checkRetry
+		} else {
+			retry = checkRetry
 		}
 	}
 }
 
-// errChanged says that something else is announced than what was looked for.
-var errChanged = errors.New("changed")
+// keep makes results those of the last look and logs what is new in them. It reports
+// whether something was not found.
+func (a *Announcer) keep(results map[int]error) (failed bool) {
+	a.mu.Lock()
+	before := a.looked
+	a.looked = results
+	a.mu.Unlock()
+	for index, err := range results {
+		was, known := before[index]
+		switch {
+		case err != nil:
+			failed = true
+			a.log.Warn("the node does not find itself on the network", "interface", interfaceName(index), "error", err)
+		case !known || was != nil:
+			a.log.Info("the node finds itself on the network", "interface", interfaceName(index))
+		}
+	}
+	return failed
+}
+
+func interfaceName(index int) string {
+	ifi, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return fmt.Sprint(index)
+	}
+	return ifi.Name
+}
 
 // unlessChanged looks, and gives up when what is announced changes: a record that was
 // withdrawn meanwhile is found by nobody.
-func (r *Announcer) unlessChanged(ctx context.Context, look func(context.Context) error) error {
+func (a *Announcer) unlessChanged(ctx context.Context, look func(context.Context) map[int]error) (results map[int]error, ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	looked := make(chan error, 1)
+	looked := make(chan map[int]error, 1)
 	go func() { looked <- look(ctx) }()
 	select {
-	case err := <-looked:
-		return err
-	case <-r.changed:
+	case results := <-looked:
+		return results, true
+	case <-a.changed:
 	}
 	cancel()
 	<-looked
-	select {
-	case r.changed <- struct{}{}: // for the look that is due now
-	default:
-	}
-	return errChanged
+	a.due()
+	return nil, false
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -146,28 +180,35 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-var errNothing = errors.New("nothing is announced: no fabric, and no commissioning window")
-
-// look looks one service of each type up.
-func (r *Announcer) look(ctx context.Context) error {
-	r.mu.Lock()
-	services := r.services
-	r.mu.Unlock()
-	if len(services) == 0 {
-		return errNothing
-	}
-	seen := map[string]bool{}
-	for _, s := range services {
-		if seen[s.Type] {
-			continue
-		}
-		seen[s.Type] = true
-		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := r.Check(ctx, s)
-		cancel()
-		if err != nil {
-			return err
+// look looks one service of each type up on each interface in use. The result is empty
+// if nothing is announced.
+func (a *Announcer) look(ctx context.Context) map[int]error {
+	a.mu.Lock()
+	services := a.services
+	a.mu.Unlock()
+	types := map[string]bool{}
+	services = slices.DeleteFunc(slices.Clone(services), func(s Service) bool {
+		known := types[s.Type]
+		types[s.Type] = true
+		return known
+	})
+	var used []InterfaceStatus
+	for _, i := range a.Responder.Status().Interfaces {
+		if i.Reason == "" {
+			used = append(used, i)
 		}
 	}
-	return nil
+	results := make(map[int]error)
+	for _, on := range used {
+		for _, s := range services {
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			err := Look(ctx, s, on, used)
+			cancel()
+			results[on.Index] = err
+			if err != nil {
+				break
+			}
+		}
+	}
+	return results
 }

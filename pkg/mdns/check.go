@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,32 +80,46 @@ func foundEntry(e *zeroconf.ServiceEntry) Found {
 	return f
 }
 
-// Check looks s up from the wire, as a controller would, and says what is
-// wrong with what it found. It waits for an answer until ctx ends, which should
-// not be before two seconds: a record is not repeated within one.
-func (r *Responder) Check(ctx context.Context, s Service) error {
-	status := r.Status()
-	var interfaces []net.Interface
-	for _, i := range status.Interfaces {
-		if i.Reason != "" {
-			continue
-		}
-		if ifi, err := net.InterfaceByIndex(i.Index); err == nil {
-			interfaces = append(interfaces, *ifi)
-		}
-	}
-	if len(interfaces) == 0 {
-		return errors.New("no network interface can be used for mDNS")
-	}
-	found, err := Lookup(ctx, interfaces, s)
+// askSoon is the wait before the next question, after an answer that was not right: a
+// record is not repeated within a second.
+const askSoon = time.Second
+
+// Look looks a service up from the wire on an interface, as a controller on that network
+// would, until it is found as it should be there or ctx ends, which should not be within
+// two seconds. The error says what is wrong with what was found. all are the interfaces
+// of the host that are in use: a reflector may repeat what is announced on another.
+func Look(ctx context.Context, s Service, on InterfaceStatus, all []InterfaceStatus) error {
+	ifi, err := net.InterfaceByIndex(on.Index)
 	if err != nil {
 		return err
 	}
-	return found.compare(s, status)
+	var wrong error
+	for {
+		found, err := Lookup(ctx, []net.Interface{*ifi}, s)
+		if err == nil {
+			if wrong = found.compare(s, on, all); wrong == nil {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(askSoon):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return cmp.Or(wrong, err)
+		}
+	}
 }
 
-// compare says in what f differs from what s and the interfaces should yield.
-func (f Found) compare(s Service, status Status) error {
+// ErrOtherHost is returned when another host announces a service of this node.
+var ErrOtherHost = errors.New("this node is announced by another host, too")
+
+// compare says in what f differs from what s should yield on an interface.
+func (f Found) compare(s Service, on InterfaceStatus, all []InterfaceStatus) error {
+	i := slices.IndexFunc(all, func(i InterfaceStatus) bool { return fold(i.Host) == fold(f.Host) })
+	if i < 0 {
+		return fmt.Errorf("%w: %s at %v", ErrOtherHost, strings.TrimSuffix(f.Host, "."), f.Addrs)
+	}
 	var wrong []string
 	if f.Port != s.Port {
 		wrong = append(wrong, fmt.Sprintf("port %d instead of %d", f.Port, s.Port))
@@ -112,21 +127,19 @@ func (f Found) compare(s Service, status Status) error {
 	if want, got := txtData(s), txtDataOf(f.TXT); !bytes.Equal(want, got) {
 		wrong = append(wrong, fmt.Sprintf("TXT %q instead of %q", f.TXT, s.TXT))
 	}
-	i := slices.IndexFunc(status.Interfaces, func(i InterfaceStatus) bool { return fold(i.Host) == fold(f.Host) })
-	if i < 0 {
-		wrong = append(wrong, fmt.Sprintf("host %q, which is not this one", f.Host))
-	} else {
-		for _, a := range f.Addrs {
-			if !slices.Contains(status.Interfaces[i].Addrs, a) {
-				wrong = append(wrong, fmt.Sprintf("address %s, which is not of interface %s", a, status.Interfaces[i].Name))
-			}
+	if fold(on.Host) != fold(f.Host) {
+		wrong = append(wrong, fmt.Sprintf("the host name of %s only", all[i].Name))
+	}
+	for _, a := range f.Addrs {
+		if !slices.Contains(on.Addrs, a) {
+			wrong = append(wrong, fmt.Sprintf("address %s, which %s does not have", a, on.Name))
 		}
 	}
 	if !slices.ContainsFunc(f.Addrs, netip.Addr.Is6) {
 		wrong = append(wrong, "no IPv6 address")
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("%s is on the wire with %s", s.name(), strings.Join(wrong, ", "))
+		return fmt.Errorf("%s is found with %s", s.name(), strings.Join(wrong, ", "))
 	}
 	return nil
 }

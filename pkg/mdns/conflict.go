@@ -122,6 +122,7 @@ func (e *engine) renameHost(now time.Time, l *link) {
 	l.host.gone = true
 	l.remove(l.host, slices.Clone(l.host.records))
 	e.newHost(l, "")
+	e.relinked = true
 	l.host.failures = failures
 	e.claimAll(l, at)
 }

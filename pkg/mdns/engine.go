@@ -55,7 +55,13 @@ type engine struct {
 	limits limits
 	echo   echo
 	stats  counters
-	dirty  bool // the status changed
+	news
+}
+
+// news is what has changed since its owner looked.
+type news struct {
+	dirty    bool // the status
+	relinked bool // links came, went or have other names or addresses
 }
 
 // work is what concerns the packet at hand.
@@ -167,6 +173,7 @@ func (e *engine) openLink(now time.Time, info linkInfo) {
 	e.join(info)
 	l := e.newLink(now, info)
 	e.links[info.index] = l
+	e.relinked = true
 	e.log.Info("mDNS on an interface", "interface", info.name, "host", strings.TrimSuffix(l.host.name(), "."), "addresses", info.addrs)
 }
 
@@ -190,6 +197,7 @@ func (e *engine) changeLink(now time.Time, l *link, info linkInfo) {
 	if info.hasFamily(ip4) && !l.info.hasFamily(ip4) {
 		e.join(info)
 	}
+	e.relinked = true
 	e.readdress(now, l, info)
 }
 
@@ -202,6 +210,7 @@ func (e *engine) closeLink(now time.Time, l *link, reason string) {
 		e.former.add(now, c.records)
 	}
 	delete(e.links, l.info.index)
+	e.relinked = true
 }
 
 // farewell withdraws everything from a link, as far as that can still be sent.

@@ -89,6 +89,18 @@ func (l *listener) ask(name string, typ uint16) {
 	}
 }
 
+// answer sends a response to the group.
+func (l *listener) answer(records ...dns.RR) {
+	m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}, Answer: records}
+	b, err := m.Pack()
+	if err == nil {
+		_, err = l.conn.WriteTo(b, &net.UDPAddr{IP: groups[ip6].Addr().AsSlice(), Port: port, Zone: l.zone})
+	}
+	if err != nil {
+		l.t.Error(err)
+	}
+}
+
 // hear waits for a message.
 func (l *listener) hear(what string, match func(*dns.Msg) bool) {
 	l.t.Helper()

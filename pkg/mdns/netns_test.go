@@ -357,41 +357,89 @@ func TestPortTakenForOneAlone(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+// TestLook looks services up on each of two interfaces.
+func TestLook(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
 	}
-	check := func(r *Responder, limit time.Duration, s Service) string {
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.Join("eth1")
+	r := start(t, commissionable(), operational(1))
+	all := func() []InterfaceStatus { return r.Status().Interfaces }
+	look := func(limit time.Duration, s Service, i int) string {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
-		if err := r.Check(ctx, s); err != nil {
+		if err := Look(ctx, s, all()[i], all()); err != nil {
 			return err.Error()
 		}
 		return ""
 	}
-	lab := netlab.New(t)
-	r := start(t, commissionable(), operational(1))
-	if got := check(r, time.Second, operational(1)); !strings.Contains(got, "no network interface") {
-		t.Errorf("without an interface: %q", got)
-	}
-	lab.Join("eth0")
-	lab.Join("eth1")
-	untilAnnounced(t, r)
-	for _, s := range []Service{commissionable(), operational(1)} {
-		if got := check(r, patience, s); got != "" {
-			t.Errorf("%s: %s", s.Instance, got)
+	until(t, "both interfaces served", func() bool {
+		list := all()
+		return len(list) == 2 && list[0].Announced() && list[1].Announced()
+	})
+	for i := range 2 {
+		for _, s := range []Service{commissionable(), operational(1)} {
+			if got := look(patience, s, i); got != "" {
+				t.Errorf("%s on interface %d: %s", s.Instance, i, got)
+			}
 		}
 	}
 	other := operational(1)
 	other.Port, other.TXT = 5541, []string{"SII=1"}
-	got := check(r, patience, other)
+	got := look(3*time.Second, other, 1)
 	for _, want := range []string{"port 5540 instead of 5541", `TXT ["SII=5000" "SAI=300"] instead of ["SII=1"]`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("error %q does not say %q", got, want)
 		}
 	}
-	if got := check(r, time.Second/2, operational(9)); !strings.Contains(got, ErrNotFound.Error()) {
+	if got := look(time.Second/2, operational(9), 0); !strings.Contains(got, ErrNotFound.Error()) {
 		t.Errorf("not there: %q", got)
+	}
+}
+
+// TestAnnouncerPerInterface: where another host answers for the node, on one of two
+// networks, and where nobody can be heard, the status says so of that interface.
+func TestAnnouncerPerInterface(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.Join("eth1")
+	a, err := NewAnnouncer(Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := a.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	a.Set([]Service{operational(1)})
+	until(t, "the node finds itself on both", func() bool { return a.Status().Discoverable() })
+
+	clone := listen(t, lab, "eth1", false)
+	srv := operational(1)
+	srv.Port++
+	go func() {
+		for m := range clone.in {
+			if !m.Response {
+				clone.answer(serviceRecords(nil, srv, "0200000000AA."+domain)[0].rr, rr(t, "0200000000AA.local. 120 IN AAAA fe80::aa"))
+			}
+		}
+	}()
+	clone.answer(serviceRecords(nil, srv, "0200000000AA."+domain)[0].rr)
+	until(t, "the conflict", func() bool { return a.Status().Fault() != nil })
+	s := a.Status()
+	if eth0, eth1 := s.Interfaces[0], s.Interfaces[1]; eth0.Problem() != "" || !strings.Contains(eth1.Problem(), "another host") {
+		t.Errorf("eth0: %q; eth1: %q", eth0.Problem(), eth1.Problem())
+	}
+	if err := s.Fault(); !strings.Contains(err.Error(), "eth1") || strings.Contains(err.Error(), "eth0") {
+		t.Errorf("fault: %v", err)
 	}
 }
 

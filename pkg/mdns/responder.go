@@ -37,19 +37,20 @@ type Options struct {
 
 // Responder announces services and answers questions about them.
 type Responder struct {
-	log     *slog.Logger
-	sockets *sockets
-	engine  *engine // of loop, as is taken
-	taken   uint64  // calls of Set that the engine knows of
-	packets chan packet
-	infos   chan []linkInfo
-	free    sync.Pool // of packet buffers
-	wake    chan struct{}
-	closing chan struct{}
-	once    sync.Once
-	ended   chan struct{} // loop is over
-	readers sync.WaitGroup
-	status  atomic.Pointer[Status]
+	log      *slog.Logger
+	sockets  *sockets
+	engine   *engine // of loop, as is taken
+	taken    uint64  // calls of Set that the engine knows of
+	packets  chan packet
+	infos    chan []linkInfo
+	free     sync.Pool // of packet buffers
+	wake     chan struct{}
+	closing  chan struct{}
+	once     sync.Once
+	ended    chan struct{} // loop is over
+	readers  sync.WaitGroup
+	status   atomic.Pointer[Status]
+	relinked func() // called when links come, go or have other addresses
 
 	wanted wanted
 }
@@ -63,7 +64,11 @@ type wanted struct {
 
 // New opens the sockets and starts to follow the interfaces. There may be none
 // yet: they are used when they come. Close ends it.
-func New(opt Options) (*Responder, error) {
+func New(opt Options) (*Responder, error) { return newResponder(opt, func() {}) }
+
+// newResponder is New, with a function that is called when interfaces come, go or have
+// other addresses. It must not wait.
+func newResponder(opt Options, relinked func()) (*Responder, error) {
 	if opt.Log == nil || opt.Rand == nil {
 		panic("BUG: mdns.New without Log or Rand")
 	}
@@ -80,15 +85,16 @@ func New(opt Options) (*Responder, error) {
 		return nil, err
 	}
 	r := &Responder{
-		log:     opt.Log,
-		sockets: sockets,
-		engine:  newEngine(sockets, opt.Log, rand.New(rand.NewChaCha8(seed)), opt.Conflict),
-		packets: make(chan packet, queue),
-		infos:   make(chan []linkInfo),
-		free:    sync.Pool{New: func() any { return new([maxPacket + 1]byte) }},
-		wake:    make(chan struct{}, 1),
-		closing: make(chan struct{}),
-		ended:   make(chan struct{}),
+		log:      opt.Log,
+		sockets:  sockets,
+		engine:   newEngine(sockets, opt.Log, rand.New(rand.NewChaCha8(seed)), opt.Conflict),
+		packets:  make(chan packet, queue),
+		infos:    make(chan []linkInfo),
+		free:     sync.Pool{New: func() any { return new([maxPacket + 1]byte) }},
+		wake:     make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+		ended:    make(chan struct{}),
+		relinked: relinked,
 	}
 	r.engine.setLinks(time.Now(), infos)
 	r.publish()
@@ -205,6 +211,10 @@ func (r *Responder) loop() {
 		}
 		if e.dirty {
 			r.publish()
+		}
+		if e.relinked {
+			e.relinked = false
+			r.relinked()
 		}
 	}
 }

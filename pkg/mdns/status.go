@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -56,6 +57,10 @@ type InterfaceStatus struct {
 	Reason string
 	// Services are sorted by type and instance.
 	Services []ServiceStatus
+	// Found says that the last look from the wire found what is announced here, and
+	// Lookup why it did not; neither, before there was one.
+	Found  bool
+	Lookup string
 }
 
 // ServiceStatus is a service on an interface.
@@ -79,10 +84,13 @@ func (i InterfaceStatus) Problem() string {
 			lost = append(lost, fmt.Sprintf("%s.%s is announced by another host, too (%v)", s.Instance, s.Type, s.Rival))
 		}
 	}
-	if len(lost) > namedRivals {
-		return strings.Join(lost[:namedRivals], "; ") + fmt.Sprintf("; and %d others are", len(lost)-namedRivals)
+	switch n := len(lost); {
+	case n > namedRivals:
+		return strings.Join(lost[:namedRivals], "; ") + fmt.Sprintf("; and %d others are", n-namedRivals)
+	case n > 0:
+		return strings.Join(lost, "; ")
 	}
-	return strings.Join(lost, "; ")
+	return i.Lookup
 }
 
 // namedRivals is how many services Problem names.
@@ -110,13 +118,67 @@ func (c *counters) snapshot() Stats {
 	}
 }
 
-// Announced reports whether all services are announced on an interface in use. It is
-// what readiness needs: another interface that comes up later, and probes for its
-// names, takes nothing away. With no service at all an interface is enough.
+// Announced reports whether all services are announced on the interface.
+func (i InterfaceStatus) Announced() bool {
+	return i.Reason == "" && !slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State != Announced })
+}
+
+// contested reports whether another host has the name of a service.
+func (i InterfaceStatus) contested() bool {
+	return slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State == Conflict })
+}
+
+// Announced reports whether all services are announced on an interface in use. Another
+// interface that comes up later, and probes for its names, takes nothing away. With no
+// service at all an interface is enough.
 func (s Status) Announced() bool {
-	return !s.Pending && slices.ContainsFunc(s.Interfaces, func(i InterfaceStatus) bool {
-		return i.Reason == "" && !slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State != Announced })
-	})
+	return !s.Pending && slices.ContainsFunc(s.Interfaces, InterfaceStatus.Announced)
+}
+
+// Fault returns why controllers may not find the node, and on which interface; nil if
+// all services are announced on one and no other host has a name on any.
+func (s Status) Fault() error {
+	var lost []string
+	for _, i := range s.Interfaces {
+		if i.contested() {
+			lost = append(lost, i.Name+": "+i.Problem())
+		}
+	}
+	switch {
+	case len(lost) > 0:
+		return fmt.Errorf("%w on %s", ErrNotAnnounced, strings.Join(lost, "; on "))
+	case s.Announced():
+		return nil
+	}
+	for _, i := range s.Interfaces {
+		if i.Reason == "" {
+			return fmt.Errorf("%w yet", ErrNotAnnounced)
+		}
+		lost = append(lost, i.Name+": "+i.Reason)
+	}
+	if len(lost) == 0 {
+		return fmt.Errorf("%w: there is no network interface", ErrNotAnnounced)
+	}
+	return fmt.Errorf("%w: no network interface can be used: %s", ErrNotAnnounced, strings.Join(lost, "; "))
+}
+
+// ErrNotAnnounced is what Fault returns.
+var ErrNotAnnounced = errors.New("not announced over mDNS")
+
+// Discoverable reports whether the last look from the wire found what is announced on
+// every interface in use.
+func (s Status) Discoverable() bool {
+	used := 0
+	for _, i := range s.Interfaces {
+		if i.Reason != "" {
+			continue
+		}
+		if !i.Found {
+			return false
+		}
+		used++
+	}
+	return used > 0
 }
 
 // status makes a snapshot, without the counters.

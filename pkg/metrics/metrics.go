@@ -22,7 +22,8 @@ type Snapshot struct {
 	FailSafeArmed       bool
 	FailSafeExpirations uint64
 	Discoverable        bool
-	Sessions            map[string]int // by type: "pase", "case"
+	Interfaces          map[string]Interface // in use, by name
+	Sessions            map[string]int       // by type: "pase", "case"
 	Subscriptions       int
 	Interrupted         int // subscriptions that are on no session
 	Exchanges           int
@@ -65,6 +66,12 @@ type RequestKey struct {
 // ended.
 type CommandKey struct{ Command, Status string }
 
+// Interface is what can be found on a network interface in use.
+type Interface struct {
+	Announced bool // every service is announced
+	Found     bool // the node found itself at its last look
+}
+
 // Certificate is a certificate of the node. Its expiry is the zero time where
 // it has none.
 type Certificate struct {
@@ -87,7 +94,9 @@ var (
 	descWindowOpen      = desc("commissioning_window_open", "1 while a commissioning window is open.")
 	descFailSafe        = desc("failsafe_armed", "1 while the fail-safe is armed.")
 	descExpirations     = desc("failsafe_expirations_total", "Fail-safes that ended without CommissioningComplete.")
-	descDiscoverable    = desc("discoverable", "1 if the node found its own records on the network at the last self-check.")
+	descDiscoverable    = desc("discoverable", "1 if the node found its own records on every interface in use at the last self-check.")
+	descAnnounced       = desc("interface_announced", "1 if all services are announced on a network interface in use.", "interface")
+	descFound           = desc("interface_discoverable", "1 if the node found its own records on a network interface in use at the last self-check.", "interface")
 	descSessions        = desc("sessions", "Secure sessions by type.", "type")
 	descSubscriptions   = desc("subscriptions", "Active subscriptions.")
 	descInterrupted     = desc("subscriptions_interrupted", "Subscriptions whose subscriber cannot be reached; they go on when it can.")
@@ -127,6 +136,14 @@ func New(version, goversion string, snapshot func() (Snapshot, bool)) *Collector
 // fixed here and the registry need not know them beforehand.
 func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 
+func (s *Snapshot) collectDiscovery(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	gauge(descDiscoverable, truth(s.Discoverable))
+	for name, i := range s.Interfaces {
+		gauge(descAnnounced, truth(i.Announced), name)
+		gauge(descFound, truth(i.Found), name)
+	}
+}
+
 // Collect sends the metrics of one snapshot.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	s, ok := c.snapshot()
@@ -151,7 +168,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descWindowOpen, truth(s.WindowOpen))
 	gauge(descFailSafe, truth(s.FailSafeArmed))
 	counter(descExpirations, s.FailSafeExpirations)
-	gauge(descDiscoverable, truth(s.Discoverable))
+	s.collectDiscovery(gauge)
 	for _, t := range []string{"pase", "case"} {
 		gauge(descSessions, float64(s.Sessions[t]), t)
 	}

@@ -18,6 +18,7 @@ func snapshot() Snapshot {
 		Fabrics:         2,
 		MaxFabrics:      16,
 		WindowOpen:      true,
+		Interfaces:      map[string]Interface{"eth0": {Announced: true, Found: true}, "eth1": {Announced: true}},
 		Sessions:        map[string]int{"case": 3},
 		Subscriptions:   5,
 		Interrupted:     2,

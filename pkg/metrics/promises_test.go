@@ -30,6 +30,8 @@ var promises = map[string]string{
 	"opcredsd_failsafe_expirations_total":                   "",
 	"opcredsd_im_request_duration_seconds":                  "action",
 	"opcredsd_im_requests_total":                            "action,status",
+	"opcredsd_interface_announced":                          "interface",
+	"opcredsd_interface_discoverable":                       "interface",
 	"opcredsd_mdns_conflicts_total":                         "",
 	"opcredsd_mdns_dropped_total":                           "reason",
 	"opcredsd_mdns_packets_received_total":                  "",

@@ -137,11 +137,12 @@ func landing(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) { s.probe(w, r, "") }
 
 // readyz says whether controllers can reach the node: its sockets are bound and
-// its store is open, or it would not run, and it is announced.
+// its store is open, or it would not run, and it is announced. It names the interface
+// where another host has the node's name.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	fault := ""
-	if !s.ads.Announced() {
-		fault = errNotAnnounced.Error()
+	if err := s.ads.Status().Fault(); err != nil {
+		fault = err.Error()
 	}
 	s.probe(w, r, fault)
 }

@@ -45,9 +45,14 @@ func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 
 func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
+	announced := s.ads.Status()
 	st = admin.Status{
+		Ready:   announced.Fault() == nil,
 		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Services: []admin.Service{}, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
-		Ready: s.ads.Announced(), Interfaces: interfaceRows(s.ads.Status()),
+		Interfaces: interfaceRows(announced),
+	}
+	if fault := announced.Fault(); fault != nil {
+		st.Fault = fault.Error()
 	}
 	err = s.ask(ctx, func(now time.Time) error {
 		p := &s.opt.Product
@@ -76,7 +81,10 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 func interfaceRows(s mdns.Status) []admin.Interface {
 	list := []admin.Interface{}
 	for _, i := range s.Interfaces {
-		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Addresses: []string{}}
+		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Found: i.Found, Addresses: []string{}}
+		if i.Reason == "" {
+			row.Problem = i.Problem()
+		}
 		for _, a := range i.Addrs {
 			row.Addresses = append(row.Addresses, a.String())
 		}
@@ -251,13 +259,11 @@ func (o operator) Health(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !o.s.ads.Announced() {
-		return errNotAnnounced
+	if err := o.s.ads.Status().Fault(); err != nil {
+		return err
 	}
 	return o.s.Probe(ctx)
 }
-
-var errNotAnnounced = errors.New("not announced over mDNS")
 
 // pairing returns codes as the operator sees them.
 func pairing(p onboarding.Payload) admin.Pairing {

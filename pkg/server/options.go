@@ -95,11 +95,8 @@ type Options struct {
 type Announcer interface {
 	// Set makes services what is announced; it does not block.
 	Set(services []mdns.Service)
-	// Announced reports whether everything that was set can be found.
-	Announced() bool
-	// Discoverable reports whether the node found itself from the wire.
-	Discoverable() bool
-	// Status says what is announced where, and counts what went by.
+	// Status says what is announced on each interface, whether the node finds itself
+	// there, and how many packets passed.
 	Status() mdns.Status
 	// Close withdraws everything.
 	Close(ctx context.Context) error

@@ -49,9 +49,10 @@ func (b *billboard) stall(d time.Duration) {
 	b.delay = d
 }
 
-func (b *billboard) Announced() bool             { return true }
-func (b *billboard) Discoverable() bool          { return true }
-func (b *billboard) Status() mdns.Status         { return mdns.Status{} }
+func (b *billboard) Status() mdns.Status {
+	return mdns.Status{Interfaces: []mdns.InterfaceStatus{{Name: "test0", Found: true}}}
+}
+
 func (b *billboard) Close(context.Context) error { return nil }
 
 // count returns how often something was set.

@@ -307,7 +307,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 	go func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
-		for !s.ads.Announced() {
+		for !s.ads.Status().Announced() {
 			select {
 			case <-ctx.Done():
 				return

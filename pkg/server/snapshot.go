@@ -9,6 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
@@ -37,7 +38,8 @@ func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 }
 
 func (s *Server) measure() metrics.Snapshot {
-	x, heard, waiting := s.talk.exchanges.Stats(), s.ads.Status().Stats, s.loop.inbox.Stats()
+	x, announced, waiting := s.talk.exchanges.Stats(), s.ads.Status(), s.loop.inbox.Stats()
+	heard := announced.Stats
 	durations := map[string]metrics.Histogram{}
 	for action, h := range s.count.durations {
 		durations[action] = h.Clone()
@@ -48,7 +50,8 @@ func (s *Server) measure() metrics.Snapshot {
 		WindowOpen:          s.trust.window.Open(),
 		FailSafeArmed:       s.trust.failsafe.Armed(),
 		FailSafeExpirations: s.count.expirations,
-		Discoverable:        s.ads.Discoverable(),
+		Discoverable:        announced.Discoverable(),
+		Interfaces:          announcedOn(announced),
 		Sessions: map[string]int{
 			"pase": s.talk.sessions.Len(session.PASE),
 			"case": s.talk.sessions.Len(session.CASE),
@@ -140,4 +143,15 @@ func (s *Server) readyFacts() (fabrics int, attestation string) {
 		return nil
 	})
 	return fabrics, attestation
+}
+
+// announcedOn returns what is announced on the interfaces in use.
+func announcedOn(s mdns.Status) map[string]metrics.Interface {
+	list := map[string]metrics.Interface{}
+	for _, i := range s.Interfaces {
+		if i.Reason == "" {
+			list[i.Name] = metrics.Interface{Announced: !s.Pending && i.Announced(), Found: i.Found}
+		}
+	}
+	return list
 }

@@ -24,7 +24,7 @@ import (
 // everything is what a node shows to which all has happened n times.
 func everything(n uint64) metrics.Snapshot {
 	s := metrics.Snapshot{
-		Fabrics: 2, WindowOpen: true, FailSafeArmed: true, FailSafeExpirations: n, Discoverable: true,
+		Fabrics: 2, WindowOpen: true, FailSafeArmed: true, FailSafeExpirations: n, Discoverable: true, Interfaces: map[string]metrics.Interface{"eth0": {Announced: true, Found: true}},
 		Sessions: map[string]int{"pase": 1, "case": 3}, Subscriptions: 2, Exchanges: 1,
 		PASE: metrics.Counters[string]{}, PASEFailures: n,
 		CASE:         metrics.Counters[metrics.CASEKey]{},
