@@ -77,7 +77,7 @@ func New(conn transport.PacketConn) *Client {
 		},
 		Accept: c.incoming,
 		// More than a node allows: to refuse is for the node.
-		MaxPerSession: 256,
+		MaxInitiated: 1024,
 	})
 	c.wg.Go(c.read)
 	c.wg.Go(c.loop)

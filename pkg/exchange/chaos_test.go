@@ -164,12 +164,15 @@ func FuzzManager(f *testing.F) {
 	f.Add([]byte{4, 0, 5, 0, 0, 7, 2, 16, 4, 0, 5, 1, 2, 255, 3, 0})
 	f.Add([]byte{4, 0, 5, 0, 5, 0, 6, 0, 0, 2, 1, 2, 7, 0, 2, 200})
 	f.Fuzz(func(t *testing.T, script []byte) {
-		w := newWorld(t, func(o *Options) { o.MaxPerSession = 3 })
+		w := newWorld(t, func(o *Options) { o.MaxPerSession, o.MaxInitiated = 3, 3 })
 		closed := make(map[*Exchange]int)
 		h := &fuzzHandler{closed: closed}
 		w.a.accept = func(x *Exchange, m Message) Handler {
-			if m.Opcode == 9 {
+			switch m.Opcode {
+			case 9:
 				return nil
+			case 3:
+				return Busy
 			}
 			return h
 		}

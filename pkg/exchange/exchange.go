@@ -224,8 +224,11 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 	case bare || !p.Reliable:
 	case in.Duplicate:
 		m.stats.Duplicates++
-		m.sendAck(x.session, x.id, x.initiator, in.Header.Counter)
-		if x.ack.counter == in.Header.Counter {
+		last := x.ack.known && x.ack.counter == in.Header.Counter
+		if !in.Late || last { // else it may be one that was never received
+			m.sendAck(x.session, x.id, x.initiator, in.Header.Counter)
+		}
+		if last {
 			x.ack.due = false
 		}
 	default:

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -404,47 +403,6 @@ func TestExchangeIDs(t *testing.T) {
 	w.a.inject(w.sb, request(0xFFFE), "x")
 	if len(r.got) != 1 {
 		t.Error("the peer's exchange was taken for ours")
-	}
-}
-
-func TestExchangesPerSession(t *testing.T) {
-	w := newWorld(t, nil)
-	r := &recorder{}
-	w.a.serve(r)
-	for i := range DefaultMaxPerSession {
-		w.a.inject(w.sb, request(uint16(i)), "x")
-	}
-	if len(r.got) != DefaultMaxPerSession || DefaultMaxPerSession < 32 {
-		t.Fatalf("%d exchanges accepted", len(r.got))
-	}
-	w.run(time.Second)
-	w.take()
-	w.a.inject(w.sb, request(100), "one more")
-	wantFrames(t, "to one more", w.take(), "A ack")
-	if len(r.got) != DefaultMaxPerSession || w.sa.Gone() || w.a.m.Stats().Refused != 1 {
-		t.Errorf("%d delivered, session gone %v", len(r.got), w.sa.Gone())
-	}
-	// The session lives: its exchanges, those we begin, and other sessions.
-	w.a.inject(w.sb, request(5), "go on")
-	if len(r.got) != DefaultMaxPerSession+1 {
-		t.Error("an open exchange is not heard any more")
-	}
-	for range DefaultMaxPerSession {
-		w.initiate(w.a, w.sa, &recorder{})
-	}
-	if _, err := w.a.m.Initiate(w.now, w.sa, r); !errors.Is(err, ErrTooMany) {
-		t.Errorf("Initiate = %v", err)
-	}
-	_, sb := w.session(session.CASE)
-	w.a.inject(sb, request(100), "x")
-	if len(r.got) != DefaultMaxPerSession+2 {
-		t.Error("another session is refused too")
-	}
-	// A place that is free again is given again.
-	w.a.m.table[key{w.sa.Serial, 5, false}].Close(w.now)
-	w.a.inject(w.sb, request(101), "x")
-	if len(r.got) != DefaultMaxPerSession+3 {
-		t.Error("no place after one was given back")
 	}
 }
 

@@ -15,12 +15,22 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// DefaultMaxPerSession is how many exchanges of each role a session may have if
-// Options do not say. It is a bound, not an advice: a node should keep to 5 that
-// it begins itself (section 4.10.2). The replay window has 32 counters; while
-// a message waits 330 ms for its retransmission, many exchanges push it out, and
-// then it is acknowledged as a duplicate and lost.
-const DefaultMaxPerSession = 32
+// Defaults of Options.
+const (
+	// DefaultMaxPerSession is more than a controller has endpoints to speak to at
+	// once. The replay window must hold the counters of as many messages, of their
+	// acknowledgements, and of what else comes until the last retransmission.
+	DefaultMaxPerSession = 512
+	// DefaultMaxInitiated is a bound, not an advice: a node should keep to 5
+	// (section 4.10.2).
+	DefaultMaxInitiated = 32
+	// DefaultMax bounds what exchanges keep, some 2 KB each.
+	DefaultMax = 4096
+)
+
+// guaranteed is how many exchanges the peer may begin on a session when Options.Max
+// is reached. On an unsecured session it may never begin more.
+const guaranteed = 32
 
 // maxFree is how many buffers are kept for reuse.
 const maxFree = 64
@@ -31,16 +41,31 @@ type Options struct {
 	Send func(transport.Path, []byte)
 	// Accept is asked for the handler of an exchange that the peer begins with
 	// the given message, which the handler receives next. nil refuses: the
-	// message is acknowledged and forgotten. Accept must not use the exchange
-	// but to read its facts.
+	// message is acknowledged and forgotten. Busy refuses for the moment: the
+	// message is not acknowledged, so that the peer sends it again. Accept must
+	// not use the exchange but to read its facts.
 	Accept func(now time.Time, x *Exchange, m Message) Handler
 	// Rand is the source of jitter and of the first exchange id. It must not
 	// fail.
 	Rand io.Reader
-	// MaxPerSession bounds the exchanges of one session, for those that the
-	// peer began and those that this node began each. 0: DefaultMaxPerSession.
+	// MaxPerSession bounds the exchanges that the peer may begin on one session.
+	// 0: DefaultMaxPerSession.
 	MaxPerSession int
+	// MaxInitiated bounds the exchanges that this node may begin on one session.
+	// 0: DefaultMaxInitiated.
+	MaxInitiated int
+	// Max bounds all exchanges together, except for some on each session. 0:
+	// DefaultMax.
+	Max int
 }
+
+// Busy is what Accept returns while there is no room for an exchange.
+var Busy Handler = busy{}
+
+type busy struct{}
+
+func (busy) Receive(time.Time, *Exchange, Message) { panic("BUG: exchange: Busy was used") }
+func (busy) Closed(time.Time, *Exchange, error)    { panic("BUG: exchange: Busy was used") }
 
 // Stats are counts for metrics.
 type Stats struct {
@@ -49,7 +74,7 @@ type Stats struct {
 	Timeouts        uint64 // messages given up
 	Acks            uint64 // standalone acknowledgements sent
 	Duplicates      uint64 // messages received again
-	Refused         uint64 // exchanges beyond the bound of their session, or that nobody accepted
+	Refused         uint64 // messages beyond a bound, or that nobody accepted
 	Unmatched       uint64 // messages of exchanges that do not exist
 	NotPermitted    uint64 // messages on the wrong kind of session
 }
@@ -85,9 +110,9 @@ func New(opt Options) *Manager {
 	if opt.Send == nil || opt.Accept == nil || opt.Rand == nil {
 		panic("BUG: exchange: required option is missing")
 	}
-	if opt.MaxPerSession == 0 {
-		opt.MaxPerSession = DefaultMaxPerSession
-	}
+	opt.MaxPerSession = cmp.Or(opt.MaxPerSession, DefaultMaxPerSession)
+	opt.MaxInitiated = cmp.Or(opt.MaxInitiated, DefaultMaxInitiated)
+	opt.Max = cmp.Or(opt.Max, DefaultMax)
 	m := &Manager{
 		opt:     opt,
 		table:   make(map[key]*Exchange),
@@ -143,39 +168,55 @@ func (m *Manager) unmatched(now time.Time, in *session.Incoming) {
 	if standaloneAck(p) {
 		return // of an exchange that is over
 	}
-	var x *Exchange
 	switch {
 	case in.Duplicate:
 		m.stats.Duplicates++
+		if in.Late {
+			return // it may be a request that was never received, and has no answer
+		}
 	case !p.Initiator:
 		m.stats.Unmatched++
-	case p.Vendor != 0 || m.counts[countKey{in.Session.Serial, false}] >= m.opt.MaxPerSession:
+	case p.Vendor != 0:
 		m.stats.Refused++
 	default:
-		if x = m.accept(now, in); x == nil {
-			m.stats.Refused++
+		if m.begin(now, in) {
+			return
 		}
 	}
-	if x == nil {
-		// Whatever becomes of it, the peer shall not send it again.
-		if p.Reliable {
-			m.sendAck(in.Session, p.Exchange, !p.Initiator, in.Header.Counter)
-		}
-		return
+	// Nothing will come of it, however often the peer sends it.
+	if p.Reliable {
+		m.sendAck(in.Session, p.Exchange, !p.Initiator, in.Header.Counter)
 	}
-	x.receive(now, in)
 }
 
-// accept makes the exchange that a message begins, nil if nobody wants it.
-func (m *Manager) accept(now time.Time, in *session.Incoming) *Exchange {
+// begin lets a message begin an exchange, and reports whether that was all there is
+// to do: it reports false if nobody wants the message. What there is no room for
+// counts as not received, and comes again.
+func (m *Manager) begin(now time.Time, in *session.Incoming) (done bool) {
 	p := &in.Protocol
 	x := &Exchange{manager: m, session: in.Session, id: p.Exchange}
-	x.handler = m.opt.Accept(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
-	if x.handler == nil || in.Session.Gone() {
-		return nil
+	x.handler = Busy
+	if !m.full(in.Session) {
+		x.handler = m.opt.Accept(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
+	}
+	switch {
+	case x.handler == Busy:
+		m.stats.Refused++
+		in.Reject()
+		return true
+	case x.handler == nil || in.Session.Gone():
+		m.stats.Refused++
+		return false
 	}
 	m.add(x)
-	return x
+	x.receive(now, in)
+	return true
+}
+
+// full reports whether the peer may begin no more exchanges on s.
+func (m *Manager) full(s *session.Session) bool {
+	n := m.counts[countKey{s.Serial, false}]
+	return n >= m.opt.MaxPerSession || n >= guaranteed && (s.Kind == session.Unsecured || len(m.table) >= m.opt.Max)
 }
 
 // Initiate begins an exchange on s. Errors are ErrTooMany and ErrSessionGone.
@@ -185,7 +226,7 @@ func (m *Manager) Initiate(now time.Time, s *session.Session, h Handler) (*Excha
 		panic("BUG: exchange: no handler")
 	case s.Gone():
 		return nil, ErrSessionGone
-	case m.counts[countKey{s.Serial, true}] >= m.opt.MaxPerSession:
+	case m.counts[countKey{s.Serial, true}] >= m.opt.MaxInitiated:
 		return nil, ErrTooMany
 	}
 	k := key{session: s.Serial, initiator: true}

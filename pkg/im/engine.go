@@ -21,7 +21,7 @@ const (
 
 	minMaxPayload       = 128
 	limitPathsPerInvoke = 64
-	waitingPerFabric    = 64               // interactions that wait for the peer's next message
+	waitingPerFabric    = 512              // interactions that wait for the peer's next message
 	responseTimeout     = 30 * time.Second // for that message, acknowledgements apart
 )
 

@@ -13,11 +13,12 @@ import (
 var errWindow = errors.New("the commissioning window was closed")
 
 // acceptPASE begins a PASE handshake if the commissioning window offers one.
-// Otherwise the request gets no answer, as if nobody were there.
+// Otherwise the request is not even acknowledged, as if nobody were there: it comes
+// again, and by then the handshake of somebody else may be over.
 func (c *Channel) acceptPASE(now time.Time, x *exchange.Exchange) exchange.Handler {
 	p, ok := c.opt.Window.Offer()
 	if !ok {
-		return nil
+		return exchange.Busy
 	}
 	h := c.begin(now, x, session.PASE, func(id uint16) responder {
 		return &paseResponder{c: c, r: pase.NewResponder(pase.ResponderConfig{

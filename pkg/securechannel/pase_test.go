@@ -199,6 +199,7 @@ func TestPASEWithoutWindow(t *testing.T) {
 	c := w.peer(1).commissioner(testPasscode, nil)
 	w.flow()
 	c.wantSilence()
+	w.pass(time.Minute) // until it has given up
 	w.want()
 	w.wantClean()
 	w.openWindow()
@@ -209,6 +210,19 @@ func TestPASEWithoutWindow(t *testing.T) {
 	c.wantSilence()
 	w.want()
 	w.wantClean()
+}
+
+// A request that comes while no window is open is not acknowledged: when it comes again,
+// there may be one.
+func TestPASEWhenTheWindowOpens(t *testing.T) {
+	w := newWorld(t, nil)
+	c := w.peer(1).commissioner(testPasscode, nil)
+	w.flow()
+	c.wantSilence()
+	w.openWindow()
+	w.pass(5 * time.Second)
+	c.wantReport(reportSuccess)
+	w.want(Success)
 }
 
 // One PASE at a time: requests beside a handshake or a session are not served.

@@ -17,9 +17,13 @@ func (s *Server) accept(now time.Time, x *exchange.Exchange, m exchange.Message)
 	case matter.ProtocolSecureChannel:
 		return s.talk.channel.Accept(now, x, m)
 	case matter.ProtocolInteractionModel:
-		// A session that only waits for its last answer to arrive has lost its say.
-		if x.Session().Kind == session.Unsecured || s.talk.closing[x.Session()] {
+		switch {
+		case x.Session().Kind == session.Unsecured:
 			return nil
+		case s.talk.closing[x.Session()]:
+			// It only waits for its last answer to arrive. The peer is not to
+			// believe that a request on it was received.
+			return exchange.Busy
 		}
 		c := &conn{s: s, x: x}
 		c.i = s.model.engine.Open(now, c)

@@ -48,10 +48,9 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 				write(false, item{clAccess, 0, true, element})
 			}},
 			{"write BUSY", func() {
-				// As many lists as one session may begin, on each of three.
 				for n := range 3 {
 					y := r.stranger(20+n).caseSession(a, node)
-					for range 32 {
+					for range 200 {
 						y.s.send(y.next(1, message.OpcodeIMWriteRequest, writeRequest(true, item{clAccess, 0, false, list})))
 					}
 					time.Sleep(time.Second)
@@ -75,7 +74,7 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 // While the node is held up, as many datagrams wait as may; the rest is counted.
 func TestQueueIsCounted(t *testing.T) {
 	rawWorld(t, func(r *rig, _ *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
-		const n = 1000
+		const n = server.QueueLen + 500
 		before := r.inspect()
 		r.ads.stall(time.Minute)
 		r.must(good.OpenBasicWindow(r.ctx, 180)) // which is announced

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
@@ -58,9 +59,9 @@ func TestMessageCounterNearItsEnd(t *testing.T) {
 			{1, "one", "last"},
 			{100, "hundred", "last"},
 			{1 << 31, "half", "last"},
-			{math.MaxUint32 - 33, "before the window", "last"},
-			{math.MaxUint32 - 20, "late", "late"}, // within it, and new
-			{math.MaxUint32 - 20, "late again", "late"},
+			{math.MaxUint32 - 2048, "before the window", "last"},
+			{math.MaxUint32 - 2047, "late", "late"}, // within it, and new
+			{math.MaxUint32 - 2047, "late again", "late"},
 		} {
 			x.s.send(x.seal(step.counter, request(uint16(100+i)), setLabel(step.label)))
 			r.wantLabel(step.label, good, step.want)
@@ -69,7 +70,7 @@ func TestMessageCounterNearItsEnd(t *testing.T) {
 }
 
 // A recorded message does nothing a second time, whether it is as new as can be,
-// within the window of 32 or long past it; and it does not move the session to
+// within the window of 2048 or long past it; and it does not move the session to
 // where it came from.
 func TestReplay(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
@@ -82,7 +83,7 @@ func TestReplay(t *testing.T) {
 			x.answer() // the exchange is over, so that nothing but the counter tells
 			return b
 		}
-		replay := func(what string, b []byte, want string) {
+		replay := func(what string, b []byte, want string, acknowledged bool) {
 			t.Helper()
 			x.s.drain()
 			x.s.send(bytes.Clone(b))
@@ -91,25 +92,29 @@ func TestReplay(t *testing.T) {
 			if n := thief.drain(); n > 0 {
 				t.Errorf("%s: the thief was sent %d datagrams", what, n)
 			}
-			if x.s.drain() == 0 {
-				t.Errorf("%s: not even acknowledged", what)
+			if got := x.s.drain() > 0; got != acknowledged {
+				t.Errorf("%s: acknowledged %v", what, got)
 			}
 		}
 		first := seal("first")
 		r.wantLabel("first", good, "first")
-		replay("at once", first, "first")
+		replay("at once", first, "first", true)
 		second := seal("second")
-		replay("within the window", first, "second")
-		for x.counter < 4+31 { // the acknowledgements count, too
-			seal("other")
-		}
-		replay("at the end of the window", second, "other")
+		replay("within the window", first, "second", true)
 		for range 200 {
 			seal("other")
 			time.Sleep(200 * time.Millisecond)
 		}
-		replay("outside the window", first, "other")
-		replay("outside the window, too", second, "other")
+		replay("long after", first, "other", true)
+		h, _, err := message.ParseHeader(second)
+		r.must(err)
+		x.counter = h.Counter + 2047 - 2 // its acknowledgement counts, too
+		seal("last")
+		replay("at the end of the window", second, "last", true)
+		replay("outside the window", first, "last", false)
+		x.counter += 10000
+		seal("far away")
+		replay("far outside the window", second, "far away", false)
 		// The session is where it was.
 		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("home")); !ok {
 			t.Error("the session's own peer gets no answer")
@@ -475,13 +480,17 @@ func TestDropsAreCounted(t *testing.T) {
 			}
 		}
 		// More requests at once than a session may have exchanges.
-		for i := range uint16(100) {
+		const sent = exchange.DefaultMaxPerSession + 88
+		for i := range uint16(sent) {
 			x.counter++
 			x.s.send(x.seal(x.counter, message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMTimedRequest, Exchange: 1000 + i, Protocol: 1}, []byte{0x15, 0x25, 0, 0xFF, 0xFF, 0x18}))
+			if i%100 == 99 {
+				time.Sleep(time.Millisecond)
+			}
 		}
 		time.Sleep(time.Second)
-		if n := r.inspect().Dropped["refused"] - after["refused"]; n != 100-32 {
-			t.Errorf("%d of 100 exchanges were refused", n)
+		if n := r.inspect().Dropped["refused"] - after["refused"]; n != 88 {
+			t.Errorf("%d of %d exchanges were refused", n, sent)
 		}
 	})
 }

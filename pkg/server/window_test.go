@@ -36,11 +36,11 @@ func (r *rig) windowState(s *commissioner.Session) windowState {
 	return windowState{r.number(s, clWindow, 0), r.number(s, clWindow, 1), r.number(s, clWindow, 2)}
 }
 
-// silent reports whether the node answers no PASE at all, but with an
+// silent reports whether the node answers no PASE at all, not even with an
 // acknowledgement.
 func (r *rig) silent(c *commissioner.Client) bool {
 	_, err := c.PASE(r.ctx, deviceAddr, passcode)
-	return errors.Is(err, exchange.ErrNoResponse)
+	return errors.Is(err, exchange.ErrNoAck)
 }
 
 const otherPasscode = 34567890

@@ -22,6 +22,20 @@ type Incoming struct {
 	// it asks for that, and otherwise forgotten. Messages to groups are never
 	// acknowledged, and not passed on twice.
 	Duplicate bool
+	// Late: the message is a Duplicate only as it is so old that nobody knows
+	// whether it was received.
+	Late bool
+}
+
+// Reject takes back that the message was received, so that it is not a Duplicate
+// when it comes again. It is to be called before the next message is received, for a
+// message of a session that is no Duplicate.
+func (in *Incoming) Reject() {
+	if s := in.Session; s.Kind == Unsecured {
+		s.in.forget(in.Header.Counter)
+	} else {
+		s.replay.forget(in.Header.Counter)
+	}
 }
 
 // securityFlagsOffset is where a message has its security flags.
@@ -59,11 +73,11 @@ func (t *Table) Receive(now time.Time, datagram []byte, p transport.Path) (Incom
 	if err != nil {
 		return Incoming{}, err
 	}
-	fresh, latest := s.in.acceptSecured(h.Counter)
-	in.Duplicate = !fresh
-	if fresh {
+	v, latest := s.replay.accept(h.Counter)
+	if v == fresh {
 		s.received(now, p, latest)
 	}
+	in.Duplicate, in.Late = v != fresh, v == late
 	return in, nil
 }
 

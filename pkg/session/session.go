@@ -108,7 +108,8 @@ type Session struct {
 	gone      bool
 	ephemeral matter.NodeID  // unsecured: the initiator's
 	peer      netip.AddrPort // unsecured, as responder: with ephemeral the table key
-	in        window
+	in        window         // unsecured
+	replay    securedWindow  // PASE and CASE
 	crypto    secrets
 }
 

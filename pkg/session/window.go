@@ -1,27 +1,17 @@
 package session
 
+import "math/bits"
+
 // windowSize is MSG_COUNTER_WINDOW_SIZE: how far below the largest counter a
 // message may come late (section 4.6).
 const windowSize = 32
 
-// window remembers which message counters of a peer were seen: the largest, and
-// in bit i of seen the counter max-1-i.
+// window remembers which message counters of a peer were seen, outside of secured
+// sessions: the largest, and in bit i of seen the counter max-1-i.
 type window struct {
 	max  uint32
 	seen uint32
 	any  bool // false until a first counter was taken, for windows that trust the first
-}
-
-// acceptSecured takes the counter of a message of a secured unicast session and
-// reports whether it is new, and whether it is the largest so far. Counters do
-// not roll over there: the session ends first. A new session's window stands at
-// 0 with nothing seen, so every counter from 1 on is new.
-func (w *window) acceptSecured(c uint32) (fresh, latest bool) {
-	if c > w.max {
-		w.advance(c)
-		return true, true
-	}
-	return w.late(c), false
 }
 
 // acceptUnsecured takes the counter of a message of an unsecured session and
@@ -43,6 +33,20 @@ func (w *window) acceptUnsecured(c uint32) (fresh bool) {
 	}
 	*w = window{max: c, any: true}
 	return true
+}
+
+// forget takes back a counter that acceptUnsecured has just accepted.
+func (w *window) forget(c uint32) {
+	switch {
+	case c != w.max:
+		w.seen &^= 1 << (w.max - c - 1)
+	case w.seen == 0:
+		*w = window{}
+	default: // the largest of the others takes its place
+		n := bits.TrailingZeros32(w.seen) + 1
+		w.max -= uint32(n)
+		w.seen >>= n
+	}
 }
 
 // acceptGroup takes the counter of a message to a group and reports whether it

@@ -12,35 +12,6 @@ type feed struct {
 	fresh   bool
 }
 
-func TestSecuredWindow(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		feeds []feed
-	}{
-		{"first from 1 on", []feed{{1, true}, {1, false}}},
-		{"0 is never new", []feed{{0, false}, {5, true}, {0, false}}},
-		{"below the first, in the window", []feed{{10, true}, {9, true}, {1, true}, {9, false}, {0, false}}},
-		{"one at a time", []feed{{100, true}, {101, true}, {102, true}, {101, false}, {100, false}}},
-		{"lowest of the window", []feed{{100, true}, {68, true}, {68, false}, {67, false}}},
-		{"old maximum at the edge", []feed{{100, true}, {132, true}, {100, false}, {101, true}}},
-		{"old maximum just out", []feed{{100, true}, {133, true}, {100, false}, {101, true}, {102, true}}},
-		{"a jump by the window's size keeps what fits", []feed{{100, true}, {99, true}, {131, true}, {99, false}, {100, false}, {101, true}}},
-		{"a jump to the end", []feed{{1, true}, {math.MaxUint32, true}, {math.MaxUint32, false}, {math.MaxUint32 - 32, true}, {math.MaxUint32 - 33, false}, {1, false}}},
-		{"no rollover", []feed{{math.MaxUint32, true}, {0, false}, {1, false}}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var w window
-			for i, f := range tt.feeds {
-				top := w.max
-				fresh, latest := w.acceptSecured(f.counter)
-				if fresh != f.fresh || latest != (f.counter > top) {
-					t.Fatalf("step %d: counter %d is fresh %v, latest %v", i, f.counter, fresh, latest)
-				}
-			}
-		})
-	}
-}
-
 func TestUnsecuredWindow(t *testing.T) {
 	const top = math.MaxUint32
 	for _, tt := range []struct {
@@ -179,7 +150,6 @@ func TestWindowsAgainstModel(t *testing.T) {
 		window func(*window, uint32) bool
 		model  func(*model, uint32) bool
 	}{
-		{"secured", func(w *window, c uint32) bool { fresh, _ := w.acceptSecured(c); return fresh }, (*model).secured},
 		{"unsecured", (*window).acceptUnsecured, (*model).unsecured},
 		{"group", (*window).acceptGroup, (*model).group},
 	} {

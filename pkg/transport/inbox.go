@@ -30,10 +30,11 @@ const (
 	LimitedSources = 1024
 )
 
-// Bounds of what waits for the loop.
+// Bounds of what waits for the loop. A controller that switches a house sends
+// hundreds of requests at once, and as many acknowledgements.
 const (
-	QueueLen  = 512 // datagrams
-	laneCount = 64  // of each class
+	QueueLen  = 2048 // datagrams
+	laneCount = 64   // of each class
 )
 
 // class is what a datagram may cost. It can be told without looking anything up.
