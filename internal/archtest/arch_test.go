@@ -59,6 +59,9 @@ var allowed = map[string][]string{
 	"pkg/cluster": {"pkg/im", "pkg/datamodel", "pkg/tlv", "pkg/matter"},
 	"pkg/device":  join(floor, []string{"pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
+	"pkg/bridge":    {"pkg/device", "pkg/im", "pkg/store", "pkg/matter"},
+	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
+
 	"pkg/mdns":    nil,
 	"pkg/metrics": {"pkg/matter"},
 	"pkg/admin":   {"pkg/matter"},

@@ -54,7 +54,7 @@ func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
 	flat := d.Layout == Flat && !single
 	if !single && !flat {
 		common := &Endpoint{send: send, command: Command{Device: d.ID}}
-		a.Nodes = append(a.Nodes, &Node{Endpoint: common, Label: d.Name, Shape: "composed"})
+		a.Nodes = append(a.Nodes, &Node{Endpoint: common, Shape: "composed"})
 	}
 	for i := range d.Parts {
 		p := &d.Parts[i]
@@ -62,18 +62,27 @@ func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
 		if err != nil {
 			return nil, &PartError{i, err}
 		}
-		n := &Node{Endpoint: e, Key: p.ID, Part: p, Label: d.Name, Child: !single && !flat, Shape: shape(p)}
-		if flat {
-			n.Label = flatLabel(d, p)
-		}
-		a.Nodes = append(a.Nodes, n)
+		a.Nodes = append(a.Nodes, &Node{Endpoint: e, Key: p.ID, Part: p, Child: !single && !flat, Shape: shape(p)})
 	}
+	a.Relabel(d)
 	for _, n := range a.Nodes {
 		if !n.Child {
 			n.addType(datamodel.DeviceTypeBridgedNode)
 		}
 	}
 	return a, nil
+}
+
+// Relabel gives the bridged nodes the names that a description of the same parts has.
+func (a *Assembly) Relabel(d *Device) {
+	for _, n := range a.Nodes {
+		n.Label = d.Name
+		for i := range d.Parts {
+			if d.Layout == Flat && len(d.Parts) > 1 && d.Parts[i].ID == n.Key {
+				n.Label = flatLabel(d, &d.Parts[i])
+			}
+		}
+	}
 }
 
 // flatLabel names a part that is shown as a device of its own.

@@ -1,0 +1,233 @@
+package bridge
+
+import (
+	"maps"
+	"math"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+const (
+	// gatherCommands is how long the changes of a part are gathered to one command.
+	gatherCommands = 30 * time.Millisecond
+
+	// confirmTime is how long what a controller wants is shown without the source's
+	// agreement.
+	confirmTime = 5 * time.Second
+
+	// rememberedCommands can be had again by a stream that was interrupted.
+	rememberedCommands = 1000
+)
+
+// target is a part of a device.
+type target struct{ device, part string }
+
+// commands are the commands on their way from controllers to sources.
+type commands struct {
+	last      uint64 // number of the last one
+	streams   map[*Stream]struct{}
+	recent    []Delivered
+	gathering map[target]*gathered
+	waiting   map[target]*awaited
+	handlers  map[string]func(device.Command) // of the daemon's own fronts, by source
+}
+
+// gathered is a command that grows.
+type gathered struct {
+	command device.Command
+	due     time.Time
+}
+
+// awaited is what a source is to agree to.
+type awaited struct {
+	want     device.Values
+	answered map[string]bool
+	sent     time.Time
+	until    time.Time
+}
+
+func (c *commands) init() {
+	c.streams = map[*Stream]struct{}{}
+	c.gathering = map[target]*gathered{}
+	c.waiting = map[target]*awaited{}
+	c.handlers = map[string]func(device.Command){}
+}
+
+// Handle gives a front the commands for the devices of its source. f is called on the
+// node's goroutine and must not wait.
+func (r *Registry) Handle(name string, f func(device.Command)) error {
+	return r.do(func(now time.Time) error {
+		r.commands.handlers[name] = f
+		return nil
+	})
+}
+
+// sender returns what takes the commands for the endpoints of a device.
+func (r *Registry) sender(e *entry) device.Send {
+	return func(now time.Time, c device.Command) error {
+		if !e.reachable || !r.listens(e.source()) {
+			r.counts.command(e.source(), resultFailed)
+			return matter.StatusFailure
+		}
+		r.gather(now, c)
+		return nil
+	}
+}
+
+// listens reports whether anybody takes the commands of a source.
+func (r *Registry) listens(name string) bool {
+	return r.sources[name] != nil || r.commands.handlers[name] != nil || r.sources[""] != nil && covers("", name)
+}
+
+// gather takes a command. What is wanted of a part within a moment goes to its source as
+// one, and the newest of the same kind stands for those before it.
+func (r *Registry) gather(now time.Time, c device.Command) {
+	t := target{c.Device, c.Part}
+	g := r.commands.gathering[t]
+	if c.Do != "" {
+		if g != nil {
+			r.deliver(now, t, g)
+		}
+		r.send(now, c)
+		return
+	}
+	if g == nil {
+		r.commands.gathering[t] = &gathered{command: c, due: now.Add(gatherCommands)}
+		return
+	}
+	maps.Copy(g.command.Set, c.Set)
+	if c.Transition != nil {
+		g.command.Transition = c.Transition
+	}
+	g.command.Fabric, g.command.Node = c.Fabric, c.Node
+}
+
+// deliver sends what was gathered and waits for the source to agree.
+func (r *Registry) deliver(now time.Time, t target, g *gathered) {
+	delete(r.commands.gathering, t)
+	r.send(now, g.command)
+	a := r.commands.waiting[t]
+	if a == nil {
+		a = &awaited{want: device.Values{}, answered: map[string]bool{}}
+		r.commands.waiting[t] = a
+	}
+	maps.Copy(a.want, g.command.Set)
+	for name := range g.command.Set {
+		delete(a.answered, name)
+	}
+	a.sent, a.until = now, now.Add(confirmTime)
+	if d := g.command.Transition; d != nil {
+		a.until = a.until.Add(*d)
+	}
+}
+
+// send hands a command to whoever takes it.
+func (r *Registry) send(now time.Time, c device.Command) {
+	r.commands.last++
+	d := Delivered{ID: r.commands.last, Command: c}
+	if len(r.commands.recent) >= rememberedCommands {
+		r.commands.recent = append(r.commands.recent[:0], r.commands.recent[1:]...)
+	}
+	r.commands.recent = append(r.commands.recent, d)
+	for s := range r.commands.streams {
+		if s.takes(&c) {
+			s.push(d)
+		}
+	}
+	if f := r.commands.handlers[SourceOf(c.Device)]; f != nil {
+		f(c)
+	}
+	r.notifyCommand(now, c)
+}
+
+func (c *commands) deadline() (first time.Time) {
+	for _, g := range c.gathering {
+		if first.IsZero() || g.due.Before(first) {
+			first = g.due
+		}
+	}
+	for _, a := range c.waiting {
+		if first.IsZero() || a.until.Before(first) {
+			first = a.until
+		}
+	}
+	return first
+}
+
+func (c *commands) advance(now time.Time, r *Registry) {
+	for t, g := range c.gathering {
+		if !now.Before(g.due) {
+			r.deliver(now, t, g)
+		}
+	}
+	for t, a := range c.waiting {
+		if !now.Before(a.until) {
+			delete(c.waiting, t)
+			r.takeBack(now, t, a)
+		}
+	}
+}
+
+// takeBack shows again what the source reported last, where it has not agreed.
+func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
+	e, n, err := r.part(t.device, t.part)
+	if err != nil {
+		return
+	}
+	back := device.Values{}
+	for name := range a.want {
+		if v, ok := e.part(n.Key).State[name]; ok && !a.answered[name] {
+			back[name] = v
+		}
+	}
+	r.counts.command(e.source(), resultReverted)
+	r.log.Info("a device did not do what a controller wanted", "device", t.device, "part", t.part)
+	if len(back) > 0 {
+		if err := n.Report(now, back); err != nil {
+			r.log.Warn("a value is not taken back", "device", t.device, "part", t.part, "error", err)
+		}
+		r.node.Touch(e.rec.Endpoints[n.Key].Number)
+	}
+	r.notify(now, e)
+}
+
+// reported notes what of a command its source has agreed to.
+func (c *commands) reported(now time.Time, r *Registry, e *entry, part string, v device.Values) {
+	t := target{e.id, part}
+	a := c.waiting[t]
+	if a == nil {
+		return
+	}
+	for name, is := range v {
+		if want, ok := a.want[name]; ok {
+			a.answered[name] = true
+			if agrees(want, is) {
+				delete(a.want, name)
+			}
+		}
+	}
+	if len(a.want) == 0 {
+		delete(c.waiting, t)
+		r.counts.command(e.source(), resultConfirmed)
+		r.counts.confirmed(now.Sub(a.sent))
+	}
+}
+
+// agrees reports whether a value is the one that was wanted, but for rounding at the
+// source: scales of 254 steps or of whole mireds.
+func agrees(want, is device.Value) bool {
+	w, ok1 := want.Number()
+	i, ok2 := is.Number()
+	if !ok1 || !ok2 {
+		return want == is
+	}
+	return math.Abs(w-i) <= max(1, math.Abs(w)*0.02)
+}
+
+// forget drops the commands for a device.
+func (c *commands) forget(id string) {
+	maps.DeleteFunc(c.gathering, func(t target, _ *gathered) bool { return t.device == id })
+	maps.DeleteFunc(c.waiting, func(t target, _ *awaited) bool { return t.device == id })
+}

@@ -1,0 +1,231 @@
+package bridge
+
+import (
+	"maps"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// entry is one device.
+type entry struct {
+	id  string
+	rec *record
+
+	assembly *device.Assembly    // nil: it was removed, or cannot be made
+	fault    string              // why it cannot be made
+	hidden   string              // why it is not to be shown
+	plainer  string              // why it is shown in a plainer way
+	present  bool                // the node has its endpoints
+	infos    map[string]*Info    // of its bridged endpoints, by node key
+	stale    []matter.EndpointID // endpoints of a former assembly that the node still has
+
+	silent    bool      // its source has not been heard since the start
+	lost      bool      // its source is lost
+	reachable bool      // as controllers see it
+	flipped   time.Time // when that changed last
+	settleAt  time.Time // when it is to be looked at again
+
+	dirty bool // the record differs from the store
+}
+
+// source returns the name of the device's source.
+func (e *entry) source() string { return SourceOf(e.id) }
+
+// wantShown reports whether the device is to be in the lists, and notes why not.
+func (e *entry) wantShown() bool {
+	return e.assembly != nil && e.hidden == "" && len(e.waiting()) == 0
+}
+
+// waiting returns the properties without whose first value the device is held back.
+func (e *entry) waiting() (names []string) {
+	if e.present {
+		return nil // what is shown stays
+	}
+	for _, n := range e.assembly.Nodes {
+		names = append(names, n.Waiting()...)
+	}
+	return names
+}
+
+// endpoints returns the endpoints of the device, as the node takes them.
+func (e *entry) endpoints() []Endpoint {
+	all := make([]Endpoint, 0, len(e.assembly.Nodes))
+	for _, n := range e.assembly.Nodes {
+		ep := Endpoint{Node: n, Number: e.rec.Endpoints[n.Key].Number, Info: e.infos[n.Key]}
+		if n.Child {
+			ep.Below = e.rec.Endpoints[n.Parent].Number
+		}
+		all = append(all, ep)
+	}
+	return all
+}
+
+// take returns the numbers of the device's endpoints that the node has, which are to be
+// removed.
+func (e *entry) take() (numbers []matter.EndpointID) {
+	if e.present {
+		numbers = e.numbers()
+	}
+	e.present = false
+	numbers = append(numbers, e.stale...)
+	e.stale = nil
+	return numbers
+}
+
+// numbers returns the numbers of the device's endpoints.
+func (e *entry) numbers() (all []matter.EndpointID) {
+	if e.assembly != nil {
+		for _, n := range e.assembly.Nodes {
+			all = append(all, e.rec.Endpoints[n.Key].Number)
+		}
+	}
+	return all
+}
+
+// part returns what is described of a part, or nil.
+func (e *entry) part(key string) *device.Part {
+	for i := range e.rec.Device.Parts {
+		if e.rec.Device.Parts[i].ID == key {
+			return &e.rec.Device.Parts[i]
+		}
+	}
+	return nil
+}
+
+// node returns the node of a part, or nil.
+func (e *entry) node(part string) *device.Node {
+	if e.assembly == nil {
+		return nil
+	}
+	for _, n := range e.assembly.Nodes {
+		if n.Part != nil && n.Key == part {
+			return n
+		}
+	}
+	return nil
+}
+
+// assemble makes the endpoints of an entry from its record: its parts with their last
+// values, and what the store keeps of them. Numbers must have been given.
+func (r *Registry) assemble(now time.Time, e *entry) error {
+	a, err := device.Assemble(&e.rec.Device, r.opt.Profile, r.sender(e))
+	if err != nil {
+		e.fault = err.Error()
+		return err
+	}
+	e.fault, e.assembly = "", a
+	e.infos = map[string]*Info{}
+	err = r.store.View(func(tx *store.Tx) error {
+		for _, n := range a.Nodes {
+			number := e.rec.Endpoints[n.Key].Number
+			kept, ok, err := tx.Endpoint(number)
+			if err != nil {
+				return err
+			}
+			if ok {
+				if err := n.Load(kept); err != nil {
+					r.log.Warn("what was kept of an endpoint cannot be read", "device", e.id, "endpoint", number, "error", err)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range a.Nodes {
+		n.Persist = func() error { return r.persist(e, n) }
+		n.Changed = func() { r.saveBy(time.Now().Add(saveKept)) }
+		if n.Part != nil {
+			r.restore(now, e, n)
+		}
+		if !n.Child {
+			e.infos[n.Key] = r.info(e, n)
+		}
+	}
+	r.decide(e)
+	return nil
+}
+
+// restore gives an endpoint the values that its source reported last. Those that do
+// not fit any more are left out.
+func (r *Registry) restore(now time.Time, e *entry, n *device.Node) {
+	fits := device.Values{}
+	for name, v := range e.part(n.Key).State {
+		if err := n.Check(device.Values{name: v}); err != nil {
+			r.log.Debug("a value is not restored", "device", e.id, "part", n.Key, "error", err)
+			continue
+		}
+		fits[name] = v
+	}
+	if err := n.Report(now, fits); err != nil {
+		r.log.Warn("the last values are not restored", "device", e.id, "part", n.Key, "error", err)
+	}
+}
+
+// persist keeps what an endpoint keeps, at once.
+func (r *Registry) persist(e *entry, n *device.Node) error {
+	return r.store.Update(func(tx *store.Tx) error {
+		return tx.PutEndpoint(e.rec.Endpoints[n.Key].Number, n.Save())
+	})
+}
+
+// info returns what is shown of a bridged endpoint.
+func (r *Registry) info(e *entry, n *device.Node) *Info {
+	return &Info{
+		UniqueID:  e.rec.Endpoints[n.Key].UniqueID,
+		Device:    &e.rec.Device,
+		Label:     e.labelOf(n),
+		Reachable: e.reachable,
+		SetLabel:  func(name string) error { return r.nameByController(e, n, name) },
+	}
+}
+
+// labelOf returns the name of a bridged endpoint.
+func (e *entry) labelOf(n *device.Node) string {
+	if l, ok := e.rec.Labels[n.Key]; ok {
+		return l.Name
+	}
+	return n.Label
+}
+
+// identify gives each node of an assembly an identity: the one that it has, if its
+// shape is the same, else a new number. A part that is not described any more keeps its
+// own for the day that it is.
+func identify(tx *store.Tx, rec *record, a *device.Assembly) error {
+	var fresh []string
+	ids := maps.Clone(rec.Endpoints)
+	if ids == nil {
+		ids = map[string]identity{}
+	}
+	for _, n := range a.Nodes {
+		id, ok := ids[n.Key]
+		if ok && id.Shape == n.Shape {
+			continue
+		}
+		fresh = append(fresh, n.Key)
+		if !ok {
+			id.UniqueID = newUniqueID()
+		}
+		ids[n.Key] = identity{Shape: n.Shape, UniqueID: id.UniqueID}
+	}
+	if len(fresh) > 0 {
+		if err := tx.RaiseNextEndpoint(FirstEndpoint); err != nil {
+			return err
+		}
+		first, err := tx.ReserveEndpoints(len(fresh))
+		if err != nil {
+			return err
+		}
+		for i, key := range fresh {
+			id := ids[key]
+			id.Number = first + matter.EndpointID(i)
+			ids[key] = id
+		}
+	}
+	rec.Endpoints = ids
+	return nil
+}

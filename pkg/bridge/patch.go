@@ -1,0 +1,120 @@
+package bridge
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// Patch is what a source has to say of a device that it has described. What is nil stays
+// as it is.
+type Patch struct {
+	Name            *string
+	HardwareVersion *string
+	SoftwareVersion *string
+	Reachable       *bool
+	Battery         *device.Battery
+	States          []PartState
+}
+
+// PartState is new values of a part.
+type PartState struct {
+	Part    string // empty: the only one
+	Pointer string // where the values stand in the request, for errors
+	State   device.Values
+}
+
+// Patch changes all that p says, or nothing. The error is an [*Error].
+func (r *Registry) Patch(id string, p Patch) error {
+	return r.do(func(now time.Time) error {
+		e := r.entries[id]
+		if e == nil || e.rec.Gone != nil {
+			return notFound(id)
+		}
+		nodes, err := r.checkPatch(e, &p)
+		if err != nil {
+			return err
+		}
+		if err := r.patchDescription(e, &p); err != nil {
+			return err
+		}
+		if p.Reachable != nil {
+			e.rec.Device.Reachable = *p.Reachable
+		}
+		// Values first: a controller that learns that the device is reachable reads them.
+		for i, n := range nodes {
+			r.report(now, e, n, p.States[i].State)
+		}
+		if p.Battery != nil {
+			r.setBattery(now, e, *p.Battery)
+		}
+		r.changed(now, e)
+		r.heard(now, e)
+		r.notify(now, e)
+		return nil
+	})
+}
+
+// checkPatch returns the nodes that the states are for.
+func (r *Registry) checkPatch(e *entry, p *Patch) (nodes []*device.Node, err error) {
+	for _, t := range []struct {
+		member string
+		text   *string
+	}{{"name", p.Name}, {"hardware_version", p.HardwareVersion}, {"software_version", p.SoftwareVersion}} {
+		if t.text != nil {
+			if err := checkText(t.member, *t.text); err != nil {
+				return nil, invalid("/"+t.member, "%v", err)
+			}
+		}
+	}
+	if err := checkBattery(p.Battery); err != nil {
+		return nil, err
+	}
+	for i := range p.States {
+		s := &p.States[i]
+		if s.Part == "" {
+			if len(e.rec.Device.Parts) > 1 {
+				return nil, invalid(s.Pointer, "state: the device has several parts; name them in parts")
+			}
+			s.Part = e.rec.Device.Parts[0].ID
+		}
+		n := e.node(s.Part)
+		if n == nil {
+			return nil, &Error{Kind: NotFound, Pointer: s.Pointer, Detail: fmt.Sprintf("device %s has no part %q", e.id, s.Part)}
+		}
+		if err := n.Check(s.State); err != nil {
+			return nil, stateError(s.Pointer, err)
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}
+
+// patchDescription stores what is new in a device's description.
+func (r *Registry) patchDescription(e *entry, p *Patch) error {
+	rec := *e.rec
+	changed := false
+	for _, t := range []struct {
+		to   *string
+		text *string
+	}{{&rec.Device.Name, p.Name}, {&rec.Device.HardwareVersion, p.HardwareVersion}, {&rec.Device.SoftwareVersion, p.SoftwareVersion}} {
+		if t.text != nil && *t.to != *t.text {
+			*t.to, changed = *t.text, true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	if err := r.store.Update(func(tx *store.Tx) error { return tx.PutDevice(e.id, rec.encode()) }); err != nil {
+		return err
+	}
+	*e.rec = rec
+	if e.assembly != nil {
+		e.assembly.Relabel(&e.rec.Device)
+		e.followNames()
+		r.describeInfos(e)
+	}
+	return nil
+}

@@ -1,0 +1,376 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// maxText bounds names and versions, in octets. Matter takes less of most, and gets
+// what fits.
+const maxText = 256
+
+// Put adds a device, or describes one anew, and reports whether it is a new one. What
+// has the same shape keeps its endpoints. The error is an [*Error].
+func (r *Registry) Put(d device.Device) (created bool, err error) {
+	err = r.do(func(now time.Time) error {
+		c, err := r.prepare(now, &d)
+		if err != nil {
+			return err
+		}
+		created = c.created
+		return r.commit(now, []*change{c}, nil)
+	})
+	return created, err
+}
+
+// Sync makes devices those of a source: it adds and describes them as Put does, and
+// removes the others of the source. It changes everything or nothing.
+func (r *Registry) Sync(source string, devices []device.Device) error {
+	return r.do(func(now time.Time) error {
+		var changes []*change
+		named := map[string]bool{}
+		for i := range devices {
+			d := &devices[i]
+			if SourceOf(d.ID) != source {
+				return invalid(fmt.Sprintf("/%d/id", i), "id: %q is not a device of source %q", d.ID, source)
+			}
+			if named[d.ID] {
+				return invalid(fmt.Sprintf("/%d/id", i), "id: %q is there twice", d.ID)
+			}
+			named[d.ID] = true
+			c, err := r.prepare(now, d)
+			if err != nil {
+				return below(fmt.Sprintf("/%d", i), err)
+			}
+			changes = append(changes, c)
+		}
+		var gone []*entry
+		for _, e := range r.entries {
+			if e.source() == source && !named[e.id] && e.rec.Gone == nil {
+				gone = append(gone, e)
+			}
+		}
+		return r.commit(now, changes, gone)
+	})
+}
+
+// below puts a prefix before the pointer of an error.
+func below(prefix string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return &Error{Kind: e.Kind, Pointer: prefix + e.Pointer, Detail: e.Detail}
+	}
+	return err
+}
+
+// change is what a description comes to, before anything has changed.
+type change struct {
+	entry    *entry
+	created  bool
+	rec      record           // the new one
+	assembly *device.Assembly // the new one; nil: the one that there is stays
+	device   *device.Device
+}
+
+// prepare checks a description and makes what it comes to.
+func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
+	if err := checkDevice(d); err != nil {
+		return nil, err
+	}
+	e := r.entries[d.ID]
+	c := &change{entry: e, created: e == nil || e.rec.Gone != nil, device: d}
+	if e == nil {
+		c.entry = &entry{id: d.ID, rec: &record{Created: now.UTC()}}
+	}
+	c.rec = *c.entry.rec
+	a, err := device.Assemble(d, r.opt.Profile, r.sender(c.entry))
+	if err != nil {
+		return nil, assemblyError(err)
+	}
+	for i := range d.Parts {
+		for _, n := range a.Nodes {
+			if n.Part == &d.Parts[i] {
+				if err := n.Report(now, d.Parts[i].State); err != nil {
+					return nil, stateError(fmt.Sprintf("/parts/%d/state", i), err)
+				}
+			}
+		}
+	}
+	if e == nil || e.assembly == nil || !sameParts(&e.rec.Device, d) {
+		c.assembly = a
+	}
+	c.describe(d, now)
+	return c, nil
+}
+
+// describe puts a description into the record. Values that it does not name stay.
+func (c *change) describe(d *device.Device, now time.Time) {
+	old := c.rec.Device
+	c.rec.Device = *d
+	c.rec.Device.Parts = slices.Clone(d.Parts)
+	for i := range c.rec.Device.Parts {
+		p := &c.rec.Device.Parts[i]
+		state := device.Values{}
+		for _, o := range old.Parts {
+			if o.ID == p.ID && o.Type == p.Type {
+				for name, v := range o.State {
+					state[name] = v
+				}
+			}
+		}
+		for name, v := range p.State {
+			state[name] = v
+		}
+		p.State = state
+	}
+	c.rec.Updated, c.rec.Gone = now.UTC(), nil
+}
+
+// sameParts reports whether two descriptions come to the same endpoints.
+func sameParts(a, b *device.Device) bool {
+	if len(a.Parts) != len(b.Parts) || a.Layout != b.Layout || (a.Battery == nil) != (b.Battery == nil) {
+		return false
+	}
+	for i := range a.Parts {
+		p, q := a.Parts[i], b.Parts[i]
+		if p.ID != q.ID || p.Type != q.Type || p.Name != q.Name || p.Meter != q.Meter || !reflect.DeepEqual(p.Options, q.Options) {
+			return false
+		}
+	}
+	return true
+}
+
+// commit stores changes and removals in one transaction, and then makes them true.
+func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error {
+	if err := r.checkRoom(changes, gone); err != nil {
+		return err
+	}
+	at := now.UTC()
+	err := r.store.Update(func(tx *store.Tx) error {
+		for _, c := range changes {
+			if c.assembly != nil {
+				if err := identify(tx, &c.rec, c.assembly); err != nil {
+					return err
+				}
+			}
+			if err := tx.PutDevice(c.entry.id, c.rec.encode()); err != nil {
+				return err
+			}
+		}
+		for _, e := range gone {
+			rec := *e.rec
+			rec.Gone = &at
+			if err := tx.PutDevice(e.id, rec.encode()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		r.apply(now, c)
+	}
+	for _, e := range gone {
+		r.depart(now, e, at)
+	}
+	return nil
+}
+
+func (r *Registry) checkRoom(changes []*change, gone []*entry) error {
+	devices, endpoints := 0, 0
+	replaced := map[*entry]bool{}
+	for _, c := range changes {
+		replaced[c.entry] = true
+		devices++
+		endpoints += len(c.device.Parts) + 1
+	}
+	for _, e := range gone {
+		replaced[e] = true
+	}
+	for _, e := range r.entries {
+		if e.rec.Gone == nil && !replaced[e] {
+			devices++
+			endpoints += len(e.rec.Device.Parts) + 1
+		}
+	}
+	if devices > MaxDevices || endpoints > MaxEndpoints {
+		return &Error{Kind: Full, Detail: fmt.Sprintf("there is room for %d devices with %d parts in all", MaxDevices, MaxEndpoints)}
+	}
+	return nil
+}
+
+// apply makes a stored change true.
+func (r *Registry) apply(now time.Time, c *change) {
+	e := c.entry
+	r.entries[e.id] = e
+	delete(r.leaving, e)
+	e.silent, e.dirty = false, false
+	had := e.numbers()
+	present := e.present
+	*e.rec = c.rec
+	if c.assembly == nil {
+		for i := range c.device.Parts {
+			p := &c.device.Parts[i]
+			if n := e.node(p.ID); n != nil && len(p.State) > 0 {
+				r.report(now, e, n, p.State)
+			}
+		}
+		e.assembly.Relabel(&e.rec.Device)
+		e.followNames()
+		r.describeInfos(e)
+	} else {
+		if present {
+			e.stale = append(e.stale, had...)
+			e.present = false
+		}
+		if err := r.assemble(now, e); err != nil {
+			r.log.Error("a device is not shown", "device", e.id, "error", err)
+		}
+		r.pending.changed(now)
+	}
+	r.decide(e)
+	if e.assembly != nil && e.wantShown() != e.present {
+		r.pending.changed(now)
+	}
+	r.updateReachable(now, e)
+	r.notify(now, e)
+}
+
+// Remove removes a device: it is unreachable at once, and out of all lists after the
+// grace time, or at once if now is set. The error is an [*Error].
+func (r *Registry) Remove(id string, now bool) error {
+	return r.do(func(t time.Time) error {
+		e := r.entries[id]
+		if e == nil || e.rec.Gone != nil {
+			return notFound(id)
+		}
+		if err := r.commit(t, nil, []*entry{e}); err != nil {
+			return err
+		}
+		if now {
+			at := t.Add(-GraceTime).UTC()
+			e.rec.Gone = &at
+			r.updateList(t)
+		}
+		return nil
+	})
+}
+
+// depart begins the grace time of a removed device.
+func (r *Registry) depart(now time.Time, e *entry, at time.Time) {
+	e.rec.Gone = &at
+	r.commands.forget(e.id)
+	r.updateReachable(now, e)
+	if e.present {
+		r.leaving[e] = struct{}{}
+	}
+	r.notify(now, e)
+}
+
+// checkDevice checks what does not depend on types.
+func checkDevice(d *device.Device) error {
+	if err := CheckID(d.ID); err != nil {
+		return invalid("/id", "%v", err)
+	}
+	for _, t := range []struct{ member, text string }{
+		{"name", d.Name}, {"room", d.Room}, {"vendor", d.Vendor}, {"product", d.Product}, {"serial", d.Serial},
+		{"hardware_version", d.HardwareVersion}, {"software_version", d.SoftwareVersion},
+	} {
+		if err := checkText(t.member, t.text); err != nil {
+			return invalid("/"+t.member, "%v", err)
+		}
+	}
+	if d.Layout != "" && d.Layout != device.Composed && d.Layout != device.Flat {
+		return invalid("/layout", "layout: %q is neither composed nor flat", d.Layout)
+	}
+	if err := checkBattery(d.Battery); err != nil {
+		return err
+	}
+	if len(d.Parts) == 0 || len(d.Parts) > MaxParts {
+		return invalid("/parts", "parts: a device has 1 to %d parts, not %d", MaxParts, len(d.Parts))
+	}
+	seen := map[string]bool{}
+	for i, p := range d.Parts {
+		at := fmt.Sprintf("/parts/%d", i)
+		if p.ID == "" || len(p.ID) > 64 || strings.ContainsFunc(p.ID, func(c rune) bool { return !idRune(c) || c == ':' }) {
+			return invalid(at+"/id", "id: %q is not 1 to 64 of A-Z a-z 0-9 . _ -", p.ID)
+		}
+		if seen[p.ID] {
+			return invalid(at+"/id", "id: there are two parts %q", p.ID)
+		}
+		seen[p.ID] = true
+		if err := checkText("name", p.Name); err != nil {
+			return invalid(at+"/name", "%v", err)
+		}
+	}
+	return nil
+}
+
+func checkBattery(b *device.Battery) error {
+	if b == nil {
+		return nil
+	}
+	percent := device.Property{Name: "percent", Kind: device.KindNumber, Max: 100}
+	if err := percent.Check(b.Percent); err != nil {
+		return stateError("/battery", err)
+	}
+	low := device.Property{Name: "low", Kind: device.KindBool}
+	if err := low.Check(b.Low); err != nil {
+		return stateError("/battery", err)
+	}
+	return nil
+}
+
+func checkText(member, s string) error {
+	switch {
+	case len(s) > maxText:
+		return fmt.Errorf("%s: it has %d octets, more than %d", member, len(s), maxText)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%s: it is not UTF-8", member)
+	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7F }):
+		return fmt.Errorf("%s: it has a control character", member)
+	}
+	return nil
+}
+
+// assemblyError maps an error of device.Assemble.
+func assemblyError(err error) error {
+	var at string
+	var part *device.PartError
+	if errors.As(err, &part) {
+		at = fmt.Sprintf("/parts/%d", part.Index)
+		err = part.Err
+	}
+	var typ *device.TypeError
+	var option *device.OptionError
+	switch {
+	case errors.As(err, &typ):
+		return invalid(at+"/type", "%v", err)
+	case errors.As(err, &option):
+		return invalid(at+"/options/"+option.Option, "%v", err)
+	}
+	return invalid(at, "%v", err)
+}
+
+// stateError maps an error over the values at a pointer.
+func stateError(at string, err error) error {
+	var value *device.ValueError
+	var unknown *device.UnknownError
+	switch {
+	case errors.As(err, &value):
+		return invalid(at+"/"+value.Property, "%v", err)
+	case errors.As(err, &unknown):
+		return invalid(at+"/"+unknown.Property, "%v", err)
+	}
+	return invalid(at, "%v", err)
+}

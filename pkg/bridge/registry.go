@@ -1,0 +1,315 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// Times of the registry.
+const (
+	// GraceTime is how long a removed device stays in the lists, in which the same
+	// device coming back has never been away.
+	GraceTime = 60 * time.Second
+
+	// gather is how long changes of the list of devices are gathered before controllers
+	// learn of them; gatherMost how long at most, if there is no end of them.
+	gather     = time.Second
+	gatherMost = 5 * time.Second
+
+	// saveValues is how long the values of devices may differ from the store, saveKept
+	// how long what controllers' commands have changed may.
+	saveValues = 30 * time.Second
+	saveKept   = 5 * time.Second
+)
+
+// FirstEndpoint is the lowest number of a bridged endpoint: 0 is the root, 1 the
+// aggregator.
+const FirstEndpoint matter.EndpointID = 2
+
+// Bounds of the registry.
+const (
+	MaxDevices   = 1000 // of all sources
+	MaxParts     = 32   // of a device
+	MaxEndpoints = 2000 // of all devices
+)
+
+// Node is what the registry needs of the node. Add, Remove and Touch are called on the
+// node's goroutine.
+type Node interface {
+	// Add adds endpoints in one step, Remove removes some.
+	Add([]Endpoint) error
+	Remove([]matter.EndpointID) error
+	// Touch says that the state of an endpoint may have changed.
+	Touch(matter.EndpointID)
+	// Do runs f on the node's goroutine and waits for it.
+	Do(f func(now time.Time) error) error
+}
+
+// Endpoint is an endpoint of a bridged device.
+type Endpoint struct {
+	*device.Node
+	Number   matter.EndpointID
+	Below    matter.EndpointID // the endpoint of the device that it is a part of, or 0
+	Info     *Info             // of a bridged device; nil for its parts
+	Identify func(seconds int) // makes the device known to its user
+}
+
+// Info is what the Bridged Device Basic Information cluster of an endpoint shows.
+type Info struct {
+	UniqueID  string
+	Device    *device.Device
+	Label     string
+	Reachable bool
+	// SetLabel keeps the name that a controller gives the device.
+	SetLabel func(name string) error
+}
+
+// Options configure a Registry.
+type Options struct {
+	Store *store.Store // required
+	Log   *slog.Logger // nil: no log
+	// Expose decides which devices are shown.
+	Expose Filter
+	// Profile is what the node's ecosystem takes.
+	Profile device.Profile
+}
+
+// Registry holds the bridged devices of a node.
+type Registry struct {
+	opt   Options
+	log   *slog.Logger
+	node  Node
+	store *store.Store
+
+	entries map[string]*entry // by device id, those that are gone included
+	sources map[string]*source
+	ignored map[string][]device.Ignored // by source
+	pending list
+	shown   int // endpoints that the node has
+
+	settling map[*entry]struct{} // whose reachability is held back
+	leaving  map[*entry]struct{} // removed, in their grace time
+
+	commands commands
+	counts   counts
+	watchers map[*Watcher]struct{}
+
+	saveAt time.Time // when something is to be saved; zero: nothing
+}
+
+// list is what is to change in the list of devices.
+type list struct {
+	since time.Time // of the first change
+	last  time.Time // of the last one; zero: nothing
+}
+
+// New returns a registry with the devices that the store knows. They stand, unreachable,
+// with their last values, when Attach has been called.
+func New(opt Options) (*Registry, error) {
+	if opt.Store == nil {
+		panic("BUG: bridge: New without a store")
+	}
+	r := &Registry{
+		opt:      opt,
+		log:      opt.Log,
+		store:    opt.Store,
+		entries:  map[string]*entry{},
+		sources:  map[string]*source{},
+		ignored:  map[string][]device.Ignored{},
+		watchers: map[*Watcher]struct{}{},
+		settling: map[*entry]struct{}{},
+		leaving:  map[*entry]struct{}{},
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	r.commands.init()
+	err := r.store.View(func(tx *store.Tx) error {
+		return tx.Devices(func(id string, value []byte) error {
+			rec, err := decodeRecord(id, value)
+			if err != nil {
+				// One record that cannot be read is one device's loss.
+				r.log.Error("a device is not restored", "error", err)
+				return nil
+			}
+			r.entries[id] = &entry{id: id, rec: rec}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Attach makes the known devices endpoints of the node, in one step and before it
+// answers anybody.
+func (r *Registry) Attach(now time.Time, n Node) error {
+	r.node = n
+	var all []Endpoint
+	for _, e := range r.sorted() {
+		if e.rec.Gone != nil {
+			continue
+		}
+		e.silent = true
+		if err := r.assemble(now, e); err != nil {
+			r.log.Warn("a device is not shown", "device", e.id, "error", err)
+			continue
+		}
+		if e.wantShown() {
+			all = append(all, e.endpoints()...)
+			e.present = true
+		}
+	}
+	if err := n.Add(all); err != nil {
+		return err
+	}
+	r.shown = len(all)
+	return nil
+}
+
+// sorted returns the entries in the order in which they came to be.
+func (r *Registry) sorted() []*entry {
+	all := make([]*entry, 0, len(r.entries))
+	for _, e := range r.entries {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int {
+		if c := a.rec.Created.Compare(b.rec.Created); c != 0 {
+			return c
+		}
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Deadline returns when Advance is next to be called, and whether it is.
+func (r *Registry) Deadline() (first time.Time, ok bool) {
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (!ok || t.Before(first)) {
+			first, ok = t, true
+		}
+	}
+	sooner(r.pending.due())
+	sooner(r.saveAt)
+	sooner(r.commands.deadline())
+	for _, s := range r.sources {
+		sooner(s.ends)
+	}
+	for e := range r.settling {
+		sooner(e.settleAt)
+	}
+	for e := range r.leaving {
+		sooner(e.rec.Gone.Add(GraceTime))
+	}
+	return first, ok
+}
+
+func (l *list) due() time.Time {
+	if l.last.IsZero() {
+		return time.Time{}
+	}
+	if a, b := l.last.Add(gather), l.since.Add(gatherMost); b.Before(a) {
+		return b
+	} else {
+		return a
+	}
+}
+
+// changed notes that the list of devices has changed.
+func (l *list) changed(now time.Time) {
+	if l.last.IsZero() {
+		l.since = now
+	}
+	l.last = now
+}
+
+// Advance does what is due at now.
+func (r *Registry) Advance(now time.Time) {
+	r.commands.advance(now, r)
+	r.endLingering(now)
+	for e := range r.settling {
+		if !now.Before(e.settleAt) {
+			r.settleReachable(now, e)
+		}
+	}
+	for e := range r.leaving {
+		if !now.Before(e.rec.Gone.Add(GraceTime)) {
+			delete(r.leaving, e)
+			r.pending.changed(now)
+		}
+	}
+	if due := r.pending.due(); !due.IsZero() && !now.Before(due) {
+		r.updateList(now)
+	}
+	if !r.saveAt.IsZero() && !now.Before(r.saveAt) {
+		r.save(now)
+	}
+}
+
+// updateList makes the node's list of endpoints that of the devices that are to be
+// shown, in one step.
+func (r *Registry) updateList(now time.Time) {
+	r.pending = list{}
+	var remove []matter.EndpointID
+	var add []Endpoint
+	for _, e := range r.sorted() {
+		if e.rec.Gone != nil && !now.Before(e.rec.Gone.Add(GraceTime)) {
+			remove = append(remove, e.take()...)
+			e.assembly = nil
+			continue
+		}
+		remove = append(remove, e.stale...)
+		e.stale = nil
+		switch want := e.wantShown(); {
+		case want && !e.present:
+			add = append(add, e.endpoints()...)
+			e.present = true
+		case !want && e.present:
+			remove = append(remove, e.take()...)
+		}
+	}
+	var errs []error
+	if len(remove) > 0 {
+		errs = append(errs, r.node.Remove(remove))
+	}
+	if len(add) > 0 {
+		errs = append(errs, r.node.Add(add))
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.log.Error("the list of devices is not what it should be", "error", err)
+	}
+	r.shown += len(add) - len(remove)
+	if len(add)+len(remove) > 0 {
+		r.log.Info("the list of devices has changed", "added", len(add), "removed", len(remove), "endpoints", r.shown)
+	}
+}
+
+// do runs f on the node's goroutine.
+func (r *Registry) do(f func(now time.Time) error) error {
+	if r.node == nil {
+		return errors.New("the registry has no node yet")
+	}
+	return r.node.Do(f)
+}
+
+// put stores the record of an entry.
+func putRecord(tx *store.Tx, e *entry) error {
+	if err := tx.PutDevice(e.id, e.rec.encode()); err != nil {
+		return fmt.Errorf("device %s: %w", e.id, err)
+	}
+	return nil
+}
+
+var _ im.Model = (*device.Endpoint)(nil)

@@ -1,0 +1,331 @@
+package bridge
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// invoke sends a command without fields to an endpoint, as the engine does.
+func (g *rig) invoke(ep Endpoint, cl matter.ClusterID, id matter.CommandID) error {
+	g.t.Helper()
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	w.End()
+	r := tlv.NewReader(w.Bytes())
+	for _, c := range ep.Clusters() {
+		if c.Spec().ID == cl {
+			return c.Invoke(&im.Request{Now: g.node.now}, id, r.Element(), tlv.NewWriter(nil))
+		}
+	}
+	g.t.Fatalf("endpoint %d has no cluster 0x%04X", ep.Number, uint32(cl))
+	return nil
+}
+
+func (g *rig) switchOn(id string) error {
+	return g.invoke(g.endpoint(id), datamodel.OnOffID, datamodel.OnOffCmdOn)
+}
+
+func on(v View) bool {
+	b, _ := v.Parts[0].State["on"].Bool()
+	return b
+}
+
+// TestRule1Identity: a device's number comes from a stored table, not from its name,
+// address or order, and is never given to another.
+func TestRule1Identity(t *testing.T) {
+	g := newRig(t)
+	a, b := g.put(lamp("api:a")), g.put(lamp("api:b"))
+	if a.Endpoint == b.Endpoint || a.UniqueID == b.UniqueID || a.UniqueID == "" {
+		t.Fatalf("two devices are one: %+v, %+v", a, b)
+	}
+	for what, change := range map[string]func(){
+		"a kill":        func() { g.kill(); g.start() },
+		"a restart":     func() { g.stop(); g.start() },
+		"another order": func() { g.stop(); g.start(); g.put(lamp("api:b")); g.put(lamp("api:a")) },
+		"another name":  func() { d := lamp("api:a"); d.Name = "Other"; g.put(d) },
+		"an unchanged list": func() {
+			if err := g.Sync("api", []device.Device{lamp("api:b"), lamp("api:a")}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		change()
+		if a2, b2 := g.get("api:a"), g.get("api:b"); a2.Endpoint != a.Endpoint || b2.Endpoint != b.Endpoint || a2.UniqueID != a.UniqueID {
+			t.Fatalf("after %s: %d, %d; before %d, %d", what, a2.Endpoint, b2.Endpoint, a.Endpoint, b.Endpoint)
+		}
+	}
+	if err := g.Registry.Remove("api:a", true); err != nil {
+		t.Fatal(err)
+	}
+	if c := g.put(lamp("api:c")); c.Endpoint <= b.Endpoint {
+		t.Fatalf("a new device got %d, after %d", c.Endpoint, b.Endpoint)
+	}
+	if again := g.put(lamp("api:a")); again.Endpoint != a.Endpoint || again.UniqueID != a.UniqueID {
+		t.Fatalf("the same device came back as %d, not %d", again.Endpoint, a.Endpoint)
+	}
+	plug := lamp("api:a")
+	plug.Parts[0].Type = "on_off_plug"
+	if other := g.put(plug); other.Endpoint <= b.Endpoint {
+		t.Fatalf("another shape kept the number %d", other.Endpoint)
+	}
+}
+
+// TestRule2Complete: the first list after a start has all known devices, with their last
+// values, unreachable, before any source is there.
+func TestRule2Complete(t *testing.T) {
+	g := newRig(t)
+	for _, id := range []string{"api:a", "x:b", "y:c"} {
+		g.put(lamp(id))
+		if err := g.Report(id, "main", device.Values{"on": device.Bool(true)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.pass(time.Minute)
+	want := g.node.list()
+	g.kill()
+	g.start()
+	if got := g.node.list(); !slices.Equal(got, want) || len(got) != 3 {
+		t.Fatalf("the first list is %v, not %v", got, want)
+	}
+	if len(g.node.lists) != 1 {
+		t.Fatalf("the list came in %d steps", len(g.node.lists))
+	}
+	for _, id := range []string{"api:a", "x:b", "y:c"} {
+		if v := g.get(id); v.Reachable || !on(v) {
+			t.Fatalf("%s: reachable %v, on %v", id, v.Reachable, on(v))
+		}
+		if g.endpoint(id).Info.Reachable {
+			t.Fatalf("%s is shown as reachable", id)
+		}
+	}
+}
+
+// TestRule3Silence: only a removal by name removes a device, after a grace time in which
+// it comes back as the same.
+func TestRule3Silence(t *testing.T) {
+	g := newRig(t)
+	g.put(lamp("api:a"))
+	s := g.listen("api")
+	g.pass(10 * time.Second)
+	s.Close()
+	g.pass(24 * time.Hour)
+	if v := g.get("api:a"); v.Reachable || !v.Exposed {
+		t.Fatalf("a day without its source: reachable %v, exposed %v", v.Reachable, v.Exposed)
+	}
+	g.endpoint("api:a")
+
+	before := g.get("api:a")
+	if err := g.Registry.Remove("api:a", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Device("api:a"); err == nil {
+		t.Fatal("the removed device can still be had")
+	}
+	if ep := g.node.endpoints[before.Endpoint]; ep.Info == nil || ep.Info.Reachable {
+		t.Fatal("the removed device is not unreachable in the lists")
+	}
+	g.pass(GraceTime - time.Second)
+	if len(g.node.list()) != 1 {
+		t.Fatal("the device was gone before its grace time was over")
+	}
+	g.put(lamp("api:a"))
+	g.pass(time.Hour)
+	if v := g.get("api:a"); v.Endpoint != before.Endpoint || len(g.node.list()) != 1 {
+		t.Fatalf("back in the grace time as %d, not %d", v.Endpoint, before.Endpoint)
+	}
+	g.Registry.Remove("api:a", false)
+	g.pass(GraceTime + gatherMost)
+	if got := g.node.list(); len(got) != 0 {
+		t.Fatalf("after the grace time: %v", got)
+	}
+}
+
+// TestRule4Batches: changes of the list go out together.
+func TestRule4Batches(t *testing.T) {
+	g := newRig(t)
+	for _, id := range []string{"api:a", "api:b", "api:c"} {
+		g.put(lamp(id))
+		g.pass(100 * time.Millisecond)
+	}
+	if len(g.node.list()) != 0 {
+		t.Fatal("the first device did not wait for the others")
+	}
+	g.pass(time.Minute)
+	if len(g.node.list()) != 3 || len(g.node.lists) != 2 {
+		t.Fatalf("the lists were %v", g.node.lists)
+	}
+	// A source without end does not keep the others out for ever.
+	for i := range 100 {
+		g.put(lamp("api:x" + string(rune('A'+i%26)) + string(rune('a'+i/26))))
+		g.pass(500 * time.Millisecond)
+		if i == 20 && len(g.node.lists) < 3 {
+			t.Fatal("ten seconds of new devices, and none is shown")
+		}
+	}
+}
+
+// TestRule5OneCommand: what a controller changes within a moment goes to the source as
+// one command, and a report makes none.
+func TestRule5OneCommand(t *testing.T) {
+	g := newRig(t)
+	g.put(lamp("api:a"))
+	s := g.listen("api")
+	g.pass(time.Minute)
+	ep := g.endpoint("api:a")
+	for _, id := range []matter.CommandID{datamodel.OnOffCmdOn, datamodel.OnOffCmdOff, datamodel.OnOffCmdOn} {
+		if err := g.invoke(ep, datamodel.OnOffID, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := taken(t, s); len(got) != 0 {
+		t.Fatalf("a command left before it was gathered: %v", got)
+	}
+	g.pass(50 * time.Millisecond)
+	got := taken(t, s)
+	if len(got) != 1 || got[0].Set["on"] != device.Bool(true) || got[0].Device != "api:a" || got[0].Part != "main" {
+		t.Fatalf("commands: %+v", got)
+	}
+	if err := g.Report("api:a", "main", device.Values{"on": device.Bool(false)}); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(time.Second)
+	if got := taken(t, s); len(got) != 0 {
+		t.Fatalf("a report made a command: %v", got)
+	}
+}
+
+// TestRule6SourceIsRight: what a controller wants is shown at once and taken back after
+// 5 s, unless the source agrees.
+func TestRule6SourceIsRight(t *testing.T) {
+	g := newRig(t)
+	g.put(lamp("api:a"))
+	g.listen("api")
+	g.pass(time.Minute)
+	if err := g.switchOn("api:a"); err != nil {
+		t.Fatal(err)
+	}
+	if !on(g.get("api:a")) {
+		t.Fatal("what the controller wants is not shown at once")
+	}
+	g.pass(confirmTime)
+	if !on(g.get("api:a")) {
+		t.Fatal("it was taken back too early")
+	}
+	g.pass(time.Second)
+	if on(g.get("api:a")) {
+		t.Fatal("it was not taken back")
+	}
+	g.switchOn("api:a")
+	g.pass(time.Second)
+	g.Report("api:a", "main", device.Values{"on": device.Bool(true)})
+	g.pass(time.Hour)
+	if !on(g.get("api:a")) {
+		t.Fatal("what the source agreed to was taken back")
+	}
+	if c := g.counts.commands; c[CommandKey{"api", "reverted"}] != 1 || c[CommandKey{"api", "confirmed"}] != 1 {
+		t.Fatalf("counted %v", c)
+	}
+}
+
+// TestNobodyThere: a command for a device whose source is not there fails at once.
+func TestNobodyThere(t *testing.T) {
+	g := newRig(t)
+	g.put(lamp("api:a"))
+	g.pass(time.Minute)
+	if err := g.switchOn("api:a"); !errors.Is(err, matter.StatusFailure) {
+		t.Fatalf("a source that never listened: %v", err)
+	}
+	if on(g.get("api:a")) {
+		t.Fatal("what nobody does is shown")
+	}
+	s := g.listen("api")
+	if err := g.switchOn("api:a"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	g.pass(DefaultLinger + time.Second)
+	if v := g.get("api:a"); v.Reachable {
+		t.Fatal("reachable without its source")
+	}
+	if err := g.switchOn("api:a"); !errors.Is(err, matter.StatusFailure) {
+		t.Fatalf("a source that has gone: %v", err)
+	}
+	g.listen("api")
+	if v := g.get("api:a"); !v.Reachable {
+		t.Fatal("unreachable with its source")
+	}
+}
+
+func TestAllOrNothing(t *testing.T) {
+	g := newRig(t)
+	bad := lamp("api:b")
+	bad.Parts[0].Type = "lava_lamp"
+	err := g.Sync("api", []device.Device{lamp("api:a"), bad})
+	var e *Error
+	if !errors.As(err, &e) || e.Pointer != "/1/parts/0/type" {
+		t.Fatalf("error %v", err)
+	}
+	if all, _ := g.Devices(); len(all) != 0 {
+		t.Fatalf("half of it was done: %v", all)
+	}
+	if err := g.Sync("api", []device.Device{lamp("other:a")}); !errors.As(err, &e) || e.Pointer != "/0/id" {
+		t.Fatalf("a device of another source: %v", err)
+	}
+	g.put(lamp("api:a"))
+	g.put(lamp("other:a"))
+	if err := g.Sync("api", nil); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := g.Devices(); len(all) != 1 || all[0].ID != "other:a" {
+		t.Fatalf("an empty list of one source left %v", all)
+	}
+}
+
+func TestNames(t *testing.T) {
+	g := newRig(t)
+	g.put(lamp("api:a"))
+	g.pass(time.Minute)
+	label := func() string { return g.endpoint("api:a").Info.Label }
+	rename := func(name string) { d := lamp("api:a"); d.Name = name; g.put(d) }
+	rename("From the source")
+	if label() != "From the source" {
+		t.Fatalf("label %q", label())
+	}
+	if err := g.endpoint("api:a").Info.SetLabel("From a controller"); err != nil {
+		t.Fatal(err)
+	}
+	rename("From the source")
+	if v := g.get("api:a"); label() != "From a controller" || v.LabelBy != ByController {
+		t.Fatalf("label %q by %s: the source only repeated its name", label(), v.LabelBy)
+	}
+	rename("New")
+	if label() != "New" {
+		t.Fatalf("label %q: the source has renamed it", label())
+	}
+	if err := g.Rename("api:a", "", "From the operator"); err != nil {
+		t.Fatal(err)
+	}
+	rename("Newer")
+	if err := g.endpoint("api:a").Info.SetLabel("No"); !errors.Is(err, matter.StatusInvalidInState) {
+		t.Fatalf("a controller overwrote the operator: %v", err)
+	}
+	g.kill()
+	g.start()
+	if v := g.get("api:a"); label() != "From the operator" || v.LabelBy != ByOperator {
+		t.Fatalf("after a restart: %q by %s", label(), v.LabelBy)
+	}
+	if err := g.Rename("api:a", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if label() != "Newer" {
+		t.Fatalf("label %q", label())
+	}
+}

@@ -1,0 +1,71 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/store"
+)
+
+// save writes what has changed, in one transaction. What the disk refuses is tried again.
+func (r *Registry) save(now time.Time) {
+	r.saveAt = time.Time{}
+	if err := r.saveAll(); err != nil {
+		r.log.Warn("values of devices are not kept", "error", err)
+		r.saveAt = now.Add(saveValues)
+	}
+}
+
+func (r *Registry) saveAll() error {
+	var records, endpoints []*entry
+	for _, e := range r.entries {
+		if e.dirty {
+			records = append(records, e)
+		}
+		if e.keeps() {
+			endpoints = append(endpoints, e)
+		}
+	}
+	if len(records) == 0 && len(endpoints) == 0 {
+		return nil
+	}
+	err := r.store.Update(func(tx *store.Tx) error {
+		for _, e := range records {
+			if err := putRecord(tx, e); err != nil {
+				return err
+			}
+		}
+		for _, e := range endpoints {
+			for _, n := range e.assembly.Nodes {
+				if n.Dirty() {
+					if err := tx.PutEndpoint(e.rec.Endpoints[n.Key].Number, n.Save()); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range records {
+		e.dirty = false
+	}
+	return nil
+}
+
+// keeps reports whether an endpoint of the entry has something to keep.
+func (e *entry) keeps() bool {
+	if e.assembly == nil {
+		return false
+	}
+	for _, n := range e.assembly.Nodes {
+		if n.Dirty() {
+			return true
+		}
+	}
+	return false
+}
+
+// Close saves what is to be kept. It is called when the node has stopped.
+func (r *Registry) Close() error { return r.saveAll() }

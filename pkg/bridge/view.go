@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// View is a device as the registry answers it: the description, with what the registry
+// knows besides.
+type View struct {
+	device.Device
+	Parts []PartView `json:"parts"` // in place of the Device's
+
+	Source     string            `json:"source"`
+	UniqueID   string            `json:"unique_id"`
+	Endpoint   matter.EndpointID `json:"endpoint"`
+	Created    time.Time         `json:"created"`
+	LastUpdate *time.Time        `json:"last_update"`
+	Exposed    bool              `json:"exposed"`
+	Reason     string            `json:"reason,omitempty"`
+	LabelBy    Namer             `json:"label_by"`
+}
+
+// PartView is a part as the registry answers it.
+type PartView struct {
+	device.Part
+	Endpoint matter.EndpointID `json:"endpoint"`
+	UniqueID string            `json:"unique_id,omitempty"` // of a flat part
+}
+
+// Devices returns all devices, in the order in which they came to be.
+func (r *Registry) Devices() (all []View, err error) {
+	err = r.do(func(now time.Time) error {
+		all = []View{}
+		for _, e := range r.sorted() {
+			if e.rec.Gone == nil {
+				all = append(all, r.view(now, e))
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Device returns a device. The error is an [*Error].
+func (r *Registry) Device(id string) (v View, err error) {
+	err = r.do(func(now time.Time) error {
+		e := r.entries[id]
+		if e == nil || e.rec.Gone != nil {
+			return notFound(id)
+		}
+		v = r.view(now, e)
+		return nil
+	})
+	return v, err
+}
+
+// view returns what there is to say of a device, with its state at now.
+func (r *Registry) view(now time.Time, e *entry) View {
+	v := View{Device: e.rec.Device, Source: e.source(), Created: e.rec.Created, Exposed: e.present, LabelBy: BySource}
+	v.Device.Reachable = e.reachable
+	if v.Battery != nil {
+		b := *v.Battery
+		v.Battery = &b
+	}
+	if !e.rec.Updated.IsZero() {
+		at := e.rec.Updated
+		v.LastUpdate = &at
+	}
+	for i := range e.rec.Device.Parts {
+		p := PartView{Part: e.rec.Device.Parts[i]}
+		p.State = device.Values{}
+		for name, x := range e.rec.Device.Parts[i].State {
+			p.State[name] = x
+		}
+		if n := e.node(p.ID); n != nil {
+			p.State = n.State(now)
+		}
+		id := e.rec.Endpoints[p.ID]
+		p.Endpoint = id.Number
+		if n := e.node(p.ID); n != nil && !n.Child && len(e.rec.Device.Parts) > 1 {
+			p.UniqueID = id.UniqueID
+		}
+		v.Parts = append(v.Parts, p)
+	}
+	if n := e.named(""); n != nil {
+		id := e.rec.Endpoints[n.Key]
+		v.Endpoint, v.UniqueID = id.Number, id.UniqueID
+		v.Name = e.labelOf(n)
+		if l, ok := e.rec.Labels[n.Key]; ok {
+			v.LabelBy = l.By
+		}
+	}
+	v.Reason = e.reason()
+	return v
+}
+
+// reason returns why the device is not shown, or not as it is.
+func (e *entry) reason() string {
+	switch {
+	case e.fault != "":
+		return e.fault
+	case e.hidden != "":
+		return e.hidden
+	case e.assembly == nil || e.present:
+		return e.plainer
+	}
+	if w := e.waiting(); len(w) > 0 {
+		return "waiting for the first value of " + strings.Join(w, ", ")
+	}
+	return "about to be shown"
+}
+
+// Ignored returns what sources offer and is not shown.
+func (r *Registry) Ignored() (all []device.Ignored, err error) {
+	err = r.do(func(time.Time) error {
+		all = []device.Ignored{}
+		for _, list := range r.ignored {
+			all = append(all, list...)
+		}
+		return nil
+	})
+	return all, err
+}

@@ -1,0 +1,92 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+)
+
+// Notice is something that a [Watcher] sees: a device that has changed, a gesture, or a
+// command.
+type Notice struct {
+	At      time.Time       `json:"at"`
+	Device  *View           `json:"device,omitempty"`
+	Removed string          `json:"removed,omitempty"`
+	Event   *EventNotice    `json:"event,omitempty"`
+	Command *device.Command `json:"command,omitempty"`
+}
+
+// EventNotice is a gesture.
+type EventNotice struct {
+	Device  string         `json:"device"`
+	Part    string         `json:"part"`
+	Gesture device.Gesture `json:"event"`
+}
+
+// Watcher sees what happens to devices. What a slow one misses is gone.
+type Watcher struct {
+	C        <-chan Notice
+	c        chan Notice
+	registry *Registry
+}
+
+// watcherQueue is how many notices wait for a watcher.
+const watcherQueue = 256
+
+// MaxWatchers bounds the watchers at a time.
+const MaxWatchers = 50
+
+// Watch returns a new watcher.
+func (r *Registry) Watch() (*Watcher, error) {
+	w := &Watcher{c: make(chan Notice, watcherQueue), registry: r}
+	w.C = w.c
+	err := r.do(func(time.Time) error {
+		if len(r.watchers) >= MaxWatchers {
+			return &Error{Kind: Full, Detail: "too many are watching"}
+		}
+		r.watchers[w] = struct{}{}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Close ends the watching.
+func (w *Watcher) Close() {
+	w.registry.do(func(time.Time) error {
+		delete(w.registry.watchers, w)
+		return nil
+	})
+}
+
+func (r *Registry) publish(n Notice) {
+	for w := range r.watchers {
+		select {
+		case w.c <- n:
+		default:
+		}
+	}
+}
+
+// notify lets watchers see a device.
+func (r *Registry) notify(now time.Time, e *entry) {
+	if len(r.watchers) == 0 {
+		return
+	}
+	if e.rec.Gone != nil {
+		r.publish(Notice{At: now, Removed: e.id})
+		return
+	}
+	v := r.view(now, e)
+	r.publish(Notice{At: now, Device: &v})
+}
+
+func (r *Registry) notifyEvent(now time.Time, e *entry, part string, g device.Gesture) {
+	r.publish(Notice{At: now, Event: &EventNotice{Device: e.id, Part: part, Gesture: g}})
+}
+
+func (r *Registry) notifyCommand(now time.Time, c device.Command) {
+	r.publish(Notice{At: now, Command: &c})
+}
