@@ -16,7 +16,7 @@ import (
 const module = "github.com/opcredsd/opcredsd/"
 
 var (
-	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding", "pkg/datamodel", "pkg/logs"}
+	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding", "pkg/datamodel", "pkg/logs", "pkg/stats"}
 	trust = []string{"pkg/store", "pkg/cert", "pkg/fabric", "pkg/acl", "pkg/window", "pkg/attestation", "pkg/failsafe"}
 	talk  = []string{"pkg/session", "pkg/exchange", "pkg/pase", "pkg/case", "pkg/securechannel"}
 )
@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"pkg/datamodel":  {"pkg/matter"},
 	"pkg/logs":       nil,
 	"pkg/template":   nil,
+	"pkg/stats":      nil,
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
 	"pkg/transport": {"pkg/message"},
@@ -61,13 +62,14 @@ var allowed = map[string][]string{
 
 	"pkg/bridge":    {"pkg/device", "pkg/im", "pkg/store", "pkg/matter"},
 	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
+	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*"}),
 
 	"pkg/mdns":    nil,
-	"pkg/metrics": {"pkg/matter"},
+	"pkg/metrics": {"pkg/node", "pkg/mdns", "pkg/stats"},
 	"pkg/admin":   {"pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/mdns"},
 
-	"pkg/server":   join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
+	"pkg/server":   join(floor, []string{"pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
 	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,

@@ -129,7 +129,7 @@ func TestBoundsAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var code strings.Builder
-	for _, dir := range []string{"metrics", "server", "session"} {
+	for _, dir := range []string{"metrics", "node", "session"} {
 		files, err := filepath.Glob("../../pkg/" + dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)

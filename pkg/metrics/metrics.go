@@ -6,78 +6,18 @@ package metrics
 import (
 	"errors"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/node"
+	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
-// Snapshot is what the node tells at one moment; the number of its fields is that of
-// the metrics.
+// Snapshot is what a scrape shows.
 type Snapshot struct {
-	Fabrics             int
-	MaxFabrics          int
-	WindowOpen          bool
-	FailSafeArmed       bool
-	FailSafeExpirations uint64
-	Discoverable        bool
-	Interfaces          map[string]Interface // in use, by name
-	Sessions            map[string]int       // by type: "pase", "case"
-	Subscriptions       int
-	Interrupted         int // subscriptions that are on no session
-	Exchanges           int
-	Certificates        []Certificate
-
-	PASE         Counters[string] // by result
-	PASEFailures uint64
-	CASE         Counters[CASEKey]
-	CASEDuration Histogram
-
-	Received        uint64
-	Sent            uint64
-	Dropped         Counters[string] // by reason
-	Retransmissions uint64
-
-	MDNSReceived  uint64
-	MDNSSent      uint64
-	MDNSDropped   Counters[string] // by reason
-	MDNSConflicts uint64
-
-	Requests        Counters[RequestKey]
-	RequestDuration map[string]Histogram // by action
-	Commands        Counters[CommandKey]
-	Commit          Histogram
-}
-
-// CASEKey is the outcome of a CASE handshake.
-type CASEKey struct {
-	Result  string
-	Resumed bool
-}
-
-// RequestKey is an interaction and how it ended.
-type RequestKey struct {
-	Action string // "read", "write", "invoke", "subscribe", "timed"
-	Status string
-}
-
-// CommandKey is a command of the Operational Credentials cluster and how it
-// ended.
-type CommandKey struct{ Command, Status string }
-
-// Interface is what can be found on a network interface in use.
-type Interface struct {
-	Announced bool // every service is announced
-	Found     bool // the node found itself at its last look
-}
-
-// Certificate is a certificate of the node. Its expiry is the zero time where
-// it has none.
-type Certificate struct {
-	Kind     string // "dac", "pai", "noc", "icac", "rcac"
-	Fabric   matter.FabricIndex
-	NotAfter time.Time
+	node.Snapshot
+	MDNS mdns.Status
 }
 
 // errNoSnapshot fails a scrape when the node does not answer.
@@ -137,10 +77,12 @@ func New(version, goversion string, snapshot func() (Snapshot, bool)) *Collector
 func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 
 func (s *Snapshot) collectDiscovery(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
-	gauge(descDiscoverable, truth(s.Discoverable))
-	for name, i := range s.Interfaces {
-		gauge(descAnnounced, truth(i.Announced), name)
-		gauge(descFound, truth(i.Found), name)
+	gauge(descDiscoverable, truth(s.MDNS.Discoverable()))
+	for _, i := range s.MDNS.Interfaces {
+		if i.Reason == "" {
+			gauge(descAnnounced, truth(!s.MDNS.Pending && i.Announced()), i.Name)
+			gauge(descFound, truth(i.Found), i.Name)
+		}
 	}
 }
 
@@ -157,21 +99,20 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
-	counters := func(d *prometheus.Desc, byLabel Counters[string]) {
+	counters := func(d *prometheus.Desc, byLabel stats.Counters[string]) {
 		for k, v := range byLabel {
 			counter(d, v, k)
 		}
 	}
 	gauge(descBuildInfo, 1, c.version, c.goversion)
-	gauge(descFabrics, float64(s.Fabrics))
+	gauge(descFabrics, float64(len(s.Fabrics)))
 	gauge(descMaxFabrics, float64(s.MaxFabrics))
-	gauge(descWindowOpen, truth(s.WindowOpen))
-	gauge(descFailSafe, truth(s.FailSafeArmed))
+	gauge(descWindowOpen, truth(s.Window.Open))
+	gauge(descFailSafe, truth(s.FailSafe.Armed))
 	counter(descExpirations, s.FailSafeExpirations)
 	s.collectDiscovery(gauge)
-	for _, t := range []string{"pase", "case"} {
-		gauge(descSessions, float64(s.Sessions[t]), t)
-	}
+	gauge(descSessions, float64(s.PASESessions), "pase")
+	gauge(descSessions, float64(s.CASESessions), "case")
 	gauge(descSubscriptions, float64(s.Subscriptions))
 	gauge(descInterrupted, float64(s.Interrupted))
 	gauge(descExchanges, float64(s.Exchanges))
@@ -179,12 +120,13 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descReceived, s.Received)
 	counter(descSent, s.Sent)
 	counter(descRetransmissions, s.Retransmissions)
-	counter(descMDNSReceived, s.MDNSReceived)
-	counter(descMDNSSent, s.MDNSSent)
-	counters(descMDNSDropped, s.MDNSDropped)
-	counter(descMDNSConflicts, s.MDNSConflicts)
-	ch <- s.CASEDuration.metric(descCASEDuration)
-	ch <- s.Commit.metric(descCommit)
+	heard := s.MDNS.Stats
+	counter(descMDNSReceived, heard.Received)
+	counter(descMDNSSent, heard.Sent)
+	counters(descMDNSDropped, stats.Counters[string]{"limit": heard.Dropped, "malformed": heard.Malformed, "unsent": heard.Unsent})
+	counter(descMDNSConflicts, heard.Conflicts)
+	ch <- histogram(descCASEDuration, s.CASEDuration)
+	ch <- histogram(descCommit, s.Commit)
 	counters(descPASE, s.PASE)
 	for k, v := range s.CASE {
 		counter(descCASE, v, k.Result, strconv.FormatBool(k.Resumed))
@@ -197,13 +139,18 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descCommands, v, k.Command, k.Status)
 	}
 	for k, h := range s.RequestDuration {
-		ch <- h.metric(descRequestDuration, k)
+		ch <- histogram(descRequestDuration, h, k)
 	}
 	for _, cert := range s.Certificates {
 		if !cert.NotAfter.IsZero() {
 			gauge(descNotAfter, float64(cert.NotAfter.Unix()), cert.Kind, strconv.Itoa(int(cert.Fabric)))
 		}
 	}
+}
+
+func histogram(d *prometheus.Desc, h stats.Histogram, labels ...string) prometheus.Metric {
+	n, sum, upTo := h.Totals()
+	return prometheus.MustNewConstHistogram(d, n, sum, upTo, labels...)
 }
 
 func truth(b bool) float64 {

@@ -7,32 +7,37 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/node"
+	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
 func snapshot() Snapshot {
-	commit := NewHistogram(0.001, 0.01)
+	commit := stats.NewHistogram(0.001, 0.01)
 	for _, d := range []time.Duration{500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, time.Second} {
 		commit.Observe(d)
 	}
-	return Snapshot{
-		Fabrics:         2,
+	return Snapshot{Snapshot: node.Snapshot{
+		Fabrics:         make([]node.FabricState, 2),
 		MaxFabrics:      16,
-		WindowOpen:      true,
-		Interfaces:      map[string]Interface{"eth0": {Announced: true, Found: true}, "eth1": {Announced: true}},
-		Sessions:        map[string]int{"case": 3},
+		Window:          node.WindowState{Open: true},
+		CASESessions:    3,
 		Subscriptions:   5,
 		Interrupted:     2,
-		PASE:            Counters[string]{"success": 4, "invalid_parameter": 1},
-		CASE:            Counters[CASEKey]{{"success", true}: 7},
-		CASEDuration:    NewHistogram(0.01),
-		Dropped:         Counters[string]{"unknown_session": 9},
-		MDNSDropped:     Counters[string]{"limit": 3},
-		Requests:        Counters[RequestKey]{{"read", "SUCCESS"}: 5},
-		RequestDuration: map[string]Histogram{"read": NewHistogram(0.01)},
-		Commands:        Counters[CommandKey]{{"AddNOC", "OK"}: 1},
+		PASE:            stats.Counters[string]{"success": 4, "invalid_parameter": 1},
+		CASE:            stats.Counters[node.CASEKey]{{Result: "success", Resumed: true}: 7},
+		CASEDuration:    stats.NewHistogram(0.01),
+		Dropped:         stats.Counters[string]{"unknown_session": 9},
+		Requests:        stats.Counters[node.RequestKey]{{Action: "read", Status: "SUCCESS"}: 5},
+		RequestDuration: map[string]stats.Histogram{"read": stats.NewHistogram(0.01)},
+		Commands:        stats.Counters[node.CommandKey]{{Command: "AddNOC", Status: "OK"}: 1},
 		Commit:          commit,
-		Certificates:    []Certificate{{"noc", 1, time.Unix(1700000000, 0)}, {"dac", 0, time.Time{}}},
-	}
+		Certificates:    []node.Certificate{{Kind: "noc", Fabric: 1, NotAfter: time.Unix(1700000000, 0)}, {Kind: "dac"}},
+	}, MDNS: mdns.Status{
+		Interfaces: []mdns.InterfaceStatus{{Name: "eth0", Found: true}, {Name: "eth1"}, {Name: "eth2", Reason: "it is down"}},
+		Stats:      mdns.Stats{Dropped: 3},
+	}}
 }
 
 func TestCollector(t *testing.T) {
@@ -81,14 +86,5 @@ func TestNoSnapshot(t *testing.T) {
 	r.MustRegister(New("1", "go1", func() (Snapshot, bool) { return Snapshot{}, false }))
 	if _, err := r.Gather(); err == nil {
 		t.Error("Gather succeeded")
-	}
-}
-
-func TestHistogramClone(t *testing.T) {
-	h := NewHistogram(1)
-	c := h.Clone()
-	h.Observe(time.Millisecond)
-	if c.counts[0] != 0 || h.counts[0] != 1 {
-		t.Error("the clone shares its counts")
 	}
 }

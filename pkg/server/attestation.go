@@ -56,8 +56,8 @@ func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestatio
 		out.Faults = append(out.Faults, f.Error())
 	}
 	out.Root, out.Notes = report.Root, append(out.Notes, report.Notes...)
-	if !report.NotAfter.IsZero() && !endless(report.NotAfter) {
-		out.NotAfter = instant(report.NotAfter, true)
+	if !endless(report.NotAfter) {
+		out.NotAfter = instant(report.NotAfter)
 	}
 	if s, err := attestation.Summarize(a); err == nil {
 		out.DAC, out.PAI = certificate(s.DAC), certificate(s.PAI)
@@ -74,10 +74,11 @@ func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestatio
 func endless(t time.Time) bool { return t.Year() >= 9999 }
 
 func certificate(s attestation.CertificateSummary) *admin.Certificate {
-	return &admin.Certificate{
-		Subject: s.Subject, Serial: s.Serial, KeyID: s.KeyID,
-		NotBefore: s.NotBefore.UTC(), NotAfter: instant(s.NotAfter, !endless(s.NotAfter)),
+	c := &admin.Certificate{Subject: s.Subject, Serial: s.Serial, KeyID: s.KeyID, NotBefore: s.NotBefore.UTC()}
+	if !endless(s.NotAfter) {
+		c.NotAfter = instant(s.NotAfter)
 	}
+	return c
 }
 
 func kindOf(a store.Attestation) string {
@@ -89,9 +90,10 @@ func kindOf(a store.Attestation) string {
 
 // attestation tells of the material in use. It belongs to the loop.
 func (s *Server) attestation(q admin.AttestationTrust) admin.Attestation {
-	opt := verifyOptions(q, s.trust.configured)
-	opt.Signer = s.trust.signer
-	return describeMaterial(s.trust.material, s.opt.DACKey, opt)
+	opt := verifyOptions(q, s.configured)
+	material, signer := s.node.Material()
+	opt.Signer = signer
+	return describeMaterial(material, s.opt.DACKey, opt)
 }
 
 func (o operator) Attestation(ctx context.Context) (admin.Attestation, error) {
@@ -100,7 +102,7 @@ func (o operator) Attestation(ctx context.Context) (admin.Attestation, error) {
 
 // VerifyAttestation is Attestation held against more than is known here.
 func (o operator) VerifyAttestation(ctx context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
-	err = o.s.ask(ctx, func(time.Time) error {
+	err = o.s.node.Ask(ctx, func(time.Time) error {
 		out = o.s.attestation(q)
 		return nil
 	})
@@ -109,7 +111,7 @@ func (o operator) VerifyAttestation(ctx context.Context, q admin.AttestationTrus
 
 // ImportAttestation replaces the material. Fabrics stay.
 func (o operator) ImportAttestation(ctx context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
-	a, err := imported(q, o.s.opt.DACKey, o.s.trust.configured)
+	a, err := imported(q, o.s.opt.DACKey, o.s.configured)
 	if err != nil {
 		return admin.AttestationChange{}, err
 	}
@@ -120,7 +122,7 @@ func (o operator) ImportAttestation(ctx context.Context, q admin.AttestationMate
 func (o operator) GenerateAttestation(ctx context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
 	ids := provision.IDs{Vendor: q.VendorID, Product: q.ProductID}
 	if ids == (provision.IDs{}) {
-		ids = o.s.trust.configured
+		ids = o.s.configured
 	}
 	return o.replaceMaterial(ctx, func(there *store.Attestation) (store.Attestation, error) {
 		return provision.DevelopmentMaterial(ids, q.Force, there, o.s.opt.DACKey, o.s.opt.Rand)
@@ -131,9 +133,9 @@ func (o operator) GenerateAttestation(ctx context.Context, q admin.GenerateReque
 // itself with it from then on.
 func (o operator) replaceMaterial(ctx context.Context, with func(there *store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
 	s := o.s
-	err = s.ask(ctx, func(time.Time) error {
-		t := &s.trust
-		a, err := with(&t.material)
+	err = s.node.Ask(ctx, func(time.Time) error {
+		there, _ := s.node.Material()
+		a, err := with(&there)
 		if err != nil {
 			return forOperator(err)
 		}
@@ -141,12 +143,9 @@ func (o operator) replaceMaterial(ctx context.Context, with func(there *store.At
 		if err != nil {
 			return err
 		}
-		if err := t.store.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {
+		if err := s.node.ReplaceMaterial(a, device, signer); err != nil {
 			return err
 		}
-		s.overwrite()
-		t.material, t.signer = a, signer
-		t.device.Replace(device)
 		out.Attestation = s.attestation(admin.AttestationTrust{})
 		// What is told of the product is fixed while the node runs.
 		out.Restart = a.VendorID != s.opt.Product.VendorID || a.ProductID != s.opt.Product.ProductID

@@ -43,7 +43,7 @@ func TestConformanceDocument(t *testing.T) {
 		if err := s.AddEndpoint(bridgedExample(t)); err != nil {
 			t.Fatal(err)
 		}
-		got = conformance(s.model.engine.Endpoints())
+		got = conformance(s.node.Endpoints())
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
 		}

@@ -120,7 +120,7 @@ func assembled(t *testing.T, f func(endpoints []im.Endpoint)) {
 		if err := s.AddEndpoint(bridgedExample(t)); err != nil {
 			t.Fatal(err)
 		}
-		f(s.model.engine.Endpoints())
+		f(s.node.Endpoints())
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
 		}

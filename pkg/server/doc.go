@@ -1,6 +1,5 @@
-// Package server puts the node together: it opens the store, binds the sockets,
-// builds the clusters, and owns the one goroutine on which all protocol state
-// lives.
+// Package server is a node with what surrounds it: it opens the store, binds the
+// sockets, makes the node of package node over them, and serves HTTP and the operator.
 //
 // [New] opens and binds, [Server.Start] serves, [Server.Stop] takes everything
 // down in the reverse order and may be called at any time. [Server.Run] does
@@ -15,7 +14,4 @@
 // A program that holds the node asks it by [Server.Operator], which is what the
 // daemon's commands ask by its admin socket. [Offline] is the store of a node that
 // does not run.
-//
-// No rule of the specification stands here: handlers below change state, and
-// after every event settle compares what changed and derives the effects.
 package server

@@ -3,7 +3,7 @@ package server
 import (
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
@@ -25,35 +25,38 @@ type Inspection struct {
 	CASEResults           map[string]uint64
 	PASEResults           map[string]uint64
 	Requests              map[string]uint64 // by action and status: "read SUCCESS"
+	ClockTrusted          bool
 }
 
 // Inspect asks the loop.
 func (s *Server) Inspect() (i Inspection, err error) {
-	err = s.onLoop(func(time.Time) error {
-		x, e := s.talk.exchanges.Stats(), s.model.engine.Stats()
+	err = s.node.Do(func(now time.Time) error {
+		m := s.node.Snapshot(now)
 		i = Inspection{
-			Unsecured:       s.talk.sessions.Len(session.Unsecured),
-			PASE:            s.talk.sessions.Len(session.PASE),
-			CASE:            s.talk.sessions.Len(session.CASE),
-			Exchanges:       x.Open,
-			Waiting:         e.Waiting,
-			Fabrics:         s.trust.fabrics.Len(),
-			Failures:        s.trust.window.Failures(),
-			WindowOpen:      s.trust.window.Open(),
-			Sources:         s.loop.inbox.Stats().Sources,
-			Retransmissions: x.Retransmissions,
-			Acks:            x.Acks,
-			Sent:            s.count.sent,
-			Dropped:         s.dropped(),
+			Unsecured:       m.Unsecured,
+			PASE:            m.PASESessions,
+			CASE:            m.CASESessions,
+			Exchanges:       m.Exchanges,
+			Subscriptions:   m.Subscriptions,
+			Interrupted:     m.Interrupted,
+			Waiting:         m.Waiting,
+			Fabrics:         len(m.Fabrics),
+			Failures:        m.Window.Failures,
+			WindowOpen:      m.Window.Open,
+			Sources:         m.Sources,
+			Retransmissions: m.Retransmissions,
+			Acks:            m.Acknowledgements,
+			Sent:            m.Sent,
+			Dropped:         m.Dropped,
 			CASEResults:     map[string]uint64{},
-			PASEResults:     s.count.pase.Clone(),
+			PASEResults:     m.PASE,
 			Requests:        map[string]uint64{},
+			ClockTrusted:    m.ClockTrusted,
 		}
-		for _, q := range e.Requests {
-			i.Requests[q.Action.String()+" "+q.Status.String()] = q.Count
+		for k, n := range m.Requests {
+			i.Requests[k.Action+" "+k.Status] += n
 		}
-		i.Subscriptions, i.Interrupted = s.subscriptions()
-		for k, n := range s.count.cases {
+		for k, n := range m.CASE {
 			i.CASEResults[k.Result] += n
 		}
 		return nil
@@ -63,7 +66,7 @@ func (s *Server) Inspect() (i Inspection, err error) {
 
 // Bounds that tests hold the node to.
 const (
-	MaxUnsecured  = maxUnsecured
+	MaxUnsecured  = node.MaxUnsecured
 	MaxSources    = transport.LimitedSources * 2 // sessions, handshakes
 	QueueLen      = transport.QueueLen
 	HandshakeRate = transport.HandshakesPerSecond

@@ -93,6 +93,18 @@ func (s *Server) bindHTTP() error {
 	return nil
 }
 
+// snapshot is what a scrape shows; false if the loop does not answer in time.
+func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	m.MDNS = s.ads.Status()
+	err := s.node.Ask(ctx, func(now time.Time) error {
+		m.Snapshot = s.node.Snapshot(now)
+		return nil
+	})
+	return m, err == nil
+}
+
 func (s *Server) metricsHandler() (http.Handler, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
@@ -150,7 +162,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 func (s *Server) probe(w http.ResponseWriter, r *http.Request, fault string) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	if err := s.ask(ctx, func(time.Time) error { return nil }); err != nil {
+	if err := s.node.Ask(ctx, func(time.Time) error { return nil }); err != nil {
 		fault = "the event loop does not answer: " + err.Error()
 	}
 	if fault != "" {

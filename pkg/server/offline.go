@@ -61,7 +61,11 @@ func storedFabrics(st *provision.Store) ([]admin.Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fabricRows(t), nil
+	rows := []admin.Fabric{}
+	for _, f := range t.All() {
+		rows = append(rows, fabricRow(f))
+	}
+	return rows, nil
 }
 
 // BackupFabrics returns the fabrics in a copy of a store.

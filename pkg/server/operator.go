@@ -11,14 +11,12 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
-	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
-	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/onboarding"
 	"github.com/opcredsd/opcredsd/pkg/provision"
-	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
@@ -28,16 +26,20 @@ type operator struct{ s *Server }
 
 // Pairing returns the node's own codes, to show them.
 func (o operator) Pairing(ctx context.Context) (p admin.Pairing, err error) {
-	err = o.s.ask(ctx, func(time.Time) (err error) {
-		p, err = o.s.showCodes()
+	err = o.s.node.Ask(ctx, func(time.Time) error {
+		codes, err := o.s.node.ShowCodes()
+		p = pairing(codes)
 		return err
 	})
 	return p, err
 }
 
 func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) {
-	err = o.s.ask(ctx, func(time.Time) error {
-		list = fabricRows(o.s.trust.fabrics)
+	err = o.s.node.Ask(ctx, func(now time.Time) error {
+		list = []admin.Fabric{}
+		for _, f := range o.s.node.Snapshot(now).Fabrics {
+			list = append(list, fabricRow(f.Fabric))
+		}
 		return nil
 	})
 	return list, err
@@ -47,34 +49,41 @@ func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
 	announced := s.ads.Status()
 	st = admin.Status{
-		Ready:   announced.Fault() == nil,
-		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Services: []admin.Service{}, Port: s.Port(), MaxFabrics: s.opt.MaxFabrics,
-		Interfaces: interfaceRows(announced),
+		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Port: s.Port(),
+		Ready: true, Interfaces: interfaceRows(announced), Services: []admin.Service{}, Fabrics: []admin.FabricStatus{},
 	}
 	if fault := announced.Fault(); fault != nil {
-		st.Fault = fault.Error()
+		st.Ready, st.Fault = false, fault.Error()
 	}
-	err = s.ask(ctx, func(now time.Time) error {
-		p := &s.opt.Product
+	var m node.Snapshot
+	err = s.node.Ask(ctx, func(now time.Time) error {
+		m = s.node.Snapshot(now)
 		st.Attestation = s.attestation(admin.AttestationTrust{})
 		st.Uptime = now.Sub(s.begun).Seconds()
-		st.Product = admin.Product{
-			VendorID: p.VendorID, VendorName: p.VendorName, ProductID: p.ProductID, ProductName: p.ProductName,
-			SerialNumber: p.SerialNumber, UniqueID: s.trust.identity.UniqueID, NodeLabel: s.model.basic.NodeLabel(),
-		}
-		st.Window = admin.WindowState{Kind: s.trust.window.Kind().String(), Failures: s.trust.window.Failures(), Closes: instant(s.trust.window.Deadline())}
-		f := s.trust.failsafe
-		st.FailSafe = admin.FailSafe{Armed: f.Armed(), Fabric: f.Fabric(), Ends: instant(f.Deadline())}
-		st.Fabrics = s.fabricStatus()
-		st.Sessions = admin.Sessions{PASE: s.talk.sessions.Len(session.PASE), CASE: s.talk.sessions.Len(session.CASE)}
-		st.Subscriptions, st.Interrupted = s.subscriptions()
-		for _, v := range s.services() {
-			st.Services = append(st.Services, admin.Service{Type: v.Type, Instance: v.Instance, Subtypes: v.Subtypes, Port: v.Port, TXT: v.TXT})
-		}
-		st.Exchanges = s.talk.exchanges.Stats().Open
 		return nil
 	})
-	return st, err
+	if err != nil {
+		return st, err
+	}
+	p := &m.Product
+	st.Product = admin.Product{
+		VendorID: p.VendorID, VendorName: p.VendorName, ProductID: p.ProductID, ProductName: p.ProductName,
+		SerialNumber: p.SerialNumber, UniqueID: m.UniqueID, NodeLabel: m.NodeLabel,
+	}
+	st.Window = admin.WindowState{Kind: m.Window.Kind, Failures: m.Window.Failures, Closes: instant(m.Window.Closes)}
+	st.FailSafe = admin.FailSafe{Armed: m.FailSafe.Armed, Fabric: m.FailSafe.Fabric, Ends: instant(m.FailSafe.Ends)}
+	for _, f := range m.Fabrics {
+		st.Fabrics = append(st.Fabrics, admin.FabricStatus{
+			Fabric: fabricRow(f.Fabric), Sessions: f.Sessions, Subscriptions: f.Subscriptions, Interrupted: f.Interrupted,
+		})
+	}
+	st.MaxFabrics = m.MaxFabrics
+	st.Sessions = admin.Sessions{PASE: m.PASESessions, CASE: m.CASESessions}
+	st.Subscriptions, st.Interrupted, st.Exchanges = m.Subscriptions, m.Interrupted, m.Exchanges
+	for _, v := range m.Services {
+		st.Services = append(st.Services, admin.Service(v))
+	}
+	return st, nil
 }
 
 // interfaceRows returns the interfaces as the operator sees them.
@@ -93,30 +102,9 @@ func interfaceRows(s mdns.Status) []admin.Interface {
 	return list
 }
 
-// fabricStatus tells for each fabric what its members have open.
-func (s *Server) fabricStatus() []admin.FabricStatus {
-	rows := fabricRows(s.trust.fabrics)
-	list := make([]admin.FabricStatus, len(rows))
-	subscriptions := s.model.engine.Stats().Subscriptions
-	for i, row := range rows {
-		f := &list[i]
-		f.Fabric = row
-		for x := range s.talk.sessions.All() {
-			if x.Kind == session.CASE && x.Fabric == row.Index {
-				f.Sessions++
-			}
-		}
-		for _, u := range subscriptions {
-			if u.Fabric == row.Index {
-				f.Subscriptions, f.Interrupted = u.Count, u.Interrupted
-			}
-		}
-	}
-	return list
-}
-
-func instant(t time.Time, ok bool) *time.Time {
-	if !ok {
+// instant returns a time as the operator sees it; nil for the zero time.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
 		return nil
 	}
 	t = t.Round(0).UTC()
@@ -124,7 +112,7 @@ func instant(t time.Time, ok bool) *time.Time {
 }
 
 func (o operator) RemoveFabric(ctx context.Context, i matter.FabricIndex) error {
-	return o.s.ask(ctx, func(time.Time) error { return noSuchFabric(i, o.s.trust.fabrics.Remove(i)) })
+	return o.s.node.Ask(ctx, func(time.Time) error { return noSuchFabric(i, o.s.node.RemoveFabric(i)) })
 }
 
 // noSuchFabric makes an error of fabric.Table.Remove the operator's.
@@ -142,32 +130,31 @@ func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admi
 	if d < window.MinTimeout || d > window.MaxTimeout {
 		return w, admin.Refuse("timeout: %v is not between %v and %v", d, window.MinTimeout, window.MaxTimeout)
 	}
-	var once window.Passcode
+	var once *window.Passcode
 	if r.Enhanced {
-		if once, w.Pairing, err = s.freshPasscode(); err != nil {
+		fresh, passcode, err := provision.FreshPasscode(s.opt.Rand)
+		if err != nil {
 			return w, err
 		}
+		once, w.Pairing = &fresh, pairing(onboarding.Payload{
+			VendorID: s.opt.Product.VendorID, ProductID: s.opt.Product.ProductID,
+			Discriminator: fresh.Discriminator, Passcode: passcode,
+		})
 	}
-	err = s.ask(ctx, func(now time.Time) error {
-		if s.trust.failsafe.Armed() {
+	err = s.node.Ask(ctx, func(now time.Time) error {
+		switch err := s.node.OpenWindow(now, d, once); {
+		case errors.Is(err, node.ErrCommissioning):
 			return admin.Refuse("a commissioner is at work: wait until it has finished")
-		}
-		if r.Enhanced {
-			err = s.trust.window.OpenEnhanced(now, d, once, matter.NoFabric, 0)
-		} else {
-			err = s.trust.window.OpenBasic(now, d, matter.NoFabric, 0)
-		}
-		if errors.Is(err, window.ErrOpen) {
+		case errors.Is(err, window.ErrOpen):
 			return admin.Refuse("a commissioning window is open already: close it first, or use its codes")
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 		w.Closes = now.Add(d).Round(0).UTC()
-		if !r.Enhanced {
+		if once == nil {
 			// Where the passcode is forgotten the codes are on the product's label.
-			if p, err := s.showCodes(); err == nil {
-				w.Pairing = p
+			if p, err := s.node.ShowCodes(); err == nil {
+				w.Pairing = pairing(p)
 			}
 		}
 		return nil
@@ -175,66 +162,24 @@ func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admi
 	return w, err
 }
 
-// freshPasscode draws a passcode and a discriminator for one window.
-func (s *Server) freshPasscode() (window.Passcode, admin.Pairing, error) {
-	once, passcode, err := provision.FreshPasscode(s.opt.Rand)
-	return once, pairing(onboarding.Payload{
-		VendorID: s.opt.Product.VendorID, ProductID: s.opt.Product.ProductID,
-		Discriminator: once.Discriminator, Passcode: passcode,
-	}), err
-}
-
 func (o operator) CloseWindow(ctx context.Context) error {
-	return o.s.ask(ctx, func(time.Time) error {
-		if !o.s.trust.window.Open() {
+	return o.s.node.Ask(ctx, func(time.Time) error {
+		if !o.s.node.CloseWindow() {
 			return admin.Refuse("no commissioning window is open")
 		}
-		o.s.trust.window.Close()
 		return nil
 	})
 }
 
-// FactoryReset removes all fabrics and what controllers have set, in one
-// transaction; attestation, passcode and discriminator stay.
+// FactoryReset removes all fabrics and what controllers have set; attestation, passcode
+// and discriminator stay.
 func (o operator) FactoryReset(ctx context.Context) error {
-	s := o.s
-	return s.ask(ctx, func(now time.Time) error {
-		var node store.Node
-		err := s.trust.fabrics.RemoveAll(func(tx *store.Tx) error {
-			return tx.MutateNode(func(n *store.Node) error {
-				err := provision.Reset(n, s.opt.Rand)
-				node = *n
-				return err
-			})
-		})
-		if err != nil {
-			return err
-		}
-		if err := s.trust.store.RemoveCopies(); err != nil {
-			s.log.Warn("copies of the old store are not all removed", "error", err)
-		}
-		s.trust.failsafe.Expire(failsafe.FabricRemoved)
-		s.trust.identity = node
-		s.trust.window.Close()
-		s.openInitialWindow(now)
-		s.count.hours, s.count.since, s.seen.reset = 0, now, true
-		for _, ep := range s.model.engine.Endpoints() {
-			for _, c := range ep.Clusters {
-				if c, ok := c.(*identify.Cluster); ok {
-					c.Reset()
-				}
-			}
-		}
-		for _, c := range s.model.resets {
-			c.Reset()
-		}
-		return s.model.basic.Reset()
-	})
+	return o.s.node.Ask(ctx, o.s.node.FactoryReset)
 }
 
-func (o operator) CheckStore(context.Context) error { return provision.Check(o.s.trust.store) }
+func (o operator) CheckStore(context.Context) error { return provision.Check(o.s.store) }
 
-func (o operator) Backup(_ context.Context, w io.Writer) error { return o.s.trust.store.Backup(w) }
+func (o operator) Backup(_ context.Context, w io.Writer) error { return o.s.store.Backup(w) }
 
 func (o operator) SetLogLevel(_ context.Context, l admin.LogLevel) error {
 	var level slog.Level
@@ -253,8 +198,8 @@ func (o operator) SetLogLevel(_ context.Context, l admin.LogLevel) error {
 func (o operator) Health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	err := o.s.ask(ctx, func(time.Time) error {
-		return o.s.trust.store.View(func(*store.Tx) error { return nil })
+	err := o.s.node.Ask(ctx, func(time.Time) error {
+		return o.s.store.View(func(*store.Tx) error { return nil })
 	})
 	if err != nil {
 		return err
@@ -273,28 +218,19 @@ func pairing(p onboarding.Payload) admin.Pairing {
 	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: p.Discriminator, Passcode: p.Passcode}
 }
 
-// fabricRows returns the fabric table as the operator sees it.
-func fabricRows(t *fabric.Table) []admin.Fabric {
-	rows := []admin.Fabric{}
-	for _, f := range t.All() {
-		rows = append(rows, admin.Fabric{
-			Index:              f.Index,
-			FabricID:           f.FabricID.String(),
-			NodeID:             f.NodeID.String(),
-			VendorID:           f.VendorID,
-			Label:              f.Label,
-			RootPublicKey:      hex.EncodeToString(f.RootPublicKey[:]),
-			CompressedFabricID: fmt.Sprintf("%X", f.CompressedID[:]),
-			NOCNotAfter:        instant(notAfter(f.NOCCert.NotAfter), f.NOCCert.NotAfter != 0),
-		})
+// fabricRow returns a fabric as the operator sees it.
+func fabricRow(f *fabric.Fabric) admin.Fabric {
+	row := admin.Fabric{
+		Index:              f.Index,
+		FabricID:           f.FabricID.String(),
+		NodeID:             f.NodeID.String(),
+		VendorID:           f.VendorID,
+		Label:              f.Label,
+		RootPublicKey:      hex.EncodeToString(f.RootPublicKey[:]),
+		CompressedFabricID: fmt.Sprintf("%X", f.CompressedID[:]),
 	}
-	return rows
-}
-
-// notAfter returns the end of validity of an operational certificate; 0 is none.
-func notAfter(epoch uint32) time.Time {
-	if epoch == 0 {
-		return time.Time{}
+	if end := f.NOCCert.NotAfter; end != 0 {
+		row.NOCNotAfter = instant(time.Unix(int64(end)+matter.EpochOffset, 0))
 	}
-	return time.Unix(int64(epoch)+matter.EpochOffset, 0).UTC()
+	return row
 }

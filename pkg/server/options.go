@@ -8,15 +8,16 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/opcredsd/opcredsd/pkg/host"
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 	"github.com/opcredsd/opcredsd/pkg/window"
@@ -45,15 +46,9 @@ const (
 // DACKey is a DAC's key that is not in the store.
 type DACKey = provision.DACKey
 
-// Product is what Basic Information tells of the product.
-type Product struct {
-	VendorID        matter.VendorID  // 0: what the attestation material says
-	ProductID       matter.ProductID // 0: what the attestation material says
-	VendorName      string           // up to 32 octets
-	ProductName     string           // up to 32 octets
-	SerialNumber    string           // up to 32 octets
-	HardwareVersion uint16
-}
+// Product is what Basic Information says of the product. A vendor or product id of 0
+// stands for what the attestation material says.
+type Product = node.Product
 
 // Options configure a Server. The zero value of a field stands for its default,
 // except where it says otherwise. The number of fields is that of the flags of the
@@ -100,6 +95,14 @@ type Announcer interface {
 	Status() mdns.Status
 	// Close withdraws everything.
 	Close(ctx context.Context) error
+}
+
+// Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.
+type Resolver interface {
+	// Resolve returns where an instance of a service can be reached, the best
+	// address first; an error, if nobody has answered when ctx ends. It is called
+	// from several goroutines.
+	Resolve(ctx context.Context, s mdns.Service) ([]netip.AddrPort, error)
 }
 
 // Check reports what is wrong with the options, as New would, without opening

@@ -67,8 +67,8 @@ func (s *Server) Probe(ctx context.Context) error {
 
 // received is how many datagrams the loop has taken.
 func (s *Server) received(ctx context.Context) (n uint64, err error) {
-	err = s.ask(ctx, func(time.Time) error {
-		n = s.count.received
+	err = s.node.Ask(ctx, func(time.Time) error {
+		n = s.node.Received()
 		return nil
 	})
 	return n, err

@@ -16,46 +16,50 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
 // everything is what a node shows to which all has happened n times.
 func everything(n uint64) metrics.Snapshot {
-	s := metrics.Snapshot{
-		Fabrics: 2, WindowOpen: true, FailSafeArmed: true, FailSafeExpirations: n, Discoverable: true, Interfaces: map[string]metrics.Interface{"eth0": {Announced: true, Found: true}},
-		Sessions: map[string]int{"pase": 1, "case": 3}, Subscriptions: 2, Exchanges: 1,
-		PASE: metrics.Counters[string]{}, PASEFailures: n,
-		CASE:         metrics.Counters[metrics.CASEKey]{},
+	s := metrics.Snapshot{MDNS: mdns.Status{
+		Interfaces: []mdns.InterfaceStatus{{Name: "eth0", Found: true}}, Stats: mdns.Stats{Received: n, Sent: n, Dropped: n, Conflicts: n},
+	}, Snapshot: node.Snapshot{
+		Fabrics: make([]node.FabricState, 2), Window: node.WindowState{Open: true}, FailSafe: node.FailSafeState{Armed: true}, FailSafeExpirations: n,
+		PASESessions: 1, CASESessions: 3, Subscriptions: 2, Exchanges: 1,
+		PASE: stats.Counters[string]{}, PASEFailures: n,
+		CASE:         stats.Counters[node.CASEKey]{},
 		CASEDuration: durations(n),
-		Received:     n, Sent: n, Dropped: metrics.Counters[string]{}, Retransmissions: n,
-		MDNSReceived: n, MDNSSent: n, MDNSDropped: metrics.Counters[string]{"limit": n}, MDNSConflicts: n,
-		Requests:        metrics.Counters[metrics.RequestKey]{},
-		RequestDuration: map[string]metrics.Histogram{},
-		Commands:        metrics.Counters[metrics.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
+		Received:     n, Sent: n, Dropped: stats.Counters[string]{}, Retransmissions: n,
+		Requests:        stats.Counters[node.RequestKey]{},
+		RequestDuration: map[string]stats.Histogram{},
+		Commands:        stats.Counters[node.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
 		Commit:          durations(n),
-	}
+	}}
 	for _, r := range securechannel.Results() {
 		s.PASE[r.String()] = n
-		s.CASE[metrics.CASEKey{Result: r.String()}] = n
-		s.CASE[metrics.CASEKey{Result: r.String(), Resumed: true}] = n
+		s.CASE[node.CASEKey{Result: r.String()}] = n
+		s.CASE[node.CASEKey{Result: r.String(), Resumed: true}] = n
 	}
 	for _, r := range session.DropReasons() {
 		s.Dropped[r.String()] = n
 	}
 	for a := im.ActionRead; a <= im.ActionOther; a++ {
-		s.Requests[metrics.RequestKey{Action: a.String(), Status: matter.StatusSuccess.String()}] = n
+		s.Requests[node.RequestKey{Action: a.String(), Status: matter.StatusSuccess.String()}] = n
 		s.RequestDuration[a.String()] = durations(n)
 	}
 	for _, kind := range []string{"noc", "icac", "rcac"} {
-		s.Certificates = append(s.Certificates, metrics.Certificate{Kind: kind, Fabric: 1, NotAfter: time.Now().Add(24 * time.Hour)})
+		s.Certificates = append(s.Certificates, node.Certificate{Kind: kind, Fabric: 1, NotAfter: time.Now().Add(24 * time.Hour)})
 	}
 	return s
 }
 
-func durations(n uint64) metrics.Histogram {
-	h := metrics.NewHistogram(.001, .01, .1, 1)
+func durations(n uint64) stats.Histogram {
+	h := stats.NewHistogram(.001, .01, .1, 1)
 	for range n {
 		h.Observe(20 * time.Millisecond)
 	}

@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"errors"
@@ -23,8 +23,7 @@ func TestRemoveEndpointWithADiskThatFails(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{}
-	s.loop.init(s.log)
+	s := &Node{}
 	s.model.engine = n.Engine
 	s.trust.fabrics = closedTable(t, n.Store)
 	if err := s.RemoveEndpoint(id); err == nil || errors.Is(err, ErrNoEndpoint) {

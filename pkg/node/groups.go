@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"encoding/binary"
@@ -25,15 +25,15 @@ type followed struct {
 
 // followGroups makes the session table and the sockets follow the fabric table
 // and the links: the keys of the groups, and their multicast addresses.
-func (s *Server) followGroups() {
-	g := &s.talk.groups
-	if g.generation == s.trust.fabrics.Generation() {
+func (n *Node) followGroups() {
+	g := &n.talk.groups
+	if g.generation == n.trust.fabrics.Generation() {
 		return
 	}
-	g.generation = s.trust.fabrics.Generation()
+	g.generation = n.trust.fabrics.Generation()
 	var keys []session.GroupKey
 	var addrs []netip.Addr
-	for _, f := range s.trust.fabrics.All() {
+	for _, f := range n.trust.fabrics.All() {
 		keys = appendGroupKeys(keys, f)
 		for _, group := range f.Groups {
 			if mapped(f, func(m store.GroupKeyMapping) bool { return m.Group == group.ID }) {
@@ -41,11 +41,11 @@ func (s *Server) followGroups() {
 			}
 		}
 	}
-	s.talk.sessions.SetGroupKeys(keys)
+	n.talk.sessions.SetGroupKeys(keys)
 	for i := range keys {
 		clear(keys[i].Key[:])
 	}
-	s.joinGroups(addrs)
+	n.joinGroups(addrs)
 }
 
 func mapped(f *fabric.Fabric, which func(store.GroupKeyMapping) bool) bool {
@@ -83,40 +83,40 @@ func groupAddr(id matter.FabricID, group matter.GroupID) netip.Addr {
 
 // joinGroups takes part in the groups on all interfaces that are served. What
 // goes wrong is told once, and tried again when the links change.
-func (s *Server) joinGroups(addrs []netip.Addr) {
-	g := &s.talk.groups
+func (n *Node) joinGroups(addrs []netip.Addr) {
+	g := &n.talk.groups
 	if len(addrs) == 0 && len(g.addrs) == 0 {
 		return
 	}
 	g.addrs = addrs
 	text := ""
-	if err := s.ports[0].SetGroups(addrs); err != nil {
+	if err := n.opt.Ports[0].SetGroups(addrs); err != nil {
 		text = err.Error()
 	}
 	if text != g.err && text != "" {
-		s.log.Warn("messages to groups do not all arrive", "error", text)
+		n.log.Warn("messages to groups do not all arrive", "error", text)
 	}
 	g.err = text
 }
 
 // receiveGroup gives a message to a group to the model. Nothing is ever answered,
 // so there is no exchange.
-func (s *Server) receiveGroup(now time.Time, in session.Incoming) {
+func (n *Node) receiveGroup(now time.Time, in session.Incoming) {
 	p := &in.Protocol
 	if in.Header.Control || p.Vendor != 0 || p.Protocol != matter.ProtocolInteractionModel || !p.Initiator {
-		s.drop(session.DropGroup)
+		n.drop(session.DropGroup)
 		return
 	}
 	c := &groupConn{
 		subject: acl.Subject{Fabric: in.Fabric, AuthMode: matter.AuthModeGroup, Node: in.Header.DestGroup.NodeID()},
-		members: s.members(in.Fabric, in.Header.DestGroup),
+		members: n.members(in.Fabric, in.Header.DestGroup),
 	}
-	s.model.engine.Open(now, c).Receive(now, p.Opcode, in.Payload)
+	n.model.engine.Open(now, c).Receive(now, p.Opcode, in.Payload)
 }
 
 // members returns the endpoints that belong to a group of a fabric.
-func (s *Server) members(i matter.FabricIndex, id matter.GroupID) []matter.EndpointID {
-	f := s.trust.fabrics.Get(i)
+func (n *Node) members(i matter.FabricIndex, id matter.GroupID) []matter.EndpointID {
+	f := n.trust.fabrics.Get(i)
 	if f == nil {
 		return nil
 	}
@@ -129,8 +129,8 @@ func (s *Server) members(i matter.FabricIndex, id matter.GroupID) []matter.Endpo
 }
 
 // hasGroups reports whether any endpoint can belong to groups.
-func (s *Server) hasGroups() bool {
-	return slices.ContainsFunc(s.model.engine.Endpoints(), func(ep im.Endpoint) bool {
+func (n *Node) hasGroups() bool {
+	return slices.ContainsFunc(n.model.engine.Endpoints(), func(ep im.Endpoint) bool {
 		return slices.ContainsFunc(ep.Clusters, func(c im.Cluster) bool { return c.Spec().ID == groups.ID })
 	})
 }
@@ -147,4 +147,4 @@ func (c *groupConn) Group() ([]matter.EndpointID, bool)  { return c.members, tru
 func (c *groupConn) AwaitResponse(time.Time)             {}
 func (c *groupConn) AwaitRequest(time.Time)              {}
 func (c *groupConn) Close(time.Time)                     {}
-func (c *groupConn) Send(time.Time, uint8, []byte) error { panic("BUG: server: answer to a group") }
+func (c *groupConn) Send(time.Time, uint8, []byte) error { panic("BUG: node: answer to a group") }

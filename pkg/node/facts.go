@@ -1,21 +1,11 @@
-package server
+package node
 
 import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/ethernetdiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/generaldiagnostics"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/host"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
-
-// newHost returns the machine as the clusters describe it. A node on a test's network
-// has no interfaces.
-func (s *Server) newHost() *host.Host {
-	if s.opt.Conns != nil {
-		return host.New(nil)
-	}
-	return host.New(transport.Serves(s.opt.Interfaces))
-}
 
 // interfaces are the host's, as General Diagnostics lists them.
 func interfaces(h *host.Host) (list []generaldiagnostics.Interface) {

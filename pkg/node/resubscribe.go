@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
-	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/transport"
@@ -35,28 +34,23 @@ const (
 	stopGrace = 8 * time.Second
 )
 
-// Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.
-type Resolver interface {
-	// Resolve returns where an instance of a service can be reached, the best
-	// address first; an error, if nobody has answered when ctx ends. It is called
-	// from several goroutines.
-	Resolve(ctx context.Context, s mdns.Service) ([]netip.AddrPort, error)
-}
-
 // nobody finds no one.
 type nobody struct{}
 
-func (nobody) Resolve(context.Context, mdns.Service) ([]netip.AddrPort, error) {
-	return nil, mdns.ErrNotFound
+func (nobody) Resolve(context.Context, Service) ([]netip.AddrPort, error) {
+	return nil, errNobody
 }
+
+var errNobody = errors.New("nobody is looked for")
 
 // resubscriber lets interrupted subscriptions go on: by a session that the
 // subscriber has opened, or by calling it. It belongs to the loop; only the
 // search for addresses has goroutines of its own.
 type resubscriber struct {
-	s        *Server
+	n        *Node
 	resolver Resolver
-	ctx      context.Context // ends with the node
+	ctx      context.Context // of lookups
+	stop     context.CancelFunc
 	lookups  sync.WaitGroup
 	calls    map[im.Subscriber]*call
 	busy     int       // calls with an attempt under way
@@ -76,32 +70,27 @@ type call struct {
 	found   []netip.AddrPort // still to be tried in this attempt
 }
 
-func (s *Server) newResubscriber(now time.Time) *resubscriber {
-	ctx, cancel := context.WithCancel(context.Background())
-	a := &resubscriber{s: s, resolver: s.opt.Resolver, ctx: ctx, calls: map[im.Subscriber]*call{}}
-	if s.trust.stopped {
+func (n *Node) newResubscriber(now time.Time) *resubscriber {
+	ctx, stop := context.WithCancel(context.Background())
+	a := &resubscriber{n: n, resolver: n.opt.Resolver, ctx: ctx, stop: stop, calls: map[im.Subscriber]*call{}}
+	if n.opt.Start.Stopped {
 		a.earliest = now.Add(stopGrace)
 	}
 	if a.resolver == nil {
 		a.resolver = nobody{}
 	}
-	s.down.push("search for subscribers", func(context.Context) error {
-		cancel()
-		return nil
-	})
-	s.down.last(a.lookups.Wait)
 	return a
 }
 
 // follow makes the calls follow what is interrupted.
 func (a *resubscriber) follow(now time.Time) {
-	if a.revision == a.s.model.engine.Revision() {
+	if a.revision == a.n.model.engine.Revision() {
 		return
 	}
-	a.revision = a.s.model.engine.Revision()
+	a.revision = a.n.model.engine.Revision()
 	before := a.calls
 	a.calls = make(map[im.Subscriber]*call)
-	for _, x := range a.s.model.engine.Interruptions() {
+	for _, x := range a.n.model.engine.Interruptions() {
 		c := before[x.Subscriber]
 		if c == nil {
 			c = &call{who: x.Subscriber, next: now.Add(a.jitter(callSoon, 0, 1))}
@@ -113,7 +102,7 @@ func (a *resubscriber) follow(now time.Time) {
 
 // jitter returns d and a random share of it, from low to high.
 func (a *resubscriber) jitter(d time.Duration, low, high float64) time.Duration {
-	n, err := mcrypto.RandomUint32(a.s.opt.Rand)
+	n, err := mcrypto.RandomUint32(a.n.opt.Rand)
 	if err != nil {
 		return d // it is only to spread the calls
 	}
@@ -155,19 +144,19 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 		a.resume(now, c, x)
 		return
 	}
-	f := a.s.trust.fabrics.Get(c.who.Fabric)
-	if f == nil || a.s.talk.sessions.Len(session.PASE)+a.s.talk.sessions.Len(session.CASE) >= a.s.maxSessions() {
+	f := a.n.trust.fabrics.Get(c.who.Fabric)
+	if f == nil || a.n.talk.sessions.Len(session.PASE)+a.n.talk.sessions.Len(session.CASE) >= a.n.maxSessions() {
 		// A call of this node's own takes nobody's session away.
 		a.rest(now, c)
 		return
 	}
 	a.began(c)
-	service := mdns.Service{Type: serviceOperational, Instance: fmt.Sprintf("%X-%v", f.CompressedID[:], c.who.Node)}
+	service := Service{Type: serviceOperational, Instance: fmt.Sprintf("%X-%v", f.CompressedID[:], c.who.Node)}
 	a.lookups.Go(func() {
 		ctx, cancel := context.WithTimeout(a.ctx, resolveTime)
 		defer cancel()
 		found, err := a.resolver.Resolve(ctx, service)
-		_ = a.s.onLoop(func(now time.Time) error { // a node that has stopped calls nobody
+		_ = a.n.Do(func(now time.Time) error { // a node that has stopped calls nobody
 			a.resolved(now, c, found, err)
 			return nil
 		})
@@ -177,8 +166,8 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 // session returns the newest session with a subscriber that can be used, but not
 // the one that was tried before.
 func (a *resubscriber) session(who im.Subscriber, but uint64) (newest *session.Session) {
-	for x := range a.s.talk.sessions.All() {
-		if x.Kind == session.CASE && x.Fabric == who.Fabric && x.PeerNode == who.Node && !x.Defunct && x.Serial != but && !a.s.talk.closing[x] {
+	for x := range a.n.talk.sessions.All() {
+		if x.Kind == session.CASE && x.Fabric == who.Fabric && x.PeerNode == who.Node && !x.Defunct && x.Serial != but && !a.n.talk.closing[x] {
 			newest = x
 		}
 	}
@@ -211,14 +200,14 @@ func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
 	c.used = x.Serial
 	a.rest(now, c)
 	if a.calls[c.who] == c && c.waiting {
-		a.s.model.engine.Resume(now, subject(x), im.Session{Serial: x.Serial, AttestationChallenge: x.AttestationChallenge})
+		a.n.model.engine.Resume(now, subject(x), im.Session{Serial: x.Serial, AttestationChallenge: x.AttestationChallenge})
 	}
 }
 
 // resolved goes on when the search for a subscriber is over.
 func (a *resubscriber) resolved(now time.Time, c *call, found []netip.AddrPort, err error) {
 	if err != nil || len(found) == 0 {
-		a.s.log.Debug("subscriber not found", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
+		a.n.log.Debug("subscriber not found", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
 		a.rest(now, c)
 		return
 	}
@@ -228,18 +217,18 @@ func (a *resubscriber) resolved(now time.Time, c *call, found []netip.AddrPort, 
 
 // dial calls the subscriber at the next of its addresses.
 func (a *resubscriber) dial(now time.Time, c *call) {
-	f := a.s.trust.fabrics.Get(c.who.Fabric)
+	f := a.n.trust.fabrics.Get(c.who.Fabric)
 	if len(c.found) == 0 || f == nil || a.calls[c.who] != c || !c.waiting {
 		a.rest(now, c)
 		return
 	}
 	at := c.found[0]
-	err := a.s.talk.channel.Call(now, securechannel.Call{
+	err := a.n.talk.channel.Call(now, securechannel.Call{
 		Fabric: f, Peer: c.who.Node, Path: transport.Path{Peer: at}, Full: c.full,
 		Done: func(now time.Time, x *session.Session, err error) { a.called(now, c, x, err) },
 	})
 	if err != nil {
-		a.s.log.Debug("subscriber cannot be called", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
+		a.n.log.Debug("subscriber cannot be called", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
 		a.rest(now, c)
 	}
 }
@@ -249,8 +238,8 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 	var busy *securechannel.PeerBusy
 	switch {
 	case err == nil:
-		a.s.loop.inbox.Proven(x.Path)
-		a.s.log.Debug("CASE session opened to a subscriber", "fabric", x.Fabric, "peer", x.PeerNode)
+		a.n.loop.inbox.Proven(x.Path)
+		a.n.log.Debug("CASE session opened to a subscriber", "fabric", x.Fabric, "peer", x.PeerNode)
 		a.resume(now, c, x)
 		return
 	case errors.As(err, &busy):
@@ -260,7 +249,7 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 		}
 		return
 	}
-	a.s.log.Debug("no session with a subscriber", "fabric", c.who.Fabric, "peer", c.who.Node, "at", c.found[0], "error", err)
+	a.n.log.Debug("no session with a subscriber", "fabric", c.who.Fabric, "peer", c.who.Node, "at", c.found[0], "error", err)
 	if !errors.Is(err, exchange.ErrNoAck) {
 		c.full = true // what is remembered of the last session may be what is wrong
 	}
@@ -280,6 +269,6 @@ func (a *resubscriber) heard(now time.Time, x *session.Session) {
 // end, unless the peer has another session.
 func (a *resubscriber) closed(now time.Time, x *session.Session) {
 	if x.Kind == session.CASE && a.session(im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}, x.Serial) == nil {
-		a.s.model.engine.SessionClosed(now, x.Serial)
+		a.n.model.engine.SessionClosed(now, x.Serial)
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"slices"
@@ -17,11 +17,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/opcreds"
-	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/im"
-	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
@@ -32,8 +29,8 @@ const (
 	endpointAggregator matter.EndpointID = 1
 )
 
-// caseSessionsPerFabric is how many CASE sessions each fabric can count on.
-const caseSessionsPerFabric = 3
+// CASESessionsPerFabric is how many CASE sessions each fabric can count on.
+const CASESessionsPerFabric = 3
 
 // maxPathsPerInvoke is how many commands one request may have. More take the
 // data model test feature of General Diagnostics (section 11.12.4.1).
@@ -49,42 +46,45 @@ type model struct {
 	general *generalcommissioning.Cluster
 	access  *accesscontrol.Cluster
 	resets  []interface{ Reset() } // clusters with a state that is in no store
-	host    *host.Host
+	boot    generaldiagnostics.BootReason
 	links   []interface{ LinksChanged() } // clusters that tell of the host's links
-	lines   *logs.Ring                    // of the log
 }
 
 // buildModel makes the endpoints.
-func (s *Server) buildModel(now time.Time) error {
-	s.model.engine = im.New(im.Options{
-		ACL:      s.trust.acl,
-		Rand:     s.opt.Rand,
-		Log:      s.log,
+func (n *Node) buildModel(now time.Time) error {
+	n.model.engine = im.New(im.Options{
+		ACL:      n.trust.acl,
+		Rand:     n.opt.Rand,
+		Log:      n.log,
 		Boot:     now,
-		Sessions: reporter{s},
-		Observe:  s.observe,
-		Keep:     func() { s.keep.settle() },
-		Self:     s.nodeID,
+		Sessions: reporter{n},
+		Observe:  n.observe,
+		Keep:     func() { n.keep.settle() },
+		Self:     n.nodeID,
 
 		MaxPathsPerInvoke: maxPathsPerInvoke,
 		Events: func() (first, count uint64, err error) {
-			first, err = s.trust.store.Reserve("events", eventBlock)
+			first, err = n.trust.store.Reserve("events", eventBlock)
 			return first, eventBlock, err
 		},
 	})
-	root, err := s.rootClusters(now)
+	n.model.boot = generaldiagnostics.BootSoftwareReset
+	if n.opt.Start.Booted {
+		n.model.boot = generaldiagnostics.BootPowerOn
+	}
+	root, err := n.rootClusters(now)
 	if err != nil {
 		return err
 	}
-	s.addEndpoint(endpointRoot, []descriptor.DeviceType{{ID: deviceTypeRootNode, Revision: 3}}, s.otherEndpoints, root)
-	s.addEndpoint(endpointAggregator, []descriptor.DeviceType{{ID: deviceTypeAggregator, Revision: 2}}, s.bridgedEndpoints, nil)
+	n.addEndpoint(endpointRoot, []descriptor.DeviceType{{ID: deviceTypeRootNode, Revision: 3}}, n.otherEndpoints, root)
+	n.addEndpoint(endpointAggregator, []descriptor.DeviceType{{ID: deviceTypeAggregator, Revision: 2}}, n.bridgedEndpoints, nil)
 	return nil
 }
 
-func (s *Server) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType, parts func() []matter.EndpointID, clusters []im.Cluster) {
+func (n *Node) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType, parts func() []matter.EndpointID, clusters []im.Cluster) {
 	d := descriptor.New(descriptor.Options{
 		DeviceTypes: types,
-		Servers:     func() []matter.ClusterID { return s.servers(id) },
+		Servers:     func() []matter.ClusterID { return n.servers(id) },
 		Parts:       parts,
 	})
 	// The state of the node's own endpoints is changed by others as well.
@@ -92,14 +92,13 @@ func (s *Server) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType
 	for _, t := range types {
 		ep.DeviceTypes = append(ep.DeviceTypes, t.ID)
 	}
-	s.model.engine.AddEndpoint(ep)
+	n.model.engine.AddEndpoint(ep)
 }
 
-func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
-	p, t, h := &s.opt.Product, &s.trust, s.newHost()
-	s.model.host = h
+func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
+	p, t, h := &n.opt.Product, &n.trust, n.opt.Host
 	var err error
-	s.model.basic, err = basicinformation.New(basicinformation.Options{
+	n.model.basic, err = basicinformation.New(basicinformation.Options{
 		Store:                  t.store,
 		VendorName:             p.VendorName,
 		VendorID:               p.VendorID,
@@ -107,39 +106,39 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 		ProductID:              p.ProductID,
 		HardwareVersion:        p.HardwareVersion,
 		HardwareVersionString:  "1.0",
-		SoftwareVersion:        softwareVersion(s.opt.Version),
-		SoftwareVersionString:  s.opt.Version,
+		SoftwareVersion:        softwareVersion(n.opt.Version),
+		SoftwareVersionString:  n.opt.Version,
 		SerialNumber:           p.SerialNumber,
-		CaseSessionsPerFabric:  caseSessionsPerFabric,
+		CaseSessionsPerFabric:  CASESessionsPerFabric,
 		SubscriptionsPerFabric: im.SubscriptionsPerFabric,
 		MaxPathsPerInvoke:      maxPathsPerInvoke,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.model.access = accesscontrol.New(t.fabrics)
+	n.model.access = accesscontrol.New(t.fabrics)
 	networks := networkcommissioning.New(func() networkcommissioning.Network { return network(h) })
 	ethernet := ethernetdiagnostics.New(now, func() ethernetdiagnostics.Link { return link(h) })
 	diagnostics := generaldiagnostics.New(generaldiagnostics.Options{
 		Started:          now,
 		RebootCount:      t.identity.RebootCount,
-		BootReason:       s.trust.bootReason,
+		BootReason:       n.model.boot,
 		Interfaces:       func() []generaldiagnostics.Interface { return interfaces(h) },
-		OperationalHours: s.operationalHours,
+		OperationalHours: n.operationalHours,
 	})
-	s.model.links = []interface{ LinksChanged() }{networks, ethernet, diagnostics}
-	s.model.general = generalcommissioning.New(generalcommissioning.Options{
+	n.model.links = []interface{ LinksChanged() }{networks, ethernet, diagnostics}
+	n.model.general = generalcommissioning.New(generalcommissioning.Options{
 		FailSafe:    t.failsafe,
 		Window:      t.window,
-		SetLocation: func(_ *im.Request, country string) error { return s.model.basic.SetLocation(country) },
+		SetLocation: func(_ *im.Request, country string) error { return n.model.basic.SetLocation(country) },
 	})
-	s.model.resets = []interface{ Reset() }{s.model.general, diagnostics}
+	n.model.resets = []interface{ Reset() }{n.model.general, diagnostics}
 	return []im.Cluster{
-		s.model.access,
-		s.model.basic,
-		s.model.general,
+		n.model.access,
+		n.model.basic,
+		n.model.general,
 		networks,
-		diagnosticlogs.New(diagnosticlogs.Options{Logs: s.model.lines.Newest, Started: now, ClockTrusted: s.clockTrusted}),
+		diagnosticlogs.New(diagnosticlogs.Options{Logs: n.opt.Lines.Newest, Started: now, ClockTrusted: n.clockTrusted}),
 		diagnostics,
 		ethernet,
 		administratorcommissioning.New(t.window, t.failsafe, t.fabrics),
@@ -147,31 +146,30 @@ func (s *Server) rootClusters(now time.Time) ([]im.Cluster, error) {
 			Table:       t.fabrics,
 			FailSafe:    t.failsafe,
 			Attestation: t.device,
-			Rand:        s.opt.Rand,
-			EntryAdded:  s.model.access.EntryAdded,
-			Executed:    s.executed,
+			Rand:        n.opt.Rand,
+			EntryAdded:  n.model.access.EntryAdded,
+			Executed:    n.executed,
 		}),
-		groupkeymanagement.New(t.fabrics, s.hasGroups),
+		groupkeymanagement.New(t.fabrics, n.hasGroups),
 	}, nil
 }
 
 // executed follows the commands of the Operational Credentials cluster.
-func (s *Server) executed(command, status string, cause error) {
-	s.count.commands[metrics.CommandKey{Command: command, Status: status}]++
+func (n *Node) executed(command, status string, cause error) {
+	n.count.commands[CommandKey{Command: command, Status: status}]++
 	if cause != nil {
-		s.log.Warn("command refused", "command", command, "status", status, "cause", cause)
+		n.log.Warn("command refused", "command", command, "status", status, "cause", cause)
 	}
 }
 
 // started emits the events of a start, the first ones of the process.
-func (s *Server) started(now time.Time) {
-	close(s.loop.begun)
-	e := s.model.engine
+func (n *Node) started(now time.Time) {
+	e := n.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventStartUp, matter.NoFabric, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(softwareVersion(s.opt.Version)))
+		w.Uint(tlv.Context(0), uint64(softwareVersion(n.opt.Version)))
 	})
 	e.Emit(now, endpointRoot, generaldiagnostics.ID, generaldiagnostics.EventBootReason, matter.NoFabric, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(s.trust.bootReason))
+		w.Uint(tlv.Context(0), uint64(n.model.boot))
 	})
 }
 
@@ -195,21 +193,21 @@ func softwareVersion(version string) uint32 {
 }
 
 // nodeID returns the node's id in a fabric, 0 for no fabric.
-func (s *Server) nodeID(i matter.FabricIndex) matter.NodeID {
-	if f := s.trust.fabrics.Get(i); f != nil {
+func (n *Node) nodeID(i matter.FabricIndex) matter.NodeID {
+	if f := n.trust.fabrics.Get(i); f != nil {
 		return f.NodeID
 	}
 	return 0
 }
 
 // deviceTypes tells access control what an endpoint is.
-func (s *Server) deviceTypes(id matter.EndpointID) []matter.DeviceTypeID {
-	ep, _ := s.model.engine.Endpoint(id)
+func (n *Node) deviceTypes(id matter.EndpointID) []matter.DeviceTypeID {
+	ep, _ := n.model.engine.Endpoint(id)
 	return ep.DeviceTypes
 }
 
-func (s *Server) servers(id matter.EndpointID) (ids []matter.ClusterID) {
-	ep, _ := s.model.engine.Endpoint(id)
+func (n *Node) servers(id matter.EndpointID) (ids []matter.ClusterID) {
+	ep, _ := n.model.engine.Endpoint(id)
 	for _, c := range ep.Clusters {
 		ids = append(ids, c.Spec().ID)
 	}
@@ -218,8 +216,8 @@ func (s *Server) servers(id matter.EndpointID) (ids []matter.ClusterID) {
 }
 
 // bridgedEndpoints are the parts of the aggregator: the full family (section 9.2.4).
-func (s *Server) bridgedEndpoints() (ids []matter.EndpointID) {
-	for _, ep := range s.model.engine.Endpoints() {
+func (n *Node) bridgedEndpoints() (ids []matter.EndpointID) {
+	for _, ep := range n.model.engine.Endpoints() {
 		if bridged(ep.Clusters) {
 			ids = append(ids, ep.ID)
 		}
@@ -228,8 +226,8 @@ func (s *Server) bridgedEndpoints() (ids []matter.EndpointID) {
 }
 
 // otherEndpoints are the parts of the root: the full family (section 9.2.4).
-func (s *Server) otherEndpoints() (ids []matter.EndpointID) {
-	for _, ep := range s.model.engine.Endpoints() {
+func (n *Node) otherEndpoints() (ids []matter.EndpointID) {
+	for _, ep := range n.model.engine.Endpoints() {
 		if ep.ID != endpointRoot {
 			ids = append(ids, ep.ID)
 		}
@@ -238,25 +236,25 @@ func (s *Server) otherEndpoints() (ids []matter.EndpointID) {
 }
 
 // operationalHours returns how long the node has run since it was made.
-func (s *Server) operationalHours(now time.Time) uint32 {
-	return s.trust.identity.OperationalHours + uint32(max(0, now.Sub(s.count.since))/time.Hour)
+func (n *Node) operationalHours(now time.Time) uint32 {
+	return n.trust.identity.OperationalHours + uint32(max(0, now.Sub(n.count.since))/time.Hour)
 }
 
 // keepHours writes the hours down, once an hour and when the node has stopped in
 // order, which it notes: a power cut costs less than an hour.
-func (s *Server) keepHours(now time.Time, stopped bool) error {
-	hours := s.operationalHours(now)
-	if hours == s.count.hours && !stopped {
+func (n *Node) keepHours(now time.Time, stopped bool) error {
+	hours := n.operationalHours(now)
+	if hours == n.count.hours && !stopped {
 		return nil
 	}
-	err := s.trust.store.Update(func(tx *store.Tx) error {
+	err := n.trust.store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
 			n.OperationalHours, n.Stopped = hours, stopped
 			return nil
 		})
 	})
 	if err == nil {
-		s.count.hours = hours
+		n.count.hours = hours
 	}
 	return err
 }

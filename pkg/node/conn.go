@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"errors"
@@ -12,21 +12,21 @@ import (
 )
 
 // accept takes the first message of an exchange that a peer began.
-func (s *Server) accept(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
+func (n *Node) accept(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
 	switch m.Protocol {
 	case matter.ProtocolSecureChannel:
-		return s.talk.channel.Accept(now, x, m)
+		return n.talk.channel.Accept(now, x, m)
 	case matter.ProtocolInteractionModel:
 		switch {
 		case x.Session().Kind == session.Unsecured:
 			return nil
-		case s.talk.closing[x.Session()]:
+		case n.talk.closing[x.Session()]:
 			// It only waits for its last answer to arrive. The peer is not to
 			// believe that a request on it was received.
 			return exchange.Busy
 		}
-		c := &conn{s: s, x: x}
-		c.i = s.model.engine.Open(now, c)
+		c := &conn{n: n, x: x}
+		c.i = n.model.engine.Open(now, c)
 		return c
 	}
 	return nil
@@ -34,7 +34,7 @@ func (s *Server) accept(now time.Time, x *exchange.Exchange, m exchange.Message)
 
 // conn lets the Interaction Model speak on an exchange.
 type conn struct {
-	s *Server
+	n *Node
 	x *exchange.Exchange
 	i *im.Interaction
 }
@@ -63,7 +63,7 @@ func (c *conn) Close(now time.Time) { c.x.Close(now) }
 // this exchange; and one of a session that is being closed comes too late.
 func (c *conn) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
 	switch {
-	case c.s.talk.closing[x.Session()]:
+	case c.n.talk.closing[x.Session()]:
 		x.Close(now)
 	case m.Protocol == matter.ProtocolInteractionModel:
 		c.i.Receive(now, m.Opcode, m.Payload)
@@ -73,16 +73,16 @@ func (c *conn) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) 
 func (c *conn) Closed(now time.Time, _ *exchange.Exchange, err error) { c.i.Closed(now, err) }
 
 // reporter opens exchanges for subscription reports.
-type reporter struct{ s *Server }
+type reporter struct{ n *Node }
 
 func (r reporter) Open(now time.Time, serial uint64, i *im.Interaction) (im.Conn, error) {
-	for x := range r.s.talk.sessions.All() {
-		if x.Serial != serial || r.s.talk.closing[x] {
+	for x := range r.n.talk.sessions.All() {
+		if x.Serial != serial || r.n.talk.closing[x] {
 			continue
 		}
-		c := &conn{s: r.s, i: i}
+		c := &conn{n: r.n, i: i}
 		var err error
-		if c.x, err = r.s.talk.exchanges.Initiate(now, x, c); errors.Is(err, exchange.ErrTooMany) {
+		if c.x, err = r.n.talk.exchanges.Initiate(now, x, c); errors.Is(err, exchange.ErrTooMany) {
 			return nil, im.ErrBusy
 		}
 		return c, err

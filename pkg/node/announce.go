@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
@@ -32,27 +31,27 @@ type advertised struct {
 
 // announce makes the network hear of what can be found now, unless it is what was
 // to be found before: most changes of a fabric do not show.
-func (s *Server) announce() {
-	now := advertised{once: true, generation: s.trust.fabrics.Generation()}
-	now.ad, now.open = s.trust.window.Advertise()
-	now.kind = s.trust.window.Kind()
-	if now == s.seen.ads {
+func (n *Node) announce() {
+	now := advertised{once: true, generation: n.trust.fabrics.Generation()}
+	now.ad, now.open = n.trust.window.Advertise()
+	now.kind = n.trust.window.Kind()
+	if now == n.seen.ads {
 		return
 	}
-	last := s.seen.ads
-	s.seen.ads = now
+	last := n.seen.ads
+	n.seen.ads = now
 	if now.kind != last.kind {
-		s.tellWindow(last.kind, now.kind)
+		n.tellWindow(last.kind, now.kind)
 	}
-	if s.renamed() || !last.once || now.open != last.open || now.ad != last.ad {
-		s.ads.Set(s.services())
+	if n.renamed() || !last.once || now.open != last.open || now.ad != last.ad {
+		n.opt.Announce(n.services())
 	}
 }
 
 // tellWindow tells the operator who may pair from now on. Of the window that the
 // start opens, openInitialWindow has told.
-func (s *Server) tellWindow(last, now window.Kind) {
-	w := s.trust.window
+func (n *Node) tellWindow(last, now window.Kind) {
+	w := n.trust.window
 	switch now {
 	case window.Basic, window.Enhanced:
 		by := "the operator"
@@ -60,10 +59,10 @@ func (s *Server) tellWindow(last, now window.Kind) {
 			by = fmt.Sprintf("fabric %d", i)
 		}
 		until, _ := w.Deadline()
-		s.log.Info("commissioning window open", "kind", now.String(), "by", by, "until", until.UTC().Format(time.RFC3339))
+		n.log.Info("commissioning window open", "kind", now.String(), "by", by, "until", until.UTC().Format(time.RFC3339))
 	case window.Closed:
-		log := s.log.With("kind", last.String(), "failed_attempts", w.Failures())
-		if s.trust.fabrics.Len() == 0 {
+		log := n.log.With("kind", last.String(), "failed_attempts", w.Failures())
+		if n.trust.fabrics.Len() == 0 {
 			log = log.With("open_again", "opcredsd window open")
 		}
 		if w.Failures() >= window.MaxAttempts {
@@ -82,36 +81,36 @@ type operationalName struct {
 
 // renamed reports whether the names of the operational services have changed since
 // the last call.
-func (s *Server) renamed() bool {
-	all := s.trust.fabrics.All()
-	same := len(all) == len(s.seen.names)
+func (n *Node) renamed() bool {
+	all := n.trust.fabrics.All()
+	same := len(all) == len(n.seen.names)
 	for i := 0; same && i < len(all); i++ {
-		same = s.seen.names[i] == operationalName{all[i].CompressedID, all[i].NodeID}
+		same = n.seen.names[i] == operationalName{all[i].CompressedID, all[i].NodeID}
 	}
 	if same {
 		return false
 	}
-	s.seen.names = s.seen.names[:0]
+	n.seen.names = n.seen.names[:0]
 	for _, f := range all {
-		s.seen.names = append(s.seen.names, operationalName{f.CompressedID, f.NodeID})
+		n.seen.names = append(n.seen.names, operationalName{f.CompressedID, f.NodeID})
 	}
 	return true
 }
 
 // services are what can be found.
-func (s *Server) services() (list []mdns.Service) {
-	if ad, open := s.trust.window.Advertise(); open {
-		list = append(list, s.commissionable(ad))
+func (n *Node) services() (list []Service) {
+	if ad, open := n.trust.window.Advertise(); open {
+		list = append(list, n.commissionable(ad))
 	}
-	for _, f := range s.trust.fabrics.All() {
-		list = append(list, operational(f, s.Port()))
+	for _, f := range n.trust.fabrics.All() {
+		list = append(list, operational(f, n.Port()))
 	}
 	return list
 }
 
 // operational returns the service of the node on one fabric (section 4.3.2).
-func operational(f *fabric.Fabric, port uint16) mdns.Service {
-	return mdns.Service{
+func operational(f *fabric.Fabric, port uint16) Service {
+	return Service{
 		Type:     serviceOperational,
 		Instance: operationalInstance(f),
 		Subtypes: []string{fmt.Sprintf("_I%X", f.CompressedID[:])},
@@ -124,10 +123,10 @@ func operationalInstance(f *fabric.Fabric) string {
 }
 
 // commissionable returns the service of the open window (section 4.3.1).
-func (s *Server) commissionable(ad window.Advertisement) mdns.Service {
-	p := &s.opt.Product
+func (n *Node) commissionable(ad window.Advertisement) Service {
+	p := &n.opt.Product
 	d := strconv.Itoa(int(ad.Discriminator))
-	return mdns.Service{
+	return Service{
 		Type:     serviceCommissionable,
 		Instance: fmt.Sprintf("%016X", ad.Instance),
 		Subtypes: []string{
@@ -137,7 +136,7 @@ func (s *Server) commissionable(ad window.Advertisement) mdns.Service {
 			"_T" + strconv.Itoa(int(deviceTypeAggregator)),
 			"_CM",
 		},
-		Port: s.Port(),
+		Port: n.Port(),
 		TXT: []string{
 			"D=" + d,
 			"CM=" + strconv.Itoa(int(ad.Mode)),

@@ -1,11 +1,12 @@
-package metrics
+// Package stats has what the parts of a node count with. It knows nothing of how the
+// counts are shown.
+package stats
 
 import (
 	"maps"
+	"slices"
 	"sort"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Histogram counts durations in fixed buckets. It belongs to one goroutine;
@@ -34,18 +35,20 @@ func (h *Histogram) Observe(d time.Duration) {
 // Clone returns a copy that shares nothing that changes.
 func (h *Histogram) Clone() Histogram {
 	c := *h
-	c.counts = append([]uint64(nil), h.counts...)
+	c.counts = slices.Clone(h.counts)
 	return c
 }
 
-func (h *Histogram) metric(d *prometheus.Desc, labels ...string) prometheus.Metric {
-	buckets := make(map[float64]uint64, len(h.bounds))
-	var sum uint64
+// Totals returns how many durations were counted, their sum in seconds, and for each
+// upper bound how many were not above it.
+func (h *Histogram) Totals() (n uint64, sum float64, upTo map[float64]uint64) {
+	upTo = make(map[float64]uint64, len(h.bounds))
+	var total uint64
 	for i, b := range h.bounds {
-		sum += h.counts[i]
-		buckets[b] = sum
+		total += h.counts[i]
+		upTo[b] = total
 	}
-	return prometheus.MustNewConstHistogram(d, h.n, h.sum, buckets, labels...)
+	return h.n, h.sum, upTo
 }
 
 // Counters counts by a fixed set of keys.

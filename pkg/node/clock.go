@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"math"
@@ -20,17 +20,17 @@ const issuerSkew = 24 * 60 * 60
 // nothing keeps right must not keep an administrator out, be it behind or ahead, so
 // that it decides nothing. What ended before this program was built has expired by any
 // clock.
-func (s *Server) sessionValidity(now time.Time) cert.VerifyOptions {
-	if t := epoch(now); t != 0 && s.opt.Synchronised() {
+func (n *Node) sessionValidity(now time.Time) cert.VerifyOptions {
+	if t := epoch(now); t != 0 && n.opt.Synchronised() {
 		return cert.VerifyOptions{Now: t, Exact: true, Skew: issuerSkew}
 	}
 	return cert.VerifyOptions{Now: uint32(host.Built() - matter.EpochOffset)}
 }
 
 // clockTrusted reports whether the clock can be right.
-func (s *Server) clockTrusted(now time.Time) bool {
+func (n *Node) clockTrusted(now time.Time) bool {
 	t := epoch(now)
-	return t != 0 && (t >= s.trust.fabrics.LastKnownGoodTime() || s.opt.Synchronised())
+	return t != 0 && (t >= n.trust.fabrics.LastKnownGoodTime() || n.opt.Synchronised())
 }
 
 // epoch returns now in seconds since 2000-01-01, or 0 where the clock is plainly

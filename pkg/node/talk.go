@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"time"
@@ -8,7 +8,6 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
-	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -16,13 +15,13 @@ import (
 
 // Bounds of what peers can make the node keep.
 const (
-	maxUnsecured    = 64
+	MaxUnsecured    = 64
 	sessionsReserve = 16 // beyond those that every fabric can count on
 )
 
 // maxSessions is how many sessions there can be, and how many peers are
 // remembered that may resume theirs.
-func (s *Server) maxSessions() int { return caseSessionsPerFabric*s.opt.MaxFabrics + sessionsReserve }
+func (n *Node) maxSessions() int { return CASESessionsPerFabric*n.opt.MaxFabrics + sessionsReserve }
 
 // idsOfRun returns the session ids of a run, none of which were those of the run
 // before; see securechannel.Records.
@@ -34,86 +33,86 @@ func idsOfRun(n uint64) session.IDs {
 }
 
 // openTalk makes sessions, exchanges and the secure channel.
-func (s *Server) openTalk() {
-	t := &s.talk
+func (n *Node) openTalk() {
+	t := &n.talk
 	t.closing = map[*session.Session]bool{}
 	t.sessions = session.NewTable(session.Options{
-		Rand:         s.opt.Rand,
-		Max:          s.maxSessions(),
-		IDs:          idsOfRun(s.trust.run),
-		Guaranteed:   caseSessionsPerFabric,
-		MaxUnsecured: maxUnsecured,
+		Rand:         n.opt.Rand,
+		Max:          n.maxSessions(),
+		IDs:          idsOfRun(n.opt.Start.Run),
+		Guaranteed:   CASESessionsPerFabric,
+		MaxUnsecured: MaxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },
-		Carries:      func(x *session.Session) bool { return s.model.engine.Carries(x.Serial) },
-		Removed:      func(x *session.Session) { s.model.engine.SessionGone(x.Serial) },
+		Carries:      func(x *session.Session) bool { return n.model.engine.Carries(x.Serial) },
+		Removed:      func(x *session.Session) { n.model.engine.SessionGone(x.Serial) },
 	})
-	t.exchanges = exchange.New(exchange.Options{Send: s.send, Accept: s.accept, Rand: s.opt.Rand})
+	t.exchanges = exchange.New(exchange.Options{Send: n.send, Accept: n.accept, Rand: n.opt.Rand})
 	t.channel = securechannel.New(securechannel.Options{
 		Sessions:    t.sessions,
 		Exchanges:   t.exchanges,
-		Window:      s.trust.window,
-		Fabrics:     s.trust.fabrics,
-		Resumptions: s.trust.resume,
-		Rand:        s.opt.Rand,
+		Window:      n.trust.window,
+		Fabrics:     n.trust.fabrics,
+		Resumptions: n.trust.resume,
+		Rand:        n.opt.Rand,
 		Parameters:  message.LocalParameters(),
-		Validity:    s.sessionValidity,
-		OnSession:   s.sessionOpened,
-		OnClosed:    func(now time.Time, x *session.Session) { s.again.closed(now, x) },
-		OnHandshake: s.handshakeOver,
+		Validity:    n.sessionValidity,
+		OnSession:   n.sessionOpened,
+		OnClosed:    func(now time.Time, x *session.Session) { n.again.closed(now, x) },
+		OnHandshake: n.handshakeOver,
 	})
 }
 
 // sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
-func (s *Server) sessionOpened(now time.Time, x *session.Session) {
-	s.loop.inbox.Proven(x.Path)
+func (n *Node) sessionOpened(now time.Time, x *session.Session) {
+	n.loop.inbox.Proven(x.Path)
 	if x.Kind == session.PASE {
-		if !s.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial) {
-			s.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed")
-			s.closeSession(now, x)
-			s.trust.window.SessionEnded(now)
+		if !n.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial) {
+			n.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed")
+			n.closeSession(now, x)
+			n.trust.window.SessionEnded(now)
 			return
 		}
-		s.log.Info("a commissioner has opened a PASE session")
+		n.log.Info("a commissioner has opened a PASE session")
 		return
 	}
-	s.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode)
-	s.again.heard(now, x)
+	n.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode)
+	n.again.heard(now, x)
 }
 
 // handshakeOver counts a handshake, and logs one that failed.
-func (s *Server) handshakeOver(now time.Time, o securechannel.Outcome) {
+func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 	result := o.Result.String()
 	if o.Kind == session.PASE {
-		s.count.pase[result]++
+		n.count.pase[result]++
 		if o.Result != securechannel.Success {
-			s.count.paseFailures++
+			n.count.paseFailures++
 		}
 	} else {
-		s.count.cases[metrics.CASEKey{Result: result, Resumed: o.Resumed}]++
+		n.count.cases[CASEKey{Result: result, Resumed: o.Resumed}]++
 		if o.Result == securechannel.Success {
-			s.count.caseDuration.Observe(o.Duration)
+			n.count.caseDuration.Observe(o.Duration)
 		}
 	}
 	if o.Result == securechannel.Success {
 		return
 	}
-	log := s.log.With("type", o.Kind, "result", result, "cause", o.Err)
+	log := n.log.With("type", o.Kind, "result", result, "cause", o.Err)
 	if o.Kind != session.PASE { // anybody can make CASE handshakes fail
 		log.Debug("handshake failed")
-	} else if missed, ok := s.quiet.Allow(now); ok {
+	} else if missed, ok := n.quiet.Allow(now); ok {
 		log.Warn("handshake failed", "not_logged_before", missed)
 	}
 }
 
 // farewell is the end of serving: subscribers hear that the node shuts down, and
 // every peer that its session ends.
-func (s *Server) farewell(now time.Time) error {
-	e := s.model.engine
+func (n *Node) farewell(now time.Time) error {
+	e := n.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventShutDown, matter.NoFabric, func(*tlv.Writer) {})
 	e.Hurry()
 	e.Settle(now)
-	for x := range s.talk.sessions.All() {
-		s.talk.channel.CloseSession(now, x)
+	for x := range n.talk.sessions.All() {
+		n.talk.channel.CloseSession(now, x)
 	}
-	return s.keepHours(now, true)
+	return n.keepHours(now, true)
 }

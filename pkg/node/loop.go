@@ -1,0 +1,250 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+)
+
+// ErrStopped is returned for a node that no longer runs.
+var ErrStopped = errors.New("the node has stopped")
+
+// ErrOnLoop is returned by what waits for the loop and was called on it: by a cluster, or
+// by a function that the loop runs. It would wait for itself.
+var ErrOnLoop = errors.New("called by a cluster, or by a function that the node runs: it would wait for itself")
+
+// loop is what the goroutine that owns all state listens to.
+type loop struct {
+	inbox   *transport.Inbox
+	calls   chan func(now time.Time)
+	serving bool          // since Start; the loop's
+	quit    chan struct{} // closed to end it
+	gone    chan struct{} // closed when it has ended
+	once    sync.Once
+	ended   sync.Once
+	readers sync.WaitGroup
+}
+
+func (l *loop) init(log *slog.Logger) {
+	l.inbox = transport.NewInbox(log)
+	l.calls = make(chan func(time.Time))
+	l.quit = make(chan struct{})
+	l.gone = make(chan struct{})
+}
+
+// run is the goroutine that owns all protocol state.
+func (n *Node) run() {
+	defer close(n.loop.gone)
+	pc, _, _, _ := runtime.Caller(0)
+	loopEntry.Store(runtime.FuncForPC(pc).Entry())
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var due time.Time
+	for {
+		var p *transport.Packet
+		var call func(time.Time)
+		select {
+		case <-n.loop.inbox.Ready():
+			p = n.loop.inbox.Take()
+		case call = <-n.loop.calls:
+		case <-timer.C:
+		case <-n.loop.quit:
+			return
+		}
+		now := time.Now()
+		if n.loop.serving && !now.Before(due) {
+			n.step(now) // what has run out is over, even if the timer comes late
+		}
+		switch {
+		case p != nil:
+			n.receive(now, p)
+			n.loop.inbox.Release(p)
+		case call != nil:
+			call(now)
+		}
+		if !n.loop.serving {
+			continue
+		}
+		n.step(now)
+		due = n.deadline(now)
+		timer.Reset(time.Until(due))
+	}
+}
+
+// Do runs f on the loop and waits for it. f must not wait for anything, as nobody is
+// answered meanwhile. The error is f's, ErrOnLoop, or ErrStopped.
+func (n *Node) Do(f func(now time.Time) error) error { return n.Ask(context.Background(), f) }
+
+// Ask is Do for those who do not wait longer than ctx until f begins. Once f has begun
+// Ask waits for it, so that the error is what became of f.
+func (n *Node) Ask(ctx context.Context, f func(now time.Time) error) error {
+	if OnLoop() {
+		return ErrOnLoop
+	}
+	result := make(chan error, 1)
+	select {
+	case n.loop.calls <- func(now time.Time) { result <- f(now) }:
+		return <-result
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.loop.quit:
+		return ErrStopped
+	}
+}
+
+// OnLoop reports whether it is called on the loop of a node, be it this one or another
+// of the process: a loop waits for nobody. The loop's goroutine is known by the
+// function at the bottom of its stack.
+func OnLoop() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		k := runtime.Callers(skip, pcs[:])
+		for _, pc := range pcs[:k] {
+			if f := runtime.FuncForPC(pc - 1); f != nil && f.Entry() == loopEntry.Load() {
+				return true
+			}
+		}
+		if k < len(pcs) {
+			return false
+		}
+	}
+}
+
+// loopEntry is where the code of run begins; 0 until it has begun once.
+var loopEntry atomic.Uintptr
+
+// step does what is due and derives the effects.
+func (n *Node) step(now time.Time) {
+	n.advance(now)
+	n.settle(now)
+}
+
+// onLoop runs f on the loop and waits for it.
+func (n *Node) onLoop(f func(now time.Time) error) error {
+	result := make(chan error, 1)
+	select {
+	case n.loop.calls <- func(now time.Time) { result <- f(now) }:
+		select {
+		case err := <-result:
+			return err
+		case <-n.loop.gone:
+			return ErrStopped
+		}
+	case <-n.loop.quit:
+		return ErrStopped
+	}
+}
+
+// ask is onLoop for those who do not wait longer than ctx.
+func (n *Node) ask(ctx context.Context, f func(now time.Time) error) error {
+	result := make(chan error, 1)
+	select {
+	case n.loop.calls <- func(now time.Time) { result <- f(now) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.loop.quit:
+		return ErrStopped
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.loop.gone:
+		return ErrStopped
+	}
+}
+
+// receive takes one datagram in.
+func (n *Node) receive(now time.Time, p *transport.Packet) {
+	n.count.received++
+	in, err := n.talk.sessions.Receive(now, p.Bytes(), p.Path)
+	if !proves(&in, err) {
+		n.loop.inbox.Charge(now, p)
+	}
+	if err != nil {
+		n.drop(err)
+		return
+	}
+	if in.Session == nil {
+		n.receiveGroup(now, in)
+		return
+	}
+	n.talk.current = in.Session
+	n.talk.exchanges.Receive(now, in)
+}
+
+// proves reports whether a datagram proves who sent it, or is not its source's
+// doing: several interfaces may bring one message to a group.
+func proves(in *session.Incoming, err error) bool {
+	if err != nil {
+		return errors.Is(err, session.DropCopy)
+	}
+	return (in.Session == nil || in.Session.Kind != session.Unsecured) && !in.Duplicate
+}
+
+func (n *Node) drop(err error) {
+	var reason session.DropReason
+	if !errors.As(err, &reason) {
+		panic("BUG: node: session.Table.Receive gave no reason: " + err.Error())
+	}
+	n.count.dropped[reason.String()]++
+}
+
+// send puts one datagram on the network. What cannot be sent is as good as lost
+// on the way: MRP sends it again.
+func (n *Node) send(p transport.Path, b []byte) {
+	n.count.sent++
+	if err := n.connFor(p).WriteTo(b, p); err != nil && !errors.Is(err, net.ErrClosed) {
+		n.count.sendErrors++
+		n.log.Debug("sending failed", "error", err)
+	}
+}
+
+// connFor returns the conn of the peer's address family.
+func (n *Node) connFor(p transport.Path) transport.PacketConn {
+	if p.Peer.Addr().Is4() && len(n.opt.Ports) > 1 {
+		return n.opt.Ports[1]
+	}
+	return n.opt.Ports[0]
+}
+
+// advance lets every part do what its time has come for.
+func (n *Node) advance(now time.Time) {
+	n.talk.exchanges.Advance(now)
+	n.trust.failsafe.Advance(now)
+	n.trust.window.Advance(now)
+	n.model.engine.Advance(now)
+	n.again.advance(now)
+	if err := n.trust.resume.Advance(now); err != nil {
+		n.log.Warn("resumption records are not kept", "error", err)
+	}
+	if n.operationalHours(now) != n.count.hours {
+		if err := n.keepHours(now, false); err != nil {
+			n.log.Warn("the hours of operation are not kept", "error", err)
+			n.count.hours = n.operationalHours(now) // until the next hour
+		}
+	}
+}
+
+// deadline returns when the first part wants to be advanced.
+func (n *Node) deadline(now time.Time) time.Time {
+	first := now.Add(time.Hour)
+	for _, d := range [...]func() (time.Time, bool){
+		n.talk.exchanges.Deadline, n.trust.failsafe.Deadline, n.trust.window.Deadline, n.model.engine.Deadline, n.again.deadline,
+		n.trust.resume.Deadline,
+	} {
+		if t, ok := d(); ok && t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}

@@ -1,0 +1,235 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/host"
+	"github.com/opcredsd/opcredsd/pkg/logs"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/provision"
+	"github.com/opcredsd/opcredsd/pkg/securechannel"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/stats"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/transport"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+// Product is what Basic Information says of the product.
+type Product struct {
+	VendorID        matter.VendorID
+	ProductID       matter.ProductID
+	VendorName      string // up to 32 octets
+	ProductName     string // up to 32 octets
+	SerialNumber    string // up to 32 octets
+	HardwareVersion uint16
+}
+
+// Options are what a Node is made of. All are required, except where they say
+// otherwise. Their number of fields is that of the parts around a node.
+type Options struct {
+	Store                *store.Store
+	Start                provision.Start        // of this run
+	Ports                []transport.PacketConn // the IPv6 one first; whoever opened them closes them
+	Host                 *host.Host
+	Announce             func([]Service) // makes services what is announced; it does not wait
+	Resolver             Resolver        // nil: nobody is found
+	Product              Product
+	PasscodeVerifierOnly bool // the passcode is forgotten once it was shown, or a controller has come
+	CommissioningTimeout time.Duration
+	MaxFabrics           int
+	Version              string
+	Log                  *slog.Logger
+	Lines                *logs.Ring // the newest lines of Log
+	Rand                 io.Reader
+	Synchronised         func() bool      // reports whether something keeps the clock right
+	Commits              *stats.Histogram // of the store, observed on the loop
+}
+
+// Service is a DNS-SD service by which the node can be found (section 4.3).
+type Service struct {
+	Type     string
+	Instance string
+	Subtypes []string
+	Port     uint16
+	TXT      []string
+}
+
+// Resolver finds the nodes of a fabric on the network.
+type Resolver interface {
+	// Resolve returns where an instance of a service can be reached, the best
+	// address first; an error, if nobody has answered when ctx ends. It is called
+	// from several goroutines.
+	Resolve(ctx context.Context, s Service) ([]netip.AddrPort, error)
+}
+
+// Node is the protocol state of a node and the goroutine that owns it, the loop. [New]
+// makes one, which does not serve until [Node.Start].
+//
+// Do, Ask, Start, Stop and Wait may be called from any goroutine but the loop. All
+// other methods belong to the loop: they are called by a function that Do or Ask runs.
+type Node struct {
+	opt   Options
+	log   *slog.Logger
+	begun time.Time
+	loop  loop
+	quiet logs.Limit // of what strangers do
+
+	trust trust
+	talk  talk
+	model model
+	again *resubscriber
+	keep  *keeper
+	seen  seen
+	count counters
+}
+
+// trust is whom the node believes and what it keeps.
+type trust struct {
+	store    *store.Store
+	identity store.Node
+	fabrics  *fabric.Table
+	acl      *acl.List
+	window   *window.Window
+	failsafe *failsafe.FailSafe
+	device   *attestation.Credentials
+	material store.Attestation
+	signer   attestation.Signer // with the DAC's key, where it is not in the store
+	resume   *securechannel.Records
+}
+
+// talk is how the node speaks.
+type talk struct {
+	sessions  *session.Table
+	exchanges *exchange.Manager
+	channel   *securechannel.Channel
+	current   *session.Session          // whose datagram is being handled
+	closing   map[*session.Session]bool // to be removed when nothing is outstanding
+	groups    followed
+}
+
+// New returns a node over an open store and bound ports. Stop ends it, whether or not
+// it was started. Errors are one line for the operator.
+func New(opt Options) (*Node, error) {
+	now := time.Now()
+	n := &Node{opt: opt, log: opt.Log, begun: now}
+	n.count.init()
+	n.loop.init(opt.Log)
+	if err := n.openTrust(now); err != nil {
+		return nil, err
+	}
+	n.openTalk()
+	if err := n.buildModel(now); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.keep, err = newKeeper(now, n.trust.store, n.trust.fabrics, n.model.engine, n.log); err != nil {
+		return nil, err
+	}
+	n.again = n.newResubscriber(now)
+	go n.run()
+	return n, nil
+}
+
+func (n *Node) openTrust(now time.Time) error {
+	t, start := &n.trust, &n.opt.Start
+	t.store, t.identity = n.opt.Store, start.Node
+	t.device, t.material, t.signer = start.Device, start.Material, start.Signer
+	n.count.hours, n.count.since = start.Node.OperationalHours, now
+	var err error
+	if t.fabrics, err = fabric.Open(t.store, n.opt.MaxFabrics); err != nil {
+		return err
+	}
+	n.seen.look(t.fabrics)
+	if t.fabrics.Len() > 0 {
+		n.forgetPasscode("the node is commissioned")
+	}
+	passcode, err := provision.Passcode(&t.identity)
+	if err != nil {
+		return err
+	}
+	t.window = window.New(passcode, n.opt.Rand)
+	t.failsafe = failsafe.New(t.fabrics, failsafe.Options{})
+	t.acl = acl.New(t.fabrics, n.deviceTypes)
+	t.resume = securechannel.NewRecords(t.store, t.fabrics, n.maxSessions(), start.Resumptions)
+	return nil
+}
+
+// Port returns the UDP port.
+func (n *Node) Port() uint16 { return n.opt.Ports[0].Port() }
+
+// Start begins to serve: from now on the ports are read and the node is announced. It
+// returns when what is to be found has been handed to Announce. It may be called once.
+func (n *Node) Start() error {
+	err := n.Do(func(now time.Time) error {
+		n.started(now)
+		if n.trust.fabrics.Len() == 0 {
+			n.openInitialWindow(now)
+		}
+		n.loop.serving = true
+		n.settle(now)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range n.opt.Ports {
+		n.loop.readers.Go(func() { n.loop.inbox.Read(c, n.loop.quit) })
+	}
+	return nil
+}
+
+// Stop ends the node: peers are told, the loop ends, and what is not written yet is.
+// It does nothing the second time. The error is ErrOnLoop if it is called on the loop,
+// and ctx's if something holds the loop until ctx ends.
+func (n *Node) Stop(ctx context.Context) error {
+	if OnLoop() {
+		return ErrOnLoop
+	}
+	err := n.Ask(ctx, func(now time.Time) error {
+		if !n.loop.serving {
+			return nil
+		}
+		return n.farewell(now)
+	})
+	if errors.Is(err, ErrStopped) {
+		err = nil
+	}
+	n.loop.once.Do(func() { close(n.loop.quit) })
+	n.again.stop()
+	select {
+	case <-n.loop.gone:
+	case <-ctx.Done():
+		return errors.Join(err, errHeld)
+	}
+	n.loop.ended.Do(func() { err = errors.Join(err, n.trust.resume.Close()) })
+	return err
+}
+
+// errHeld is returned by Stop.
+var errHeld = errors.New("a function holds the node's goroutine")
+
+// Wait waits for the goroutines of a node that was stopped. Its ports must be closed.
+func (n *Node) Wait() {
+	n.loop.readers.Wait()
+	n.again.lookups.Wait()
+}
+
+// subject says who speaks on a session.
+func subject(x *session.Session) acl.Subject {
+	mode, ok := x.AuthMode()
+	if !ok {
+		panic("BUG: node: access asked for on an unsecured session")
+	}
+	return acl.Subject{Fabric: x.Fabric, AuthMode: mode, Node: x.PeerNode, CATs: x.CATs}
+}

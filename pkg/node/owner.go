@@ -1,0 +1,112 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
+	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/provision"
+	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/window"
+)
+
+// Commissioned reports whether the node belongs to a fabric.
+func (n *Node) Commissioned() bool { return n.trust.fabrics.Len() > 0 }
+
+// Fabrics returns how many fabrics the node belongs to.
+func (n *Node) Fabrics() int { return n.trust.fabrics.Len() }
+
+// RemoveFabric removes a fabric in the operator's name. The error is fabric.ErrNotFound
+// if there is none with the index.
+func (n *Node) RemoveFabric(i matter.FabricIndex) error { return n.trust.fabrics.Remove(i) }
+
+// ErrCommissioning is returned by [Node.OpenWindow] while a commissioner is at work.
+var ErrCommissioning = errors.New("a commissioner is at work")
+
+// OpenWindow opens a window for d in the operator's name: an enhanced one with the given
+// passcode, or a basic one with the node's own if it is nil. The error is
+// ErrCommissioning, or one of package window.
+func (n *Node) OpenWindow(now time.Time, d time.Duration, once *window.Passcode) error {
+	w := n.trust.window
+	switch {
+	case n.trust.failsafe.Armed():
+		return ErrCommissioning
+	case once != nil:
+		return w.OpenEnhanced(now, d, *once, matter.NoFabric, 0)
+	}
+	return w.OpenBasic(now, d, matter.NoFabric, 0)
+}
+
+// CloseWindow closes the commissioning window, and reports whether one was open.
+func (n *Node) CloseWindow() bool {
+	open := n.trust.window.Open()
+	n.trust.window.Close()
+	return open
+}
+
+// Material returns the attestation material, and what signs with the DAC's key where
+// that is not in the store.
+func (n *Node) Material() (store.Attestation, attestation.Signer) {
+	return n.trust.material, n.trust.signer
+}
+
+// ReplaceMaterial stores other attestation material in one transaction. The node proves
+// itself with it from then on.
+func (n *Node) ReplaceMaterial(a store.Attestation, device *attestation.Credentials, signer attestation.Signer) error {
+	t := &n.trust
+	if err := t.store.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {
+		return err
+	}
+	n.overwrite()
+	t.material, t.signer = a, signer
+	t.device.Replace(device)
+	return nil
+}
+
+// FactoryReset removes all fabrics and what controllers have set, in one transaction;
+// attestation, passcode and discriminator stay.
+func (n *Node) FactoryReset(now time.Time) error {
+	t := &n.trust
+	var node store.Node
+	err := t.fabrics.RemoveAll(func(tx *store.Tx) error {
+		return tx.MutateNode(func(r *store.Node) error {
+			err := provision.Reset(r, n.opt.Rand)
+			node = *r
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.store.RemoveCopies(); err != nil {
+		n.log.Warn("copies of the old store are not all removed", "error", err)
+	}
+	t.failsafe.Expire(failsafe.FabricRemoved)
+	t.identity = node
+	t.window.Close()
+	n.openInitialWindow(now)
+	n.count.hours, n.count.since, n.seen.reset = 0, now, true
+	for _, ep := range n.model.engine.Endpoints() {
+		for _, c := range ep.Clusters {
+			if c, ok := c.(*identify.Cluster); ok {
+				c.Reset()
+			}
+		}
+	}
+	for _, c := range n.model.resets {
+		c.Reset()
+	}
+	return n.model.basic.Reset()
+}
+
+// LinksChanged says that links or addresses of the host have changed.
+func (n *Node) LinksChanged() {
+	n.opt.Host.Changed()
+	for _, c := range n.model.links {
+		c.LinksChanged()
+	}
+	n.talk.groups.generation = 0
+}

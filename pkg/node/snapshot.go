@@ -1,0 +1,200 @@
+package node
+
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/session"
+	"github.com/opcredsd/opcredsd/pkg/stats"
+)
+
+// Snapshot is the node at one moment: it shares nothing with the node that changes. The
+// number of its fields is that of what metrics and the operator's status show.
+type Snapshot struct {
+	Product       Product
+	UniqueID      string
+	NodeLabel     string
+	ClockTrusted  bool // the clock can be right
+	Fabrics       []FabricState
+	MaxFabrics    int
+	Window        WindowState
+	FailSafe      FailSafeState
+	Services      []Service // that are announced
+	PASESessions  int
+	CASESessions  int
+	Unsecured     int // sessions of handshakes
+	Subscriptions int // on a session
+	Interrupted   int // subscriptions that are on no session
+	Exchanges     int
+	Waiting       int // interactions that wait for their peer
+	Sources       int // of datagrams that proved nothing, as far as they are remembered
+	Certificates  []Certificate
+
+	FailSafeExpirations uint64
+	PASE                stats.Counters[string] // by result
+	PASEFailures        uint64
+	CASE                stats.Counters[CASEKey]
+	CASEDuration        stats.Histogram
+	Received            uint64
+	Sent                uint64
+	Dropped             stats.Counters[string] // by reason
+	Retransmissions     uint64
+	Acknowledgements    uint64 // sent by themselves
+	Requests            stats.Counters[RequestKey]
+	RequestDuration     map[string]stats.Histogram // by action
+	Commands            stats.Counters[CommandKey]
+	Commit              stats.Histogram
+}
+
+// FabricState is a fabric with what its members have open.
+type FabricState struct {
+	*fabric.Fabric
+	Sessions      int // CASE
+	Subscriptions int
+	Interrupted   int
+}
+
+// WindowState is the commissioning window.
+type WindowState struct {
+	Open     bool
+	Kind     string    // "closed", "initial", "basic" or "enhanced"
+	Closes   time.Time // zero: it is closed
+	Failures int
+}
+
+// FailSafeState is the fail-safe context.
+type FailSafeState struct {
+	Armed  bool
+	Fabric matter.FabricIndex
+	Ends   time.Time // zero: it is not armed
+}
+
+// Certificate is a certificate of the node. Its expiry is the zero time where it has
+// none.
+type Certificate struct {
+	Kind     string // "dac", "pai", "noc", "icac", "rcac"
+	Fabric   matter.FabricIndex
+	NotAfter time.Time
+}
+
+// Snapshot returns the node as it is.
+func (n *Node) Snapshot(now time.Time) Snapshot {
+	t, c := &n.trust, &n.count
+	x, e, inbox := n.talk.exchanges.Stats(), n.model.engine.Stats(), n.loop.inbox.Stats()
+	s := Snapshot{
+		Product:      n.opt.Product,
+		UniqueID:     t.identity.UniqueID,
+		NodeLabel:    n.model.basic.NodeLabel(),
+		ClockTrusted: n.clockTrusted(now),
+		Fabrics:      n.fabricStates(e.Subscriptions),
+		MaxFabrics:   n.opt.MaxFabrics,
+		Window:       WindowState{Open: t.window.Open(), Kind: t.window.Kind().String(), Failures: t.window.Failures()},
+		FailSafe:     FailSafeState{Armed: t.failsafe.Armed(), Fabric: t.failsafe.Fabric()},
+		Services:     n.services(),
+		PASESessions: n.talk.sessions.Len(session.PASE),
+		CASESessions: n.talk.sessions.Len(session.CASE),
+		Unsecured:    n.talk.sessions.Len(session.Unsecured),
+		Exchanges:    x.Open,
+		Waiting:      e.Waiting,
+		Sources:      inbox.Sources,
+		Certificates: n.certificates(),
+
+		FailSafeExpirations: c.expirations,
+		PASE:                c.pase.Clone(),
+		PASEFailures:        c.paseFailures,
+		CASE:                c.cases.Clone(),
+		CASEDuration:        c.caseDuration.Clone(),
+		Received:            c.received + inbox.Limited + inbox.Displaced,
+		Sent:                c.sent,
+		Dropped:             n.dropped(),
+		Retransmissions:     x.Retransmissions,
+		Acknowledgements:    x.Acks,
+		Requests:            c.requests.Clone(),
+		RequestDuration:     map[string]stats.Histogram{},
+		Commands:            c.commands.Clone(),
+		Commit:              n.opt.Commits.Clone(),
+	}
+	s.Window.Closes, _ = t.window.Deadline()
+	s.FailSafe.Ends, _ = t.failsafe.Deadline()
+	for _, u := range e.Subscriptions {
+		s.Subscriptions += u.Count
+		s.Interrupted += u.Interrupted
+	}
+	for action, h := range c.durations {
+		s.RequestDuration[action] = h.Clone()
+	}
+	return s
+}
+
+// Received returns how many datagrams the loop has taken.
+func (n *Node) Received() uint64 { return n.count.received }
+
+func (n *Node) fabricStates(subscriptions []im.SubscriptionStats) []FabricState {
+	sessions := map[matter.FabricIndex]int{}
+	for x := range n.talk.sessions.All() {
+		if x.Kind == session.CASE {
+			sessions[x.Fabric]++
+		}
+	}
+	var list []FabricState
+	for _, f := range n.trust.fabrics.All() {
+		s := FabricState{Fabric: f, Sessions: sessions[f.Index]}
+		for _, u := range subscriptions {
+			if u.Fabric == f.Index {
+				s.Subscriptions, s.Interrupted = u.Count, u.Interrupted
+			}
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// Reasons to drop datagrams, besides those of package session.
+const (
+	dropSourceLimit  = "source_limit"
+	dropQueueFull    = "queue_full"
+	dropRefused      = "refused"       // it would begin an exchange beyond the bound of its session, or that nobody wants
+	dropUnmatched    = "unmatched"     // of an exchange that does not exist
+	dropNotPermitted = "not_permitted" // on the wrong kind of session
+)
+
+// dropped counts the datagrams dropped, by reason. Every reason is there from
+// the start: the first step of a counter that comes into being at 1 is never
+// seen.
+func (n *Node) dropped() stats.Counters[string] {
+	c := n.count.dropped.Clone()
+	waiting := n.loop.inbox.Stats()
+	c[dropSourceLimit], c[dropQueueFull] = waiting.Limited, waiting.Displaced
+	x := n.talk.exchanges.Stats()
+	c[dropRefused], c[dropUnmatched], c[dropNotPermitted] = x.Refused, x.Unmatched, x.NotPermitted
+	return c
+}
+
+func (n *Node) certificates() []Certificate {
+	var list []Certificate
+	for kind, der := range map[string][]byte{"dac": n.trust.material.DAC, "pai": n.trust.material.PAI} {
+		if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.Year() < 9999 {
+			list = append(list, Certificate{Kind: kind, NotAfter: c.NotAfter})
+		}
+	}
+	for _, f := range n.trust.fabrics.All() {
+		for kind, c := range map[string]*cert.Certificate{"noc": f.NOCCert, "icac": f.ICACCert, "rcac": f.RootCert} {
+			if c != nil {
+				list = append(list, Certificate{Kind: kind, Fabric: f.Index, NotAfter: notAfter(c.NotAfter)})
+			}
+		}
+	}
+	return list
+}
+
+// notAfter returns the end of validity of an operational certificate; 0 is none.
+func notAfter(epoch uint32) time.Time {
+	if epoch == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(epoch)+matter.EpochOffset, 0).UTC()
+}
