@@ -34,8 +34,8 @@ var allowed = map[string][]string{
 	"pkg/stats":      nil,
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
-	"pkg/transport": {"pkg/message"},
 	"pkg/host":      nil,
+	"pkg/transport": {"pkg/message", "pkg/host"},
 
 	"pkg/store":       {"pkg/mcrypto", "pkg/tlv", "pkg/matter"},
 	"pkg/cert":        {"pkg/matter", "pkg/tlv", "pkg/mcrypto"},
@@ -64,10 +64,10 @@ var allowed = map[string][]string{
 	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
 	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*"}),
 
-	"pkg/mdns":    nil,
+	"pkg/mdns":    {"pkg/host"},
 	"pkg/metrics": {"pkg/node", "pkg/mdns", "pkg/stats"},
 	"pkg/admin":   {"pkg/matter"},
-	"pkg/doctor":  {"pkg/transport", "pkg/mdns"},
+	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
 
 	"pkg/server":   join(floor, []string{"pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
 	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},

@@ -25,8 +25,8 @@ func link(name string, index int, flags net.Flags, addrs ...string) transport.Li
 	return l
 }
 
-// host is a host with nothing wrong.
-func host() *Facts {
+// goodHost is a host with nothing wrong.
+func goodHost() *Facts {
 	f := &Facts{
 		IPv6: true, IPv6Off: map[string]bool{}, Veth: map[string]bool{}, Port: 5540, Now: today,
 		StateDir: StateDir{
@@ -44,7 +44,7 @@ func (f *Facts) links(links ...transport.Link) { f.Interfaces = transport.Choose
 
 func TestNothingWrong(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range Examine(host()) {
+	for _, f := range Examine(goodHost()) {
 		if f.Result != OK || f.Text == "" || f.Remedy != "" {
 			t.Errorf("%+v", f)
 		}
@@ -154,7 +154,7 @@ func TestChecks(t *testing.T) {
 		}, "records", Fault, "gone._matter._tcp: no answer"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := host()
+			f := goodHost()
 			tc.change(f)
 			list := Examine(f)
 			worst, found := OK, false

@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
@@ -181,7 +182,7 @@ func unsynced() bool {
 // others are the programs on the mDNS port that are not this one.
 func others() []string {
 	const mdnsPort = 5353
-	list := transport.Holders(mdnsPort)
+	list := host.Holders(mdnsPort)
 	return slices.DeleteFunc(list, func(who string) bool { return strings.HasPrefix(who, `"opcredsd"`) })
 }
 

@@ -29,7 +29,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-func host(i int) netip.Addr {
+func hostAddr(i int) netip.Addr {
 	a := netip.MustParseAddr("fe80::").As16()
 	binary.BigEndian.PutUint32(a[12:], uint32(i))
 	return netip.AddrFrom16(a)
@@ -50,28 +50,28 @@ func flood(l *Limiter, now time.Time, source netip.Addr, n int) (passed int) {
 func TestLimiter(t *testing.T) {
 	l := NewLimiter(10, 40, 8)
 	now := time.Now()
-	if got := flood(l, now, host(1), 100); got != 40 {
+	if got := flood(l, now, hostAddr(1), 100); got != 40 {
 		t.Errorf("%d at once, want the burst of 40", got)
 	}
-	if got := flood(l, now, host(2), 1); got != 1 {
+	if got := flood(l, now, hostAddr(2), 1); got != 1 {
 		t.Error("another source pays for the first")
 	}
 	total := 0
 	for range 100 {
 		now = now.Add(50 * time.Millisecond)
-		total += flood(l, now, host(1), 100)
+		total += flood(l, now, hostAddr(1), 100)
 	}
 	if total != 50 {
 		t.Errorf("%d in 5 s, want 10 a second", total)
 	}
-	if l.Forgive(host(1)); flood(l, now, host(1), 100) != 40 {
+	if l.Forgive(hostAddr(1)); flood(l, now, hostAddr(1), 100) != 40 {
 		t.Error("not forgiven")
 	}
 	now = now.Add(4 * time.Second)
-	if l.Exhausted(now, host(1)) || l.Len() != 1 {
+	if l.Exhausted(now, hostAddr(1)) || l.Len() != 1 {
 		t.Errorf("%d sources are remembered, of which one was full again and asked for", l.Len())
 	}
-	if l.Exhausted(now, host(2)); l.Len() != 0 {
+	if l.Exhausted(now, hostAddr(2)); l.Len() != 0 {
 		t.Error("a full bucket is kept")
 	}
 }
@@ -85,7 +85,7 @@ func TestLimiterSparesTheModest(t *testing.T) {
 		start := now.Add(time.Duration(second) * time.Second)
 		for range 10 {
 			at := start.Add(time.Duration(r.Int64N(int64(time.Second))))
-			if flood(l, at, host(1), 1) != 1 {
+			if flood(l, at, hostAddr(1), 1) != 1 {
 				t.Fatalf("refused in second %d", second)
 			}
 		}
@@ -100,9 +100,9 @@ func TestLimiterDebt(t *testing.T) {
 	passed := 0
 	for range 10_000 { // 100 s
 		now = now.Add(10 * time.Millisecond)
-		if !l.Exhausted(now, host(1)) {
+		if !l.Exhausted(now, hostAddr(1)) {
 			for range 200 {
-				l.Charge(now, host(1))
+				l.Charge(now, hostAddr(1))
 				passed++
 			}
 		}
@@ -111,9 +111,9 @@ func TestLimiterDebt(t *testing.T) {
 		t.Errorf("%d in 100 s", passed)
 	}
 	for range 10_000 {
-		l.Charge(now, host(2))
+		l.Charge(now, hostAddr(2))
 	}
-	if l.Exhausted(now.Add(4*time.Second+20*time.Millisecond), host(2)) {
+	if l.Exhausted(now.Add(4*time.Second+20*time.Millisecond), hostAddr(2)) {
 		t.Error("a debt without bound")
 	}
 }
@@ -122,11 +122,11 @@ func TestLimiterDebt(t *testing.T) {
 func TestLimiterClock(t *testing.T) {
 	l := NewLimiter(1000, 5, 4)
 	now := time.Now()
-	flood(l, now, host(1), 5)
-	if got := flood(l, now.Add(-time.Hour), host(1), 5); got != 0 {
+	flood(l, now, hostAddr(1), 5)
+	if got := flood(l, now.Add(-time.Hour), hostAddr(1), 5); got != 0 {
 		t.Errorf("%d an hour ago", got)
 	}
-	if got := flood(l, now.Add(time.Second), host(1), 10); got != 5 {
+	if got := flood(l, now.Add(time.Second), hostAddr(1), 10); got != 5 {
 		t.Errorf("%d a second later", got)
 	}
 }
@@ -137,24 +137,24 @@ func TestLimiterBounded(t *testing.T) {
 	l := NewLimiter(1, 2, sources)
 	now := time.Now()
 	for i := range 100 * sources {
-		l.Charge(now, host(i))
-		l.Charge(now, host(i))
-		l.Charge(now, host(0)) // again and again
+		l.Charge(now, hostAddr(i))
+		l.Charge(now, hostAddr(i))
+		l.Charge(now, hostAddr(0)) // again and again
 		if l.Len() > sources {
 			t.Fatalf("%d sources", l.Len())
 		}
 	}
-	if !l.Exhausted(now, host(0)) {
+	if !l.Exhausted(now, hostAddr(0)) {
 		t.Error("forgotten: the one that is charged all the time")
 	}
-	if l.Exhausted(now, host(1)) {
+	if l.Exhausted(now, hostAddr(1)) {
 		t.Error("remembered: the one charged first")
 	}
-	if !l.Exhausted(now, host(100*sources-1)) {
+	if !l.Exhausted(now, hostAddr(100*sources-1)) {
 		t.Error("forgotten: the one charged last")
 	}
 	if n := testing.AllocsPerRun(1000, func() {
-		l.Charge(now, host(rand.Int()))
+		l.Charge(now, hostAddr(rand.Int()))
 	}); n > 0 {
 		t.Errorf("%v allocations for a source in a full table", n)
 	}
@@ -181,17 +181,17 @@ func TestLimiterModel(t *testing.T) {
 		}
 		m.left = min(burst, m.left+rate*now.Sub(m.at).Seconds())
 		m.at = now
-		if got, want := l.Exhausted(now, host(i)), m.left < 1; got != want {
+		if got, want := l.Exhausted(now, hostAddr(i)), m.left < 1; got != want {
 			if d := m.left - 1; d < -1e-6 || d > 1e-6 { // or it is the rounding
 				t.Fatalf("exhausted: %v with %v left", got, m.left)
 			}
 		}
 		switch r.IntN(20) {
 		case 0:
-			l.Forgive(host(i))
+			l.Forgive(hostAddr(i))
 			m.left = burst
 		default:
-			l.Charge(now, host(i))
+			l.Charge(now, hostAddr(i))
 			m.left = max(-burst, m.left-1)
 		}
 	}
@@ -204,7 +204,7 @@ func TestLimiterConcurrent(t *testing.T) {
 		wg.Go(func() {
 			now := time.Now()
 			for i := range 5000 {
-				s := host((i * (g + 1)) % 40)
+				s := hostAddr((i * (g + 1)) % 40)
 				l.Charge(now, s)
 				l.Exhausted(now, s)
 				if i%100 == 0 {
@@ -235,15 +235,15 @@ func BenchmarkLimiter(b *testing.B) {
 		l := NewLimiter(100, 400, 1024)
 		b.ReportAllocs()
 		for b.Loop() {
-			l.Exhausted(now, host(1))
+			l.Exhausted(now, hostAddr(1))
 		}
 	})
 	b.Run("random sources", func(b *testing.B) {
 		l := NewLimiter(100, 400, 1024)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			l.Exhausted(now, host(i))
-			l.Charge(now, host(i))
+			l.Exhausted(now, hostAddr(i))
+			l.Charge(now, hostAddr(i))
 		}
 	})
 }

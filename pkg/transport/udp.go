@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
 var (
@@ -92,7 +94,7 @@ func listenUDP(network string, wildcard netip.Addr, port uint16, interfaces []st
 	at := netip.AddrPortFrom(wildcard, port)
 	pc, err := lc.ListenPacket(context.Background(), network, at.String())
 	if errors.Is(err, unix.EADDRINUSE) {
-		if who, ok := Holder(port); ok {
+		if who, ok := host.Holder(port); ok {
 			return nil, fmt.Errorf("UDP port %d is %w by %s: stop it, or choose another port", port, ErrPortInUse, who)
 		}
 		return nil, fmt.Errorf("UDP port %d is %w by another process: stop it, or choose another port", port, ErrPortInUse)

@@ -1,4 +1,4 @@
-package transport
+package host
 
 import (
 	"os"
@@ -15,6 +15,11 @@ const udpTable = `   sl  local_address rem_address   st tx_queue rx_queue tr tm-
   338: 0200007F:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000   105        0 4243 2 0000000000000000 0
 `
 
+const udp6Table = `  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ 1: 000002FF0000000000000000FB000000:14EA 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000   105        0 5001 2 0000000000000000 0
+ 2: 000080FE00000000FF9451120FFA0DE3:14EB 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000   105        0 5002 2 0000000000000000 0
+`
+
 func TestHolder(t *testing.T) {
 	proc := t.TempDir()
 	write := func(name, text string) {
@@ -27,7 +32,8 @@ func TestHolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("net/udp", udpTable)
+	write("self/net/udp", udpTable)
+	write("self/net/udp6", udp6Table)
 	write("412/comm", "matterbridge\n")
 	write("412/fd/README", "")
 	for fd, target := range map[string]string{"3": "/dev/null", "7": "socket:[777]"} {
@@ -47,6 +53,20 @@ func TestHolder(t *testing.T) {
 		if who := holders(proc, tc.port); !slices.Equal(who, tc.who) {
 			t.Errorf("port %d: %q, want %q", tc.port, who, tc.who)
 		}
+	}
+	if err := os.MkdirAll(filepath.Join(proc, "self/fd"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for port, want := range map[uint16]bool{5353: true, 5354: false, 5355: true, 5540: true, 1: false} {
+		if got := takesUnicast(proc, port); got != want {
+			t.Errorf("port %d: unicast is taken: %v", port, got)
+		}
+	}
+	if err := os.Symlink("socket:[777]", filepath.Join(proc, "self/fd/3")); err != nil {
+		t.Fatal(err)
+	}
+	if takesUnicast(proc, 5540) {
+		t.Error("the process's own socket counts as another's")
 	}
 	if who := holders(t.TempDir(), 5540); who != nil {
 		t.Errorf("without /proc: %q", who)
