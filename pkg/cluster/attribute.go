@@ -23,14 +23,14 @@ type Attribute[S comparable] struct {
 
 	check func(c *Context, was, is *S) error
 	quiet Quiet
-	tell  *notice[S]
+	event *eventOf[S]
 	keep  bool
 }
 
-// notice is an event that goes with the reports of an attribute.
-type notice[S comparable] struct {
-	event matter.EventID
-	data  func(s *S, w *tlv.Writer)
+// eventOf is an event that goes with the reports of an attribute.
+type eventOf[S comparable] struct {
+	id   matter.EventID
+	data func(s *S, w *tlv.Writer)
 }
 
 // Number is the value of a numeric attribute.
@@ -74,10 +74,10 @@ func (a Attribute[S]) Keep() Attribute[S] {
 	return a
 }
 
-// Tell emits an event with each report of the attribute. data writes its fields.
-// Attributes of a cluster that are reported at once tell the same event once.
-func (a Attribute[S]) Tell(ev matter.EventID, data func(s *S, w *tlv.Writer)) Attribute[S] {
-	a.tell = &notice[S]{ev, data}
+// WithEvent emits an event with each report of the attribute. data writes its fields.
+// Attributes of one cluster that are reported together emit the same event once.
+func (a Attribute[S]) WithEvent(ev matter.EventID, data func(s *S, w *tlv.Writer)) Attribute[S] {
+	a.event = &eventOf[S]{ev, data}
 	return a
 }
 

@@ -28,6 +28,7 @@ type Endpoint struct {
 	units    []unit
 	clusters []im.Cluster
 	events   []queued
+	settled  bool // it is part of the node
 	dirty    bool // something that is kept has changed since Save
 }
 
@@ -43,12 +44,18 @@ type unit interface {
 // Clusters returns the clusters of the endpoint's units.
 func (e *Endpoint) Clusters() []im.Cluster { return e.clusters }
 
-// Settle reports what has changed since the last call.
+// Settle reports what has changed since the last call. The first call comes when the
+// endpoint is added to the node: what happened before makes no event, as it is what the
+// endpoint begins with.
 func (e *Endpoint) Settle(now time.Time, r *im.Changes) { e.settle(now, r) }
 
 func (e *Endpoint) settle(now time.Time, r Reporter) {
 	for _, u := range e.units {
 		u.settle(now, r)
+	}
+	if !e.settled {
+		clear(e.events)
+		e.events, e.settled = e.events[:0], true
 	}
 	for i := range e.events {
 		r.Event(e.events[i].cluster, e.events[i].event, e.events[i].data)

@@ -22,7 +22,7 @@ var probeCluster = Define(Def[probe]{
 	Attributes: []Attribute[probe]{
 		NullInt(datamodel.TemperatureMeasurementAttrMeasuredValue, func(s *probe) *Null[int16] { return &s.Value }).
 			Quiet(Slow(Step{Abs: 10}, Step{Abs: 100, Percent: 10})).
-			Tell(7, func(s *probe, w *tlv.Writer) { w.Int(tlv.Context(0), int64(s.Value.V)) }),
+			WithEvent(7, func(s *probe, w *tlv.Writer) { w.Int(tlv.Context(0), int64(s.Value.V)) }),
 		Computed(datamodel.TemperatureMeasurementAttrMinMeasuredValue, func(_ *probe, w *tlv.Writer, t tlv.Tag) { w.Null(t) }, nil),
 		Computed(datamodel.TemperatureMeasurementAttrMaxMeasuredValue, func(_ *probe, w *tlv.Writer, t tlv.Tag) { w.Null(t) }, nil),
 	},
@@ -151,19 +151,20 @@ func TestSlowReportsOfAllEndpointsAtTheSameInstants(t *testing.T) {
 	}
 }
 
-func TestTellGoesWithTheReport(t *testing.T) {
+func TestEventGoesWithTheReport(t *testing.T) {
 	r := newSlowRig()
-	r.set(2, Some(int16(2000)))
-	if want := []string{"2000", "event 7"}; !slices.Equal(r.log, want) {
-		t.Fatalf("reported %v, want %v", r.log, want)
+	r.set(1, Some(int16(1900)))
+	if want := []string{"1900"}; !slices.Equal(r.log, want) {
+		t.Fatalf("what the endpoint begins with is reported as %v, want %v", r.log, want)
 	}
-	r.set(3, Some(int16(2010)))
+	r.set(10, Some(int16(2000)))
+	r.run(16)
+	if want := []string{"2000", "event 7"}; !slices.Equal(r.log, want) {
+		t.Fatalf("at the tick %v, want %v", r.log, want)
+	}
+	r.set(17, Some(int16(2001)))
 	if len(r.log) != 0 {
 		t.Fatalf("an event without a report: %v", r.log)
-	}
-	r.run(15.1)
-	if want := []string{"2010", "event 7"}; !slices.Equal(r.log, want) {
-		t.Fatalf("at the tick %v, want %v", r.log, want)
 	}
 }
 

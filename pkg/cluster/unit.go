@@ -144,7 +144,7 @@ func (u *Unit[S]) settle(now time.Time, r Reporter) {
 	u.due = time.Time{}
 	for _, sv := range u.served {
 		q := sv.quiet
-		var told *notice[S]
+		var emitted *eventOf[S]
 		for _, a := range sv.layout.attributes {
 			reported := false
 			if a.quiet != nil {
@@ -160,9 +160,9 @@ func (u *Unit[S]) settle(now time.Time, r Reporter) {
 			if a.keep && a.quiet == nil {
 				u.endpoint.changed()
 			}
-			if a.tell != nil && (told == nil || a.tell.event != told.event) {
-				told = a.tell
-				u.announce(r, sv.cluster.facts.ID, told)
+			if a.event != nil && u.endpoint.settled && (emitted == nil || a.event.id != emitted.id) {
+				emitted = a.event
+				u.emit(r, sv.cluster.facts.ID, emitted)
 			}
 		}
 	}
@@ -176,8 +176,8 @@ func (u *Unit[S]) settle(now time.Time, r Reporter) {
 	u.shown = u.state
 }
 
-func (u *Unit[S]) announce(r Reporter, cl matter.ClusterID, n *notice[S]) {
-	r.Event(cl, n.event, func(w *tlv.Writer) { n.data(&u.state, w) })
+func (u *Unit[S]) emit(r Reporter, cl matter.ClusterID, e *eventOf[S]) {
+	r.Event(cl, e.id, func(w *tlv.Writer) { e.data(&u.state, w) })
 }
 
 // settleQuiet reports whether the change of a quiet attribute is to be reported now.

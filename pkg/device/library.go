@@ -17,7 +17,10 @@ type kind struct {
 }
 
 // library holds the types by the names that parts have them under.
-var library = merge(lightKinds)
+var library = merge(
+	lightKinds,
+	sensorKinds,
+)
 
 func merge(families ...map[string]kind) map[string]kind {
 	all := map[string]kind{}

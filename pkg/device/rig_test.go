@@ -14,13 +14,21 @@ import (
 // rig is one part of a device on endpoint 2 of a node, with what was asked of it.
 type rig struct {
 	*clustertest.Node
-	t    *testing.T
+	t    testing.TB
 	e    *Endpoint
 	sent []Command
 	fail bool // the source cannot be reached
 }
 
-func newRig(t *testing.T, p Part) *rig {
+func newRig(t testing.TB, p Part) *rig {
+	t.Helper()
+	r := newBareRig(t, p)
+	r.add()
+	return r
+}
+
+// newBareRig is newRig before the endpoint is added to the node.
+func newBareRig(t testing.TB, p Part) *rig {
 	t.Helper()
 	r := &rig{Node: clustertest.New(t, 2), t: t}
 	p.ID = "main"
@@ -35,8 +43,13 @@ func newRig(t *testing.T, p Part) *rig {
 		t.Fatal(err)
 	}
 	r.e = e
-	r.AddEndpoint(im.Endpoint{ID: 2, Clusters: e.Clusters(), Model: e})
 	return r
+}
+
+// add adds the endpoint to the node.
+func (r *rig) add() {
+	r.AddEndpoint(im.Endpoint{ID: 2, Clusters: r.e.Clusters(), Model: r.e})
+	r.Settle(r.Now)
 }
 
 // invoke executes a command as fabric 1's administrator and returns the status.

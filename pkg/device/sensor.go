@@ -1,0 +1,187 @@
+package device
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/booleanstate"
+	"github.com/opcredsd/opcredsd/pkg/cluster/measurement"
+	"github.com/opcredsd/opcredsd/pkg/cluster/occupancysensing"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+var sensorKinds = map[string]kind{
+	"contact_sensor":        {datamodel.DeviceTypeContactSensor, booleanSensor("closed")},
+	"water_leak_detector":   {datamodel.DeviceTypeWaterLeakDetector, booleanSensor("detected")},
+	"water_freeze_detector": {datamodel.DeviceTypeWaterFreezeDetector, booleanSensor("detected")},
+	"rain_sensor":           {datamodel.DeviceTypeRainSensor, booleanSensor("detected")},
+	"occupancy_sensor":      {datamodel.DeviceTypeOccupancySensor, buildOccupancySensor},
+	"temperature_sensor":    {datamodel.DeviceTypeTemperatureSensor, measuring(measurement.Temperature, temperature)},
+	"humidity_sensor":       {datamodel.DeviceTypeHumiditySensor, measuring(measurement.Humidity, humidity)},
+	"pressure_sensor":       {datamodel.DeviceTypePressureSensor, measuring(measurement.Pressure, pressure)},
+	"flow_sensor":           {datamodel.DeviceTypeFlowSensor, measuring(measurement.Flow, flow)},
+	"light_sensor":          {datamodel.DeviceTypeLightSensor, measuring(measurement.Illuminance, illuminance)},
+	"soil_sensor":           {datamodel.DeviceTypeSoilSensor, measuring(measurement.Soil, moisture)},
+}
+
+// booleanSensor builds a sensor on Boolean State, whose property has the same sense.
+// Contact is true, and open is false.
+func booleanSensor(name string) func(*builder) error {
+	props := []property[booleanstate.State]{{
+		Property: Property{Name: name, Kind: KindBool, Needed: true},
+		get:      func(s *booleanstate.State) Value { return Bool(s.Value) },
+		report: func(c *cluster.Context, s *booleanstate.State, v Value) {
+			if is, ok := v.Bool(); ok {
+				s.Set(c, is)
+			}
+		},
+	}}
+	return func(b *builder) error {
+		b.Identify = true
+		u := addUnit(b.Endpoint, booleanstate.State{}, cluster.Rules[booleanstate.State]{}, props)
+		u.Serve(booleanstate.Cluster, cluster.Selection{Features: booleanstate.Features})
+		return nil
+	}
+}
+
+var technologies = map[string]*occupancysensing.Technology{
+	"":    &occupancysensing.PIR, // which nearly all sensors without a word are
+	"pir": &occupancysensing.PIR, "ultrasonic": &occupancysensing.Ultrasonic, "radar": &occupancysensing.Radar,
+	"contact": &occupancysensing.Contact, "other": &occupancysensing.Other,
+}
+
+var occupiedProperties = []property[occupancysensing.Sensor]{{
+	Property: Property{Name: "occupied", Kind: KindBool, Needed: true},
+	get:      func(s *occupancysensing.Sensor) Value { return Bool(s.Occupancy != 0) },
+	report: func(c *cluster.Context, s *occupancysensing.Sensor, v Value) {
+		if is, ok := v.Bool(); ok {
+			s.Set(c, is)
+		}
+	},
+}}
+
+func buildOccupancySensor(b *builder) error {
+	t := technologies[b.part.Options.Technology]
+	if t == nil {
+		return &OptionError{"technology", fmt.Sprintf("%q is none of pir, ultrasonic, radar, contact, other", b.part.Options.Technology)}
+	}
+	b.Identify = true
+	u := addUnit(b.Endpoint, t.Sensor, cluster.Rules[occupancysensing.Sensor]{}, occupiedProperties)
+	u.Serve(occupancysensing.Cluster, cluster.Selection{Features: t.Features})
+	return nil
+}
+
+// quantity is what a sensor measures, as its property and as its attribute has it.
+type quantity struct {
+	property string
+	min, max float64 // what the attribute can hold, in the unit of the property
+	encode   func(float64) float64
+	decode   func(float64) float64
+	// least is the least MinMeasuredValue.
+	least float64
+	// last says that the last value stays when the source knows none any more:
+	// SmartThings' drivers fail on null (rule 30 of the ecosystems).
+	last bool
+}
+
+var (
+	temperature = quantity{"temperature_celsius", -273.15, 327.67, times(100), over(100), -27315, false}
+	humidity    = quantity{"humidity_percent", 0, 100, times(100), over(100), 0, false}
+	pressure    = quantity{"pressure_hpa", -32767, 32767, times(1), over(1), -32767, true}
+	flow        = quantity{"flow_m3_per_hour", 0, 6553.4, times(10), over(10), 0, false}
+	illuminance = quantity{"illuminance_lux", 0, 3_575_000, encodeLux, decodeLux, 1, true}
+	moisture    = quantity{"moisture_percent", 0, 100, times(1), over(1), 0, false}
+)
+
+func times(n float64) func(float64) float64 {
+	return func(f float64) float64 { return math.Round(f * n) }
+}
+
+func over(n float64) func(float64) float64 {
+	return func(f float64) float64 { return f / n }
+}
+
+// encodeLux is 10000·log10(lx) + 1 (section 2.2.5.1). What is less than half a lux is 0,
+// too dark to measure; nothing stands for what is between that and one lux.
+func encodeLux(lux float64) float64 {
+	if lux < 0.5 {
+		return 0
+	}
+	return max(1, math.Round(10000*math.Log10(lux))+1)
+}
+
+// decodeLux returns the shortest number that encodes to v.
+func decodeLux(v float64) float64 {
+	if v == 0 {
+		return 0
+	}
+	lux := math.Pow(10, (v-1)/10000)
+	for digits := 0; ; digits++ {
+		short, err := strconv.ParseFloat(strconv.FormatFloat(lux, 'e', digits, 64), 64)
+		if err != nil || encodeLux(short) == v || digits == 5 {
+			return short
+		}
+	}
+}
+
+// measuring builds a sensor for one quantity.
+func measuring[T int16 | uint16 | uint8](c *cluster.Cluster[measurement.Measurement[T]], q quantity) func(*builder) error {
+	type state = measurement.Measurement[T]
+	return func(b *builder) error {
+		p := property[state]{
+			Property: Property{Name: q.property, Kind: KindNumber, Min: q.min, Max: q.max, Needed: true},
+			get: func(s *state) Value {
+				if !s.Value.Valid {
+					return Null
+				}
+				return Number(q.decode(float64(s.Value.V)))
+			},
+			report: func(_ *cluster.Context, s *state, v Value) {
+				if f, ok := v.Number(); ok {
+					s.Value = cluster.Some(T(q.encode(f)))
+				} else if !q.last {
+					s.Value = cluster.Null[T]{}
+				}
+			},
+		}
+		var s state
+		if err := measuringRange(b.part, q, &p.Property, &s); err != nil {
+			return err
+		}
+		b.Identify = true
+		u := addUnit(b.Endpoint, s, cluster.Rules[state]{}, []property[state]{p})
+		u.Serve(c, cluster.Selection{})
+		return nil
+	}
+}
+
+// measuringRange takes what the sensor can measure from the part's options. A value
+// outside would be no legal one of the attribute, so that the property's range is it.
+func measuringRange[T int16 | uint16 | uint8](part *Part, q quantity, p *Property, s *measurement.Measurement[T]) error {
+	o := &part.Options
+	for _, x := range []struct {
+		name  string
+		value *float64
+		bound *float64
+		limit *cluster.Null[T]
+	}{{"min", o.Min, &p.Min, &s.Min}, {"max", o.Max, &p.Max, &s.Max}} {
+		if x.value == nil {
+			continue
+		}
+		if !(*x.value >= q.min && *x.value <= q.max) {
+			return &OptionError{x.name, fmt.Sprintf("%v is not from %v to %v", *x.value, Number(q.min), Number(q.max))}
+		}
+		*x.bound = *x.value
+		*x.limit = cluster.Some(T(max(q.least, q.encode(*x.value))))
+	}
+	least, most := T(q.least), T(q.encode(q.max))
+	switch {
+	case s.Min.Valid && s.Min.V >= most:
+		return &OptionError{"min", fmt.Sprintf("nothing is above %v", *o.Min)}
+	case s.Max.Valid && s.Max.V <= s.Min.Or(least):
+		return &OptionError{"max", fmt.Sprintf("nothing is below %v", *o.Max)}
+	}
+	return nil
+}
