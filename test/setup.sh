@@ -19,6 +19,8 @@ need avahi-daemon avahi-daemon
 need avahi-browse avahi-utils
 need dbus-daemon dbus
 need systemd-analyze systemd
+need mosquitto mosquitto
+need openssl openssl
 need promtool prometheus
 need shellcheck shellcheck
 if [ "${1:-}" = packaging ]; then

@@ -1,0 +1,372 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// Options say where the broker is and who connects.
+type Options struct {
+	URL          string // mqtt://, mqtts://, ws://, wss:// or unix://
+	Username     string
+	PasswordFile string // read at each connect
+	CAFile       string // certificates that the broker's chains up to; empty: the system's
+	CertFile     string // a client certificate, read at each connect
+	KeyFile      string
+	ClientID     string // required: the same at each start
+	Log          *slog.Logger
+}
+
+// Bounds of what is received, sent and waited for.
+const (
+	MaxMessage       = 256 << 10 // octets of a payload, unless its subscription allows more
+	MaxPacket        = 17 << 20  // octets of a packet
+	maxOutgoing      = 256       // messages that wait to be sent
+	receiveMaximum   = 100
+	keepAlive        = 30 * time.Second
+	connectTimeout   = 10 * time.Second
+	packetTimeout    = 10 * time.Second
+	firstRetry       = time.Second
+	maxRetry         = 30 * time.Second
+	stableConnection = 10 * time.Second // after which the next retry is at once again
+	shortLived       = 3                // connections that end sooner before this is said
+	maxHold          = time.Second
+	firstRenewal     = 10 * time.Second // between attempts at what was lost
+	maxRenewal       = 5 * time.Minute
+)
+
+// Kind says what an Event is.
+type Kind uint8
+
+// The kinds of events.
+const (
+	Received Kind = iota
+	Up            // the broker has been reached
+	Settled       // what is retained has arrived; what never was need not be waited for
+	Down          // the connection is lost
+)
+
+// Event is a message, or what happened to the connection.
+type Event struct {
+	Kind    Kind
+	Message Message // of Received
+}
+
+// Message is a received message.
+type Message struct {
+	Topic    string
+	Payload  []byte
+	Retained bool // it was kept by the broker, and is no news
+}
+
+// Publish is a message to send.
+type Publish struct {
+	Topic   string
+	Payload []byte
+	QoS     byte
+	Retain  bool
+}
+
+// Stats are counters of a link since its start.
+type Stats struct {
+	Connected      bool
+	Received, Sent uint64
+	Errors         map[Reason]uint64
+}
+
+// Reason is why something did not go through.
+type Reason string
+
+// The reasons.
+const (
+	ReasonConnect   Reason = "connect"    // the broker could not be reached
+	ReasonRefused   Reason = "refused"    // it refused the client: credentials, permission, version
+	ReasonLost      Reason = "lost"       // a connection ended
+	ReasonSubscribe Reason = "subscribe"  // it refused a subscription
+	ReasonPublish   Reason = "publish"    // a message could not be sent
+	ReasonTooLarge  Reason = "too_large"  // a message was left out for its size
+	ReasonQueueFull Reason = "queue_full" // a message was lost as too many waited
+)
+
+var reasons = []Reason{ReasonConnect, ReasonRefused, ReasonLost, ReasonSubscribe, ReasonPublish, ReasonTooLarge, ReasonQueueFull}
+
+// Link is a connection to a broker. Its methods can be called by several goroutines;
+// [Link.Take] by one.
+type Link struct {
+	o   Options
+	url *url.URL
+	log *slog.Logger
+	q   *queue
+	out chan Publish
+
+	subs    subscriptions
+	renewal time.Duration // least time between attempts at what was lost
+	hold    time.Duration // how long a message waits for room that must not be lost
+
+	connected      atomic.Bool
+	framed         atomic.Pointer[framed] // the connection that was dialled last
+	received, sent atomic.Uint64
+	skipped        atomic.Int64 // packets beyond MaxPacket
+	errors         map[Reason]*atomic.Uint64
+
+	mu    sync.Mutex
+	up    time.Time // when the last connection was made
+	tries int       // connects since one was stable
+	last  string    // the failure that was logged last
+
+}
+
+// New checks the options. Run connects.
+func New(o Options) (*Link, error) {
+	u, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if o.ClientID == "" {
+		return nil, errors.New("a client id is required")
+	}
+	if (o.CertFile == "") != (o.KeyFile == "") {
+		return nil, errors.New("a client certificate needs its key, and a key its certificate")
+	}
+	l := &Link{o: o, url: u, log: o.Log, q: newQueue(), out: make(chan Publish, maxOutgoing), errors: map[Reason]*atomic.Uint64{}, renewal: firstRenewal, hold: maxHold}
+	l.subs.changed = make(chan struct{}, 1)
+	l.subs.wanted = map[string]Subscription{}
+	for _, r := range reasons {
+		l.errors[r] = new(atomic.Uint64)
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	// Files that are missing are said at the start, not at the first connect.
+	if _, err := l.password(); err != nil {
+		return nil, err
+	}
+	if _, err := l.tlsConfig(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Run connects, and connects again, until ctx ends.
+func (l *Link) Run(ctx context.Context) error {
+	cm, err := autopaho.NewConnection(ctx, autopaho.ClientConfig{
+		ServerUrls:           []*url.URL{l.url},
+		KeepAlive:            uint16(keepAlive / time.Second),
+		ConnectTimeout:       connectTimeout,
+		ReconnectBackoff:     l.backoff,
+		AttemptConnection:    l.dial,
+		ConnectPacketBuilder: l.connectPacket,
+		OnConnectionUp:       func(cm *autopaho.ConnectionManager, _ *paho.Connack) { l.onUp() },
+		OnConnectionDown:     func() bool { l.onDown(); return true },
+		OnConnectError:       l.onConnectError,
+		ClientConfig: paho.ClientConfig{
+			ClientID:           l.o.ClientID,
+			PacketTimeout:      packetTimeout,
+			OnPublishReceived:  []func(paho.PublishReceived) (bool, error){l.onMessage},
+			OnServerDisconnect: l.onServerDisconnect,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { l.subscribe(ctx, cm) })
+	wg.Go(func() { l.send(ctx, cm) })
+	<-cm.Done()
+	wg.Wait()
+	return nil
+}
+
+// Ready receives when Take has something, and may also when it has nothing.
+func (l *Link) Ready() <-chan struct{} { return l.q.ready }
+
+// Take returns what has happened, in batches; nil if nothing has. What is more makes
+// Ready receive again.
+func (l *Link) Take() []Event { return l.q.take() }
+
+// Publish sends a message as soon as it can. It fails if there is no connection, or
+// if too much waits: what is sent later is no longer wanted.
+func (l *Link) Publish(p Publish) error {
+	err := errors.New("not connected to the MQTT broker")
+	if l.connected.Load() {
+		select {
+		case l.out <- p:
+			return nil
+		default:
+			err = errors.New("the MQTT broker does not take messages as fast as they come")
+		}
+	}
+	l.count(ReasonPublish, 1)
+	return err
+}
+
+// Stats returns the counters.
+func (l *Link) Stats() Stats {
+	s := Stats{Connected: l.connected.Load(), Received: l.received.Load(), Sent: l.sent.Load(), Errors: map[Reason]uint64{}}
+	for r, n := range l.errors {
+		s.Errors[r] = n.Load()
+	}
+	s.Errors[ReasonTooLarge] += uint64(l.skipped.Load())
+	return s
+}
+
+func (l *Link) count(r Reason, n int) { l.errors[r].Add(uint64(n)) }
+
+// send publishes what waits. What a lost connection has left is thrown away.
+func (l *Link) send(ctx context.Context, cm *autopaho.ConnectionManager) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-l.out:
+			if !l.connected.Load() {
+				l.count(ReasonPublish, 1)
+				continue
+			}
+			sending, cancel := context.WithTimeout(ctx, packetTimeout)
+			_, err := cm.Publish(sending, &paho.Publish{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain})
+			cancel()
+			if err != nil {
+				l.count(ReasonPublish, 1)
+				l.log.Warn("a message could not be published", "topic", p.Topic, "error", err)
+				continue
+			}
+			l.sent.Add(1)
+		}
+	}
+}
+
+// onMessage is called by the goroutine that empties paho's channel.
+func (l *Link) onMessage(p paho.PublishReceived) (bool, error) {
+	l.received.Add(1)
+	defer wake(l.q.progress)
+	if f := l.framed.Load(); f != nil {
+		defer f.handled.Add(1)
+	}
+	keep, limit := l.subs.find(p.Packet.Topic)
+	if len(p.Packet.Payload) > limit {
+		l.count(ReasonTooLarge, 1)
+		l.log.Warn("a message is too large and left out", "topic", p.Packet.Topic, "octets", len(p.Packet.Payload), "limit", limit)
+		return true, nil
+	}
+	m := Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, Retained: p.Packet.Retain}
+	switch {
+	case keep:
+		l.keep(m)
+	default:
+		l.count(ReasonQueueFull, l.q.put(m))
+	}
+	return true, nil
+}
+
+// keep puts a message that must not be lost. While there is no room it waits, and with
+// it the broker; but not for ever, as the messages of all devices wait, too.
+func (l *Link) keep(m Message) {
+	for end := time.Now().Add(l.hold); !l.q.keep(m); {
+		left := time.Until(end)
+		if left <= 0 {
+			l.q.lose()
+			l.count(ReasonQueueFull, 1)
+			return
+		}
+		pause(context.Background(), l.q.room, left)
+	}
+}
+
+func (l *Link) onUp() {
+	l.mu.Lock()
+	l.up, l.last = time.Now(), ""
+	l.mu.Unlock()
+	l.log.Info("connected to the MQTT broker", "url", l.url.Redacted())
+	l.connected.Store(true)
+	l.q.sign(Up)
+	l.subs.restart()
+}
+
+func (l *Link) onDown() {
+	l.connected.Store(false)
+	l.count(ReasonLost, 1)
+	l.q.sign(Down)
+	l.log.Warn("the connection to the MQTT broker is lost", "url", l.url.Redacted())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tries == shortLived && time.Since(l.up) < stableConnection {
+		l.log.Warn("connections to the MQTT broker end soon after they are made: another client may have the same client id", "client_id", l.o.ClientID)
+	}
+}
+
+func (l *Link) onServerDisconnect(d *paho.Disconnect) {
+	if d.ReasonCode == packets.DisconnectSessionTakenOver {
+		l.log.Error("another client connected with this client id: give each its own", "client_id", l.o.ClientID)
+		return
+	}
+	l.log.Warn("the MQTT broker ended the connection", "reason", d.ReasonCode)
+}
+
+// onConnectError counts a failed attempt, and logs it once until it changes.
+func (l *Link) onConnectError(err error) {
+	reason, text := ReasonConnect, err.Error()
+	var refused *autopaho.ConnackError
+	switch {
+	case errors.As(err, &refused):
+		reason, text = ReasonRefused, refusal(refused)
+	case errors.Is(err, errOldBroker):
+		reason, text = ReasonRefused, errOldBroker.Error()
+	}
+	l.count(reason, 1)
+	l.mu.Lock()
+	again := l.last == text
+	l.last = text
+	l.mu.Unlock()
+	if !again {
+		l.log.Warn("the MQTT broker cannot be reached; retrying", "url", l.url.Redacted(), "error", text)
+	}
+}
+
+// refusal says what a refusing CONNACK means (MQTT 5.0, 3.2.2.2).
+func refusal(err *autopaho.ConnackError) string {
+	text, ok := map[byte]string{
+		packets.ConnackUnsupportedProtocolVersion: errOldBroker.Error(),
+		packets.ConnackInvalidClientID:            "the broker does not take the client id",
+		packets.ConnackBadUsernameOrPassword:      "the broker does not take the user name and password",
+		packets.ConnackNotAuthorized:              "the broker does not let this client in: user name, password or permission",
+		packets.ConnackServerBusy:                 "the broker is busy",
+		packets.ConnackBanned:                     "the broker has banned this client",
+	}[err.ReasonCode]
+	if !ok {
+		text = fmt.Sprintf("the broker refuses the connection with reason 0x%02x", err.ReasonCode)
+	}
+	if err.Reason != "" {
+		text += ": " + err.Reason
+	}
+	return text
+}
+
+// backoff says how long to wait before an attempt: not at all after a connection that
+// has stood for a while, else twice as long each time. What attempt of this round it
+// is, as paho counts, says nothing of connections that end at once.
+func (l *Link) backoff(int) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.up.IsZero() && time.Since(l.up) > stableConnection {
+		l.tries = 0
+	}
+	l.up = time.Time{}
+	l.tries++
+	if l.tries == 1 {
+		return 0
+	}
+	d := min(maxRetry, firstRetry<<min(l.tries-2, 10))
+	return d/2 + rand.N(d/2)
+}

@@ -1,0 +1,288 @@
+package link
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// Subscription is a filter of topics that is to be received.
+type Subscription struct {
+	Filter     string
+	Keep       bool // the last message of each topic counts, and must not be lost
+	MaxMessage int  // octets of a payload; 0: [MaxMessage]
+}
+
+// maxFilters bounds the filters of one packet that have no wildcards.
+const maxFilters = 100
+
+// subscriptions are those that are wanted, and what of them the broker has been asked
+// for in this connection.
+type subscriptions struct {
+	mu       sync.Mutex
+	order    []string // in the order in which they were wanted
+	wanted   map[string]Subscription
+	wild     []string // filters with wildcards, which are looked through
+	asked    map[string]bool
+	unwanted []string // asked for, and no longer wanted
+	changed  chan struct{}
+}
+
+// Subscribe adds subscriptions. They are made when there is a connection, and again
+// after each connect, in the order in which they were added.
+func (l *Link) Subscribe(list ...Subscription) {
+	s := &l.subs
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range list {
+		if _, ok := s.wanted[sub.Filter]; !ok {
+			s.order = append(s.order, sub.Filter)
+			if strings.ContainsAny(sub.Filter, "+#") {
+				s.wild = append(s.wild, sub.Filter)
+			}
+		}
+		s.wanted[sub.Filter] = sub
+	}
+	wake(s.changed)
+}
+
+// Unsubscribe removes subscriptions.
+func (l *Link) Unsubscribe(filters ...string) {
+	s := &l.subs
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range filters {
+		if _, ok := s.wanted[f]; !ok {
+			continue
+		}
+		delete(s.wanted, f)
+		s.order, s.wild = without(s.order, f), without(s.wild, f)
+		if s.asked[f] {
+			delete(s.asked, f)
+			s.unwanted = append(s.unwanted, f)
+		}
+	}
+	wake(s.changed)
+}
+
+func without(list []string, s string) []string {
+	out := list[:0]
+	for _, x := range list {
+		if x != s {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// restart forgets what was asked for: the connection is new.
+func (s *subscriptions) restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.unwanted = map[string]bool{}, nil
+	wake(s.changed)
+}
+
+// renew forgets that filters with Keep were asked for.
+func (s *subscriptions) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f, sub := range s.wanted {
+		if sub.Keep {
+			delete(s.asked, f)
+		}
+	}
+	wake(s.changed)
+}
+
+// find returns how a topic's messages are to be treated: as the most demanding of the
+// subscriptions wants that bring them.
+func (s *subscriptions) find(topic string) (keep bool, limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit = MaxMessage
+	consider := func(sub Subscription) {
+		keep = keep || sub.Keep
+		limit = max(limit, sub.MaxMessage)
+	}
+	if sub, ok := s.wanted[topic]; ok {
+		consider(sub)
+	}
+	for _, f := range s.wild {
+		if Match(f, topic) {
+			consider(s.wanted[f])
+		}
+	}
+	return keep, limit
+}
+
+// Match reports whether a filter with wildcards takes a topic (MQTT 5.0, 4.7).
+func Match(filter, topic string) bool {
+	if strings.HasPrefix(topic, "$") && !strings.HasPrefix(filter, "$") {
+		return false
+	}
+	for {
+		f, restF, moreF := strings.Cut(filter, "/")
+		if f == "#" {
+			return true
+		}
+		t, restT, moreT := strings.Cut(topic, "/")
+		switch {
+		case f != "+" && f != t:
+			return false
+		case moreF && !moreT:
+			return restF == "#" // a/# takes a, too
+		case !moreF || !moreT:
+			return moreF == moreT
+		}
+		filter, topic = restF, restT
+	}
+}
+
+// next returns what to ask for next: one filter with wildcards, which may bring a lot,
+// or several without.
+func (s *subscriptions) next() (subscribe []Subscription, unsubscribe []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked == nil { // no connection yet
+		return nil, nil
+	}
+	if len(s.unwanted) > 0 {
+		n := min(len(s.unwanted), maxFilters)
+		unsubscribe = s.unwanted[:n:n]
+		s.unwanted = s.unwanted[n:]
+		return nil, unsubscribe
+	}
+	for _, f := range s.order {
+		if s.asked[f] {
+			continue
+		}
+		wild := strings.ContainsAny(f, "+#")
+		if wild && len(subscribe) > 0 {
+			break
+		}
+		s.asked[f] = true
+		subscribe = append(subscribe, s.wanted[f])
+		if wild || len(subscribe) == maxFilters {
+			break
+		}
+	}
+	return subscribe, nil
+}
+
+// subscribe asks for what is wanted and has not been asked for, one packet after
+// another, and signs when everything retained has come.
+func (l *Link) subscribe(ctx context.Context, cm *autopaho.ConnectionManager) {
+	r := renewal{every: l.renewal}
+	settled := false
+	for ctx.Err() == nil {
+		add, remove := l.subs.next()
+		switch {
+		case !l.connected.Load():
+			settled = false
+			pause(ctx, l.subs.changed, time.Hour)
+		case len(add)+len(remove) > 0:
+			settled = false
+			l.ask(ctx, cm, add, remove)
+		case !settled:
+			if settled = l.arrived(ctx, cm); settled {
+				l.q.sign(Settled)
+			}
+		case l.q.lostKept() && r.due(time.Now()):
+			l.log.Warn("more retained messages than could be taken at once: asking for them again")
+			l.q.forgetLost()
+			l.subs.renew()
+		default:
+			pause(ctx, l.subs.changed, l.renewal)
+		}
+	}
+}
+
+// renewal says when what was lost is asked for again: less and less often.
+type renewal struct {
+	last  time.Time
+	every time.Duration
+}
+
+func (r *renewal) due(now time.Time) bool {
+	if now.Sub(r.last) < r.every {
+		return false
+	}
+	r.last, r.every = now, min(2*r.every, maxRenewal)
+	return true
+}
+
+// pause waits for c, for ctx, or for d.
+func pause(ctx context.Context, c <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-c:
+	case <-t.C:
+	}
+}
+
+// ask subscribes and unsubscribes. A filter with wildcards may bring a lot: it is asked
+// for when what came before has been taken.
+func (l *Link) ask(ctx context.Context, cm *autopaho.ConnectionManager, add []Subscription, remove []string) {
+	if len(remove) > 0 {
+		if _, err := cm.Unsubscribe(ctx, &paho.Unsubscribe{Topics: remove}); err != nil {
+			l.log.Debug("unsubscribing failed", "error", err)
+		}
+		return
+	}
+	if strings.ContainsAny(add[0].Filter, "+#") && !l.arrived(ctx, cm) {
+		return // the connection is gone, and everything will be asked for again
+	}
+	var p paho.Subscribe
+	for _, sub := range add {
+		p.Subscriptions = append(p.Subscriptions, paho.SubscribeOptions{Topic: sub.Filter})
+	}
+	ack, err := cm.Subscribe(ctx, &p)
+	if ack == nil {
+		if ctx.Err() == nil {
+			l.count(ReasonSubscribe, 1)
+			l.log.Warn("subscribing failed", "filter", add[0].Filter, "error", err)
+		}
+		return
+	}
+	for i, reason := range ack.Reasons {
+		if reason >= packets.SubackUnspecifiederror && i < len(add) {
+			l.count(ReasonSubscribe, 1)
+			l.log.Warn("the MQTT broker refuses a subscription", "filter", add[i].Filter, "reason", reason)
+		}
+	}
+}
+
+// barrier is a filter that nobody subscribes to.
+const barrier = "opcredsd/barrier"
+
+// arrived returns when everything that the broker had sent before has come and been
+// taken. An answer to any packet says that the first has: the broker keeps the order
+// of what it sends. It reports false if the connection is lost.
+func (l *Link) arrived(ctx context.Context, cm *autopaho.ConnectionManager) bool {
+	f := l.framed.Load()
+	if f == nil {
+		return false
+	}
+	if _, err := cm.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{barrier}}); err != nil && !l.connected.Load() {
+		return false
+	}
+	read := f.published.Load()
+	for l.connected.Load() && l.framed.Load() == f {
+		if f.handled.Load() >= read && l.q.keptTaken() {
+			return true
+		}
+		pause(ctx, l.q.progress, packetTimeout)
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+	return false
+}
