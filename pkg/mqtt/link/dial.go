@@ -71,7 +71,7 @@ func (l *Link) dial(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (n
 	if err != nil {
 		return nil, err
 	}
-	f := newFramed(conn, MaxPacket, &l.skipped)
+	f := newFramed(conn, MaxPacket, &l.counters.skipped)
 	l.framed.Store(f)
 	return f, nil
 }

@@ -2,11 +2,13 @@ package link
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Types of MQTT control packets, the upper half of their first octet.
@@ -21,21 +23,52 @@ var errOldBroker = errors.New("the broker speaks MQTT 3.1.1 only; MQTT 5 is need
 
 // framed is a connection that knows where the packets of MQTT begin. It leaves out
 // published messages beyond a size, before anything is reserved for them, and ends
-// with what else is too large. Writes are locked by who writes a packet, as paho wants.
+// with what else is too large. What paho writes between Lock and Unlock is a packet,
+// and goes out in one piece.
 type framed struct {
 	net.Conn
-	sync.Mutex // of writes
-	r          *bufio.Reader
-	max        int           // octets of a packet
-	left       int           // octets of the packet being read
-	first      bool          // nothing has been read yet
-	skipped    *atomic.Int64 // counts packets that were left out
-	published  atomic.Int64  // published messages whose first octet has been read
-	handled    atomic.Int64  // those that have been put into the queue
+	mu  sync.Mutex // of a packet that is being written
+	w   bytes.Buffer
+	err error // of the last write, for the next
+
+	r         *bufio.Reader
+	max       int           // octets of a packet
+	left      int           // octets of the packet being read
+	first     bool          // nothing has been read yet
+	skipped   *atomic.Int64 // counts packets that were left out
+	published atomic.Int64  // published messages whose first octet has been read
+	handled   atomic.Int64  // those that have been put into the queue
 }
 
 func newFramed(conn net.Conn, limit int, skipped *atomic.Int64) *framed {
 	return &framed{Conn: conn, r: bufio.NewReaderSize(conn, 16<<10), max: limit, first: true, skipped: skipped}
+}
+
+// Lock begins a packet.
+func (f *framed) Lock() { f.mu.Lock() }
+
+// Unlock ends a packet, and sends it. That it failed shows at the next one, and by a
+// connection that is no more.
+func (f *framed) Unlock() {
+	if f.w.Len() > 0 && f.err == nil {
+		// Without a deadline a peer that is gone would hold up pings, too.
+		f.err = f.Conn.SetWriteDeadline(time.Now().Add(packetTimeout))
+		if f.err == nil {
+			_, f.err = f.Conn.Write(f.w.Bytes())
+		}
+	}
+	if f.w.Reset(); f.w.Cap() > 64<<10 {
+		f.w = bytes.Buffer{}
+	}
+	f.mu.Unlock()
+}
+
+// Write adds to the packet.
+func (f *framed) Write(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.w.Write(p)
 }
 
 // Read reads no further than to the end of a packet.

@@ -114,17 +114,24 @@ type Link struct {
 	renewal time.Duration // least time between attempts at what was lost
 	hold    time.Duration // how long a message waits for room that must not be lost
 
-	connected      atomic.Bool
-	framed         atomic.Pointer[framed] // the connection that was dialled last
+	connected atomic.Bool
+	framed    atomic.Pointer[framed] // the connection that was dialled last
+	counters  counters
+	retry     retry
+}
+
+type counters struct {
 	received, sent atomic.Uint64
 	skipped        atomic.Int64 // packets beyond MaxPacket
 	errors         map[Reason]*atomic.Uint64
+}
 
+// retry is what is known of the attempts to connect.
+type retry struct {
 	mu    sync.Mutex
-	up    time.Time // when the last connection was made
+	up    time.Time // when the last connection was made; zero during an attempt
 	tries int       // connects since one was stable
 	last  string    // the failure that was logged last
-
 }
 
 // New checks the options. Run connects.
@@ -139,11 +146,11 @@ func New(o Options) (*Link, error) {
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		return nil, errors.New("a client certificate needs its key, and a key its certificate")
 	}
-	l := &Link{o: o, url: u, log: o.Log, q: newQueue(), out: make(chan Publish, maxOutgoing), errors: map[Reason]*atomic.Uint64{}, renewal: firstRenewal, hold: maxHold}
+	l := &Link{o: o, url: u, log: o.Log, q: newQueue(), out: make(chan Publish, maxOutgoing), counters: counters{errors: map[Reason]*atomic.Uint64{}}, renewal: firstRenewal, hold: maxHold}
 	l.subs.changed = make(chan struct{}, 1)
 	l.subs.wanted = map[string]Subscription{}
 	for _, r := range reasons {
-		l.errors[r] = new(atomic.Uint64)
+		l.counters.errors[r] = new(atomic.Uint64)
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -213,15 +220,15 @@ func (l *Link) Publish(p Publish) error {
 
 // Stats returns the counters.
 func (l *Link) Stats() Stats {
-	s := Stats{Connected: l.connected.Load(), Received: l.received.Load(), Sent: l.sent.Load(), Errors: map[Reason]uint64{}}
-	for r, n := range l.errors {
+	s := Stats{Connected: l.connected.Load(), Received: l.counters.received.Load(), Sent: l.counters.sent.Load(), Errors: map[Reason]uint64{}}
+	for r, n := range l.counters.errors {
 		s.Errors[r] = n.Load()
 	}
-	s.Errors[ReasonTooLarge] += uint64(l.skipped.Load())
+	s.Errors[ReasonTooLarge] += uint64(l.counters.skipped.Load())
 	return s
 }
 
-func (l *Link) count(r Reason, n int) { l.errors[r].Add(uint64(n)) }
+func (l *Link) count(r Reason, n int) { l.counters.errors[r].Add(uint64(n)) }
 
 // send publishes what waits. What a lost connection has left is thrown away.
 func (l *Link) send(ctx context.Context, cm *autopaho.ConnectionManager) {
@@ -242,14 +249,14 @@ func (l *Link) send(ctx context.Context, cm *autopaho.ConnectionManager) {
 				l.log.Warn("a message could not be published", "topic", p.Topic, "error", err)
 				continue
 			}
-			l.sent.Add(1)
+			l.counters.sent.Add(1)
 		}
 	}
 }
 
 // onMessage is called by the goroutine that empties paho's channel.
 func (l *Link) onMessage(p paho.PublishReceived) (bool, error) {
-	l.received.Add(1)
+	l.counters.received.Add(1)
 	defer wake(l.q.progress)
 	if f := l.framed.Load(); f != nil {
 		defer f.handled.Add(1)
@@ -285,9 +292,9 @@ func (l *Link) keep(m Message) {
 }
 
 func (l *Link) onUp() {
-	l.mu.Lock()
-	l.up, l.last = time.Now(), ""
-	l.mu.Unlock()
+	l.retry.mu.Lock()
+	l.retry.up, l.retry.last = time.Now(), ""
+	l.retry.mu.Unlock()
 	l.log.Info("connected to the MQTT broker", "url", l.url.Redacted())
 	l.connected.Store(true)
 	l.q.sign(Up)
@@ -299,9 +306,9 @@ func (l *Link) onDown() {
 	l.count(ReasonLost, 1)
 	l.q.sign(Down)
 	l.log.Warn("the connection to the MQTT broker is lost", "url", l.url.Redacted())
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.tries == shortLived && time.Since(l.up) < stableConnection {
+	l.retry.mu.Lock()
+	defer l.retry.mu.Unlock()
+	if l.retry.tries == shortLived && time.Since(l.retry.up) < stableConnection {
 		l.log.Warn("connections to the MQTT broker end soon after they are made: another client may have the same client id", "client_id", l.o.ClientID)
 	}
 }
@@ -325,10 +332,10 @@ func (l *Link) onConnectError(err error) {
 		reason, text = ReasonRefused, errOldBroker.Error()
 	}
 	l.count(reason, 1)
-	l.mu.Lock()
-	again := l.last == text
-	l.last = text
-	l.mu.Unlock()
+	l.retry.mu.Lock()
+	again := l.retry.last == text
+	l.retry.last = text
+	l.retry.mu.Unlock()
 	if !again {
 		l.log.Warn("the MQTT broker cannot be reached; retrying", "url", l.url.Redacted(), "error", text)
 	}
@@ -357,16 +364,16 @@ func refusal(err *autopaho.ConnackError) string {
 // has stood for a while, else twice as long each time. What attempt of this round it
 // is, as paho counts, says nothing of connections that end at once.
 func (l *Link) backoff(int) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.up.IsZero() && time.Since(l.up) > stableConnection {
-		l.tries = 0
+	l.retry.mu.Lock()
+	defer l.retry.mu.Unlock()
+	if !l.retry.up.IsZero() && time.Since(l.retry.up) > stableConnection {
+		l.retry.tries = 0
 	}
-	l.up = time.Time{}
-	l.tries++
-	if l.tries == 1 {
+	l.retry.up = time.Time{}
+	l.retry.tries++
+	if l.retry.tries == 1 {
 		return 0
 	}
-	d := min(maxRetry, firstRetry<<min(l.tries-2, 10))
+	d := min(maxRetry, firstRetry<<min(l.retry.tries-2, 10))
 	return d/2 + rand.N(d/2)
 }
