@@ -31,26 +31,26 @@ func slow(band, big, percent int64) cluster.Quiet {
 
 // The attributes have the same ids in all clusters but that of soil.
 const (
-	measuredValue    = datamodel.TemperatureMeasurementAttrMeasuredValue
-	minMeasuredValue = datamodel.TemperatureMeasurementAttrMinMeasuredValue
-	maxMeasuredValue = datamodel.TemperatureMeasurementAttrMaxMeasuredValue
+	attrValue = datamodel.TemperatureMeasurementAttrMeasuredValue
+	attrMin   = datamodel.TemperatureMeasurementAttrMinMeasuredValue
+	attrMax   = datamodel.TemperatureMeasurementAttrMaxMeasuredValue
 )
 
 func signed(f *datamodel.Cluster, q cluster.Quiet) *cluster.Cluster[Measurement[int16]] {
 	type state = Measurement[int16]
 	return cluster.Define(cluster.Def[state]{Facts: f, Attributes: []cluster.Attribute[state]{
-		cluster.NullInt(measuredValue, func(s *state) *cluster.Null[int16] { return &s.Value }).Quiet(q),
-		cluster.NullInt(minMeasuredValue, func(s *state) *cluster.Null[int16] { return &s.Min }),
-		cluster.NullInt(maxMeasuredValue, func(s *state) *cluster.Null[int16] { return &s.Max }),
+		cluster.NullInt(attrValue, func(s *state) *cluster.Null[int16] { return &s.Value }).Quiet(q),
+		cluster.NullInt(attrMin, func(s *state) *cluster.Null[int16] { return &s.Min }),
+		cluster.NullInt(attrMax, func(s *state) *cluster.Null[int16] { return &s.Max }),
 	}})
 }
 
 func unsigned(f *datamodel.Cluster, q cluster.Quiet) *cluster.Cluster[Measurement[uint16]] {
 	type state = Measurement[uint16]
 	return cluster.Define(cluster.Def[state]{Facts: f, Attributes: []cluster.Attribute[state]{
-		cluster.NullUint(measuredValue, func(s *state) *cluster.Null[uint16] { return &s.Value }).Quiet(q),
-		cluster.NullUint(minMeasuredValue, func(s *state) *cluster.Null[uint16] { return &s.Min }),
-		cluster.NullUint(maxMeasuredValue, func(s *state) *cluster.Null[uint16] { return &s.Max }),
+		cluster.NullUint(attrValue, func(s *state) *cluster.Null[uint16] { return &s.Value }).Quiet(q),
+		cluster.NullUint(attrMin, func(s *state) *cluster.Null[uint16] { return &s.Min }),
+		cluster.NullUint(attrMax, func(s *state) *cluster.Null[uint16] { return &s.Max }),
 	}})
 }
 
