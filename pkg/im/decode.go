@@ -12,7 +12,7 @@ import (
 // subscription (section 2.11.2); version filters beyond the limit go unused, as
 // they only save work.
 const (
-	maxPaths   = 64
+	MaxPaths   = 64
 	maxFilters = 128
 	maxWrites  = 128
 )
@@ -211,7 +211,7 @@ func (q *readRequest) decodeSubscribe(b []byte, self matter.NodeID) error {
 }
 
 func (q *readRequest) full(r *tlv.Reader) bool {
-	if len(q.attributes)+len(q.events) < maxPaths {
+	if len(q.attributes)+len(q.events) < MaxPaths {
 		return false
 	}
 	r.Fail(matter.StatusPathsExhausted)

@@ -73,6 +73,7 @@ type Engine struct {
 	waiting       [256]int                // interactions that wait for a message, by fabric
 	lists         [256]int                // octets of lists that are being put together, by fabric
 	requests      [numActions][256]uint64 // by status, which this node chose
+	load          load
 
 	scratch
 }

@@ -51,6 +51,7 @@ func (e *Engine) Open(now time.Time, c Conn) *Interaction {
 
 // Receive takes a message of the peer. payload is read during the call only.
 func (i *Interaction) Receive(now time.Time, opcode uint8, payload []byte) {
+	i.e.load.received++
 	switch {
 	case i.state == stateDone:
 	case opcode == OpcodeStatusResponse:
@@ -218,6 +219,7 @@ func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
 		i.finish(now, matter.StatusFailure)
 		return false
 	}
+	i.e.load.sent++
 	return i.state != stateDone
 }
 

@@ -50,7 +50,9 @@ func (e *Engine) bidFarewell(now time.Time, s *subscription, since matter.EventN
 	if err != nil {
 		return false
 	}
-	err = conn.Send(now, OpcodeReportData, payload)
+	if err = conn.Send(now, OpcodeReportData, payload); err == nil {
+		e.load.sent++
+	}
 	conn.Close(now)
 	return err == nil
 }

@@ -227,8 +227,8 @@ func TestReadMalformed(t *testing.T) {
 		{"event filter without minimum", `{2:[{0:1}],3:true}`, matter.StatusInvalidAction},
 		{"version filter without version", `{3:true,4:[{0:<1:0,2:6>}]}`, matter.StatusInvalidAction},
 		{"version filter without path", `{3:true,4:[{1:5}]}`, matter.StatusInvalidAction},
-		{"too many paths", `{0:[` + strings.Repeat("<>,", maxPaths) + `<>],3:true}`, matter.StatusPathsExhausted},
-		{"too many with events", `{0:[<>],1:[` + strings.Repeat("<>,", maxPaths) + `],3:true}`, matter.StatusPathsExhausted},
+		{"too many paths", `{0:[` + strings.Repeat("<>,", MaxPaths) + `<>],3:true}`, matter.StatusPathsExhausted},
+		{"too many with events", `{0:[<>],1:[` + strings.Repeat("<>,", MaxPaths) + `],3:true}`, matter.StatusPathsExhausted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestReadNothing(t *testing.T) {
 func TestReadManyPaths(t *testing.T) {
 	// Nine are guaranteed; what the node takes, it answers.
 	n := newNode(t, nil)
-	i, c := n.ask(pase(0), OpcodeReadRequest, "{0:["+strings.Repeat("<2:0,3:6,4:0>,", maxPaths)+"],3:false}")
+	i, c := n.ask(pase(0), OpcodeReadRequest, "{0:["+strings.Repeat("<2:0,3:6,4:0>,", MaxPaths)+"],3:false}")
 	for !c.closed {
 		n.confirm(i)
 	}
@@ -265,7 +265,7 @@ func TestReadManyPaths(t *testing.T) {
 	for _, m := range c.sent {
 		got += strings.Count(m.text, "<2:0,3:6,4:0>")
 	}
-	if got != maxPaths {
+	if got != MaxPaths {
 		t.Errorf("%d reports", got)
 	}
 }

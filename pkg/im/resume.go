@@ -90,7 +90,7 @@ func (e *Engine) Restore(now time.Time, list []Subscription) {
 	for i := range list {
 		m := &list[i]
 		taken := slices.ContainsFunc(e.subscriptions, func(s *subscription) bool { return s.id == m.ID })
-		if taken || m.ID == 0 || m.Max == 0 || m.Min > m.Max || len(m.Attributes)+len(m.Events) > maxPaths || !e.makeRoom(now, m.Fabric) {
+		if taken || m.ID == 0 || m.Max == 0 || m.Min > m.Max || len(m.Attributes)+len(m.Events) > MaxPaths || !e.makeRoom(now, m.Fabric) {
 			continue
 		}
 		e.subscriptions = append(e.subscriptions, m.restore())
@@ -108,6 +108,7 @@ func (e *Engine) Resume(now time.Time, peer acl.Subject, by Session) {
 			continue
 		}
 		s.phase, s.subject, s.session = active, peer, by
+		e.established(s)
 		s.last, s.again, s.news.all = now, time.Time{}, true
 		e.revision++
 	}

@@ -272,7 +272,7 @@ func TestRestore(t *testing.T) {
 		{Subscriber: list[0].Subscriber, ID: 0, Max: 60},
 		{Subscriber: list[0].Subscriber, ID: 1, Max: 0},
 		{Subscriber: list[0].Subscriber, ID: 2, Min: 61, Max: 60},
-		{Subscriber: list[0].Subscriber, ID: 3, Max: 60, Attributes: make([]AttributePath, maxPaths+1)},
+		{Subscriber: list[0].Subscriber, ID: 3, Max: 60, Attributes: make([]AttributePath, MaxPaths+1)},
 	})
 	n.Restore(n.now, damaged)
 	if got := n.Subscriptions(); !reflect.DeepEqual(got, list) {

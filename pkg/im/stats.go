@@ -86,3 +86,38 @@ func (e *Engine) Stats() Stats {
 	}
 	return s
 }
+
+// load counts since the Engine was made.
+type load struct{ established, sent, received uint64 }
+
+// established counts a subscription that has become active. One that was interrupted
+// and goes on is the same subscription, unless the node has started anew since.
+func (e *Engine) established(s *subscription) {
+	if !s.counted {
+		s.counted = true
+		e.load.established++
+	}
+}
+
+// Load is what the Engine carries and has done, as General Diagnostics shows it.
+type Load struct {
+	Subscriptions int    // that are active
+	OfFabric      int    // those of one fabric
+	Established   uint64 // subscriptions since the start
+	Sent          uint64 // messages since the start, without retransmissions
+	Received      uint64 // messages since the start, without duplicates
+}
+
+// Load returns the load, with the subscriptions of fabric f.
+func (e *Engine) Load(f matter.FabricIndex) Load {
+	l := Load{Established: e.load.established, Sent: e.load.sent, Received: e.load.received}
+	for _, s := range e.subscriptions {
+		if s.phase == active {
+			l.Subscriptions++
+			if s.subject.Fabric == f {
+				l.OfFabric++
+			}
+		}
+	}
+	return l
+}

@@ -48,6 +48,8 @@ type subscription struct {
 	expires   time.Time          // when an interruption becomes the end; zero: all was confirmed since
 
 	report *Interaction // the first report or one that waits for confirmation
+
+	counted bool // as established since the start
 }
 
 // news is what there is to report.
@@ -221,6 +223,7 @@ func (i *Interaction) primed(now time.Time) {
 	}
 	e, s := i.e, i.sub
 	s.phase, s.last, s.report = active, now, nil
+	e.established(s)
 	e.revision++
 	e.opt.Keep()
 	w := e.newMessage()

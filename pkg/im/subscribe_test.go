@@ -154,7 +154,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"no FabricFiltered", "{0:true,1:0,2:10,3:[<>]}", 1, matter.StatusInvalidAction},
 		{"ceiling too wide", "{0:true,1:0,2:65536,3:[<>],7:false}", 1, matter.StatusInvalidAction},
 		{"floor twice", "{0:true,1:0,1:0,2:10,3:[<>],7:false}", 1, matter.StatusInvalidAction},
-		{"too many paths", "{0:true,1:0,2:10,3:[" + strings.Repeat("<>,", maxPaths) + "],4:[<>],7:false}", 1, matter.StatusPathsExhausted},
+		{"too many paths", "{0:true,1:0,2:10,3:[" + strings.Repeat("<>,", MaxPaths) + "],4:[<>],7:false}", 1, matter.StatusPathsExhausted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
