@@ -80,6 +80,7 @@ var allowed = map[string][]string{
 	"internal/brokertest":   nil,
 	"internal/netlab":       {"internal/netns"},
 	"internal/simnet":       {"pkg/transport"},
+	"internal/conformance":  join(floor, []string{"pkg/im"}),
 	"internal/clustertest":  join(floor, trust, []string{"pkg/im"}),
 	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/fabric", "pkg/store", "pkg/message", "pkg/transport"}),
 }

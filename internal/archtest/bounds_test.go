@@ -26,14 +26,14 @@ var bounding = regexp.MustCompile(`^(Max|max|Default(Max|Extra)|[lL]imited|waiti
 // notBounds are constants with such a name that are something else. The key is a
 // package or one of its constants.
 var notBounds = map[string]string{
-	"attestation":        "files of the operator",
-	"datamodel":          "facts of the specification",
-	"doctor":             "runs for the operator",
-	"generaldiagnostics": "what is told of the host",
-	"diagnosticlogs":     "what is told of the log",
-	"mcrypto":            "arithmetic; its parameters come from who opens a window",
-	"store":              "checks what was kept by the rules of others",
-	"bridgeddevicebasicinformation.maxVersionString": "what a program tells of its devices",
+	"attestation":                          "files of the operator",
+	"datamodel":                            "facts of the specification",
+	"doctor":                               "runs for the operator",
+	"generaldiagnostics":                   "what is told of the host",
+	"descriptor":                           "what a program says of its endpoints",
+	"diagnosticlogs":                       "what is told of the log",
+	"mcrypto":                              "arithmetic; its parameters come from who opens a window",
+	"store":                                "checks what was kept by the rules of others",
 	"cert.MaxCATs":                         "form of a certificate, which has a bound",
 	"cert.MaxRDNs":                         "form of a certificate, which has a bound",
 	"cert.maxSerial":                       "form of a certificate, which has a bound",

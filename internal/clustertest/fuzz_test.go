@@ -53,7 +53,7 @@ func newWhole(f *testing.F) *whole {
 	trusted := func(time.Time) bool { return true }
 	basic, err := basicinformation.New(basicinformation.Options{
 		Store: w.Store, VendorName: "v", VendorID: 0xFFF1, ProductName: "p", ProductID: 0x8000, HardwareVersionString: "1", SoftwareVersionString: "1",
-		CaseSessionsPerFabric: 3, SubscriptionsPerFabric: 3, MaxPathsPerInvoke: 1,
+		MaxPathsPerInvoke: 1, ConfigurationVersion: 1,
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -70,7 +70,7 @@ func newWhole(f *testing.F) *whole {
 		}}),
 		generaldiagnostics.New(generaldiagnostics.Options{
 			Started: Start, Interfaces: func() []generaldiagnostics.Interface { return nil },
-			OperationalHours: func(time.Time) uint32 { return 0 },
+			OperationalHours: func(time.Time) uint32 { return 0 }, Load: w.Load,
 		}),
 		groupkeymanagement.New(w.Table, func() bool { return true }),
 		networkcommissioning.New(func() networkcommissioning.Network {

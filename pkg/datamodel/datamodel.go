@@ -1,6 +1,11 @@
 package datamodel
 
-import "github.com/opcredsd/opcredsd/pkg/matter"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
 
 // Cluster holds the facts of one cluster.
 type Cluster struct {
@@ -14,6 +19,15 @@ type Cluster struct {
 	Commands    []Command   // requests, ascending by ID
 	Responses   []Command   // responses, ascending by ID
 	Events      []Event     // ascending by ID
+}
+
+// Attribute returns the facts of an attribute, or nil.
+func (c *Cluster) Attribute(id matter.AttributeID) *Attribute {
+	i, ok := slices.BinarySearchFunc(c.Attributes, id, func(a Attribute, id matter.AttributeID) int { return cmp.Compare(a.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &c.Attributes[i]
 }
 
 // Feature is one bit of the feature map.
@@ -82,6 +96,18 @@ type Type struct {
 	Fields       []Field // of a structure, ascending by ID
 	FabricScoped bool    // of a structure: FabricIndex (0xFE) is a field as well, not among Fields
 	Entry        *Type   // of a list
+}
+
+// Has reports whether v is a value that the enum, or bits that the bitmap, defines. If
+// nothing is defined, everything is.
+func (t *Type) Has(v uint64) bool {
+	switch {
+	case len(t.Values) > 0:
+		return slices.ContainsFunc(t.Values, func(x Value) bool { return uint64(x.Value) == v })
+	case t.Bits != 0:
+		return v&^t.Bits == 0
+	}
+	return true
 }
 
 // Value is one value of an enum. An empty Conformance means mandatory.

@@ -85,7 +85,7 @@ func TestExchangesOfAllSessions(t *testing.T) {
 	}
 	for i := range 3 {
 		_, sb := w.session(session.CASE)
-		if n := begin(sb, 200); n != guaranteed {
+		if n := begin(sb, 200); n != Guaranteed {
 			t.Errorf("session %d has %d exchanges", i, n)
 		}
 	}
@@ -100,7 +100,7 @@ func TestExchangesOfAnUnsecuredSession(t *testing.T) {
 	for i := range 100 {
 		w.a.inject(s, message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeSigma1, Exchange: uint16(i)}, "x")
 	}
-	if len(r.got) != guaranteed || w.a.m.Stats().Refused != 100-guaranteed {
+	if len(r.got) != Guaranteed || w.a.m.Stats().Refused != 100-Guaranteed {
 		t.Errorf("%d exchanges, %d refused", len(r.got), w.a.m.Stats().Refused)
 	}
 }

@@ -28,9 +28,9 @@ const (
 	DefaultMax = 4096
 )
 
-// guaranteed is how many exchanges the peer may begin on a session when Options.Max
+// Guaranteed is how many exchanges the peer may begin on a session when Options.Max
 // is reached. On an unsecured session it may never begin more.
-const guaranteed = 32
+const Guaranteed = 32
 
 // maxFree is how many buffers are kept for reuse.
 const maxFree = 64
@@ -216,7 +216,7 @@ func (m *Manager) begin(now time.Time, in *session.Incoming) (done bool) {
 // full reports whether the peer may begin no more exchanges on s.
 func (m *Manager) full(s *session.Session) bool {
 	n := m.counts[countKey{s.Serial, false}]
-	return n >= m.opt.MaxPerSession || n >= guaranteed && (s.Kind == session.Unsecured || len(m.table) >= m.opt.Max)
+	return n >= m.opt.MaxPerSession || n >= Guaranteed && (s.Kind == session.Unsecured || len(m.table) >= m.opt.Max)
 }
 
 // Initiate begins an exchange on s. Errors are ErrTooMany and ErrSessionGone.

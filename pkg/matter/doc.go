@@ -3,5 +3,5 @@
 // numbers and status codes.
 //
 // Section numbers in this module's comments are those of the Matter Core
-// Specification 1.4.2.
+// Specification 1.6.
 package matter

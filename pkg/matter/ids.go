@@ -128,9 +128,9 @@ const (
 
 // Revisions that this node announces.
 const (
-	DataModelRevision        = 18
+	DataModelRevision        = 21
 	InteractionModelRevision = 12
-	SpecificationVersion     = 0x01040200
+	SpecificationVersion     = 0x01060000
 )
 
 // EpochOffset is the number of seconds between 1970-01-01 and the Matter epoch,

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/window"
@@ -133,7 +134,7 @@ func (n *Node) commissionable(ad window.Advertisement) Service {
 			"_S" + strconv.Itoa(int(ad.Discriminator>>8)),
 			"_L" + d,
 			"_V" + strconv.Itoa(int(p.VendorID)),
-			"_T" + strconv.Itoa(int(deviceTypeAggregator)),
+			"_T" + strconv.Itoa(int(datamodel.DeviceTypeAggregator)),
 			"_CM",
 		},
 		Port: n.Port(),
@@ -141,16 +142,9 @@ func (n *Node) commissionable(ad window.Advertisement) Service {
 			"D=" + d,
 			"CM=" + strconv.Itoa(int(ad.Mode)),
 			fmt.Sprintf("VP=%d+%d", p.VendorID, p.ProductID),
-			"DT=" + strconv.Itoa(int(deviceTypeAggregator)),
+			"DT=" + strconv.Itoa(int(datamodel.DeviceTypeAggregator)),
 			"DN=" + p.ProductName,
 			"PH=" + strconv.Itoa(pairingHint),
 		},
 	}
 }
-
-// Device types (device library 2.1, 2.5 and 11.2).
-const (
-	deviceTypeRootNode    matter.DeviceTypeID = 0x0016
-	deviceTypeAggregator  matter.DeviceTypeID = 0x000E
-	deviceTypeBridgedNode matter.DeviceTypeID = 0x0013
-)

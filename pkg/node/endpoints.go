@@ -13,6 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
 	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -26,6 +27,9 @@ const lastEndpoint matter.EndpointID = 0xFFFE
 // DeviceType is a device type, with the revision that the endpoint conforms to.
 type DeviceType = descriptor.DeviceType
 
+// Tag is a semantic tag of an endpoint.
+type Tag = descriptor.Tag
+
 // Endpoint is an endpoint that a program adds to the node.
 //
 // One with the Bridged Device Basic Information cluster is a bridged device: it is
@@ -36,6 +40,12 @@ type Endpoint struct {
 	// controllers know it by that, and no other device gets it later.
 	ID          matter.EndpointID
 	DeviceTypes []DeviceType
+	// Tags tell the endpoint from others of the same device type that have the same
+	// parent, up to [descriptor.MaxTags].
+	Tags []Tag
+	// UniqueID is unique within the device, up to [descriptor.MaxUniqueID] octets. It
+	// may be empty.
+	UniqueID string
 	// Clusters are what the endpoint serves, without Descriptor, Identify and Groups,
 	// each for this endpoint alone. They are called on the loop, one at a time.
 	Clusters []im.Cluster
@@ -54,8 +64,8 @@ func (n *Node) AddEndpoint(ep Endpoint) error {
 		return fmt.Errorf("endpoint %d: %w", ep.ID, err)
 	}
 	types, clusters := slices.Clone(ep.DeviceTypes), slices.Clone(ep.Clusters)
-	if bridged(clusters) && !slices.ContainsFunc(types, func(t DeviceType) bool { return t.ID == deviceTypeBridgedNode }) {
-		types = append(types, DeviceType{ID: deviceTypeBridgedNode, Revision: 3})
+	if bridged(clusters) && !slices.ContainsFunc(types, func(t DeviceType) bool { return t.ID == datamodel.DeviceTypeBridgedNode }) {
+		types = append(types, deviceType(datamodel.DeviceTypeBridgedNode))
 	}
 	identifying := func() bool { return false }
 	if ep.Identify != nil {
@@ -70,7 +80,9 @@ func (n *Node) AddEndpoint(ep Endpoint) error {
 			Fabrics: n.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: identifying,
 		}))
 	}
-	n.addEndpoint(ep.ID, types, nil, clusters)
+	if err := n.addEndpoint(ep.ID, descriptor.Options{DeviceTypes: types, Tags: ep.Tags, UniqueID: ep.UniqueID}, clusters); err != nil {
+		return fmt.Errorf("endpoint %d: %w", ep.ID, err)
+	}
 	n.partsChanged()
 	return nil
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/opcreds"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -76,44 +79,66 @@ func (n *Node) buildModel(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	n.addEndpoint(endpointRoot, []descriptor.DeviceType{{ID: deviceTypeRootNode, Revision: 3}}, n.otherEndpoints, root)
-	n.addEndpoint(endpointAggregator, []descriptor.DeviceType{{ID: deviceTypeAggregator, Revision: 2}}, n.bridgedEndpoints, nil)
-	return nil
+	return errors.Join(
+		n.addEndpoint(endpointRoot, descriptor.Options{DeviceTypes: []DeviceType{deviceType(datamodel.DeviceTypeRootNode)}, Parts: n.otherEndpoints}, root),
+		n.addEndpoint(endpointAggregator, descriptor.Options{DeviceTypes: []DeviceType{deviceType(datamodel.DeviceTypeAggregator)}, Parts: n.bridgedEndpoints}, nil),
+	)
 }
 
-func (n *Node) addEndpoint(id matter.EndpointID, types []descriptor.DeviceType, parts func() []matter.EndpointID, clusters []im.Cluster) {
-	d := descriptor.New(descriptor.Options{
-		DeviceTypes: types,
-		Servers:     func() []matter.ClusterID { return n.servers(id) },
-		Parts:       parts,
-	})
+// deviceType returns a device type in the revision that the node conforms to.
+func deviceType(id matter.DeviceTypeID) DeviceType {
+	return DeviceType{ID: id, Revision: datamodel.DeviceTypeByID(id).Revision}
+}
+
+func (n *Node) addEndpoint(id matter.EndpointID, opt descriptor.Options, clusters []im.Cluster) error {
+	opt.Servers = func() []matter.ClusterID { return n.servers(id) }
+	d, err := descriptor.New(opt)
+	if err != nil {
+		return err
+	}
 	// The state of the node's own endpoints is changed by others as well.
 	ep := im.Endpoint{ID: id, Clusters: append([]im.Cluster{d}, clusters...), Polled: id <= endpointAggregator}
-	for _, t := range types {
+	for _, t := range opt.DeviceTypes {
 		ep.DeviceTypes = append(ep.DeviceTypes, t.ID)
 	}
 	n.model.engine.AddEndpoint(ep)
+	return nil
+}
+
+func (n *Node) basicInformation() (*basicinformation.Cluster, error) {
+	p := &n.opt.Product
+	version, err := configurationVersion(n.trust.store)
+	if err != nil {
+		return nil, err
+	}
+	return basicinformation.New(basicinformation.Options{
+		Store:                 n.trust.store,
+		VendorName:            p.VendorName,
+		VendorID:              p.VendorID,
+		ProductName:           p.ProductName,
+		ProductID:             p.ProductID,
+		HardwareVersion:       p.HardwareVersion,
+		HardwareVersionString: "1.0",
+		SoftwareVersion:       softwareVersion(n.opt.Version),
+		SoftwareVersionString: n.opt.Version,
+		SerialNumber:          p.SerialNumber,
+		Minima: basicinformation.CapabilityMinima{
+			CaseSessionsPerFabric:            CASESessionsPerFabric,
+			SubscriptionsPerFabric:           im.SubscriptionsPerFabric,
+			SimultaneousInvocationsSupported: exchange.Guaranteed,
+			SimultaneousWritesSupported:      exchange.Guaranteed,
+			ReadPathsSupported:               im.MaxPaths,
+			SubscribePathsSupported:          im.MaxPaths,
+		},
+		MaxPathsPerInvoke:    maxPathsPerInvoke,
+		ConfigurationVersion: version,
+	})
 }
 
 func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
-	p, t, h := &n.opt.Product, &n.trust, n.opt.Host
+	t, h := &n.trust, n.opt.Host
 	var err error
-	n.model.basic, err = basicinformation.New(basicinformation.Options{
-		Store:                  t.store,
-		VendorName:             p.VendorName,
-		VendorID:               p.VendorID,
-		ProductName:            p.ProductName,
-		ProductID:              p.ProductID,
-		HardwareVersion:        p.HardwareVersion,
-		HardwareVersionString:  "1.0",
-		SoftwareVersion:        softwareVersion(n.opt.Version),
-		SoftwareVersionString:  n.opt.Version,
-		SerialNumber:           p.SerialNumber,
-		CaseSessionsPerFabric:  CASESessionsPerFabric,
-		SubscriptionsPerFabric: im.SubscriptionsPerFabric,
-		MaxPathsPerInvoke:      maxPathsPerInvoke,
-	})
-	if err != nil {
+	if n.model.basic, err = n.basicInformation(); err != nil {
 		return nil, err
 	}
 	n.model.access = accesscontrol.New(t.fabrics)
@@ -125,6 +150,7 @@ func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
 		BootReason:       n.model.boot,
 		Interfaces:       func() []generaldiagnostics.Interface { return interfaces(h) },
 		OperationalHours: n.operationalHours,
+		Load:             n.model.engine.Load,
 	})
 	n.model.links = []interface{ LinksChanged() }{networks, ethernet, diagnostics}
 	n.model.general = generalcommissioning.New(generalcommissioning.Options{

@@ -13,6 +13,9 @@ const FirstEndpoint = node.FirstEndpoint
 // DeviceType is a device type, with the revision that the endpoint conforms to.
 type DeviceType = node.DeviceType
 
+// Tag is a semantic tag of an endpoint.
+type Tag = node.Tag
+
 // Endpoint is an endpoint that a program adds to the node.
 type Endpoint = node.Endpoint
 

@@ -11,6 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
@@ -41,12 +42,12 @@ func (r *rig) addPlug(id matter.EndpointID) *plug {
 	p.onOff = &onOff{set: func(on bool) { p.switched = append(p.switched, on) }}
 	var err error
 	p.info, err = bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{
-		ProductName: "Plug", UniqueID: func() string { return r.srv.UniqueID("plug") },
+		Info: bridgeddevicebasicinformation.Info{ProductName: "Plug"}, UniqueID: func() string { return r.srv.UniqueID("plug") },
 	})
 	r.must(err)
 	r.must(r.srv.AddEndpoint(server.Endpoint{
 		ID: id, DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}}, Clusters: []im.Cluster{p.info, p.onOff}, Groups: true,
-		Identify: &identify.Options{Type: identify.VisibleIndicator, Show: func(on bool) { p.shown = append(p.shown, on) }},
+		Identify: &identify.Options{Type: datamodel.IdentifyIdentifyTypeVisibleIndicator, Show: func(on bool) { p.shown = append(p.shown, on) }},
 	}))
 	return p
 }

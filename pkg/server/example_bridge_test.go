@@ -6,6 +6,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
@@ -63,7 +64,7 @@ func ExampleServer_AddEndpoint() {
 
 	const address = "00:12:4b:00:01:02:03:04" // of the plug, on its own network
 	info, err := bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{
-		VendorName: "Plugs Ltd", ProductName: "Plug 7",
+		Info:     bridgeddevicebasicinformation.Info{VendorName: "Plugs Ltd", ProductName: "Plug 7"},
 		UniqueID: func() string { return srv.UniqueID(address) },
 	})
 	if err != nil {
@@ -75,7 +76,7 @@ func ExampleServer_AddEndpoint() {
 		ID:          server.FirstEndpoint, // and it stays the plug's
 		DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}},
 		Clusters:    []im.Cluster{info, plug},
-		Identify:    &identify.Options{Type: identify.VisibleIndicator, Show: func(on bool) { fmt.Println("blink", address, on) }},
+		Identify:    &identify.Options{Type: datamodel.IdentifyIdentifyTypeVisibleIndicator, Show: func(on bool) { fmt.Println("blink", address, on) }},
 		Groups:      true,
 	}); err != nil {
 		fmt.Println(err)

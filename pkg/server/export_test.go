@@ -31,17 +31,3 @@ const (
 	CASESessionsPerFabric  = node.CASESessionsPerFabric
 	SubscriptionsPerFabric = im.SubscriptionsPerFabric
 )
-
-// Facts of the release, for tests from outside.
-type (
-	DataModel    = dataModel
-	ElementFacts = elementFacts
-)
-
-var (
-	ReadDataModel = readDataModel
-	Privileges    = privileges
-)
-
-// Cluster returns the facts of a cluster, or nil.
-func (m *dataModel) Cluster(id matter.ClusterID) *clusterFacts { return m.cluster(id) }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -180,7 +182,7 @@ func TestCapabilities(t *testing.T) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(c, a)
 		s := done.CASE
-		r.want("CapabilityMinima", r.attr(s, clBasic, 19), fmt.Sprintf("{0:%d,1:%d}", server.CASESessionsPerFabric, server.SubscriptionsPerFabric))
+		r.want("CapabilityMinima", r.attr(s, clBasic, 19), fmt.Sprintf("{0:%d,1:%d,2:%[3]d,3:%[3]d,4:%[4]d,5:%[4]d}", server.CASESessionsPerFabric, server.SubscriptionsPerFabric, exchange.Guaranteed, im.MaxPaths))
 		r.want("MaxPathsPerInvoke", r.attr(s, clBasic, 22), fmt.Sprint(s.Peer().MaxPathsPerInvoke))
 		r.want("DataModelRevision", r.attr(s, clBasic, 0), fmt.Sprint(s.Peer().DataModelRevision))
 		r.want("SpecificationVersion", r.attr(s, clBasic, 21), fmt.Sprint(s.Peer().SpecificationVersion))

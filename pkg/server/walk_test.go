@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/internal/conformance"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -27,18 +27,16 @@ func (p place) String() string { return fmt.Sprintf("%d/0x%04X", p.ep, uint32(p.
 // walker goes through a node as a controller does, by what it says of itself.
 type walker struct {
 	*rig
-	s     *commissioner.Session
-	facts *server.DataModel
+	s *commissioner.Session
 }
 
 // walk runs f against a commissioned node that has an endpoint for groups too.
 func walk(t *testing.T, f func(w *walker, a *commissioner.Authority, done *commissioner.Commissioned)) {
-	facts := server.ReadDataModel(t)
 	bubble(t, 1, clean, func(r *rig) {
 		a := r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(r.client(), a)
 		r.must(r.srv.AddGroupEndpoint(2))
-		f(&walker{rig: r, s: done.CASE, facts: facts}, a, done)
+		f(&walker{rig: r, s: done.CASE}, a, done)
 	})
 }
 
@@ -137,101 +135,37 @@ func (w *walker) attributes(p place, listed []uint32) {
 			if a.ID < 0xFFF8 {
 				w.t.Errorf("%v: no facts of attribute 0x%04X", p, uint32(a.ID))
 			}
-			f = &server.ElementFacts{Name: fmt.Sprintf("0x%04X", uint32(a.ID))}
-		} else if fault := w.fits(f, a.Value()); fault != "" {
-			w.t.Errorf("%v: %s: %s", p, f.Name, fault)
+			f = &datamodel.Attribute{Name: fmt.Sprintf("0x%04X", uint32(a.ID))}
+		} else if err := conformance.Attribute(w.spec(p), a.ID, a.Value()); err != nil {
+			w.t.Errorf("%v: %v", p, err)
 		}
 		// A value that is of no type that there is: read-only ones are refused
 		// before it is looked at.
 		status, err := w.s.Write(w.ctx, p.ep, p.cl, a.ID, func(w *tlv.Writer, t tlv.Tag) { w.Float64(t, 1) })
 		w.must(err)
-		if refused := status.Status == matter.StatusUnsupportedWrite; refused != (f.Write == "") {
+		if refused := status.Status == matter.StatusUnsupportedWrite; refused != (f.Write == 0) {
 			w.t.Errorf("%v: writing %s: %v", p, f.Name, status)
 		}
-		if f.Write != "" && status.Status != matter.StatusInvalidDataType {
+		if f.Write != 0 && status.Status != matter.StatusInvalidDataType {
 			w.t.Errorf("%v: writing a wrong type to %s: %v", p, f.Name, status)
 		}
 	}
 }
 
-func (w *walker) fact(cl matter.ClusterID, id matter.AttributeID) *server.ElementFacts {
-	c := w.facts.Cluster(cl)
+// spec returns what the cluster says of its features and revision.
+func (w *walker) spec(p place) *im.Spec {
+	w.t.Helper()
+	got := w.read(p, matter.AttributeFeatureMap, matter.AttributeClusterRevision)
+	features, revision := got[0].Value(), got[1].Value()
+	return &im.Spec{ID: p.cl, Features: features.Uint32(), Revision: revision.Uint16()}
+}
+
+func (w *walker) fact(cl matter.ClusterID, id matter.AttributeID) *datamodel.Attribute {
+	c := datamodel.ClusterByID(cl)
 	if c == nil {
 		w.t.Fatalf("no facts of cluster 0x%04X", uint32(cl))
 	}
-	for i := range c.Attributes {
-		if uint32(c.Attributes[i].ID) == uint32(id) {
-			return &c.Attributes[i]
-		}
-	}
-	return nil
-}
-
-// fits holds a value against its type and constraint; "" is a good one.
-func (w *walker) fits(f *server.ElementFacts, v tlv.Reader) string {
-	if v.Null() {
-		if !slices.Contains(strings.Fields(f.Quality), "X") {
-			return "is null"
-		}
-		return ""
-	}
-	size := uint64(0) // what the constraint bounds
-	switch typ := f.Type; {
-	case typ == "list":
-		for v.EnterArray(); v.Next(); {
-			size++
-		}
-		v.Exit()
-	case typ == "string":
-		size = uint64(len(v.Text()))
-	case typ == "octstr":
-		size = uint64(len(v.Octets()))
-	case typ == "bool":
-		v.Bool()
-	case strings.HasSuffix(typ, "Struct"), typ == "BasicCommissioningInfo":
-		v.EnterStruct()
-		v.Exit()
-	case strings.HasSuffix(typ, "Enum"), strings.HasSuffix(typ, "Bitmap"), typ == "uint8", typ == "fabric-idx":
-		size = uint64(v.Uint8())
-	case typ == "uint16", typ == "vendor-id":
-		size = uint64(v.Uint16())
-	case typ == "uint32":
-		size = uint64(v.Uint32())
-	case typ == "uint64":
-		size = v.Uint()
-	default:
-		return "is of unknown type " + typ
-	}
-	if err := v.Err(); err != nil {
-		return err.Error()
-	}
-	lo, hi := bounds(f.Constraint)
-	if size < lo || size > hi {
-		return fmt.Sprintf("%d is not within %q", size, f.Constraint)
-	}
-	return ""
-}
-
-// bounds reads a constraint. One that names an attribute is no bound here.
-func bounds(constraint string) (lo, hi uint64) {
-	num := func(s string) (uint64, bool) {
-		n, err := strconv.ParseUint(s, 10, 64)
-		return n, err == nil
-	}
-	lo, hi = 0, 1<<64-1
-	if text, ok := strings.CutPrefix(constraint, "min "); ok {
-		lo, _ = num(text)
-	} else if text, ok := strings.CutPrefix(constraint, "max "); ok {
-		if n, ok := num(text); ok {
-			hi = n
-		}
-	} else if from, to, ok := strings.Cut(constraint, " to "); ok {
-		lo, _ = num(from)
-		hi, _ = num(to)
-	} else if n, ok := num(constraint); ok {
-		lo, hi = n, n
-	}
-	return lo, hi
+	return c.Attribute(id)
 }
 
 // What a cluster lists as its commands is there, and nothing else; what they
@@ -265,9 +199,9 @@ func TestWalkCommands(t *testing.T) {
 func (w *walker) generated(p place, accepted, generated []uint32) {
 	w.t.Helper()
 	want := map[uint32]bool{}
-	for _, f := range w.facts.Cluster(p.cl).Commands {
-		if f.Response != nil && slices.Contains(accepted, uint32(f.ID)) {
-			want[uint32(*f.Response)] = true
+	for _, f := range datamodel.ClusterByID(p.cl).Commands {
+		if f.Response != datamodel.NoResponse && slices.Contains(accepted, uint32(f.ID)) {
+			want[uint32(f.Response)] = true
 		}
 	}
 	if got := slices.Sorted(maps.Keys(want)); !slices.Equal(got, generated) {
@@ -332,7 +266,7 @@ func TestReadEverything(t *testing.T) {
 				for _, id := range lists[p] {
 					need := matter.PrivilegeView
 					if f := w.fact(p.cl, matter.AttributeID(id)); f != nil {
-						need = server.Privileges[f.Read]
+						need = f.Read
 					}
 					key := fmt.Sprintf("%v/%04X", p, id)
 					if want := privilege != 0 && privilege.Includes(need); got[key] != want {

@@ -1,4 +1,4 @@
-// Package accesscontrol is the Access Control cluster, 0x001F revision 2 with
+// Package accesscontrol is the Access Control cluster, 0x001F with
 // feature EXTS (section 9.10).
 package accesscontrol
 
@@ -7,6 +7,8 @@ import (
 	"reflect"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -15,36 +17,23 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x001F
+const ID = datamodel.AccessControlID
 
 const featureExtension = 1 << 0
 
 const (
-	attrACL           matter.AttributeID = 0
-	attrExtension     matter.AttributeID = 1
-	attrSubjects      matter.AttributeID = 2
-	attrTargets       matter.AttributeID = 3
-	attrEntries       matter.AttributeID = 4
-	eventEntryChanged matter.EventID     = 0
-	eventExtChanged   matter.EventID     = 1
-	maxExtensionLen                      = 128
-	tagFabricIndex                       = 0xFE
+	attrACL           = datamodel.AccessControlAttrACL
+	attrExtension     = datamodel.AccessControlAttrExtension
+	attrSubjects      = datamodel.AccessControlAttrSubjectsPerAccessControlEntry
+	attrTargets       = datamodel.AccessControlAttrTargetsPerAccessControlEntry
+	attrEntries       = datamodel.AccessControlAttrAccessControlEntriesPerFabric
+	eventEntryChanged = datamodel.AccessControlEventAccessControlEntryChanged
+	eventExtChanged   = datamodel.AccessControlEventAccessControlExtensionChanged
+	maxExtensionLen   = 128
+	tagFabricIndex    = 0xFE
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "AccessControl", Revision: 2, Features: featureExtension,
-	Attributes: []im.Attribute{
-		{ID: attrACL, Name: "ACL", Read: matter.PrivilegeAdminister, Write: matter.PrivilegeAdminister, Quality: im.FabricScoped | im.NonVolatile | im.List},
-		{ID: attrExtension, Name: "Extension", Read: matter.PrivilegeAdminister, Write: matter.PrivilegeAdminister, Quality: im.FabricScoped | im.NonVolatile | im.List},
-		{ID: attrSubjects, Name: "SubjectsPerAccessControlEntry", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: attrTargets, Name: "TargetsPerAccessControlEntry", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: attrEntries, Name: "AccessControlEntriesPerFabric", Read: matter.PrivilegeView, Quality: im.Fixed},
-	},
-	Events: []im.Event{
-		{ID: eventEntryChanged, Name: "AccessControlEntryChanged", Priority: im.Info, Read: matter.PrivilegeAdminister, Quality: im.FabricSensitive},
-		{ID: eventExtChanged, Name: "AccessControlExtensionChanged", Priority: im.Info, Read: matter.PrivilegeAdminister, Quality: im.FabricSensitive},
-	},
-}
+var spec = cluster.NewSpec(datamodel.AccessControl, cluster.Selection{Features: datamodel.AccessControlFeatureExtension})
 
 // ChangeType of the events (section 9.10.5.1).
 type changeType uint8
@@ -66,7 +55,7 @@ type Cluster struct {
 func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.All()} }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Changes reports a list that is another than before: by a write, or because a
 // fabric came, went or was rolled back.

@@ -29,7 +29,7 @@ const (
 func TestLimits(t *testing.T) {
 	n, _ := newNode(t, 1)
 	for id, want := range map[matter.AttributeID]string{
-		attrSubjects: "4", attrTargets: "3", attrEntries: "4", matter.AttributeFeatureMap: "1", matter.AttributeClusterRevision: "2",
+		attrSubjects: "4", attrTargets: "3", attrEntries: "4", matter.AttributeFeatureMap: "1", matter.AttributeClusterRevision: "3",
 	} {
 		if got := n.Read(admin, 0, ID, id); got != want {
 			t.Errorf("attribute %d: %s, want %s", id, got, want)

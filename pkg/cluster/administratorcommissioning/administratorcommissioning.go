@@ -1,5 +1,5 @@
 // Package administratorcommissioning is the Administrator Commissioning cluster,
-// 0x003C revision 1 with feature BC (Core Specification 1.4.2, section 11.19): an
+// 0x003C with feature BC (Core Specification 1.4.2, section 11.19): an
 // administrator opens the node to another one.
 package administratorcommissioning
 
@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -18,35 +20,23 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x003C
+const ID = datamodel.AdministratorCommissioningID
 
 const featureBasic = 1 << 0
 
 const (
-	attrWindowStatus     matter.AttributeID = 0
-	attrAdminFabricIndex matter.AttributeID = 1
-	attrAdminVendorID    matter.AttributeID = 2
+	attrWindowStatus     = datamodel.AdministratorCommissioningAttrWindowStatus
+	attrAdminFabricIndex = datamodel.AdministratorCommissioningAttrAdminFabricIndex
+	attrAdminVendorID    = datamodel.AdministratorCommissioningAttrAdminVendorID
 )
 
 const (
-	cmdOpenCommissioningWindow      matter.CommandID = 0
-	cmdOpenBasicCommissioningWindow matter.CommandID = 1
-	cmdRevokeCommissioning          matter.CommandID = 2
+	cmdOpenCommissioningWindow      = datamodel.AdministratorCommissioningCmdOpenCommissioningWindow
+	cmdOpenBasicCommissioningWindow = datamodel.AdministratorCommissioningCmdOpenBasicCommissioningWindow
+	cmdRevokeCommissioning          = datamodel.AdministratorCommissioningCmdRevokeCommissioning
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "AdministratorCommissioning", Revision: 1, Features: featureBasic,
-	Attributes: []im.Attribute{
-		{ID: attrWindowStatus, Name: "WindowStatus", Read: matter.PrivilegeView},
-		{ID: attrAdminFabricIndex, Name: "AdminFabricIndex", Read: matter.PrivilegeView, Quality: im.Nullable},
-		{ID: attrAdminVendorID, Name: "AdminVendorId", Read: matter.PrivilegeView, Quality: im.Nullable},
-	},
-	Commands: []im.Command{
-		{ID: cmdOpenCommissioningWindow, Name: "OpenCommissioningWindow", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.Timed},
-		{ID: cmdOpenBasicCommissioningWindow, Name: "OpenBasicCommissioningWindow", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.Timed},
-		{ID: cmdRevokeCommissioning, Name: "RevokeCommissioning", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.Timed},
-	},
-}
+var spec = cluster.NewSpec(datamodel.AdministratorCommissioning, cluster.Selection{Features: datamodel.AdministratorCommissioningFeatureBasic})
 
 // The cluster's status codes, StatusCodeEnum (section 11.19.6).
 var (
@@ -86,7 +76,7 @@ func New(w *window.Window, f *failsafe.FailSafe, t *fabric.Table) *Cluster {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // state returns what the attributes tell. The initial window is none that an
 // administrator opened (section 11.19.7.1).

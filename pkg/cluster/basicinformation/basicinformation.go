@@ -1,12 +1,13 @@
-// Package basicinformation is the Basic Information cluster, 0x0028 revision 5
+// Package basicinformation is the Basic Information cluster, 0x0028
 // (section 11.1).
 package basicinformation
 
 import (
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -14,33 +15,34 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0028
+const ID = datamodel.BasicInformationID
 
 // The events.
 const (
-	EventStartUp  matter.EventID = 0
-	EventShutDown matter.EventID = 1
-	EventLeave    matter.EventID = 2
+	EventStartUp  = datamodel.BasicInformationEventStartUp
+	EventShutDown = datamodel.BasicInformationEventShutDown
+	EventLeave    = datamodel.BasicInformationEventLeave
 )
 
 const (
-	dataModelRevision     matter.AttributeID = 0x00
-	vendorName            matter.AttributeID = 0x01
-	vendorID              matter.AttributeID = 0x02
-	productName           matter.AttributeID = 0x03
-	productID             matter.AttributeID = 0x04
-	nodeLabel             matter.AttributeID = 0x05
-	location              matter.AttributeID = 0x06
-	hardwareVersion       matter.AttributeID = 0x07
-	hardwareVersionString matter.AttributeID = 0x08
-	softwareVersion       matter.AttributeID = 0x09
-	softwareVersionString matter.AttributeID = 0x0A
-	serialNumber          matter.AttributeID = 0x0F
-	localConfigDisabled   matter.AttributeID = 0x10
-	uniqueID              matter.AttributeID = 0x12
-	capabilityMinima      matter.AttributeID = 0x13
-	specificationVersion  matter.AttributeID = 0x15
-	maxPathsPerInvoke     matter.AttributeID = 0x16
+	dataModelRevision     = datamodel.BasicInformationAttrDataModelRevision
+	vendorName            = datamodel.BasicInformationAttrVendorName
+	vendorID              = datamodel.BasicInformationAttrVendorID
+	productName           = datamodel.BasicInformationAttrProductName
+	productID             = datamodel.BasicInformationAttrProductID
+	nodeLabel             = datamodel.BasicInformationAttrNodeLabel
+	location              = datamodel.BasicInformationAttrLocation
+	hardwareVersion       = datamodel.BasicInformationAttrHardwareVersion
+	hardwareVersionString = datamodel.BasicInformationAttrHardwareVersionString
+	softwareVersion       = datamodel.BasicInformationAttrSoftwareVersion
+	softwareVersionString = datamodel.BasicInformationAttrSoftwareVersionString
+	serialNumber          = datamodel.BasicInformationAttrSerialNumber
+	localConfigDisabled   = datamodel.BasicInformationAttrLocalConfigDisabled
+	uniqueID              = datamodel.BasicInformationAttrUniqueID
+	capabilityMinima      = datamodel.BasicInformationAttrCapabilityMinima
+	specificationVersion  = datamodel.BasicInformationAttrSpecificationVersion
+	maxPathsPerInvoke     = datamodel.BasicInformationAttrMaxPathsPerInvoke
+	configurationVersion  = datamodel.BasicInformationAttrConfigurationVersion
 )
 
 // Longest strings, octets.
@@ -49,40 +51,17 @@ const (
 	locationLen     = 2
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "BasicInformation", Revision: 5,
-	Attributes: []im.Attribute{
-		{ID: dataModelRevision, Name: "DataModelRevision", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: vendorName, Name: "VendorName", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: vendorID, Name: "VendorID", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: productName, Name: "ProductName", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: productID, Name: "ProductID", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: nodeLabel, Name: "NodeLabel", Read: matter.PrivilegeView, Write: matter.PrivilegeManage, Quality: im.NonVolatile},
-		{ID: location, Name: "Location", Read: matter.PrivilegeView, Write: matter.PrivilegeAdminister, Quality: im.NonVolatile},
-		{ID: hardwareVersion, Name: "HardwareVersion", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: hardwareVersionString, Name: "HardwareVersionString", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: softwareVersion, Name: "SoftwareVersion", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: softwareVersionString, Name: "SoftwareVersionString", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: serialNumber, Name: "SerialNumber", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: localConfigDisabled, Name: "LocalConfigDisabled", Read: matter.PrivilegeView, Write: matter.PrivilegeManage, Quality: im.NonVolatile},
-		{ID: uniqueID, Name: "UniqueID", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: capabilityMinima, Name: "CapabilityMinima", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: specificationVersion, Name: "SpecificationVersion", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: maxPathsPerInvoke, Name: "MaxPathsPerInvoke", Read: matter.PrivilegeView, Quality: im.Fixed},
-	},
-	Events: []im.Event{
-		{ID: EventStartUp, Name: "StartUp", Priority: im.Critical, Read: matter.PrivilegeView},
-		{ID: EventShutDown, Name: "ShutDown", Priority: im.Critical, Read: matter.PrivilegeView},
-		{ID: EventLeave, Name: "Leave", Priority: im.Info, Read: matter.PrivilegeView},
-	},
+// specOf returns the metadata for a product with a serial number, or without one.
+func specOf(numbered bool) *im.Spec {
+	sel := cluster.Selection{
+		Attributes: []matter.AttributeID{localConfigDisabled},
+		Events:     []matter.EventID{EventShutDown, EventLeave},
+	}
+	if numbered {
+		sel.Attributes = append(sel.Attributes, serialNumber)
+	}
+	return cluster.NewSpec(datamodel.BasicInformation, sel)
 }
-
-// specUnnumbered is the metadata of a product without a serial number.
-var specUnnumbered = func() im.Spec {
-	s := spec
-	s.Attributes = slices.DeleteFunc(slices.Clone(spec.Attributes), func(a im.Attribute) bool { return a.ID == serialNumber })
-	return s
-}()
 
 // Options are the facts about the product and the node.
 type Options struct {
@@ -98,9 +77,22 @@ type Options struct {
 	SoftwareVersionString string // 1 to 64 octets
 	SerialNumber          string // up to 32 octets; "": there is no such attribute
 
-	CaseSessionsPerFabric  uint16 // at least 3
-	SubscriptionsPerFabric uint16 // at least 3
-	MaxPathsPerInvoke      uint16 // at least 1
+	Minima            CapabilityMinima
+	MaxPathsPerInvoke uint16 // at least 1
+
+	// ConfigurationVersion is that of the node as it is at the start, at least 1.
+	ConfigurationVersion uint32
+}
+
+// CapabilityMinima are what each fabric can count on, all of them 10000 at most
+// (section 11.1.4.4).
+type CapabilityMinima struct {
+	CaseSessionsPerFabric            uint16 // at least 3
+	SubscriptionsPerFabric           uint16 // at least 3
+	SimultaneousInvocationsSupported uint16 // at least 1
+	SimultaneousWritesSupported      uint16 // at least 1
+	ReadPathsSupported               uint16 // of one request, at least 9
+	SubscribePathsSupported          uint16 // of one request, at least 3
 }
 
 // Cluster serves the cluster. What controllers write is kept in the store's
@@ -108,13 +100,14 @@ type Options struct {
 type Cluster struct {
 	im.ReadOnly
 	opt     Options
+	spec    *im.Spec
 	node    store.Node
 	changed []matter.AttributeID // otherwise than by a write
 }
 
 // New returns the cluster with what the store keeps.
 func New(opt Options) (*Cluster, error) {
-	c := &Cluster{opt: opt}
+	c := &Cluster{opt: opt, spec: specOf(opt.SerialNumber != "")}
 	if err := c.reload(); err != nil {
 		return nil, err
 	}
@@ -133,12 +126,7 @@ func (c *Cluster) reload() error {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec {
-	if c.opt.SerialNumber == "" {
-		return &specUnnumbered
-	}
-	return &spec
-}
+func (c *Cluster) Spec() *im.Spec { return c.spec }
 
 // Read writes one attribute.
 func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
@@ -172,14 +160,21 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	case uniqueID:
 		w.Text(t, c.node.UniqueID)
 	case capabilityMinima:
+		m := &c.opt.Minima
 		w.StartStruct(t)
-		w.Uint(tlv.Context(0), uint64(c.opt.CaseSessionsPerFabric))
-		w.Uint(tlv.Context(1), uint64(c.opt.SubscriptionsPerFabric))
+		for i, v := range [...]uint16{
+			m.CaseSessionsPerFabric, m.SubscriptionsPerFabric, m.SimultaneousInvocationsSupported,
+			m.SimultaneousWritesSupported, m.ReadPathsSupported, m.SubscribePathsSupported,
+		} {
+			w.Uint(tlv.Context(uint8(i)), uint64(v))
+		}
 		w.End()
 	case specificationVersion:
 		w.Uint(t, matter.SpecificationVersion)
 	case maxPathsPerInvoke:
 		w.Uint(t, uint64(c.opt.MaxPathsPerInvoke))
+	case configurationVersion:
+		w.Uint(t, uint64(c.opt.ConfigurationVersion))
 	}
 	return nil
 }
@@ -230,7 +225,16 @@ func (c *Cluster) SetLocation(s string) error {
 	return nil
 }
 
-// Changes tells what SetLocation and Reset have changed.
+// SetConfigurationVersion sets the version of the node's configuration: a higher one
+// than before, after what the node serves has changed (section 11.1.5.22).
+func (c *Cluster) SetConfigurationVersion(v uint32) {
+	if v != c.opt.ConfigurationVersion {
+		c.opt.ConfigurationVersion = v
+		c.changed = append(c.changed, configurationVersion)
+	}
+}
+
+// Changes reports what has changed otherwise than by a write.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	for _, id := range c.changed {
 		changed(id)

@@ -14,7 +14,8 @@ import (
 var product = Options{
 	VendorName: "Acme", VendorID: 0xFFF1, ProductName: "Bridge", ProductID: 0x8001,
 	HardwareVersion: 3, HardwareVersionString: "C", SoftwareVersion: 1002003, SoftwareVersionString: "1.2.3",
-	SerialNumber: "S-1", CaseSessionsPerFabric: 3, SubscriptionsPerFabric: 4, MaxPathsPerInvoke: 5,
+	SerialNumber: "S-1", MaxPathsPerInvoke: 5, ConfigurationVersion: 6,
+	Minima: CapabilityMinima{3, 4, 5, 6, 9, 8},
 }
 
 var admin = clustertest.Admin(1)
@@ -58,13 +59,32 @@ func TestRead(t *testing.T) {
 		serialNumber:          `"S-1"`,
 		localConfigDisabled:   "false",
 		uniqueID:              `"00112233445566778899aabbccddeeff"`,
-		capabilityMinima:      "{0:3,1:4}",
+		capabilityMinima:      "{0:3,1:4,2:5,3:6,4:9,5:8}",
 		specificationVersion:  fmt.Sprint(matter.SpecificationVersion),
 		maxPathsPerInvoke:     "5",
+		configurationVersion:  "6",
 	} {
 		if got := n.Read(admin, 0, ID, id); got != want {
 			t.Errorf("attribute 0x%02X: %s, want %s", id, got, want)
 		}
+	}
+}
+
+// The version is reported when it has grown.
+func TestConfigurationVersion(t *testing.T) {
+	n, c := newNode(t, product)
+	var reported int
+	for _, v := range []uint32{6, 7, 7} {
+		c.SetConfigurationVersion(v)
+		c.Changes(func(id matter.AttributeID) {
+			if id != configurationVersion {
+				t.Errorf("attribute 0x%02X is reported", id)
+			}
+			reported++
+		})
+	}
+	if got := n.Read(admin, 0, ID, configurationVersion); got != "7" || reported != 1 {
+		t.Errorf("version %s, reported %d times", got, reported)
 	}
 }
 

@@ -1,54 +1,38 @@
 // Package bridgeddevicebasicinformation is the Bridged Device Basic Information
-// cluster, 0x0039 revision 5 (section 9.13): what there is to say of a device
-// that speaks no Matter and that the node bridges.
+// cluster, 0x0039 (section 9.13): what is known of a device that the node bridges.
 package bridgeddevicebasicinformation
 
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
+	"sync"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0039
-
-// reachableChanged has the field Reachable, 0.
-const reachableChanged matter.EventID = 3
+const ID = datamodel.BridgedDeviceBasicInformationID
 
 const (
-	vendorName            matter.AttributeID = 0x01
-	vendorID              matter.AttributeID = 0x02
-	productName           matter.AttributeID = 0x03
-	nodeLabel             matter.AttributeID = 0x05
-	hardwareVersion       matter.AttributeID = 0x07
-	hardwareVersionString matter.AttributeID = 0x08
-	softwareVersion       matter.AttributeID = 0x09
-	softwareVersionString matter.AttributeID = 0x0A
-	serialNumber          matter.AttributeID = 0x0F
-	reachable             matter.AttributeID = 0x11
-	uniqueID              matter.AttributeID = 0x12
+	nodeLabel            = datamodel.BridgedDeviceBasicInformationAttrNodeLabel
+	reachable            = datamodel.BridgedDeviceBasicInformationAttrReachable
+	uniqueID             = datamodel.BridgedDeviceBasicInformationAttrUniqueID
+	configurationVersion = datamodel.BridgedDeviceBasicInformationAttrConfigurationVersion
+
+	eventLeave            = datamodel.BridgedDeviceBasicInformationEventLeave
+	eventReachableChanged = datamodel.BridgedDeviceBasicInformationEventReachableChanged
 )
 
 // MaxText is how many octets of UTF-8 a name, a label or an id may have.
 const MaxText = 32
 
-const maxVersionString = 64
-
-// Options say what is known of the device. What is not known, the zero value, has
-// no attribute.
+// Options are what the cluster of one device begins with.
 type Options struct {
-	VendorName            string // up to 32 octets
-	VendorID              matter.VendorID
-	ProductName           string  // up to 32 octets
-	HardwareVersion       *uint16 // nil: not known
-	HardwareVersionString string  // up to 64 octets
-	SoftwareVersion       *uint32 // nil: not known
-	SoftwareVersionString string  // up to 64 octets
-	SerialNumber          string  // up to 32 octets
+	Info Info
 
 	// UniqueID tells the device from all others, in up to 32 octets; it is another
 	// one after a factory reset of the node, see Server.UniqueID. Required.
@@ -61,15 +45,22 @@ type Options struct {
 	// old one. nil: there is no such attribute.
 	KeepNodeLabel func(label string) error
 
+	// ConfigurationVersion grows when functions of the device come or go. 0: there is
+	// no such attribute.
+	ConfigurationVersion uint32
+
 	Unreachable bool // at the beginning
 }
 
 // Cluster serves the cluster on one endpoint.
 type Cluster struct {
 	opt       Options
-	spec      im.Spec
+	spec      *im.Spec
 	reachable bool
-	told      bool // what was told of reachable last
+
+	reported bool   // the value of reachable that was reported last
+	changed  uint32 // a bit for each attribute with a change that is not reported yet
+	left     bool   // Leave is to be reported
 }
 
 // New returns the cluster of one device. The error names what does not fit.
@@ -77,83 +68,120 @@ func New(opt Options) (*Cluster, error) {
 	if opt.UniqueID == nil {
 		return nil, errors.New("bridged device: no UniqueID")
 	}
-	for _, s := range []struct {
-		name, value string
-		max         int
-	}{
-		{"VendorName", opt.VendorName, MaxText}, {"ProductName", opt.ProductName, MaxText},
-		{"SerialNumber", opt.SerialNumber, MaxText}, {"NodeLabel", opt.NodeLabel, MaxText}, {"UniqueID", opt.UniqueID(), MaxText},
-		{"HardwareVersionString", opt.HardwareVersionString, maxVersionString}, {"SoftwareVersionString", opt.SoftwareVersionString, maxVersionString},
-	} {
-		if len(s.value) > s.max || !utf8.ValidString(s.value) {
-			return nil, fmt.Errorf("bridged device: %s %q is not text of up to %d octets", s.name, s.value, s.max)
-		}
+	if err := errors.Join(opt.Info.check(), checkText(nodeLabel, opt.NodeLabel), checkText(uniqueID, opt.UniqueID())); err != nil {
+		return nil, err
 	}
-	c := &Cluster{opt: opt, reachable: !opt.Unreachable, told: !opt.Unreachable}
-	c.spec = im.Spec{
-		ID: ID, Name: "BridgedDeviceBasicInformation", Revision: 5,
-		Events: []im.Event{{ID: reachableChanged, Name: "ReachableChanged", Priority: im.Info, Read: matter.PrivilegeView}},
-	}
-	for _, a := range []struct {
-		im.Attribute
-		known bool
-	}{
-		{im.Attribute{ID: vendorName, Name: "VendorName", Quality: im.Fixed}, opt.VendorName != ""},
-		{im.Attribute{ID: vendorID, Name: "VendorID", Quality: im.Fixed}, opt.VendorID != 0},
-		{im.Attribute{ID: productName, Name: "ProductName", Quality: im.Fixed}, opt.ProductName != ""},
-		{im.Attribute{ID: nodeLabel, Name: "NodeLabel", Write: matter.PrivilegeManage, Quality: im.NonVolatile}, opt.KeepNodeLabel != nil},
-		{im.Attribute{ID: hardwareVersion, Name: "HardwareVersion", Quality: im.Fixed}, opt.HardwareVersion != nil},
-		{im.Attribute{ID: hardwareVersionString, Name: "HardwareVersionString", Quality: im.Fixed}, opt.HardwareVersionString != ""},
-		{im.Attribute{ID: softwareVersion, Name: "SoftwareVersion", Quality: im.Fixed}, opt.SoftwareVersion != nil},
-		{im.Attribute{ID: softwareVersionString, Name: "SoftwareVersionString", Quality: im.Fixed}, opt.SoftwareVersionString != ""},
-		{im.Attribute{ID: serialNumber, Name: "SerialNumber", Quality: im.Fixed}, opt.SerialNumber != ""},
-		{im.Attribute{ID: reachable, Name: "Reachable"}, true},
-		{im.Attribute{ID: uniqueID, Name: "UniqueID", Quality: im.Fixed}, true},
-	} {
-		if a.known {
-			a.Read = matter.PrivilegeView
-			c.spec.Attributes = append(c.spec.Attributes, a.Attribute)
-		}
-	}
-	return c, nil
+	return &Cluster{opt: opt, spec: specOf(&opt), reachable: !opt.Unreachable, reported: !opt.Unreachable}, nil
 }
+
+// specs holds the metadata of devices of which the same is known, by the bits of the
+// attributes. All nodes of a process share it.
+var specs sync.Map // uint32 → *im.Spec
+
+func specOf(o *Options) *im.Spec {
+	sel := cluster.Selection{Events: []matter.EventID{eventLeave}}
+	for _, a := range attributes {
+		if a.known(&o.Info) {
+			sel.Attributes = append(sel.Attributes, a.id)
+		}
+	}
+	if o.KeepNodeLabel != nil {
+		sel.Attributes = append(sel.Attributes, nodeLabel)
+	}
+	if o.ConfigurationVersion != 0 {
+		sel.Attributes = append(sel.Attributes, configurationVersion)
+	}
+	key := uint32(0)
+	for _, id := range sel.Attributes {
+		key |= 1 << id
+	}
+	s, ok := specs.Load(key)
+	if !ok {
+		s, _ = specs.LoadOrStore(key, cluster.NewSpec(datamodel.BridgedDeviceBasicInformation, sel))
+	}
+	return s.(*im.Spec)
+}
+
+// Update takes what is known of the device now; subscribers hear of what has changed.
+// What was known and is not any more stays as it was. all is false if something is known
+// for the first time: it has no attribute until the endpoint is added anew. An error has
+// changed nothing.
+func (c *Cluster) Update(info Info) (all bool, err error) {
+	if err := info.check(); err != nil {
+		return false, err
+	}
+	was := c.opt.Info
+	c.opt.Info = info
+	all = true
+	for _, a := range attributes {
+		switch {
+		case !a.known(&was):
+			all = all && !a.known(&info)
+		case !a.known(&info):
+			a.copy(&c.opt.Info, &was)
+		case !a.same(&was, &info):
+			c.change(a.id)
+		}
+	}
+	return all, nil
+}
+
+func (c *Cluster) change(id matter.AttributeID) { c.changed |= 1 << id }
 
 // SetReachable says whether the node can reach the device. Subscribers hear of a
 // change, by the attribute and by an event.
 func (c *Cluster) SetReachable(yes bool) { c.reachable = yes }
 
-// NodeLabel returns the name that a user gave the device.
+// Reachable reports what SetReachable has said last.
+func (c *Cluster) Reachable() bool { return c.reachable }
+
+// SetNodeLabel sets the name of the device, up to 32 octets, as its source or the
+// operator has it. KeepNodeLabel is not called.
+func (c *Cluster) SetNodeLabel(label string) error {
+	if err := checkText(nodeLabel, label); err != nil {
+		return err
+	}
+	if label != c.opt.NodeLabel {
+		c.opt.NodeLabel = label
+		c.change(nodeLabel)
+	}
+	return nil
+}
+
+// NodeLabel returns the name of the device.
 func (c *Cluster) NodeLabel() string { return c.opt.NodeLabel }
 
+// SetConfigurationVersion sets the version of the device's configuration, higher than
+// before. It has no effect if the cluster began without one.
+func (c *Cluster) SetConfigurationVersion(v uint32) {
+	if c.opt.ConfigurationVersion != 0 && v != c.opt.ConfigurationVersion {
+		c.opt.ConfigurationVersion = v
+		c.change(configurationVersion)
+	}
+}
+
+// Leave reports that the device has left its network for good.
+func (c *Cluster) Leave() { c.left = true }
+
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &c.spec }
+func (c *Cluster) Spec() *im.Spec { return c.spec }
 
 // Read writes one attribute.
 func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
-	o := &c.opt
 	switch id {
-	case vendorName:
-		w.Text(t, o.VendorName)
-	case vendorID:
-		w.Uint(t, uint64(o.VendorID))
-	case productName:
-		w.Text(t, o.ProductName)
 	case nodeLabel:
-		w.Text(t, o.NodeLabel)
-	case hardwareVersion:
-		w.Uint(t, uint64(*o.HardwareVersion))
-	case hardwareVersionString:
-		w.Text(t, o.HardwareVersionString)
-	case softwareVersion:
-		w.Uint(t, uint64(*o.SoftwareVersion))
-	case softwareVersionString:
-		w.Text(t, o.SoftwareVersionString)
-	case serialNumber:
-		w.Text(t, o.SerialNumber)
+		w.Text(t, c.opt.NodeLabel)
 	case reachable:
 		w.Bool(t, c.reachable)
 	case uniqueID:
-		w.Text(t, o.UniqueID())
+		w.Text(t, c.opt.UniqueID())
+	case configurationVersion:
+		w.Uint(t, uint64(c.opt.ConfigurationVersion))
+	}
+	for i := range attributes {
+		if attributes[i].id == id {
+			attributes[i].write(&c.opt.Info, w, t)
+		}
 	}
 	return nil
 }
@@ -180,17 +208,30 @@ func (c *Cluster) Invoke(*im.Request, matter.CommandID, tlv.Element, *tlv.Writer
 	return matter.StatusUnsupportedCommand
 }
 
-// Changes reports that the device is reachable, or is not any more.
+// Changes reports what the source has changed.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
-	if c.reachable != c.told {
+	if c.reachable != c.reported {
 		changed(reachable)
 	}
+	if c.changed == 0 {
+		return
+	}
+	for i := range c.spec.Attributes {
+		if id := c.spec.Attributes[i].ID; c.changed&(1<<id) != 0 {
+			changed(id)
+		}
+	}
+	c.changed = 0
 }
 
-// Events tells of the same.
-func (c *Cluster) Events(tell func(matter.EventID, func(*tlv.Writer))) {
-	if c.reachable != c.told {
-		c.told = c.reachable
-		tell(reachableChanged, func(w *tlv.Writer) { w.Bool(tlv.Context(0), c.reachable) })
+// Events reports that the device became reachable or unreachable, or left.
+func (c *Cluster) Events(report func(matter.EventID, func(*tlv.Writer))) {
+	if c.reachable != c.reported {
+		c.reported = c.reachable
+		report(eventReachableChanged, func(w *tlv.Writer) { w.Bool(tlv.Context(0), c.reachable) })
+	}
+	if c.left {
+		c.left = false
+		report(eventLeave, func(*tlv.Writer) {})
 	}
 }

@@ -1,4 +1,4 @@
-// Package diagnosticlogs is the Diagnostic Logs cluster, 0x0032 revision 1
+// Package diagnosticlogs is the Diagnostic Logs cluster, 0x0032
 // (section 11.11): the newest lines of the node's log, as far as they fit into
 // one response. There is no BDX.
 package diagnosticlogs
@@ -6,17 +6,18 @@ package diagnosticlogs
 import (
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0032
+const ID = datamodel.DiagnosticLogsID
 
 const (
-	cmdRetrieveLogs matter.CommandID = 0
-	rspRetrieveLogs matter.CommandID = 1
+	cmdRetrieveLogs = datamodel.DiagnosticLogsCmdRetrieveLogsRequest
 
 	// maxContent is the longest LogContent, octets.
 	maxContent       = 1024
@@ -40,12 +41,7 @@ const (
 	noLogs    = 2
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "DiagnosticLogs", Revision: 1,
-	Commands: []im.Command{
-		{ID: cmdRetrieveLogs, Name: "RetrieveLogsRequest", Response: rspRetrieveLogs, Privilege: matter.PrivilegeOperate},
-	},
-}
+var spec = cluster.NewSpec(datamodel.DiagnosticLogs, cluster.Selection{})
 
 // Options are what the cluster works with. All are required.
 type Options struct {
@@ -69,7 +65,7 @@ type Cluster struct {
 func New(opt Options) *Cluster { return &Cluster{opt: opt} }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read is not called: there are no attributes.
 func (c *Cluster) Read(*im.Request, matter.AttributeID, *tlv.Writer, tlv.Tag) error {

@@ -1,17 +1,19 @@
 // Package ethernetdiagnostics is the Ethernet Network Diagnostics cluster,
-// 0x0037 revision 1 with features PKTCNT and ERRCNT (section 11.16).
+// 0x0037 with features PKTCNT and ERRCNT (section 11.16).
 package ethernetdiagnostics
 
 import (
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0037
+const ID = datamodel.EthernetNetworkDiagnosticsID
 
 const (
 	featurePacketCounts = 1 << 0
@@ -19,36 +21,23 @@ const (
 )
 
 const (
-	phyRate        matter.AttributeID = 0
-	fullDuplex     matter.AttributeID = 1
-	packetRxCount  matter.AttributeID = 2
-	packetTxCount  matter.AttributeID = 3
-	txErrCount     matter.AttributeID = 4
-	collisionCount matter.AttributeID = 5
-	overrunCount   matter.AttributeID = 6
-	carrierDetect  matter.AttributeID = 7
-	timeSinceReset matter.AttributeID = 8
+	phyRate        = datamodel.EthernetNetworkDiagnosticsAttrPHYRate
+	fullDuplex     = datamodel.EthernetNetworkDiagnosticsAttrFullDuplex
+	packetRxCount  = datamodel.EthernetNetworkDiagnosticsAttrPacketRxCount
+	packetTxCount  = datamodel.EthernetNetworkDiagnosticsAttrPacketTxCount
+	txErrCount     = datamodel.EthernetNetworkDiagnosticsAttrTxErrCount
+	collisionCount = datamodel.EthernetNetworkDiagnosticsAttrCollisionCount
+	overrunCount   = datamodel.EthernetNetworkDiagnosticsAttrOverrunCount
+	carrierDetect  = datamodel.EthernetNetworkDiagnosticsAttrCarrierDetect
+	timeSinceReset = datamodel.EthernetNetworkDiagnosticsAttrTimeSinceReset
 
-	cmdResetCounts matter.CommandID = 0
+	cmdResetCounts = datamodel.EthernetNetworkDiagnosticsCmdResetCounts
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "EthernetNetworkDiagnostics", Revision: 1, Features: featurePacketCounts | featureErrorCounts,
-	Attributes: []im.Attribute{
-		{ID: phyRate, Name: "PHYRate", Read: matter.PrivilegeView, Quality: im.Nullable},
-		{ID: fullDuplex, Name: "FullDuplex", Read: matter.PrivilegeView, Quality: im.Nullable},
-		{ID: packetRxCount, Name: "PacketRxCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-		{ID: packetTxCount, Name: "PacketTxCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-		{ID: txErrCount, Name: "TxErrCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-		{ID: collisionCount, Name: "CollisionCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-		{ID: overrunCount, Name: "OverrunCount", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-		{ID: carrierDetect, Name: "CarrierDetect", Read: matter.PrivilegeView, Quality: im.Nullable | im.ChangesOmitted},
-		{ID: timeSinceReset, Name: "TimeSinceReset", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-	},
-	Commands: []im.Command{
-		{ID: cmdResetCounts, Name: "ResetCounts", Response: im.NoResponse, Privilege: matter.PrivilegeManage},
-	},
-}
+var spec = cluster.NewSpec(datamodel.EthernetNetworkDiagnostics, cluster.Selection{
+	Features:   datamodel.EthernetNetworkDiagnosticsFeaturePacketCounts | datamodel.EthernetNetworkDiagnosticsFeatureErrorCounts,
+	Attributes: []matter.AttributeID{phyRate, fullDuplex, carrierDetect, timeSinceReset},
+})
 
 // Counts are what the interface has counted since the host started.
 type Counts struct {
@@ -112,7 +101,7 @@ func same[T comparable](a, b *T) bool {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read writes one attribute.
 func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {

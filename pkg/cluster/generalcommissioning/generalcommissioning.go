@@ -1,5 +1,5 @@
 // Package generalcommissioning is the General Commissioning cluster, 0x0030
-// revision 2 (Core Specification 1.4.2, section 11.10): it arms the fail-safe and
+// (Core Specification 1.4.2, section 11.10): it arms the fail-safe and
 // ends a commissioning.
 package generalcommissioning
 
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -15,40 +17,23 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0030
+const ID = datamodel.GeneralCommissioningID
 
 const (
-	attrBreadcrumb                   matter.AttributeID = 0
-	attrBasicCommissioningInfo       matter.AttributeID = 1
-	attrRegulatoryConfig             matter.AttributeID = 2
-	attrLocationCapability           matter.AttributeID = 3
-	attrSupportsConcurrentConnection matter.AttributeID = 4
+	attrBreadcrumb                   = datamodel.GeneralCommissioningAttrBreadcrumb
+	attrBasicCommissioningInfo       = datamodel.GeneralCommissioningAttrBasicCommissioningInfo
+	attrRegulatoryConfig             = datamodel.GeneralCommissioningAttrRegulatoryConfig
+	attrLocationCapability           = datamodel.GeneralCommissioningAttrLocationCapability
+	attrSupportsConcurrentConnection = datamodel.GeneralCommissioningAttrSupportsConcurrentConnection
 )
 
 const (
-	cmdArmFailSafe           matter.CommandID = 0
-	rspArmFailSafe           matter.CommandID = 1
-	cmdSetRegulatoryConfig   matter.CommandID = 2
-	rspSetRegulatoryConfig   matter.CommandID = 3
-	cmdCommissioningComplete matter.CommandID = 4
-	rspCommissioningComplete matter.CommandID = 5
+	cmdArmFailSafe           = datamodel.GeneralCommissioningCmdArmFailSafe
+	cmdSetRegulatoryConfig   = datamodel.GeneralCommissioningCmdSetRegulatoryConfig
+	cmdCommissioningComplete = datamodel.GeneralCommissioningCmdCommissioningComplete
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "GeneralCommissioning", Revision: 2,
-	Attributes: []im.Attribute{
-		{ID: attrBreadcrumb, Name: "Breadcrumb", Read: matter.PrivilegeView, Write: matter.PrivilegeAdminister},
-		{ID: attrBasicCommissioningInfo, Name: "BasicCommissioningInfo", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: attrRegulatoryConfig, Name: "RegulatoryConfig", Read: matter.PrivilegeView},
-		{ID: attrLocationCapability, Name: "LocationCapability", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: attrSupportsConcurrentConnection, Name: "SupportsConcurrentConnection", Read: matter.PrivilegeView, Quality: im.Fixed},
-	},
-	Commands: []im.Command{
-		{ID: cmdArmFailSafe, Name: "ArmFailSafe", Response: rspArmFailSafe, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdSetRegulatoryConfig, Name: "SetRegulatoryConfig", Response: rspSetRegulatoryConfig, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdCommissioningComplete, Name: "CommissioningComplete", Response: rspCommissioningComplete, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-	},
-}
+var spec = cluster.NewSpec(datamodel.GeneralCommissioning, cluster.Selection{})
 
 // commissioningError is CommissioningErrorEnum (section 11.10.5.1).
 type commissioningError uint8
@@ -103,7 +88,7 @@ func (c *Cluster) state() state {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read writes one attribute.
 func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {

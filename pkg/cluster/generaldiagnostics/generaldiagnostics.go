@@ -1,68 +1,55 @@
 // Package generaldiagnostics is the General Diagnostics cluster, 0x0033
-// revision 2 (section 11.12).
+// (section 11.12).
 package generaldiagnostics
 
 import (
+	"math"
 	"net/netip"
 	"reflect"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0033
+const ID = datamodel.GeneralDiagnosticsID
 
 const (
-	networkInterfaces     matter.AttributeID = 0
-	rebootCount           matter.AttributeID = 1
-	upTime                matter.AttributeID = 2
-	totalOperationalHours matter.AttributeID = 3
-	bootReason            matter.AttributeID = 4
-	activeNetworkFaults   matter.AttributeID = 7
-	testEventTriggersOn   matter.AttributeID = 8
-	cmdTestEventTrigger   matter.CommandID   = 0
-	cmdTimeSnapshot       matter.CommandID   = 1
-	rspTimeSnapshot       matter.CommandID   = 2
-	EventBootReason       matter.EventID     = 3
-	maxInterfaces                            = 8
-	maxIPv4, maxIPv6                         = 4, 8
-	maxInterfaceNameLen                      = 32
-	interfaceTypeEthernet                    = 2
-	interfaceTypeWiFi                        = 1
-	interfaceTypeUnknown                     = 0
+	networkInterfaces     = datamodel.GeneralDiagnosticsAttrNetworkInterfaces
+	rebootCount           = datamodel.GeneralDiagnosticsAttrRebootCount
+	upTime                = datamodel.GeneralDiagnosticsAttrUpTime
+	totalOperationalHours = datamodel.GeneralDiagnosticsAttrTotalOperationalHours
+	bootReason            = datamodel.GeneralDiagnosticsAttrBootReason
+	activeNetworkFaults   = datamodel.GeneralDiagnosticsAttrActiveNetworkFaults
+	testEventTriggersOn   = datamodel.GeneralDiagnosticsAttrTestEventTriggersEnabled
+	deviceLoadStatus      = datamodel.GeneralDiagnosticsAttrDeviceLoadStatus
+	cmdTestEventTrigger   = datamodel.GeneralDiagnosticsCmdTestEventTrigger
+	cmdTimeSnapshot       = datamodel.GeneralDiagnosticsCmdTimeSnapshot
+	EventBootReason       = datamodel.GeneralDiagnosticsEventBootReason
+	maxInterfaces         = 8
+	maxIPv4, maxIPv6      = 4, 8
+	maxInterfaceNameLen   = 32
+	interfaceTypeEthernet = 2
+	interfaceTypeWiFi     = 1
+	interfaceTypeUnknown  = 0
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "GeneralDiagnostics", Revision: 2,
-	Attributes: []im.Attribute{
-		{ID: networkInterfaces, Name: "NetworkInterfaces", Read: matter.PrivilegeView, Quality: im.List},
-		{ID: rebootCount, Name: "RebootCount", Read: matter.PrivilegeView, Quality: im.NonVolatile},
-		{ID: upTime, Name: "UpTime", Read: matter.PrivilegeView, Quality: im.ChangesOmitted},
-		{ID: totalOperationalHours, Name: "TotalOperationalHours", Read: matter.PrivilegeView, Quality: im.NonVolatile | im.ChangesOmitted},
-		{ID: bootReason, Name: "BootReason", Read: matter.PrivilegeView},
-		{ID: activeNetworkFaults, Name: "ActiveNetworkFaults", Read: matter.PrivilegeView, Quality: im.List},
-		{ID: testEventTriggersOn, Name: "TestEventTriggersEnabled", Read: matter.PrivilegeView},
-	},
-	Commands: []im.Command{
-		{ID: cmdTestEventTrigger, Name: "TestEventTrigger", Response: im.NoResponse, Privilege: matter.PrivilegeManage},
-		{ID: cmdTimeSnapshot, Name: "TimeSnapshot", Response: rspTimeSnapshot, Privilege: matter.PrivilegeOperate},
-	},
-	Events: []im.Event{
-		{ID: EventBootReason, Name: "BootReason", Priority: im.Critical, Read: matter.PrivilegeView},
-	},
-}
+var spec = cluster.NewSpec(datamodel.GeneralDiagnostics, cluster.Selection{
+	Attributes: []matter.AttributeID{totalOperationalHours, bootReason, activeNetworkFaults},
+})
 
 // BootReason says why the node started (section 11.12.4.4).
-type BootReason uint8
+type BootReason = datamodel.GeneralDiagnosticsBootReason
 
-// The boot reasons that a process can tell.
+// The boot reasons that a process can tell apart.
 const (
-	BootUnspecified   BootReason = 0
-	BootPowerOn       BootReason = 1
-	BootSoftwareReset BootReason = 6
+	BootUnspecified   = datamodel.GeneralDiagnosticsBootReasonUnspecified
+	BootPowerOn       = datamodel.GeneralDiagnosticsBootReasonPowerOnReboot
+	BootSoftwareReset = datamodel.GeneralDiagnosticsBootReasonSoftwareReset
 )
 
 // Interface is one network interface.
@@ -83,6 +70,8 @@ type Options struct {
 	Interfaces  func() []Interface
 	// OperationalHours returns the node's total, this run included.
 	OperationalHours func(now time.Time) uint32
+	// Load returns what the node carries and has done, with the subscriptions of fabric f.
+	Load func(f matter.FabricIndex) im.Load
 }
 
 // Cluster serves the cluster.
@@ -115,7 +104,7 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read writes one attribute.
 func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
@@ -135,6 +124,15 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 		w.End()
 	case testEventTriggersOn:
 		w.Bool(t, false)
+	case deviceLoadStatus:
+		l := c.opt.Load(r.Subject.Fabric)
+		w.StartStruct(t)
+		w.Uint(tlv.Context(0), min(uint64(l.Subscriptions), math.MaxUint16))
+		w.Uint(tlv.Context(1), min(uint64(l.OfFabric), math.MaxUint16))
+		for i, n := range [...]uint64{l.Established, l.Sent, l.Received} {
+			w.Uint(tlv.Context(uint8(i+2)), min(n, math.MaxUint32))
+		}
+		w.End()
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type rig struct {
 	*clustertest.Node
 	c          *Cluster
 	interfaces []Interface
+	load       im.Load
 }
 
 func newRig(t *testing.T, interfaces ...Interface) *rig {
@@ -30,6 +31,11 @@ func newRig(t *testing.T, interfaces ...Interface) *rig {
 		BootReason:       BootSoftwareReset,
 		Interfaces:       func() []Interface { return r.interfaces },
 		OperationalHours: func(now time.Time) uint32 { return 40 + uint32(now.Sub(clustertest.Start)/time.Hour) },
+		Load: func(f matter.FabricIndex) im.Load {
+			l := r.load
+			l.OfFabric = int(f)
+			return l
+		},
 	})
 	r.Add(0, r.c)
 	return r
@@ -48,6 +54,24 @@ func TestRead(t *testing.T) {
 	r.Now = clustertest.Start.Add(-time.Hour)
 	if got := r.Read(admin, 0, ID, upTime); got != "0" {
 		t.Errorf("UpTime of a clock that was set back: %s", got)
+	}
+}
+
+// Counters end at their greatest value (section 11.12.4.11).
+func TestDeviceLoadStatus(t *testing.T) {
+	r := newRig(t)
+	for _, tt := range []struct {
+		load im.Load
+		want string
+	}{
+		{im.Load{Subscriptions: 2, Established: 3, Sent: 4, Received: 5}, "{0:2,1:1,2:3,3:4,4:5}"},
+		{im.Load{Subscriptions: 65535, Established: 1<<32 - 1, Sent: 1<<32 - 1, Received: 1<<32 - 1}, "{0:65535,1:1,2:4294967295,3:4294967295,4:4294967295}"},
+		{im.Load{Subscriptions: 65536, Established: 1 << 32, Sent: 1 << 33, Received: 1 << 34}, "{0:65535,1:1,2:4294967295,3:4294967295,4:4294967295}"},
+	} {
+		r.load = tt.load
+		if got := r.Read(admin, 0, ID, deviceLoadStatus); got != tt.want {
+			t.Errorf("%+v: %s, want %s", tt.load, got, tt.want)
+		}
 	}
 }
 

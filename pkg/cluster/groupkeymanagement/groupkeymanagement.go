@@ -1,11 +1,13 @@
 // Package groupkeymanagement is the Group Key Management cluster, 0x003F
-// revision 2 (section 11.2).
+// (section 11.2).
 package groupkeymanagement
 
 import (
 	"reflect"
 	"slices"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -14,7 +16,7 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x003F
+const ID = datamodel.GroupKeyManagementID
 
 // Limits of each fabric. Key set 0, the IPK, is one of the key sets. A node may
 // have less, but not if an endpoint has the Groups cluster: then 3 key sets and 4
@@ -25,36 +27,20 @@ const (
 )
 
 const (
-	attrGroupKeyMap matter.AttributeID = 0
-	attrGroupTable  matter.AttributeID = 1
-	attrMaxGroups   matter.AttributeID = 2
-	attrMaxKeys     matter.AttributeID = 3
+	attrGroupKeyMap = datamodel.GroupKeyManagementAttrGroupKeyMap
+	attrGroupTable  = datamodel.GroupKeyManagementAttrGroupTable
+	attrMaxGroups   = datamodel.GroupKeyManagementAttrMaxGroupsPerFabric
+	attrMaxKeys     = datamodel.GroupKeyManagementAttrMaxGroupKeysPerFabric
 
-	cmdKeySetWrite          matter.CommandID = 0
-	cmdKeySetRead           matter.CommandID = 1
-	rspKeySetRead           matter.CommandID = 2
-	cmdKeySetRemove         matter.CommandID = 3
-	cmdKeySetReadAllIndices matter.CommandID = 4
-	rspKeySetReadAllIndices matter.CommandID = 5
+	cmdKeySetWrite          = datamodel.GroupKeyManagementCmdKeySetWrite
+	cmdKeySetRead           = datamodel.GroupKeyManagementCmdKeySetRead
+	cmdKeySetRemove         = datamodel.GroupKeyManagementCmdKeySetRemove
+	cmdKeySetReadAllIndices = datamodel.GroupKeyManagementCmdKeySetReadAllIndices
 
 	tagFabricIndex = 0xFE
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "GroupKeyManagement", Revision: 2,
-	Attributes: []im.Attribute{
-		{ID: attrGroupKeyMap, Name: "GroupKeyMap", Read: matter.PrivilegeView, Write: matter.PrivilegeManage, Quality: im.FabricScoped | im.NonVolatile | im.List},
-		{ID: attrGroupTable, Name: "GroupTable", Read: matter.PrivilegeView, Quality: im.FabricScoped | im.NonVolatile | im.List},
-		{ID: attrMaxGroups, Name: "MaxGroupsPerFabric", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: attrMaxKeys, Name: "MaxGroupKeysPerFabric", Read: matter.PrivilegeView, Quality: im.Fixed},
-	},
-	Commands: []im.Command{
-		{ID: cmdKeySetWrite, Name: "KeySetWrite", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-		{ID: cmdKeySetRead, Name: "KeySetRead", Response: rspKeySetRead, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-		{ID: cmdKeySetRemove, Name: "KeySetRemove", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-		{ID: cmdKeySetReadAllIndices, Name: "KeySetReadAllIndices", Response: rspKeySetReadAllIndices, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-	},
-}
+var spec = cluster.NewSpec(datamodel.GroupKeyManagement, cluster.Selection{})
 
 // Cluster serves the cluster over the fabric table.
 type Cluster struct {
@@ -79,7 +65,7 @@ func (c *Cluster) maxGroups() int {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Changes reports a list that is another than before.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {

@@ -1,4 +1,4 @@
-// Package groups is the Groups cluster, 0x0004 revision 4 with feature GN
+// Package groups is the Groups cluster, 0x0004 with feature GN
 // (Application Cluster Specification 1.4.2, section 1.3): it makes an endpoint a
 // member of a fabric's groups. The groups themselves are in the fabric table,
 // where Group Key Management shows them and messages to groups look for members.
@@ -10,6 +10,8 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -18,45 +20,27 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0004
+const ID = datamodel.GroupsID
 
 const (
 	featureNames = 1 << 0
 
-	attrNameSupport matter.AttributeID = 0
-	namesSupported                     = 1 << 7
+	attrNameSupport = datamodel.GroupsAttrNameSupport
+	namesSupported  = 1 << 7
 
-	cmdAddGroup      matter.CommandID = 0
-	cmdViewGroup     matter.CommandID = 1
-	cmdGetMembership matter.CommandID = 2
-	cmdRemoveGroup   matter.CommandID = 3
-	cmdRemoveAll     matter.CommandID = 4
-	cmdAddIfIdentify matter.CommandID = 5
+	cmdAddGroup      = datamodel.GroupsCmdAddGroup
+	cmdGetMembership = datamodel.GroupsCmdGetGroupMembership
+	cmdRemoveGroup   = datamodel.GroupsCmdRemoveGroup
+	cmdRemoveAll     = datamodel.GroupsCmdRemoveAllGroups
+	cmdAddIfIdentify = datamodel.GroupsCmdAddGroupIfIdentifying
 
 	// The responses have the ids of their requests.
-	rspAddGroup      matter.CommandID = 0
-	rspViewGroup     matter.CommandID = 1
-	rspGetMembership matter.CommandID = 2
-	rspRemoveGroup   matter.CommandID = 3
 
 	maxNameLen  = 16
 	maxCapacity = 0xFE // at least as many
 )
 
-var spec = im.Spec{
-	ID: ID, Name: "Groups", Revision: 4, Features: featureNames,
-	Attributes: []im.Attribute{
-		{ID: attrNameSupport, Name: "NameSupport", Read: matter.PrivilegeView, Quality: im.Fixed},
-	},
-	Commands: []im.Command{
-		{ID: cmdAddGroup, Name: "AddGroup", Response: rspAddGroup, Privilege: matter.PrivilegeManage, Quality: im.FabricScoped},
-		{ID: cmdViewGroup, Name: "ViewGroup", Response: rspViewGroup, Privilege: matter.PrivilegeOperate, Quality: im.FabricScoped},
-		{ID: cmdGetMembership, Name: "GetGroupMembership", Response: rspGetMembership, Privilege: matter.PrivilegeOperate, Quality: im.FabricScoped},
-		{ID: cmdRemoveGroup, Name: "RemoveGroup", Response: rspRemoveGroup, Privilege: matter.PrivilegeManage, Quality: im.FabricScoped},
-		{ID: cmdRemoveAll, Name: "RemoveAllGroups", Response: im.NoResponse, Privilege: matter.PrivilegeManage, Quality: im.FabricScoped},
-		{ID: cmdAddIfIdentify, Name: "AddGroupIfIdentifying", Response: im.NoResponse, Privilege: matter.PrivilegeManage, Quality: im.FabricScoped},
-	},
-}
+var spec = cluster.NewSpec(datamodel.Groups, cluster.Selection{Features: datamodel.GroupsFeatureGroupNames})
 
 // Options are what the cluster of one endpoint works with. All are required.
 type Options struct {
@@ -76,7 +60,7 @@ type Cluster struct {
 func New(opt Options) *Cluster { return &Cluster{opt: opt} }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read writes NameSupport.
 func (c *Cluster) Read(_ *im.Request, _ matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {

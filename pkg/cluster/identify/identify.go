@@ -1,71 +1,71 @@
-// Package identify is the Identify cluster, 0x0003 revision 5 (Application Cluster
-// Specification 1.4.2, section 1.2): a device makes itself known to somebody who
-// stands before several and looks for the one.
+// Package identify is the Identify cluster, 0x0003 ("Matter Application
+// Cluster Specification", section 1.2): a device makes itself known to somebody who
+// stands before several of them and looks for one.
 package identify
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0003
+const ID = datamodel.IdentifyID
 
+var spec = cluster.NewSpec(datamodel.Identify, cluster.Selection{
+	Commands: []matter.CommandID{datamodel.IdentifyCmdTriggerEffect},
+})
+
+// Effects that end another one.
 const (
-	identifyTime matter.AttributeID = 0
-	identifyType matter.AttributeID = 1
-
-	cmdIdentify matter.CommandID = 0
+	finish = datamodel.IdentifyEffectIdentifierFinishEffect
+	stop   = datamodel.IdentifyEffectIdentifierStopEffect
 )
 
-// Type is how a device makes itself known (IdentifyTypeEnum).
-type Type uint8
-
-// The types of section 1.2.4.1. None is for a device that has none of the others.
-const (
-	None Type = iota
-	LightOutput
-	VisibleIndicator
-	AudibleBeep
-	Display
-	Actuator
-)
-
-var spec = im.Spec{
-	ID: ID, Name: "Identify", Revision: 5,
-	Attributes: []im.Attribute{
-		{ID: identifyTime, Name: "IdentifyTime", Read: matter.PrivilegeView, Write: matter.PrivilegeOperate},
-		{ID: identifyType, Name: "IdentifyType", Read: matter.PrivilegeView},
-	},
-	Commands: []im.Command{
-		{ID: cmdIdentify, Name: "Identify", Response: im.NoResponse, Privilege: matter.PrivilegeManage},
-	},
+// effects says how long Show stands for an effect (section 1.2.6.2.1): a breath takes a
+// second and is repeated 15 times, a change of channel shows for 8 seconds.
+var effects = map[datamodel.IdentifyEffectIdentifier]time.Duration{
+	datamodel.IdentifyEffectIdentifierBlink:         time.Second,
+	datamodel.IdentifyEffectIdentifierBreathe:       15 * time.Second,
+	datamodel.IdentifyEffectIdentifierOkay:          time.Second,
+	datamodel.IdentifyEffectIdentifierChannelChange: 8 * time.Second,
+	finish: 0,
+	stop:   0,
 }
 
 // Options are what the cluster of one endpoint works with.
 type Options struct {
-	Type Type
+	Type datamodel.IdentifyIdentifyType
+
 	// Show begins and ends what somebody before the device sees or hears, say a light
-	// that blinks. It is called with true and false in turns, by whom the cluster is
-	// called, and must not wait. nil: there is nothing.
+	// that blinks. It is called alternately with true and false, on the engine's
+	// goroutine, and must not wait. nil: there is nothing.
 	Show func(on bool)
+
+	// Effect shows an effect that TriggerEffect asks for, or ends the one that is shown;
+	// it is called as Show is. nil: Show stands for all effects.
+	Effect func(e datamodel.IdentifyEffectIdentifier)
 }
 
 // Cluster is the cluster of one endpoint.
 type Cluster struct {
-	opt   Options
-	until time.Time // zero: the device does not identify itself
-	ended bool      // by itself, which nobody was told yet
+	opt    Options
+	until  time.Time // zero: the device does not identify itself
+	effect time.Time // when Show no longer stands for an effect; zero: it does not
+	shown  bool
+	ended  bool // by itself, which is not reported yet
 }
 
-// New returns the cluster of one endpoint. The error says that the type is none.
+// New returns the cluster of one endpoint, and an error if there is no such type of
+// identification.
 func New(opt Options) (*Cluster, error) {
-	if opt.Type > Actuator {
-		return nil, fmt.Errorf("identify: %d is no type of identification", opt.Type)
+	if opt.Type > datamodel.IdentifyIdentifyTypeActuator {
+		return nil, fmt.Errorf("identify: there is no type of identification %d", opt.Type)
 	}
 	if opt.Show == nil {
 		opt.Show = func(bool) {}
@@ -73,31 +73,48 @@ func New(opt Options) (*Cluster, error) {
 	return &Cluster{opt: opt}, nil
 }
 
-// Identifying reports whether the device identifies itself.
+// Identifying reports whether the device identifies itself. An effect does not count.
 func (c *Cluster) Identifying() bool { return !c.until.IsZero() }
 
 // Deadline returns when Advance is next to be called, and whether it is.
-func (c *Cluster) Deadline() (time.Time, bool) { return c.until, c.Identifying() }
-
-// Advance ends the identification when its time is up.
-func (c *Cluster) Advance(now time.Time) {
-	if c.Identifying() && !now.Before(c.until) {
-		c.ended = true
-		c.set(now, 0)
+func (c *Cluster) Deadline() (time.Time, bool) {
+	if first := c.until; c.effect.IsZero() || !first.IsZero() && first.Before(c.effect) {
+		return first, !first.IsZero()
 	}
+	return c.effect, true
 }
 
-// Reset ends the identification.
-func (c *Cluster) Reset() { c.set(time.Time{}, 0) }
+// Advance ends the identification, or an effect, when its time is up.
+func (c *Cluster) Advance(now time.Time) {
+	if c.Identifying() && !now.Before(c.until) {
+		c.until, c.ended = time.Time{}, true
+	}
+	if !c.effect.IsZero() && !now.Before(c.effect) {
+		c.effect = time.Time{}
+	}
+	c.show()
+}
 
+// Reset ends the identification and the effect.
+func (c *Cluster) Reset() {
+	c.until, c.effect = time.Time{}, time.Time{}
+	c.show()
+}
+
+// set makes the device identify itself for so many seconds.
 func (c *Cluster) set(now time.Time, seconds uint16) {
-	was := c.Identifying()
 	c.until = time.Time{}
 	if seconds > 0 {
 		c.until = now.Add(time.Duration(seconds) * time.Second)
 	}
-	if c.Identifying() != was {
-		c.opt.Show(!was)
+	c.show()
+}
+
+// show calls Show if what it shows is to change.
+func (c *Cluster) show() {
+	if on := c.Identifying() || !c.effect.IsZero(); on != c.shown {
+		c.shown = on
+		c.opt.Show(on)
 	}
 }
 
@@ -110,14 +127,14 @@ func (c *Cluster) left(now time.Time) uint64 {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read writes an attribute.
 func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
 	switch id {
-	case identifyTime:
+	case datamodel.IdentifyAttrIdentifyTime:
 		w.Uint(t, c.left(r.Now))
-	case identifyType:
+	case datamodel.IdentifyAttrIdentifyType:
 		w.Uint(t, uint64(c.opt.Type))
 	}
 	return nil
@@ -134,22 +151,82 @@ func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) erro
 	return nil
 }
 
-// Invoke executes Identify.
-func (c *Cluster) Invoke(r *im.Request, _ matter.CommandID, fields tlv.Element, _ *tlv.Writer) error {
+// Invoke executes a command.
+func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, _ *tlv.Writer) error {
+	if id == datamodel.IdentifyCmdTriggerEffect {
+		return c.trigger(r, fields)
+	}
 	seconds, err := im.OnlyUint16(fields)
 	if err != nil {
 		return err
 	}
 	c.set(r.Now, seconds)
-	r.Changed(identifyTime)
+	r.Changed(datamodel.IdentifyAttrIdentifyTime)
 	return nil
 }
 
-// Changes tells of an identification that has ended by itself. That its time runs is
-// not told (section 1.2.5.1).
+// trigger executes TriggerEffect. The variant is of no account: there is one only, which
+// stands for those that are not known as well.
+func (c *Cluster) trigger(r *im.Request, fields tlv.Element) error {
+	e, err := decodeEffect(fields)
+	if err != nil {
+		return err
+	}
+	length, known := effects[e]
+	if !known {
+		return matter.StatusConstraintError
+	}
+	if c.Identifying() {
+		// An identification ends as an effect would: with its second, or at once. Any
+		// other effect takes its place.
+		if e != finish {
+			c.set(r.Now, 0)
+		} else if c.left(r.Now) > 1 {
+			c.set(r.Now, 1)
+		}
+		r.Changed(datamodel.IdentifyAttrIdentifyTime)
+	}
+	if c.opt.Effect != nil {
+		c.opt.Effect(e)
+		return nil
+	}
+	switch second := r.Now.Add(time.Second); {
+	case e == stop:
+		c.effect = time.Time{}
+	case e != finish:
+		c.effect = r.Now.Add(length)
+	case c.effect.After(second):
+		c.effect = second
+	}
+	c.show()
+	return nil
+}
+
+func decodeEffect(fields tlv.Element) (e datamodel.IdentifyEffectIdentifier, err error) {
+	var have [2]bool
+	r := fields.Reader()
+	for r.EnterStruct(); r.Next(); {
+		switch r.ContextTag() {
+		case 0:
+			e, have[0] = datamodel.IdentifyEffectIdentifier(r.Uint8()), true
+		case 1:
+			_, have[1] = r.Uint8(), true
+		}
+	}
+	if err := r.End(); err != nil {
+		return 0, im.CommandError(err)
+	}
+	if have != [2]bool{true, true} {
+		return 0, matter.StatusInvalidCommand
+	}
+	return e, nil
+}
+
+// Changes reports an identification that has ended by itself. The countdown is not
+// reported (section 1.2.5.1).
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	if c.ended {
 		c.ended = false
-		changed(identifyTime)
+		changed(datamodel.IdentifyAttrIdentifyTime)
 	}
 }

@@ -1,26 +1,28 @@
 // Package networkcommissioning is the Network Commissioning cluster, 0x0031
-// revision 2, of a node on Ethernet (section 11.9, feature ET): it tells the
+// , of a node on Ethernet (section 11.9, feature ET): it tells the
 // commissioner that there is nothing to set up.
 package networkcommissioning
 
 import (
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x0031
+const ID = datamodel.NetworkCommissioningID
 
 const featureEthernet = 1 << 2
 
 const (
-	maxNetworks           matter.AttributeID = 0
-	networks              matter.AttributeID = 1
-	interfaceEnabled      matter.AttributeID = 4
-	lastNetworkingStatus  matter.AttributeID = 5
-	lastNetworkID         matter.AttributeID = 6
-	lastConnectErrorValue matter.AttributeID = 7
+	maxNetworks           = datamodel.NetworkCommissioningAttrMaxNetworks
+	networks              = datamodel.NetworkCommissioningAttrNetworks
+	interfaceEnabled      = datamodel.NetworkCommissioningAttrInterfaceEnabled
+	lastNetworkingStatus  = datamodel.NetworkCommissioningAttrLastNetworkingStatus
+	lastNetworkID         = datamodel.NetworkCommissioningAttrLastNetworkID
+	lastConnectErrorValue = datamodel.NetworkCommissioningAttrLastConnectErrorValue
 )
 
 // statusSuccess is the only NetworkCommissioningStatusEnum that is told.
@@ -29,17 +31,7 @@ const statusSuccess = 0
 // maxNetworkIDLen is the longest NetworkID, octets.
 const maxNetworkIDLen = 32
 
-var spec = im.Spec{
-	ID: ID, Name: "NetworkCommissioning", Revision: 2, Features: featureEthernet,
-	Attributes: []im.Attribute{
-		{ID: maxNetworks, Name: "MaxNetworks", Read: matter.PrivilegeAdminister, Quality: im.Fixed},
-		{ID: networks, Name: "Networks", Read: matter.PrivilegeAdminister, Quality: im.List},
-		{ID: interfaceEnabled, Name: "InterfaceEnabled", Read: matter.PrivilegeView, Write: matter.PrivilegeAdminister, Quality: im.NonVolatile},
-		{ID: lastNetworkingStatus, Name: "LastNetworkingStatus", Read: matter.PrivilegeAdminister, Quality: im.Nullable},
-		{ID: lastNetworkID, Name: "LastNetworkID", Read: matter.PrivilegeAdminister, Quality: im.Nullable},
-		{ID: lastConnectErrorValue, Name: "LastConnectErrorValue", Read: matter.PrivilegeAdminister, Quality: im.Nullable},
-	},
-}
+var spec = cluster.NewSpec(datamodel.NetworkCommissioning, cluster.Selection{Features: datamodel.NetworkCommissioningFeatureEthernetNetworkInterface})
 
 // Network is the interface that carries the node's traffic.
 type Network struct {
@@ -97,7 +89,7 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Read writes one attribute.
 func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {

@@ -1,4 +1,4 @@
-// Package opcreds is the Operational Credentials cluster, 0x003E revision 2 (Core
+// Package opcreds is the Operational Credentials cluster, 0x003E (Core
 // Specification, section 11.18): how a node shows where it comes from, is
 // given its operational identity in a fabric, and gives it up again.
 //

@@ -8,6 +8,8 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/cert"
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -17,61 +19,34 @@ import (
 )
 
 // ID is the cluster's id.
-const ID matter.ClusterID = 0x003E
+const ID = datamodel.OperationalCredentialsID
 
 const (
-	attrNOCs                    matter.AttributeID = 0
-	attrFabrics                 matter.AttributeID = 1
-	attrSupportedFabrics        matter.AttributeID = 2
-	attrCommissionedFabrics     matter.AttributeID = 3
-	attrTrustedRootCertificates matter.AttributeID = 4
-	attrCurrentFabricIndex      matter.AttributeID = 5
+	attrNOCs                    = datamodel.OperationalCredentialsAttrNOCs
+	attrFabrics                 = datamodel.OperationalCredentialsAttrFabrics
+	attrSupportedFabrics        = datamodel.OperationalCredentialsAttrSupportedFabrics
+	attrCommissionedFabrics     = datamodel.OperationalCredentialsAttrCommissionedFabrics
+	attrTrustedRootCertificates = datamodel.OperationalCredentialsAttrTrustedRootCertificates
+	attrCurrentFabricIndex      = datamodel.OperationalCredentialsAttrCurrentFabricIndex
 )
 
 const (
-	cmdAttestationRequest          matter.CommandID = 0x00
-	rspAttestationResponse         matter.CommandID = 0x01
-	cmdCertificateChainRequest     matter.CommandID = 0x02
-	rspCertificateChainResponse    matter.CommandID = 0x03
-	cmdCSRRequest                  matter.CommandID = 0x04
-	rspCSRResponse                 matter.CommandID = 0x05
-	cmdAddNOC                      matter.CommandID = 0x06
-	cmdUpdateNOC                   matter.CommandID = 0x07
-	rspNOCResponse                 matter.CommandID = 0x08
-	cmdUpdateFabricLabel           matter.CommandID = 0x09
-	cmdRemoveFabric                matter.CommandID = 0x0A
-	cmdAddTrustedRootCertificate   matter.CommandID = 0x0B
-	cmdSetVIDVerificationStatement matter.CommandID = 0x0C
-	cmdSignVIDVerificationRequest  matter.CommandID = 0x0D
-	rspSignVIDVerificationResponse matter.CommandID = 0x0E
+	cmdAttestationRequest          = datamodel.OperationalCredentialsCmdAttestationRequest
+	cmdCertificateChainRequest     = datamodel.OperationalCredentialsCmdCertificateChainRequest
+	cmdCSRRequest                  = datamodel.OperationalCredentialsCmdCSRRequest
+	cmdAddNOC                      = datamodel.OperationalCredentialsCmdAddNOC
+	cmdUpdateNOC                   = datamodel.OperationalCredentialsCmdUpdateNOC
+	cmdUpdateFabricLabel           = datamodel.OperationalCredentialsCmdUpdateFabricLabel
+	cmdRemoveFabric                = datamodel.OperationalCredentialsCmdRemoveFabric
+	cmdAddTrustedRootCertificate   = datamodel.OperationalCredentialsCmdAddTrustedRootCertificate
+	cmdSetVIDVerificationStatement = datamodel.OperationalCredentialsCmdSetVIDVerificationStatement
+	cmdSignVIDVerificationRequest  = datamodel.OperationalCredentialsCmdSignVIDVerificationRequest
 )
 
 // tagFabricIndex is the tag of the fabric index in a fabric-scoped structure.
 const tagFabricIndex = 0xFE
 
-var spec = im.Spec{
-	ID: ID, Name: "OperationalCredentials", Revision: 2,
-	Attributes: []im.Attribute{
-		{ID: attrNOCs, Name: "NOCs", Read: matter.PrivilegeAdminister, Quality: im.FabricScoped | im.NonVolatile | im.ChangesOmitted | im.List},
-		{ID: attrFabrics, Name: "Fabrics", Read: matter.PrivilegeView, Quality: im.FabricScoped | im.NonVolatile | im.List},
-		{ID: attrSupportedFabrics, Name: "SupportedFabrics", Read: matter.PrivilegeView, Quality: im.Fixed},
-		{ID: attrCommissionedFabrics, Name: "CommissionedFabrics", Read: matter.PrivilegeView, Quality: im.NonVolatile},
-		{ID: attrTrustedRootCertificates, Name: "TrustedRootCertificates", Read: matter.PrivilegeView, Quality: im.NonVolatile | im.ChangesOmitted | im.List},
-		{ID: attrCurrentFabricIndex, Name: "CurrentFabricIndex", Read: matter.PrivilegeView},
-	},
-	Commands: []im.Command{
-		{ID: cmdAttestationRequest, Name: "AttestationRequest", Response: rspAttestationResponse, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdCertificateChainRequest, Name: "CertificateChainRequest", Response: rspCertificateChainResponse, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdCSRRequest, Name: "CSRRequest", Response: rspCSRResponse, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdAddNOC, Name: "AddNOC", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdUpdateNOC, Name: "UpdateNOC", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-		{ID: cmdUpdateFabricLabel, Name: "UpdateFabricLabel", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-		{ID: cmdRemoveFabric, Name: "RemoveFabric", Response: rspNOCResponse, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdAddTrustedRootCertificate, Name: "AddTrustedRootCertificate", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister},
-		{ID: cmdSetVIDVerificationStatement, Name: "SetVIDVerificationStatement", Response: im.NoResponse, Privilege: matter.PrivilegeAdminister, Quality: im.FabricScoped},
-		{ID: cmdSignVIDVerificationRequest, Name: "SignVIDVerificationRequest", Response: rspSignVIDVerificationResponse, Privilege: matter.PrivilegeAdminister},
-	},
-}
+var spec = cluster.NewSpec(datamodel.OperationalCredentials, cluster.Selection{})
 
 // Options are what the cluster works on. All are required.
 type Options struct {
@@ -114,7 +89,7 @@ func New(opt Options) *Cluster {
 }
 
 // Spec returns the cluster's metadata.
-func (c *Cluster) Spec() *im.Spec { return &spec }
+func (c *Cluster) Spec() *im.Spec { return spec }
 
 // Write refuses: no attribute can be written.
 func (c *Cluster) Write(*im.Request, matter.AttributeID, tlv.Element) error {
