@@ -117,10 +117,25 @@ func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 	for name := range g.command.Set {
 		delete(a.answered, name)
 	}
-	a.sent, a.until = now, now.Add(confirmTime)
+	a.sent, a.until = now, now.Add(r.patience(t, g.command.Set))
 	if d := g.command.Transition; d != nil {
 		a.until = a.until.Add(*d)
 	}
+}
+
+// patience returns how long the source may take to agree to values.
+func (r *Registry) patience(t target, set device.Values) time.Duration {
+	most := confirmTime
+	if e := r.entries[t.device]; e != nil {
+		if n := e.node(t.part); n != nil {
+			for name := range set {
+				if p := n.Property(name); p != nil {
+					most = max(most, p.Slow)
+				}
+			}
+		}
+	}
+	return most
 }
 
 // send hands a command to whoever takes it.

@@ -131,8 +131,10 @@ func (u *unitOf[S]) report(now time.Time, v Values) error {
 // apply sends the device what is wanted of it.
 func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
 	wanted := c.WantedBits()
+	// An action stands for what it changes.
+	compare := c.FromController() && len(c.Actions()) == 0
 	for i := range u.props {
-		if p := &u.props[i]; p.Settable && c.FromController() && p.wished(was) != p.wished(is) {
+		if p := &u.props[i]; p.Settable && compare && p.wished(was) != p.wished(is) {
 			wanted |= p.want
 		}
 	}
@@ -203,7 +205,7 @@ func (e *Endpoint) State(now time.Time) Values {
 // not report v.
 func (e *Endpoint) Check(v Values) error {
 	for name, x := range v {
-		p := e.property(name)
+		p := e.Property(name)
 		if p == nil {
 			return &UnknownError{Property: name, Have: e.names()}
 		}
@@ -214,7 +216,8 @@ func (e *Endpoint) Check(v Values) error {
 	return nil
 }
 
-func (e *Endpoint) property(name string) *Property {
+// Property returns the property with the name, or nil.
+func (e *Endpoint) Property(name string) *Property {
 	for _, u := range e.units {
 		if p := u.find(name); p != nil {
 			return p

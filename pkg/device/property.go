@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 )
@@ -18,6 +19,9 @@ type Property struct {
 	Above    bool     // Min itself is not in the range
 	Values   []string // of a text
 	Settable bool     // a controller may want it
+	// Slow is how long the device may take to do what a controller wants, if that is more
+	// than the few seconds of most.
+	Slow time.Duration
 	// Needed says that ecosystems make nothing of a part whose first value of the
 	// property is unknown, and do not look again; see [Endpoint.Waiting].
 	Needed bool

@@ -1,0 +1,126 @@
+package device
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/windowcovering"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+var coverKinds = map[string]kind{
+	"window_covering": {datamodel.DeviceTypeWindowCovering, buildCover},
+}
+
+// coverings are the kinds of window coverings, as what Matter knows. What has both lift
+// and tilt is a shutter or a blind there; garage doors and gates are unknown products.
+// Roller shade is the type that every ecosystem shows with a sensible word.
+var coverings = map[string]struct {
+	lift, both datamodel.WindowCoveringType
+	product    datamodel.WindowCoveringEndProductType
+}{
+	"":             {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
+	"roller_shade": {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeRollerShade},
+	"curtain":      {datamodel.WindowCoveringTypeDrapery, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeCentralCurtain},
+	"awning":       {datamodel.WindowCoveringTypeAwning, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeAwningTerracePatio},
+	"shutter":      {datamodel.WindowCoveringTypeShutter, datamodel.WindowCoveringTypeShutter, datamodel.WindowCoveringEndProductTypeRollerShutter},
+	"blind":        {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeInteriorBlind},
+	"screen":       {datamodel.WindowCoveringTypeProjectorScreen, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
+	"garage_door":  {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
+	"gate":         {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
+}
+
+func buildCover(b *builder) error {
+	o := &b.part.Options
+	kind, ok := coverings[o.Kind]
+	if !ok {
+		return &OptionError{"kind", fmt.Sprintf("%q is none of roller_shade, curtain, awning, shutter, blind, screen, garage_door, gate", o.Kind)}
+	}
+	position := o.Position == nil || *o.Position
+	config := windowcovering.Config{Type: kind.lift, Product: kind.product}
+	switch {
+	case position:
+		config.Features = windowcovering.Lift | windowcovering.PositionLift
+	case !o.Tilt:
+		config.Features = windowcovering.Lift
+	default: // slats that only turn
+		config.Type, config.Product = datamodel.WindowCoveringTypeTiltBlindTiltOnly, datamodel.WindowCoveringEndProductTypeTiltOnlyInteriorBlind
+	}
+	if o.Tilt {
+		if position {
+			config.Type = kind.both
+		}
+		config.Features |= windowcovering.Tilt | windowcovering.PositionTilt
+	}
+	b.Identify, b.Groups = true, true
+	u := addUnit(b.Endpoint, windowcovering.Covering{Config: config}, windowcovering.Rules(), coverProperties(o, config, position))
+	u.Serve(windowcovering.Cluster, windowcovering.Select(config))
+	return nil
+}
+
+// coverProperties returns the properties of a covering. Moving comes last: a report that
+// says where the covering is and that it has stopped is one of the end of a move.
+func coverProperties(o *Options, config windowcovering.Config, position bool) (all []property[windowcovering.Covering]) {
+	type covering = windowcovering.Covering
+	axis := func(name string, want uint32, needed bool, at func(*covering) *windowcovering.Axis) property[covering] {
+		return property[covering]{
+			Property: Property{Name: name, Kind: KindNumber, Max: 100, Settable: true, Needed: needed, Slow: windowcovering.Travel},
+			want:     want,
+			get:      func(s *covering) Value { return openPercent(at(s).Current, o.Inverted) },
+			wish:     func(s *covering) Value { return openPercent(at(s).Target, o.Inverted) },
+			report: func(c *cluster.Context, s *covering, v Value) {
+				if p, ok := v.Number(); ok {
+					at(s).ReportPosition(c, closedHundredths(p, o.Inverted))
+				}
+			},
+		}
+	}
+	lift := func(s *covering) *windowcovering.Axis { return &s.Lift }
+	tilt := func(s *covering) *windowcovering.Axis { return &s.Tilt }
+	main := lift
+	if config.Features&windowcovering.Lift != 0 {
+		all = append(all, axis("position_percent", windowcovering.WantLift, position, lift))
+	} else {
+		main = tilt
+	}
+	if config.Features&windowcovering.Tilt != 0 {
+		all = append(all, axis("tilt_percent", windowcovering.WantTilt, true, tilt))
+	}
+	return append(all, property[covering]{
+		Property: Property{Name: "moving", Kind: KindText, Values: []string{"stopped", "opening", "closing"}},
+		get: func(s *covering) Value {
+			return Text([]string{"stopped", "opening", "closing"}[main(s).Status])
+		},
+		report: func(c *cluster.Context, s *covering, v Value) {
+			switch is, _ := v.Text(); is {
+			case "stopped":
+				main(s).ReportMoving(c, windowcovering.Stopped)
+			case "opening":
+				main(s).ReportMoving(c, windowcovering.Opening)
+			case "closing":
+				main(s).ReportMoving(c, windowcovering.Closing)
+			}
+		},
+	})
+}
+
+// openPercent and closedHundredths convert between percents of being open and hundredths
+// of a percent of being closed; inverted is a source that counts the other way round.
+
+func openPercent(p cluster.Null[uint16], inverted bool) Value {
+	switch {
+	case !p.Valid:
+		return Null
+	case inverted:
+		return Number(float64(p.V) / 100)
+	}
+	return Number(100 - float64(p.V)/100)
+}
+
+func closedHundredths(percent float64, inverted bool) uint16 {
+	if !inverted {
+		percent = 100 - percent
+	}
+	return uint16(math.Round(percent * 100))
+}

@@ -1,0 +1,117 @@
+package device
+
+import (
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+const covering = datamodel.WindowCoveringID
+
+// wantCover compares position, target and status of lift.
+func (r *rig) wantCover(what, current, target, status string) {
+	r.t.Helper()
+	for _, a := range []struct {
+		id   matter.AttributeID
+		want string
+	}{
+		{datamodel.WindowCoveringAttrCurrentPositionLiftPercent100ths, current},
+		{datamodel.WindowCoveringAttrTargetPositionLiftPercent100ths, target},
+		{datamodel.WindowCoveringAttrOperationalStatus, status},
+	} {
+		if got := r.read(covering, a.id); got != a.want {
+			r.t.Errorf("%s: attribute 0x%04X is %s, want %s", what, uint32(a.id), got, a.want)
+		}
+	}
+}
+
+// TestCoverMoves follows a covering through what it is asked for (section 5.3.7).
+func TestCoverMoves(t *testing.T) {
+	r := newRig(t, Part{Type: "window_covering"})
+	r.report(Values{"position_percent": Number(100)})
+	r.wantCover("open", "0", "0", "0")
+	r.invoke(covering, datamodel.WindowCoveringCmdGoToLiftPercentage, "{0:4000}")
+	r.wantSent("40 % closed", Values{"position_percent": Number(60)})
+	r.wantCover("asked to close", "0", "4000", "10")
+	r.report(Values{"position_percent": Number(80), "moving": Text("closing")})
+	r.wantCover("on its way", "2000", "4000", "10")
+	r.report(Values{"position_percent": Number(61)})
+	r.wantCover("there, but for a percent", "3900", "3900", "0")
+	r.invoke(covering, datamodel.WindowCoveringCmdUpOrOpen, "{}")
+	r.wantSent("UpOrOpen", Values{"position_percent": Number(100)})
+	r.wantCover("asked to open", "3900", "0", "5")
+	r.invoke(covering, datamodel.WindowCoveringCmdStopMotion, "{}")
+	r.wantCover("stopped", "3900", "3900", "0")
+	if len(r.sent) != 1 || r.sent[0].Do != Stop {
+		t.Errorf("StopMotion sent %v", r.sent)
+	}
+	r.sent = nil
+	r.invoke(covering, datamodel.WindowCoveringCmdDownOrClose, "{}")
+	r.after(2 * time.Minute)
+	r.wantCover("a device that says nothing has stopped", "3900", "3900", "0")
+}
+
+// TestCoverMovedAtTheDevice sets the target too, as Apple shows a covering as moving
+// while target and position differ.
+func TestCoverMovedAtTheDevice(t *testing.T) {
+	r := newRig(t, Part{Type: "window_covering"})
+	r.report(Values{"position_percent": Number(50)})
+	r.report(Values{"moving": Text("opening")})
+	r.wantCover("opened by hand", "5000", "0", "5")
+	r.report(Values{"position_percent": Number(70), "moving": Text("stopped")})
+	r.wantCover("stopped", "3000", "3000", "0")
+	r.report(Values{"position_percent": Number(0)})
+	r.wantCover("a position alone", "10000", "10000", "0")
+	r.wantSent("what the device does itself")
+}
+
+func TestCoverPositions(t *testing.T) {
+	yes, no := true, false
+	for _, tt := range []struct {
+		name     string
+		options  Options
+		features string
+		typ      string
+	}{
+		{"position", Options{}, "5", "0"},
+		{"no position", Options{Position: &no, Kind: "garage_door"}, "1", "0"},
+		{"lift and tilt", Options{Position: &yes, Tilt: true, Kind: "blind"}, "23", "8"},
+		{"tilt alone", Options{Position: &no, Tilt: true, Kind: "blind"}, "18", "7"},
+		{"shutter", Options{Kind: "shutter"}, "5", "6"},
+	} {
+		r := newRig(t, Part{Type: "window_covering", Options: tt.options})
+		if got := r.read(covering, matter.AttributeFeatureMap); got != tt.features {
+			t.Errorf("%s: features %s, want %s", tt.name, got, tt.features)
+		}
+		if got := r.read(covering, datamodel.WindowCoveringAttrType); got != tt.typ {
+			t.Errorf("%s: type %s, want %s", tt.name, got, tt.typ)
+		}
+	}
+	r := newRig(t, Part{Type: "window_covering", Options: Options{Inverted: true}})
+	for _, percent := range []float64{0, 0.5, 33, 100} {
+		r.report(Values{"position_percent": Number(percent)})
+		if got := r.e.State(r.Now)["position_percent"]; got != Number(percent) {
+			t.Errorf("%v %% came back as %v", percent, got)
+		}
+	}
+	r.wantCover("100 % of a source that counts the other way round", "10000", "10000", "0")
+}
+
+func TestCoverRefuses(t *testing.T) {
+	r := newRig(t, Part{Type: "window_covering"})
+	r.report(Values{"position_percent": Number(50)})
+	for what, tt := range map[string][2]string{
+		"out of range": {r.invoke(covering, datamodel.WindowCoveringCmdGoToLiftPercentage, "{0:10001}"), "CONSTRAINT_ERROR"},
+		"no tilt":      {r.invoke(covering, datamodel.WindowCoveringCmdGoToTiltPercentage, "{0:0}"), "UNSUPPORTED_COMMAND"},
+	} {
+		if tt[0] != tt[1] {
+			t.Errorf("%s: %s, want %s", what, tt[0], tt[1])
+		}
+	}
+	r.wantSent("what is refused")
+	if _, err := New("test:1", &Part{Type: "window_covering", Options: Options{Kind: "tent"}}, nil); err == nil {
+		t.Error("an unknown kind was accepted")
+	}
+}
