@@ -1,7 +1,6 @@
 package device
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -247,10 +246,11 @@ func (e *Endpoint) Report(now time.Time, v Values) error {
 	return nil
 }
 
-// Event takes from the source what somebody does to a button.
+// Event takes from the source what somebody does to a button. The error, an
+// *EventError, says that the part has no such gesture; nothing has happened then.
 func (e *Endpoint) Event(now time.Time, g Gesture) error {
 	if e.gesture == nil {
-		return errors.New("event: the part is no button")
+		return &EventError{Event: g}
 	}
 	return e.gesture(now, g)
 }

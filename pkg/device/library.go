@@ -21,6 +21,7 @@ var library = merge(
 	coverKinds,
 	lightKinds,
 	sensorKinds,
+	buttonKinds,
 )
 
 func merge(families ...map[string]kind) map[string]kind {

@@ -1,0 +1,180 @@
+// Package switches is the Switch cluster, 0x003B revision 2 ("Matter Application Cluster
+// Specification", section 1.13), for push buttons: momentary switches.
+package switches
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+const (
+	// LongPress is how long a button is held until the press is a long one, and
+	// nextPress how long after a release another press belongs to the same sequence. The
+	// specification leaves both to the manufacturer. Certification presses and releases
+	// for half a second each.
+	LongPress = time.Second
+	nextPress = 600 * time.Millisecond
+
+	// heldMost ends a long press of which the source reported the beginning and not the
+	// end. Some devices report only that.
+	heldMost = 10 * time.Second
+)
+
+const (
+	idle    = 0 // positions
+	pressed = 1
+)
+
+// Button is the state of a push button.
+type Button struct {
+	Features      uint32 // of the cluster; they never change
+	MultiPressMax uint8  // likewise: the most presses that a sequence may have
+
+	Position uint8
+	presses  uint8     // of the sequence under way
+	long     bool      // LongPress has been emitted and LongRelease has not
+	aborted  bool      // there were too many presses; silence until the button is idle
+	due      time.Time // when the state goes on by itself; zero: never
+}
+
+// Cluster is the Switch cluster. CurrentPosition is not kept: a button is idle at the
+// start.
+var Cluster = cluster.Define(cluster.Def[Button]{
+	Facts: datamodel.Switch,
+	Attributes: []cluster.Attribute[Button]{
+		cluster.Constant[Button](datamodel.SwitchAttrNumberOfPositions, 2),
+		cluster.Counted(datamodel.SwitchAttrCurrentPosition, func(s *Button) cluster.Number { return cluster.Number{V: int64(s.Position)} }),
+		cluster.Counted(datamodel.SwitchAttrMultiPressMax, func(s *Button) cluster.Number { return cluster.Number{V: int64(s.MultiPressMax)} }),
+	},
+})
+
+// Rules returns what makes a button go on by itself.
+func Rules() cluster.Rules[Button] {
+	return cluster.Rules[Button]{Tick: func(c *cluster.Context, s *Button) time.Time {
+		if !s.due.IsZero() && !c.Now.Before(s.due) {
+			s.timeOut(c)
+		}
+		return s.due
+	}}
+}
+
+func (s *Button) has(feature uint32) bool { return s.Features&feature != 0 }
+
+// counts reports whether presses that follow one another are counted.
+func (s *Button) counts() bool { return s.has(datamodel.SwitchFeatureMomentarySwitchMultiPress) }
+
+// timeOut is the end of the time until s.due.
+func (s *Button) timeOut(c *cluster.Context) {
+	s.due = time.Time{}
+	switch {
+	case s.long:
+		s.Release(c)
+	case s.Position == idle:
+		s.complete(c)
+	default:
+		s.holdOn(c)
+	}
+}
+
+// Press is the button going down. It does nothing if it is down already.
+func (s *Button) Press(c *cluster.Context) {
+	if s.Position == pressed {
+		return
+	}
+	s.Position, s.due = pressed, time.Time{}
+	if s.aborted {
+		return
+	}
+	if s.counts() {
+		if s.presses == s.MultiPressMax {
+			// More than can be counted are none (section 1.13.5.3).
+			s.aborted, s.presses = true, 0
+			emit(c, datamodel.SwitchEventMultiPressComplete, pressed, 0)
+			return
+		}
+		s.presses++
+	}
+	emit(c, datamodel.SwitchEventInitialPress, pressed)
+	if s.presses > 1 {
+		emit(c, datamodel.SwitchEventMultiPressOngoing, pressed, s.presses)
+		return
+	}
+	if s.has(datamodel.SwitchFeatureMomentarySwitchLongPress) {
+		s.due = c.Now.Add(LongPress)
+	}
+}
+
+// holdOn makes the press a long one. Within a sequence of presses it never is (section
+// 1.13.6.3).
+func (s *Button) holdOn(c *cluster.Context) {
+	s.long, s.presses, s.due = true, 0, time.Time{}
+	emit(c, datamodel.SwitchEventLongPress, pressed)
+}
+
+// Release is the button coming up again. It does nothing if it is up already.
+func (s *Button) Release(c *cluster.Context) {
+	if s.Position == idle {
+		return
+	}
+	s.Position, s.due = idle, time.Time{}
+	switch {
+	case s.long:
+		s.long = false
+		emit(c, datamodel.SwitchEventLongRelease, pressed)
+		return
+	case s.aborted:
+	case s.has(datamodel.SwitchFeatureMomentarySwitchRelease):
+		emit(c, datamodel.SwitchEventShortRelease, pressed)
+	}
+	if s.counts() {
+		s.due = c.Now.Add(nextPress)
+	}
+}
+
+// complete ends a sequence of presses.
+func (s *Button) complete(c *cluster.Context) {
+	if s.presses > 0 {
+		emit(c, datamodel.SwitchEventMultiPressComplete, pressed, s.presses)
+	}
+	s.presses, s.aborted, s.due = 0, false, time.Time{}
+}
+
+// Presses is n presses that the source has counted itself: the whole sequence at once.
+func (s *Button) Presses(c *cluster.Context, n int) {
+	s.finish(c)
+	for range n {
+		s.Press(c)
+		s.Release(c)
+	}
+	s.complete(c)
+}
+
+// Hold is a long press that the source has recognized itself. It ends with Release, with
+// the next gesture, or after a time.
+func (s *Button) Hold(c *cluster.Context) {
+	s.finish(c)
+	s.Press(c)
+	s.holdOn(c)
+	s.due = c.Now.Add(heldMost)
+}
+
+// finish ends what is under way.
+func (s *Button) finish(c *cluster.Context) {
+	s.Release(c)
+	s.complete(c)
+}
+
+// emit emits an event. The position is the first field of all of them, and a count, if
+// any, the second.
+func emit(c *cluster.Context, id matter.EventID, position uint8, count ...uint8) {
+	c.Emit(datamodel.SwitchID, id, func(w *tlv.Writer) {
+		w.Uint(tlv.Context(0), uint64(position))
+		for _, n := range count {
+			w.Uint(tlv.Context(1), uint64(n))
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package device
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/switches"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+var buttonKinds = map[string]kind{
+	"generic_switch": {datamodel.DeviceTypeGenericSwitch, buildButton},
+}
+
+// allGestures are those that a button may have, in the order of an error's text.
+var allGestures = []Gesture{Single, Double, Triple, Long}
+
+// EventError says that a part knows no such event.
+type EventError struct {
+	Event Gesture
+	Have  []Gesture // empty: the part is no button
+}
+
+func (e *EventError) Error() string {
+	if len(e.Have) == 0 {
+		return "event: the part is no button"
+	}
+	have := make([]string, len(e.Have))
+	for i, g := range e.Have {
+		have[i] = string(g)
+	}
+	return fmt.Sprintf("event: the part has no %q; it has %s", e.Event, strings.Join(have, ", "))
+}
+
+// buildButton builds a push button with the features that its gestures need. Without
+// options it has all of them, which is what ecosystems show best (rule 29).
+func buildButton(b *builder) error {
+	gestures := make([]Gesture, 0, len(allGestures))
+	for _, g := range b.part.Options.Gestures {
+		if !slices.Contains(allGestures, Gesture(g)) {
+			return &OptionError{"gestures", fmt.Sprintf("%q is none of single, double, triple, long", g)}
+		}
+		gestures = append(gestures, Gesture(g))
+	}
+	if len(gestures) == 0 {
+		gestures = allGestures
+	}
+	s := switches.Button{Features: datamodel.SwitchFeatureMomentarySwitch | datamodel.SwitchFeatureMomentarySwitchRelease}
+	if slices.Contains(gestures, Long) {
+		s.Features |= datamodel.SwitchFeatureMomentarySwitchLongPress
+	}
+	switch {
+	case slices.Contains(gestures, Triple):
+		s.MultiPressMax = 3
+	case slices.Contains(gestures, Double):
+		s.MultiPressMax = 2
+	}
+	if s.MultiPressMax > 0 {
+		s.Features |= datamodel.SwitchFeatureMomentarySwitchMultiPress
+	}
+	b.Identify = true
+	u := addUnit(b.Endpoint, s, switches.Rules(), nil)
+	u.Serve(switches.Cluster, cluster.Selection{Features: s.Features})
+	// The two halves of a press make any of the gestures that the button has.
+	have := append(slices.Clone(gestures), Press, Release)
+	b.gesture = func(now time.Time, g Gesture) error {
+		if !slices.Contains(have, g) {
+			return &EventError{g, have}
+		}
+		return u.Report(now, func(c *cluster.Context, s *switches.Button) error {
+			takeGesture(c, s, g)
+			return nil
+		})
+	}
+	return nil
+}
+
+func takeGesture(c *cluster.Context, s *switches.Button, g Gesture) {
+	switch g {
+	case Single:
+		s.Presses(c, 1)
+	case Double:
+		s.Presses(c, 2)
+	case Triple:
+		s.Presses(c, 3)
+	case Long:
+		s.Hold(c)
+	case Press:
+		s.Press(c)
+	case Release:
+		s.Release(c)
+	}
+}
