@@ -49,11 +49,12 @@ func (n *Node) announce() {
 	}
 }
 
-// tellWindow tells the operator who may pair from now on. Of the window that the
-// start opens, openInitialWindow has told.
+// tellWindow logs who may pair from now on.
 func (n *Node) tellWindow(last, now window.Kind) {
 	w := n.trust.window
 	switch now {
+	case window.Initial:
+		n.log.Info("open for commissioning", "for", n.opt.CommissioningTimeout)
 	case window.Basic, window.Enhanced:
 		by := "the operator"
 		if i, _, ok := w.Admin(); ok && i != matter.NoFabric {

@@ -176,7 +176,12 @@ func (n *Node) vacate(now time.Time) {
 		n.log.Warn("what the last administrator has set is not forgotten yet", "error", err)
 	}
 	n.model.general.Reset()
-	n.openInitialWindow(now)
+	if n.trust.window.Open() { // opened for the next owner (section 11.19.7.2)
+		n.log.Info("the commissioning window stays open")
+	}
+	if err := n.trust.window.FollowWithInitial(now, n.opt.CommissioningTimeout); err != nil {
+		panic("BUG: node: " + err.Error())
+	}
 }
 
 // fabricRemoved takes away what belonged to a fabric that is no more, the
@@ -272,5 +277,4 @@ func (n *Node) openInitialWindow(now time.Time) {
 	if err := n.trust.window.OpenInitial(now, n.opt.CommissioningTimeout); err != nil {
 		panic("BUG: node: " + err.Error())
 	}
-	n.log.Info("open for commissioning", "for", n.opt.CommissioningTimeout)
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -286,5 +287,77 @@ func TestInitialWindow(t *testing.T) {
 		r.want("revoke, by the new fabric", r.window(s, cmdRevoke), windowNotOpen)
 		r.want("open another, in the fail-safe", r.window(s, cmdOpenBasic, 0, 180), windowBusy)
 		r.must(r.session(c, a, done.Node).CommissioningComplete(r.ctx))
+	})
+}
+
+// An administrator who leaves as the last one has opened the node to the next: the
+// codes that the user was shown work, whoever removes the fabric (section 11.19.7.2).
+func TestWindowOutlivesTheLastFabric(t *testing.T) {
+	for name, remove := range map[string]func(r *rig, s *commissioner.Session){
+		"by itself":       func(r *rig, s *commissioner.Session) { r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok) },
+		"by the operator": func(r *rig, _ *commissioner.Session) { r.must(r.srv.Operator().RemoveFabric(r.ctx, 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, clean, func(r *rig) {
+				c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+				s := r.commission(c, a).CASE
+				r.must(s.OpenEnhancedWindow(r.ctx, 180, otherPasscode, 0xABC))
+				r.wait(time.Second)
+				before := r.ads.of("_matterc._udp")
+				remove(r, s)
+				r.wait(time.Second)
+				if after := r.ads.of("_matterc._udp"); !reflect.DeepEqual(before, after) {
+					t.Errorf("announced %+v, and before %+v", after, before)
+				}
+				pase, err := c.PASE(r.ctx, deviceAddr, otherPasscode)
+				r.must(err)
+				if got := r.windowState(pase); got != (windowState{1, -1, int64(a.VendorID)}) {
+					t.Errorf("window %+v", got)
+				}
+				done := r.join(c, pase, r.authority(commissioner.AuthorityOptions{}))
+				r.wait(time.Hour)
+				if got := r.windowState(done.CASE); got != closedWindow || len(r.ads.of("_matterc._udp")) != 0 {
+					t.Errorf("after a commissioning: %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// If nobody comes through that window, the initial one follows, as for every node
+// without fabrics; unless the operator has closed it.
+func TestInitialWindowFollowsThatOfTheLastFabric(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		c := r.client()
+		leave := func(index matter.FabricIndex) {
+			s := r.commission(c, r.authority(commissioner.AuthorityOptions{})).CASE
+			r.must(s.OpenEnhancedWindow(r.ctx, 180, otherPasscode, 0xABC))
+			r.must(r.srv.Operator().RemoveFabric(r.ctx, index))
+		}
+		initial := func() bool {
+			r.wait(time.Second)
+			ads := r.ads.of("_matterc._udp")
+			return len(ads) == 1 && slices.Contains(ads[0].TXT, "CM=1")
+		}
+		leave(1)
+		r.wait(180 * time.Second)
+		if !initial() {
+			t.Error("not commissionable after the window timed out")
+		}
+		leave(2)
+		for range 20 {
+			if _, err := c.PASE(r.ctx, deviceAddr, passcode); err == nil {
+				t.Fatal("the node's own passcode opens an enhanced window")
+			}
+		}
+		if !initial() {
+			t.Error("not commissionable after the window was used up")
+		}
+		leave(3)
+		r.must(r.srv.Operator().CloseWindow(r.ctx))
+		r.wait(time.Hour)
+		if ads := r.ads.of("_matterc._udp"); len(ads) != 0 {
+			t.Errorf("the operator has closed the window, and announced is %+v", ads)
+		}
 	})
 }

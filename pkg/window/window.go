@@ -96,6 +96,7 @@ type Window struct {
 	instance uint64
 	failures int
 	admin    admin
+	next     time.Duration // of the initial window that follows this one; 0: none does
 
 	pairing pairing
 	counts  bool // the session was opened through the window that is open now
@@ -119,6 +120,17 @@ func New(onboard Passcode, rand io.Reader) *Window {
 func (w *Window) OpenInitial(now time.Time, d time.Duration) error {
 	w.Close()
 	return w.open(now, min(d, MaxInitial), Initial, admin{})
+}
+
+// FollowWithInitial opens the window of a node without fabrics for d, as OpenInitial
+// does. If a window is open it stays, as its passcode is known to somebody; the initial
+// one follows when that one times out or is used up, unless Close comes first.
+func (w *Window) FollowWithInitial(now time.Time, d time.Duration) error {
+	if w.Open() {
+		w.next = min(d, MaxInitial)
+		return nil
+	}
+	return w.OpenInitial(now, d)
 }
 
 // OpenBasic opens a basic window for d, in the name of the administrator of
@@ -149,7 +161,7 @@ func (w *Window) open(now time.Time, d time.Duration, k Kind, a admin) error {
 	if _, err := io.ReadFull(w.rand, b[:]); err != nil {
 		return fmt.Errorf("drawing an instance name: %w", err)
 	}
-	w.kind, w.admin = k, a
+	w.kind, w.admin, w.next = k, a, 0
 	w.deadline = now.Add(d)
 	w.instance = binary.BigEndian.Uint64(b[:])
 	w.failures = 0
@@ -160,6 +172,12 @@ func (w *Window) open(now time.Time, d time.Duration, k Kind, a admin) error {
 // more, and a handshake under way does not succeed. A PASE session that lives is
 // the caller's to end.
 func (w *Window) Close() {
+	w.next = 0
+	w.end()
+}
+
+// end is Close, after which the initial window may follow.
+func (w *Window) end() {
 	w.expire()
 	if w.pairing == handshake {
 		w.pairing = idle
@@ -221,8 +239,9 @@ func (w *Window) Failed(now time.Time) {
 	if w.pairing == handshake {
 		w.pairing = idle
 	}
-	w.Advance(now)
+	w.timeout(now)
 	w.count()
+	w.Advance(now)
 }
 
 func (w *Window) count() {
@@ -230,7 +249,7 @@ func (w *Window) count() {
 		return
 	}
 	if w.failures++; w.failures >= MaxAttempts {
-		w.Close()
+		w.end()
 	}
 }
 
@@ -251,11 +270,12 @@ func (w *Window) SessionEnded(now time.Time) {
 		return
 	}
 	w.pairing = idle
-	w.Advance(now)
+	w.timeout(now)
 	if w.counts {
 		w.counts = false
 		w.count()
 	}
+	w.Advance(now)
 }
 
 // Failures returns how many attempts failed in the window that is open.
@@ -276,8 +296,18 @@ func (w *Window) Advertise() (a Advertisement, ok bool) {
 // Deadline returns when the window closes by itself; ok is false if none is open.
 func (w *Window) Deadline() (t time.Time, ok bool) { return w.deadline, w.Open() }
 
-// Advance closes the window if its time is up.
+// Advance closes the window if its time is up, and opens the one that follows.
 func (w *Window) Advance(now time.Time) {
+	w.timeout(now)
+	if w.next > 0 && !w.Open() {
+		if err := w.open(now, w.next, Initial, admin{}); err != nil {
+			panic("BUG: window: " + err.Error())
+		}
+	}
+}
+
+// timeout closes the window if its time is up.
+func (w *Window) timeout(now time.Time) {
 	if w.Open() && !now.Before(w.deadline) {
 		w.expire()
 	}

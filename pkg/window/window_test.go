@@ -318,6 +318,49 @@ func TestFabricRemoved(t *testing.T) {
 	}
 }
 
+func TestFollowWithInitial(t *testing.T) {
+	w := newWindow(t)
+	follow := func() {
+		t.Helper()
+		if err := w.FollowWithInitial(start, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(what string, now time.Duration, k Kind) {
+		t.Helper()
+		w.Advance(start.Add(now))
+		if w.Kind() != k {
+			t.Errorf("%s: %v, want %v", what, w.Kind(), k)
+		}
+	}
+	follow()
+	want("none was open", 0, Initial)
+	w.Close()
+	openBasic(t, w, start)
+	follow()
+	want("one is open", MinTimeout-1, Basic)
+	want("it timed out", MinTimeout, Initial)
+	want("and this, too", MinTimeout+time.Hour-1, Initial)
+	want("and this, too", MinTimeout+time.Hour, Closed)
+	openBasic(t, w, start)
+	follow()
+	for range MaxAttempts {
+		w.Begin()
+		w.Failed(start)
+	}
+	want("it was used up", 0, Initial)
+	if w.Failures() != 0 {
+		t.Errorf("%d failures in the initial window", w.Failures())
+	}
+	w.Close()
+	openBasic(t, w, start)
+	follow()
+	w.Close()
+	want("it was closed", time.Hour, Closed)
+	openBasic(t, w, start)
+	want("another one timed out", MinTimeout, Closed)
+}
+
 func TestBrokenRandom(t *testing.T) {
 	w := New(passcode(1, 3840), bytes.NewReader(nil))
 	for name, open := range map[string]func() error{
