@@ -111,10 +111,8 @@ func factsOf(ctx context.Context, n node, f *doctor.Facts) error {
 		return err
 	default:
 		f.Attestation = &doctor.Attestation{Test: a.Kind == "TEST", Faults: a.Faults, Notes: a.Notes}
-		for name, x := range map[string]*admin.Certificate{"the device attestation certificate": a.DAC, "the certificate above it (PAI)": a.PAI} {
-			if x != nil {
-				f.Validity = append(f.Validity, validity(name, x.NotBefore, x.NotAfter, "import new material"))
-			}
+		if x := a.DAC; x != nil {
+			f.Validity = append(f.Validity, validity("the device attestation certificate", x.NotBefore, x.NotAfter, "import new material"))
 		}
 	}
 	list, err := n.Fabrics(ctx)

@@ -52,7 +52,7 @@ type Declaration struct {
 	VersionNumber       uint16
 	Type                CertificationType
 	Origin              *Origin           // nil if the DAC is the product's own
-	AuthorizedPAAs      [][keyIDSize]byte // key identifiers; empty means any, else at most 10
+	AuthorizedPAAs      [][keyIDSize]byte // key identifiers; none means any, otherwise at most 10
 }
 
 // encode returns the declaration in TLV, as it is signed.
@@ -149,7 +149,7 @@ func decodeDeclaration(content []byte) (*Declaration, error) {
 // check refuses what no declaration may hold; bit n of seen says that tag n was
 // there.
 func (d *Declaration) check(seen, format uint16) error {
-	const mandatory, origin = 1<<9 - 1, 1<<9 | 1<<10
+	const mandatory, origin, paas = 1<<9 - 1, 1<<9 | 1<<10, 1 << 11
 	switch {
 	case seen&mandatory != mandatory:
 		return errors.New("a mandatory member is missing")
@@ -163,6 +163,8 @@ func (d *Declaration) check(seen, format uint16) error {
 		return fmt.Errorf("unknown certification type %d", d.Type)
 	case seen&origin != 0 && seen&origin != origin:
 		return errors.New("half a DAC origin")
+	case seen&paas != 0 && len(d.AuthorizedPAAs) == 0:
+		return errors.New("an empty list of authorized PAAs")
 	case len(d.AuthorizedPAAs) > maxPAAs:
 		return fmt.Errorf("more than %d authorized PAAs", maxPAAs)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -216,6 +217,10 @@ func TestDeclarationMembers(t *testing.T) {
 		if _, err := decodeDeclaration(w.Bytes()); err == nil {
 			t.Errorf("accepted without member %d", without)
 		}
+	}
+	nobody := append(bytes.Clone(whole[:len(whole)-1]), 0x36, 11, 0x18, 0x18)
+	if _, err := decodeDeclaration(nobody); err == nil || !strings.Contains(err.Error(), "authorized PAAs") {
+		t.Errorf("a list that allows no PAA: %v", err)
 	}
 	future := bytes.Clone(whole)
 	at := bytes.Index(future, []byte{0x24, 0, 1})

@@ -23,5 +23,5 @@ func ExampleVerify() {
 	fmt.Println(err)
 	// Output:
 	// "Matter Test PAA" test: true <nil>
-	// the DAC is of vendor FFF1, the configured vendor-id is 0x1234
+	// the certification declaration is of vendor FFF1, the configured vendor-id is 0x1234
 }

@@ -23,19 +23,20 @@ type VerifyOptions struct {
 	DeclarationSigners [][]byte
 	// Signer has the DAC's key where the record has none.
 	Signer Signer
-	// What the node is configured to tell of itself; 0: what the DAC says.
+	// VendorID and ProductID are what Basic Information is configured to show; 0: what
+	// the declaration says.
 	VendorID  matter.VendorID
 	ProductID matter.ProductID
 }
 
 // Report is what [Verify] found out.
 type Report struct {
-	VendorID  matter.VendorID
-	ProductID matter.ProductID
-	Test      bool      // under a published test root, or declared by the test signer
-	Root      string    // subject of the PAA; empty if it is not known
-	NotAfter  time.Time // of the DAC or the PAI, whichever ends first
-	Notes     []string  // what could not be checked, and why
+	VendorID  matter.VendorID  // as Basic Information shows it, see Product
+	ProductID matter.ProductID // likewise
+	Test      bool             // under a published test root, or declared by the test signer
+	Root      string           // subject of the PAA; empty if it is not known
+	NotAfter  time.Time        // of the DAC
+	Notes     []string         // what could not be checked, and why
 }
 
 // Verify checks credentials the way a commissioner does: the certificates' form,
@@ -79,17 +80,14 @@ func (v *verifier) run(a store.Attestation) {
 	}
 	v.report.VendorID, v.report.ProductID = leaf.vendor, leaf.product
 	v.report.NotAfter = dac.NotAfter
-	if pai.NotAfter.Before(dac.NotAfter) {
-		v.report.NotAfter = pai.NotAfter
-	}
 	v.identifiers(leaf, inter)
-	v.configuration(leaf)
 	v.issued("DAC", dac, "PAI", pai)
 	paa := v.root(pai, inter)
+	v.dates(dac, pai, paa)
 	if _, err := (&Credentials{CD: a.CD}).Elements(make([]byte, NonceSize)); err != nil {
 		v.fault("with this certification declaration: %w", err)
 	}
-	v.declaration(a.CD, leaf, inter, paa)
+	v.declaration(a, leaf, inter, paa)
 }
 
 // key checks that the DAC's key is at hand.
@@ -108,14 +106,22 @@ func (v *verifier) key(dac *x509.Certificate, scalar []byte) {
 	}
 }
 
-// configuration checks what the node tells of itself, which commissioners hold
-// against the DAC (section 6.2.3.1).
-func (v *verifier) configuration(dac ids) {
-	if want := v.opt.VendorID; want != 0 && want != dac.vendor {
-		v.fault("the DAC is of vendor %04X, the configured vendor-id is 0x%04X", uint16(dac.vendor), uint16(want))
+// dates checks validity: of the DAC now, of those above it when the DAC was issued
+// (section 6.2.3.1). paa is nil if it is not known.
+func (v *verifier) dates(dac, pai, paa *x509.Certificate) {
+	if now := v.opt.Now; !now.IsZero() {
+		v.valid("DAC", dac, now)
 	}
-	if want := v.opt.ProductID; want != 0 && want != dac.product {
-		v.fault("the DAC is of product %04X, the configured product-id is 0x%04X", uint16(dac.product), uint16(want))
+	v.valid("PAI", pai, dac.NotBefore)
+	if paa != nil {
+		v.valid("PAA", paa, dac.NotBefore)
+	}
+}
+
+func (v *verifier) valid(name string, c *x509.Certificate, at time.Time) {
+	if at.Before(c.NotBefore) || at.After(c.NotAfter) {
+		v.fault("the %s is valid from %s to %s, not on %s", name,
+			c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), at.UTC().Format(time.DateOnly))
 	}
 }
 
@@ -144,10 +150,6 @@ func (v *verifier) certificate(name string, der []byte, ca bool) *x509.Certifica
 		v.caConstraints(name, c)
 	} else if c.IsCA || c.MaxPathLen != -1 || c.KeyUsage != x509.KeyUsageDigitalSignature {
 		v.fault("the %s is a CA certificate, or its key usage is not digitalSignature alone", name)
-	}
-	if now := v.opt.Now; !now.IsZero() && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
-		v.fault("the %s is valid from %s to %s, not on %s", name,
-			c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), now.UTC().Format(time.DateOnly))
 	}
 	return c
 }
@@ -225,13 +227,17 @@ func (v *verifier) root(pai *x509.Certificate, inter ids) *x509.Certificate {
 }
 
 // declaration checks the certification declaration (section 6.2.3.1).
-func (v *verifier) declaration(der []byte, dac, pai ids, paa *x509.Certificate) {
-	d, err := ParseDeclaration(der)
+func (v *verifier) declaration(a store.Attestation, dac, pai ids, paa *x509.Certificate) {
+	d, err := ParseDeclaration(a.CD)
 	if err != nil {
 		v.fault("%w", err)
 		return
 	}
 	v.declared(d)
+	v.report.VendorID, v.report.ProductID, err = d.product(dac, v.opt.VendorID, v.opt.ProductID, a.ProductID)
+	for _, f := range unjoin(err) {
+		v.fault("%w", f)
+	}
 	if len(d.AuthorizedPAAs) > 0 && paa != nil && len(paa.SubjectKeyId) == keyIDSize &&
 		!slices.Contains(d.AuthorizedPAAs, [keyIDSize]byte(paa.SubjectKeyId)) {
 		v.fault("the certification declaration does not allow this PAA")
@@ -252,6 +258,62 @@ func (v *verifier) declaration(der []byte, dac, pai ids, paa *x509.Certificate) 
 	if pai.hasProduct && !slices.Contains(d.ProductIDs, pai.product) {
 		v.fault("the certification declaration does not list the PAI's product %04X", uint16(pai.product))
 	}
+}
+
+// Product returns the vendor and product id that Basic Information must show so that
+// commissioners accept material: those of the declaration, which differ from the DAC's
+// if that is another vendor's product (section 6.2.3.1). vendor and product are what is
+// configured, 0 for none; they are returned as they are, with an error that says what
+// is wrong, if the declaration says otherwise.
+func Product(a store.Attestation, vendor matter.VendorID, product matter.ProductID) (matter.VendorID, matter.ProductID, error) {
+	d, err := ParseDeclaration(a.CD)
+	if err != nil {
+		return vendor, product, err
+	}
+	dac, err := parseCertificate("DAC", a.DAC)
+	if err != nil {
+		return vendor, product, err
+	}
+	id, err := subjectIDs(dac)
+	if err != nil {
+		return vendor, product, fmt.Errorf("subject of the DAC: %w", err)
+	}
+	return d.product(id, vendor, product, a.ProductID)
+}
+
+// product is Product; kept is what was configured when the material was imported.
+func (d *Declaration) product(dac ids, vendor matter.VendorID, product, kept matter.ProductID) (matter.VendorID, matter.ProductID, error) {
+	var errs []error
+	switch {
+	case vendor == 0:
+		vendor = d.VendorID
+	case vendor != d.VendorID:
+		errs = append(errs, fmt.Errorf("the certification declaration is of vendor %04X, the configured vendor-id is 0x%04X", uint16(d.VendorID), uint16(vendor)))
+	}
+	switch {
+	case product != 0:
+		if !slices.Contains(d.ProductIDs, product) {
+			errs = append(errs, fmt.Errorf("the certification declaration does not list the configured product-id 0x%04X", uint16(product)))
+		}
+	case slices.Contains(d.ProductIDs, kept):
+		product = kept
+	case d.Origin == nil || slices.Contains(d.ProductIDs, dac.product):
+		product = dac.product // whether it is listed is checked with the DAC
+	default:
+		product = d.ProductIDs[0]
+		if len(d.ProductIDs) > 1 {
+			errs = append(errs, fmt.Errorf("the certification declaration lists %d products: say which one with product-id", len(d.ProductIDs)))
+		}
+	}
+	return vendor, product, errors.Join(errs...)
+}
+
+// unjoin takes the result of errors.Join apart.
+func unjoin(err error) []error {
+	if err == nil {
+		return nil
+	}
+	return err.(interface{ Unwrap() []error }).Unwrap()
 }
 
 // declared checks who signed the certification declaration.

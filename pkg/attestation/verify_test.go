@@ -176,6 +176,7 @@ func TestVerifyFaults(t *testing.T) {
 		{"declaration of another vendor", plain(func(c *chain) { c.cd.VendorID = 0xFFF2 }), "declaration is of vendor FFF2"},
 		{"declaration of another product", plain(func(c *chain) { c.pid = 0x8002 }), "does not list product 8002"},
 		{"another origin", plain(func(c *chain) { c.cd.Origin = &Origin{0xFFF2, 0x8001} }), "wants a DAC of vendor FFF2"},
+		{"another product of the origin", plain(func(c *chain) { c.cd.Origin = &Origin{0xFFF1, 0x8002} }), "wants a DAC of vendor FFF1, product 8002"},
 		{"this origin", plain(func(c *chain) { c.cd.VendorID, c.cd.Origin = 0xFFF4, &Origin{0xFFF1, 0x8001} }), ""},
 		{"this PAA allowed", plain(func(c *chain) { c.cd.AuthorizedPAAs = [][keyIDSize]byte{keyIDof(1), keyIDof(0)} }), ""},
 		{"another PAA allowed", plain(func(c *chain) { c.cd.AuthorizedPAAs = [][keyIDSize]byte{keyIDof(1)} }), "does not allow this PAA"},
@@ -228,13 +229,113 @@ func TestVerifyIssuerName(t *testing.T) {
 	}
 }
 
+// A DAC must be valid now; the PAI and the PAA when it was issued (section 6.2.3.1).
 func TestVerifyDates(t *testing.T) {
-	a := generate(t)
-	if _, err := Verify(a, VerifyOptions{Now: now.AddDate(0, 0, -2)}); err == nil {
-		t.Error("accepted before its time")
+	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
+	for _, tt := range []struct {
+		name          string
+		paa, pai, dac [2]time.Time
+		want          string
+	}{
+		{"all valid now", [2]time.Time{day(-30), day(30)}, [2]time.Time{day(-20), day(20)}, [2]time.Time{day(-10), day(10)}, ""},
+		{"PAI and PAA have ended since", [2]time.Time{day(-30), day(-5)}, [2]time.Time{day(-20), day(-8)}, [2]time.Time{day(-10), day(10)}, ""},
+		{"DAC has ended", [2]time.Time{day(-30), day(30)}, [2]time.Time{day(-20), day(20)}, [2]time.Time{day(-10), day(-1)}, "the DAC is valid from"},
+		{"DAC is yet to begin", [2]time.Time{day(-30), day(30)}, [2]time.Time{day(-20), day(20)}, [2]time.Time{day(1), day(10)}, "the DAC is valid from"},
+		{"PAI had ended before the DAC", [2]time.Time{day(-30), day(30)}, [2]time.Time{day(-20), day(-11)}, [2]time.Time{day(-10), day(10)}, "the PAI is valid from"},
+		{"PAI began after the DAC", [2]time.Time{day(-30), day(30)}, [2]time.Time{day(-9), day(20)}, [2]time.Time{day(-10), day(10)}, "the PAI is valid from"},
+		{"PAA had ended before the DAC", [2]time.Time{day(-30), day(-11)}, [2]time.Time{day(-20), day(20)}, [2]time.Time{day(-10), day(10)}, "the PAA is valid from"},
+		{"PAA began after the DAC", [2]time.Time{day(-5), day(30)}, [2]time.Time{day(-20), day(20)}, [2]time.Time{day(-10), day(10)}, "the PAA is valid from"},
+	} {
+		a, paa := dated(t, tt.paa, tt.pai, tt.dac)
+		r, err := Verify(a, VerifyOptions{Now: now, Roots: [][]byte{paa}})
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+		if !r.NotAfter.Equal(tt.dac[1]) {
+			t.Errorf("%s: ends %v, want the DAC's end", tt.name, r.NotAfter)
+		}
+		if _, err := Verify(a, VerifyOptions{Roots: [][]byte{paa}}); (err == nil) != (tt.want == "" || strings.Contains(tt.want, "DAC")) {
+			t.Errorf("%s, without a clock: %v", tt.name, err)
+		}
 	}
-	if _, err := Verify(a, VerifyOptions{}); err != nil {
-		t.Errorf("without a clock: %v", err)
+}
+
+// dated makes credentials whose certificates are valid at the given times, and the
+// PAA above them.
+func dated(t *testing.T, paaValid, paiValid, dacValid [2]time.Time) (a store.Attestation, paaDER []byte) {
+	t.Helper()
+	keys := make([]*mcrypto.PrivateKey, 3)
+	certs := make([]*x509.Certificate, 3)
+	for i, valid := range [][2]time.Time{paaValid, paiValid, dacValid} {
+		var err error
+		if keys[i], err = mcrypto.GenerateKey(rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+		c := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i + 1)), NotBefore: valid[0], NotAfter: valid[1], SubjectKeyId: keyID(keys[i]),
+			IsCA: i < 2, BasicConstraintsValid: true, MaxPathLen: 1 - i, MaxPathLenZero: i == 1,
+			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		}
+		pid := matter.ProductID(0)
+		if i == 2 {
+			c.KeyUsage, pid = x509.KeyUsageDigitalSignature, 0x8001
+		}
+		if c.RawSubject, err = subject([]string{"PAA", "PAI", "DAC"}[i], 0xFFF1, pid); err != nil {
+			t.Fatal(err)
+		}
+		parent, signer := c, keys[i]
+		if i > 0 {
+			parent, signer = certs[i-1], keys[i-1]
+		} else {
+			c.AuthorityKeyId = c.SubjectKeyId
+		}
+		pub, ec := keys[i].ECDSA(), signer.ECDSA()
+		der, err := x509.CreateCertificate(rand.Reader, c, parent, &pub.PublicKey, ec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if certs[i], err = x509.ParseCertificate(der); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cd := signed(t, Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID})
+	return store.Attestation{DAC: certs[2].Raw, PAI: certs[1].Raw, CD: cd, Key: keys[2].Scalar()}, certs[0].Raw
+}
+
+// What Basic Information tells must be what the declaration says, be the DAC the
+// product's own or that of its origin (section 6.2.3.1).
+func TestVerifyProduct(t *testing.T) {
+	own := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001, 0x8003), CertificateID: testCertificateID}
+	derived := Declaration{VendorID: 0xFFF4, ProductIDs: products(0x9001), CertificateID: testCertificateID, Origin: &Origin{0xFFF1, 0x8001}}
+	several := derived
+	several.ProductIDs = products(0x9001, 0x9002)
+	for _, tt := range []struct {
+		name string
+		cd   Declaration
+		want ids // configured
+		got  ids
+		text string // in the fault
+	}{
+		{"own", own, ids{}, ids{vendor: 0xFFF1, product: 0x8001}, ""},
+		{"own, configured", own, ids{vendor: 0xFFF1, product: 0x8001}, ids{vendor: 0xFFF1, product: 0x8001}, ""},
+		{"another product of the declaration", own, ids{product: 0x8003}, ids{vendor: 0xFFF1, product: 0x8003}, ""},
+		{"another vendor", own, ids{vendor: 0xFFF2}, ids{vendor: 0xFFF2, product: 0x8001}, "the configured vendor-id is 0xFFF2"},
+		{"another product", own, ids{product: 0x8002}, ids{vendor: 0xFFF1, product: 0x8002}, "does not list the configured product-id 0x8002"},
+		{"of an origin", derived, ids{}, ids{vendor: 0xFFF4, product: 0x9001}, ""},
+		{"of an origin, configured", derived, ids{vendor: 0xFFF4, product: 0x9001}, ids{vendor: 0xFFF4, product: 0x9001}, ""},
+		{"of an origin, configured as the DAC", derived, ids{vendor: 0xFFF1, product: 0x8001}, ids{vendor: 0xFFF1, product: 0x8001}, "the configured vendor-id is 0xFFF1"},
+		{"of an origin, product of the DAC", derived, ids{product: 0x8001}, ids{vendor: 0xFFF4, product: 0x8001}, "does not list the configured product-id 0x8001"},
+		{"of an origin, one of several", several, ids{product: 0x9002}, ids{vendor: 0xFFF4, product: 0x9002}, ""},
+		{"of an origin, none said", several, ids{}, ids{vendor: 0xFFF4, product: 0x9001}, "say which one with product-id"},
+	} {
+		a := chain{0xFFF1, 0xFFF1, 0x8001, tt.cd, testPAAKey()}.make(t)
+		r, err := Verify(a, VerifyOptions{Now: now, VendorID: tt.want.vendor, ProductID: tt.want.product})
+		if (err == nil) != (tt.text == "") || err != nil && !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.text)
+		}
+		if r.VendorID != tt.got.vendor || r.ProductID != tt.got.product {
+			t.Errorf("%s: product %04X/%04X, want %04X/%04X", tt.name, r.VendorID, r.ProductID, tt.got.vendor, tt.got.product)
+		}
 	}
 }
 

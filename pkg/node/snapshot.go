@@ -176,10 +176,9 @@ func (n *Node) dropped() stats.Counters[string] {
 
 func (n *Node) certificates() []Certificate {
 	var list []Certificate
-	for kind, der := range map[string][]byte{"dac": n.trust.material.DAC, "pai": n.trust.material.PAI} {
-		if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.Year() < 9999 {
-			list = append(list, Certificate{Kind: kind, NotAfter: c.NotAfter})
-		}
+	// The PAI need not be valid any more, once it has issued the DAC.
+	if c, err := x509.ParseCertificate(n.trust.material.DAC); err == nil && c.NotAfter.Year() < 9999 {
+		list = append(list, Certificate{Kind: "dac", NotAfter: c.NotAfter})
 	}
 	for _, f := range n.trust.fabrics.All() {
 		for kind, c := range map[string]*cert.Certificate{"noc": f.NOCCert, "icac": f.ICACCert, "rcac": f.RootCert} {

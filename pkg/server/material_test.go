@@ -3,8 +3,11 @@ package server_test
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -104,12 +107,64 @@ func TestImportAgainstConfiguration(t *testing.T) {
 		r.opt.Product.ProductID = 0x8007
 		r.start()
 		node := r.srv.Operator()
-		if _, err := node.ImportAttestation(r.ctx, generated(t, 0xFFF1, 0x8001)); !errors.Is(err, admin.ErrRefused) || !strings.Contains(err.Error(), "product-id is 0x8007") {
+		if _, err := node.ImportAttestation(r.ctx, generated(t, 0xFFF1, 0x8001)); !errors.Is(err, admin.ErrRefused) || !strings.Contains(err.Error(), "product-id 0x8007") {
 			t.Errorf("%v", err)
 		}
 		// What is generated follows it.
 		if c, err := node.GenerateAttestation(r.ctx, admin.GenerateRequest{}); err != nil || c.ProductID != 0x8007 || c.Restart {
 			t.Errorf("%+v, %v", c, err)
+		}
+		r.finish()
+	})
+}
+
+// A DAC that is another vendor's product, as its declaration allows: Basic Information
+// shows what the declaration says, and not what the DAC says (section 6.2.3.1). The
+// declaration is that of the specification's appendix F.2.
+func TestMaterialOfAnOrigin(t *testing.T) {
+	text, err := os.ReadFile("../attestation/testdata/attestation-and-vid.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Vectors []struct {
+			Name string
+			CD   string `json:"certification_declaration_cms"`
+		}
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	var cd []byte
+	for _, v := range file.Vectors {
+		if v.Name == "F.2 attestation response" {
+			cd, err = hex.DecodeString(v.CD)
+		}
+	}
+	if err != nil || len(cd) == 0 {
+		t.Fatal("no declaration", err)
+	}
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		r.start()
+		m := generated(t, 0xFFF1, 0x8000)
+		m.CD = cd
+		if _, err := r.srv.Operator().ImportAttestation(r.ctx, m); !errors.Is(err, admin.ErrRefused) || !strings.Contains(err.Error(), "say which one with product-id") {
+			t.Errorf("which of two products is not known: %v", err)
+		}
+		m.Trust.ProductID = 0x8002
+		c, err := r.srv.Operator().ImportAttestation(r.ctx, m)
+		if err != nil || len(c.Faults) > 0 || !c.Restart || c.VendorID != 0xFFF2 || c.ProductID != 0x8002 {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		r.restart()
+		s := r.pase(r.client())
+		if v, p := r.number(s, clBasic, 2), r.number(s, clBasic, 4); v != 0xFFF2 || p != 0x8002 {
+			t.Errorf("Basic Information shows %04X/%04X", v, p)
+		}
+		if a, err := r.srv.Operator().Attestation(r.ctx); err != nil || len(a.Faults) > 0 {
+			t.Errorf("faults %q, %v", a.Faults, err)
 		}
 		r.finish()
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -104,11 +105,11 @@ func (s *Server) openStore(commits *stats.Histogram) (start provision.Start, err
 		return start, err
 	}
 	a := &start.Material
-	p.VendorID, p.ProductID = cmp.Or(p.VendorID, a.VendorID), cmp.Or(p.ProductID, a.ProductID)
-	if p.VendorID != a.VendorID || p.ProductID != a.ProductID {
-		s.log.Warn("the attestation material is for another product: commissioners will refuse this node",
-			"vendor_id", p.VendorID, "product_id", p.ProductID, "attestation_vendor_id", a.VendorID, "attestation_product_id", a.ProductID)
+	vendor, product, err := attestation.Product(*a, p.VendorID, p.ProductID)
+	if err != nil {
+		s.log.Warn("the attestation material is for another product: commissioners will refuse this node", "error", err)
 	}
+	p.VendorID, p.ProductID = cmp.Or(vendor, a.VendorID), cmp.Or(product, a.ProductID)
 	return start, nil
 }
 
