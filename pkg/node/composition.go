@@ -1,21 +1,166 @@
 package node
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"log/slog"
+	"math"
+	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// configurationVersion returns the version of the node's configuration that the store
-// keeps, or the first one (section 11.1.5.22).
-func configurationVersion(s *store.Store) (version uint32, err error) {
-	err = s.View(func(tx *store.Tx) error {
-		c, err := tx.Composition()
-		version = max(c.Version, 1)
+const (
+	// compositionDelay is how long changes are gathered: those of one occasion raise the
+	// version once.
+	compositionDelay = time.Second
+	// compositionGrace is how long a program may take after the start to add the
+	// endpoints that it had before.
+	compositionGrace = 30 * time.Second
+	// compositionRetry is when what could not be written is tried again.
+	compositionRetry = time.Minute
+)
+
+// composition keeps the version of the node's configuration, which grows when an
+// endpoint, or something that one serves, comes or goes (section 9.2.11), and never by a
+// restart.
+type composition struct {
+	log   *slog.Logger
+	write func(store.Composition) error // into the store
+	raise func(version uint32)          // makes the node show another version
+
+	kept    store.Composition
+	digests map[matter.EndpointID][sha256.Size]byte
+	sum     [sha256.Size]byte // of the digests, whatever their order
+	changed bool              // since settle
+	at      time.Time         // when sum is compared with what is kept; zero: it is the same
+	serving bool
+	grace   bool // at is the end of the time after the start
+}
+
+// newComposition reads what the store keeps.
+func newComposition(s *store.Store, log *slog.Logger) (*composition, error) {
+	c := &composition{log: log, digests: map[matter.EndpointID][sha256.Size]byte{}}
+	c.write = func(next store.Composition) error {
+		return s.Update(func(tx *store.Tx) error { return tx.PutComposition(next) })
+	}
+	err := s.View(func(tx *store.Tx) (err error) {
+		c.kept, err = tx.Composition()
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("reading the composition: %w", err)
+		return nil, fmt.Errorf("reading the composition: %w", err)
 	}
-	return version, nil
+	c.kept.Version = max(c.kept.Version, 1)
+	return c, nil
+}
+
+// version returns the version of the configuration.
+func (c *composition) version() uint32 { return c.kept.Version }
+
+// add takes in an endpoint that has come.
+func (c *composition) add(ep im.Endpoint) {
+	c.digests[ep.ID] = digest(ep)
+	c.toggle(ep.ID)
+}
+
+// remove takes out an endpoint that has gone.
+func (c *composition) remove(id matter.EndpointID) {
+	c.toggle(id)
+	delete(c.digests, id)
+}
+
+func (c *composition) toggle(id matter.EndpointID) {
+	for i, b := range c.digests[id] {
+		c.sum[i] ^= b
+	}
+	c.changed = true
+}
+
+// digest is a digest of what an endpoint is and serves.
+func digest(ep im.Endpoint) [sha256.Size]byte {
+	var b []byte
+	number := func(v uint32) { b = binary.LittleEndian.AppendUint32(b, v) }
+	number(uint32(ep.ID))
+	number(uint32(len(ep.DeviceTypes)))
+	for _, d := range ep.DeviceTypes {
+		number(uint32(d))
+	}
+	for _, cl := range ep.Clusters {
+		s := cl.Spec()
+		number(uint32(s.ID))
+		number(s.Features)
+		number(uint32(len(s.Attributes)))
+		for i := range s.Attributes {
+			number(uint32(s.Attributes[i].ID))
+		}
+		number(uint32(len(s.Commands)))
+		for i := range s.Commands {
+			number(uint32(s.Commands[i].ID))
+		}
+		number(uint32(len(s.Events)))
+		for i := range s.Events {
+			number(uint32(s.Events[i].ID))
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// start begins to compare. What is there that was not before, or is not there that was,
+// counts only when the program has had time to add it.
+func (c *composition) start(now time.Time) {
+	c.serving, c.changed = true, false
+	if !c.same() {
+		c.at, c.grace = now.Add(compositionGrace), true
+	}
+}
+
+func (c *composition) same() bool { return bytes.Equal(c.sum[:], c.kept.Digest) }
+
+// settle sees to it that a change is compared in a while.
+func (c *composition) settle(now time.Time) {
+	if c.changed && c.serving && c.at.IsZero() {
+		c.at = now.Add(compositionDelay)
+	}
+	c.changed = false
+}
+
+func (c *composition) deadline() (time.Time, bool) { return c.at, !c.at.IsZero() }
+
+func (c *composition) advance(now time.Time) {
+	if !c.at.IsZero() && !now.Before(c.at) {
+		c.compare(now)
+	}
+}
+
+// stop compares at once. During the time after the start it does not, as not all may be
+// there.
+func (c *composition) stop(now time.Time) {
+	if !c.at.IsZero() && !c.grace {
+		c.compare(now)
+	}
+}
+
+// compare keeps another composition, and raises the version if one was known. Of a
+// restored store the version has been raised, and what it counted is not known.
+func (c *composition) compare(now time.Time) {
+	c.at, c.grace = time.Time{}, false
+	if c.same() {
+		return
+	}
+	next := store.Composition{Version: c.kept.Version, Digest: bytes.Clone(c.sum[:])}
+	if c.kept.Digest != nil && next.Version < math.MaxUint32 {
+		next.Version++
+	}
+	if err := c.write(next); err != nil {
+		c.log.Warn("the version of the configuration is not kept", "error", err)
+		c.at = now.Add(compositionRetry)
+		return
+	}
+	c.kept = next
+	c.raise(next.Version)
 }

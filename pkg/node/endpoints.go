@@ -130,6 +130,7 @@ func (n *Node) RemoveEndpoint(id matter.EndpointID) error {
 	if err := n.leaveGroups(id); err != nil {
 		return err
 	}
+	n.model.composition.remove(id)
 	n.model.engine.RemoveEndpoint(id)
 	n.partsChanged()
 	return nil

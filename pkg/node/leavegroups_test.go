@@ -24,7 +24,7 @@ func TestRemoveEndpointWithADiskThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Node{}
-	s.model.engine = n.Engine
+	s.model.engine, s.model.composition = n.Engine, &composition{}
 	s.trust.fabrics = closedTable(t, n.Store)
 	if err := s.RemoveEndpoint(id); err == nil || errors.Is(err, ErrNoEndpoint) {
 		t.Fatalf("removed without the store: %v", err)

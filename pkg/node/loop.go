@@ -222,6 +222,7 @@ func (n *Node) advance(now time.Time) {
 	n.talk.exchanges.Advance(now)
 	n.trust.failsafe.Advance(now)
 	n.trust.window.Advance(now)
+	n.model.composition.advance(now)
 	n.model.engine.Advance(now)
 	n.again.advance(now)
 	if err := n.trust.resume.Advance(now); err != nil {
@@ -240,7 +241,7 @@ func (n *Node) deadline(now time.Time) time.Time {
 	first := now.Add(time.Hour)
 	for _, d := range [...]func() (time.Time, bool){
 		n.talk.exchanges.Deadline, n.trust.failsafe.Deadline, n.trust.window.Deadline, n.model.engine.Deadline, n.again.deadline,
-		n.trust.resume.Deadline,
+		n.trust.resume.Deadline, n.model.composition.deadline,
 	} {
 		if t, ok := d(); ok && t.Before(first) {
 			first = t

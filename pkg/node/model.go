@@ -44,13 +44,14 @@ const eventBlock = 1 << 16
 
 // model is what the node is.
 type model struct {
-	engine  *im.Engine
-	basic   *basicinformation.Cluster
-	general *generalcommissioning.Cluster
-	access  *accesscontrol.Cluster
-	resets  []interface{ Reset() } // clusters with a state that is in no store
-	boot    generaldiagnostics.BootReason
-	links   []interface{ LinksChanged() } // clusters that tell of the host's links
+	engine      *im.Engine
+	basic       *basicinformation.Cluster
+	general     *generalcommissioning.Cluster
+	access      *accesscontrol.Cluster
+	resets      []interface{ Reset() } // clusters with a state that is in no store
+	boot        generaldiagnostics.BootReason
+	links       []interface{ LinksChanged() } // clusters that tell of the host's links
+	composition *composition
 }
 
 // buildModel makes the endpoints.
@@ -74,6 +75,10 @@ func (n *Node) buildModel(now time.Time) error {
 	n.model.boot = generaldiagnostics.BootSoftwareReset
 	if n.opt.Start.Booted {
 		n.model.boot = generaldiagnostics.BootPowerOn
+	}
+	var err error
+	if n.model.composition, err = newComposition(n.trust.store, n.log); err != nil {
+		return err
 	}
 	root, err := n.rootClusters(now)
 	if err != nil {
@@ -102,15 +107,12 @@ func (n *Node) addEndpoint(id matter.EndpointID, opt descriptor.Options, cluster
 		ep.DeviceTypes = append(ep.DeviceTypes, t.ID)
 	}
 	n.model.engine.AddEndpoint(ep)
+	n.model.composition.add(ep)
 	return nil
 }
 
 func (n *Node) basicInformation() (*basicinformation.Cluster, error) {
 	p := &n.opt.Product
-	version, err := configurationVersion(n.trust.store)
-	if err != nil {
-		return nil, err
-	}
 	return basicinformation.New(basicinformation.Options{
 		Store:                 n.trust.store,
 		VendorName:            p.VendorName,
@@ -131,7 +133,7 @@ func (n *Node) basicInformation() (*basicinformation.Cluster, error) {
 			SubscribePathsSupported:          im.MaxPaths,
 		},
 		MaxPathsPerInvoke:    maxPathsPerInvoke,
-		ConfigurationVersion: version,
+		ConfigurationVersion: n.model.composition.version(),
 	})
 }
 
@@ -141,6 +143,7 @@ func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
 	if n.model.basic, err = n.basicInformation(); err != nil {
 		return nil, err
 	}
+	n.model.composition.raise = n.model.basic.SetConfigurationVersion
 	n.model.access = accesscontrol.New(t.fabrics)
 	networks := networkcommissioning.New(func() networkcommissioning.Network { return network(h) })
 	ethernet := ethernetdiagnostics.New(now, func() ethernetdiagnostics.Link { return link(h) })

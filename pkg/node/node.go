@@ -177,6 +177,7 @@ func (n *Node) Start() error {
 			n.openInitialWindow(now)
 		}
 		n.loop.serving = true
+		n.model.composition.start(now)
 		n.settle(now)
 		return nil
 	})

@@ -48,6 +48,7 @@ func (n *Node) settle(now time.Time) {
 	n.followGroups()
 	n.dropEvicted(now)
 	n.talk.sessions.FreeUnsecured()
+	n.model.composition.settle(now)
 	n.model.engine.Settle(now)
 	n.again.follow(now)
 	n.keep.settle()

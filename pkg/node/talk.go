@@ -107,6 +107,7 @@ func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 // farewell is the end of serving: subscribers hear that the node shuts down, and
 // every peer that its session ends.
 func (n *Node) farewell(now time.Time) error {
+	n.model.composition.stop(now)
 	e := n.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventShutDown, matter.NoFabric, func(*tlv.Writer) {})
 	e.Hurry()

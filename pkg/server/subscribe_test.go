@@ -276,7 +276,7 @@ func TestReportsAreNotWritten(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
 		u := r.subscribe(c.done.CASE, 0, 60)
-		time.Sleep(10 * time.Second) // that of the session is written by then
+		time.Sleep(40 * time.Second) // what is written after a start, and of the session, is by then
 		if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID || list[0].MaxInterval != 60 || list[0].Peer != c.a.NodeID || len(list[0].Attributes) != 3 || len(list[0].Events) != 1 {
 			t.Fatalf("stored %+v", list)
 		}
