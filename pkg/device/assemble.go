@@ -112,7 +112,8 @@ func shape(p *Part) string {
 	add("no position", o.Position != nil && !*o.Position)
 	add("tilt", o.Tilt)
 	add("level", o.Level)
-	add("pin", o.PIN)
+	_, door := p.State["door"]
+	add("door", door && p.Type == "door_lock")
 	for _, list := range [][]string{o.ColorModes, o.Properties, o.Gestures, o.Modes, o.CleanModes, o.Areas} {
 		sorted := slices.Sorted(slices.Values(list))
 		s = append(s, strings.Join(sorted, "+"))

@@ -20,6 +20,7 @@ type kind struct {
 var library = merge(
 	coverKinds,
 	lightKinds,
+	lockKinds,
 	sensorKinds,
 	buttonKinds,
 )

@@ -1,0 +1,207 @@
+// Package valve is the Valve Configuration and Control cluster, 0x0081 revision 1
+// ("Matter Application Cluster Specification", section 4.6).
+package valve
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// WantOpen is the bit of [cluster.Context.Want] for what the valve is to be.
+const WantOpen uint32 = 1
+
+const (
+	closed = datamodel.ValveConfigurationAndControlValveStateClosed
+	open   = datamodel.ValveConfigurationAndControlValveStateOpen
+	moving = datamodel.ValveConfigurationAndControlValveStateTransitioning
+)
+
+// again is how long a valve that was to close is waited for before it is asked once more.
+const again = 10 * time.Second
+
+// Valve is the state of a valve.
+type Valve struct {
+	HasLevel bool
+
+	State        cluster.Null[datamodel.ValveConfigurationAndControlValveState]
+	Target       cluster.Null[datamodel.ValveConfigurationAndControlValveState]
+	Level        cluster.Null[uint8] // percent
+	TargetLevel  cluster.Null[uint8]
+	OpenDuration cluster.Null[uint32] // seconds
+	Default      cluster.Null[uint32]
+	DefaultLevel uint8
+
+	Remaining cluster.Null[uint32] // seconds at the time that the state is of
+	closes    int64                // when it is to close, Unix time in milliseconds; 0: not by itself
+	retry     time.Time            // when a valve that has not closed is asked again
+}
+
+// New returns the state of a closed valve.
+func New(level bool) Valve {
+	v := Valve{HasLevel: level, State: cluster.Some(closed), DefaultLevel: 100}
+	if level {
+		v.Level = cluster.Some[uint8](0)
+	}
+	return v
+}
+
+// Cluster is the Valve Configuration and Control cluster. The time at which the valve
+// closes survives a restart.
+var Cluster = cluster.Define(cluster.Def[Valve]{
+	Facts: datamodel.ValveConfigurationAndControl,
+	Attributes: []cluster.Attribute[Valve]{
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrOpenDuration, func(s *Valve) *cluster.Null[uint32] { return &s.OpenDuration }).Keep(),
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrDefaultOpenDuration, func(s *Valve) *cluster.Null[uint32] { return &s.Default }),
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrRemainingDuration, func(s *Valve) *cluster.Null[uint32] { return &s.Remaining }).ReportBy(reportedRemaining),
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrCurrentState, func(s *Valve) *cluster.Null[datamodel.ValveConfigurationAndControlValveState] { return &s.State }),
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrTargetState, func(s *Valve) *cluster.Null[datamodel.ValveConfigurationAndControlValveState] { return &s.Target }),
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrCurrentLevel, func(s *Valve) *cluster.Null[uint8] { return &s.Level }),
+		cluster.NullUint(datamodel.ValveConfigurationAndControlAttrTargetLevel, func(s *Valve) *cluster.Null[uint8] { return &s.TargetLevel }),
+		cluster.Uint(datamodel.ValveConfigurationAndControlAttrDefaultOpenLevel, func(s *Valve) *uint8 { return &s.DefaultLevel }),
+	},
+	Commands: []cluster.Command[Valve]{
+		cluster.DoWith(datamodel.ValveConfigurationAndControlCmdOpen, openValve),
+		cluster.Do(datamodel.ValveConfigurationAndControlCmdClose, func(c *cluster.Context, s *Valve) error { s.close(c); return nil }),
+	},
+	Kept: []cluster.Kept[Valve]{cluster.Keep(1, func(s *Valve) *int64 { return &s.closes })},
+})
+
+// reportedRemaining is what RemainingDuration is reported by: when it ends, and not each
+// second (section 4.6.7.4).
+func reportedRemaining(s *Valve) cluster.Number {
+	return cluster.Number{V: s.closes, Null: !s.Remaining.Valid}
+}
+
+// Select returns what a valve serves.
+func Select(level bool) cluster.Selection {
+	sel := cluster.Selection{Events: []matter.EventID{datamodel.ValveConfigurationAndControlEventValveStateChanged}}
+	if level {
+		sel.Features = datamodel.ValveConfigurationAndControlFeatureLevel
+		sel.Attributes = []matter.AttributeID{datamodel.ValveConfigurationAndControlAttrDefaultOpenLevel}
+	}
+	return sel
+}
+
+// Rules returns what the valve's attributes have in common.
+func Rules() cluster.Rules[Valve] { return cluster.Rules[Valve]{Tick: tick} }
+
+type openFields struct {
+	OpenDuration cluster.Opt[cluster.Null[uint32]]
+	TargetLevel  cluster.Opt[uint8]
+}
+
+// openValve is the command Open (section 4.6.8.1).
+func openValve(c *cluster.Context, s *Valve, f *openFields) error {
+	if f.TargetLevel.Valid && (f.TargetLevel.V == 0 || f.TargetLevel.V > 100) {
+		return matter.StatusConstraintError
+	}
+	s.OpenDuration = f.OpenDuration.Or(s.Default)
+	s.setCloses(c, s.OpenDuration)
+	s.retry = time.Time{}
+	s.Target = cluster.Some(open)
+	if s.HasLevel {
+		s.TargetLevel = cluster.Some(f.TargetLevel.Or(s.DefaultLevel))
+	}
+	if s.State.V != open || !s.State.Valid || s.HasLevel && s.Level != s.TargetLevel {
+		s.State = cluster.Some(moving)
+	}
+	c.Want(WantOpen)
+	return nil
+}
+
+func (s *Valve) setCloses(c *cluster.Context, seconds cluster.Null[uint32]) {
+	s.closes, s.Remaining = 0, cluster.Null[uint32]{}
+	if seconds.Valid {
+		s.closes = c.Now.Add(time.Duration(seconds.V) * time.Second).UnixMilli()
+		s.Remaining = seconds
+	}
+}
+
+// close is the command Close, and what the end of the duration does (section 4.6.8.2).
+func (s *Valve) close(c *cluster.Context) {
+	s.OpenDuration = cluster.Null[uint32]{}
+	s.setCloses(c, s.OpenDuration)
+	s.Target = cluster.Some(closed)
+	if s.HasLevel {
+		s.TargetLevel = cluster.Some[uint8](0)
+	}
+	if s.State.V != closed || !s.State.Valid {
+		s.State = cluster.Some(moving)
+		s.retry = c.Now.Add(again)
+	}
+	c.Want(WantOpen)
+}
+
+// tick counts the rest of the duration and closes the valve at its end. One that does not
+// close is asked again: water runs.
+func tick(c *cluster.Context, s *Valve) (next time.Time) {
+	if s.closes != 0 {
+		at := time.UnixMilli(s.closes)
+		if left := at.Sub(c.Now); left > 0 {
+			s.Remaining = cluster.Some(uint32((left + time.Second - 1) / time.Second))
+			return at
+		}
+		s.close(c)
+	}
+	if s.retry.IsZero() {
+		return time.Time{}
+	}
+	if !c.Now.Before(s.retry) {
+		c.Want(WantOpen)
+		s.retry = c.Now.Add(again)
+	}
+	return s.retry
+}
+
+// Wanted reports whether the valve is to be open, and whether anybody wants anything.
+func (s *Valve) Wanted() (isOpen, ok bool) {
+	if s.Target.Valid {
+		return s.Target.V == open, true
+	}
+	return s.State.V == open, s.State.Valid
+}
+
+// ReportOpen takes from the valve whether it is open.
+func (s *Valve) ReportOpen(c *cluster.Context, is bool) {
+	was := s.State
+	if is {
+		s.State = cluster.Some(open)
+	} else {
+		s.State = cluster.Some(closed)
+		s.OpenDuration = cluster.Null[uint32]{}
+		s.setCloses(c, s.OpenDuration)
+		if s.HasLevel {
+			s.Level = cluster.Some[uint8](0)
+		}
+	}
+	// The valve is right, but one that was to close goes on being asked.
+	if closing := s.Target.Valid && s.Target.V == closed; !closing || !is {
+		s.arrive()
+	}
+	if was == s.State || !was.Valid {
+		return
+	}
+	now, level, hasLevel := s.State.V, s.Level, s.HasLevel
+	c.Emit(datamodel.ValveConfigurationAndControlID, datamodel.ValveConfigurationAndControlEventValveStateChanged, func(w *tlv.Writer) {
+		w.Uint(tlv.Context(0), uint64(now))
+		if hasLevel && level.Valid {
+			w.Uint(tlv.Context(1), uint64(level.V))
+		}
+	})
+}
+
+// ReportLevel takes from the valve how far it is open, in percent.
+func (s *Valve) ReportLevel(c *cluster.Context, percent uint8) {
+	s.Level = cluster.Some(percent)
+	s.ReportOpen(c, percent > 0)
+}
+
+// arrive ends a move.
+func (s *Valve) arrive() {
+	s.Target, s.TargetLevel = cluster.Null[datamodel.ValveConfigurationAndControlValveState]{}, cluster.Null[uint8]{}
+	s.retry = time.Time{}
+}

@@ -1,0 +1,172 @@
+package device
+
+import (
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// timed executes a command as one that was announced by a timed request.
+func (r *rig) timed(cl matter.ClusterID, id matter.CommandID, fields func(w *tlv.Writer)) error {
+	r.t.Helper()
+	w := tlv.NewWriter(nil)
+	w.StartStruct(tlv.Anonymous)
+	if fields != nil {
+		fields(w)
+	}
+	w.End()
+	f := tlv.NewReader(w.Bytes())
+	for _, c := range r.e.Clusters() {
+		if c.Spec().ID == cl {
+			err := c.Invoke(&im.Request{Now: r.Now, Subject: clustertest.Admin(1)}, id, f.Element(), tlv.NewWriter(nil))
+			r.Touch(2)
+			r.Settle(r.Now)
+			return err
+		}
+	}
+	r.t.Fatalf("no cluster 0x%04X", uint32(cl))
+	return nil
+}
+
+func (r *rig) wantEvents(what string, cl matter.ClusterID, want ...string) {
+	r.t.Helper()
+	got := r.Events(clustertest.Admin(1), cl)
+	ok := len(got) == len(want)
+	for i := range min(len(got), len(want)) {
+		ok = ok && got[i] == want[i]
+	}
+	if !ok {
+		r.t.Errorf("%s: events %q, want %q", what, got, want)
+	}
+}
+
+// TestLockMovesFirst: the state changes when the bolt has moved, and the event says who
+// was the cause (section 5.2.11.3).
+func TestLockMovesFirst(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	r := newRig(t, Part{Type: "door_lock"})
+	r.report(Values{"lock": Text("locked")})
+	r.wantEvents("the first word of the lock", lock)
+	if got := r.invoke(lock, datamodel.DoorLockCmdUnlockDoor, "{}"); got != "NEEDS_TIMED_INTERACTION" {
+		t.Errorf("untimed: %s", got)
+	}
+	if err := r.timed(lock, datamodel.DoorLockCmdUnlockDoor, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.sent) != 1 || r.sent[0].Do != Unlock || r.sent[0].Fabric != 1 {
+		t.Fatalf("sent %+v", r.sent)
+	}
+	if got := r.read(lock, datamodel.DoorLockAttrLockState); got != "1" {
+		t.Errorf("LockState %s before the bolt has moved", got)
+	}
+	r.report(Values{"lock": Text("unlocked")})
+	r.wantEvents("unlocked by a controller", lock, "2{0:1,1:7,2:null,3:1,4:4097}")
+	r.report(Values{"lock": Text("locked")})
+	r.wantEvents("locked by hand", lock, "2{0:1,1:7,2:null,3:1,4:4097}", "2{0:0,1:0,2:null,3:null,4:null}")
+	r.report(Values{"lock": Text("unknown")})
+	if got := r.read(lock, datamodel.DoorLockAttrLockState); got != "1" {
+		t.Errorf("LockState %s when it is not known", got)
+	}
+}
+
+func TestLockThatDoesNotMove(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	r := newRig(t, Part{Type: "door_lock"})
+	r.report(Values{"lock": Text("unlocked")})
+	r.timed(lock, datamodel.DoorLockCmdLockDoor, nil)
+	r.after(time.Minute)
+	r.wantEvents("nothing for half a minute", lock, "3{0:0,1:7,2:0,3:null,4:1,5:4097}")
+	r.report(Values{"lock": Text("jammed")})
+	r.wantEvents("jammed", lock, "3{0:0,1:7,2:0,3:null,4:1,5:4097}", "0{0:0}")
+}
+
+func TestLockPIN(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	pin := func(w *tlv.Writer) { w.Octets(tlv.Context(0), []byte("1234")) }
+	r := newRig(t, Part{Type: "door_lock"})
+	if err := r.timed(lock, datamodel.DoorLockCmdUnlockDoor, pin); err != matter.StatusFailure {
+		t.Errorf("a PIN for a lock without: %v", err)
+	}
+	r = newRig(t, Part{Type: "door_lock", Options: Options{PIN: true}})
+	if err := r.timed(lock, datamodel.DoorLockCmdUnlockDoor, pin); err != nil || len(r.sent) != 1 || r.sent[0].PIN != "1234" {
+		t.Errorf("%v, sent %+v", err, r.sent)
+	}
+}
+
+func TestDoorOfALock(t *testing.T) {
+	r := newRig(t, Part{Type: "door_lock", State: Values{"door": Null}})
+	r.report(Values{"lock": Text("locked"), "door": Text("closed")})
+	r.report(Values{"door": Text("open")})
+	r.wantEvents("opened", datamodel.DoorLockID, "1{0:0}")
+	if got := r.read(datamodel.DoorLockID, datamodel.DoorLockAttrDoorState); got != "0" {
+		t.Errorf("DoorState %s", got)
+	}
+}
+
+const valveID = datamodel.ValveConfigurationAndControlID
+
+func (r *rig) wantValve(what, state, target, remaining string) {
+	r.t.Helper()
+	for id, want := range map[matter.AttributeID]string{
+		datamodel.ValveConfigurationAndControlAttrCurrentState:      state,
+		datamodel.ValveConfigurationAndControlAttrTargetState:       target,
+		datamodel.ValveConfigurationAndControlAttrRemainingDuration: remaining,
+	} {
+		if got := r.read(valveID, id); got != want {
+			r.t.Errorf("%s: attribute %d is %s, want %s", what, id, got, want)
+		}
+	}
+}
+
+// TestValveCloses: a valve that was opened for a time closes, also if it has to be asked
+// twice (section 4.6.8).
+func TestValveCloses(t *testing.T) {
+	r := newRig(t, Part{Type: "water_valve"})
+	r.wantValve("at first", "0", "null", "null")
+	if got := r.invoke(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}"); got != "SUCCESS" {
+		t.Fatal(got)
+	}
+	r.wantSent("Open", Values{"open": Bool(true)})
+	r.wantValve("asked to open", "2", "1", "60")
+	r.report(Values{"open": Bool(true)})
+	r.wantValve("open", "1", "null", "60")
+	r.after(20 * time.Second)
+	r.wantValve("20 s later", "1", "null", "40")
+	r.after(40 * time.Second)
+	r.wantSent("at the end", Values{"open": Bool(false)})
+	r.wantValve("at the end", "2", "0", "null")
+	r.after(10 * time.Second)
+	r.wantSent("not closed yet", Values{"open": Bool(false)})
+	r.report(Values{"open": Bool(true)})
+	r.after(10 * time.Second)
+	r.wantSent("it says that it is open", Values{"open": Bool(false)})
+	r.report(Values{"open": Bool(false)})
+	r.wantValve("closed", "0", "null", "null")
+	r.after(time.Hour)
+	r.wantSent("after it has closed")
+	r.wantEvents("opened and closed", valveID, "0{0:1}", "0{0:1}", "0{0:0}")
+}
+
+func TestValveRefuses(t *testing.T) {
+	r := newRig(t, Part{Type: "water_valve", Options: Options{Level: true}})
+	for fields, want := range map[string]string{
+		"{0:0}":          "CONSTRAINT_ERROR",
+		"{1:0}":          "CONSTRAINT_ERROR",
+		"{1:101}":        "CONSTRAINT_ERROR",
+		"{0:null,1:100}": "SUCCESS",
+	} {
+		if got := r.invoke(valveID, datamodel.ValveConfigurationAndControlCmdOpen, fields); got != want {
+			t.Errorf("Open %s: %s, want %s", fields, got, want)
+		}
+	}
+	r.sent = nil
+	r.invoke(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{1:40}")
+	r.wantSent("Open at 40 %", Values{"open": Bool(true), "level_percent": Number(40)})
+	r.report(Values{"level_percent": Number(40)})
+	r.wantValve("at 40 %", "1", "null", "null")
+}
