@@ -28,6 +28,8 @@ type Node struct {
 	Now   time.Time
 	Store *store.Store
 	Table *fabric.Table
+
+	sessions sessions
 }
 
 // New returns a node without endpoints and with fabrics 1 to n, each with an
@@ -56,20 +58,13 @@ func New(t testing.TB, n int) *Node {
 		ACL:      acl.New(node.Table, func(matter.EndpointID) []matter.DeviceTypeID { return nil }),
 		Rand:     rand.Reader,
 		Boot:     Start,
-		Sessions: none{},
+		Sessions: &node.sessions,
 		Events: func() (first, count uint64, err error) {
 			first, numbers = numbers, numbers+100
 			return first, 100, nil
 		},
 	})
 	return node
-}
-
-// none opens no exchanges: nothing subscribes here.
-type none struct{}
-
-func (none) Open(time.Time, uint64, *im.Interaction) (im.Conn, error) {
-	return nil, errors.New("no sessions")
 }
 
 // Admin is the administrator of a fabric.

@@ -159,6 +159,9 @@ func NullUint[S comparable, T unsigned](id matter.AttributeID, at func(*S) *Null
 				return nil
 			}
 			v, err := readUint(r, f.Type, &f.Limit)
+			if err == nil && v == f.Type.Kind.MaxUint() {
+				err = errNull
+			}
 			*at(s) = Some(T(v))
 			return err
 		},
@@ -185,6 +188,9 @@ func NullInt[S comparable, T signed](id matter.AttributeID, at func(*S) *Null[T]
 				return nil
 			}
 			v, err := readInt(r, f.Type, &f.Limit)
+			if err == nil && v == -f.Type.Kind.MaxInt()-1 {
+				err = errNull
+			}
 			*at(s) = Some(T(v))
 			return err
 		},

@@ -51,6 +51,21 @@ func readInt(r *tlv.Reader, t *datamodel.Type, l *datamodel.Limit) (int64, error
 	return v, nil
 }
 
+// errNull is the error of the number that stands for null where a type cannot be null
+// otherwise (section 7.19.1); here it is out of range.
+const errNull = matter.StatusConstraintError
+
+// reserved reports whether the number that r is at stands for null.
+func reserved(r tlv.Reader, k datamodel.Kind) bool {
+	switch {
+	case r.Type() == tlv.TypeUint && !k.Signed():
+		return k >= datamodel.Uint8 && k <= datamodel.Bitmap64 && r.Uint() == k.MaxUint()
+	case r.Type() == tlv.TypeInt && k.Signed():
+		return r.Int() == -k.MaxInt()-1
+	}
+	return false
+}
+
 func readText(r *tlv.Reader, l *datamodel.Limit) (string, error) {
 	s := r.Text()
 	if err := r.Err(); err != nil {
@@ -69,7 +84,7 @@ type fieldsPlan struct {
 }
 
 type fieldPlan struct {
-	index     int
+	index     []int // as reflect.Value.FieldByIndex takes it
 	facts     *datamodel.Field
 	shape     shape
 	unchecked bool
@@ -89,18 +104,20 @@ func shapeOf(t reflect.Type) (s shape) {
 	return s
 }
 
-// newFieldsPlan makes the plan for a struct type whose fields carry the names of the
-// data model. It panics if they do not fit.
+// newFieldsPlan makes the plan for a struct type whose fields, those of embedded structs
+// included, carry the names of the data model. It panics if they do not fit.
 func newFieldsPlan(t reflect.Type, facts []datamodel.Field) *fieldsPlan {
 	p := &fieldsPlan{facts: facts}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue
+		}
 		n := slices.IndexFunc(facts, func(x datamodel.Field) bool { return strings.EqualFold(x.Name, f.Name) })
 		if n < 0 {
 			panic(fmt.Sprintf("BUG: cluster: %s has no field %s in the data model", t, f.Name))
 		}
 		p.fields = append(p.fields, fieldPlan{
-			index: i, facts: &facts[n], shape: shapeOf(f.Type), unchecked: f.Tag.Get("cluster") == "unchecked",
+			index: f.Index, facts: &facts[n], shape: shapeOf(f.Type), unchecked: f.Tag.Get("cluster") == "unchecked",
 		})
 	}
 	return p
@@ -119,7 +136,7 @@ func (p *fieldsPlan) decode(fields tlv.Element, v reflect.Value) error {
 			if int(f.facts.ID) != tag {
 				continue
 			}
-			if err := decodeField(&r, v.Field(f.index), f.facts, f.shape, f.unchecked); err != nil {
+			if err := decodeField(&r, v.FieldByIndex(f.index), f.facts, f.shape, f.unchecked); err != nil {
 				return commandError(err)
 			}
 			seen |= 1 << i
@@ -164,6 +181,9 @@ func decodeField(r *tlv.Reader, v reflect.Value, f *datamodel.Field, s shape, un
 		}
 		v.Field(1).SetBool(true)
 		v = v.Field(0)
+	}
+	if s.nullable && reserved(*r, f.Type.Kind) {
+		return errNull
 	}
 	if s.element {
 		v.Set(reflect.ValueOf(r.Element()))

@@ -39,6 +39,8 @@ type unit interface {
 	live(now time.Time)
 	save(w *tlv.Writer)
 	load(cl matter.ClusterID, attributes tlv.Element) error
+	restored()
+	powerUp(now time.Time)
 }
 
 // Clusters returns the clusters of the endpoint's units.
@@ -140,6 +142,9 @@ func (e *Endpoint) Load(b []byte) error {
 			}
 		}
 	}
+	for _, u := range e.units {
+		u.restored()
+	}
 	if err := r.End(); err != nil {
 		return fmt.Errorf("kept attributes: %w", err)
 	}
@@ -191,7 +196,20 @@ func (u *Unit[S]) load(cl matter.ClusterID, attributes tlv.Element) error {
 		if err := r.End(); err != nil {
 			return err
 		}
-		u.shown = u.state
+	}
+	return nil
+}
+
+// restored mends what was loaded, which nobody is to hear of.
+func (u *Unit[S]) restored() {
+	if u.rules.Restored != nil {
+		u.rules.Restored(&u.state)
+	}
+	u.shown = u.state
+	if u.rules.Tick != nil {
+		u.tick = time.Unix(0, 1) // it may be one that moves
+	}
+	for _, sv := range u.served {
 		q := sv.quiet
 		for _, a := range sv.layout.attributes {
 			if a.quiet != nil {
@@ -200,5 +218,20 @@ func (u *Unit[S]) load(cl matter.ClusterID, attributes tlv.Element) error {
 			}
 		}
 	}
-	return nil
+}
+
+// PowerUp says that the device got power at now, after Load. It is for devices that live
+// in the program: others have power when the program does not run, and lose it when it
+// does.
+func (e *Endpoint) PowerUp(now time.Time) {
+	for _, u := range e.units {
+		u.powerUp(now)
+	}
+}
+
+func (u *Unit[S]) powerUp(now time.Time) {
+	if u.rules.PowerUp == nil {
+		return
+	}
+	u.byItself(now, func(c *Context, s *S) { u.rules.PowerUp(c, s) })
 }

@@ -23,6 +23,12 @@ type Rules[S comparable] struct {
 	// attributes need not be reported yet.
 	Moving func(s *S) bool
 
+	// Restored mends a state of which attributes were loaded.
+	Restored func(s *S)
+
+	// PowerUp does what the StartUp attributes say.
+	PowerUp func(c *Context, s *S)
+
 	// Apply asks the device for what a controller, or time, wants: for the difference
 	// between two states, and for what c says besides. An error refuses the change.
 	Apply func(c *Context, was, is *S) error
@@ -88,10 +94,16 @@ func (u *Unit[S]) live(now time.Time) {
 	if u.tick.IsZero() || u.rules.Tick == nil {
 		return
 	}
+	u.byItself(now, func(c *Context, s *S) { u.tick = u.rules.Tick(c, s) })
+}
+
+// byItself runs f, which no controller is the cause of, on a copy of the state, and
+// keeps the copy.
+func (u *Unit[S]) byItself(now time.Time, f func(c *Context, s *S)) {
 	c := &u.context
 	c.reset(now, nil)
 	u.next = u.state
-	u.tick = u.rules.Tick(c, &u.next)
+	f(c, &u.next)
 	if c.wanted != 0 || len(c.actions) > 0 {
 		u.apply(c) // what time wants is shown, whether the device can be reached or not
 	}

@@ -133,7 +133,7 @@ func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
 	// An action stands for what it changes.
 	compare := c.FromController() && len(c.Actions()) == 0
 	for i := range u.props {
-		if p := &u.props[i]; p.Settable && compare && p.wished(was) != p.wished(is) {
+		if p := &u.props[i]; p.Settable && !p.asked && compare && p.wished(was) != p.wished(is) {
 			wanted |= p.want
 		}
 	}

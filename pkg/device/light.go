@@ -1,6 +1,7 @@
 package device
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
@@ -10,15 +11,115 @@ import (
 )
 
 var lightKinds = map[string]kind{
-	"on_off_light":           {datamodel.DeviceTypeOnOffLight, buildOnOff},
-	"on_off_plug":            {datamodel.DeviceTypeOnOffPlugInUnit, buildOnOff},
-	"mounted_on_off_control": {datamodel.DeviceTypeMountedOnOffControl, buildMounted(datamodel.DeviceTypeOnOffPlugInUnit, buildOnOff)},
+	"on_off_light":                  {datamodel.DeviceTypeOnOffLight, buildOnOff},
+	"on_off_plug":                   {datamodel.DeviceTypeOnOffPlugInUnit, buildOnOff},
+	"mounted_on_off_control":        {datamodel.DeviceTypeMountedOnOffControl, mounted(datamodel.DeviceTypeOnOffPlugInUnit, buildOnOff)},
+	"dimmable_light":                {datamodel.DeviceTypeDimmableLight, buildDimmable},
+	"dimmable_plug":                 {datamodel.DeviceTypeDimmablePlugInUnit, buildDimmable},
+	"mounted_dimmable_load_control": {datamodel.DeviceTypeMountedDimmableLoadControl, mounted(datamodel.DeviceTypeDimmablePlugInUnit, buildDimmable)},
+	"color_temperature_light":       {datamodel.DeviceTypeColorTemperatureLight, buildColorTemperature},
+	"extended_color_light":          {datamodel.DeviceTypeExtendedColorLight, buildExtendedColor},
 }
 
-var onProperty = property[lighting.Light]{
+type lightProperty = property[lighting.Light]
+
+// mounted returns a build function for what is fixed to a wall. It names the plug that
+// does the same first, as few ecosystems know the mounted kinds, and none shows what they
+// use.
+func mounted(plug matter.DeviceTypeID, build func(*builder) error) func(*builder) error {
+	return func(b *builder) error {
+		b.addType(plug)
+		slices.Reverse(b.Types)
+		return build(b)
+	}
+}
+
+func buildOnOff(b *builder) error {
+	buildLight(b, lighting.Model{}, onProperty)
+	return nil
+}
+
+func buildDimmable(b *builder) error {
+	buildLight(b, lighting.Model{Dims: true}, onProperty, brightnessProperty)
+	return nil
+}
+
+func buildColorTemperature(b *builder) error {
+	m := lighting.Model{Dims: true, Features: datamodel.ColorControlFeatureColorTemperature}
+	temperature, err := temperatureProperty(&b.part.Options, &m)
+	if err != nil {
+		return err
+	}
+	buildLight(b, m, onProperty, brightnessProperty, temperature)
+	return nil
+}
+
+// buildExtendedColor offers every model to controllers, as each ecosystem likes another,
+// and converts to those that the source takes.
+func buildExtendedColor(b *builder) error {
+	m := lighting.Model{Dims: true, Features: datamodel.ColorControlFeatureHueSaturation | datamodel.ColorControlFeatureXY | datamodel.ColorControlFeatureColorTemperature}
+	temperature, err := temperatureProperty(&b.part.Options, &m)
+	if err != nil {
+		return err
+	}
+	for _, mode := range b.part.Options.ColorModes {
+		switch mode {
+		case "hs":
+			m.HueSaturation = true
+		case "xy":
+			m.XY = true
+		case "loop":
+			m.Features |= datamodel.ColorControlFeatureEnhancedHue | datamodel.ColorControlFeatureColorLoop
+		default:
+			return &OptionError{"color_modes", fmt.Sprintf("%q is none of hs, xy, loop", mode)}
+		}
+	}
+	if !m.HueSaturation && !m.XY {
+		m.HueSaturation, m.XY = true, true
+	}
+	props := []lightProperty{onProperty, brightnessProperty, temperature}
+	modes := []string{"hs", "xy", "temperature"}
+	if m.HueSaturation {
+		props = append(props, hueProperty, saturationProperty)
+	}
+	if m.XY {
+		props = append(props, xProperty, yProperty)
+	}
+	buildLight(b, m, append(props, modeProperty(modes))...)
+	return nil
+}
+
+// buildLight makes the endpoint of a light or a plug.
+func buildLight(b *builder, m lighting.Model, props ...lightProperty) {
+	b.Identify, b.Groups, b.Scenes = true, true, true
+	b.IdentifyType = identifyLight
+	u := addUnit(b.Endpoint, lighting.New(m), lighting.Rules(), props)
+	u.Serve(lighting.OnOff, cluster.Selection{Features: datamodel.OnOffFeatureLighting})
+	if m.Dims {
+		u.Serve(lighting.LevelControl, cluster.Selection{
+			Features: datamodel.LevelControlFeatureOnOff | datamodel.LevelControlFeatureLighting,
+			Attributes: []matter.AttributeID{
+				datamodel.LevelControlAttrOnOffTransitionTime, datamodel.LevelControlAttrOnTransitionTime,
+				datamodel.LevelControlAttrOffTransitionTime, datamodel.LevelControlAttrDefaultMoveRate,
+			},
+		})
+	}
+	if m.Features != 0 {
+		u.Serve(lighting.ColorControl, cluster.Selection{
+			Features:   m.Features,
+			Attributes: []matter.AttributeID{datamodel.ColorControlAttrRemainingTime},
+		})
+	}
+}
+
+// identifyLight is the IdentifyType of what blinks, or clicks, when it is identified.
+const identifyLight = 1
+
+var onProperty = lightProperty{
 	Property: Property{Name: "on", Kind: KindBool, Settable: true},
-	want:     lighting.WantOn,
-	get:      func(s *lighting.Light) Value { return Bool(s.Switch.On) },
+	want:     lighting.WantOn, asked: true,
+	get:  func(s *lighting.Light) Value { return Bool(s.Switch.On) },
+	wish: func(s *lighting.Light) Value { return Bool(s.WantedOn()) },
 	report: func(c *cluster.Context, s *lighting.Light, v Value) {
 		if on, ok := v.Bool(); ok {
 			s.ReportOn(c, on)
@@ -26,20 +127,105 @@ var onProperty = property[lighting.Light]{
 	},
 }
 
-func buildOnOff(b *builder) error {
-	b.Identify, b.Groups = true, true
-	u := addUnit(b.Endpoint, lighting.New(), lighting.Rules(), []property[lighting.Light]{onProperty})
-	u.Serve(lighting.OnOff, cluster.Selection{Features: datamodel.OnOffFeatureLighting})
-	return nil
+var brightnessProperty = lightProperty{
+	Property: Property{Name: "brightness_percent", Kind: KindNumber, Max: 100, Above: true, Settable: true},
+	want:     lighting.WantLevel, asked: true,
+	get:  func(s *lighting.Light) Value { return Number(brightnessOf(s.Level.Current.V)) },
+	wish: func(s *lighting.Light) Value { return Number(brightnessOf(s.WantedLevel())) },
+	report: func(_ *cluster.Context, s *lighting.Light, v Value) {
+		if f, ok := v.Number(); ok {
+			s.ReportLevel(max(brightnessLevel(f), lighting.MinLevel))
+		}
+	},
 }
 
-// buildMounted returns a build function for what is fixed to a wall. It names the plug
-// that does the same first, as few ecosystems know the mounted kinds, and none shows what
-// they use.
-func buildMounted(plug matter.DeviceTypeID, build func(*builder) error) func(*builder) error {
-	return func(b *builder) error {
-		b.addType(plug)
-		slices.Reverse(b.Types)
-		return build(b)
+// colored is a property of a color, one number of it.
+func colored(name string, top float64, want uint32, of func(t *lighting.Tint) float64, hear func(s *lighting.Light, v float64, same bool)) lightProperty {
+	return lightProperty{
+		Property: Property{Name: name, Kind: KindNumber, Max: top, Settable: true},
+		want:     want, asked: true,
+		get: func(s *lighting.Light) Value { return Number(of(&s.Color.Tint)) },
+		wish: func(s *lighting.Light) Value {
+			t := s.WantedColor()
+			return Number(of(&t))
+		},
+		report: func(_ *cluster.Context, s *lighting.Light, v Value) {
+			if f, ok := v.Number(); ok {
+				hear(s, f, f == of(&s.Color.Tint))
+			}
+		},
+	}
+}
+
+var (
+	hueProperty = colored("hue_degrees", 360, lighting.WantHueSaturation,
+		func(t *lighting.Tint) float64 { return degreesOf(t.EnhancedHue) },
+		func(s *lighting.Light, v float64, same bool) { s.HearHue(pick(same, s.Color.EnhancedHue, hueOf(v))) })
+	saturationProperty = colored("saturation_percent", 100, lighting.WantHueSaturation,
+		func(t *lighting.Tint) float64 { return brightnessOf(t.Saturation) },
+		func(s *lighting.Light, v float64, same bool) {
+			s.HearSaturation(pick(same, s.Color.Saturation, brightnessLevel(v)))
+		})
+	xProperty = colored("color_x", 1, lighting.WantXY,
+		func(t *lighting.Tint) float64 { return coordinateOf(t.X) },
+		func(s *lighting.Light, v float64, same bool) { s.HearX(pick(same, s.Color.X, fixedOf(v))) })
+	yProperty = colored("color_y", 1, lighting.WantXY,
+		func(t *lighting.Tint) float64 { return coordinateOf(t.Y) },
+		func(s *lighting.Light, v float64, same bool) { s.HearY(pick(same, s.Color.Y, fixedOf(v))) })
+)
+
+// Bounds of the options min_kelvin and max_kelvin, and of what a source may report: that
+// may lie outside of the options by the rounding of its own unit.
+const (
+	minKelvin = 1000  // SmartThings takes no color temperature above 1000 mireds
+	maxKelvin = 14925 // and none below 67
+	topKelvin = 20000
+)
+
+// temperatureProperty takes the options min_kelvin and max_kelvin, and returns
+// color_temperature_kelvin of a light with that range.
+func temperatureProperty(o *Options, m *lighting.Model) (p lightProperty, err error) {
+	low, high := o.MinKelvin, o.MaxKelvin
+	if low == 0 {
+		low = 2000
+	}
+	if high == 0 {
+		high = 6535
+	}
+	switch {
+	case !(low >= minKelvin && low <= maxKelvin):
+		return p, &OptionError{"min_kelvin", fmt.Sprintf("%v is not a number from %d to %d", low, minKelvin, maxKelvin)}
+	case !(high >= minKelvin && high <= maxKelvin):
+		return p, &OptionError{"max_kelvin", fmt.Sprintf("%v is not a number from %d to %d", high, minKelvin, maxKelvin)}
+	case low >= high:
+		return p, &OptionError{"max_kelvin", fmt.Sprintf("%v is not above min_kelvin, %v", high, low)}
+	}
+	m.MinMireds, m.MaxMireds = miredsOf(high), miredsOf(low)
+	p = colored("color_temperature_kelvin", topKelvin, lighting.WantTemperature,
+		func(t *lighting.Tint) float64 { return kelvinOf(t.Mireds, low, high) },
+		func(s *lighting.Light, v float64, same bool) { s.HearMireds(pick(same, s.Color.Mireds, miredsOf(v))) })
+	p.Min = minKelvin
+	return p, nil
+}
+
+// pick returns is where a source reports what it was shown: rounding makes no change.
+func pick[T any](same bool, is, heard T) T {
+	if same {
+		return is
+	}
+	return heard
+}
+
+// modeProperty is color_mode: by which of the others the color is. modes are in the order
+// of ColorModeEnum.
+func modeProperty(modes []string) lightProperty {
+	return lightProperty{
+		Property: Property{Name: "color_mode", Kind: KindText, Values: modes},
+		get:      func(s *lighting.Light) Value { return Text(modes[s.Color.Mode]) },
+		report: func(_ *cluster.Context, s *lighting.Light, v Value) {
+			if name, ok := v.Text(); ok {
+				s.HearMode(datamodel.ColorControlColorMode(slices.Index(modes, name)))
+			}
+		},
 	}
 }

@@ -86,7 +86,9 @@ func valveProperties(level bool) []property[valve.Valve] {
 	all := []property[valve.Valve]{{
 		Property: Property{Name: "open", Kind: KindBool, Settable: true},
 		want:     valve.WantOpen,
-		get:      func(s *valve.Valve) Value { return Bool(s.State.V == datamodel.ValveConfigurationAndControlValveStateOpen) },
+		get: func(s *valve.Valve) Value {
+			return Bool(s.State.V == datamodel.ValveConfigurationAndControlValveStateOpen)
+		},
 		wish: func(s *valve.Valve) Value {
 			open, ok := s.Wanted()
 			if !ok {

@@ -117,7 +117,10 @@ type property[S comparable] struct {
 	// want is the bit by which clusters say that they want the property. Properties with
 	// the same bit are sent to the device together.
 	want uint32
-	get  func(s *S) Value
+	// asked says that it is sent only where a cluster says so by its bit; else it is sent
+	// as well where a controller's change makes another value of it.
+	asked bool
+	get   func(s *S) Value
 	// wish returns what the device is to come to, null if the property does not matter at
 	// the moment; nil: what get returns.
 	wish   func(s *S) Value

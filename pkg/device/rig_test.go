@@ -2,7 +2,9 @@ package device
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,30 @@ func (r *rig) read(cl matter.ClusterID, id matter.AttributeID) string {
 	return r.Read(clustertest.Admin(1), 2, cl, id)
 }
 
+// do executes a command, which is to succeed.
+func (r *rig) do(cl matter.ClusterID, id matter.CommandID, fields string) {
+	r.t.Helper()
+	if got := r.invoke(cl, id, fields); got != "SUCCESS" {
+		r.t.Fatalf("command 0x%02X of cluster 0x%04X with %s: %s", uint32(id), uint32(cl), fields, got)
+	}
+}
+
+// write writes an attribute, which is to succeed.
+func (r *rig) write(cl matter.ClusterID, id matter.AttributeID, value string) {
+	r.t.Helper()
+	if got := r.Write(clustertest.Admin(1), 2, cl, id, value); got != "SUCCESS" {
+		r.t.Fatalf("attribute 0x%04X of cluster 0x%04X = %s: %s", uint32(id), uint32(cl), value, got)
+	}
+}
+
+// wantRead compares an attribute.
+func (r *rig) wantRead(what string, cl matter.ClusterID, id matter.AttributeID, want string) {
+	r.t.Helper()
+	if got := r.read(cl, id); got != want {
+		r.t.Errorf("%s: attribute 0x%04X of cluster 0x%04X is %s, want %s", what, uint32(id), uint32(cl), got, want)
+	}
+}
+
 // report is what the source says.
 func (r *rig) report(v Values) {
 	r.t.Helper()
@@ -73,29 +99,67 @@ func (r *rig) report(v Values) {
 	r.Settle(r.Now)
 }
 
-// after lets time pass.
-func (r *rig) after(d time.Duration) {
+// after lets time pass, and returns what was reported to a subscriber meanwhile.
+func (r *rig) after(d time.Duration) (reported []string) {
+	reported = r.Reported()
 	for end := r.Now.Add(d); ; {
 		at, ok := r.Deadline()
 		if !ok || at.After(end) {
 			r.Now = end
-			return
+			return reported
 		}
 		r.Now = at
 		r.Advance(r.Now)
-		r.Settle(r.Now)
+		reported = append(reported, r.Reported()...)
 	}
 }
 
-// wantSent compares what was asked of the device since the last call.
+// request is what the device was asked for, with how long it is to take.
+type request struct {
+	set    Values
+	tenths int // of a second; -1: as it likes
+}
+
+// wantSent compares what was asked of the device since the last call, without times.
 func (r *rig) wantSent(what string, want ...Values) {
+	r.t.Helper()
+	var all []request
+	for _, v := range want {
+		all = append(all, request{v, anyTime})
+	}
+	r.wantRequests(what, all...)
+}
+
+const (
+	anyTime = -2
+	noTime  = -1
+)
+
+// wantRequests compares what was asked of the device since the last call.
+func (r *rig) wantRequests(what string, want ...request) {
 	r.t.Helper()
 	ok := len(r.sent) == len(want)
 	for i := range min(len(r.sent), len(want)) {
-		ok = ok && maps.Equal(r.sent[i].Set, want[i])
+		tenths := noTime
+		if d := r.sent[i].Transition; d != nil {
+			tenths = int(*d / (100 * time.Millisecond))
+		}
+		ok = ok && maps.Equal(r.sent[i].Set, want[i].set) && (want[i].tenths == anyTime || want[i].tenths == tenths)
 	}
 	if !ok {
-		r.t.Errorf("%s: the device was asked for %v, want %v", what, r.sent, want)
+		r.t.Errorf("%s: the device was asked for %s, want %+v", what, r.asked(), want)
 	}
 	r.sent = nil
+}
+
+func (r *rig) asked() string {
+	var b strings.Builder
+	for _, c := range r.sent {
+		fmt.Fprintf(&b, "%v", c.Set)
+		if c.Transition != nil {
+			fmt.Fprintf(&b, " in %v", *c.Transition)
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
 }

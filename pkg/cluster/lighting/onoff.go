@@ -43,7 +43,7 @@ var OnOff = cluster.Define(cluster.Def[Light]{
 	Commands: []cluster.Command[Light]{
 		cluster.Do(datamodel.OnOffCmdOff, func(c *cluster.Context, s *Light) error { s.turn(c, false); return nil }),
 		cluster.Do(datamodel.OnOffCmdOn, func(c *cluster.Context, s *Light) error { s.turn(c, true); return nil }),
-		cluster.Do(datamodel.OnOffCmdToggle, func(c *cluster.Context, s *Light) error { s.turn(c, !s.Switch.On); return nil }),
+		cluster.Do(datamodel.OnOffCmdToggle, func(c *cluster.Context, s *Light) error { s.turn(c, !s.lit()); return nil }),
 		cluster.DoWith(datamodel.OnOffCmdOffWithEffect, offWithEffect),
 		cluster.Do(datamodel.OnOffCmdOnWithRecallGlobalScene, onWithRecallGlobalScene),
 		cluster.DoWith(datamodel.OnOffCmdOnWithTimedOff, onWithTimedOff),
@@ -53,7 +53,14 @@ var OnOff = cluster.Define(cluster.Def[Light]{
 // turn switches for a controller, or because a time is over.
 func (s *Light) turn(c *cluster.Context, on bool) {
 	c.Want(WantOn)
-	s.Switch.set(on)
+	switch {
+	case !s.model.Dims:
+		s.Switch.set(on)
+	case on:
+		s.turnOn(c)
+	default:
+		s.turnOff(c)
+	}
 }
 
 // set switches, whoever is the cause (sections 1.5.4.1, 1.5.7.1, 1.5.7.2).
@@ -69,10 +76,22 @@ func (s *Switch) set(on bool) {
 	s.GlobalSceneControl = true
 }
 
-// ReportOn takes from the device whether it is on.
-func (s *Light) ReportOn(_ *cluster.Context, on bool) {
-	if on != s.Switch.On {
-		s.Switch.set(on)
+// WantedOn reports whether the device is to be on.
+func (s *Light) WantedOn() bool { return s.lit() }
+
+// ReportOn takes from the device whether it is on. One that fades out may say so at
+// once, or say that it is on until it is dark.
+func (s *Light) ReportOn(c *cluster.Context, on bool) {
+	switch {
+	case on == s.Switch.On:
+	case on:
+		s.Switch.set(true)
+		s.Level.owed, s.Color.owed = false, false // it has what it has
+	case s.Level.then == goOut:
+		s.arrive(c)
+	default:
+		s.Switch.set(false)
+		s.Level.fade, s.Level.then, s.Level.Remaining = fade{}, stay, 0
 	}
 }
 

@@ -1,0 +1,126 @@
+package clustertest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/acl"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// sessions open the exchanges of reports to subscribers.
+type sessions struct {
+	open []*reporting
+}
+
+// reporting is an exchange by which reports come.
+type reporting struct {
+	conn
+	i    *im.Interaction
+	read int // of what was sent
+	sent []sent
+}
+
+type sent struct {
+	opcode  uint8
+	payload []byte
+}
+
+func (c *reporting) Send(_ time.Time, opcode uint8, payload []byte) error {
+	c.sent = append(c.sent, sent{opcode, append([]byte(nil), payload...)})
+	return nil
+}
+
+func (s *sessions) Open(_ time.Time, _ uint64, i *im.Interaction) (im.Conn, error) {
+	c := &reporting{i: i}
+	s.open = append(s.open, c)
+	return c, nil
+}
+
+// Subscribe subscribes to all attributes of a cluster, or of an endpoint if cl is 0, for
+// reports as soon as there are any. [Node.Reported] returns them.
+func (n *Node) Subscribe(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID) {
+	n.t.Helper()
+	path := fmt.Sprintf("<2:%d>", ep)
+	if cl != 0 {
+		path = fmt.Sprintf("<2:%d,3:%d>", ep, cl)
+	}
+	var w tlv.Writer
+	write(n.t, &w, tlv.Anonymous, fmt.Sprintf("{0:true,1:0,2:3600,3:[%s],7:true}", path))
+	c := &reporting{conn: conn{subject: s}}
+	c.i = n.Open(n.Now, c)
+	n.sessions.open = append(n.sessions.open, c)
+	c.i.Receive(n.Now, im.OpcodeSubscribeRequest, w.Bytes())
+	n.Reported()
+	if last := c.sent[len(c.sent)-1]; last.opcode != im.OpcodeSubscribeResponse {
+		n.t.Fatalf("clustertest: subscribing was answered by opcode %d", last.opcode)
+	}
+}
+
+// Reported settles, confirms the reports that have come since the last call, and returns
+// what they say, each attribute as "cluster/attribute=value" in decimal numbers.
+func (n *Node) Reported() (list []string) {
+	n.t.Helper()
+	n.Settle(n.Now)
+	for again := true; again; {
+		again = false
+		for _, c := range n.sessions.open {
+			for ; c.read < len(c.sent); c.read++ {
+				if m := c.sent[c.read]; m.opcode == im.OpcodeReportData {
+					list = append(list, n.reportText(m.payload)...)
+					c.i.Receive(n.Now, im.OpcodeStatusResponse, Encode(n.t, "{0:0,255:14}"))
+				}
+				again = true
+			}
+		}
+		n.Settle(n.Now)
+	}
+	return list
+}
+
+// reportText returns the attributes of a ReportData.
+func (n *Node) reportText(payload []byte) (list []string) {
+	r := tlv.NewReader(payload)
+	for r.EnterStruct(); r.Next(); {
+		if r.ContextTag() != 1 {
+			continue
+		}
+		for r.EnterArray(); r.Next(); {
+			for r.EnterStruct(); r.Next(); {
+				if r.ContextTag() == 1 {
+					list = append(list, n.attributeText(&r))
+				}
+			}
+			r.Exit()
+		}
+		r.Exit()
+	}
+	if err := r.End(); err != nil {
+		n.t.Fatalf("clustertest: a report: %v", err)
+	}
+	return list
+}
+
+// attributeText reads an AttributeDataIB.
+func (n *Node) attributeText(r *tlv.Reader) string {
+	var path [8]uint64
+	var value string
+	for r.EnterStruct(); r.Next(); {
+		switch r.ContextTag() {
+		case 1:
+			for r.EnterList(); r.Next(); {
+				if t := r.ContextTag(); t >= 0 && t < len(path) && r.Type() == tlv.TypeUint {
+					path[t] = r.Uint()
+				}
+			}
+			r.Exit()
+		case 2:
+			e := r.Element()
+			value = Text(n.t, e.Reader())
+		}
+	}
+	r.Exit()
+	return fmt.Sprintf("%d/%d=%s", path[3], path[4], value)
+}

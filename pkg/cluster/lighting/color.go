@@ -1,0 +1,269 @@
+package lighting
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+// The modes of a color, with short names.
+const (
+	modeHS   = datamodel.ColorControlEnhancedColorModeCurrentHueAndCurrentSaturation
+	modeXY   = datamodel.ColorControlEnhancedColorModeCurrentXAndCurrentY
+	modeCT   = datamodel.ColorControlEnhancedColorModeColorTemperatureMireds
+	modeEHue = datamodel.ColorControlEnhancedColorModeEnhancedCurrentHueAndCurrentSaturation
+)
+
+// Color is the state of the Color Control cluster (section 3.2). The attributes of all
+// models agree: what the mode does not name is converted.
+type Color struct {
+	Mode      datamodel.ColorControlColorMode
+	Enhanced  datamodel.ColorControlEnhancedColorMode
+	Tint      // the color at the moment
+	Options   datamodel.ColorControlOptions
+	StartUp   cluster.Null[uint16] // in mireds
+	Remaining uint16               // in tenths of a second
+	Loop      Loop
+
+	fade
+	path
+	owed  bool  // the device does not know the color yet: it was set while the light was off
+	heard heard // from the device, in this change
+}
+
+// Tint is a color in all models.
+type Tint struct {
+	EnhancedHue uint16
+	Hue         uint8
+	Saturation  uint8
+	X, Y        uint16 // in units of 1/65536
+	Mireds      uint16
+}
+
+// path is the way of a color that changes: of two numbers of its model, or of one.
+type path struct {
+	fromA, toA int32 // hue, not reduced to one turn; x; mireds
+	fromB, toB int32 // saturation; y
+	// legs says that the device is sent from point to point, as it would not take the
+	// same way to the end; end is where the leg ends that it was sent on.
+	legs bool
+	leg  fade
+	endA int32
+}
+
+// init gives a color to a light of which none is known.
+func (k *Color) init(m *Model) {
+	k.Mireds = m.MinMireds + (m.MaxMireds-m.MinMireds)/2
+	k.Loop = Loop{Time: 25, StartHue: 0x2300}
+	switch {
+	case m.Features&datamodel.ColorControlFeatureColorTemperature != 0:
+		k.setMode(modeCT)
+	case m.Features&datamodel.ColorControlFeatureXY != 0:
+		k.X, k.Y = xyOfMireds(250)
+		k.setMode(modeXY)
+	default:
+		k.setMode(modeHS)
+	}
+	k.derive(m)
+}
+
+// setMode sets both modes (section 3.2.7.13).
+func (k *Color) setMode(e datamodel.ColorControlEnhancedColorMode) {
+	k.Enhanced, k.Mode = e, datamodel.ColorControlColorMode(e)
+	if e == modeEHue {
+		k.Mode = datamodel.ColorControlColorModeCurrentHueAndCurrentSaturation
+	}
+}
+
+// derive converts the color from the model of its mode to the others.
+func (k *Color) derive(m *Model) { k.Tint.derive(k.Enhanced, m) }
+
+func (t *Tint) derive(mode datamodel.ColorControlEnhancedColorMode, m *Model) {
+	colored := m.Features&(datamodel.ColorControlFeatureHueSaturation|datamodel.ColorControlFeatureXY) != 0
+	switch {
+	case !colored:
+		return
+	case mode == modeCT:
+		t.X, t.Y = xyOfMireds(t.Mireds)
+		t.EnhancedHue, t.Saturation = hsOfXY(t.X, t.Y)
+	case mode == modeXY:
+		t.EnhancedHue, t.Saturation = hsOfXY(t.X, t.Y)
+	default:
+		t.X, t.Y = xyOfHS(t.EnhancedHue, t.Saturation)
+	}
+	t.Hue = hue8(t.EnhancedHue)
+	if mode != modeCT && m.Features&datamodel.ColorControlFeatureColorTemperature != 0 {
+		t.Mireds = miredsOfXY(t.X, t.Y, m.MinMireds, m.MaxMireds)
+	}
+}
+
+// mend makes a color that was kept one that the light can have.
+func (k *Color) mend(m *Model) {
+	has := func(f uint32) bool { return m.Features&f != 0 }
+	switch {
+	case m.Features == 0:
+		return
+	case k.Enhanced == modeEHue && has(datamodel.ColorControlFeatureEnhancedHue):
+	case k.Enhanced == modeHS && has(datamodel.ColorControlFeatureHueSaturation):
+		if hue8(k.EnhancedHue) != k.Hue {
+			k.EnhancedHue = hueOf8(k.Hue)
+		}
+	case k.Enhanced == modeXY && has(datamodel.ColorControlFeatureXY):
+	case k.Enhanced == modeCT && has(datamodel.ColorControlFeatureColorTemperature):
+	default:
+		k.init(m)
+	}
+	k.setMode(k.Enhanced)
+	k.X, k.Y, k.Saturation = min(k.X, maxXY), min(k.Y, maxXY), min(k.Saturation, 254)
+	if m.MaxMireds > 0 {
+		k.Mireds = min(max(k.Mireds, m.MinMireds), m.MaxMireds)
+	}
+	if !has(datamodel.ColorControlFeatureColorLoop) {
+		k.Loop.Active = 0
+	}
+	k.derive(m)
+}
+
+// startColor begins a way from the color at the moment. The mode has been set.
+func (s *Light) startColor(c *cluster.Context, toA, toB int32, d time.Duration) {
+	k := &s.Color
+	fromA, fromB := k.numbers()
+	k.Loop.Active = 0 // whoever sets a color does not want it to turn
+	k.fade, k.path = fade{c.Now, d}, path{fromA: fromA, toA: toA, fromB: fromB, toB: toB}
+	k.legs = k.hued() && d > 0 && abs(int64(toA)-int64(fromA)) > circle/2
+	s.sendColor(c)
+}
+
+// sendColor sends the device on a way that has just begun.
+func (s *Light) sendColor(c *cluster.Context) {
+	k := &s.Color
+	k.Remaining = k.left(c.Now)
+	if k.legs {
+		k.leg = fade{c.Now, 0}
+	} else {
+		s.wantColor(c)
+	}
+	s.runColor(c)
+}
+
+// hued reports whether the mode is one with a hue.
+func (k *Color) hued() bool { return k.Enhanced == modeHS || k.Enhanced == modeEHue }
+
+// numbers returns the color in the numbers of its model.
+func (k *Color) numbers() (a, b int32) {
+	switch k.Enhanced {
+	case modeXY:
+		return int32(k.X), int32(k.Y)
+	case modeCT:
+		return int32(k.Mireds), 0
+	}
+	return int32(k.EnhancedHue), int32(k.Saturation)
+}
+
+// set sets the color by the numbers of a model.
+func (t *Tint) set(mode datamodel.ColorControlEnhancedColorMode, a, b int32, m *Model) {
+	switch mode {
+	case modeXY:
+		t.X, t.Y = uint16(a), uint16(b)
+	case modeCT:
+		t.Mireds = uint16(a)
+	default:
+		t.EnhancedHue, t.Saturation = uint16(a), uint8(b)
+		t.Hue = hue8(t.EnhancedHue)
+	}
+	t.derive(mode, m)
+}
+
+// runColor brings the color to c.Now, and returns when it is to be looked at again.
+func (s *Light) runColor(c *cluster.Context) time.Time {
+	k := &s.Color
+	if k.Loop.Active != 0 && k.start.IsZero() {
+		s.startLoop(c, k.EnhancedHue) // it turned before the restart
+	}
+	k.turn(c.Now)
+	switch {
+	case k.start.IsZero():
+		return time.Time{}
+	case k.over(c.Now):
+		k.Tint.set(k.Enhanced, k.toA, k.toB, &s.model)
+		if k.legs && k.endA != k.toA {
+			s.wantColor(c)
+		}
+		k.fade, k.path, k.Remaining = fade{}, path{}, 0
+		return time.Time{}
+	}
+	k.Tint.set(k.Enhanced, k.at(c.Now, k.fromA, k.toA), k.at(c.Now, k.fromB, k.toB), &s.model)
+	next := k.next(c.Now)
+	if k.legs {
+		if k.leg.over(c.Now) {
+			s.nextLeg(c)
+		}
+		leg := k.leg.start.Add(k.leg.length)
+		if k.Loop.Active != 0 {
+			return leg
+		}
+		next = sooner(next, leg)
+	}
+	k.Remaining = k.left(c.Now)
+	return next
+}
+
+// nextLeg sends the device on the next part of a way: a quarter of a turn, but at least
+// a second and at most ten.
+func (s *Light) nextLeg(c *cluster.Context) {
+	k := &s.Color
+	way := abs(int64(k.toA) - int64(k.fromA))
+	quarter := time.Duration(int64(k.length) / max(way, 1) * (circle / 4))
+	d := min(min(max(quarter, time.Second), 10*time.Second), k.length-c.Now.Sub(k.start))
+	k.leg = fade{c.Now, d}
+	k.endA = k.at(c.Now.Add(d), k.fromA, k.toA)
+	c.SetTransition(d)
+	s.wantColor(c)
+}
+
+// wantColor asks for the color, in a model that the device takes. One that is off hears
+// of it when it is switched on.
+func (s *Light) wantColor(c *cluster.Context) {
+	k := &s.Color
+	k.owed = !s.Switch.On
+	switch {
+	case k.owed:
+	case k.Enhanced == modeCT:
+		c.Want(WantTemperature)
+	case s.model.XY && (k.Enhanced == modeXY || !s.model.HueSaturation):
+		c.Want(WantXY)
+	default:
+		c.Want(WantHueSaturation)
+	}
+}
+
+// WantedColor returns the color that the device is to have, at the end of a fade or of
+// a leg of it.
+func (s *Light) WantedColor() Tint {
+	k := &s.Color
+	t := k.Tint
+	switch {
+	case k.start.IsZero():
+	case k.legs:
+		t.set(k.Enhanced, k.endA, k.toB, &s.model)
+	default:
+		t.set(k.Enhanced, k.toA, k.toB, &s.model)
+	}
+	return t
+}
+
+// coupleTemperature moves the color temperature with the level (section 3.2.7.12): as
+// cold as can be at the greatest level, as warm at the least.
+func (s *Light) coupleTemperature(c *cluster.Context, level uint8, p pace) {
+	if s.Color.Enhanced != modeCT || s.model.Features&datamodel.ColorControlFeatureColorTemperature == 0 {
+		return
+	}
+	s.startColor(c, int32(s.model.miredsAt(level)), 0, p.Duration)
+}
+
+// miredsAt returns the color temperature that goes with a level.
+func (m *Model) miredsAt(level uint8) uint16 {
+	span := uint32(m.MaxMireds - m.MinMireds)
+	return m.MaxMireds - uint16(span*uint32(level-MinLevel)/(MaxLevel-MinLevel))
+}

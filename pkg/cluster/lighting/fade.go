@@ -1,0 +1,78 @@
+package lighting
+
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+)
+
+// fade is the time that a value takes from one number to another. The zero value is
+// one at rest.
+type fade struct {
+	start  time.Time
+	length time.Duration
+}
+
+// moving reports whether the value is on its way.
+func (f *fade) moving() bool { return f.length > 0 }
+
+// at returns the value at now.
+func (f *fade) at(now time.Time, from, to int32) int32 {
+	passed := min(max(now.Sub(f.start), 0), f.length)
+	if f.length == 0 || passed == f.length {
+		return to
+	}
+	return from + int32(int64(to-from)*int64(passed)/int64(f.length))
+}
+
+// over reports whether the value has arrived.
+func (f *fade) over(now time.Time) bool { return now.Sub(f.start) >= f.length }
+
+// left returns the time to the end in tenths of a second, rounded up so that 0 means
+// arrived.
+func (f *fade) left(now time.Time) uint16 {
+	if !f.moving() {
+		return 0
+	}
+	left := f.length - now.Sub(f.start)
+	return uint16(min((max(left, 0)+tenth-1)/tenth, maxTenths))
+}
+
+// maxTenths is the longest time that an attribute shows.
+const maxTenths = 0xFFFE
+
+// looks bounds how often a long fade is looked at.
+const looks = 40
+
+// next returns when the value is to be looked at again: each second, more rarely in a
+// long fade, and at the end.
+func (f *fade) next(now time.Time) time.Time {
+	step := max(time.Second, f.length/looks)
+	passed := max(now.Sub(f.start), 0)
+	return f.start.Add(min((passed/step+1)*step, f.length))
+}
+
+// reported returns by what a RemainingTime is compared: its end, in tenths of a second
+// since 1970, negative for a fade so short that it is not reported, 0 at rest.
+func (f *fade) reported() cluster.Number {
+	if !f.moving() {
+		return cluster.Number{}
+	}
+	end := f.start.Add(f.length).UnixMilli() / tenth.Milliseconds()
+	if f.length <= time.Second {
+		end = -end
+	}
+	return cluster.Number{V: end}
+}
+
+// quietRemaining reports a RemainingTime when a fade of more than a second begins, when its
+// end moves by more than a second, and when it is over (sections 1.6.6.3 and 3.2.7.4).
+func quietRemaining(was, is cluster.Number, _ cluster.Moment) time.Duration {
+	switch moved := abs(abs(is.V) - abs(was.V)); {
+	case is.V == 0, was.V == 0 && is.V > 0, was.V != 0 && moved > 10:
+		return 0
+	}
+	return cluster.Never
+}
+
+func abs(v int64) int64 { return max(v, -v) }
