@@ -43,20 +43,14 @@ func holders(proc string, port uint16) (list []string) {
 	return list
 }
 
-// TakesUnicast reports whether another process has a socket that takes the unicast
-// datagrams to a UDP port: one that is bound to no group.
-func TakesUnicast(port uint16) bool { return takesUnicast("/proc", port) }
+// TakesUnicast reports whether a socket takes the unicast datagrams to a UDP port, other
+// than those with the given inodes: one that is bound to no group.
+func TakesUnicast(port uint16, except ...uint64) bool { return takesUnicast("/proc", port, except) }
 
-func takesUnicast(proc string, port uint16) bool {
-	own := map[string]bool{}
-	fds, _ := filepath.Glob(filepath.Join(proc, "self", "fd", "*"))
-	for _, fd := range fds {
-		if link, err := os.Readlink(fd); err == nil {
-			own[link] = true
-		}
-	}
+func takesUnicast(proc string, port uint16, except []uint64) bool {
 	return slices.ContainsFunc(udpSockets(proc, port), func(s udpSocket) bool {
-		return !s.group && !own["socket:["+s.inode+"]"]
+		inode, err := strconv.ParseUint(s.inode, 10, 64)
+		return !s.group && (err != nil || !slices.Contains(except, inode))
 	})
 }
 

@@ -381,9 +381,99 @@ func TestLegacyAnswers(t *testing.T) {
 			}
 		}
 	}
+	// What came to the group is of this link, whatever the address says; but an answer
+	// to that address could leave the link.
+	b.run(2 * time.Second)
 	b.receiveFrom(netip.MustParseAddrPort("203.0.113.1:40000"), m)
+	b.run(time.Second)
+	got := b.take()
+	if len(got) != 1 || got[0].to != groups[ip4] || got[0].Id != 0 || len(got[0].Question) != 0 {
+		t.Fatalf("an asker of another network: %+v", got)
+	}
+	wantRecords(t, "answers to all", got[0].Answer, tcp+" PTR "+instO)
+}
+
+// TestLegacyQuestions asks several things in one message from an ephemeral port.
+func TestLegacyQuestions(t *testing.T) {
+	b := settled(t, []linkInfo{linkA()}, operational(1), commissionable())
+	m := asking(full(instO), dns.TypeSRV)
+	m.Id, m.Compress = 4711, true
+	for _, q := range []dns.Question{
+		{Name: full(strings.ToLower(instC)), Qtype: dns.TypeTXT, Qclass: dns.ClassINET},
+		{Name: "printer.local.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, // another host's
+		{Name: full(udp), Qtype: dns.TypePTR, Qclass: dns.ClassINET},
+		{Name: full(instO), Qtype: dns.TypeSRV, Qclass: dns.ClassINET}, // asked twice
+	} {
+		m.Question = append(m.Question, q)
+	}
+	b.receiveFrom(netip.MustParseAddrPort("192.168.1.77:40000"), m)
+	got := b.take()
+	if len(got) != 1 || got[0].Id != 4711 || !slices.Equal(got[0].Question, m.Question) {
+		t.Fatalf("%+v", got)
+	}
+	wantRecords(t, "answers", got[0].Answer, instO+" SRV 0 0 5540 "+hostA,
+		instC+` TXT "D=3840" "CM=1" "VP=65521+32769" "DN=a\\b \"\195\169\""`, udp+" PTR "+instC)
+	// A message that is all questions leaves no room for answers.
+	for len(m.Question) < 60 {
+		m.Question = append(m.Question, dns.Question{Name: full(fmt.Sprintf("a-name-that-is-not-short-%d", len(m.Question))), Qtype: dns.TypeA, Qclass: dns.ClassINET})
+	}
+	b.receiveFrom(netip.MustParseAddrPort("192.168.1.77:40000"), m)
 	if got := b.take(); len(got) != 0 {
-		t.Error("an asker of elsewhere is answered")
+		t.Errorf("%d packets, %v", len(got), got[0].Msg)
+	}
+}
+
+// TestUnicastQuestions: what is sent to the host alone is answered to the asker alone,
+// if that is on the link (RFC 6762, section 5.5).
+func TestUnicastQuestions(t *testing.T) {
+	b := settled(t, []linkInfo{linkA()}, operational(1))
+	ask := func(from, to string, m *dns.Msg) []sent {
+		t.Helper()
+		data, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := packet{index: 2, family: ip6, from: netip.MustParseAddrPort(from), to: netip.MustParseAddr(to), hopLimit: 64, data: data}
+		if p.to.Is4() {
+			p.family = ip4
+		}
+		b.receive(b.now, p)
+		b.run(time.Second)
+		return b.take()
+	}
+	srv := asking(full(instO), dns.TypeSRV)
+	for _, tc := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"[fe80::99]:5353", "fe80::1", true},
+		{"[fd00::99]:5353", "fd00::1", true},
+		{"192.168.1.99:5353", "192.168.1.10", true},
+		{"192.168.1.99:40000", "192.168.1.10", true}, // legacy
+		{"[fd00:9::99]:5353", "fd00::1", false},      // beyond a router
+		{"203.0.113.1:40000", "192.168.1.10", false},
+	} {
+		for range 2 { // whatever was sent a short while ago
+			got := ask(tc.from, tc.to, srv)
+			if (len(got) == 1) != tc.want || len(got) > 1 {
+				t.Errorf("%s asks %s: %d packets", tc.from, tc.to, len(got))
+				continue
+			}
+			if !tc.want {
+				continue
+			}
+			if got[0].to != netip.MustParseAddrPort(tc.from) || got[0].from != netip.MustParseAddr(tc.to) {
+				t.Errorf("%s asks %s: answered from %v to %v", tc.from, tc.to, got[0].from, got[0].to)
+			}
+			wantRecords(t, "answers", got[0].Answer, instO+" SRV 0 0 5540 "+hostA)
+			if legacy := netip.MustParseAddrPort(tc.from).Port() != port; legacy != (len(got[0].Question) == 1) {
+				t.Errorf("%s: questions %v", tc.from, got[0].Question)
+			}
+		}
+	}
+	// Nothing that was not asked for is believed.
+	if ask("[fe80::99]:5353", "fe80::1", &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}, Answer: []dns.RR{rr(t, srvOther)}}); b.stats.conflicts.Load() != 0 {
+		t.Error("a unicast response makes a conflict")
 	}
 }
 
@@ -420,11 +510,11 @@ func TestHopLimit(t *testing.T) {
 		{"asker of the link", peerAddr, 255, q, true},
 		{"simple asker of the link", peerAddr, 1, q, true},
 		{"asker of elsewhere on the link", away, 255, q, true},
-		{"routed asker", away, 254, q, false},
+		{"asker of another network", away, 64, q, true},
 		{"response", peerAddr, 255, conflict, true},
 		{"response of the link", peerAddr, 1, conflict, true},
 		{"response of elsewhere on the link", away, 255, conflict, true},
-		{"routed response", away, 254, conflict, false},
+		{"response of another network", away, 64, conflict, true},
 		{"response from another port", netip.MustParseAddrPort("[fe80::99]:5354"), 255, conflict, false},
 	} {
 		if got := ask(tc.from, tc.hops, tc.m) > 0; got != tc.want {

@@ -15,7 +15,7 @@ type discard struct{ packets *int }
 func (discard) join(int, family) error { return nil }
 func (discard) leave(int, family)      {}
 
-func (d discard) send(int, family, netip.AddrPort, []byte) error {
+func (d discard) send(int, family, netip.AddrPort, netip.Addr, []byte) error {
 	*d.packets++
 	return nil
 }

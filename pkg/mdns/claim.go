@@ -93,6 +93,7 @@ func (e *engine) newLink(now time.Time, info linkInfo) *link {
 		info:     info,
 		names:    make(map[string]*node),
 		services: make(map[string]*claim),
+		hears:    make(map[int]bool),
 	}
 	e.newHost(l, info.host)
 	e.claimAll(l, now.Add(e.between(0, probeStartMax)))

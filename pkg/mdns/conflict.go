@@ -27,7 +27,7 @@ func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
 		if r := raw.node.find(raw.typ, rdata); r != nil {
 			// Somebody says that it ends, or ends sooner: it does not.
 			if r.visible() && raw.ttl < r.ttl()/2 {
-				l.enqueue(f, r, now.Add(e.between(jitterMin, jitterMax)))
+				e.rescue(now, l, f, r)
 			}
 			continue
 		}

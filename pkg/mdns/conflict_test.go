@@ -225,6 +225,38 @@ func TestFarewellByAnother(t *testing.T) {
 	}
 }
 
+// TestRescueWithinASecond: a goodbye by another stack takes effect after one second,
+// also if the record was sent just before it (RFC 6762, section 10.1).
+func TestRescueWithinASecond(t *testing.T) {
+	b := settled(t, []linkInfo{linkA()}, operational(1))
+	own := netip.AddrPortFrom(addrLL, port)
+	for range 3 {
+		if len(b.askFor(full(hostA), dns.TypeAAAA)) != 1 {
+			t.Fatal("the host record is not answered")
+		}
+		b.says(own, hostA+".local. 0 IN AAAA fe80::1")
+		b.run(900 * time.Millisecond)
+		wantRecords(t, "rescued", answers(b.take()), hostA+" AAAA fe80::1")
+		b.run(10 * time.Second)
+		b.take()
+	}
+	// Two that say the opposite of each other do not fill the network.
+	n := 0
+	for end := b.now.Add(10 * time.Minute); b.now.Before(end); b.run(50 * time.Millisecond) {
+		got := b.take()
+		n += len(got)
+		if len(got) > 0 {
+			b.says(own, hostA+".local. 0 IN AAAA fe80::1")
+		}
+		if n == 0 {
+			b.says(own, hostA+".local. 0 IN AAAA fe80::1")
+		}
+	}
+	if n < 3 || n > 40 {
+		t.Errorf("%d packets in ten minutes", n)
+	}
+}
+
 func TestOwnPacketsComeBack(t *testing.T) {
 	b := newBench(t, []linkInfo{linkA()}, operationals(254)...)
 	for range 100 {

@@ -25,4 +25,9 @@
 //     once in ten seconds; in between the answer to a contest is one more
 //     announcement.
 //   - Nothing is announced on an interface without an IPv6 address.
+//   - A record that is announced on any interface of this host, or was a short
+//     while ago, is no other host's claim, whoever repeats it.
+//   - Goodbyes have no cache-flush bit: on a network that two interfaces of the
+//     host are on, it would end the records of the other one, too.
+//   - Unicast to port 5353 is answered while no other program takes it.
 package mdns

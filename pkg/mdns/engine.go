@@ -23,8 +23,9 @@ type network interface {
 	// join and leave take part in the group on a link.
 	join(index int, f family) error
 	leave(index int, f family)
-	// send sends to a group or to one address of a link.
-	send(index int, f family, to netip.AddrPort, b []byte) error
+	// send sends to a group or to one address of a link; the zero from lets the
+	// kernel choose the own address.
+	send(index int, f family, to netip.AddrPort, from netip.Addr, b []byte) error
 }
 
 // packet is what came in.
@@ -32,6 +33,7 @@ type packet struct {
 	index    int // of the interface
 	family   family
 	from     netip.AddrPort
+	to       netip.Addr // the own address that was asked; the zero Addr: the group
 	hopLimit int
 	data     []byte
 }
@@ -143,13 +145,14 @@ func (e *engine) setLinks(now time.Time, infos []linkInfo) {
 		}
 		l := e.links[info.index]
 		if l != nil && (info.reason != "" || info.flapped || info.name != l.info.name || info.host != l.info.host) {
-			reason := info.reason
+			reason, records := info.reason, l.announced()
 			if !info.flapped {
 				e.farewell(now, l)
 			} else if reason == "" {
 				reason = "it was down"
 			}
 			e.closeLink(now, l, reason)
+			e.takeBackElsewhere(now, l, records)
 			l = nil
 		}
 		switch {
@@ -163,7 +166,9 @@ func (e *engine) setLinks(now time.Time, infos []linkInfo) {
 	}
 	for index, l := range e.links {
 		if !present[index] {
+			records := l.announced()
 			e.closeLink(now, l, "the interface is gone")
+			e.takeBackElsewhere(now, l, records)
 		}
 	}
 	e.dirty = true
@@ -307,7 +312,7 @@ func (e *engine) announceAll(now time.Time, l *link, claims []*claim) {
 
 // goodbye takes back what was told on a link.
 func (e *engine) goodbye(l *link, told []*record) {
-	r := &response{link: l, limit: l.info.limit(), records: told, ttl: func(uint32) uint32 { return 0 }}
+	r := &response{link: l, limit: l.info.limit(), records: told, ttl: func(uint32) uint32 { return 0 }, keep: true}
 	e.packer.pack(r, func(b []byte) { e.multicastAll(l, b) })
 }
 
@@ -315,15 +320,15 @@ func (e *engine) goodbye(l *link, told []*record) {
 func (e *engine) multicastAll(l *link, b []byte) {
 	for f := range families {
 		if l.info.hasFamily(f) {
-			e.send(l, f, groups[f], b)
+			e.send(l, f, groups[f], netip.Addr{}, b)
 		}
 	}
 }
 
-func (e *engine) send(l *link, f family, to netip.AddrPort, b []byte) {
+func (e *engine) send(l *link, f family, to netip.AddrPort, from netip.Addr, b []byte) {
 	e.echo.sent(l.info.index, b)
 	e.stats.sent.Add(1)
-	if err := e.net.send(l.info.index, f, to, b); err != nil {
+	if err := e.net.send(l.info.index, f, to, from, b); err != nil {
 		e.stats.unsent.Add(1)
 		e.log.Debug("mDNS packet not sent", "interface", l.info.name, "to", to, "octets", len(b), "error", err)
 	}

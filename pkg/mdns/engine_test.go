@@ -19,6 +19,7 @@ type sent struct {
 	index  int
 	family family
 	to     netip.AddrPort
+	from   netip.Addr // the zero Addr: left to the kernel
 	size   int
 	data   []byte
 	*dns.Msg
@@ -29,11 +30,12 @@ type sent struct {
 type bench struct {
 	testing.TB
 	*engine
-	now     time.Time
-	sent    []sent
-	member  map[[2]int]bool
-	lost    []Service // told to be in conflict
-	failing bool      // the network takes nothing
+	now       time.Time
+	sent      []sent
+	member    map[[2]int]bool
+	lost      []Service // told to be in conflict
+	failing   bool      // the network takes nothing
+	failingOn int       // on this link only, if not 0
 }
 
 func (b *bench) join(index int, f family) error {
@@ -43,8 +45,8 @@ func (b *bench) join(index int, f family) error {
 
 func (b *bench) leave(index int, f family) { delete(b.member, [2]int{index, int(f)}) }
 
-func (b *bench) sendPacket(index int, f family, to netip.AddrPort, data []byte) error {
-	if b.failing {
+func (b *bench) sendPacket(index int, f family, to netip.AddrPort, from netip.Addr, data []byte) error {
+	if b.failing && (b.failingOn == 0 || b.failingOn == index) {
 		return fmt.Errorf("no network")
 	}
 	m := new(dns.Msg)
@@ -54,15 +56,15 @@ func (b *bench) sendPacket(index int, f family, to netip.AddrPort, data []byte) 
 	if len(data) > 1400 {
 		b.Errorf("sent a packet of %d octets", len(data))
 	}
-	b.sent = append(b.sent, sent{b.now, index, f, to, len(data), slices.Clone(data), m})
+	b.sent = append(b.sent, sent{b.now, index, f, to, from, len(data), slices.Clone(data), m})
 	return nil
 }
 
 // fakeNet gives the engine the send of a bench, whose own is the engine's.
 type fakeNet struct{ *bench }
 
-func (n fakeNet) send(index int, f family, to netip.AddrPort, data []byte) error {
-	return n.sendPacket(index, f, to, data)
+func (n fakeNet) send(index int, f family, to netip.AddrPort, from netip.Addr, data []byte) error {
+	return n.sendPacket(index, f, to, from, data)
 }
 
 const (

@@ -36,6 +36,10 @@ type link struct {
 	host     *claim            // the host name
 	services map[string]*claim // by folded instance name
 
+	// hears are the indices of other links whose records come here as well: on the
+	// same network, or by a reflector.
+	hears map[int]bool
+
 	pending   [families]answer
 	truncated []heldQuery
 }
@@ -131,6 +135,16 @@ func (l *link) claims() []*claim {
 		out = append(out, l.services[k])
 	}
 	return out
+}
+
+// announced returns the unique records that are announced.
+func (l *link) announced() (list []*record) {
+	for _, c := range l.claims() {
+		if c.state == Announced {
+			list = append(list, c.unique()...)
+		}
+	}
+	return list
 }
 
 // claimsDeadline is when the next claim has something to do.

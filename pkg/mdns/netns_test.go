@@ -117,7 +117,7 @@ func TestOneSocketEachForManyServices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(b), ":14E9 "); n != 1 {
+		if n := strings.Count(string(b), ":14E9 "); n != 2 { // the group's, and that for unicast
 			t.Errorf("%d sockets in %s:\n%s", n, table, b)
 		}
 	}
@@ -267,6 +267,51 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
+// TestUnicastIsAnswered: where no other program takes it, what is sent to port 5353 of
+// the host itself is answered, from the address that was asked (RFC 6762, section 5.5).
+func TestUnicastIsAnswered(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.AddAddr("eth0", "fd00:1::a/64")
+	lab.AddPeerAddr("eth0", "fd00:1::b/64")
+	lab.AddAddr("eth0", "10.0.1.1/24")
+	lab.AddPeerAddr("eth0", "10.0.1.2/24")
+	r := start(t, operational(1))
+	untilAnnounced(t, r)
+	q, err := asking(full(instO), dns.TypeSRV).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"fd00:1::a", lab.LinkLocal("eth0").String(), "10.0.1.1"} {
+		dst := &net.UDPAddr{IP: net.ParseIP(to), Port: port}
+		if dst.IP.IsLinkLocalUnicast() {
+			dst.Zone = fmt.Sprint(lab.Index("eth0"))
+		}
+		var c *net.UDPConn
+		var err error
+		lab.Do(func() { c, err = net.DialUDP("udp", nil, dst) }) // hears nobody else
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		b := make([]byte, 2000)
+		until(t, "an answer from "+to, func() bool {
+			if _, err := c.Write(q); err != nil {
+				return false // the port is not open yet
+			}
+			if err := c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := c.Read(b)
+			m := new(dns.Msg)
+			return err == nil && m.Unpack(b[:n]) == nil && len(m.Answer) == 1
+		})
+	}
+}
+
 // TestUnicastStaysWithTheSystemsResponder: avahi-daemon and others hold port
 // 5353 on the wildcard address. What is sent to the host itself is theirs.
 func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
@@ -277,45 +322,80 @@ func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
 	lab.Join("eth0")
 	lab.AddAddr("eth0", "10.0.1.1/24")
 	lab.AddPeerAddr("eth0", "10.0.1.2/24")
-	share := net.ListenConfig{Control: shareControl}
 	for _, tc := range []struct{ network, wildcard, to, from string }{
 		{"udp6", "[::]:5353", lab.LinkLocal("eth0").String(), "[::]:0"},
 		{"udp4", "0.0.0.0:5353", "10.0.1.1", "0.0.0.0:0"},
 	} {
-		first, err := share.ListenPacket(t.Context(), tc.network, tc.wildcard)
+		for _, atBoot := range []bool{true, false} { // or later
+			share := net.ListenConfig{Control: shareControl}
+			listen := func() net.PacketConn {
+				c, err := share.ListenPacket(t.Context(), tc.network, tc.wildcard)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			var other net.PacketConn
+			if atBoot {
+				other = listen()
+			}
+			r := start(t, operational(1))
+			untilAnnounced(t, r)
+			if !atBoot {
+				until(t, "unicast to be heard", func() bool { return wildcards(t) == 2 })
+				other = listen()
+				lab.AddAddr("eth0", "fd00:77::1/64") // makes the responder look around
+				until(t, "unicast to be given up", func() bool { return wildcards(t) == 1 })
+				lab.DelAddr("eth0", "fd00:77::1/64")
+			}
+			hearsUnicast(t, other, lab.ListenUDP(tc.network, tc.from), tc.to, lab.Index("eth0"))
+			if m := r.Status().Stats.Malformed; m != 0 {
+				t.Errorf("%s: %d packets came to us", tc.network, m)
+			}
+			closeIt(t, r)
+			other.Close()
+		}
+	}
+}
+
+// wildcards counts the sockets on port 5353 that are bound to no address.
+func wildcards(t *testing.T) (n int) {
+	t.Helper()
+	for _, table := range []string{"udp", "udp6"} {
+		b, err := os.ReadFile("/proc/self/net/" + table)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer first.Close()
-		r := start(t, operational(1)) // after it, as at boot
-		untilAnnounced(t, r)
-		c := lab.ListenUDP(tc.network, tc.from)
-		dst := &net.UDPAddr{IP: net.ParseIP(tc.to), Port: port}
-		if dst.IP.IsLinkLocalUnicast() {
-			dst.Zone = fmt.Sprint(lab.Index("eth0"))
+		n += strings.Count(string(b), " 00000000:14E9 ") + strings.Count(string(b), " 00000000000000000000000000000000:14E9 ")
+	}
+	return n
+}
+
+// hearsUnicast sends from c to port 5353 of a host and checks that all of it comes to
+// other.
+func hearsUnicast(t *testing.T, other net.PacketConn, c *net.UDPConn, to string, index int) {
+	t.Helper()
+	dst := &net.UDPAddr{IP: net.ParseIP(to), Port: port}
+	if dst.IP.IsLinkLocalUnicast() {
+		dst.Zone = fmt.Sprint(index)
+	}
+	b := make([]byte, 100)
+	for range 20 {
+		if _, err := c.WriteTo([]byte("for the other"), dst); err != nil {
+			t.Fatal(err)
 		}
-		b := make([]byte, 100)
-		for range 20 {
-			if _, err := c.WriteTo([]byte("for the other"), dst); err != nil {
+		for {
+			if err := other.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				t.Fatal(err)
 			}
-			for {
-				if err := first.SetReadDeadline(time.Now().Add(patience)); err != nil {
-					t.Fatal(err)
-				}
-				n, _, err := first.ReadFrom(b)
-				if err != nil {
-					t.Fatalf("%s: unicast is lost: %v", tc.network, err)
-				}
-				if string(b[:n]) == "for the other" { // it hears the groups too
-					break
-				}
+			n, _, err := other.ReadFrom(b)
+			if err != nil {
+				t.Fatalf("unicast to %s is lost: %v", to, err)
+			}
+			if string(b[:n]) == "for the other" { // it hears the groups, too
+				break
 			}
 		}
-		if m := r.Status().Stats.Malformed; m != 0 {
-			t.Errorf("%s: %d packets came to us", tc.network, m)
-		}
-		closeIt(t, r)
 	}
 }
 
@@ -388,7 +468,7 @@ func TestLook(t *testing.T) {
 	}
 	other := operational(1)
 	other.Port, other.TXT = 5541, []string{"SII=1"}
-	got := look(3*time.Second, other, 1)
+	got := look(8*time.Second, other, 1)
 	for _, want := range []string{"port 5540 instead of 5541", `TXT ["SII=5000" "SAI=300"] instead of ["SII=1"]`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("error %q does not say %q", got, want)

@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -57,9 +58,31 @@ func (e *engine) isOwn(now time.Time, l *link, raw rawRecord, rdata []byte) bool
 	key := fold(raw.node.name)
 	for _, other := range e.links {
 		if n := other.names[key]; other != l && n != nil && n.find(raw.typ, rdata) != nil {
+			l.hears[other.info.index] = true
 			return true
 		}
 	}
 	until, ok := e.former[datumOf(key, raw.typ, rdata)]
 	return ok && now.Before(until)
+}
+
+// takeBackElsewhere takes records of a link that was closed back on the links where they
+// were heard, as the link itself may be dead: clients there would keep an address that
+// leads nowhere for two minutes.
+func (e *engine) takeBackElsewhere(now time.Time, gone *link, records []*record) {
+	for _, l := range sortLinks(e.links) {
+		if !l.hears[gone.info.index] {
+			continue
+		}
+		delete(l.hears, gone.info.index)
+		e.goodbye(l, slices.DeleteFunc(slices.Clone(records), func(r *record) bool {
+			n := l.names[fold(r.rr.Header().Name)]
+			return n != nil && n.find(r.typ(), r.rdata) != nil
+		}))
+		for _, c := range l.claims() { // what is still there takes its place
+			if c.state == Announced {
+				c.announce(now)
+			}
+		}
+	}
 }

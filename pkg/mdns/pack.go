@@ -37,15 +37,18 @@ type response struct {
 	known uint64
 	// ttl, if not nil, is what becomes of a record's time to live.
 	ttl func(uint32) uint32
-	// legacy answers one who does not speak mDNS: id and question are its own.
-	legacy *legacyQuestion
+	// legacy answers one who does not speak mDNS: id and questions are its own.
+	legacy *legacyQuery
+	// keep leaves the cache-flush bit out: others may have such records, too.
+	keep bool
 	// told is called for every record that is written.
 	told func(*record)
 }
 
-type legacyQuestion struct {
-	id       uint16
-	question dns.Question
+type legacyQuery struct {
+	id        uint16
+	asked     int    // number of questions
+	questions []byte // as they stand in the query: pointers in them lead to each other
 }
 
 // pack writes r and calls emit with each packet, valid during the call. A
@@ -105,7 +108,7 @@ func (p *packer) begin(r *response) int {
 	if r.legacy == nil {
 		return headerSize
 	}
-	return headerSize + p.nameCost(r.legacy.question.Name) + 4
+	return headerSize + len(r.legacy.questions)
 }
 
 // addExtras collects what an asker for rec would ask next (RFC 6763, section
@@ -167,13 +170,13 @@ func (p *packer) write(r *response, answers, extras []*record, cut bool, emit fu
 	off := headerSize
 	if q := r.legacy; q != nil {
 		binary.BigEndian.PutUint16(p.buf[0:], q.id)
-		binary.BigEndian.PutUint16(p.buf[4:], 1)
-		off = p.question(off, q.question.Name, q.question.Qtype, q.question.Qclass)
+		binary.BigEndian.PutUint16(p.buf[4:], uint16(q.asked))
+		off += copy(p.buf[off:], q.questions)
 	}
 	for _, list := range [][]*record{answers, extras} {
 		for _, rec := range list {
 			class, ttl := rec.rr.Header().Class, rec.ttl()
-			if r.legacy != nil {
+			if r.legacy != nil || r.keep {
 				class &^= topBit
 			}
 			if r.ttl != nil {

@@ -17,6 +17,10 @@ const (
 
 	repeatInterval = time.Second // of one record in one group
 	defendInterval = 250 * time.Millisecond
+
+	// Between rescues of one record; it doubles until there was none for a while.
+	rescueCalm = 5 * time.Minute
+	rescueMax  = 2 * time.Minute
 )
 
 // Bounds on questions that are held.
@@ -47,7 +51,8 @@ type heldQuery struct {
 type asker struct {
 	family family
 	from   netip.AddrPort
-	onLink bool // a unicast answer cannot leave the link
+	to     netip.Addr // the own address that was asked; the zero Addr: the group
+	onLink bool       // a unicast answer cannot leave the link
 }
 
 // receive takes a packet and reports whether it was about us, so that there
@@ -66,6 +71,8 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	if _, own := e.own[from]; own && p.from.Port() == port {
 		if on, ok := e.echo.find(p.index, p.data); ok && on == p.index {
 			return false
+		} else if ok {
+			l.hears[on] = true
 		}
 	}
 	m := &e.msg
@@ -76,11 +83,12 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	if len(m.questions)+len(m.records) == 0 {
 		return false
 	}
-	// What was sent to the group cannot have passed a router (RFC 6762, section 11).
-	// The hop limit says so once more; who does not set it, as simple askers and
-	// matter.js, is believed if its address is of this link.
+	// What was sent to the group has passed no router, whatever its hop limit and the
+	// sender's address say (RFC 6762, section 11): the Matter SDK asks with a hop limit
+	// of 64, matter.js with 1. What was sent to the host alone may have.
 	onLink := l.info.onLink(from)
-	if p.hopLimit != hopLimit && !onLink {
+	unicast := p.to.IsValid()
+	if unicast && (m.response || !onLink) {
 		return false
 	}
 	if !m.response && m.authority > 0 {
@@ -94,7 +102,7 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	}
 	switch {
 	case !m.response:
-		e.query(now, l, asker{p.family, p.from, onLink})
+		e.query(now, l, asker{p.family, p.from, p.to, onLink})
 	case p.from.Port() == port: // section 6
 		e.heard(now, l, p.family, from)
 	}
@@ -108,7 +116,7 @@ func (e *engine) query(now time.Time, l *link, from asker) {
 		e.breakTies(now, l, from.from.Addr().WithZone(""))
 	}
 	switch {
-	case from.from.Port() != port:
+	case from.from.Port() != port && from.onLink:
 		e.answerLegacy(l, from)
 	case m.asked == 0:
 		l.addHeld(from, m.bytes)
@@ -248,6 +256,8 @@ func (e *engine) answerQuestions(now time.Time, l *link, from asker, held bool) 
 			r.picked = e.round
 			age := now.Sub(r.sent[from.family])
 			switch {
+			case from.to.IsValid():
+				alone = append(alone, r)
 			case q.unicast && from.onLink && age < time.Duration(r.ttl())*time.Second/4:
 				alone = append(alone, r)
 			case age >= least:
@@ -277,11 +287,26 @@ func (e *engine) answerQuestions(now time.Time, l *link, from asker, held bool) 
 // enqueue adds a record to the pending answer.
 func (l *link) enqueue(f family, r *record, due time.Time) {
 	a := &l.pending[f]
-	if !r.queued[f] {
-		r.queued[f] = true
+	if r.queued[f].IsZero() {
 		a.records = append(a.records, r)
 	}
+	r.queued[f] = earlier(r.queued[f], due)
 	a.due = earlier(a.due, due)
+}
+
+// rescue says once more that a record has not ended, after another has said so. It does
+// so within the second after which caches forget the record, but ever less often if
+// that is said again and again.
+func (e *engine) rescue(now time.Time, l *link, f family, r *record) {
+	if now.Sub(r.rescued) > rescueCalm {
+		r.rescuePause = repeatInterval / 2
+	}
+	due := now.Add(e.between(jitterMin, jitterMax))
+	if earliest := r.rescued.Add(r.rescuePause); due.Before(earliest) {
+		due = earliest
+	}
+	r.urgent[f] = true
+	l.enqueue(f, r, due)
 }
 
 // flush tells what is pending and due.
@@ -290,20 +315,31 @@ func (e *engine) flush(now time.Time, l *link, f family) {
 	if a.due.IsZero() || now.Before(a.due) {
 		return
 	}
-	list := slices.DeleteFunc(a.records, func(r *record) bool {
-		r.queued[f] = false
-		return !r.visible() || now.Sub(r.sent[f]) < repeatInterval
+	a.due = time.Time{}
+	var list []*record
+	a.records = slices.DeleteFunc(a.records, func(r *record) bool {
+		if r.urgent[f] && r.queued[f].Sub(now) > jitterMax {
+			a.due = earlier(a.due, r.queued[f]) // a rescue that is not for now
+			return false
+		}
+		if r.urgent[f] && r.visible() {
+			r.rescued = now
+			r.rescuePause = min(2*r.rescuePause, rescueMax)
+			list = append(list, r)
+		} else if r.visible() && now.Sub(r.sent[f]) >= repeatInterval {
+			list = append(list, r)
+		}
+		r.queued[f], r.urgent[f] = time.Time{}, false
+		return true
 	})
 	e.tell(now, l, f, list, 0)
-	clear(a.records)
-	*a = answer{records: a.records[:0]}
 }
 
 // tell sends records to a group.
 func (e *engine) tell(now time.Time, l *link, f family, list []*record, known uint64) {
 	r := &response{link: l, limit: l.info.limit(), records: list, extras: true, known: known}
 	r.told = func(rec *record) { rec.sent[f] = now }
-	e.packer.pack(r, func(b []byte) { e.send(l, f, groups[f], b) })
+	e.packer.pack(r, func(b []byte) { e.send(l, f, groups[f], netip.Addr{}, b) })
 }
 
 // answerAlone sends an answer to the asker only, within what may be spent on
@@ -314,27 +350,31 @@ func (e *engine) answerAlone(l *link, from asker, r *response) {
 			e.stats.dropped.Add(1)
 			return
 		}
-		e.send(l, from.family, from.from, b)
+		e.send(l, from.family, from.from, from.to, b)
 	})
 }
 
-// answerLegacy answers the first question of e.msg to one who does not speak
-// mDNS (RFC 6762, section 6.7).
+// answerLegacy answers the questions of e.msg to one who does not speak mDNS (RFC 6762,
+// section 6.7). They come back with the answer as they were asked.
 func (e *engine) answerLegacy(l *link, from asker) {
 	m := &e.msg
-	if len(m.questions) == 0 || !from.onLink {
+	limit := l.info.limit()
+	if len(m.questions) == 0 || m.questionsEnd > limit/2 {
 		return
 	}
-	q := m.questions[0]
-	name, _, err := dns.UnpackDomainName(m.bytes, q.offset)
-	if err != nil {
-		return
-	}
+	e.round++
 	r := &response{
-		link: l, limit: l.info.limit(), extras: true,
+		link: l, limit: limit, extras: true,
 		ttl:    func(ttl uint32) uint32 { return min(ttl, ttlLegacy) },
-		legacy: &legacyQuestion{m.id, dns.Question{Name: name, Qtype: q.typ, Qclass: q.class}},
+		legacy: &legacyQuery{m.id, m.asked, m.bytes[headerSize:m.questionsEnd]},
 	}
-	match(q, func(rec *record) { r.records = append(r.records, rec) })
+	for _, q := range m.questions {
+		match(q, func(rec *record) {
+			if rec.picked != e.round {
+				rec.picked = e.round
+				r.records = append(r.records, rec)
+			}
+		})
+	}
 	e.answerAlone(l, from, r)
 }

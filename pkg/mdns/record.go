@@ -43,10 +43,14 @@ type record struct {
 	holders, users int
 
 	sent   [families]time.Time // last multicast
-	queued [families]bool      // in the pending answer
-	picked uint64              // round in which it was picked as an answer
-	known  uint64              // round in which the asker knew it
-	packed uint64              // serial of the packet that has it
+	queued [families]time.Time // when the pending answer with it is due; zero: in none
+	urgent [families]bool      // and it is sent though it was a short while ago
+
+	rescued     time.Time // last rescue
+	rescuePause time.Duration
+	picked      uint64 // round in which it was picked as an answer
+	known       uint64 // round in which the asker knew it
+	packed      uint64 // serial of the packet that has it
 }
 
 // node is a name on a link.

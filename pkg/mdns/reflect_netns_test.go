@@ -217,7 +217,7 @@ func repeat(t *testing.T, names ...string) error {
 				return
 			}
 			if !own[p.from.Addr()] {
-				_ = s.send(other[p.index], ip4, groups[ip4], p.data)
+				_ = s.send(other[p.index], ip4, groups[ip4], netip.Addr{}, p.data)
 			}
 		}
 	}()

@@ -156,8 +156,8 @@ func (q *search) ask() {
 			continue // a host name that cannot be asked for
 		}
 		// What is lost is asked again.
-		_ = q.sockets.send(index, ip6, groups[ip6], b)
-		_ = q.sockets.send(index, ip4, groups[ip4], b)
+		_ = q.sockets.send(index, ip6, groups[ip6], netip.Addr{}, b)
+		_ = q.sockets.send(index, ip4, groups[ip4], netip.Addr{}, b)
 	}
 }
 

@@ -38,21 +38,27 @@ type Options struct {
 // Responder announces services and answers questions about them.
 type Responder struct {
 	log      *slog.Logger
-	sockets  *sockets
 	engine   *engine // of loop, as is taken
 	taken    uint64  // calls of Set that the engine knows of
-	packets  chan packet
 	infos    chan []linkInfo
-	free     sync.Pool // of packet buffers
 	wake     chan struct{}
 	closing  chan struct{}
 	once     sync.Once
 	ended    chan struct{} // loop is over
-	readers  sync.WaitGroup
 	status   atomic.Pointer[Status]
 	relinked func() // called when links come, go or have other addresses
 
 	wanted wanted
+	input  input
+}
+
+// input is what packets come from.
+type input struct {
+	sockets *sockets
+	unicast *unicastSockets // of loop; nil: another program takes unicast, or there is no link
+	packets chan packet
+	free    sync.Pool // of packet buffers
+	readers sync.WaitGroup
 }
 
 // wanted is what Set leaves for the loop.
@@ -86,24 +92,27 @@ func newResponder(opt Options, relinked func()) (*Responder, error) {
 	}
 	r := &Responder{
 		log:      opt.Log,
-		sockets:  sockets,
 		engine:   newEngine(sockets, opt.Log, rand.New(rand.NewChaCha8(seed)), opt.Conflict),
-		packets:  make(chan packet, queue),
 		infos:    make(chan []linkInfo),
-		free:     sync.Pool{New: func() any { return new([maxPacket + 1]byte) }},
 		wake:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
 		relinked: relinked,
+		input: input{
+			sockets: sockets,
+			packets: make(chan packet, queue),
+			free:    sync.Pool{New: func() any { return new([maxPacket + 1]byte) }},
+		},
 	}
 	r.engine.setLinks(time.Now(), infos)
 	r.publish()
 	w := &watcher{allowed: opt.Interfaces, log: opt.Log, out: r.infos, done: r.closing, down: make(map[int]bool)}
-	r.readers.Go(w.run)
-	r.readers.Go(func() { r.read(ip6) })
+	r.input.readers.Go(w.run)
+	r.input.readers.Go(func() { r.read(func(b []byte) (packet, error) { return read6(sockets.v6, b) }) })
 	if sockets.v4 != nil {
-		r.readers.Go(func() { r.read(ip4) })
+		r.input.readers.Go(func() { r.read(func(b []byte) (packet, error) { return read4(sockets.v4, b) }) })
 	}
+	r.followUnicast()
 	go r.loop()
 	return r, nil
 }
@@ -150,11 +159,11 @@ func (r *Responder) Close(ctx context.Context) error {
 	}
 }
 
-// read moves packets of one family to the loop.
-func (r *Responder) read(f family) {
+// read moves the packets of one socket to the loop.
+func (r *Responder) read(next func([]byte) (packet, error)) {
 	for {
-		buf := r.free.Get().(*[maxPacket + 1]byte)
-		p, err := r.sockets.read(f, buf[:])
+		buf := r.input.free.Get().(*[maxPacket + 1]byte)
+		p, err := next(buf[:])
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -170,7 +179,7 @@ func (r *Responder) read(f family) {
 			continue
 		}
 		select {
-		case r.packets <- p:
+		case r.input.packets <- p:
 		case <-r.closing:
 			return
 		}
@@ -185,14 +194,15 @@ func (r *Responder) loop() {
 	defer timer.Stop()
 	for {
 		select {
-		case p := <-r.packets:
+		case p := <-r.input.packets:
 			concerns := e.receive(time.Now(), p)
-			r.free.Put((*[maxPacket + 1]byte)(p.data[:maxPacket+1]))
+			r.input.free.Put((*[maxPacket + 1]byte)(p.data[:maxPacket+1]))
 			if !concerns {
 				continue
 			}
 		case infos := <-r.infos:
 			e.setLinks(time.Now(), infos)
+			r.followUnicast()
 		case <-r.wake:
 			r.take()
 		case <-timer.C:
@@ -200,8 +210,11 @@ func (r *Responder) loop() {
 			r.take() // what was said last counts
 			e.shutdown(time.Now())
 			r.publish()
-			r.sockets.close()
-			r.readers.Wait()
+			r.input.sockets.close()
+			if r.input.unicast != nil {
+				r.input.unicast.close()
+			}
+			r.input.readers.Wait()
 			return
 		}
 		now := time.Now()

@@ -180,7 +180,7 @@ func (s *sockets) leave(index int, f family) {
 	}
 }
 
-func (s *sockets) send(index int, f family, to netip.AddrPort, b []byte) error {
+func (s *sockets) send(index int, f family, to netip.AddrPort, from netip.Addr, b []byte) error {
 	deadline := time.Now().Add(sendPatience)
 	// The index says the interface; a zone could name another by now.
 	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr().WithZone(""), to.Port()))
@@ -188,10 +188,10 @@ func (s *sockets) send(index int, f family, to netip.AddrPort, b []byte) error {
 	switch {
 	case f == ip6:
 		_ = s.v6.SetWriteDeadline(deadline)
-		_, err = s.v6.WriteTo(b, &ipv6.ControlMessage{IfIndex: index}, addr)
+		_, err = s.v6.WriteTo(b, &ipv6.ControlMessage{IfIndex: index, Src: from.AsSlice()}, addr)
 	case s.v4 != nil:
 		_ = s.v4.SetWriteDeadline(deadline)
-		_, err = s.v4.WriteTo(b, &ipv4.ControlMessage{IfIndex: index}, addr)
+		_, err = s.v4.WriteTo(b, &ipv4.ControlMessage{IfIndex: index, Src: from.AsSlice()}, addr)
 	}
 	return err
 }
@@ -199,28 +199,51 @@ func (s *sockets) send(index int, f family, to netip.AddrPort, b []byte) error {
 // read waits for the next packet of a family and puts it into b. What is
 // larger than b comes cut, and is malformed then.
 func (s *sockets) read(f family, b []byte) (packet, error) {
-	p := packet{family: f}
-	var n int
-	var from net.Addr
-	var err error
 	if f == ip6 {
-		var cm *ipv6.ControlMessage
-		if n, cm, from, err = s.v6.ReadFrom(b); cm != nil {
-			p.index, p.hopLimit = cm.IfIndex, cm.HopLimit
-		}
-	} else {
-		var cm *ipv4.ControlMessage
-		if n, cm, from, err = s.v4.ReadFrom(b); cm != nil {
-			p.index, p.hopLimit = cm.IfIndex, cm.TTL
-		}
+		return read6(s.v6, b)
 	}
+	return read4(s.v4, b)
+}
+
+func read6(c *ipv6.PacketConn, b []byte) (packet, error) {
+	n, cm, from, err := c.ReadFrom(b)
 	if err != nil {
 		return packet{}, err
 	}
-	p.data = b[:n]
-	if u, ok := from.(*net.UDPAddr); ok {
-		a := u.AddrPort()
-		p.from = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	p := packet{family: ip6, from: addrPort(from), data: b[:n]}
+	if cm != nil {
+		p.index, p.hopLimit, p.to = cm.IfIndex, cm.HopLimit, own(cm.Dst)
 	}
 	return p, nil
+}
+
+func read4(c *ipv4.PacketConn, b []byte) (packet, error) {
+	n, cm, from, err := c.ReadFrom(b)
+	if err != nil {
+		return packet{}, err
+	}
+	p := packet{family: ip4, from: addrPort(from), data: b[:n]}
+	if cm != nil {
+		p.index, p.hopLimit, p.to = cm.IfIndex, cm.TTL, own(cm.Dst)
+	}
+	return p, nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := u.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// own returns the destination of a packet if it is an address of this host, and the
+// zero Addr if it is a group.
+func own(dst net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(dst)
+	if a = a.Unmap(); a.IsMulticast() {
+		return netip.Addr{}
+	}
+	return a
 }

@@ -34,15 +34,16 @@ const (
 // message is what an incoming packet says about names that we have. Everything
 // else is skipped without being decoded.
 type message struct {
-	bytes     []byte
-	id        uint16
-	response  bool
-	truncated bool
-	asked     int // questions, ours or not
-	authority int // records in the authority section, ours or not
-	questions []question
-	records   []rawRecord
-	scratch   []byte // a name while it is looked up
+	bytes        []byte
+	id           uint16
+	response     bool
+	truncated    bool
+	asked        int // questions, ours or not
+	questionsEnd int // offset behind them
+	authority    int // records in the authority section, ours or not
+	questions    []question
+	records      []rawRecord
+	scratch      []byte // a name while it is looked up
 }
 
 type question struct {
@@ -85,6 +86,7 @@ func (m *message) parse(b []byte, find func(key []byte) *node) bool {
 		return false
 	}
 	off, ok := m.parseQuestions(headerSize, counts[0], find)
+	m.questionsEnd = off
 	for i := range section(3) {
 		if !ok {
 			return false
