@@ -32,10 +32,12 @@ func TestQuestionsAndAnswers(t *testing.T) {
 		hosts  = []string{ll, ula, v4}
 		withC  = append([]string{srvC, txtC}, hosts...)
 		withO  = append([]string{srvO, txtO}, hosts...)
-		enumC  = "_services._dns-sd._udp PTR " + udp
-		enumO  = "_services._dns-sd._udp PTR " + tcp
+		enum   = []string{udp, tcp, "_S15._sub." + udp, "_L3840._sub." + udp, "_V65521._sub." + udp, "_CM._sub." + udp, "_I" + cfid + "._sub." + tcp}
 		denial = " NSEC "
 	)
+	for i := range enum {
+		enum[i] = "_services._dns-sd._udp PTR " + enum[i]
+	}
 	for _, tc := range []struct {
 		name   string
 		typ    uint16
@@ -50,8 +52,8 @@ func TestQuestionsAndAnswers(t *testing.T) {
 		{"_I" + cfid + "._sub." + tcp, dns.TypePTR, []string{"_I" + cfid + "._sub." + ptrO}, withO},
 		{"_L3841._sub." + udp, dns.TypePTR, nil, nil},
 		{"_sub." + udp, dns.TypePTR, nil, nil},
-		{"_services._dns-sd._udp", dns.TypePTR, []string{enumC, enumO}, nil},
-		{"_services._dns-sd._udp", dns.TypeANY, []string{enumC, enumO}, nil},
+		{"_services._dns-sd._udp", dns.TypePTR, enum, nil},
+		{"_services._dns-sd._udp", dns.TypeANY, enum, nil},
 		{instC, dns.TypeSRV, []string{srvC}, hosts},
 		{instC, dns.TypeTXT, []string{txtC}, append([]string{srvC}, hosts...)},
 		{instC, dns.TypeANY, []string{srvC, txtC}, hosts},
@@ -82,6 +84,45 @@ func TestQuestionsAndAnswers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSubtypesAreListed: the list of types has the subtypes, too, which RFC 6763 leaves
+// out, and the certification tests of Matter look for (TC-SC-4.1). Only who asks for the
+// list hears of them.
+func TestSubtypesAreListed(t *testing.T) {
+	b := newBench(t, []linkInfo{linkA()}, commissionable(), operational(1), operational(2))
+	list := func(records []dns.RR) (found []string) {
+		for _, r := range records {
+			if strings.EqualFold(r.Header().Name, enumeration) {
+				found = append(found, strings.TrimSuffix(r.(*dns.PTR).Ptr, ".local."))
+			}
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	b.run(20 * time.Second)
+	if got, want := list(answers(b.take())), []string{tcp, udp}; !slices.Equal(got, want) {
+		t.Errorf("announced: %v, want %v", got, want)
+	}
+	other := commissionable()
+	other.Subtypes = []string{"_S15", "_CM"}
+	b.setServices(b.now, []Service{other, operational(1), operational(2)})
+	b.run(20 * time.Second)
+	if got := list(goodbyes(b.take())); len(got) != 0 {
+		t.Errorf("taken back, though nobody has heard it: %v", got)
+	}
+	if got, want := list(answers(b.askFor(enumeration, dns.TypePTR))), []string{"_CM._sub." + udp, "_I" + cfid + "._sub." + tcp, "_S15._sub." + udp, tcp, udp}; !slices.Equal(got, want) {
+		t.Errorf("listed: %v, want %v", got, want)
+	}
+	// The window closes, one of two fabrics goes: what both share stays.
+	b.setServices(b.now, []Service{operational(2)})
+	b.run(20 * time.Second)
+	if got, want := list(goodbyes(b.take())), []string{"_CM._sub." + udp, "_S15._sub." + udp, udp}; !slices.Equal(got, want) {
+		t.Errorf("taken back: %v, want %v", got, want)
+	}
+	if got, want := list(answers(b.askFor(enumeration, dns.TypePTR))), []string{"_I" + cfid + "._sub." + tcp, tcp}; !slices.Equal(got, want) {
+		t.Errorf("listed at the end: %v, want %v", got, want)
 	}
 }
 

@@ -32,7 +32,7 @@ type claim struct {
 	step    int  // probes or announcements sent in this state
 	next    time.Time
 	records []*record
-	enum    *record // of the service's type
+	listed  []*record // in the list of types: the service's type, then its subtypes
 
 	told      time.Time // last announcement
 	failures  int       // conflicts in a row
@@ -64,12 +64,12 @@ func (c *claim) announce(at time.Time) {
 
 // enter is the only place that changes the state.
 func (c *claim) enter(s State) {
-	if c.enum != nil {
+	for _, r := range c.listed {
 		if c.state == Announced {
-			c.enum.users--
+			r.users--
 		}
 		if s == Announced {
-			c.enum.users++
+			r.users++
 		}
 	}
 	c.state = s
@@ -93,6 +93,7 @@ func (e *engine) newLink(now time.Time, info linkInfo) *link {
 		info:     info,
 		names:    make(map[string]*node),
 		services: make(map[string]*claim),
+		types:    make(map[string]*record),
 		hears:    make(map[int]bool),
 	}
 	e.newHost(l, info.host)
@@ -124,8 +125,8 @@ func (e *engine) newClaim(l *link, key string, s *Service, at time.Time) {
 	if len(l.services) == 0 {
 		l.host.probe(at)
 	}
-	c := &claim{link: l, key: key, service: s, enum: l.enumerate(s.typeName())}
-	c.enum.holders++
+	c := &claim{link: l, key: key, service: s}
+	l.list(c)
 	l.add(c, serviceRecords(c, *s, l.host.name()))
 	l.services[key] = c
 	c.probe(at)
@@ -142,12 +143,7 @@ func (l *link) drop(c *claim) (told []*record) {
 	c.gone, c.next = true, time.Time{}
 	l.remove(c, recs)
 	delete(l.services, c.key)
-	if c.enum.holders--; c.enum.holders == 0 {
-		if len(told) > 0 {
-			told = append(told, c.enum)
-		}
-		l.forget(c.enum)
-	}
+	told = append(told, l.unlist(c)...)
 	if len(l.services) == 0 {
 		if l.host.state == Announced {
 			told = append(told, l.host.records...)
@@ -180,7 +176,10 @@ func (e *engine) update(now time.Time, c *claim, s *Service) {
 	before := slices.Clone(c.records)
 	l.remove(c, before)
 	l.add(c, fresh)
+	former := *c
 	c.service = s
+	l.list(c)
+	stale = append(stale, l.unlist(&former)...)
 	e.former.add(now, stale)
 	if c.state != Announced {
 		return

@@ -297,9 +297,9 @@ func (e *engine) announceAll(now time.Time, l *link, claims []*claim) {
 	e.round++
 	for _, c := range claims {
 		r.records = append(r.records, c.records...)
-		if c.enum != nil && c.enum.picked != e.round {
-			c.enum.picked = e.round
-			r.records = append(r.records, c.enum)
+		if c.service != nil && c.listed[0].picked != e.round {
+			c.listed[0].picked = e.round
+			r.records = append(r.records, c.listed[0])
 		}
 	}
 	r.told = func(rec *record) {

@@ -32,9 +32,10 @@ type linkInfo struct {
 // link is an interface on which we announce.
 type link struct {
 	info     linkInfo
-	names    map[string]*node  // by folded name
-	host     *claim            // the host name
-	services map[string]*claim // by folded instance name
+	names    map[string]*node   // by folded name
+	host     *claim             // the host name
+	services map[string]*claim  // by folded instance name
+	types    map[string]*record // the list of types, by folded name
 
 	// hears are the indices of other links whose records come here as well: on the
 	// same network, or by a reflector.
@@ -106,16 +107,51 @@ func (l *link) forget(r *record) {
 	}
 }
 
-// enumerate makes sure that there is a record for the type of a service.
-func (l *link) enumerate(typeName string) *record {
-	n := l.nodeOf(enumeration)
-	for _, r := range n.records {
-		if fold(r.rr.(*dns.PTR).Ptr) == fold(typeName) {
-			return r
+// list puts the types of a claim's service into the list of types: the type itself and,
+// as other Matter stacks do, each subtype.
+func (l *link) list(c *claim) {
+	typ := c.service.typeName()
+	c.listed = []*record{l.listType(typ)}
+	for _, sub := range c.service.Subtypes {
+		c.listed = append(c.listed, l.listType(subtypeName(sub, typ)))
+	}
+	for _, r := range c.listed {
+		r.holders++
+		if c.state == Announced {
+			r.users++
 		}
 	}
-	r := pointer(enumeration, typeName, nil)
-	n.records = append(n.records, r)
+}
+
+// unlist is the opposite of list. It returns what the network has heard and nobody holds
+// any more.
+func (l *link) unlist(c *claim) (ended []*record) {
+	for _, r := range c.listed {
+		if c.state == Announced {
+			r.users--
+		}
+		if r.holders--; r.holders > 0 {
+			continue
+		}
+		if r.sent != ([families]time.Time{}) {
+			ended = append(ended, r)
+		}
+		delete(l.types, fold(r.rr.(*dns.PTR).Ptr))
+		l.forget(r)
+	}
+	c.listed = nil
+	return ended
+}
+
+// listType returns the record of a type, which it makes if there is none.
+func (l *link) listType(typ string) *record {
+	r := l.types[fold(typ)]
+	if r == nil {
+		r = pointer(enumeration, typ, nil)
+		l.types[fold(typ)] = r
+		n := l.nodeOf(enumeration)
+		n.records = append(n.records, r)
+	}
 	return r
 }
 

@@ -19,7 +19,7 @@ const (
 	ttlLegacy = 10 // at most, to who does not speak mDNS (section 6.7)
 )
 
-// enumeration lists the types of services (RFC 6763, section 9).
+// enumeration is the name of the list of types (RFC 6763, section 9).
 const enumeration = "_services._dns-sd._udp." + domain
 
 // family is an address family; a link has a group in each.
@@ -36,9 +36,9 @@ type record struct {
 	rr     dns.RR // with its full TTL, and the cache-flush bit if unique
 	rdata  []byte // on the wire, uncompressed
 	unique bool
-	claim  *claim // the name it stands or falls with; nil for the enumeration
+	claim  *claim // the name it stands or falls with; nil in the list of types
 
-	// Of the enumeration only: services of the type, and how many of them are
+	// In the list of types only: services of the type, and how many of them are
 	// announced.
 	holders, users int
 
@@ -161,7 +161,7 @@ func serviceRecords(c *claim, s Service, host string) []*record {
 		pointer(typeName, name, c),
 	}
 	for _, sub := range s.Subtypes {
-		recs = append(recs, pointer(sub+"._sub."+typeName, name, c))
+		recs = append(recs, pointer(subtypeName(sub, typeName), name, c))
 	}
 	return recs
 }

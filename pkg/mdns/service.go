@@ -86,6 +86,9 @@ func plainLabel(s string) bool {
 func (s Service) name() string     { return s.Instance + "." + s.typeName() }
 func (s Service) typeName() string { return s.Type + "." + domain }
 
+// subtypeName is the full name of a subtype of a type.
+func subtypeName(sub, typeName string) string { return sub + "._sub." + typeName }
+
 func (s Service) equal(o Service) bool {
 	return s.Type == o.Type && s.Instance == o.Instance && s.Port == o.Port &&
 		slices.Equal(s.Subtypes, o.Subtypes) && slices.Equal(s.TXT, o.TXT)
