@@ -18,6 +18,7 @@ type kind struct {
 
 // library holds the types by the names that parts have them under.
 var library = merge(
+	climateKinds,
 	coverKinds,
 	lightKinds,
 	lockKinds,

@@ -1,0 +1,281 @@
+package device
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/climate"
+	"github.com/opcredsd/opcredsd/pkg/cluster/switching"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+var climateKinds = map[string]kind{
+	"thermostat":           {datamodel.DeviceTypeThermostat, buildThermostat},
+	"fan":                  {datamodel.DeviceTypeFan, buildFan},
+	"room_air_conditioner": {datamodel.DeviceTypeRoomAirConditioner, buildAirConditioner},
+}
+
+// thermostatModes are the modes of a thermostat by their names.
+var thermostatModes = map[string]climate.SystemMode{
+	"off": datamodel.ThermostatSystemModeOff, "auto": datamodel.ThermostatSystemModeAuto,
+	"cool": datamodel.ThermostatSystemModeCool, "heat": datamodel.ThermostatSystemModeHeat,
+	"fan_only": datamodel.ThermostatSystemModeFanOnly, "dry": datamodel.ThermostatSystemModeDry,
+}
+
+// runningStates are what a thermostat does at the moment, by their names.
+var runningStates = map[string]climate.Running{
+	"idle": climate.Idle, "heating": climate.RunningHeat, "cooling": climate.RunningCool, "fan": climate.RunningFan,
+}
+
+// Ranges of setpoints of a device that does not say its own, in degrees Celsius.
+const (
+	minHeating, maxHeating = 7, 30
+	minCooling, maxCooling = 16, 32
+)
+
+func buildThermostat(b *builder) error {
+	b.Identify, b.Groups = true, true
+	return addThermostat(b)
+}
+
+func addThermostat(b *builder) error {
+	c, modes, err := thermostatConfig(b.part)
+	if err != nil {
+		return err
+	}
+	u := addUnit(b.Endpoint, climate.New(c), cluster.Rules[climate.Thermostat]{}, thermostatProperties(c, modes))
+	u.Serve(climate.Cluster, climate.Select(c))
+	return nil
+}
+
+// thermostatConfig returns what a thermostat can do, and the names of its modes. One that
+// does not say its modes has those that the setpoints in its state speak of.
+func thermostatConfig(p *Part) (c climate.Config, modes []string, err error) {
+	modes = slices.Clone(p.Options.Modes)
+	if len(modes) == 0 {
+		_, heats := p.State["heating_setpoint_celsius"]
+		_, cools := p.State["cooling_setpoint_celsius"]
+		if heats || !cools {
+			modes = append(modes, "heat")
+		}
+		if cools {
+			modes = append(modes, "cool")
+		}
+	}
+	if !slices.Contains(modes, "off") {
+		modes = append([]string{"off"}, modes...)
+	}
+	for _, name := range modes {
+		m, ok := thermostatModes[name]
+		if !ok {
+			return c, nil, &OptionError{"modes", fmt.Sprintf("%q is none of off, heat, cool, auto, fan_only, dry", name)}
+		}
+		c.Modes |= 1 << m
+	}
+	if c.Has(datamodel.ThermostatSystemModeHeat) {
+		c.Features |= climate.Heating
+	}
+	if c.Has(datamodel.ThermostatSystemModeCool) {
+		c.Features |= climate.Cooling
+	}
+	if c.Has(datamodel.ThermostatSystemModeAuto) {
+		c.Features |= climate.Heating | climate.Cooling | climate.Auto
+	}
+	if c.Features == 0 {
+		return c, nil, &OptionError{"modes", "a thermostat has heat, cool or auto"}
+	}
+	return c, modes, thermostatRange(&p.Options, &c)
+}
+
+func thermostatRange(o *Options, c *climate.Config) error {
+	c.MinHeat, c.MaxHeat, c.MinCool, c.MaxCool = minHeating*100, maxHeating*100, minCooling*100, maxCooling*100
+	if o.MinCelsius != nil {
+		c.MinHeat, c.MinCool = celsius(*o.MinCelsius), celsius(*o.MinCelsius)
+	}
+	if o.MaxCelsius != nil {
+		c.MaxHeat, c.MaxCool = celsius(*o.MaxCelsius), celsius(*o.MaxCelsius)
+	}
+	if o.MinCelsius != nil && (*o.MinCelsius < -50 || *o.MinCelsius > 100) || c.MinHeat >= c.MaxHeat || c.MinCool >= c.MaxCool {
+		return &OptionError{"min_celsius", "it is not below max_celsius, or not from -50 to 100"}
+	}
+	if o.MaxCelsius != nil && *o.MaxCelsius > 100 {
+		return &OptionError{"max_celsius", "it is above 100"}
+	}
+	return nil
+}
+
+// celsius returns hundredths of a degree.
+func celsius(f float64) int16 {
+	return int16(min(max(math.Round(f*100), math.MinInt16), math.MaxInt16))
+}
+
+func thermostatProperties(c climate.Config, modes []string) []property[climate.Thermostat] {
+	type state = climate.Thermostat
+	degrees := func(v int16) Value { return Number(float64(v) / 100) }
+	all := []property[state]{
+		{
+			Property: Property{Name: "temperature_celsius", Kind: KindNumber, Min: -273.15, Max: 327.67, Needed: true},
+			get: func(s *state) Value {
+				if !s.Local.Valid {
+					return Null
+				}
+				return degrees(s.Local.V)
+			},
+			report: func(_ *cluster.Context, s *state, v Value) {
+				if f, ok := v.Number(); ok { // the last one stays: older controllers know no null
+					s.Local = cluster.Some(celsius(f))
+				}
+			},
+		},
+		{
+			Property: Property{Name: "mode", Kind: KindText, Values: modes, Settable: true},
+			want:     climate.WantMode,
+			get:      func(s *state) Value { return nameOf(thermostatModes, s.Mode) },
+			report: func(_ *cluster.Context, s *state, v Value) {
+				name, _ := v.Text()
+				if m, ok := thermostatModes[name]; ok {
+					s.Mode = m
+				}
+			},
+		},
+		{
+			Property: Property{Name: "running", Kind: KindText, Values: []string{"idle", "heating", "cooling", "fan"}},
+			get:      func(s *state) Value { return nameOf(runningStates, s.Running) },
+			report: func(_ *cluster.Context, s *state, v Value) {
+				name, _ := v.Text()
+				if r, ok := runningStates[name]; ok {
+					s.Running = r
+				}
+			},
+		},
+	}
+	if c.Features&climate.Heating != 0 {
+		all = append(all, property[state]{
+			Property: Property{Name: "heating_setpoint_celsius", Kind: KindNumber, Min: float64(c.MinHeat) / 100, Max: float64(c.MaxHeat) / 100, Settable: true},
+			want:     climate.WantHeating,
+			get:      func(s *state) Value { return degrees(s.Heat) },
+			report: func(_ *cluster.Context, s *state, v Value) {
+				if f, ok := v.Number(); ok {
+					s.ReportHeat(celsius(f))
+				}
+			},
+		})
+	}
+	if c.Features&climate.Cooling != 0 {
+		all = append(all, property[state]{
+			Property: Property{Name: "cooling_setpoint_celsius", Kind: KindNumber, Min: float64(c.MinCool) / 100, Max: float64(c.MaxCool) / 100, Settable: true},
+			want:     climate.WantCooling,
+			get:      func(s *state) Value { return degrees(s.Cool) },
+			report: func(_ *cluster.Context, s *state, v Value) {
+				if f, ok := v.Number(); ok {
+					s.ReportCool(celsius(f))
+				}
+			},
+		})
+	}
+	return all
+}
+
+// nameOf returns the name of a value, or null if it has none.
+func nameOf[T comparable](names map[string]T, v T) Value {
+	for name, is := range names {
+		if is == v {
+			return Text(name)
+		}
+	}
+	return Null
+}
+
+// fanModes are the modes of a fan by their names.
+var fanModes = map[string]climate.FanMode{
+	"off": climate.FanOff, "low": climate.FanLow, "medium": climate.FanMedium, "high": climate.FanHigh, "auto": climate.FanAuto,
+}
+
+func buildFan(b *builder) error {
+	b.Identify, b.Groups = true, true
+	return addFan(b, b.part.Options.Modes)
+}
+
+// addFan adds a fan that has modes; with none named, low, medium and high.
+func addFan(b *builder, modes []string) error {
+	o := &b.part.Options
+	if len(modes) == 0 {
+		modes = []string{"low", "medium", "high"}
+	}
+	for _, name := range modes {
+		if _, ok := fanModes[name]; !ok {
+			return &OptionError{"modes", fmt.Sprintf("%q is none of off, low, medium, high, auto", name)}
+		}
+	}
+	if o.Speeds < 0 || o.Speeds > 100 {
+		return &OptionError{"speeds", fmt.Sprintf("%d is not from 1 to 100", o.Speeds)}
+	}
+	speeds := o.Speeds
+	if speeds == 0 {
+		speeds = 100
+	}
+	has := func(name string) bool { return slices.Contains(modes, name) }
+	f := climate.NewFan(has("low"), has("medium"), has("auto"), uint8(speeds))
+	u := addUnit(b.Endpoint, f, cluster.Rules[climate.Fan]{}, fanProperties(modes))
+	u.Serve(climate.FanControl, cluster.Selection{Features: f.FanFeatures()})
+	return nil
+}
+
+// fanProperties returns the properties of a fan. The mode comes first, so that a report of
+// both means the percentage in the mode.
+func fanProperties(modes []string) []property[climate.Fan] {
+	known := []string{"off"}
+	for _, name := range []string{"low", "medium", "high", "auto"} {
+		if name == "high" || slices.Contains(modes, name) || name == "low" && slices.Contains(modes, "medium") {
+			known = append(known, name)
+		}
+	}
+	return []property[climate.Fan]{
+		{
+			Property: Property{Name: "fan_mode", Kind: KindText, Values: known, Settable: true},
+			want:     climate.WantFan,
+			get:      func(s *climate.Fan) Value { return nameOf(fanModes, s.Mode) },
+			report: func(_ *cluster.Context, s *climate.Fan, v Value) {
+				name, _ := v.Text()
+				if m, ok := fanModes[name]; ok {
+					s.ReportMode(m)
+				}
+			},
+		},
+		{
+			Property: Property{Name: "fan_percent", Kind: KindNumber, Max: 100, Settable: true},
+			want:     climate.WantFan,
+			get:      func(s *climate.Fan) Value { return Number(float64(s.PercentCurrent)) },
+			wish:     func(s *climate.Fan) Value { return percentOf(s.PercentSetting) },
+			report: func(_ *cluster.Context, s *climate.Fan, v Value) {
+				if p, ok := v.Number(); ok {
+					s.ReportPercent(uint8(math.Round(p)))
+				}
+			},
+		},
+	}
+}
+
+// buildAirConditioner builds a thermostat with a switch and a fan. Its modes are the
+// thermostat's; the fan has all.
+func buildAirConditioner(b *builder) error {
+	b.Identify = true
+	props := []property[switching.Switch]{{
+		Property: Property{Name: "on", Kind: KindBool, Settable: true},
+		want:     switching.WantOn,
+		get:      func(s *switching.Switch) Value { return Bool(s.On) },
+		report: func(_ *cluster.Context, s *switching.Switch, v Value) {
+			if on, ok := v.Bool(); ok {
+				s.On = on
+			}
+		},
+	}}
+	u := addUnit(b.Endpoint, switching.Switch{}, cluster.Rules[switching.Switch]{}, props)
+	u.Serve(switching.OnOff, cluster.Selection{Features: datamodel.OnOffFeatureDeadFrontBehavior, Commands: switching.Commands})
+	if err := addThermostat(b); err != nil {
+		return err
+	}
+	return addFan(b, []string{"low", "medium", "high", "auto"})
+}

@@ -1,0 +1,160 @@
+package device
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+const (
+	thermostatID = datamodel.ThermostatID
+	fanID        = datamodel.FanControlID
+)
+
+// wantAll compares attributes.
+func (r *rig) wantAll(what string, cl matter.ClusterID, want map[matter.AttributeID]string) {
+	r.t.Helper()
+	for id, w := range want {
+		r.wantRead(what, cl, id, w)
+	}
+}
+
+const (
+	heatTo = datamodel.ThermostatAttrOccupiedHeatingSetpoint
+	coolTo = datamodel.ThermostatAttrOccupiedCoolingSetpoint
+)
+
+// TestSetpoints holds setpoints to their limits and apart from one another (sections
+// 4.3.9.15 to 4.3.9.20).
+func TestSetpoints(t *testing.T) {
+	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}})
+	r.report(Values{"temperature_celsius": Number(19.5), "heating_setpoint_celsius": Number(20), "cooling_setpoint_celsius": Number(24), "mode": Text("auto")})
+	for _, tt := range []struct {
+		name   string
+		id     matter.AttributeID
+		value  string
+		status string
+		heat   string
+		cool   string
+	}{
+		{"in range", heatTo, "+2150", "SUCCESS", "+2150", "+2400"},
+		{"above the limit", heatTo, "+3001", "CONSTRAINT_ERROR", "+2150", "+2400"},
+		{"below the limit", coolTo, "+1500", "CONSTRAINT_ERROR", "+2150", "+2400"},
+		{"past the other", heatTo, "+2600", "SUCCESS", "+2600", "+2600"},
+		{"past the other from above", coolTo, "+1800", "SUCCESS", "+1800", "+1800"},
+		{"limit below the setpoint", datamodel.ThermostatAttrMaxHeatSetpointLimit, "+1700", "SUCCESS", "+1700", "+1800"},
+		{"limit beyond what the device can", datamodel.ThermostatAttrMaxHeatSetpointLimit, "+3100", "CONSTRAINT_ERROR", "+1700", "+1800"},
+		{"a dead band", datamodel.ThermostatAttrMinSetpointDeadBand, "+10", "UNSUPPORTED_WRITE", "+1700", "+1800"},
+		{"the sequence is ignored", datamodel.ThermostatAttrControlSequenceOfOperation, "2", "SUCCESS", "+1700", "+1800"},
+	} {
+		if got := r.Write(clustertest.Admin(1), 2, thermostatID, tt.id, tt.value); got != tt.status {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.status)
+		}
+		r.wantAll(tt.name, thermostatID, map[matter.AttributeID]string{
+			heatTo: tt.heat, coolTo: tt.cool, datamodel.ThermostatAttrControlSequenceOfOperation: "4",
+		})
+	}
+	r.sent = nil
+	r.write(thermostatID, coolTo, "+2500")
+	r.wantSent("a setpoint", Values{"cooling_setpoint_celsius": Number(25)})
+}
+
+func TestThermostatModes(t *testing.T) {
+	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"off", "heat"}}})
+	for value, want := range map[string]string{"4": "SUCCESS", "3": "CONSTRAINT_ERROR", "1": "CONSTRAINT_ERROR", "77": "CONSTRAINT_ERROR", "0": "SUCCESS"} {
+		if got := r.Write(clustertest.Admin(1), 2, thermostatID, datamodel.ThermostatAttrSystemMode, value); got != want {
+			t.Errorf("SystemMode %s: %s, want %s", value, got, want)
+		}
+	}
+	r.sent = nil
+	r.write(thermostatID, datamodel.ThermostatAttrSystemMode, "4")
+	r.wantSent("heat", Values{"mode": Text("heat")})
+	r.report(Values{"running": Text("heating"), "temperature_celsius": Number(-3.5)})
+	r.wantAll("heating", thermostatID, map[matter.AttributeID]string{
+		datamodel.ThermostatAttrThermostatRunningState: "1", datamodel.ThermostatAttrLocalTemperature: "-350", matter.AttributeFeatureMap: "1",
+	})
+	r.report(Values{"temperature_celsius": Null})
+	r.wantAll("what is unknown stays", thermostatID, map[matter.AttributeID]string{datamodel.ThermostatAttrLocalTemperature: "-350"})
+	for _, modes := range [][]string{{"off"}, {"dry"}, {"boost"}} {
+		if _, err := New("test:1", &Part{Type: "thermostat", Options: Options{Modes: modes}}, nil); err == nil || !strings.Contains(err.Error(), "options.modes") {
+			t.Errorf("modes %v: %v", modes, err)
+		}
+	}
+}
+
+func TestSetpointRaiseLower(t *testing.T) {
+	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool"}}})
+	r.report(Values{"heating_setpoint_celsius": Number(29), "cooling_setpoint_celsius": Number(25)})
+	for _, tt := range []struct{ fields, status, heat, cool string }{
+		{"{0:0,1:-10}", "SUCCESS", "+2800", "+2500"},
+		{"{0:1,1:+15}", "SUCCESS", "+2800", "+2650"},
+		{"{0:2,1:+100}", "SUCCESS", "+3000", "+2850"},
+		{"{0:3,1:+1}", "INVALID_COMMAND", "+3000", "+2850"},
+		{"{0:0}", "INVALID_COMMAND", "+3000", "+2850"},
+	} {
+		if got := r.invoke(thermostatID, datamodel.ThermostatCmdSetpointRaiseLower, tt.fields); got != tt.status {
+			t.Errorf("%s: %s, want %s", tt.fields, got, tt.status)
+		}
+		r.wantAll(tt.fields, thermostatID, map[matter.AttributeID]string{heatTo: tt.heat, coolTo: tt.cool})
+	}
+}
+
+// TestFanRules follows mode, percentage and speed, which always agree (section 4.4.6).
+func TestFanRules(t *testing.T) {
+	const (
+		mode    = datamodel.FanControlAttrFanMode
+		percent = datamodel.FanControlAttrPercentSetting
+		speed   = datamodel.FanControlAttrSpeedSetting
+	)
+	r := newRig(t, Part{Type: "fan", Options: Options{Modes: []string{"low", "medium", "high", "auto"}, Speeds: 10}})
+	for _, tt := range []struct {
+		name                 string
+		id                   matter.AttributeID
+		value, status        string
+		mode, percent, speed string
+	}{
+		{"a percentage", percent, "40", "SUCCESS", "2", "40", "4"},
+		{"the mode that it is in keeps it", mode, "2", "SUCCESS", "2", "40", "4"},
+		{"another mode", mode, "1", "SUCCESS", "1", "33", "4"},
+		{"a speed", speed, "9", "SUCCESS", "3", "90", "9"},
+		{"too fast", speed, "11", "CONSTRAINT_ERROR", "3", "90", "9"},
+		{"more than all", percent, "101", "CONSTRAINT_ERROR", "3", "90", "9"},
+		{"null changes nothing", percent, "null", "SUCCESS", "3", "90", "9"},
+		{"auto", mode, "5", "SUCCESS", "5", "null", "null"},
+		{"on is high", mode, "4", "SUCCESS", "3", "100", "10"},
+		{"smart is auto", mode, "6", "SUCCESS", "5", "null", "null"},
+		{"no mode", mode, "7", "CONSTRAINT_ERROR", "5", "null", "null"},
+		{"nothing is off", percent, "0", "SUCCESS", "0", "0", "0"},
+		{"off", mode, "0", "SUCCESS", "0", "0", "0"},
+	} {
+		if got := r.Write(clustertest.Admin(1), 2, fanID, tt.id, tt.value); got != tt.status {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.status)
+		}
+		r.wantAll(tt.name, fanID, map[matter.AttributeID]string{mode: tt.mode, percent: tt.percent, speed: tt.speed})
+	}
+	r.sent = nil
+	r.write(fanID, percent, "55")
+	r.wantSent("55 %", Values{"fan_mode": Text("medium"), "fan_percent": Number(55)})
+	r.write(fanID, mode, "5")
+	r.wantSent("auto", Values{"fan_mode": Text("auto")})
+	r.report(Values{"fan_percent": Number(20)})
+	r.wantAll("the speed that the fan chose", fanID, map[matter.AttributeID]string{mode: "5", percent: "null", datamodel.FanControlAttrPercentCurrent: "20"})
+	r.report(Values{"fan_mode": Text("low"), "fan_percent": Number(20)})
+	r.wantAll("set at the fan", fanID, map[matter.AttributeID]string{mode: "1", percent: "20", datamodel.FanControlAttrPercentCurrent: "20"})
+	r.wantSent("what the fan reports")
+}
+
+func TestAirConditioner(t *testing.T) {
+	r := newRig(t, Part{Type: "room_air_conditioner", Options: Options{Modes: []string{"cool", "heat", "dry"}}})
+	r.report(Values{"on": Bool(true), "mode": Text("cool"), "temperature_celsius": Number(27), "fan_mode": Text("auto")})
+	r.invoke(onOff, datamodel.OnOffCmdOff, "{}")
+	r.wantSent("Off", Values{"on": Bool(false)})
+	if got := r.read(onOff, matter.AttributeFeatureMap); got != "2" {
+		t.Errorf("On/Off has features %s", got)
+	}
+	r.wantAll("cooling", thermostatID, map[matter.AttributeID]string{datamodel.ThermostatAttrSystemMode: "3"})
+	r.wantAll("cooling", fanID, map[matter.AttributeID]string{datamodel.FanControlAttrFanMode: "5"})
+}
