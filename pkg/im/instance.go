@@ -37,24 +37,29 @@ func newMetadata(s *Spec) *metadata {
 	}
 	slices.Sort(m.generated)
 	m.generated = slices.Compact(m.generated)
-	m.check(s)
+	if err := s.Check(); err != nil {
+		panic("BUG: im: " + err.Error())
+	}
 	return m
 }
 
-// check panics unless the elements of s are in ascending order, each there once
-// and none of them global.
-func (m *metadata) check(s *Spec) {
-	attribute := func(a Attribute) uint32 { return uint32(a.ID) }
-	if !ascend(s.Attributes, attribute) || !ascend(m.attributes, attribute) ||
+// Check returns an error unless the elements of s are in ascending order, each there
+// once and none of them global, and its events have a priority.
+func (s *Spec) Check() error {
+	global := func(a Attribute) bool {
+		return slices.ContainsFunc(globals, func(g Attribute) bool { return g.ID == a.ID })
+	}
+	if !ascend(s.Attributes, func(a Attribute) uint32 { return uint32(a.ID) }) || slices.ContainsFunc(s.Attributes, global) ||
 		!ascend(s.Commands, func(c Command) uint32 { return uint32(c.ID) }) ||
 		!ascend(s.Events, func(e Event) uint32 { return uint32(e.ID) }) {
-		panic(fmt.Sprintf("BUG: im: the elements of %s are not in order", s.Name))
+		return fmt.Errorf("the elements of %s are not in ascending order, each there once, without the global ones", s.Name)
 	}
 	for _, ev := range s.Events {
 		if ev.Priority > Critical {
-			panic(fmt.Sprintf("BUG: im: %s of %s has priority %d", ev.Name, s.Name, ev.Priority))
+			return fmt.Errorf("%s of %s has priority %d", ev.Name, s.Name, ev.Priority)
 		}
 	}
+	return nil
 }
 
 func ascend[T any](items []T, id func(T) uint32) bool {

@@ -1,11 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
@@ -32,13 +35,21 @@ type Tag = descriptor.Tag
 
 // Endpoint is an endpoint that a program adds to the node.
 //
-// One with the Bridged Device Basic Information cluster is a bridged device: it is
-// listed below the node's aggregator, and Bridged Node is added to its device types.
-// Any other is a part of the node itself.
+// One with the Bridged Device Basic Information cluster is a bridged device: the node's
+// aggregator lists it and its parts, and Bridged Node is added to its device types, as
+// the last. Any other is a part of the node itself.
 type Endpoint struct {
 	// ID is FirstEndpoint or higher. A device keeps its number over restarts, as
 	// controllers know it by that, and no other device gets it later.
-	ID          matter.EndpointID
+	ID matter.EndpointID
+	// Parent is the endpoint of the device that this is a part of, if that has several.
+	// It must be there, or stand before this one in the list that is added. 0: this is a
+	// device of its own.
+	Parent matter.EndpointID
+	// Returns says that the device had the number before, in the same run. Without it a
+	// number that was removed is refused.
+	Returns bool
+	// DeviceTypes are what the endpoint is, the application's type first.
 	DeviceTypes []DeviceType
 	// Tags tell the endpoint from others of the same device type that have the same
 	// parent, up to [descriptor.MaxTags].
@@ -49,6 +60,8 @@ type Endpoint struct {
 	// Clusters are what the endpoint serves, without Descriptor, Identify and Groups,
 	// each for this endpoint alone. They are called on the loop, one at a time.
 	Clusters []im.Cluster
+	// Model is what stands behind the clusters, if they share state.
+	Model im.Model
 	// Groups says that the endpoint can belong to groups: most types of lights and
 	// plugs want that. It has the Groups cluster then.
 	Groups bool
@@ -57,21 +70,100 @@ type Endpoint struct {
 	Identify *identify.Options
 }
 
-// AddEndpoint adds an endpoint. Controllers that have subscribed to the list of parts
-// hear of it, as do those whose wildcards take it in.
-func (n *Node) AddEndpoint(ep Endpoint) error {
-	if err := n.checkEndpoint(&ep); err != nil {
-		return fmt.Errorf("endpoint %d: %w", ep.ID, err)
+// added is what the node knows of an endpoint that a program has added.
+type added struct {
+	parent  matter.EndpointID
+	bridged bool // it is a bridged device, or a part of one
+	parts   []matter.EndpointID
+}
+
+// AddEndpoints adds endpoints in one step: either all of them or, if the error is not
+// nil, none. The error says what is wrong with which. Controllers that have subscribed
+// to the lists of parts get one report, as do those whose wildcards include the
+// endpoints.
+func (n *Node) AddEndpoints(list ...Endpoint) error {
+	known := make(map[matter.EndpointID]*added, len(list))
+	build := make([]im.Endpoint, len(list))
+	for i := range list {
+		ep := &list[i]
+		x, err := n.checkEndpoint(ep, known)
+		if err == nil {
+			build[i], err = n.build(ep)
+		}
+		if err != nil {
+			return fmt.Errorf("endpoint %d: %w", ep.ID, err)
+		}
+		known[ep.ID] = x
 	}
+	for i := range list {
+		ep := &list[i]
+		n.addEndpoint(build[i])
+		n.model.added[ep.ID] = known[ep.ID]
+		if up := n.model.added[ep.Parent]; up != nil {
+			at, _ := slices.BinarySearch(up.parts, ep.ID)
+			up.parts = slices.Insert(up.parts, at, ep.ID)
+		}
+	}
+	n.reportParts(slices.Collect(maps.Values(known)))
+	return nil
+}
+
+// checkEndpoint reports what is wrong with an endpoint. known are those that are added
+// with it.
+func (n *Node) checkEndpoint(ep *Endpoint, known map[matter.EndpointID]*added) (*added, error) {
+	m := &n.model
+	x := &added{parent: ep.Parent}
+	up := cmp.Or(known[ep.Parent], m.added[ep.Parent])
+	switch {
+	case ep.ID < FirstEndpoint || ep.ID > lastEndpoint:
+		return nil, fmt.Errorf("the number is not between %d and %d", FirstEndpoint, lastEndpoint)
+	case m.added[ep.ID] != nil || known[ep.ID] != nil:
+		return nil, errors.New("the number is in use")
+	case m.retired[ep.ID] && !ep.Returns:
+		return nil, errors.New("the number was another device's: controllers would take this one for that")
+	case ep.Parent != 0 && up == nil:
+		return nil, fmt.Errorf("it is a part of endpoint %d, which the program has not added", ep.Parent)
+	case len(ep.DeviceTypes) == 0:
+		return nil, errors.New("it has no device type")
+	case len(ep.Clusters) == 0 && !ep.Groups && ep.Identify == nil:
+		return nil, errors.New("it has no clusters")
+	}
+	for _, t := range ep.DeviceTypes {
+		if t.Revision == 0 {
+			return nil, fmt.Errorf("device type 0x%04X has revision 0", uint32(t.ID))
+		}
+	}
+	seen := map[matter.ClusterID]bool{descriptor.ID: true, identify.ID: ep.Identify != nil, groups.ID: ep.Groups}
+	for i, c := range ep.Clusters {
+		if v := reflect.ValueOf(c); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() || c.Spec() == nil {
+			return nil, fmt.Errorf("cluster number %d of the list is nil, or has no Spec", i+1)
+		}
+		spec := c.Spec()
+		if err := spec.Check(); err != nil {
+			return nil, err
+		}
+		if seen[spec.ID] {
+			return nil, fmt.Errorf("cluster 0x%04X is there twice", uint32(spec.ID))
+		}
+		seen[spec.ID] = true
+	}
+	x.bridged = seen[bridgeddevicebasicinformation.ID] || up != nil && up.bridged
+	return x, nil
+}
+
+// build makes the endpoint for the engine.
+func (n *Node) build(ep *Endpoint) (im.Endpoint, error) {
 	types, clusters := slices.Clone(ep.DeviceTypes), slices.Clone(ep.Clusters)
-	if bridged(clusters) && !slices.ContainsFunc(types, func(t DeviceType) bool { return t.ID == datamodel.DeviceTypeBridgedNode }) {
+	isBridged := func(c im.Cluster) bool { return c.Spec().ID == bridgeddevicebasicinformation.ID }
+	isBridgedNode := func(t DeviceType) bool { return t.ID == datamodel.DeviceTypeBridgedNode }
+	if slices.ContainsFunc(clusters, isBridged) && !slices.ContainsFunc(types, isBridgedNode) {
 		types = append(types, deviceType(datamodel.DeviceTypeBridgedNode))
 	}
 	identifying := func() bool { return false }
 	if ep.Identify != nil {
 		c, err := identify.New(*ep.Identify)
 		if err != nil {
-			return fmt.Errorf("endpoint %d: %w", ep.ID, err)
+			return im.Endpoint{}, err
 		}
 		clusters, identifying = append(clusters, c), c.Identifying
 	}
@@ -80,59 +172,53 @@ func (n *Node) AddEndpoint(ep Endpoint) error {
 			Fabrics: n.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: identifying,
 		}))
 	}
-	if err := n.addEndpoint(ep.ID, descriptor.Options{DeviceTypes: types, Tags: ep.Tags, UniqueID: ep.UniqueID}, clusters); err != nil {
-		return fmt.Errorf("endpoint %d: %w", ep.ID, err)
-	}
-	n.partsChanged()
-	return nil
+	id := ep.ID
+	x, err := n.endpoint(id, descriptor.Options{
+		DeviceTypes: types, Tags: ep.Tags, UniqueID: ep.UniqueID,
+		Parts: func() []matter.EndpointID { return n.model.added[id].parts },
+	}, clusters)
+	x.Model = ep.Model
+	return x, err
 }
 
-func (n *Node) checkEndpoint(ep *Endpoint) error {
-	if ep.ID < FirstEndpoint || ep.ID > lastEndpoint {
-		return fmt.Errorf("the number is not between %d and %d", FirstEndpoint, lastEndpoint)
-	}
-	if n.hasEndpoint(ep.ID) {
-		return errors.New("it is there already")
-	}
-	if len(ep.DeviceTypes) == 0 {
-		return errors.New("it has no device type")
-	}
-	seen := map[matter.ClusterID]bool{descriptor.ID: true, identify.ID: ep.Identify != nil, groups.ID: ep.Groups}
-	for _, c := range ep.Clusters {
-		if id := c.Spec().ID; seen[id] {
-			return fmt.Errorf("cluster 0x%04X is there twice", uint32(id))
-		} else {
-			seen[id] = true
-		}
-	}
-	return nil
-}
-
-func (n *Node) hasEndpoint(id matter.EndpointID) bool {
-	_, ok := n.model.engine.Endpoint(id)
-	return ok
-}
-
-func bridged(clusters []im.Cluster) bool {
-	return slices.ContainsFunc(clusters, func(c im.Cluster) bool { return c.Spec().ID == bridgeddevicebasicinformation.ID })
-}
-
-// ErrNoEndpoint is returned by [Node.RemoveEndpoint] for one that is not there or that
-// is the node's own.
+// ErrNoEndpoint is returned for an endpoint that is not there or that is the node's own.
 var ErrNoEndpoint = errors.New("there is no such endpoint of the program")
 
-// RemoveEndpoint removes an endpoint that AddEndpoint has added, for good: it leaves
-// its groups too. After an error of the store the endpoint is still there.
-func (n *Node) RemoveEndpoint(id matter.EndpointID) error {
-	if id < FirstEndpoint || !n.hasEndpoint(id) {
-		return ErrNoEndpoint
+// RemoveEndpoints removes endpoints that AddEndpoints has added, in one step: they leave
+// their groups too. After an error of the store, or if one of them is not there or has
+// parts that stay, all are still there.
+func (n *Node) RemoveEndpoints(ids ...matter.EndpointID) error {
+	m := &n.model
+	for _, id := range ids {
+		x := m.added[id]
+		if x == nil {
+			return fmt.Errorf("endpoint %d: %w", id, ErrNoEndpoint)
+		}
+		for _, part := range x.parts {
+			if !slices.Contains(ids, part) {
+				return fmt.Errorf("endpoint %d: endpoint %d is a part of it", id, part)
+			}
+		}
 	}
-	if err := n.leaveGroups(id); err != nil {
+	if err := n.leaveGroups(ids); err != nil {
 		return err
 	}
-	n.model.composition.remove(id)
-	n.model.engine.RemoveEndpoint(id)
-	n.partsChanged()
+	var gone []*added
+	for _, id := range ids {
+		x := m.added[id]
+		if x == nil {
+			continue // named twice
+		}
+		m.composition.remove(id)
+		m.engine.RemoveEndpoint(id)
+		gone = append(gone, x)
+		if up := m.added[x.parent]; up != nil {
+			up.parts = slices.DeleteFunc(up.parts, func(p matter.EndpointID) bool { return p == id })
+		}
+		delete(m.added, id)
+		m.retired[id] = true
+	}
+	n.reportParts(gone)
 	return nil
 }
 
@@ -140,20 +226,24 @@ func (n *Node) RemoveEndpoint(id matter.EndpointID) error {
 // is not to be changed, and valid until an endpoint is added or removed.
 func (n *Node) Endpoints() []im.Endpoint { return n.model.engine.Endpoints() }
 
-// TouchAll says that the state of any endpoint may have changed, so that the node asks
-// every cluster what is new.
+// Touch says that the state of an endpoint may have changed, so that the node asks its
+// model and its clusters what is new. TouchAll is Touch for all endpoints.
+func (n *Node) Touch(id matter.EndpointID) { n.model.engine.Touch(id) }
+
+// TouchAll is Touch for all endpoints.
 func (n *Node) TouchAll() { n.model.engine.TouchAll() }
 
-// leaveGroups takes an endpoint out of the groups of all fabrics.
-func (n *Node) leaveGroups(id matter.EndpointID) error {
+// leaveGroups takes endpoints out of the groups of all fabrics.
+func (n *Node) leaveGroups(ids []matter.EndpointID) error {
+	leaves := func(e matter.EndpointID) bool { return slices.Contains(ids, e) }
 	var errs []error
 	for _, f := range n.trust.fabrics.All() {
-		if !slices.ContainsFunc(f.Groups, func(g store.Group) bool { return slices.Contains(g.Endpoints, id) }) {
+		if !slices.ContainsFunc(f.Groups, func(g store.Group) bool { return slices.ContainsFunc(g.Endpoints, leaves) }) {
 			continue
 		}
 		errs = append(errs, n.trust.fabrics.Mutate(f.Index, func(r *store.Fabric) error {
 			for i := range r.Groups {
-				r.Groups[i].Endpoints = slices.DeleteFunc(r.Groups[i].Endpoints, func(e matter.EndpointID) bool { return e == id })
+				r.Groups[i].Endpoints = slices.DeleteFunc(r.Groups[i].Endpoints, leaves)
 			}
 			r.Groups = slices.DeleteFunc(r.Groups, func(g store.Group) bool { return len(g.Endpoints) == 0 })
 			return nil
@@ -162,10 +252,19 @@ func (n *Node) leaveGroups(id matter.EndpointID) error {
 	return errors.Join(errs...)
 }
 
-// partsChanged lets subscribers know of an endpoint that has come or gone.
-func (n *Node) partsChanged() {
-	for _, ep := range []matter.EndpointID{endpointRoot, endpointAggregator} {
-		n.model.engine.Changed(ep, descriptor.ID, descriptor.PartsList)
+// reportParts lets subscribers know that endpoints have come or gone. Each list is
+// reported once.
+func (n *Node) reportParts(changed []*added) {
+	lists := map[matter.EndpointID]bool{}
+	for _, x := range changed {
+		lists[endpointRoot] = true
+		if x.bridged {
+			lists[endpointAggregator] = true
+		}
+		lists[x.parent] = true
+	}
+	for id := range lists {
+		n.model.engine.Changed(id, descriptor.ID, descriptor.PartsList)
 	}
 }
 

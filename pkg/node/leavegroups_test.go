@@ -24,19 +24,21 @@ func TestRemoveEndpointWithADiskThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Node{}
+	s.model.init()
+	s.model.added[id] = &added{}
 	s.model.engine, s.model.composition = n.Engine, &composition{}
 	s.trust.fabrics = closedTable(t, n.Store)
-	if err := s.RemoveEndpoint(id); err == nil || errors.Is(err, ErrNoEndpoint) {
+	if err := s.RemoveEndpoints(id); err == nil || errors.Is(err, ErrNoEndpoint) {
 		t.Fatalf("removed without the store: %v", err)
 	}
 	s.trust.fabrics = n.Table
-	if err := s.RemoveEndpoint(id); err != nil {
+	if err := s.RemoveEndpoints(id); err != nil {
 		t.Fatalf("removed again: %v", err)
 	}
 	if g := n.Table.Get(2).Groups; len(g) != 1 || g[0].ID != 5 || len(g[0].Endpoints) != 1 || g[0].Endpoints[0] != id+1 {
 		t.Errorf("groups %+v", g)
 	}
-	if err := s.RemoveEndpoint(id); !errors.Is(err, ErrNoEndpoint) {
+	if err := s.RemoveEndpoints(id); !errors.Is(err, ErrNoEndpoint) {
 		t.Errorf("removed twice: %v", err)
 	}
 }

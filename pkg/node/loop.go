@@ -223,6 +223,9 @@ func (n *Node) advance(now time.Time) {
 	n.trust.failsafe.Advance(now)
 	n.trust.window.Advance(now)
 	n.model.composition.advance(now)
+	for _, c := range n.opt.Components {
+		c.Advance(now)
+	}
 	n.model.engine.Advance(now)
 	n.again.advance(now)
 	if err := n.trust.resume.Advance(now); err != nil {
@@ -239,6 +242,11 @@ func (n *Node) advance(now time.Time) {
 // deadline returns when the first part wants to be advanced.
 func (n *Node) deadline(now time.Time) time.Time {
 	first := now.Add(time.Hour)
+	for _, c := range n.opt.Components {
+		if t, ok := c.Deadline(); ok && t.Before(first) {
+			first = t
+		}
+	}
 	for _, d := range [...]func() (time.Time, bool){
 		n.talk.exchanges.Deadline, n.trust.failsafe.Deadline, n.trust.window.Deadline, n.model.engine.Deadline, n.again.deadline,
 		n.trust.resume.Deadline, n.model.composition.deadline,

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,13 +44,18 @@ const eventBlock = 1 << 16
 // model is what the node is.
 type model struct {
 	engine      *im.Engine
+	added       map[matter.EndpointID]*added // by the program
+	retired     map[matter.EndpointID]bool   // numbers of endpoints that were removed
 	basic       *basicinformation.Cluster
 	general     *generalcommissioning.Cluster
 	access      *accesscontrol.Cluster
-	resets      []interface{ Reset() } // clusters with a state that is in no store
 	boot        generaldiagnostics.BootReason
-	links       []interface{ LinksChanged() } // clusters that tell of the host's links
 	composition *composition
+}
+
+func (m *model) init() {
+	m.added = map[matter.EndpointID]*added{}
+	m.retired = map[matter.EndpointID]bool{}
 }
 
 // buildModel makes the endpoints.
@@ -72,6 +76,7 @@ func (n *Node) buildModel(now time.Time) error {
 			return first, eventBlock, err
 		},
 	})
+	n.model.init()
 	n.model.boot = generaldiagnostics.BootSoftwareReset
 	if n.opt.Start.Booted {
 		n.model.boot = generaldiagnostics.BootPowerOn
@@ -84,10 +89,21 @@ func (n *Node) buildModel(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		n.addEndpoint(endpointRoot, descriptor.Options{DeviceTypes: []DeviceType{deviceType(datamodel.DeviceTypeRootNode)}, Parts: n.otherEndpoints}, root),
-		n.addEndpoint(endpointAggregator, descriptor.Options{DeviceTypes: []DeviceType{deviceType(datamodel.DeviceTypeAggregator)}, Parts: n.bridgedEndpoints}, nil),
-	)
+	if err := n.addOwn(endpointRoot, datamodel.DeviceTypeRootNode, n.otherEndpoints, root); err != nil {
+		return err
+	}
+	return n.addOwn(endpointAggregator, datamodel.DeviceTypeAggregator, n.bridgedEndpoints, nil)
+}
+
+// addOwn adds an endpoint of the node's own.
+func (n *Node) addOwn(id matter.EndpointID, kind matter.DeviceTypeID, parts func() []matter.EndpointID, clusters []im.Cluster) error {
+	ep, err := n.endpoint(id, descriptor.Options{DeviceTypes: []DeviceType{deviceType(kind)}, Parts: parts}, clusters)
+	if err != nil {
+		return err
+	}
+	ep.Polled = true // others change the state behind it as well
+	n.addEndpoint(ep)
+	return nil
 }
 
 // deviceType returns a device type in the revision that the node conforms to.
@@ -95,20 +111,23 @@ func deviceType(id matter.DeviceTypeID) DeviceType {
 	return DeviceType{ID: id, Revision: datamodel.DeviceTypeByID(id).Revision}
 }
 
-func (n *Node) addEndpoint(id matter.EndpointID, opt descriptor.Options, clusters []im.Cluster) error {
+// endpoint makes an endpoint with its descriptor.
+func (n *Node) endpoint(id matter.EndpointID, opt descriptor.Options, clusters []im.Cluster) (im.Endpoint, error) {
 	opt.Servers = func() []matter.ClusterID { return n.servers(id) }
 	d, err := descriptor.New(opt)
 	if err != nil {
-		return err
+		return im.Endpoint{}, err
 	}
-	// The state of the node's own endpoints is changed by others as well.
-	ep := im.Endpoint{ID: id, Clusters: append([]im.Cluster{d}, clusters...), Polled: id <= endpointAggregator}
+	ep := im.Endpoint{ID: id, Clusters: append([]im.Cluster{d}, clusters...)}
 	for _, t := range opt.DeviceTypes {
 		ep.DeviceTypes = append(ep.DeviceTypes, t.ID)
 	}
+	return ep, nil
+}
+
+func (n *Node) addEndpoint(ep im.Endpoint) {
 	n.model.engine.AddEndpoint(ep)
 	n.model.composition.add(ep)
-	return nil
 }
 
 func (n *Node) basicInformation() (*basicinformation.Cluster, error) {
@@ -155,13 +174,11 @@ func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
 		OperationalHours: n.operationalHours,
 		Load:             n.model.engine.Load,
 	})
-	n.model.links = []interface{ LinksChanged() }{networks, ethernet, diagnostics}
 	n.model.general = generalcommissioning.New(generalcommissioning.Options{
 		FailSafe:    t.failsafe,
 		Window:      t.window,
 		SetLocation: func(_ *im.Request, country string) error { return n.model.basic.SetLocation(country) },
 	})
-	n.model.resets = []interface{ Reset() }{n.model.general, diagnostics}
 	return []im.Cluster{
 		n.model.access,
 		n.model.basic,
@@ -247,7 +264,7 @@ func (n *Node) servers(id matter.EndpointID) (ids []matter.ClusterID) {
 // bridgedEndpoints are the parts of the aggregator: the full family (section 9.2.4).
 func (n *Node) bridgedEndpoints() (ids []matter.EndpointID) {
 	for _, ep := range n.model.engine.Endpoints() {
-		if bridged(ep.Clusters) {
+		if x := n.model.added[ep.ID]; x != nil && x.bridged {
 			ids = append(ids, ep.ID)
 		}
 	}

@@ -54,6 +54,21 @@ type Options struct {
 	Rand                 io.Reader
 	Synchronised         func() bool      // reports whether something keeps the clock right
 	Commits              *stats.Histogram // of the store, observed on the loop
+	Components           []Component      // may be empty
+}
+
+// Component is a part of the program that lives on the loop, as the parts of the node
+// itself do. Its methods are called on the loop only, from Start on. They must not wait,
+// and may call those methods of the Node that belong to the loop.
+type Component interface {
+	// Advance does what is due at now, if anything.
+	Advance(now time.Time)
+	// Deadline returns when Advance is next to be called, and whether it is. It is asked
+	// after every event.
+	Deadline() (time.Time, bool)
+	// Settle derives what follows from an event. It is called after every event, before
+	// subscribers get their reports. What it costs, every datagram costs.
+	Settle(now time.Time)
 }
 
 // Service is a DNS-SD service by which the node can be found (section 4.3).

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
-	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -89,24 +89,13 @@ func (n *Node) FactoryReset(now time.Time) error {
 	t.window.Close()
 	n.openInitialWindow(now)
 	n.count.hours, n.count.since, n.seen.reset = 0, now, true
-	for _, ep := range n.model.engine.Endpoints() {
-		for _, c := range ep.Clusters {
-			if c, ok := c.(*identify.Cluster); ok {
-				c.Reset()
-			}
-		}
-	}
-	for _, c := range n.model.resets {
-		c.Reset()
-	}
+	n.model.engine.Notify(im.FactoryReset)
 	return n.model.basic.Reset()
 }
 
 // LinksChanged says that links or addresses of the host have changed.
 func (n *Node) LinksChanged() {
 	n.opt.Host.Changed()
-	for _, c := range n.model.links {
-		c.LinksChanged()
-	}
+	n.model.engine.Notify(im.LinksChanged)
 	n.talk.groups.generation = 0
 }

@@ -48,6 +48,9 @@ func (n *Node) settle(now time.Time) {
 	n.followGroups()
 	n.dropEvicted(now)
 	n.talk.sessions.FreeUnsecured()
+	for _, c := range n.opt.Components {
+		c.Settle(now)
+	}
 	n.model.composition.settle(now)
 	n.model.engine.Settle(now)
 	n.again.follow(now)

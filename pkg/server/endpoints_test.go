@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -231,10 +232,10 @@ func TestBridgedDeviceBeforeTheStart(t *testing.T) {
 		}
 		r.must(r.srv.RemoveEndpoint(plugID))
 		r.want("GroupTable without the endpoint", r.value(s, 0, clGroupKeys, 1), "[]")
-		r.addPlug(plugID)
+		r.addPlug(plugID + 1)
 		r.must(r.srv.Operator().FactoryReset(r.ctx))
 		s = r.commission(c, r.authority(commissioner.AuthorityOptions{})).CASE
-		if r.value(s, plugID, clBridged, 18) == unique {
+		if r.value(s, plugID+1, clBridged, 18) == unique {
 			t.Error("the UniqueID outlasts a factory reset")
 		}
 	})
@@ -254,27 +255,57 @@ func TestDeviceTypesOfABridgedDevice(t *testing.T) {
 	})
 }
 
+// misplaced is a cluster whose metadata is not as it must be.
+type misplaced struct {
+	onOff
+	spec im.Spec
+}
+
+func (c *misplaced) Spec() *im.Spec { return &c.spec }
+
+// Whatever is wrong with an endpoint is an error of one kind, which says what it is, and
+// nothing is added.
 func TestAddEndpointRefuses(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.addPlug(plugID)
+		r.addPlug(9)
+		r.must(r.srv.RemoveEndpoint(9))
 		types := []server.DeviceType{{ID: 0x010A, Revision: 4}}
+		some := []im.Cluster{&onOff{}}
 		own, err := identify.New(identify.Options{})
 		r.must(err)
-		for name, ep := range map[string]server.Endpoint{
-			"the root":          {ID: 0, DeviceTypes: types},
-			"the aggregator":    {ID: 1, DeviceTypes: types},
-			"one that is there": {ID: plugID, DeviceTypes: types},
-			"0xFFFF":            {ID: 0xFFFF, DeviceTypes: types},
-			"no device type":    {ID: 8},
-			"Identify twice":    {ID: 8, DeviceTypes: types, Clusters: []im.Cluster{own}, Identify: &identify.Options{}},
-			"no such Identify":  {ID: 8, DeviceTypes: types, Identify: &identify.Options{Type: 6}},
-			"a cluster twice":   {ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, &onOff{}}},
+		unordered := &misplaced{spec: im.Spec{ID: 0xFFF1FC00, Name: "Unordered", Attributes: []im.Attribute{{ID: 1}, {ID: 0}}}}
+		global := &misplaced{spec: im.Spec{ID: 0xFFF1FC00, Name: "Global", Attributes: []im.Attribute{{ID: matter.AttributeFeatureMap}}}}
+		for name, tc := range map[string]struct {
+			ep   server.Endpoint
+			want string
+		}{
+			"the root":                  {server.Endpoint{ID: 0, DeviceTypes: types, Clusters: some}, "not between 2 and 65534"},
+			"the aggregator":            {server.Endpoint{ID: 1, DeviceTypes: types, Clusters: some}, "not between 2 and 65534"},
+			"one that is there":         {server.Endpoint{ID: plugID, DeviceTypes: types, Clusters: some}, "in use"},
+			"0xFFFF":                    {server.Endpoint{ID: 0xFFFF, DeviceTypes: types, Clusters: some}, "not between"},
+			"the number of another":     {server.Endpoint{ID: 9, DeviceTypes: types, Clusters: some}, "another device's"},
+			"a part of nothing":         {server.Endpoint{ID: 8, Parent: 6, DeviceTypes: types, Clusters: some}, "part of endpoint 6"},
+			"a part of itself":          {server.Endpoint{ID: 8, Parent: 8, DeviceTypes: types, Clusters: some}, "part of endpoint 8"},
+			"a part of the aggregator":  {server.Endpoint{ID: 8, Parent: 1, DeviceTypes: types, Clusters: some}, "part of endpoint 1"},
+			"no device type":            {server.Endpoint{ID: 8, Clusters: some}, "no device type"},
+			"revision 0":                {server.Endpoint{ID: 8, DeviceTypes: []server.DeviceType{{ID: 0x010A}}, Clusters: some}, "0x010A has revision 0"},
+			"no clusters":               {server.Endpoint{ID: 8, DeviceTypes: types}, "no clusters"},
+			"a nil cluster":             {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, nil}}, "number 2"},
+			"a nil pointer":             {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{(*onOff)(nil)}}, "number 1"},
+			"attributes out of order":   {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{unordered}}, "Unordered"},
+			"an attribute of the node":  {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{global}}, "Global"},
+			"Identify twice":            {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{own}, Identify: &identify.Options{}}, "0x0003 is there twice"},
+			"no such type for Identify": {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: some, Identify: &identify.Options{Type: 6}}, "6"},
+			"a cluster twice":           {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, &onOff{}}}, "0x0006 is there twice"},
 		} {
-			if err := r.srv.AddEndpoint(ep); err == nil {
-				t.Errorf("%s was added", name)
+			good := server.Endpoint{ID: 20, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}}}
+			err := r.srv.AddEndpoints(good, tc.ep)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), fmt.Sprintf("endpoint %d: ", tc.ep.ID)) {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
-		for _, id := range []matter.EndpointID{0, 1, 8} {
+		for _, id := range []matter.EndpointID{0, 1, 8, 20} {
 			if err := r.srv.RemoveEndpoint(id); !errors.Is(err, server.ErrNoEndpoint) {
 				t.Errorf("removing %d: %v", id, err)
 			}
@@ -283,5 +314,101 @@ func TestAddEndpointRefuses(t *testing.T) {
 		if err := r.srv.Do(func() error { return boom }); err != boom {
 			t.Errorf("Do: %v", err)
 		}
+	})
+}
+
+// batch returns endpoints of bridged devices with these numbers.
+func (r *rig) batch(ids ...matter.EndpointID) (list []server.Endpoint) {
+	r.t.Helper()
+	for _, id := range ids {
+		info, err := bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{UniqueID: func() string { return fmt.Sprint(id) }})
+		r.must(err)
+		list = append(list, server.Endpoint{ID: id, DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}}, Clusters: []im.Cluster{info, &onOff{}}})
+	}
+	return list
+}
+
+// A bridge that stands before the node starts is whole in the first report after a
+// restart, and what comes and goes together is one report.
+func TestEndpointsInOneStep(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		first := []matter.EndpointID{10, 11, 12}
+		r.stop()
+		r.prepare = func() { r.must(r.srv.AddEndpoints(r.batch(first...)...)) }
+		r.start()
+		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
+		done := r.commission(c, a)
+		list := commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(aggregator, clDescriptor, 3)}}
+		r.restart()
+		s := r.reopen(c, a, done)
+		lists, err := s.Subscribe(r.ctx, list, 0, 600)
+		r.must(err)
+		r.want("the first report after a restart", r.textOf(lists.Primed, aggregator, clDescriptor, 3), "[10,11,12]")
+
+		r.wait(time.Second)
+		var more []matter.EndpointID
+		for id := matter.EndpointID(20); id < 70; id++ {
+			more = append(more, id)
+		}
+		r.must(r.srv.AddEndpoints(r.batch(more...)...))
+		rep := r.nextWithin(lists, time.Second)
+		if rep == nil || strings.Count(r.textOf(rep, aggregator, clDescriptor, 3), ",") != 52 {
+			t.Errorf("the report of 50 more: %+v", rep)
+		}
+		if rep := r.nextWithin(lists, 10*time.Second); rep != nil {
+			t.Errorf("another report: %+v", rep)
+		}
+		r.must(r.srv.RemoveEndpoints(more...))
+		if rep := r.nextWithin(lists, time.Second); rep == nil || r.textOf(rep, aggregator, clDescriptor, 3) != "[10,11,12]" {
+			t.Errorf("the report without them: %+v", rep)
+		}
+		if rep := r.nextWithin(lists, 10*time.Second); rep != nil {
+			t.Errorf("another report: %+v", rep)
+		}
+		again := r.batch(20)[0]
+		if err := r.srv.AddEndpoint(again); err == nil {
+			t.Error("a number is another device's")
+		}
+		again.Returns = true
+		r.must(r.srv.AddEndpoint(again))
+	})
+}
+
+// The parts of a device are listed by the device, the root and the aggregator; they are
+// no bridged nodes of their own.
+func TestPartsOfABridgedDevice(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		part := func(id, parent matter.EndpointID) server.Endpoint {
+			return server.Endpoint{ID: id, Parent: parent, DeviceTypes: []server.DeviceType{{ID: 0x0302, Revision: 3}}, Clusters: []im.Cluster{&onOff{}}}
+		}
+		r.must(r.srv.AddEndpoints(append(r.batch(10), part(12, 10), part(11, 10), part(13, 11), part(20, 0), part(21, 20))...))
+		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
+		check := func(want map[matter.EndpointID]string) {
+			t.Helper()
+			for ep, list := range want {
+				if got := r.value(s, ep, clDescriptor, 3); got != list {
+					t.Errorf("endpoint %d lists %s, want %s", ep, got, list)
+				}
+			}
+		}
+		check(map[matter.EndpointID]string{
+			0: "[1,10,11,12,13,20,21]", aggregator: "[10,11,12,13]", 10: "[11,12]", 11: "[13]", 12: "[]", 13: "[]", 20: "[21]", 21: "[]",
+		})
+		r.want("types of the device", r.value(s, 10, clDescriptor, 0), "[{0:266,1:4},{0:19,1:3}]")
+		r.want("types of a part", r.value(s, 11, clDescriptor, 0), "[{0:770,1:3}]")
+		if err := r.srv.RemoveEndpoints(10, 11, 12); err == nil || !strings.Contains(err.Error(), "endpoint 13 is a part") {
+			t.Errorf("removed without its part: %v", err)
+		}
+		check(map[matter.EndpointID]string{aggregator: "[10,11,12,13]"})
+		lists := commissioner.Attr(0, clDescriptor, 3)
+		lists.Endpoint = nil
+		reports, err := s.Subscribe(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{lists}}, 0, 600)
+		r.must(err)
+		r.must(r.srv.RemoveEndpoints(13, 12))
+		rep := r.nextWithin(reports, time.Second)
+		if rep == nil || len(rep.Attributes) != 4 {
+			t.Fatalf("report %+v", rep)
+		}
+		check(map[matter.EndpointID]string{0: "[1,10,11,20,21]", aggregator: "[10,11]", 10: "[11]", 11: "[]"})
 	})
 }

@@ -71,8 +71,8 @@ func New(now time.Time, link func() Link) *Cluster {
 	return &Cluster{link: link, base: l.Counts, started: now, seen: l}
 }
 
-// LinksChanged says that the link's state may be another than before.
-func (c *Cluster) LinksChanged() { c.look = true }
+// Follow looks at the link again when the host's links have changed.
+func (c *Cluster) Follow(e im.NodeEvent) { c.look = c.look || e == im.LinksChanged }
 
 // Changes reports what is.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -104,7 +105,7 @@ func TestChanges(t *testing.T) {
 		if got := changes(); got != "[]" {
 			t.Errorf("%s: %s although nobody said so", s.what, got)
 		}
-		c.LinksChanged()
+		c.Follow(im.LinksChanged)
 		if got := changes(); got != s.want {
 			t.Errorf("%s: %s, want %s", s.what, got, s.want)
 		}

@@ -127,11 +127,17 @@ func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) err
 	return nil
 }
 
-// Reset gives the attributes their defaults: at a factory reset, and when the last
-// fabric has gone.
+// Reset gives the attributes their defaults, when the last fabric has gone.
 func (c *Cluster) Reset() {
 	c.regulatory = indoorOutdoor
 	c.opt.FailSafe.SetBreadcrumb(0)
+}
+
+// Follow resets the cluster at a factory reset.
+func (c *Cluster) Follow(e im.NodeEvent) {
+	if e == im.FactoryReset {
+		c.Reset()
+	}
 }
 
 // Changes tells what has changed since the last call; also the end of a fail-safe

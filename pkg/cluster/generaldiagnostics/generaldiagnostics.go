@@ -85,11 +85,16 @@ type Cluster struct {
 // New returns the cluster.
 func New(opt Options) *Cluster { return &Cluster{opt: opt, seen: opt.Interfaces()} }
 
-// Reset is a factory reset: no reboot was counted since (section 11.12.6.2).
-func (c *Cluster) Reset() { c.opt.RebootCount = 0 }
-
-// LinksChanged says that the interfaces may be other ones than before.
-func (c *Cluster) LinksChanged() { c.look = true }
+// Follow looks at the interfaces again when the host's links have changed. Since a
+// factory reset no reboot was counted (section 11.12.6.2).
+func (c *Cluster) Follow(e im.NodeEvent) {
+	switch e {
+	case im.LinksChanged:
+		c.look = true
+	case im.FactoryReset:
+		c.opt.RebootCount = 0
+	}
+}
 
 // Changes reports interfaces that are.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {

@@ -178,15 +178,15 @@ func TestChanges(t *testing.T) {
 		}
 		v = now
 	}
-	r.c.LinksChanged()
+	r.c.Follow(im.LinksChanged)
 	step("the same", false)
 	eth.Addresses = addrs("fe80::1", "fd00::1")
 	r.interfaces = []Interface{eth}
 	step("nobody said so", false)
-	r.c.LinksChanged()
+	r.c.Follow(im.LinksChanged)
 	step("an address more", true)
 	r.interfaces = nil
-	r.c.LinksChanged()
+	r.c.Follow(im.LinksChanged)
 	step("none", true)
 	step("still none", false)
 }

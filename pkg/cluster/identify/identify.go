@@ -95,10 +95,12 @@ func (c *Cluster) Advance(now time.Time) {
 	c.show()
 }
 
-// Reset ends the identification and the effect.
-func (c *Cluster) Reset() {
-	c.until, c.effect = time.Time{}, time.Time{}
-	c.show()
+// Follow ends the identification and the effect at a factory reset.
+func (c *Cluster) Follow(e im.NodeEvent) {
+	if e == im.FactoryReset {
+		c.until, c.effect = time.Time{}, time.Time{}
+		c.show()
+	}
 }
 
 // set makes the device identify itself for so many seconds.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -90,7 +91,7 @@ func TestIdentify(t *testing.T) {
 	for _, stop := range []func(){
 		func() { n.Invoke(admin, ep, ID, datamodel.IdentifyCmdIdentify, "{0:0}") },
 		func() { n.Write(admin, ep, ID, datamodel.IdentifyAttrIdentifyTime, "0") },
-		c.Reset,
+		func() { c.Follow(im.FactoryReset) },
 	} {
 		n.Invoke(admin, ep, ID, datamodel.IdentifyCmdIdentify, "{0:65535}")
 		stop()
@@ -98,13 +99,13 @@ func TestIdentify(t *testing.T) {
 		read("0")
 	}
 	n.Invoke(admin, ep, ID, datamodel.IdentifyCmdIdentify, "{0:1}")
-	c.Reset()
+	c.Follow(im.FactoryReset)
 	n.Write(admin, ep, ID, datamodel.IdentifyAttrIdentifyTime, "1")
 	n.RemoveEndpoint(ep)
 	if next, ok := n.Deadline(); ok {
 		t.Errorf("without the endpoint the engine is to be called at %v", next)
 	}
-	c.Reset()
+	c.Follow(im.FactoryReset)
 	if shown != "true false true false true false true false true false true false " {
 		t.Errorf("shown %s", shown)
 	}
@@ -218,7 +219,7 @@ func TestTriggerEffect(t *testing.T) {
 	until(time.Second)
 	until(9*time.Second, "false")
 	do(datamodel.IdentifyEffectIdentifierBreathe, "true")
-	c.Reset()
+	c.Follow(im.FactoryReset)
 	if !slices.Equal(shown, []string{"false"}) {
 		t.Errorf("reset: shown %v", shown)
 	}

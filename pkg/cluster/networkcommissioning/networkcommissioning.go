@@ -68,8 +68,8 @@ func (c *Cluster) current() Network {
 	return n
 }
 
-// LinksChanged says that the interface may be in another state than before.
-func (c *Cluster) LinksChanged() { c.look = true }
+// Follow looks at the interface again when the host's links have changed.
+func (c *Cluster) Follow(e im.NodeEvent) { c.look = c.look || e == im.LinksChanged }
 
 // Changes reports one that is.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {

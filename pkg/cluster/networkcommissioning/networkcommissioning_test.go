@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -72,9 +73,9 @@ func TestChanges(t *testing.T) {
 	step("nothing", false)
 	network.Connected = false
 	step("nobody said so", false)
-	c.LinksChanged()
+	c.Follow(im.LinksChanged)
 	step("unplugged", true)
-	c.LinksChanged()
+	c.Follow(im.LinksChanged)
 	step("another link", false)
 }
 
@@ -87,7 +88,7 @@ func TestChangesAfterARead(t *testing.T) {
 	if got := n.Read(admin, 0, ID, lastNetworkID); got != `x"65746830"` {
 		t.Fatalf("LastNetworkID %s", got)
 	}
-	c.LinksChanged()
+	c.Follow(im.LinksChanged)
 	var told []matter.AttributeID
 	c.Changes(func(id matter.AttributeID) { told = append(told, id) })
 	if want := []matter.AttributeID{networks, lastNetworkingStatus, lastNetworkID}; !slices.Equal(told, want) {
@@ -101,7 +102,7 @@ func TestLastNetwork(t *testing.T) {
 	n, c := newNode(t, &network)
 	last := func(what, want string) {
 		t.Helper()
-		c.LinksChanged()
+		c.Follow(im.LinksChanged)
 		n.Settle(n.Now)
 		if got := n.Read(admin, 0, ID, lastNetworkingStatus) + " " + n.Read(admin, 0, ID, lastNetworkID); got != want {
 			t.Errorf("%s: %s, want %s", what, got, want)
