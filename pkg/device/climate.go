@@ -31,8 +31,8 @@ var runningStates = map[string]climate.Running{
 
 // Ranges of setpoints of a device that does not say its own, in degrees Celsius.
 const (
-	minHeating, maxHeating = 7, 30
-	minCooling, maxCooling = 16, 32
+	heatingFrom, heatingTo = 7, 30
+	coolingFrom, coolingTo = 16, 32
 )
 
 func buildThermostat(b *builder) error {
@@ -90,7 +90,7 @@ func thermostatConfig(p *Part) (c climate.Config, modes []string, err error) {
 }
 
 func thermostatRange(o *Options, c *climate.Config) error {
-	c.MinHeat, c.MaxHeat, c.MinCool, c.MaxCool = minHeating*100, maxHeating*100, minCooling*100, maxCooling*100
+	c.MinHeat, c.MaxHeat, c.MinCool, c.MaxCool = heatingFrom*100, heatingTo*100, coolingFrom*100, coolingTo*100
 	if o.MinCelsius != nil {
 		c.MinHeat, c.MinCool = celsius(*o.MinCelsius), celsius(*o.MinCelsius)
 	}
@@ -113,7 +113,6 @@ func celsius(f float64) int16 {
 
 func thermostatProperties(c climate.Config, modes []string) []property[climate.Thermostat] {
 	type state = climate.Thermostat
-	degrees := func(v int16) Value { return Number(float64(v) / 100) }
 	all := []property[state]{
 		{
 			Property: Property{Name: "temperature_celsius", Kind: KindNumber, Min: -273.15, Max: 327.67, Needed: true},
@@ -152,30 +151,30 @@ func thermostatProperties(c climate.Config, modes []string) []property[climate.T
 		},
 	}
 	if c.Features&climate.Heating != 0 {
-		all = append(all, property[state]{
-			Property: Property{Name: "heating_setpoint_celsius", Kind: KindNumber, Min: float64(c.MinHeat) / 100, Max: float64(c.MaxHeat) / 100, Settable: true},
-			want:     climate.WantHeating,
-			get:      func(s *state) Value { return degrees(s.Heat) },
-			report: func(_ *cluster.Context, s *state, v Value) {
-				if f, ok := v.Number(); ok {
-					s.ReportHeat(celsius(f))
-				}
-			},
-		})
+		all = append(all, setpoint("heating_setpoint_celsius", climate.WantHeating, c.MinHeat, c.MaxHeat,
+			func(s *state) int16 { return s.Heat }, (*state).ReportHeat))
 	}
 	if c.Features&climate.Cooling != 0 {
-		all = append(all, property[state]{
-			Property: Property{Name: "cooling_setpoint_celsius", Kind: KindNumber, Min: float64(c.MinCool) / 100, Max: float64(c.MaxCool) / 100, Settable: true},
-			want:     climate.WantCooling,
-			get:      func(s *state) Value { return degrees(s.Cool) },
-			report: func(_ *cluster.Context, s *state, v Value) {
-				if f, ok := v.Number(); ok {
-					s.ReportCool(celsius(f))
-				}
-			},
-		})
+		all = append(all, setpoint("cooling_setpoint_celsius", climate.WantCooling, c.MinCool, c.MaxCool,
+			func(s *state) int16 { return s.Cool }, (*state).ReportCool))
 	}
 	return all
+}
+
+func degrees(v int16) Value { return Number(float64(v) / 100) }
+
+// setpoint is the property of a setpoint.
+func setpoint(name string, want uint32, from, to int16, get func(*climate.Thermostat) int16, report func(*climate.Thermostat, int16)) property[climate.Thermostat] {
+	return property[climate.Thermostat]{
+		Property: Property{Name: name, Kind: KindNumber, Min: float64(from) / 100, Max: float64(to) / 100, Settable: true},
+		want:     want,
+		get:      func(s *climate.Thermostat) Value { return degrees(get(s)) },
+		report: func(_ *cluster.Context, s *climate.Thermostat, v Value) {
+			if f, ok := v.Number(); ok {
+				report(s, celsius(f))
+			}
+		},
+	}
 }
 
 // nameOf returns the name of a value, or null if it has none.
