@@ -47,6 +47,11 @@ type Options struct {
 	// goroutine, and must not wait. nil: there is nothing.
 	Show func(on bool)
 
+	// ShowUntil is Show for a device that ends by itself: it is called with the time at
+	// which that is to be, and again if that changes; with the zero time to end now. nil:
+	// nothing.
+	ShowUntil func(end time.Time)
+
 	// Effect shows an effect that TriggerEffect asks for, or ends the one that is shown;
 	// it is called as Show is. nil: Show stands for all effects.
 	Effect func(e datamodel.IdentifyEffectIdentifier)
@@ -58,7 +63,8 @@ type Cluster struct {
 	until  time.Time // zero: the device does not identify itself
 	effect time.Time // when Show no longer stands for an effect; zero: it does not
 	shown  bool
-	ended  bool // by itself, which is not reported yet
+	end    time.Time // what ShowUntil was called with
+	ended  bool      // by itself, which is not reported yet
 }
 
 // New returns the cluster of one endpoint, and an error if there is no such type of
@@ -117,6 +123,16 @@ func (c *Cluster) show() {
 	if on := c.Identifying() || !c.effect.IsZero(); on != c.shown {
 		c.shown = on
 		c.opt.Show(on)
+	}
+	end := c.until
+	if c.effect.After(end) {
+		end = c.effect
+	}
+	if !end.Equal(c.end) {
+		c.end = end
+		if c.opt.ShowUntil != nil {
+			c.opt.ShowUntil(end)
+		}
 	}
 }
 

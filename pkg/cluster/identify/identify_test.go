@@ -247,3 +247,18 @@ func TestEffect(t *testing.T) {
 		t.Error("the cluster waits for the end of an effect that is the device's")
 	}
 }
+
+// TestShowUntil: a device that ends by itself learns when, and when that changes.
+func TestShowUntil(t *testing.T) {
+	admin := clustertest.Admin(1)
+	var ends []time.Time
+	n, _ := newNode(t, Options{ShowUntil: func(end time.Time) { ends = append(ends, end) }})
+	for _, seconds := range []int{10, 20, 0} {
+		n.Invoke(admin, ep, ID, datamodel.IdentifyCmdIdentify, fmt.Sprintf("{0:%d}", seconds))
+	}
+	n.Invoke(admin, ep, ID, trigger, "{0:0,1:0}")
+	want := []time.Time{n.Now.Add(10 * time.Second), n.Now.Add(20 * time.Second), {}, n.Now.Add(time.Second)}
+	if !slices.EqualFunc(ends, want, time.Time.Equal) {
+		t.Errorf("shown until %v, want %v", ends, want)
+	}
+}
