@@ -206,9 +206,7 @@ func (u *Unit[S]) restored() {
 		u.rules.Restored(&u.state)
 	}
 	u.shown = u.state
-	if u.rules.Tick != nil {
-		u.tick = time.Unix(0, 1) // it may be one that moves
-	}
+	u.look(time.Unix(0, 1)) // it may be one that moves
 	for _, sv := range u.served {
 		q := sv.quiet
 		for _, a := range sv.layout.attributes {
@@ -234,4 +232,5 @@ func (u *Unit[S]) powerUp(now time.Time) {
 		return
 	}
 	u.byItself(now, func(c *Context, s *S) { u.rules.PowerUp(c, s) })
+	u.look(now)
 }

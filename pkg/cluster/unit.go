@@ -45,6 +45,7 @@ type Unit[S comparable] struct {
 	next  S // the copy that a change works on
 
 	tick    time.Time // when Tick is due; zero: never
+	lived   time.Time // when Tick was called last
 	quiet   []quietState
 	pending int       // quiet attributes whose change is not reported yet
 	due     time.Time // when the first of them is
@@ -91,10 +92,18 @@ func (u *Unit[S]) Report(now time.Time, f func(c *Context, s *S) error) error {
 
 // live brings the state to now.
 func (u *Unit[S]) live(now time.Time) {
-	if u.tick.IsZero() || u.rules.Tick == nil {
+	if u.tick.IsZero() || u.rules.Tick == nil || now.Equal(u.lived) {
 		return
 	}
+	u.lived = now
 	u.byItself(now, func(c *Context, s *S) { u.tick = u.rules.Tick(c, s) })
+}
+
+// look makes Tick due at t, after a change that may have begun something.
+func (u *Unit[S]) look(t time.Time) {
+	if u.rules.Tick != nil {
+		u.tick, u.lived = t, time.Time{}
+	}
 }
 
 // byItself runs f, which no controller is the cause of, on a copy of the state, and
@@ -139,10 +148,8 @@ func (u *Unit[S]) change(now time.Time, r *im.Request, f func(c *Context, s *S) 
 	}
 	u.endpoint.keepEvents(c)
 	u.state = u.next
-	if u.rules.Tick != nil {
-		u.tick = now
-		u.live(now)
-	}
+	u.look(now)
+	u.live(now)
 	return nil
 }
 

@@ -214,7 +214,7 @@ func (s *Light) runColor(c *cluster.Context) time.Time {
 func (s *Light) nextLeg(c *cluster.Context) {
 	k := &s.Color
 	way := abs(int64(k.toA) - int64(k.fromA))
-	quarter := time.Duration(int64(k.length) / max(way, 1) * (circle / 4))
+	quarter := k.length * (circle / 4) / time.Duration(max(way, 1))
 	d := min(min(max(quarter, time.Second), 10*time.Second), k.length-c.Now.Sub(k.start))
 	k.leg = fade{c.Now, d}
 	k.endA = k.at(c.Now.Add(d), k.fromA, k.toA)

@@ -1,6 +1,9 @@
 package lighting
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // circle is a whole turn of the enhanced hue (section 3.2.7.15).
 const circle = 1 << 16
@@ -105,18 +108,41 @@ func xyOfMireds(m uint16) (uint16, uint16) {
 	return fixed(x), fixed(y)
 }
 
-// miredsOfXY returns the color temperature nearest to coordinates, by McCamy's formula
-// ("Correlated color temperature as an explicit function of chromaticity coordinates",
-// 1992), within low and high.
+// miredsOfXY returns the color temperature nearest to coordinates, from low to high: that
+// of the point of the Planckian locus at the least distance in CIE 1960 (u, v).
 func miredsOfXY(x, y, low, high uint16) uint16 {
-	below := 0.1858 - float64(y)/circle
-	if below == 0 {
-		return high
+	u, v := uv(x, y)
+	points := locus()
+	distance := func(m uint16) float64 {
+		p := &points[min(m, warmest)]
+		return (p[0]-u)*(p[0]-u) + (p[1]-v)*(p[1]-v)
 	}
-	n := (float64(x)/circle - 0.3320) / below
-	t := ((449*n+3525)*n+6823.3)*n + 5520.33
-	if t <= 0 {
-		return high
+	for low < high {
+		mid := low + (high-low)/2
+		if distance(mid) <= distance(mid+1) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
 	}
-	return uint16(min(max(math.Round(1e6/t), float64(low)), float64(high)))
+	return low
+}
+
+// warmest is the last color temperature of the locus, in mireds.
+const warmest = 1000
+
+// locus returns (u, v) of the Planckian locus by mireds.
+var locus = sync.OnceValue(func() *[warmest + 1][2]float64 {
+	var points [warmest + 1][2]float64
+	for m := range points {
+		points[m][0], points[m][1] = uv(xyOfMireds(uint16(m)))
+	}
+	return &points
+})
+
+// uv returns the coordinates of CIE 1960 for those of CIE 1931.
+func uv(x, y uint16) (u, v float64) {
+	fx, fy := float64(x)/circle, float64(y)/circle
+	d := max(12*fy-2*fx+3, 1e-3)
+	return 4 * fx / d, 6 * fy / d
 }
