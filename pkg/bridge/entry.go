@@ -117,6 +117,7 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 		return err
 	}
 	e.fault, e.assembly = "", a
+	a.Place(func(key string) matter.EndpointID { return e.rec.Endpoints[key].Number })
 	e.infos = map[string]*Info{}
 	err = r.store.View(func(tx *store.Tx) error {
 		for _, n := range a.Nodes {

@@ -91,6 +91,7 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 		c.entry = &entry{id: d.ID, rec: &record{Created: now.UTC()}}
 	}
 	c.rec = *c.entry.rec
+	keepProperties(&c.rec.Device, d)
 	a, err := device.Assemble(d, r.opt.Profile, r.sender(c.entry))
 	if err != nil {
 		return nil, assemblyError(err)
@@ -111,10 +112,26 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	return c, nil
 }
 
+// keepProperties makes parts of which a description does not say what they measure
+// measure what they did: the first state has said so.
+func keepProperties(old, d *device.Device) {
+	for i := range d.Parts {
+		p := &d.Parts[i]
+		for _, o := range old.Parts {
+			if o.ID == p.ID && o.Type == p.Type && len(p.Options.Properties) == 0 {
+				p.Options.Properties = o.Options.Properties
+			}
+		}
+	}
+}
+
 // describe puts a description into the record. Values that it does not name stay.
 func (c *change) describe(d *device.Device, now time.Time) {
 	old := c.rec.Device
 	c.rec.Device = *d
+	if d.Battery != nil && old.Battery != nil {
+		c.rec.Device.Battery = mergeBattery(old.Battery, *d.Battery)
+	}
 	c.rec.Device.Parts = slices.Clone(d.Parts)
 	for i := range c.rec.Device.Parts {
 		p := &c.rec.Device.Parts[i]
@@ -136,7 +153,10 @@ func (c *change) describe(d *device.Device, now time.Time) {
 
 // sameParts reports whether two descriptions come to the same endpoints.
 func sameParts(a, b *device.Device) bool {
-	if len(a.Parts) != len(b.Parts) || a.Layout != b.Layout || (a.Battery == nil) != (b.Battery == nil) {
+	if len(a.Parts) != len(b.Parts) || a.Layout != b.Layout || a.Mains != b.Mains || (a.Room == "") != (b.Room == "") {
+		return false
+	}
+	if (a.Battery == nil) != (b.Battery == nil) || b.Battery != nil && a.Battery.Percent.IsNull() && !b.Battery.Percent.IsNull() {
 		return false
 	}
 	for i := range a.Parts {
@@ -224,6 +244,9 @@ func (r *Registry) apply(now time.Time, c *change) {
 			if n := e.node(p.ID); n != nil && len(p.State) > 0 {
 				r.report(now, e, n, p.State)
 			}
+		}
+		if b := e.rec.Device.Battery; b != nil {
+			r.showBattery(now, e, *b)
 		}
 		e.assembly.Relabel(&e.rec.Device)
 		e.followNames()

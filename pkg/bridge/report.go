@@ -136,25 +136,38 @@ func (r *Registry) setBattery(now time.Time, e *entry, b device.Battery) {
 	if had == nil {
 		had = &device.Battery{}
 	}
+	first := e.rec.Device.Battery == nil || had.Percent.IsNull() && !b.Percent.IsNull()
+	e.rec.Device.Battery = mergeBattery(had, b)
+	r.changed(now, e)
+	if first {
+		r.rebuild(now, e)
+		return
+	}
+	r.showBattery(now, e, *e.rec.Device.Battery)
+	r.notify(now, e)
+}
+
+// mergeBattery returns b with what was known before where b does not know.
+func mergeBattery(had *device.Battery, b device.Battery) *device.Battery {
 	if b.Percent.IsNull() {
 		b.Percent = had.Percent
 	}
 	if b.Low.IsNull() {
 		b.Low = had.Low
 	}
-	first := e.rec.Device.Battery == nil
-	e.rec.Device.Battery = &b
-	r.changed(now, e)
-	if first {
-		r.rebuild(now, e)
+	return &b
+}
+
+// showBattery makes the endpoints of a device show its battery.
+func (r *Registry) showBattery(now time.Time, e *entry, b device.Battery) {
+	if e.assembly == nil {
 		return
 	}
 	for _, n := range e.assembly.Nodes {
-		if !n.Child && n.SetBattery(now, b) {
+		if n.SetBattery(now, b) {
 			r.node.Touch(e.rec.Endpoints[n.Key].Number)
 		}
 	}
-	r.notify(now, e)
 }
 
 // rebuild makes the endpoints of an entry anew, with the numbers that they have.

@@ -270,3 +270,30 @@ func Counted[S comparable](id matter.AttributeID, number func(s *S) Number) Attr
 func Constant[S comparable](id matter.AttributeID, v uint64) Attribute[S] {
 	return Computed(id, func(_ *S, w *tlv.Writer, t tlv.Tag) { w.Uint(t, v) }, nil)
 }
+
+// Encoded is a list or structure that the state holds as TLV, one element without a tag,
+// so that states can be compared. Where it is empty, the list is. take reads a value that
+// a controller writes, and writes what is kept of it.
+func Encoded[S comparable](id matter.AttributeID, at func(*S) *string, take func(r *tlv.Reader, w *tlv.Writer) error) Attribute[S] {
+	return Attribute[S]{
+		id: id,
+		read: func(s *S, w *tlv.Writer, t tlv.Tag) {
+			if *at(s) == "" {
+				w.StartArray(t)
+				w.End()
+				return
+			}
+			r := tlv.NewReader([]byte(*at(s)))
+			w.Element(t, r.Element())
+		},
+		same: func(a, b *S) bool { return *at(a) == *at(b) },
+		decode: func(s *S, r *tlv.Reader, _ *datamodel.Attribute) error {
+			var w tlv.Writer
+			if err := take(r, &w); err != nil {
+				return err
+			}
+			*at(s) = string(w.Bytes())
+			return nil
+		},
+	}
+}

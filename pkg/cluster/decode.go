@@ -155,8 +155,9 @@ func (p *fieldsPlan) decode(fields tlv.Element, v reflect.Value) error {
 
 // writeError maps an error over an attribute's new value (section 8.7).
 func writeError(err error) error {
-	if err == error(matter.StatusConstraintError) {
-		return err
+	var st matter.Status
+	if errors.As(err, &st) {
+		return st
 	}
 	return im.WriteError(err)
 }

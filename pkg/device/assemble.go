@@ -48,7 +48,7 @@ func (e *PartError) Unwrap() error { return e.Err }
 
 // Assemble makes the endpoints of a device as the profile wants it shown. send takes
 // what controllers want of it.
-func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
+func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 	a := &Assembly{}
 	single := len(d.Parts) == 1
 	flat := d.Layout == Flat && !single
@@ -58,7 +58,7 @@ func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
 	}
 	for i := range d.Parts {
 		p := &d.Parts[i]
-		e, err := New(d.ID, p, send)
+		e, err := newEndpoint(d.ID, p, profile, send)
 		if err != nil {
 			return nil, &PartError{i, err}
 		}
@@ -68,6 +68,8 @@ func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
 	for _, n := range a.Nodes {
 		if !n.Child {
 			n.addType(datamodel.DeviceTypeBridgedNode)
+			n.addPower(d)
+			n.addLabels(d)
 		}
 	}
 	return a, nil
@@ -77,6 +79,9 @@ func Assemble(d *Device, _ Profile, send Send) (*Assembly, error) {
 func (a *Assembly) Relabel(d *Device) {
 	for _, n := range a.Nodes {
 		n.Label = d.Name
+		if n.setRoom != nil {
+			n.setRoom(d.Room)
+		}
 		for i := range d.Parts {
 			if d.Layout == Flat && len(d.Parts) > 1 && d.Parts[i].ID == n.Key {
 				n.Label = flatLabel(d, &d.Parts[i])

@@ -16,6 +16,7 @@ type Device struct {
 
 	Reachable bool     `json:"reachable"`
 	Battery   *Battery `json:"battery,omitempty"` // nil: it has none, or none is known of
+	Mains     bool     `json:"mains,omitempty"`   // it is known to run on mains power
 	Layout    Layout   `json:"layout,omitempty"`
 	Parts     []Part   `json:"parts"`
 }

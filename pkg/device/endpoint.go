@@ -36,6 +36,10 @@ type Endpoint struct {
 	gesture func(now time.Time, g Gesture) error
 	send    Send
 	command Command // what Device, Part name
+
+	location  *location
+	batteries []func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool])
+	setRoom   func(room string)
 }
 
 // Send takes what a controller wants of a part, at now. An error is what the controller
@@ -254,7 +258,3 @@ func (e *Endpoint) Event(now time.Time, g Gesture) error {
 	}
 	return e.gesture(now, g)
 }
-
-// SetBattery takes what is known of the battery, and reports whether the endpoint shows
-// one.
-func (e *Endpoint) SetBattery(now time.Time, b Battery) bool { return false }

@@ -24,6 +24,7 @@ var library = merge(
 	lockKinds,
 	sensorKinds,
 	buttonKinds,
+	meterKinds,
 )
 
 func merge(families ...map[string]kind) map[string]kind {
@@ -37,7 +38,8 @@ func merge(families ...map[string]kind) map[string]kind {
 // builder is what a type's build function works on.
 type builder struct {
 	*Endpoint
-	part *Part
+	part    *Part
+	profile Profile
 }
 
 // Types returns the names of all types, sorted.
@@ -60,15 +62,29 @@ func (e *OptionError) Error() string { return fmt.Sprintf("options.%s: %s", e.Op
 
 // New makes the endpoint of a part. send takes what controllers want of it; its error
 // is what the controller gets. New returns a *TypeError or *OptionError if the part
-// cannot be made, and an error of Check if its state does not fit.
+// cannot be made. It adds to the part's options what its state implies.
 func New(deviceID string, p *Part, send Send) (*Endpoint, error) {
+	return newEndpoint(deviceID, p, Profile{}, send)
+}
+
+func newEndpoint(deviceID string, p *Part, profile Profile, send Send) (*Endpoint, error) {
 	k, ok := library[p.Type]
 	if !ok {
 		return nil, &TypeError{p.Type}
 	}
 	e := &Endpoint{send: send, command: Command{Device: deviceID, Part: p.ID}}
 	e.addType(k.id)
-	if err := k.build(&builder{Endpoint: e, part: p}); err != nil {
+	b := &builder{Endpoint: e, part: p, profile: profile}
+	if err := k.build(b); err != nil {
+		return nil, err
+	}
+	if p.Meter && k.id != datamodel.DeviceTypeElectricalSensor {
+		e.addType(datamodel.DeviceTypeElectricalSensor)
+		if err := b.addMeter(func(*Property) {}); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.checkProperties(); err != nil {
 		return nil, err
 	}
 	return e, nil

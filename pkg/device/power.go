@@ -1,0 +1,119 @@
+package device
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/labels"
+	"github.com/opcredsd/opcredsd/pkg/cluster/powersource"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// location is what an endpoint needs to know of the numbers of endpoints.
+type location struct {
+	powered []matter.EndpointID // by its power source: itself and its parts
+	metered []matter.EndpointID // by its meter
+}
+
+// located returns e's location, which Place fills in.
+func (e *Endpoint) located() *location {
+	if e.location == nil {
+		e.location = &location{}
+	}
+	return e.location
+}
+
+// Place says which numbers the nodes have, by their keys, before they are added to the
+// node.
+func (a *Assembly) Place(number func(key string) matter.EndpointID) {
+	var parts []matter.EndpointID
+	for _, n := range a.Nodes {
+		if n.Child {
+			parts = append(parts, number(n.Key))
+		}
+	}
+	for _, n := range a.Nodes {
+		l := n.location
+		if l == nil {
+			continue
+		}
+		own := number(n.Key)
+		l.powered, l.metered = []matter.EndpointID{own}, []matter.EndpointID{own}
+		switch {
+		case n.Part == nil:
+			l.powered = append(l.powered, parts...)
+			slices.Sort(l.powered)
+		case n.Part.Type == "electrical_sensor" && n.Child:
+			l.metered = slices.Sorted(slices.Values(parts)) // it belongs to all of them
+		}
+	}
+}
+
+// addPower adds what is known of the power of a bridged device: to its own endpoint and
+// nowhere else (section 1.1.6 of the device library). Apple shows a battery only where
+// the device type is listed too.
+func (e *Endpoint) addPower(d *Device) {
+	if d.Battery == nil && !d.Mains {
+		return
+	}
+	s := powersource.Source{Mains: d.Battery == nil, Endpoints: &e.located().powered}
+	sel := cluster.Selection{Features: datamodel.PowerSourceFeatureWired}
+	if d.Battery != nil {
+		sel.Features = datamodel.PowerSourceFeatureBattery
+		// Without a number there is no attribute: Home Assistant would show no battery at
+		// all where it is null (rule 4 of the ecosystems).
+		if !d.Battery.Percent.IsNull() {
+			sel.Attributes = []matter.AttributeID{datamodel.PowerSourceAttrBatPercentRemaining}
+		}
+	}
+	u := addUnit(e, s, cluster.Rules[powersource.Source]{}, nil)
+	u.Serve(powersource.Cluster, sel)
+	e.addType(datamodel.DeviceTypePowerSource)
+	if d.Battery != nil {
+		e.batteries = append(e.batteries, func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool]) {
+			u.Report(now, func(_ *cluster.Context, s *powersource.Source) error {
+				s.Set(percent, low)
+				return nil
+			})
+		})
+		e.SetBattery(time.Time{}, *d.Battery)
+	}
+}
+
+// SetBattery takes what is known of the battery, and reports whether the endpoint shows
+// something of it. A charge that becomes known of a device that was assembled without
+// one is not shown: it has to be assembled again.
+func (e *Endpoint) SetBattery(now time.Time, b Battery) bool {
+	var percent cluster.Null[uint8]
+	if f, ok := b.Percent.Number(); ok {
+		percent = cluster.Some(uint8(math.Round(2 * min(max(f, 0), 100))))
+	}
+	var low cluster.Null[bool]
+	if is, ok := b.Low.Bool(); ok {
+		low = cluster.Some(is)
+	}
+	for _, set := range e.batteries {
+		set(now, percent, low)
+	}
+	return len(e.batteries) > 0
+}
+
+// addLabels adds the room in which the device's own network has it, and labels that
+// controllers write. A device without a room has neither.
+func (e *Endpoint) addLabels(d *Device) {
+	if d.Room == "" {
+		return
+	}
+	u := addUnit(e, labels.Labels{Room: labels.Fit(d.Room)}, cluster.Rules[labels.Labels]{}, nil)
+	u.Serve(labels.Fixed, cluster.Selection{})
+	u.Serve(labels.User, cluster.Selection{})
+	e.setRoom = func(room string) {
+		u.Report(time.Time{}, func(_ *cluster.Context, s *labels.Labels) error {
+			s.Room = labels.Fit(room)
+			return nil
+		})
+	}
+}
