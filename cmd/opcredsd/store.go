@@ -143,7 +143,8 @@ func newRestore(c *common) *cobra.Command {
 		Use:   "restore FILE",
 		Short: "Put a copy in the place of the store; the daemon must not run",
 		Long: `Put a copy made by "opcredsd store backup" in the place of the store. The
-daemon must not run. The old store is kept beside it, ending in .before-restore.
+daemon must not run. The old store is kept beside it, ending in .before-restore,
+the next one in .before-restore.2; a store that cannot be kept is not replaced.
 
 Counters jump ahead and sessions are forgotten, so that nothing can be replayed.
 Fabrics that were removed since the copy was made are there again: look at

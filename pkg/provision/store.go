@@ -75,7 +75,11 @@ func giveAway(stateDir string) error {
 	if !ok || dir.Uid == 0 {
 		return nil
 	}
-	for _, name := range store.Files() {
+	names, err := store.Files(stateDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
 		if err := give(filepath.Join(stateDir, name), dir); err != nil {
 			return err
 		}

@@ -1,15 +1,19 @@
 package server_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/simnet"
 	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
@@ -65,6 +69,54 @@ func TestMetricsConnections(t *testing.T) {
 	defer rsp.Body.Close()
 	if rsp.StatusCode != http.StatusOK {
 		t.Error(rsp.Status)
+	}
+}
+
+// Somebody asks for a backup and does not read it. The node goes on, and stops in
+// order.
+func TestBackupOfAStalledClient(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state", store.FileName)
+	st, err := store.Open(path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	devices := func(tx *store.Tx) error {
+		for i := range 64 { // more than the socket takes, and than is mapped at first
+			if err := tx.PutDevice(fmt.Sprintf("api:%d", i), make([]byte, store.MaxDevice)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := errors.Join(st.Update(devices), st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "admin.sock")
+	srv, err := server.New(server.Options{
+		StateDir: filepath.Dir(path), AdminSocket: socket, Announcer: &billboard{},
+		Conns: []transport.PacketConn{simnet.New(1, simnet.Conditions{}).Listen(deviceAddr)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /v1/store/backup HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	if err := srv.Operator().FactoryReset(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := srv.Stop(); err != nil {
+		t.Errorf("Stop: %v", err)
 	}
 }
 

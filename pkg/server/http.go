@@ -34,6 +34,9 @@ const (
 	maxHeader     = 16 << 10 // octets
 )
 
+// httpGrace is how long answers that are under way may take when the node stops.
+const httpGrace = time.Second
+
 // httpServer is one bound listener and what it serves.
 type httpServer struct {
 	listener net.Listener
@@ -57,7 +60,12 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	s.http = append(s.http, srv)
 	s.down.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
 		_ = srv.listener.Close() // also where it never served
-		return srv.server.Shutdown(ctx)
+		ctx, cancel := context.WithTimeout(ctx, httpGrace)
+		defer cancel()
+		if err := srv.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		return srv.server.Close() // on who does not read the answer
 	})
 	return &srv.server
 }

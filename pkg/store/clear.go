@@ -50,17 +50,16 @@ func (s *Store) Clear() error {
 // has kept of what was there before.
 func (s *Store) RemoveCopies() error {
 	dir := filepath.Dir(s.path)
-	var errs []error
+	names, err := Files(dir)
+	errs := []error{err}
 	removed := false
-	for _, name := range Files() {
-		if name == FileName || name == markerPath(FileName) {
+	for _, name := range names {
+		if !isCopy.MatchString(name) {
 			continue
 		}
 		err := os.Remove(filepath.Join(dir, name))
 		removed = removed || err == nil
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	if removed {
 		errs = append(errs, syncDir(dir))

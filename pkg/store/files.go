@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,16 @@ func newPath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 }
 
-// asidePath is where Restore leaves the database that it replaces.
-func asidePath(path string) string { return path + ".before-restore" }
+// asidePath is where the n-th Restore leaves the database that it replaces.
+func asidePath(path string, n int) string {
+	if n == 1 {
+		return path + ".before-restore"
+	}
+	return fmt.Sprintf("%s.before-restore.%d", path, n)
+}
+
+// maxAside bounds how many of these there may be.
+const maxAside = 1000
 
 const markerText = `opcredsd keeps its fabrics and keys in the database beside this file.
 While this file is here and the database is not, opcredsd does not start: it
@@ -63,15 +72,23 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Files returns the names of all that a store makes in its directory and leaves
-// there.
-func Files() []string {
-	names := []string{FileName, markerPath(FileName), asidePath(FileName)}
-	for v := 1; v < SchemaVersion; v++ {
-		names = append(names, copyPath(FileName, v))
+// Files returns the names of all that a store has made in dir and has left there: the
+// database, the marker, and copies that an upgrade or a restore has kept.
+func Files(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
 	}
-	return names
+	for _, e := range entries {
+		if n := e.Name(); n == FileName || n == markerPath(FileName) || isCopy.MatchString(n) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
 }
+
+// isCopy matches what copyPath and asidePath return.
+var isCopy = regexp.MustCompile(`^` + regexp.QuoteMeta(FileName) + `\.(schema\d+|before-restore(\.\d+)?)$`)
 
 func there(path string) bool {
 	there, err := exists(path)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -222,6 +223,80 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
+// The first copy that a restore has kept is what an operator wants back who has
+// restored the wrong backup, twice.
+func TestEachRestoreKeepsItsOwnCopy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	backup := backupOf(t, s)
+	label := func(name string) {
+		t.Helper()
+		update(t, s, func(tx *Tx) error { return tx.MutateNode(func(n *Node) error { n.NodeLabel = name; return nil }) })
+		s.Close()
+		if err := Restore(path, bytes.NewReader(backup), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, path)
+	}
+	label("first")
+	label("second")
+	label("third")
+	s.Close()
+	for name, want := range map[string]string{"": "first", ".2": "second", ".3": "third"} {
+		s, err := Open(path+".before-restore"+name, Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := contentOf(t, s).node.NodeLabel; got != want {
+			t.Errorf("%q was kept as copy %q, want %q", got, name, want)
+		}
+		s.Close()
+	}
+	all, err := Files(filepath.Dir(path))
+	if err != nil || len(all) != 5 {
+		t.Errorf("files %q, %v", all, err)
+	}
+	s = open(t, path)
+	defer s.Close()
+	if err := s.RemoveCopies(); err != nil || names(t, filepath.Dir(path)) != "opcredsd.db opcredsd.db.initialised" {
+		t.Errorf("%v; directory holds %s", err, names(t, filepath.Dir(path)))
+	}
+}
+
+// A database that cannot be kept is not replaced.
+func TestRestoreStopsWhereItCannotKeep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	backup := backupOf(t, s)
+	fillStore(t, s, 1)
+	s.Close()
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(bytes.Buffer)
+	opt := Options{Logger: slog.New(slog.NewTextHandler(log, nil)), link: func(string, string) error { return os.ErrPermission }}
+	restore := func() error { return Restore(path, bytes.NewReader(backup), opt) }
+	// Where names cannot be added, a copy is as good.
+	if err := restore(); err != nil || log.Len() != 0 {
+		t.Fatalf("%v; log %s", err, log)
+	}
+	if b, err := os.ReadFile(asidePath(path, 1)); err != nil || !bytes.Equal(b, before) || mode(t, asidePath(path, 1)) != 0o600 {
+		t.Errorf("what was kept differs, %v", err)
+	}
+	now, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.link = func(_, name string) error { return errors.Join(os.ErrPermission, os.Mkdir(name, 0o700)) } // and this is in the way
+	if err := restore(); !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), "cannot keep") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want one line", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, now) || names(t, filepath.Dir(path)) != "opcredsd.db opcredsd.db.before-restore opcredsd.db.before-restore.2 opcredsd.db.initialised" {
+		t.Errorf("something was changed, %v: %s", err, names(t, filepath.Dir(path)))
+	}
+}
+
 func TestRestore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", FileName)
 	s := open(t, path)
@@ -254,7 +329,7 @@ func TestRestore(t *testing.T) {
 	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.before-restore opcredsd.db.initialised" {
 		t.Errorf("directory holds %s", got)
 	}
-	old, err := Open(asidePath(path), Options{ReadOnly: true})
+	old, err := Open(asidePath(path, 1), Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

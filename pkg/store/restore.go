@@ -40,8 +40,9 @@ func (tx *Tx) given() (g given, err error) {
 
 // Restore puts a copy made by Backup in the place of the database at path, which
 // need not be there, and keeps the old one beside it with the ending
-// ".before-restore". It refuses, and changes nothing, when the copy is damaged or
-// newer and when the database is in use.
+// ".before-restore", ".before-restore.2" and so on: none that an earlier Restore has
+// kept is overwritten. It returns an error, and changes nothing, when the copy is
+// damaged or newer, when the database is in use, and when it cannot be kept.
 //
 // An old state must not let anything happen twice: counters and the version of the
 // composition move on beyond what can have been used, and resumption records and
@@ -82,7 +83,9 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 	if err := s.Check(); errors.Is(err, ErrDamaged) {
 		return backupDamaged(err)
 	}
-	keepAside(path, opt)
+	if err := keepAside(path, opt); err != nil {
+		return fmt.Errorf("restore: cannot keep the database that is replaced: %w", err)
+	}
 	if err := moveIn(f, path, path); err != nil {
 		if samePath(f, path) == nil { // all but the last sync
 			return fmt.Errorf("restore: the copy is in the place of %s, but %w: see after the next start whether it still is: %w", path, ErrFailed, err)
@@ -171,22 +174,42 @@ func (s *Store) forget(used given) error {
 }
 
 // keepAside gives the database that is to be replaced, if there is one, a second
-// name.
-func keepAside(path string, opt Options) {
-	name := asidePath(path)
+// name, durably; where the file system has no second names it makes a copy.
+func keepAside(path string, opt Options) error {
 	if there, err := exists(path); err != nil || !there {
-		return
+		return err
 	}
-	err := os.Remove(name)
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		err = os.Link(path, name)
+	var name string
+	err := os.ErrExist
+	for n := 1; n <= maxAside && errors.Is(err, os.ErrExist); n++ {
+		name = asidePath(path, n)
+		err = opt.link(path, name)
 	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path)) // before the first name goes
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		err = copyFile(path, name)
 	}
 	if err != nil {
-		opt.Logger.Warn("cannot keep the database that is replaced", "file", name, "error", err)
+		return err
 	}
+	return syncDir(filepath.Dir(path)) // before the first name goes
+}
+
+// copyFile makes a copy under a name that is not taken.
+func copyFile(path, name string) error {
+	from, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		os.Remove(name)
+	}
+	return err
 }
 
 func backupDamaged(err error) error {

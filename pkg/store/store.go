@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -40,6 +41,8 @@ type Options struct {
 
 	// OnCommit is called after each commit with the time that it took.
 	OnCommit func(time.Duration)
+
+	link func(old, name string) error // default: os.Link
 }
 
 func (o *Options) setDefaults() {
@@ -51,6 +54,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnCommit == nil {
 		o.OnCommit = func(time.Duration) {}
+	}
+	if o.link == nil {
+		o.link = os.Link
 	}
 }
 
@@ -406,16 +412,28 @@ func (s *Store) Reserve(name string, block uint64) (first uint64, err error) {
 // Backup writes a consistent copy of the database, one that Open and Restore
 // take, while the store is in use. It has the schema of the file. It holds all
 // private keys, and also what was removed since the last Clear.
+//
+// The copy is made in memory before the first Write: w may be slow, and a transaction
+// that reads would hold up others and Close meanwhile.
 func (s *Store) Backup(w io.Writer) error {
 	if s.from != nil {
 		return s.from.Backup(w)
 	}
-	return s.View(func(tx *Tx) (err error) {
+	f, err := newMemory(s.path)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer f.Close()
+	err = s.View(func(tx *Tx) (err error) {
 		defer s.guard(&err)
-		_, err = tx.b.WriteTo(w)
-		if err != nil {
-			return fmt.Errorf("backup: %w", err)
-		}
-		return nil
+		_, err = tx.b.WriteTo(f)
+		return err
 	})
+	if err == nil {
+		_, err = io.Copy(w, io.NewSectionReader(f, 0, math.MaxInt64))
+	}
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
 }

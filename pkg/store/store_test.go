@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -357,3 +359,53 @@ func BenchmarkOpen(b *testing.B) {
 		open(b, path).Close()
 	}
 }
+
+// A client of a backup that stops reading holds nobody up: not a write for which the
+// file must be mapped anew, and not the end.
+func TestBackupToOneWhoDoesNotRead(t *testing.T) {
+	s := newStore(t)
+	fillStore(t, s, 3)
+	want := contentOf(t, s)
+	stalled, first := make(chan struct{}), make(chan struct{}, 1)
+	var b bytes.Buffer
+	done := make(chan error)
+	go func() {
+		done <- s.Backup(writerFunc(func(p []byte) (int, error) {
+			select {
+			case first <- struct{}{}:
+			default:
+			}
+			<-stalled
+			return b.Write(p)
+		}))
+	}()
+	<-first
+	update(t, s, func(tx *Tx) error {
+		for i := range 64 { // more than is mapped
+			if err := tx.PutDevice(fmt.Sprintf("api:%d", i), make([]byte, MaxDevice)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(s.Check(), s.Clear(), s.Close()); err != nil {
+		t.Error(err)
+	}
+	close(stalled)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	path := filepath.Join(t.TempDir(), FileName)
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	of := open(t, path)
+	defer of.Close()
+	if got := contentOf(t, of); !reflect.DeepEqual(got, want) {
+		t.Error("the backup is not what was there when it began")
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

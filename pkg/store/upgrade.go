@@ -76,16 +76,24 @@ func upgradeInMemory(s *Store, version int) (*Store, error) {
 
 // memory returns a copy of a file that has no name.
 func memory(f *os.File) (*os.File, error) {
-	fd, err := unix.MemfdCreate(FileName, unix.MFD_CLOEXEC)
+	m, err := newMemory(f.Name())
 	if err != nil {
 		return nil, err
 	}
-	m := os.NewFile(uintptr(fd), f.Name())
 	if _, err := io.Copy(m, io.NewSectionReader(f, 0, math.MaxInt64)); err != nil {
 		m.Close()
 		return nil, err
 	}
 	return m, nil
+}
+
+// newMemory returns an empty file in memory. name is for errors.
+func newMemory(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(FileName, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // migrate brings the file from an older schema to this one, and reads all of it,

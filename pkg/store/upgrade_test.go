@@ -427,7 +427,7 @@ func TestRestoreUpgradesAnOlderBackup(t *testing.T) {
 	if err := Restore(under, bytes.NewReader(backupOf(t, s)), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil || log.Len() != 0 {
 		t.Errorf("in the place of a database of schema 1: %v, log %s", err, &log)
 	}
-	if b, err := os.ReadFile(asidePath(under)); err != nil || !bytes.Equal(b, old.file) {
+	if b, err := os.ReadFile(asidePath(under, 1)); err != nil || !bytes.Equal(b, old.file) {
 		t.Errorf("it is not kept as it was: %v", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -250,8 +249,7 @@ func (a *attempt) survives(answered bool) (outcome, error) {
 	return which, nil
 }
 
-// hasKept looks at the file in which the scenario keeps the state before, unless
-// the process has said that it cannot.
+// hasKept looks at the file in which the scenario keeps the state before.
 func (a *attempt) hasKept(dir string, found outcome) error {
 	if a.s.keeps == "" || found == before {
 		return nil
@@ -260,7 +258,7 @@ func (a *attempt) hasKept(dir string, found outcome) error {
 	if err == nil {
 		err = kept.is(&a.base.state)
 	}
-	if err != nil && !strings.Contains(printed(a.node.err), "cannot keep ") {
+	if err != nil {
 		return fmt.Errorf("what was kept of the state before: %w", err)
 	}
 	return nil

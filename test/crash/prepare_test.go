@@ -31,7 +31,7 @@ func placeOld(version int) func(*base) error {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
-		for _, name := range store.Files()[:2] { // the database, and the marker, which is empty
+		for _, name := range []string{store.FileName, store.FileName + ".initialised"} {
 			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 				return err
 			}

@@ -212,6 +212,7 @@ var scenarios = []*scenario{
 	{
 		name: "store restore", fabrics: 2, prepare: backUp, process: restoreCommand, fromStart: true,
 		steps: []step{{"restore", exits}}, answered: hasPrinted, after: afterRestore,
+		keeps: "opcredsd.db.before-restore",
 	},
 }
 
