@@ -42,8 +42,10 @@ func (s *seen) look(t *fabric.Table) {
 // announcements follow.
 func (n *Node) settle(now time.Time) {
 	n.adoptFabric()
-	n.endFailSafe(now)
-	n.followFabrics(now)
+	for ok := true; ok; ok = n.trust.failsafe.Ending() { // a fabric that goes ends its fail-safe
+		n.endFailSafe(now)
+		n.followFabrics(now)
+	}
 	n.forgetPast()
 	n.followGroups()
 	n.dropEvicted(now)

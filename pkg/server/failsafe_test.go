@@ -356,3 +356,29 @@ func TestClosingSession(t *testing.T) {
 		r.eventually("it ends", time.Minute, func() bool { return r.left(s) })
 	})
 }
+
+// A fail-safe ends with its fabric at once: the next administrator need not wait,
+// whatever the fail-safe held.
+func TestFailSafeOfAFabricThatTheOperatorRemoves(t *testing.T) {
+	for name, stage := range map[string]func(p *pair){
+		"nothing": func(*pair) {},
+		"a root":  func(p *pair) { p.must(p.one.CASE.AddRoot(p.ctx, p.authority(commissioner.AuthorityOptions{}).Root())) },
+		"UpdateNOC": func(p *pair) {
+			n := p.noc(p.a, p.csr(p.one.CASE, true))
+			p.want("UpdateNOC", p.updateNOC(p.one.CASE, n.Raw(), nil), ok)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
+				p.must(p.one.CASE.ArmFailSafe(p.ctx, 900, 0))
+				stage(p)
+				p.wait(time.Minute)
+				p.one.CASE.Forget() // and says nothing of its end
+				p.must(p.srv.Operator().RemoveFabric(p.ctx, 1))
+				p.want("the other administrator", outcome(p.two.CASE.ArmFailSafe(p.ctx, 60, 0)), ok)
+				p.must(p.two.CASE.ArmFailSafe(p.ctx, 0, 0))
+				p.want("and a window", p.window(p.two.CASE, cmdOpenBasic, 0, 180), ok)
+			})
+		})
+	}
+}
