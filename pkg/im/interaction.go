@@ -14,6 +14,7 @@ const (
 	stateTimed                  // the write or invoke that a TimedRequest announced
 	stateReading                // the StatusResponse to a chunk of a read
 	statePriming                // the same, of a subscription's first report
+	stateAnswered               // the acknowledgement of a SubscribeResponse
 	stateWriting                // the next chunk of a write
 	stateInvoking               // the StatusResponse to a chunk of invoke responses
 	stateReporting              // the StatusResponse to a report to a subscriber
@@ -76,16 +77,18 @@ func (i *Interaction) Closed(now time.Time, err error) {
 	case i.state == stateDone:
 	case i.state == stateKeepAlive && err == nil:
 		i.leave(now, matter.StatusSuccess)
+	case i.state == stateAnswered && err == nil:
+		i.begun(now)
 	default:
 		i.unheard("no answer")
 		i.leave(now, matter.StatusTimeout)
 	}
 }
 
-// unheard interrupts the subscription that i's report is for, as the subscriber
-// could not be told.
+// unheard interrupts the subscription that i's report is for, as nobody knows whether
+// the subscriber has received it, or the subscription that i has begun.
 func (i *Interaction) unheard(reason string) {
-	if i.sub != nil && i.sub.phase == active && i.sub.session.Serial == i.serial {
+	if i.sub != nil && (i.state == stateAnswered && i.sub.phase == answered || i.sub.phase == active && i.sub.session.Serial == i.serial) {
 		i.e.interrupt(i.sub, reason)
 	}
 }
@@ -204,6 +207,14 @@ func (i *Interaction) reserve() bool {
 	return true
 }
 
+// unreserve takes back what reserve has done.
+func (i *Interaction) unreserve() {
+	if i.waits {
+		i.e.waiting[i.fabric]--
+		i.waits = false
+	}
+}
+
 // wait makes s the state and bounds the time for the peer's next message.
 func (i *Interaction) wait(now time.Time, s state, d time.Duration) {
 	i.state = s
@@ -232,8 +243,12 @@ func (i *Interaction) refuse(now time.Time, st matter.Status) {
 
 // finish ends the interaction with the status of its message.
 func (i *Interaction) finish(now time.Time, st matter.Status) {
-	if i.state != stateDone {
-		i.leave(now, st)
+	was := i.state
+	if was == stateDone {
+		return
+	}
+	i.leave(now, st)
+	if was != stateAnswered { // where that is done
 		i.conn.Close(now)
 	}
 }
@@ -244,10 +259,7 @@ func (i *Interaction) finish(now time.Time, st matter.Status) {
 func (i *Interaction) leave(now time.Time, st matter.Status) {
 	was := i.state
 	i.state = stateDone
-	if i.waits {
-		i.e.waiting[i.fabric]--
-		i.waits = false
-	}
+	i.unreserve()
 	outcome := st
 	if outcome == matter.StatusSuccess {
 		outcome = i.status
@@ -267,7 +279,7 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 	switch was {
 	case stateReporting:
 		i.e.reports--
-	case stateKeepAlive:
+	case stateKeepAlive, stateAnswered:
 	case stateTimed:
 		// The TimedRequest is counted already; what it announced may not have come.
 		if i.action != ActionTimed {

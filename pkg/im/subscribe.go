@@ -22,12 +22,16 @@ type phase uint8
 const (
 	// priming: the first report is under way. The SubscribeResponse ends it.
 	priming phase = iota
+	// answered: the SubscribeResponse was sent, and is not acknowledged. A report
+	// must not overtake it.
+	answered
 	// active: reports leave as they become due.
 	active
 	// interrupted: the session is gone, the subscriber did not confirm a report,
 	// or the process was started anew. Resume ends it, or the time after which
 	// the subscriber has given up as well.
 	interrupted
+	ended
 )
 
 // subscription is a peer's standing request for reports (section 8.5). Every
@@ -222,17 +226,30 @@ func (i *Interaction) primed(now time.Time) {
 		return
 	}
 	e, s := i.e, i.sub
-	s.phase, s.last, s.report = active, now, nil
-	e.established(s)
+	s.phase, s.last = answered, now
 	e.revision++
 	e.opt.Keep()
 	w := e.newMessage()
 	w.Uint(tag0, uint64(s.id))
 	w.Uint(tag2, uint64(s.max/time.Second))
-	if i.send(now, OpcodeSubscribeResponse, e.endMessage()) {
-		e.log.Info("subscription begun", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "min", s.min, "max", s.max)
-		i.finish(now, matter.StatusSuccess)
+	if !i.send(now, OpcodeSubscribeResponse, e.endMessage()) {
+		return
 	}
+	e.record(i.action, i.reading.status, now.Sub(i.opened))
+	e.release(i.reading)
+	i.reading, i.state = nil, stateAnswered
+	i.unreserve()
+	i.conn.Close(now)
+}
+
+// begun makes the subscription active: its SubscribeResponse was acknowledged.
+func (i *Interaction) begun(now time.Time) {
+	if s := i.sub; s.phase == answered {
+		s.phase, s.report = active, nil
+		i.e.established(s)
+		i.e.log.Info("subscription begun", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "min", s.min, "max", s.max)
+	}
+	i.leave(now, matter.StatusSuccess)
 }
 
 // reported goes on after the confirmation of a part of a later report.
@@ -269,6 +286,7 @@ func (e *Engine) forget(s *subscription, reason string) bool {
 		return false
 	}
 	e.subscriptions = slices.Delete(e.subscriptions, n, n+1)
+	s.phase = ended
 	e.revision++
 	e.log.Info("subscription ended", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "reason", reason)
 	return true

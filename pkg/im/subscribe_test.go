@@ -30,6 +30,7 @@ func (n *node) subscribe(s acl.Subject, request string) *fakeConn {
 	if c.last().opcode != OpcodeSubscribeResponse || !c.closed {
 		n.t.Fatalf("not subscribed: %+v", c.last())
 	}
+	i.Closed(n.now, nil)
 	return c
 }
 
@@ -187,6 +188,7 @@ func TestPriming(t *testing.T) {
 			t.Fatalf("got %+v", m)
 		}
 		n.confirm(i)
+		i.Closed(n.now, nil)
 		// The filter was for this report alone.
 		n.Changed(0, 6, 0)
 		n.Settle(n.now)
@@ -238,6 +240,7 @@ func TestPriming(t *testing.T) {
 		n.Settle(n.now)
 		n.reports(0)
 		n.confirm(i)
+		i.Closed(n.now, nil)
 		n.Settle(n.now)
 		n.reports(1)
 	})
@@ -344,6 +347,7 @@ func TestReportsPerSession(t *testing.T) {
 	}
 	i, c := n.ask(pase(1), OpcodeSubscribeRequest, state0(0, 60))
 	n.confirm(i)
+	i.Closed(n.now, nil)
 	c.session.Serial = 8
 	n.subscriptions[5].session.Serial = 8
 	n.Changed(0, 6, 0)

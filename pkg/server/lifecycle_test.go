@@ -135,6 +135,7 @@ func TestShutDownEvent(t *testing.T) {
 		cl := clBasic
 		sub, err := s.Subscribe(r.ctx, commissioner.ReadRequest{Events: []commissioner.Path{{Cluster: &cl}}}, 0, 600)
 		r.must(err)
+		r.wait(time.Millisecond) // until the node knows that it is active
 		go func() { _ = r.srv.Stop() }()
 		for {
 			rep := r.nextWithin(sub, time.Minute)
