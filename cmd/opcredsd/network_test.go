@@ -23,9 +23,9 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/netlab"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 // patience bounds what a script waits for.
@@ -209,7 +209,7 @@ func makeLink(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ip("link set " + name + " up")
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if list, err := transport.Interfaces([]string{name}); err == nil && slices.ContainsFunc(list, func(i transport.Interface) bool { return i.Use }) {
+		if list, err := host.Interfaces([]string{name}); err == nil && slices.ContainsFunc(list, func(i host.Interface) bool { return i.Use }) {
 			return
 		}
 	}

@@ -29,9 +29,9 @@ const quickstart = "../../docs/quickstart.md"
 // into the document.
 const updateDocument = "OPCREDSD_UPDATE_DOCUMENT"
 
-// host is a machine on which the package is installed: the folders of the
+// machine is one on which the package is installed: the folders of the
 // package lie below root, and what is said of them is said without it.
-type host struct {
+type machine struct {
 	t    *testing.T
 	lab  *netlab.Lab
 	root string
@@ -56,7 +56,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatalf("only %d steps in the document", len(list))
 	}
 	checkHostLines(t, list)
-	h := newHost(t)
+	h := newMachine(t)
 	h.start()
 	document, program := names{}, names{}
 	update, wait := os.Getenv(updateDocument) != "", patience
@@ -160,8 +160,8 @@ func rewritten(lines []string, list []step) (out []string) {
 }
 
 // newHost makes what the package brings, and a link to a peer.
-func newHost(t *testing.T) *host {
-	h := &host{t: t, root: t.TempDir(), lab: netlab.New(t)}
+func newMachine(t *testing.T) *machine {
+	h := &machine{t: t, root: t.TempDir(), lab: netlab.New(t)}
 	h.lab.Join("eth0")
 	for dir, mode := range map[string]os.FileMode{"bin": 0o755, "etc/opcredsd": 0o755, "var/lib/opcredsd": 0o700, "run/opcredsd": 0o700, "root": 0o700} {
 		h.check(os.MkdirAll(filepath.Join(h.root, dir), mode))
@@ -179,20 +179,20 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
-func (h *host) check(err error) {
+func (h *machine) check(err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-func (h *host) write(name, text string, mode os.FileMode) {
+func (h *machine) write(name, text string, mode os.FileMode) {
 	h.t.Helper()
 	h.check(os.WriteFile(filepath.Join(h.root, name), []byte(text), mode))
 }
 
 // place puts the package's folders, where a text names them, below the root.
-func (h *host) place(text string) string {
+func (h *machine) place(text string) string {
 	for _, dir := range []string{"/etc/opcredsd", "/var/lib/opcredsd", "/run/opcredsd", "/root/"} {
 		text = strings.ReplaceAll(text, dir, h.root+dir)
 	}
@@ -201,7 +201,7 @@ func (h *host) place(text string) string {
 
 // start starts the daemon as the unit does, with a file for the journal, and
 // waits for what systemd waits for.
-func (h *host) start() {
+func (h *machine) start() {
 	unit, err := os.ReadFile("../../systemd/opcredsd.service")
 	h.check(err)
 	m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(opcredsd .*)$`).FindSubmatch(unit)
@@ -242,7 +242,7 @@ func (h *host) start() {
 
 // command runs a command of the document. It has to fail if it says so, and only
 // then; doctor may find fault with this machine.
-func (h *host) command(s step) {
+func (h *machine) command(s step) {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), "sh", "-c", h.place(s.command))
 	cmd.Env, cmd.Dir = h.env, h.root
@@ -263,7 +263,7 @@ func (h *host) command(s step) {
 
 // happen does what is not the operator's to do: "pair LABEL" is an app that
 // takes the node into a home, with the code that was shown last.
-func (h *host) happen(event string) {
+func (h *machine) happen(event string) {
 	h.t.Helper()
 	label, ok := strings.CutPrefix(event, "pair ")
 	m := regexp.MustCompile(`Manual code: +(\d)(\d{3})-(\d{2})(\d)-(\d{3})\d`).FindStringSubmatch(h.last)
@@ -279,7 +279,7 @@ func (h *host) happen(event string) {
 }
 
 // pair commissions the node over the link, names the fabric and subscribes.
-func (h *host) pair(passcode uint32, label string) {
+func (h *machine) pair(passcode uint32, label string) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()

@@ -3,12 +3,11 @@ package doctor
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/opcredsd/opcredsd/pkg/transport"
+	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
 // Result of a check.
@@ -68,25 +67,19 @@ func ok(format string, args ...any) []Finding {
 	return []Finding{{Result: OK, Text: fmt.Sprintf(format, args...)}}
 }
 
-// candidates are the interfaces that the node would serve, were all well with
-// them: up, and not ruled out by their name or kind.
-func (f *Facts) candidates() (list []transport.Interface) {
-	serves := transport.Serves(f.Named)
+// candidates are the interfaces that the node would serve, were all well with them: up,
+// and not ruled out by their name or kind.
+func (f *Facts) candidates() (list []host.Interface) {
 	for _, i := range f.Interfaces {
-		named := slices.Contains(f.Named, i.Name)
-		if i.Index == 0 || !serves(i.Name) || i.Flags&net.FlagUp == 0 {
-			continue
+		if i.Candidate && i.Flags&net.FlagUp != 0 {
+			list = append(list, i)
 		}
-		if !named && i.Flags&(net.FlagLoopback|net.FlagPointToPoint) != 0 {
-			continue
-		}
-		list = append(list, i)
 	}
 	return list
 }
 
 // used are the interfaces that the node serves.
-func (f *Facts) used() (list []transport.Interface) {
+func (f *Facts) used() (list []host.Interface) {
 	for _, i := range f.Interfaces {
 		if i.Use {
 			list = append(list, i)
@@ -128,7 +121,7 @@ func checkLinkLocal(f *Facts) (out []Finding) {
 	var good []string
 	for _, i := range f.candidates() {
 		switch {
-		case slices.ContainsFunc(i.Addrs, isLinkLocal6):
+		case slices.ContainsFunc(i.Addrs, host.Address.LinkLocal6):
 			good = append(good, i.Name)
 		case f.IPv6 && !f.IPv6Off[i.Name]:
 			out = append(out, Finding{
@@ -186,7 +179,7 @@ func checkContainer(f *Facts) []Finding {
 		return ok("not in a container")
 	}
 	used := f.used()
-	if len(used) > 0 && !slices.ContainsFunc(used, func(i transport.Interface) bool { return !f.Veth[i.Name] }) {
+	if len(used) > 0 && !slices.ContainsFunc(used, func(i host.Interface) bool { return i.Kind != "veth" }) {
 		return []Finding{{
 			Result: Fault, Text: fmt.Sprintf("this container (%s) has a network of its own, which mDNS does not cross", f.Container),
 			Remedy: "use the host's network: docker run --network host, network_mode: host, hostNetwork: true",
@@ -254,5 +247,3 @@ func checkConntrack(f *Facts) []Finding {
 		Remedy: fmt.Sprintf("let UDP port %d and 5353 in by a rule of their own, or sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=%d", f.Port, int(quiet.Seconds())),
 	}}
 }
-
-func isLinkLocal6(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }

@@ -9,26 +9,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
 var today = time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
 
 const up = net.FlagUp | net.FlagMulticast | net.FlagBroadcast | net.FlagRunning
 
-func link(name string, index int, flags net.Flags, addrs ...string) transport.Link {
-	l := transport.Link{Name: name, Index: index, Flags: flags}
+func link(name string, index int, flags net.Flags, addrs ...string) host.Interface {
+	l := host.Interface{Name: name, Index: index, Flags: flags}
 	for _, a := range addrs {
-		l.Addrs = append(l.Addrs, netip.MustParseAddr(a))
+		ip := netip.MustParseAddr(a)
+		l.Addrs = append(l.Addrs, host.Address{Prefix: netip.PrefixFrom(ip, ip.BitLen())})
 	}
 	return l
+}
+
+// veth is a link whose other end is in another network namespace.
+func veth(f *Facts) {
+	l := link("eth0", 2, up, "fe80::1", "192.0.2.1")
+	l.Kind = "veth"
+	f.links(l)
 }
 
 // goodHost is a host with nothing wrong.
 func goodHost() *Facts {
 	f := &Facts{
-		IPv6: true, IPv6Off: map[string]bool{}, Veth: map[string]bool{}, Port: 5540, Now: today,
+		IPv6: true, IPv6Off: map[string]bool{}, Port: 5540, Now: today,
 		StateDir: StateDir{
 			Path: "/var/lib/opcredsd", Exists: true, Mode: fs.ModeDir | 0o700, Writable: true,
 			Mount: Mount{"/", "ext4"}, Free: 1 << 30,
@@ -40,7 +48,7 @@ func goodHost() *Facts {
 	return f
 }
 
-func (f *Facts) links(links ...transport.Link) { f.Interfaces = transport.Choose(links, f.Named) }
+func (f *Facts) links(links ...host.Interface) { f.Interfaces = host.Choose(links, f.Named) }
 
 func TestNothingWrong(t *testing.T) {
 	seen := map[string]bool{}
@@ -84,17 +92,17 @@ func TestChecks(t *testing.T) {
 		{"no usable interface", func(f *Facts) {
 			f.links(link("lo", 1, net.FlagUp|net.FlagLoopback), link("docker0", 2, up, "fe80::1"), link("eth0", 3, net.FlagMulticast))
 		}, "interface", Fault, "lo (loopback), docker0 (a container bridge by its name), eth0 (down)"},
-		{"no multicast", func(f *Facts) { f.links(link("eth0", 2, net.FlagUp, "fe80::1")) }, "interface", Fault, "cannot multicast"},
+		{"no multicast", func(f *Facts) { f.links(link("eth0", 2, net.FlagUp|net.FlagRunning, "fe80::1")) }, "interface", Fault, "cannot multicast"},
 		{"named, not there", func(f *Facts) {
 			f.Named = []string{"eth7"}
 			f.links(link("eth0", 2, up, "fe80::1"))
 		}, "interface", Fault, "eth7 is named with --interface and cannot be used: named, but there is no such"},
 		{"interfaces unknown", func(f *Facts) { f.InterfacesErr = errors.New("not allowed") }, "interface", Fault, "not allowed"},
-		{"container with its own network", func(f *Facts) { f.Container, f.Veth["eth0"] = "docker", true }, "container", Fault, "docker"},
+		{"container with its own network", func(f *Facts) { f.Container = "docker"; veth(f) }, "container", Fault, "docker"},
 		{"container with the host's network", func(f *Facts) {
 			f.Container, f.StateDir.Mount.Point = "docker", "/var/lib/opcredsd"
 		}, "container", OK, "docker"},
-		{"veth without a container", func(f *Facts) { f.Veth["eth0"] = true }, "container", OK, "not in"},
+		{"veth without a container", func(f *Facts) { veth(f) }, "container", OK, "not in"},
 		{"port taken", func(f *Facts) { f.PortErr = errors.New(`UDP port 5540 is already in use by "x"`) }, "port", Fault, `by "x"`},
 		{"another port", func(f *Facts) { f.Port = 5541 }, "port", Note, "5541"},
 		{"port free", func(f *Facts) { f.Daemon = nil }, "port", OK, "free"},

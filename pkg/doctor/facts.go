@@ -2,11 +2,9 @@ package doctor
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/pkg/host"
@@ -29,11 +26,10 @@ import (
 // fields.
 type Facts struct {
 	Named         []string // interfaces that the configuration names
-	Interfaces    []transport.Interface
+	Interfaces    []host.Interface
 	InterfacesErr error
 	IPv6          bool            // the kernel has it
 	IPv6Off       map[string]bool // interfaces on which it is turned off
-	Veth          map[string]bool // interfaces whose other end is in another network namespace
 	Container     string          // what made it, with a network of its own unless told otherwise; or empty
 
 	Port       uint16
@@ -99,15 +95,12 @@ type Options struct {
 func Gather(opt Options) *Facts {
 	f := &Facts{
 		Named: opt.Interfaces, Port: opt.Port, Now: time.Now(), Container: container(os.Getenv, exists),
-		IPv6: haveIPv6(), IPv6Off: map[string]bool{}, Veth: map[string]bool{},
+		IPv6: haveIPv6(), IPv6Off: map[string]bool{},
 		Responders: others(), Conntrack: conntrack(), Unsynced: unsynced(), StateDir: stateDir(opt.StateDir),
 	}
-	f.Interfaces, f.InterfacesErr = transport.Interfaces(opt.Interfaces)
+	f.Interfaces, f.InterfacesErr = host.Interfaces(opt.Interfaces)
 	for _, i := range f.Interfaces {
 		f.IPv6Off[i.Name] = readNumber("/proc/sys/net/ipv6/conf", i.Name, "disable_ipv6") == 1
-		if link, err := netlink.LinkByName(i.Name); err == nil {
-			f.Veth[i.Name] = link.Type() == "veth"
-		}
 	}
 	if !f.IPv6 {
 		return f // the sockets would only say so again
@@ -115,7 +108,7 @@ func Gather(opt Options) *Facts {
 	if !opt.Running {
 		f.PortErr = tryPort(opt.Port)
 	}
-	f.MDNSErr = tryMDNS()
+	f.MDNSErr = mdns.CheckPort()
 	return f
 }
 
@@ -192,17 +185,6 @@ func tryPort(port uint16) error {
 		_ = c.Close()
 	}
 	return err
-}
-
-// tryMDNS opens the sockets of a responder that takes part nowhere.
-func tryMDNS() error {
-	r, err := mdns.New(mdns.Options{Interfaces: func(string) bool { return false }, Log: slog.New(slog.DiscardHandler), Rand: rand.Reader})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return r.Close(ctx)
 }
 
 func stateDir(path string) (s StateDir) {

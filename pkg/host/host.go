@@ -26,8 +26,8 @@ const (
 	countsAge = time.Second
 )
 
-// Interface is a network interface with an address of its own hardware.
-type Interface struct {
+// Adapter is a network interface with an address of its own hardware.
+type Adapter struct {
 	Name            string
 	Operational     bool
 	HardwareAddress []byte // 6 or 8 octets
@@ -51,9 +51,9 @@ type Counts struct {
 
 // Host is a machine. It belongs to one goroutine.
 type Host struct {
-	serves func(name string) bool // nil: the host has no interfaces
+	read func() []Interface // nil: the host has no interfaces
 
-	list    []Interface
+	list    []Adapter
 	state   Link
 	listed  time.Time // when list was made
 	looked  time.Time // when state was
@@ -61,50 +61,40 @@ type Host struct {
 	mode    string    // name of the interface whose speed state holds, since list was made
 }
 
-// New returns the machine that the program runs on. serves says by name which
-// interfaces carry the node; nil stands for a machine without interfaces, which a node
-// on the network of a test has.
-func New(serves func(name string) bool) *Host { return &Host{serves: serves} }
+// New returns the machine that the program runs on. read returns its interfaces, as
+// Watcher.Interfaces does; nil stands for a machine without interfaces, which a node on
+// the network of a test has.
+func New(read func() []Interface) *Host { return &Host{read: read} }
 
 // Networked reports whether the host can have interfaces.
-func (h *Host) Networked() bool { return h.serves != nil }
+func (h *Host) Networked() bool { return h.read != nil }
 
-// Interfaces returns the network interfaces, those that carry the node first. They may
-// be up to a minute old if nobody has called Changed. The slice is not to be changed.
-func (h *Host) Interfaces() []Interface {
+// Adapters returns the network interfaces, those that carry the node first. They may be
+// up to a minute old if nobody has called Changed. The slice is not to be changed.
+func (h *Host) Adapters() []Adapter {
 	if now := time.Now(); h.Networked() && now.Sub(h.listed) >= hostAge {
 		h.list, h.listed, h.mode = h.look(), now, ""
 	}
 	return h.list
 }
 
-func (h *Host) look() []Interface {
-	list, err := net.Interfaces()
-	if err != nil {
-		return nil
-	}
-	var first, rest []Interface
-	for _, ifi := range list {
-		if n := len(ifi.HardwareAddr); ifi.Flags&net.FlagLoopback != 0 || n != 6 && n != 8 {
+func (h *Host) look() []Adapter {
+	var first, rest []Adapter
+	for _, i := range h.read() {
+		if n := len(i.HardwareAddr); i.Flags&net.FlagLoopback != 0 || n != 6 && n != 8 {
 			continue // a tunnel, say
 		}
-		n := Interface{
-			Name:            ifi.Name,
-			Operational:     ifi.Flags&net.FlagRunning != 0,
-			HardwareAddress: bytes.Clone(ifi.HardwareAddr),
-			WiFi:            wireless(ifi.Name),
+		n := Adapter{
+			Name:            i.Name,
+			Operational:     i.Flags&net.FlagRunning != 0,
+			HardwareAddress: bytes.Clone(i.HardwareAddr),
+			WiFi:            wireless(i.Name),
 		}
-		n.Ethernet = !n.WiFi && len(ifi.HardwareAddr) == 6
-		addrs, err := ifi.Addrs()
-		if err != nil {
-			continue // it has gone meanwhile
+		n.Ethernet = !n.WiFi && len(i.HardwareAddr) == 6
+		for _, a := range i.Addrs {
+			n.Addresses = append(n.Addresses, a.Addr())
 		}
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				n.Addresses = append(n.Addresses, p.Addr().Unmap())
-			}
-		}
-		if n.Operational && h.serves(n.Name) {
+		if n.Operational && i.Candidate {
 			first = append(first, n)
 		} else {
 			rest = append(rest, n)
@@ -117,8 +107,8 @@ func (h *Host) look() []Interface {
 // on that one for as long as there is such an interface, and whether it is operational.
 // The name is empty until there was one.
 func (h *Host) Primary() (name string, operational bool) {
-	list := h.Interfaces()
-	i := slices.IndexFunc(list, func(n Interface) bool { return n.Name == h.primary })
+	list := h.Adapters()
+	i := slices.IndexFunc(list, func(n Adapter) bool { return n.Name == h.primary })
 	if i < 0 && len(list) > 0 {
 		i, h.primary = 0, list[0].Name
 	}

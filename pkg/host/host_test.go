@@ -5,19 +5,19 @@ import "testing"
 // The primary interface stays the same while there is such an interface.
 func TestPrimary(t *testing.T) {
 	h := New(nil)
-	eth0, eth1 := Interface{Name: "eth0", Operational: true}, Interface{Name: "eth1", Operational: true}
-	down := Interface{Name: "eth0"}
+	eth0, eth1 := Adapter{Name: "eth0", Operational: true}, Adapter{Name: "eth1", Operational: true}
+	down := Adapter{Name: "eth0"}
 	for i, step := range []struct {
-		list        []Interface
+		list        []Adapter
 		name        string
 		operational bool
 	}{
 		{nil, "", false},
-		{[]Interface{eth0, eth1}, "eth0", true},
-		{[]Interface{eth1, eth0}, "eth0", true},
-		{[]Interface{eth1, down}, "eth0", false},
+		{[]Adapter{eth0, eth1}, "eth0", true},
+		{[]Adapter{eth1, eth0}, "eth0", true},
+		{[]Adapter{eth1, down}, "eth0", false},
 		{nil, "eth0", false},
-		{[]Interface{eth1}, "eth1", true},
+		{[]Adapter{eth1}, "eth1", true},
 	} {
 		h.list = step.list
 		if name, operational := h.Primary(); name != step.name || operational != step.operational {
@@ -28,16 +28,22 @@ func TestPrimary(t *testing.T) {
 
 // The host is not looked at for every question, but after a change of its links.
 func TestChanged(t *testing.T) {
-	h := New(func(string) bool { return true })
-	h.Interfaces()
+	h := New(func() []Interface {
+		list, err := Interfaces(nil)
+		if err != nil {
+			t.Error(err)
+		}
+		return list
+	})
+	h.Adapters()
 	h.Link()
 	seen := h.listed
-	h.Interfaces()
+	h.Adapters()
 	if h.listed != seen || h.looked.IsZero() {
 		t.Error("looked again at once")
 	}
 	h.Changed()
-	h.Interfaces()
+	h.Adapters()
 	if !h.listed.After(seen) {
 		t.Error("did not look again after a change")
 	}

@@ -79,9 +79,6 @@ func (e *engine) contest(now time.Time, f family, c *claim, from netip.Addr) {
 		c.failures++
 		c.enter(Conflict)
 		c.next = now.Add(backoff(c.failures))
-		if e.conflict != nil {
-			e.conflict(c.service.clone())
-		}
 	}
 	e.stats.conflicts.Add(1)
 	e.dirty = true

@@ -36,8 +36,8 @@ func TestConflictWhileProbing(t *testing.T) {
 	b := newBench(t, []linkInfo{linkA()}, operational(1), commissionable())
 	b.run(400 * time.Millisecond)
 	b.says(peerAddr, srvOther)
-	if len(b.lost) != 1 || b.lost[0].Instance != operational(1).Instance {
-		t.Fatalf("told to be lost: %v", b.lost)
+	if b.stateOf(operational(1).Instance) != Conflict {
+		t.Fatalf("%+v", b.status())
 	}
 	b.take()
 	b.run(4 * time.Second)
@@ -75,8 +75,8 @@ func TestConflictThatStays(t *testing.T) {
 	if probed < 8 || probed > 30 {
 		t.Errorf("probed %d times in ten minutes", probed)
 	}
-	if len(b.lost) != probed {
-		t.Errorf("%d conflicts told, %d probes", len(b.lost), probed)
+	if n := b.stats.conflicts.Load(); n != uint64(probed) {
+		t.Errorf("%d conflicts, %d probes", n, probed)
 	}
 }
 
@@ -182,9 +182,6 @@ func TestHostNameConflict(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	wantRecords(t, "SRV", answers(b.askFor(full(instO), dns.TypeSRV)), instO+" SRV 0 0 5540 "+strings.TrimSuffix(host, ".local."))
-	if len(b.lost) != 0 {
-		t.Error("the service is said to be lost")
-	}
 	// One who claims every name does not make us spin.
 	b = newBench(t, []linkInfo{linkA()}, operational(1))
 	for end := b.now.Add(10 * time.Minute); b.now.Before(end); b.run(50 * time.Millisecond) {

@@ -8,19 +8,21 @@
 // withdraws what is not wanted any more, and follows the interfaces and
 // addresses of the host.
 //
-// The parts, from the inside out: wire.go reads what came, pack.go writes what
-// leaves; link.go holds the records of one interface; claim.go is the life of
-// a name there, query.go answers, conflict.go defends. Together they are the
-// engine, which knows neither sockets nor clocks. socket.go and watch.go are
-// the outside, responder.go the goroutine that runs the engine, check.go the
-// look from the wire, announcer.go the times at which it is done.
+// The parts, from the inside out: wire.go reads packets, pack.go writes them;
+// link.go holds the records of one interface, claim.go follows the life of a
+// name there, query.go answers, conflict.go defends, own.go knows the records
+// of the host's other links. Together they are the engine, which knows neither
+// sockets nor clocks. socket.go and unicast.go have the sockets, interfaces.go
+// the interfaces, responder.go the goroutine that runs the engine; check.go
+// looks records up from the wire, announcer.go decides when.
 //
 // Choices where the RFCs leave one:
 //
 //   - Host records and SRV live 120 seconds, PTR and TXT 75 minutes, as RFC
 //     6762, section 10 recommends; other Matter stacks use 120 seconds for all.
-//   - A name is never changed on conflict, as it follows from the fabric; see
-//     Options.Conflict. The host name is drawn anew.
+//   - A name is never changed on conflict, as it follows from the fabric:
+//     the service is not announced on that interface, and tried again up to a
+//     minute later. The host name is drawn anew.
 //   - A name that is announced and then contested is probed for again, at most
 //     once in ten seconds; in between the answer to a contest is one more
 //     announcement.

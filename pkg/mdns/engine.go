@@ -40,10 +40,9 @@ type packet struct {
 
 // engine is the responder without sockets, clocks and goroutines.
 type engine struct {
-	net      network
-	log      *slog.Logger
-	random   *rand.Rand
-	conflict func(Service) // may be nil
+	net    network
+	log    *slog.Logger
+	random *rand.Rand
 
 	services map[string]*Service // wanted, by folded instance name
 	links    map[int]*link       // that announce, by index
@@ -73,12 +72,11 @@ type work struct {
 	group, alone []*record // scratch of answerQuestions
 }
 
-func newEngine(net network, log *slog.Logger, random *rand.Rand, conflict func(Service)) *engine {
+func newEngine(net network, log *slog.Logger, random *rand.Rand) *engine {
 	return &engine{
 		net:      net,
 		log:      log,
 		random:   random,
-		conflict: conflict,
 		services: make(map[string]*Service),
 		links:    make(map[int]*link),
 		own:      make(map[netip.Addr]struct{}),

@@ -33,9 +33,8 @@ type bench struct {
 	now       time.Time
 	sent      []sent
 	member    map[[2]int]bool
-	lost      []Service // told to be in conflict
-	failing   bool      // the network takes nothing
-	failingOn int       // on this link only, if not 0
+	failing   bool // the network takes nothing
+	failingOn int  // on this link only, if not 0
 }
 
 func (b *bench) join(index int, f family) error {
@@ -115,7 +114,7 @@ func operationals(n int) []Service {
 
 func newBench(t testing.TB, links []linkInfo, services ...Service) *bench {
 	b := &bench{TB: t, now: time.Unix(1_000_000, 0), member: make(map[[2]int]bool)}
-	b.engine = newEngine(fakeNet{b}, slog.New(slog.DiscardHandler), rand.New(rand.NewPCG(1, 2)), func(s Service) { b.lost = append(b.lost, s) })
+	b.engine = newEngine(fakeNet{b}, slog.New(slog.DiscardHandler), rand.New(rand.NewPCG(1, 2)))
 	b.setServices(b.now, services)
 	b.setLinks(b.now, links)
 	return b

@@ -22,14 +22,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/internal/netlab"
+	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
 // patience bounds every wait of these tests; what goes well takes a fraction.
 const patience = 20 * time.Second
 
+// options are those of a responder on all interfaces of the namespace.
+func options(t *testing.T) Options {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	w, err := host.NewWatcher(nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return Options{Watcher: w, Log: log, Rand: rand.Reader}
+}
+
 func start(t *testing.T, services ...Service) *Responder {
 	t.Helper()
-	r, err := New(Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Rand: rand.Reader})
+	r, err := New(options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,13 +221,19 @@ func TestCloseSaysGoodbyeAndEnds(t *testing.T) {
 	lab.Join("eth0")
 	l := listenTo(t, lab, "eth0")
 	before := runtime.NumGoroutine()
-	r := start(t, operational(1))
+	opt := options(t)
+	r, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Set([]Service{operational(1)})
 	untilAnnounced(t, r)
 	host := strings.TrimSuffix(r.Status().Interfaces[0].Host, ".local.")
 	closeIt(t, r)
 	l.hearRecord(instO+" SRV 0 0 5540 "+host, true)
 	closeIt(t, r)
 	r.Set([]Service{operational(2)})
+	opt.Watcher.Close()
 	until(t, "no goroutine left", func() bool { return runtime.NumGoroutine() <= before })
 	if b, err := os.ReadFile("/proc/self/net/udp"); err != nil || strings.Contains(string(b), ":14E9 ") {
 		t.Errorf("a socket is left: %s, %v", b, err)
@@ -431,7 +450,7 @@ func TestPortTakenForOneAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer alone.Close()
-	_, err = New(Options{Log: slog.New(slog.DiscardHandler), Rand: rand.Reader})
+	_, err = New(options(t))
 	if err == nil || !strings.Contains(err.Error(), "5353") {
 		t.Errorf("New: %v", err)
 	}
@@ -488,7 +507,7 @@ func TestAnnouncerPerInterface(t *testing.T) {
 	lab := netlab.New(t)
 	lab.Join("eth0")
 	lab.Join("eth1")
-	a, err := NewAnnouncer(Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Rand: rand.Reader})
+	a, err := NewAnnouncer(options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -524,7 +543,8 @@ func TestAnnouncerPerInterface(t *testing.T) {
 }
 
 func TestOptionsAreRequired(t *testing.T) {
-	for _, opt := range []Options{{Rand: rand.Reader}, {Log: slog.New(slog.DiscardHandler)}} {
+	good := options(t)
+	for _, opt := range []Options{{Log: good.Log, Rand: good.Rand}, {Watcher: good.Watcher, Rand: good.Rand}, {Watcher: good.Watcher, Log: good.Log}} {
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -534,7 +554,8 @@ func TestOptionsAreRequired(t *testing.T) {
 			_, _ = New(opt)
 		}()
 	}
-	_, err := New(Options{Log: slog.New(slog.DiscardHandler), Rand: strings.NewReader("short")})
+	good.Rand = strings.NewReader("short")
+	_, err := New(good)
 	if err == nil || !strings.Contains(err.Error(), io.ErrUnexpectedEOF.Error()) {
 		t.Errorf("New: %v", err)
 	}

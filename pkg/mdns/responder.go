@@ -12,27 +12,25 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
 // queue is how many packets may wait for the engine; more wait in the kernel,
 // which drops what it cannot hold.
 const queue = 16
 
-// Options of New.
+// readPause is the wait after a socket reported an error.
+const readPause = 50 * time.Millisecond
+
+// Options of New. All are required.
 type Options struct {
-	// Interfaces says by name which interfaces may be used; nil allows all but
-	// loopback. It is called on a goroutine of the Responder. What else it
-	// takes (up, multicast, an IPv6 address) is followed as it changes.
-	Interfaces func(name string) bool
-	// Log is required.
-	Log *slog.Logger
-	// Rand is required: crypto/rand.Reader but in tests.
+	// Watcher says which interfaces are served. It must not be closed before the
+	// Responder.
+	Watcher *host.Watcher
+	Log     *slog.Logger
+	// Rand is crypto/rand.Reader but in tests.
 	Rand io.Reader
-	// Conflict, if set, is called when another host turns out to own the name
-	// of a service, on a goroutine of the Responder: it must not wait, nor
-	// call Close. The service is then announced no more on that interface, but
-	// tried again from time to time.
-	Conflict func(Service)
 }
 
 // Responder announces services and answers questions about them.
@@ -40,7 +38,8 @@ type Responder struct {
 	log      *slog.Logger
 	engine   *engine // of loop, as is taken
 	taken    uint64  // calls of Set that the engine knows of
-	infos    chan []linkInfo
+	watcher  *host.Watcher
+	links    follower // of loop
 	wake     chan struct{}
 	closing  chan struct{}
 	once     sync.Once
@@ -75,16 +74,12 @@ func New(opt Options) (*Responder, error) { return newResponder(opt, func() {}) 
 // newResponder is New, with a function that is called when interfaces come, go or have
 // other addresses. It must not wait.
 func newResponder(opt Options, relinked func()) (*Responder, error) {
-	if opt.Log == nil || opt.Rand == nil {
-		panic("BUG: mdns.New without Log or Rand")
+	if opt.Watcher == nil || opt.Log == nil || opt.Rand == nil {
+		panic("BUG: mdns.New without Watcher, Log or Rand")
 	}
 	var seed [32]byte
 	if _, err := io.ReadFull(opt.Rand, seed[:]); err != nil {
 		return nil, fmt.Errorf("read random octets: %w", err)
-	}
-	infos, err := scan(opt.Interfaces)
-	if err != nil {
-		return nil, fmt.Errorf("look for network interfaces: %w", err)
 	}
 	sockets, err := openSockets()
 	if err != nil {
@@ -92,8 +87,8 @@ func newResponder(opt Options, relinked func()) (*Responder, error) {
 	}
 	r := &Responder{
 		log:      opt.Log,
-		engine:   newEngine(sockets, opt.Log, rand.New(rand.NewChaCha8(seed)), opt.Conflict),
-		infos:    make(chan []linkInfo),
+		engine:   newEngine(sockets, opt.Log, rand.New(rand.NewChaCha8(seed))),
+		watcher:  opt.Watcher,
 		wake:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
@@ -104,16 +99,15 @@ func newResponder(opt Options, relinked func()) (*Responder, error) {
 			free:    sync.Pool{New: func() any { return new([maxPacket + 1]byte) }},
 		},
 	}
-	r.engine.setLinks(time.Now(), infos)
+	changed, cancel := opt.Watcher.Subscribe()
+	r.engine.setLinks(time.Now(), r.links.links(opt.Watcher.Interfaces()))
 	r.publish()
-	w := &watcher{allowed: opt.Interfaces, log: opt.Log, out: r.infos, done: r.closing, down: make(map[int]bool)}
-	r.input.readers.Go(w.run)
 	r.input.readers.Go(func() { r.read(func(b []byte) (packet, error) { return read6(sockets.v6, b) }) })
 	if sockets.v4 != nil {
 		r.input.readers.Go(func() { r.read(func(b []byte) (packet, error) { return read4(sockets.v4, b) }) })
 	}
 	r.followUnicast()
-	go r.loop()
+	go r.loop(changed, cancel)
 	return r, nil
 }
 
@@ -172,7 +166,7 @@ func (r *Responder) read(next func([]byte) (packet, error)) {
 			// spin on an error that stays.
 			r.log.Debug("mDNS socket", "error", err)
 			select {
-			case <-time.After(settle):
+			case <-time.After(readPause):
 			case <-r.closing:
 				return
 			}
@@ -186,9 +180,10 @@ func (r *Responder) read(next func([]byte) (packet, error)) {
 	}
 }
 
-// loop owns the engine.
-func (r *Responder) loop() {
+// loop owns the engine. changed reports changes of the interfaces until cancel is called.
+func (r *Responder) loop(changed <-chan struct{}, cancel func()) {
 	defer close(r.ended)
+	defer cancel()
 	e := r.engine
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -200,8 +195,8 @@ func (r *Responder) loop() {
 			if !concerns {
 				continue
 			}
-		case infos := <-r.infos:
-			e.setLinks(time.Now(), infos)
+		case <-changed:
+			e.setLinks(time.Now(), r.links.links(r.watcher.Interfaces()))
 			r.followUnicast()
 		case <-r.wake:
 			r.take()

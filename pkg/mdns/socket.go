@@ -27,6 +27,15 @@ type sockets struct {
 	v4 *ipv4.PacketConn // nil if the host has no IPv4
 }
 
+// CheckPort reports whether a Responder could open its sockets.
+func CheckPort() error {
+	s, err := openSockets()
+	if err == nil {
+		s.close()
+	}
+	return err
+}
+
 // openSockets opens both sockets. They are bound to the groups and not to the
 // wildcard address, and take part in a group only where they joined: so they
 // get what is sent to the groups, and unicast stays with the mDNS responder of

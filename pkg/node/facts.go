@@ -9,7 +9,7 @@ import (
 
 // interfaces are the host's, as General Diagnostics lists them.
 func interfaces(h *host.Host) (list []generaldiagnostics.Interface) {
-	for _, i := range h.Interfaces() {
+	for _, i := range h.Adapters() {
 		list = append(list, generaldiagnostics.Interface(i))
 	}
 	return list

@@ -4,21 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// logInterfaces tells once which interfaces are served, and why. What changes
-// later mDNS tells.
+// logInterfaces logs once which interfaces are served, and why. Package mdns logs what
+// changes later.
 func (s *Server) logInterfaces() {
-	list, err := transport.Interfaces(s.opt.Interfaces)
-	if err != nil {
-		s.log.Warn("the network interfaces cannot be listed", "error", err)
-		return
-	}
 	var not []string
 	used := 0
-	for _, i := range list {
+	for _, i := range s.watcher.Interfaces() {
 		switch {
 		case i.Use:
 			used++

@@ -80,17 +80,13 @@ func (s *Server) probeTarget() (netip.AddrPort, bool) {
 	if len(s.opt.Interfaces) == 0 {
 		return netip.AddrPortFrom(netip.IPv6Loopback(), s.Port()), true
 	}
-	list, err := transport.Interfaces(s.opt.Interfaces)
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	for _, i := range list {
+	for _, i := range s.watcher.Interfaces() {
 		if !i.Use {
 			continue
 		}
 		for _, a := range i.Addrs {
-			if a.Is6() && a.IsLinkLocalUnicast() {
-				return netip.AddrPortFrom(a.WithZone(i.Name), s.Port()), true
+			if a.LinkLocal6() {
+				return netip.AddrPortFrom(a.Addr().WithZone(i.Name), s.Port()), true
 			}
 		}
 	}

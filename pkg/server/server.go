@@ -37,6 +37,7 @@ type Server struct {
 	begun      time.Time
 	store      *store.Store
 	host       *host.Host
+	watcher    *host.Watcher // nil: the network of a test
 	ports      []transport.PacketConn
 	ads        Announcer
 	node       *node.Node
@@ -129,7 +130,11 @@ func (s *Server) checkStore() error {
 func (s *Server) bind() (err error) {
 	s.ports, s.host = s.opt.Conns, host.New(nil)
 	if s.ports == nil {
-		s.host = host.New(transport.Serves(s.opt.Interfaces))
+		if s.watcher, err = host.NewWatcher(s.opt.Interfaces, s.log); err != nil {
+			return err
+		}
+		s.down.push("watcher of the interfaces", func(context.Context) error { s.watcher.Close(); return nil })
+		s.host = host.New(s.watcher.Interfaces)
 		s.logInterfaces()
 		if s.ports, err = transport.Listen(transport.Options{Port: s.opt.Port, Interfaces: s.opt.Interfaces}); err != nil {
 			return err
@@ -139,8 +144,11 @@ func (s *Server) bind() (err error) {
 		s.down.push("UDP socket", func(context.Context) error { return c.Close() })
 	}
 	s.ads = s.opt.Announcer
+	if s.ads == nil && s.watcher == nil {
+		return errors.New("a node on the network of a test needs an Announcer")
+	}
 	if s.ads == nil {
-		a, err := mdns.NewAnnouncer(mdns.Options{Interfaces: transport.Serves(s.opt.Interfaces), Log: s.log, Rand: s.opt.Rand})
+		a, err := mdns.NewAnnouncer(mdns.Options{Watcher: s.watcher, Log: s.log, Rand: s.opt.Rand})
 		if err != nil {
 			return err
 		}
@@ -204,7 +212,7 @@ func (s *Server) Start() {
 
 // followLinks lets the node know of changes of the host's links.
 func (s *Server) followLinks() {
-	if !s.host.Networked() {
+	if s.watcher == nil {
 		return
 	}
 	done := make(chan struct{})
@@ -212,13 +220,20 @@ func (s *Server) followLinks() {
 		close(done)
 		return nil
 	})
+	changed, cancel := s.watcher.Subscribe()
 	s.links.Go(func() {
-		transport.Watch(done, func() {
+		defer cancel()
+		for {
+			select {
+			case <-done:
+				return
+			case <-changed:
+			}
 			_ = s.node.Do(func(time.Time) error { // fails when the node has stopped
 				s.node.LinksChanged()
 				return nil
 			})
-		})
+		}
 	})
 	s.down.last(s.links.Wait)
 }

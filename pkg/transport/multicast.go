@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
 // GroupPort is the UDP port that datagrams to multicast groups are sent to
@@ -28,7 +30,7 @@ func (c *udpConn) SetGroups(groups []netip.Addr) error {
 	}
 	want := make(map[membership]bool)
 	if len(groups) > 0 {
-		links, err := Interfaces(c.names)
+		links, err := host.Interfaces(c.names)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package transport
+package host
 
 import (
 	"net"
@@ -8,14 +8,14 @@ import (
 )
 
 func TestChoose(t *testing.T) {
-	const up = net.FlagUp | net.FlagMulticast | net.FlagBroadcast
-	ll := []netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("fe80::1")}
+	const up = net.FlagUp | net.FlagRunning | net.FlagMulticast | net.FlagBroadcast
+	ll := []Address{address("192.168.1.2/24"), address("fe80::1/64")}
 	v4 := ll[:1]
-	links := map[string]Link{}
-	add := func(name string, flags net.Flags, addrs []netip.Addr) {
-		links[name] = Link{Name: name, Index: len(links) + 1, Flags: flags, Addrs: addrs}
+	links := map[string]Interface{}
+	add := func(name string, flags net.Flags, addrs []Address) {
+		links[name] = Interface{Name: name, Index: len(links) + 1, Flags: flags, Addrs: addrs}
 	}
-	add("lo", net.FlagUp|net.FlagLoopback, []netip.Addr{netip.IPv6LinkLocalAllNodes(), netip.MustParseAddr("::1")})
+	add("lo", net.FlagUp|net.FlagLoopback, []Address{address("::1/128")})
 	add("eth0", up, ll)
 	add("bond1", up, ll)
 	add("br0", up, ll) // a home server's own bridge, not a container's
@@ -40,7 +40,7 @@ func TestChoose(t *testing.T) {
 		{[]string{"eth0"}, map[string]string{"eth0": "named"}},
 		{[]string{"docker0", "gre7", "wlan0", "eth9", "lo", "can0"}, map[string]string{"docker0": "named", "gre7": "named"}},
 	} {
-		var all []Link
+		var all []Interface
 		for _, l := range links {
 			all = append(all, l)
 		}
@@ -57,23 +57,23 @@ func TestChoose(t *testing.T) {
 }
 
 func TestChooseReasons(t *testing.T) {
-	const up = net.FlagUp | net.FlagMulticast
-	ll := []netip.Addr{netip.MustParseAddr("fe80::1")}
+	const up = net.FlagUp | net.FlagRunning | net.FlagMulticast
+	ll := []Address{address("fe80::1/64")}
 	for _, tc := range []struct {
-		link  Link
+		link  Interface
 		names []string
 		want  string
 	}{
-		{Link{Name: "eth0", Addrs: ll}, nil, "down"},
-		{Link{Name: "eth0", Flags: net.FlagUp, Addrs: ll}, nil, "multicast"},
-		{Link{Name: "eth0", Flags: up}, nil, "link-local"},
-		{Link{Name: "eth0", Flags: up}, []string{"eth0"}, "link-local"},
-		{Link{Name: "eth0", Flags: up, Addrs: ll}, []string{"eth1"}, "not among"},
-		{Link{Name: "docker0", Flags: up, Addrs: ll}, nil, "container"},
-		{Link{Name: "wg0", Flags: up, Addrs: ll}, nil, "VPN"},
-		{Link{Name: "lo", Flags: up | net.FlagLoopback}, nil, "loopback"},
+		{Interface{Name: "eth0", Addrs: ll}, nil, "down"},
+		{Interface{Name: "eth0", Flags: net.FlagUp | net.FlagRunning, Addrs: ll}, nil, "multicast"},
+		{Interface{Name: "eth0", Flags: up}, nil, "link-local"},
+		{Interface{Name: "eth0", Flags: up}, []string{"eth0"}, "link-local"},
+		{Interface{Name: "eth0", Flags: up, Addrs: ll}, []string{"eth1"}, "not among"},
+		{Interface{Name: "docker0", Flags: up, Addrs: ll}, nil, "container"},
+		{Interface{Name: "wg0", Flags: up, Addrs: ll}, nil, "VPN"},
+		{Interface{Name: "lo", Flags: up | net.FlagLoopback}, nil, "loopback"},
 	} {
-		got := Choose([]Link{tc.link}, tc.names)[0]
+		got := Choose([]Interface{tc.link}, tc.names)[0]
 		if got.Use || !strings.Contains(got.Reason, tc.want) {
 			t.Errorf("%s %v: use %v, reason %q, want %q in it", tc.link.Name, tc.names, got.Use, got.Reason, tc.want)
 		}
@@ -84,19 +84,15 @@ func TestChooseReasons(t *testing.T) {
 	}
 }
 
-func TestServes(t *testing.T) {
-	auto, named := Serves(nil), Serves([]string{"wg0"})
-	for name, want := range map[string][2]bool{"eth0": {true, false}, "wg0": {false, true}, "br-lan": {true, false}} {
-		if got := [2]bool{auto(name), named(name)}; got != want {
-			t.Errorf("%s: %v, want %v", name, got, want)
-		}
-	}
-}
+func address(text string) Address { return Address{Prefix: netip.MustParsePrefix(text)} }
 
 // TestServesByName names the interfaces of common hosts: those of a network where
 // controllers are, and those of containers, virtual machines, VPNs and radios.
 func TestServesByName(t *testing.T) {
-	serves := Serves(nil)
+	serves := func(name string, names ...string) bool {
+		i := Interface{Name: name, Index: 2, Flags: net.FlagUp | net.FlagRunning | net.FlagMulticast, Addrs: []Address{address("fe80::1/64")}}
+		return Choose([]Interface{i}, names)[0].Use
+	}
 	for host, names := range map[string]struct{ served, not []string }{
 		"any": {
 			served: []string{"eth0", "eno1", "enp3s0", "enp3s0f0np0", "ens18", "enx00e04c680001", "end0", "wlan0", "wlp2s0", "wlx00c0caab1234", "usb0", "lan", "host0", "mv0", "mac0", "ipvl0"},
@@ -156,15 +152,14 @@ func TestServesByName(t *testing.T) {
 	} {
 		for _, name := range names.served {
 			if !serves(name) {
-				what, _ := foreignName(name)
-				t.Errorf("%s: %s is taken for %s", host, name, what)
+				t.Errorf("%s: %s is not served", host, name)
 			}
 		}
 		for _, name := range names.not {
 			if serves(name) {
 				t.Errorf("%s: %s is served", host, name)
 			}
-			if !Serves([]string{name})(name) {
+			if !serves(name, name) {
 				t.Errorf("%s: %s is not served, though it is named", host, name)
 			}
 		}

@@ -1,0 +1,198 @@
+package host
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Interface is a network interface, and what was decided about it.
+type Interface struct {
+	Name  string
+	Index int
+	MTU   int
+	Flags net.Flags
+	// Kind is what the kernel calls a virtual interface, such as "veth".
+	Kind string
+	// Port names the bridge, bond or mesh that the interface is a port of: what comes
+	// in goes there. Empty if it is none.
+	Port         string
+	HardwareAddr net.HardwareAddr
+	Addrs        []Address
+
+	// Candidate says that the node serves the interface when it can be used: it is
+	// named, or nothing rules it out.
+	Candidate bool
+	// Use says whether the node serves the interface.
+	Use bool
+	// Reason says why, or why not, in words for the operator.
+	Reason string
+
+	// Downs is how often a Watcher has seen the interface go down.
+	Downs uint64
+}
+
+// Address is an address of an interface with the length of its prefix.
+type Address struct {
+	netip.Prefix
+	// Passing says that the address is not there to stay, or not yet: tentative,
+	// deprecated, temporary, or another host's.
+	Passing bool
+}
+
+// foreignNames match the interfaces that containers, virtual machines, VPNs, mobile
+// networks and mesh radios bring along: no controller is found behind them, and some
+// would carry the node's names to strangers. An operator can still name one. Most
+// tunnels need no entry, as they are point-to-point.
+var foreignNames = []struct{ pattern, what string }{
+	{"docker*", "a container bridge"},
+	// Docker names a bridge after the first 12 digits of its network's id. OpenWrt's
+	// bridges are br-lan and the like.
+	{"br-" + hexDigits12, "a container bridge"},
+	{"dm-" + hexDigits12, "a container network"},
+	{"hassio", "a container bridge"},
+	{"podman*", "a container bridge"},
+	{"cni*", "a container bridge"},
+	{"lxc*", "a container bridge"}, // Cilium's links to containers, too
+	{"lxd*", "a container bridge"},
+	{"incusbr*", "a container bridge"},
+	{"vz-*", "a container bridge"},
+	{"waydroid*", "a container bridge"},
+	{"veth*", "a container's link"},
+	{"ve-*", "a container's link"},
+	{"vb-*", "a container's link"},
+	{"flannel*", "a container network"},
+	{"cali*", "a container network"},
+	{"cilium*", "a container network"},
+	{"kube*", "a container network"},
+	{"nodelocaldns", "a container network"},
+	{"weave*", "a container network"},
+	{"antrea*", "a container network"},
+	{"ovn*", "a container network"},
+	{"ovs-system", "a virtual switch"},
+	{"vxlan*", "an overlay network"},
+	{"genev*", "an overlay network"},
+	{"virbr*", "a virtual machine's bridge"},
+	{"vmnet*", "a virtual machine's bridge"},
+	{"vboxnet*", "a virtual machine's bridge"},
+	{"mpqemubr*", "a virtual machine's bridge"},
+	{"fwbr*", "a virtual machine's bridge"},
+	{"fwln*", "a virtual machine's link"},
+	{"fwpr*", "a virtual machine's link"},
+	{"vnet*", "a virtual machine's link"},
+	{"vif*", "a virtual machine's link"},
+	{"macvtap*", "a virtual machine's link"},
+	{"ipvtap*", "a virtual machine's link"},
+	{"tun*", "a tunnel"},
+	{"tap*", "a tunnel"},
+	{"ppp*", "a tunnel"},
+	{"gretap*", "a tunnel"},
+	{"ip6gretap*", "a tunnel"},
+	{"erspan*", "a tunnel"},
+	{"wg*", "a VPN"},
+	{"tailscale*", "a VPN"},
+	{"zt*", "a VPN"},
+	{"nebula*", "a VPN"},
+	{"ham[0-9]*", "a VPN"},
+	{"ww*", "a mobile network"},
+	{"rmnet*", "a mobile network"},
+	{"qmimux*", "a mobile network"},
+	{"wpan*", "a mesh radio"},
+	{"lowpan*", "a mesh radio"},
+	{"dummy*", "a dummy"},
+}
+
+// hexDigits12 is the pattern of 12 lower-case hexadecimal digits.
+var hexDigits12 = strings.Repeat("[0-9a-f]", 12)
+
+// foreignKinds are the kinds of interfaces that are as foreign as those of foreignNames.
+var foreignKinds = map[string]string{
+	"tuntap": "a tunnel", "wireguard": "a VPN", "gretap": "a tunnel", "ip6gretap": "a tunnel", "erspan": "a tunnel",
+	"vxlan": "an overlay network", "geneve": "an overlay network",
+	"macvtap": "a virtual machine's link", "ipvtap": "a virtual machine's link",
+	"dummy": "a dummy", "ifb": "a dummy",
+}
+
+// foreign says what an interface that the node does not serve by itself belongs to.
+func (i *Interface) foreign() (what, by string, yes bool) {
+	for _, f := range foreignNames {
+		if ok, _ := path.Match(f.pattern, i.Name); ok {
+			return f.what, "name", true
+		}
+	}
+	what, yes = foreignKinds[i.Kind]
+	return what, "kind", yes
+}
+
+// Choose decides for each interface whether the node serves it. With names only these
+// are candidates, and a name that no interface has is reported at the end of the result
+// as an unused interface with index 0.
+func Choose(list []Interface, names []string) []Interface {
+	out := slices.Clone(list)
+	for n := range out {
+		i := &out[n]
+		if i.Reason = i.exclude(names); i.Reason != "" {
+			continue
+		}
+		i.Candidate = true
+		if i.Reason = i.fault(); i.Reason != "" {
+			continue
+		}
+		i.Use, i.Reason = true, "up, multicast, with an IPv6 link-local address"
+		if len(names) > 0 {
+			i.Reason = "named, up, with an IPv6 link-local address"
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(list, func(i Interface) bool { return i.Name == name }) {
+			out = append(out, Interface{Name: name, Reason: "named, but there is no such interface"})
+		}
+	}
+	return out
+}
+
+// exclude says why an interface is no candidate; empty if it is one.
+func (i *Interface) exclude(names []string) string {
+	named := slices.Contains(names, i.Name)
+	what, by, foreign := i.foreign()
+	switch {
+	case len(names) > 0 && !named:
+		return "not among the interfaces named"
+	case named:
+		return ""
+	case i.Flags&net.FlagLoopback != 0:
+		return "loopback"
+	case foreign:
+		return fmt.Sprintf("%s by its %s", what, by)
+	case i.Flags&net.FlagPointToPoint != 0:
+		return "a point-to-point link, such as a tunnel"
+	case i.Port != "":
+		return "a port of " + i.Port
+	}
+	return ""
+}
+
+// fault says why a candidate cannot be used; empty if it can.
+func (i *Interface) fault() string {
+	switch {
+	case i.Port != "":
+		return fmt.Sprintf("a port of %s, which gets what comes in: name that", i.Port)
+	case i.Flags&net.FlagUp == 0:
+		return "down"
+	case i.Flags&net.FlagRunning == 0:
+		return "not connected"
+	case i.Flags&net.FlagMulticast == 0:
+		return "cannot multicast"
+	case !slices.ContainsFunc(i.Addrs, Address.LinkLocal6):
+		return "no IPv6 link-local address (IPv6 turned off, or just connected)"
+	}
+	return ""
+}
+
+// LinkLocal6 reports whether a is an IPv6 link-local address that can be used.
+func (a Address) LinkLocal6() bool {
+	return !a.Passing && a.Addr().Is6() && a.Addr().IsLinkLocalUnicast()
+}
