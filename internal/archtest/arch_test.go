@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 	"pkg/cluster": {"pkg/im", "pkg/datamodel", "pkg/tlv", "pkg/matter"},
 	"pkg/device":  join(floor, []string{"pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
-	"pkg/bridge":    {"pkg/device", "pkg/im", "pkg/store", "pkg/matter"},
+	"pkg/bridge":    {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/store", "pkg/matter"},
 	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
 	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*"}),
 

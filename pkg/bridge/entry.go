@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -14,13 +15,13 @@ type entry struct {
 	id  string
 	rec *record
 
-	assembly *device.Assembly    // nil: it was removed, or cannot be made
-	fault    string              // why it cannot be made
-	hidden   string              // why it is not to be shown
-	plainer  string              // why it is shown in a plainer way
-	present  bool                // the node has its endpoints
-	infos    map[string]*Info    // of its bridged endpoints, by node key
-	stale    []matter.EndpointID // endpoints of a former assembly that the node still has
+	assembly *device.Assembly                // nil: it was removed, or cannot be made
+	fault    string                          // why it cannot be made
+	hidden   string                          // why it is not to be shown
+	plainer  string                          // why it is shown in a plainer way
+	present  bool                            // the node has its endpoints
+	infos    map[string]*information.Cluster // of its bridged endpoints, by node key
+	stale    []matter.EndpointID             // endpoints of a former assembly that the node still has
 
 	silent    bool      // its source has not been heard since the start
 	lost      bool      // its source is lost
@@ -48,19 +49,6 @@ func (e *entry) waiting() (names []string) {
 		names = append(names, n.Waiting()...)
 	}
 	return names
-}
-
-// endpoints returns the endpoints of the device, as the node takes them.
-func (e *entry) endpoints() []Endpoint {
-	all := make([]Endpoint, 0, len(e.assembly.Nodes))
-	for _, n := range e.assembly.Nodes {
-		ep := Endpoint{Node: n, Number: e.rec.Endpoints[n.Key].Number, Info: e.infos[n.Key]}
-		if n.Child {
-			ep.Below = e.rec.Endpoints[n.Parent].Number
-		}
-		all = append(all, ep)
-	}
-	return all
 }
 
 // take returns the numbers of the device's endpoints that the node has, which are to be
@@ -118,7 +106,7 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 	}
 	e.fault, e.assembly = "", a
 	a.Place(func(key string) matter.EndpointID { return e.rec.Endpoints[key].Number })
-	e.infos = map[string]*Info{}
+	e.infos = map[string]*information.Cluster{}
 	err = r.store.View(func(tx *store.Tx) error {
 		for _, n := range a.Nodes {
 			number := e.rec.Endpoints[n.Key].Number
@@ -144,7 +132,9 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 			r.restore(now, e, n)
 		}
 		if !n.Child {
-			e.infos[n.Key] = r.info(e, n)
+			if e.infos[n.Key], err = r.information(e, n); err != nil {
+				return err
+			}
 		}
 	}
 	r.decide(e)
@@ -174,17 +164,6 @@ func (r *Registry) persist(e *entry, n *device.Node) error {
 	})
 }
 
-// info returns what is shown of a bridged endpoint.
-func (r *Registry) info(e *entry, n *device.Node) *Info {
-	return &Info{
-		UniqueID:  e.rec.Endpoints[n.Key].UniqueID,
-		Device:    &e.rec.Device,
-		Label:     e.labelOf(n),
-		Reachable: e.reachable,
-		SetLabel:  func(name string) error { return r.nameByController(e, n, name) },
-	}
-}
-
 // labelOf returns the name of a bridged endpoint.
 func (e *entry) labelOf(n *device.Node) string {
 	if l, ok := e.rec.Labels[n.Key]; ok {
@@ -193,10 +172,10 @@ func (e *entry) labelOf(n *device.Node) string {
 	return n.Label
 }
 
-// identify gives each node of an assembly an identity: the one that it has, if its
+// giveNumbers gives each node of an assembly an identity: the one that it has, if its
 // shape is the same, else a new number. A part that is not described any more keeps its
 // own for the day that it is.
-func identify(tx *store.Tx, rec *record, a *device.Assembly) error {
+func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly) error {
 	var fresh []string
 	ids := maps.Clone(rec.Endpoints)
 	if ids == nil {

@@ -27,7 +27,7 @@ func (r *Registry) Rename(id, part, name string) error {
 		if err := r.keepLabel(e, n, name, ByOperator); err != nil {
 			return err
 		}
-		r.describeInfos(e)
+		r.describeInfos(now, e)
 		r.notify(now, e)
 		return nil
 	})

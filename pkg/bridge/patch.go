@@ -37,7 +37,7 @@ func (r *Registry) Patch(id string, p Patch) error {
 		if err != nil {
 			return err
 		}
-		if err := r.patchDescription(e, &p); err != nil {
+		if err := r.patchDescription(now, e, &p); err != nil {
 			return err
 		}
 		if p.Reachable != nil {
@@ -93,7 +93,7 @@ func (r *Registry) checkPatch(e *entry, p *Patch) (nodes []*device.Node, err err
 }
 
 // patchDescription stores what is new in a device's description.
-func (r *Registry) patchDescription(e *entry, p *Patch) error {
+func (r *Registry) patchDescription(now time.Time, e *entry, p *Patch) error {
 	rec := *e.rec
 	changed := false
 	for _, t := range []struct {
@@ -114,7 +114,7 @@ func (r *Registry) patchDescription(e *entry, p *Patch) error {
 	if e.assembly != nil {
 		e.assembly.Relabel(&e.rec.Device)
 		e.followNames()
-		r.describeInfos(e)
+		r.describeInfos(now, e)
 	}
 	return nil
 }

@@ -177,7 +177,7 @@ func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error
 	err := r.store.Update(func(tx *store.Tx) error {
 		for _, c := range changes {
 			if c.assembly != nil {
-				if err := identify(tx, &c.rec, c.assembly); err != nil {
+				if err := giveNumbers(tx, &c.rec, c.assembly); err != nil {
 					return err
 				}
 			}
@@ -250,7 +250,7 @@ func (r *Registry) apply(now time.Time, c *change) {
 		}
 		e.assembly.Relabel(&e.rec.Device)
 		e.followNames()
-		r.describeInfos(e)
+		r.describeInfos(now, e)
 	} else {
 		if present {
 			e.stale = append(e.stale, had...)

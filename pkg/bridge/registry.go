@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
-	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -32,7 +32,7 @@ const (
 
 // FirstEndpoint is the lowest number of a bridged endpoint: 0 is the root, 1 the
 // aggregator.
-const FirstEndpoint matter.EndpointID = 2
+const FirstEndpoint = node.FirstEndpoint
 
 // Bounds of the registry.
 const (
@@ -41,35 +41,15 @@ const (
 	MaxEndpoints = 2000 // of all devices
 )
 
-// Node is what the registry needs of the node. Add, Remove and Touch are called on the
-// node's goroutine.
+// Node is what the registry needs of the node: a [node.Node]. All but Do are called on
+// the loop.
 type Node interface {
-	// Add adds endpoints in one step, Remove removes some.
-	Add([]Endpoint) error
-	Remove([]matter.EndpointID) error
+	AddEndpoints(...node.Endpoint) error
+	RemoveEndpoints(...matter.EndpointID) error
 	// Touch says that the state of an endpoint may have changed.
 	Touch(matter.EndpointID)
-	// Do runs f on the node's goroutine and waits for it.
+	// Do runs f on the loop and waits for it.
 	Do(f func(now time.Time) error) error
-}
-
-// Endpoint is an endpoint of a bridged device.
-type Endpoint struct {
-	*device.Node
-	Number   matter.EndpointID
-	Below    matter.EndpointID // the endpoint of the device that it is a part of, or 0
-	Info     *Info             // of a bridged device; nil for its parts
-	Identify func(seconds int) // makes the device known to its user
-}
-
-// Info is what the Bridged Device Basic Information cluster of an endpoint shows.
-type Info struct {
-	UniqueID  string
-	Device    *device.Device
-	Label     string
-	Reachable bool
-	// SetLabel keeps the name that a controller gives the device.
-	SetLabel func(name string) error
 }
 
 // Options configure a Registry.
@@ -154,7 +134,7 @@ func New(opt Options) (*Registry, error) {
 // answers anybody.
 func (r *Registry) Attach(now time.Time, n Node) error {
 	r.node = n
-	var all []Endpoint
+	var all []node.Endpoint
 	for _, e := range r.sorted() {
 		if e.rec.Gone != nil {
 			continue
@@ -165,11 +145,11 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 			continue
 		}
 		if e.wantShown() {
-			all = append(all, e.endpoints()...)
+			all = append(all, r.endpoints(e)...)
 			e.present = true
 		}
 	}
-	if err := n.Add(all); err != nil {
+	if err := n.AddEndpoints(all...); err != nil {
 		return err
 	}
 	r.shown = len(all)
@@ -235,6 +215,9 @@ func (l *list) changed(now time.Time) {
 	l.last = now
 }
 
+// Settle does nothing: what follows from an event is seen to at once.
+func (r *Registry) Settle(time.Time) {}
+
 // Advance does what is due at now.
 func (r *Registry) Advance(now time.Time) {
 	r.commands.advance(now, r)
@@ -263,7 +246,7 @@ func (r *Registry) Advance(now time.Time) {
 func (r *Registry) updateList(now time.Time) {
 	r.pending = list{}
 	var remove []matter.EndpointID
-	var add []Endpoint
+	var add []node.Endpoint
 	for _, e := range r.sorted() {
 		if e.rec.Gone != nil && !now.Before(e.rec.Gone.Add(GraceTime)) {
 			remove = append(remove, e.take()...)
@@ -274,7 +257,7 @@ func (r *Registry) updateList(now time.Time) {
 		e.stale = nil
 		switch want := e.wantShown(); {
 		case want && !e.present:
-			add = append(add, e.endpoints()...)
+			add = append(add, r.endpoints(e)...)
 			e.present = true
 		case !want && e.present:
 			remove = append(remove, e.take()...)
@@ -282,10 +265,10 @@ func (r *Registry) updateList(now time.Time) {
 	}
 	var errs []error
 	if len(remove) > 0 {
-		errs = append(errs, r.node.Remove(remove))
+		errs = append(errs, r.node.RemoveEndpoints(remove...))
 	}
 	if len(add) > 0 {
-		errs = append(errs, r.node.Add(add))
+		errs = append(errs, r.node.AddEndpoints(add...))
 	}
 	if err := errors.Join(errs...); err != nil {
 		r.log.Error("the list of devices is not what it should be", "error", err)
@@ -311,5 +294,3 @@ func putRecord(tx *store.Tx, e *entry) error {
 	}
 	return nil
 }
-
-var _ im.Model = (*device.Endpoint)(nil)

@@ -10,22 +10,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // invoke sends a command without fields to an endpoint, as the engine does.
-func (g *rig) invoke(ep Endpoint, cl matter.ClusterID, id matter.CommandID) error {
+func (g *rig) invoke(ep node.Endpoint, cl matter.ClusterID, id matter.CommandID) error {
 	g.t.Helper()
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
 	w.End()
 	r := tlv.NewReader(w.Bytes())
-	for _, c := range ep.Clusters() {
+	for _, c := range ep.Clusters {
 		if c.Spec().ID == cl {
 			return c.Invoke(&im.Request{Now: g.node.now}, id, r.Element(), tlv.NewWriter(nil))
 		}
 	}
-	g.t.Fatalf("endpoint %d has no cluster 0x%04X", ep.Number, uint32(cl))
+	g.t.Fatalf("endpoint %d has no cluster 0x%04X", ep.ID, uint32(cl))
 	return nil
 }
 
@@ -102,7 +103,7 @@ func TestRule2Complete(t *testing.T) {
 		if v := g.get(id); v.Reachable || !on(v) {
 			t.Fatalf("%s: reachable %v, on %v", id, v.Reachable, on(v))
 		}
-		if g.endpoint(id).Info.Reachable {
+		if g.information(g.endpoint(id)).Reachable() {
 			t.Fatalf("%s is shown as reachable", id)
 		}
 	}
@@ -129,7 +130,7 @@ func TestRule3Silence(t *testing.T) {
 	if _, err := g.Device("api:a"); err == nil {
 		t.Fatal("the removed device can still be had")
 	}
-	if ep := g.node.endpoints[before.Endpoint]; ep.Info == nil || ep.Info.Reachable {
+	if ep := g.node.endpoints[before.Endpoint]; g.information(ep).Reachable() {
 		t.Fatal("the removed device is not unreachable in the lists")
 	}
 	g.pass(GraceTime - time.Second)
@@ -289,17 +290,25 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
+// nameIt writes the NodeLabel, as a controller does.
+func (g *rig) nameIt(id, name string) error {
+	w := tlv.NewWriter(nil)
+	w.Text(tlv.Anonymous, name)
+	r := tlv.NewReader(w.Bytes())
+	return g.information(g.endpoint(id)).Write(&im.Request{Now: g.node.now}, datamodel.BridgedDeviceBasicInformationAttrNodeLabel, r.Element())
+}
+
 func TestNames(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))
 	g.pass(time.Minute)
-	label := func() string { return g.endpoint("api:a").Info.Label }
+	label := func() string { return g.information(g.endpoint("api:a")).NodeLabel() }
 	rename := func(name string) { d := lamp("api:a"); d.Name = name; g.put(d) }
 	rename("From the source")
 	if label() != "From the source" {
 		t.Fatalf("label %q", label())
 	}
-	if err := g.endpoint("api:a").Info.SetLabel("From a controller"); err != nil {
+	if err := g.nameIt("api:a", "From a controller"); err != nil {
 		t.Fatal(err)
 	}
 	rename("From the source")
@@ -314,7 +323,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	rename("Newer")
-	if err := g.endpoint("api:a").Info.SetLabel("No"); !errors.Is(err, matter.StatusInvalidInState) {
+	if err := g.nameIt("api:a", "No"); !errors.Is(err, matter.StatusInvalidInState) {
 		t.Fatalf("a controller overwrote the operator: %v", err)
 	}
 	g.kill()

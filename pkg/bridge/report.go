@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
@@ -221,23 +222,53 @@ func (r *Registry) settleReachable(now time.Time, e *entry) {
 		return
 	}
 	e.reachable, e.flipped = want, now
-	r.describeInfos(e)
+	r.describeInfos(now, e)
 	r.notify(now, e)
 }
 
 // describeInfos shows what is known of a device on its bridged endpoints.
-func (r *Registry) describeInfos(e *entry) {
+func (r *Registry) describeInfos(now time.Time, e *entry) {
 	if e.assembly == nil {
 		return
 	}
+	anew := false
 	for _, n := range e.assembly.Nodes {
-		if info := e.infos[n.Key]; info != nil {
-			info.Device, info.Label, info.Reachable = &e.rec.Device, e.labelOf(n), e.reachable
-			r.node.Touch(e.rec.Endpoints[n.Key].Number)
+		info := e.infos[n.Key]
+		if info == nil {
+			continue
 		}
+		all, err := info.Update(describe(&e.rec.Device))
+		if err == nil {
+			err = info.SetNodeLabel(fitting(e.labelOf(n), information.MaxText))
+		}
+		if err != nil {
+			r.log.Warn("what is known of a device is not shown", "device", e.id, "error", err)
+		}
+		anew = anew || !all
+		info.SetReachable(e.reachable)
+		r.node.Touch(e.rec.Endpoints[n.Key].Number)
+	}
+	if anew {
+		r.rebuild(now, e) // something is known for the first time
 	}
 }
 
 // Left takes from the source that its device has left its network for good: controllers
-// get the event Leave, and the device is removed. The error is an [*Error].
-func (r *Registry) Left(id string) error { return r.Remove(id, false) }
+// learn so, and the device is removed. The error is an [*Error].
+func (r *Registry) Left(id string) error {
+	err := r.do(func(now time.Time) error {
+		e := r.entries[id]
+		if e == nil || e.rec.Gone != nil {
+			return notFound(id)
+		}
+		for key, info := range e.infos {
+			info.Leave()
+			r.node.Touch(e.rec.Endpoints[key].Number)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.Remove(id, false)
+}

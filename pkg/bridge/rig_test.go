@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -17,26 +20,26 @@ import (
 type fakeNode struct {
 	t         *testing.T
 	now       time.Time
-	endpoints map[matter.EndpointID]Endpoint
+	endpoints map[matter.EndpointID]node.Endpoint
 	lists     [][]matter.EndpointID // after each change
 	touched   map[matter.EndpointID]int
 }
 
-func (n *fakeNode) Add(all []Endpoint) error {
+func (n *fakeNode) AddEndpoints(all ...node.Endpoint) error {
 	for _, e := range all {
-		if _, ok := n.endpoints[e.Number]; ok {
-			n.t.Errorf("endpoint %d was added twice", e.Number)
+		if _, ok := n.endpoints[e.ID]; ok {
+			n.t.Errorf("endpoint %d was added twice", e.ID)
 		}
-		if e.Number == 0 {
+		if e.ID == 0 {
 			n.t.Errorf("an endpoint without a number was added")
 		}
-		n.endpoints[e.Number] = e
+		n.endpoints[e.ID] = e
 	}
 	n.changed()
 	return nil
 }
 
-func (n *fakeNode) Remove(all []matter.EndpointID) error {
+func (n *fakeNode) RemoveEndpoints(all ...matter.EndpointID) error {
 	for _, id := range all {
 		if _, ok := n.endpoints[id]; !ok {
 			n.t.Errorf("endpoint %d was removed, but is not there", id)
@@ -85,7 +88,7 @@ func (g *rig) start(opt ...func(*Options)) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.node = &fakeNode{t: g.t, now: g.node.now, endpoints: map[matter.EndpointID]Endpoint{}, touched: map[matter.EndpointID]int{}}
+	g.node = &fakeNode{t: g.t, now: g.node.now, endpoints: map[matter.EndpointID]node.Endpoint{}, touched: map[matter.EndpointID]int{}}
 	if err := g.Attach(g.node.now, g.node); err != nil {
 		g.t.Fatal(err)
 	}
@@ -147,13 +150,23 @@ func (g *rig) get(id string) View {
 	return v
 }
 
-func (g *rig) endpoint(id string) Endpoint {
+func (g *rig) endpoint(id string) node.Endpoint {
 	g.t.Helper()
 	ep, ok := g.node.endpoints[g.get(id).Endpoint]
 	if !ok {
 		g.t.Fatalf("%s is not in the node's list %v", id, g.node.list())
 	}
 	return ep
+}
+
+// information returns the cluster that describes an endpoint.
+func (g *rig) information(ep node.Endpoint) *information.Cluster {
+	g.t.Helper()
+	i := slices.IndexFunc(ep.Clusters, func(c im.Cluster) bool { return c.Spec().ID == information.ID })
+	if i < 0 {
+		g.t.Fatalf("endpoint %d is not bridged", ep.ID)
+	}
+	return ep.Clusters[i].(*information.Cluster)
 }
 
 // listen opens a stream of a source.

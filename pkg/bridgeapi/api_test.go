@@ -136,8 +136,8 @@ func TestCommands(t *testing.T) {
 				w.StartStruct(tlv.Anonymous)
 				w.End()
 				fields := tlv.NewReader(w.Bytes())
-				i := slices.IndexFunc(ep.Clusters(), func(c im.Cluster) bool { return c.Spec().ID == datamodel.OnOffID })
-				return ep.Clusters()[i].Invoke(&im.Request{Now: now}, datamodel.OnOffCmdOn, fields.Element(), tlv.NewWriter(nil))
+				i := slices.IndexFunc(ep.Clusters, func(c im.Cluster) bool { return c.Spec().ID == datamodel.OnOffID })
+				return ep.Clusters[i].Invoke(&im.Request{Now: now}, datamodel.OnOffCmdOn, fields.Element(), tlv.NewWriter(nil))
 			}
 			return nil
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -20,17 +21,17 @@ import (
 type loop struct {
 	calls     chan func()
 	registry  *bridge.Registry
-	endpoints map[matter.EndpointID]bridge.Endpoint
+	endpoints map[matter.EndpointID]node.Endpoint
 }
 
-func (l *loop) Add(all []bridge.Endpoint) error {
+func (l *loop) AddEndpoints(all ...node.Endpoint) error {
 	for _, e := range all {
-		l.endpoints[e.Number] = e
+		l.endpoints[e.ID] = e
 	}
 	return nil
 }
 
-func (l *loop) Remove(all []matter.EndpointID) error {
+func (l *loop) RemoveEndpoints(all ...matter.EndpointID) error {
 	for _, id := range all {
 		delete(l.endpoints, id)
 	}
@@ -79,7 +80,7 @@ func newRig(t *testing.T, token string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &loop{calls: make(chan func()), registry: r, endpoints: map[matter.EndpointID]bridge.Endpoint{}}
+	l := &loop{calls: make(chan func()), registry: r, endpoints: map[matter.EndpointID]node.Endpoint{}}
 	if err := r.Attach(time.Now(), l); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,107 @@
+package bridge
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
+	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
+	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/node"
+)
+
+// endpoints returns the endpoints of a device, as the node takes them.
+func (r *Registry) endpoints(e *entry) []node.Endpoint {
+	all := make([]node.Endpoint, 0, len(e.assembly.Nodes))
+	for _, n := range e.assembly.Nodes {
+		ep := node.Endpoint{
+			ID:       e.rec.Endpoints[n.Key].Number,
+			Returns:  true, // the registry sees to it that it is the same device
+			Clusters: slices.Concat(n.Clusters(), n.Other),
+			Model:    n.Endpoint,
+			Groups:   n.Groups,
+		}
+		for _, t := range n.Types {
+			ep.DeviceTypes = append(ep.DeviceTypes, descriptor.DeviceType(t))
+		}
+		for _, t := range n.Tags {
+			ep.Tags = append(ep.Tags, descriptor.Tag{Namespace: t.Namespace, Tag: t.Tag, Label: t.Label})
+		}
+		if n.Child {
+			ep.Parent = e.rec.Endpoints[n.Parent].Number
+		} else {
+			ep.Clusters = append(ep.Clusters, e.infos[n.Key])
+		}
+		if n.Identify {
+			ep.Identify = r.identification(e, n)
+		}
+		all = append(all, ep)
+	}
+	return all
+}
+
+// identification makes a device known to its user.
+func (r *Registry) identification(e *entry, n *device.Node) *identify.Options {
+	return &identify.Options{
+		Type: datamodel.IdentifyIdentifyType(n.IdentifyType),
+		ShowUntil: func(end time.Time) {
+			c := device.Command{Device: e.id, Part: n.Key, Do: device.Identify}
+			if left := time.Until(end); !end.IsZero() && left > 0 {
+				c.Seconds = int((left + time.Second - 1) / time.Second)
+			}
+			// A device that cannot be reached is not seen: nobody waits for an answer.
+			_ = r.sender(e)(time.Now(), c)
+		},
+	}
+}
+
+// information makes the cluster that describes a bridged endpoint.
+func (r *Registry) information(e *entry, n *device.Node) (*information.Cluster, error) {
+	unique := e.rec.Endpoints[n.Key].UniqueID
+	return information.New(information.Options{
+		Info:          describe(&e.rec.Device),
+		UniqueID:      func() string { return unique },
+		NodeLabel:     fitting(e.labelOf(n), information.MaxText),
+		KeepNodeLabel: func(name string) error { return r.nameByController(e, n, name) },
+		Unreachable:   !e.reachable,
+	})
+}
+
+// Names of a device that does not say its own. Home Assistant shows the bridge's else.
+const (
+	unknownVendor  = "Unknown"
+	unknownProduct = "Bridged device"
+)
+
+// describe returns what is known of a device, as far as Matter has room for it.
+func describe(d *device.Device) information.Info {
+	or := func(s, other string, limit int) string {
+		if s = fitting(s, limit); s == "" {
+			return other
+		}
+		return s
+	}
+	return information.Info{
+		VendorName:            or(d.Vendor, unknownVendor, 32),
+		ProductName:           or(d.Product, unknownProduct, 32),
+		HardwareVersionString: fitting(d.HardwareVersion, 64),
+		SoftwareVersionString: fitting(d.SoftwareVersion, 64),
+		SerialNumber:          fitting(d.Serial, 32),
+	}
+}
+
+// fitting returns as much of s as fits into limit octets, whole characters of it.
+func fitting(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	s = s[:limit]
+	for len(s) > 0 && !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return strings.TrimSpace(s)
+}
