@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -204,11 +205,7 @@ func (c *common) complete() error {
 		return fmt.Errorf("state-dir: none given, and there is no home directory to put it in")
 	}
 	if c.adminSocket == "" {
-		dir := c.stateDir
-		if d := os.Getenv("RUNTIME_DIRECTORY"); d != "" {
-			dir = strings.Split(d, ":")[0]
-		}
-		c.adminSocket = filepath.Join(dir, "admin.sock")
+		c.adminSocket = filepath.Join(runtimeDir(c.stateDir), "admin.sock")
 	}
 	return nil
 }
@@ -238,4 +235,10 @@ func (c *common) print(v any, text func(w io.Writer) error) error {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// runtimeDir returns where the daemon's sockets are.
+func runtimeDir(stateDir string) string {
+	first, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
+	return cmp.Or(first, stateDir)
 }

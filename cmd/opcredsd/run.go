@@ -39,6 +39,7 @@ type runFlags struct {
 	maxFabrics              int
 	showCodes               string
 	requireVolume           bool
+	bridge                  bridgeFlags
 }
 
 func newRun(c *common) *cobra.Command {
@@ -79,6 +80,7 @@ func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.Var(span{&f.commissioningTimeout, server.MinWindow, server.MaxCommissioningTimeout}, "commissioning-timeout", "how long a node without fabrics stays open for commissioning, 3m to 48h")
 	fl.Var(number[int]{p: &f.maxFabrics, min: server.MinMaxFabrics, max: server.MaxMaxFabrics}, "max-fabrics", "largest number of fabrics, 5 to 254")
 	fl.Var(choice{&f.showCodes, []string{"auto", "always", "never"}}, "show-codes", "print the pairing codes of a node without fabrics: auto (at a terminal), always or never")
+	f.bridge.register(fl)
 	fl.BoolVar(&f.requireVolume, "require-volume", false, "refuse a state directory that lies in a container's own file system")
 }
 
@@ -109,6 +111,10 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 		Version:              version(),
 		Log:                  c.log(),
 		LogLevel:             &c.sink.level,
+	}
+	var err error
+	if opt.Bridge, err = f.bridge.options(cmd, c); err != nil {
+		return opt, err
 	}
 	if cmd.Flags().Changed("discriminator") {
 		opt.Discriminator = &f.discriminator

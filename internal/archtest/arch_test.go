@@ -66,13 +66,13 @@ var allowed = map[string][]string{
 
 	"pkg/mdns":    {"pkg/host"},
 	"pkg/metrics": {"pkg/node", "pkg/mdns", "pkg/stats"},
-	"pkg/admin":   {"pkg/matter"},
+	"pkg/admin":   {"pkg/host", "pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
 
 	"pkg/mqtt/link": nil,
 
-	"pkg/server":   join(floor, []string{"pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
+	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

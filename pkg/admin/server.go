@@ -11,13 +11,12 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -35,35 +34,13 @@ func (r refusal) Is(target error) bool { return target == ErrRefused }
 // maxBody bounds what a client sends.
 const maxBody = 1 << 16
 
-// umask keeps others from the socket between its birth and its mode.
-var umask sync.Mutex
-
 // Listen binds the socket at path, mode 0600, in place of one that nobody
 // listens on any more. Connections of other users than root and the daemon's
 // own are closed at once.
 func Listen(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("admin-socket: %w", err)
-	}
-	if st, err := os.Lstat(path); err == nil {
-		if st.Mode()&os.ModeSocket == 0 {
-			return nil, fmt.Errorf("admin-socket: %s is there and is not a socket: choose another with --admin-socket", path)
-		}
-		if c, err := net.Dial("unix", path); err == nil {
-			_ = c.Close()
-			return nil, fmt.Errorf("admin-socket: another process listens on %s: stop it, or choose another with --admin-socket", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("admin-socket: %w", err)
-		}
-	}
-	umask.Lock()
-	old := unix.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	unix.Umask(old)
-	umask.Unlock()
+	l, err := host.ListenUnix(path, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("admin-socket: %w", err)
+		return nil, fmt.Errorf("admin-socket: %w (choose another with --admin-socket)", err)
 	}
 	return &listener{l}, nil
 }

@@ -57,8 +57,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *bridge.Stream
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	c := http.NewResponseController(w)
+	c.SetReadDeadline(time.Time{}) // that of the request
 	send := func(text string) bool {
-		c.SetWriteDeadline(time.Now().Add(writeTime)) // not possible in tests without a connection
+		c.SetWriteDeadline(time.Now().Add(writeTime))
 		if _, err := w.Write([]byte(text)); err != nil {
 			return false
 		}

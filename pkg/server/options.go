@@ -67,6 +67,7 @@ type Options struct {
 	DACKey               *DACKey       // nil: in the store
 	CommissioningTimeout time.Duration // 3 minutes to 48 hours
 	MaxFabrics           int           // 5 to 254
+	Bridge               *Bridge       // nil: no devices but those that the program adds
 	Version              string
 	Log                  *slog.Logger
 	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
@@ -122,6 +123,9 @@ func (o *Options) check() error {
 	}
 	if o.Port == 0 && !o.AnyPort {
 		o.Port = DefaultPort
+	}
+	if err := o.checkBridge(); err != nil {
+		return err
 	}
 	if o.MaxFabrics == 0 {
 		o.MaxFabrics = DefaultMaxFabrics

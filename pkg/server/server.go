@@ -15,6 +15,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -41,6 +42,7 @@ type Server struct {
 	ports      []transport.PacketConn
 	ads        Announcer
 	node       *node.Node
+	bridge     *bridge.Registry // nil: the node is no bridge of the daemon's kind
 	http       []*httpServer
 	down       teardown
 	self       prober
@@ -68,13 +70,22 @@ func New(opt Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.openBridge(); err != nil {
+		return nil, err
+	}
 	if err := s.bind(); err != nil {
 		return nil, err
 	}
 	if err := s.newNode(start, lines, &commits); err != nil {
 		return nil, err
 	}
+	if err := s.attachBridge(); err != nil {
+		return nil, err
+	}
 	if err := s.bindHTTP(); err != nil {
+		return nil, err
+	}
+	if err := s.bindBridge(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -166,6 +177,9 @@ func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats
 		CommissioningTimeout: s.opt.CommissioningTimeout, MaxFabrics: s.opt.MaxFabrics, Version: s.opt.Version,
 		Log: s.log, Lines: lines, Rand: s.opt.Rand, Synchronised: s.opt.Synchronised, Commits: commits,
 	}
+	if s.bridge != nil {
+		opt.Components = append(opt.Components, s.bridge)
+	}
 	if s.opt.Resolver != nil {
 		opt.Resolver = resolver{s.opt.Resolver}
 	}
@@ -208,6 +222,7 @@ func (s *Server) Start() {
 	for _, h := range s.http {
 		h.serve(s.log)
 	}
+	s.startFronts()
 }
 
 // followLinks lets the node know of changes of the host's links.

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/server"
+)
+
+// bridgeFlags are the flags of run for bridged devices.
+type bridgeFlags struct {
+	socket    string
+	addr      string
+	tokenFile string
+	expose    []string
+}
+
+func (f *bridgeFlags) register(fl *pflag.FlagSet) {
+	fl.StringVar(&f.socket, "bridge-socket", "", "`path` of the bridge API's Unix socket; empty turns it off (default $RUNTIME_DIRECTORY/bridge.sock, else STATE_DIR/bridge.sock)")
+	fl.StringVar(&f.addr, "bridge-addr", "", "`address` of the bridge API on TCP, with --bridge-token-file (default: none)")
+	fl.StringVar(&f.tokenFile, "bridge-token-file", "", "`file` with the token that requests to --bridge-addr must bring")
+	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last that matches decides; may be repeated (default: all)")
+}
+
+// options returns what the flags ask for.
+func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, error) {
+	b := &server.Bridge{Socket: f.socket, Addr: f.addr}
+	if !cmd.Flags().Changed("bridge-socket") {
+		b.Socket = filepath.Join(runtimeDir(c.stateDir), "bridge.sock")
+	}
+	var err error
+	if b.Expose, err = bridge.ParseFilter(f.expose); err != nil {
+		return nil, usageError{fmt.Errorf("expose: %w", err)}
+	}
+	if f.addr != "" {
+		if f.tokenFile == "" {
+			return nil, usageError{errors.New("bridge-addr: the API is on TCP only with a token: name a file with --bridge-token-file")}
+		}
+		if b.Token, err = readToken(f.tokenFile); err != nil {
+			return nil, usageError{fmt.Errorf("bridge-token-file: %w", err)}
+		}
+	}
+	return b, nil
+}
+
+// Bounds of a token, in octets.
+const minToken, maxToken = 16, 1024
+
+// readToken reads a token from a file that others may not read.
+func readToken(path string) (string, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if st.Mode().Perm()&0o007 != 0 {
+		return "", fmt.Errorf("%s can be read by everybody: chmod o= %s", path, path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	b = bytes.TrimSpace(b)
+	if len(b) < minToken || len(b) > maxToken {
+		return "", fmt.Errorf("the token in %s has %d octets, not %d to %d", path, len(b), minToken, maxToken)
+	}
+	return string(b), nil
+}
