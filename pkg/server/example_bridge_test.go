@@ -47,6 +47,8 @@ func (c *onOff) Invoke(_ *im.Request, id matter.CommandID, _ tlv.Element, _ *tlv
 	return nil
 }
 
+var _ im.Watcher = (*onOff)(nil)
+
 // Changes makes the node tell subscribers, whoever has switched the plug.
 func (c *onOff) Changes(changed func(matter.AttributeID)) {
 	if c.on != c.told {
