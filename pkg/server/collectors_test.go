@@ -29,3 +29,25 @@ func TestCollectorTwice(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nor does a metric get past New that the scrape would fail for later: one of the node's
+// own names, whatever its labels and help, or one of the runtime's.
+func TestCollectorOfTheNodesNames(t *testing.T) {
+	for _, c := range []prometheus.Collector{
+		prometheus.NewGauge(prometheus.GaugeOpts{Name: "opcredsd_fabrics", Help: "Fabrics."}),
+		prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opcredsd_sessions", Help: "Secure sessions by type."}, []string{"kind"}),
+		prometheus.NewCounter(prometheus.CounterOpts{Name: "opcredsd_case_handshake_duration_seconds", Help: "Durations."}),
+		prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_goroutines", Help: "Goroutines."}),
+	} {
+		srv, err := server.New(server.Options{
+			StateDir: t.TempDir(), MetricsAddr: "127.0.0.1:0", AnyPort: true, Interfaces: []string{"lo"}, Announcer: &billboard{},
+			Collectors: []prometheus.Collector{c},
+		})
+		if err == nil || !strings.Contains(err.Error(), "collectors: ") {
+			t.Errorf("%v", err)
+		}
+		if srv != nil {
+			_ = srv.Stop()
+		}
+	}
+}

@@ -73,7 +73,8 @@ type Options struct {
 	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
 
 	// Collectors are shown at MetricsAddr beside the node's own metrics, whose names
-	// begin with "opcredsd_", "go_" and "process_". New refuses one that is no new one.
+	// begin with "opcredsd_", "go_" and "process_". New returns an error if one describes
+	// a metric that is there already.
 	Collectors []prometheus.Collector
 
 	// Tests replace the network, so that none of it is real.
