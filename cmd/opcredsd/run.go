@@ -21,7 +21,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// runFlags are the flags of run, whose number is that of the fields.
+// runFlags are the flags of run.
 type runFlags struct {
 	port                    uint16
 	interfaces              []string

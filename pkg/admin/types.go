@@ -28,8 +28,7 @@ type Fabric struct {
 	NOCNotAfter        *time.Time         `json:"noc_not_after"` // null: no end
 }
 
-// Status is the node at one moment. It is a JSON object, whose members are promised,
-// hence the number of fields.
+// Status is the node at one moment.
 type Status struct {
 	Version       string         `json:"version"`
 	PID           int            `json:"pid"`

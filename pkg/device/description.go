@@ -46,8 +46,7 @@ type Part struct {
 	State   Values  `json:"state,omitempty"`
 }
 
-// Options say what a part can do. Which of them a part may have depends on its type;
-// the number of fields is that of the options of all types.
+// Options say what a part can do. Which of them a part may have depends on its type.
 type Options struct {
 	MinKelvin  float64  `json:"min_kelvin,omitempty"` // lights with a color temperature
 	MaxKelvin  float64  `json:"max_kelvin,omitempty"`

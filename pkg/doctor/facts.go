@@ -22,8 +22,7 @@ import (
 )
 
 // Facts are what the checks look at. Gather finds out those about the host; the
-// caller adds those about the node. Each is for one check or two, hence the number of
-// fields.
+// caller adds those about the node.
 type Facts struct {
 	Named         []string // interfaces that the configuration names
 	Interfaces    []host.Interface

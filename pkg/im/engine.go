@@ -56,8 +56,7 @@ type Options struct {
 
 // Engine serves the Interaction Model for one node. It is owned by one
 // goroutine: no method may be called by two at once, nor by a cluster that the
-// Engine has called, except where the method says so. Its number of fields is that of
-// what outlasts an interaction: endpoints, events, subscriptions, counts, and buffers.
+// Engine has called, except where the method says so.
 type Engine struct {
 	opt Options
 	log *slog.Logger

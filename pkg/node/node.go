@@ -36,7 +36,7 @@ type Product struct {
 }
 
 // Options are what a Node is made of. All are required, except where they say
-// otherwise. Their number of fields is that of the parts around a node.
+// otherwise.
 type Options struct {
 	Store                *store.Store
 	Start                provision.Start        // of this run

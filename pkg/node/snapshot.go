@@ -12,8 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
-// Snapshot is the node at one moment: it shares nothing with the node that changes. The
-// number of its fields is that of what metrics and the operator's status show.
+// Snapshot is the node at one moment. It shares nothing with the node that changes.
 type Snapshot struct {
 	Product       Product
 	UniqueID      string

@@ -51,8 +51,7 @@ type DACKey = provision.DACKey
 type Product = node.Product
 
 // Options configure a Server. The zero value of a field stands for its default,
-// except where it says otherwise. The number of fields is that of the flags of the
-// daemon.
+// except where it says otherwise.
 type Options struct {
 	StateDir             string // required
 	Port                 uint16 // UDP; with AnyPort, 0 picks a free one

@@ -9,7 +9,7 @@ import (
 
 // Fabric is everything that belongs to one fabric: the entry of the fabric
 // table, its credentials, and the fabric-scoped data of Access Control and Group
-// Key Management. It is stored as one value, hence the number of fields.
+// Key Management. It is stored as one value.
 //
 // FabricID and NodeID repeat what stands in the NOC; package fabric checks that
 // they agree.

@@ -12,7 +12,7 @@ import (
 )
 
 // Info is what is known of a device. What is not known, a zero value, has no attribute.
-// The number of fields is that of the attributes. Lengths are in octets of UTF-8.
+// Lengths are in octets of UTF-8.
 type Info struct {
 	VendorName            string // up to 32
 	VendorID              matter.VendorID
