@@ -30,27 +30,27 @@ type advertised struct {
 	kind       window.Kind
 }
 
-// announce makes the network hear of what can be found now, unless it is what was
-// to be found before: most changes of a fabric do not show.
+// announce hands what can be found now to Announce, unless it is what could be found
+// before: most changes of a fabric do not show.
 func (n *Node) announce() {
 	now := advertised{once: true, generation: n.trust.fabrics.Generation()}
 	now.ad, now.open = n.trust.window.Advertise()
 	now.kind = n.trust.window.Kind()
-	if now == n.seen.ads {
+	if now == n.settled.advertised {
 		return
 	}
-	last := n.seen.ads
-	n.seen.ads = now
+	last := n.settled.advertised
+	n.settled.advertised = now
 	if now.kind != last.kind {
-		n.tellWindow(last.kind, now.kind)
+		n.logWindow(last.kind, now.kind)
 	}
 	if n.renamed() || !last.once || now.open != last.open || now.ad != last.ad {
 		n.opt.Announce(n.services())
 	}
 }
 
-// tellWindow logs who may pair from now on.
-func (n *Node) tellWindow(last, now window.Kind) {
+// logWindow logs who may pair from now on.
+func (n *Node) logWindow(last, now window.Kind) {
 	w := n.trust.window
 	switch now {
 	case window.Initial:
@@ -75,7 +75,7 @@ func (n *Node) tellWindow(last, now window.Kind) {
 	}
 }
 
-// operationalName is what tells operational services apart.
+// operationalName distinguishes operational services.
 type operationalName struct {
 	fabric [8]byte
 	node   matter.NodeID
@@ -85,16 +85,16 @@ type operationalName struct {
 // the last call.
 func (n *Node) renamed() bool {
 	all := n.trust.fabrics.All()
-	same := len(all) == len(n.seen.names)
+	same := len(all) == len(n.settled.names)
 	for i := 0; same && i < len(all); i++ {
-		same = n.seen.names[i] == operationalName{all[i].CompressedID, all[i].NodeID}
+		same = n.settled.names[i] == operationalName{all[i].CompressedID, all[i].NodeID}
 	}
 	if same {
 		return false
 	}
-	n.seen.names = n.seen.names[:0]
+	n.settled.names = n.settled.names[:0]
 	for _, f := range all {
-		n.seen.names = append(n.seen.names, operationalName{f.CompressedID, f.NodeID})
+		n.settled.names = append(n.settled.names, operationalName{f.CompressedID, f.NodeID})
 	}
 	return true
 }
@@ -114,14 +114,15 @@ func (n *Node) services() (list []Service) {
 func operational(f *fabric.Fabric, port uint16) Service {
 	return Service{
 		Type:     serviceOperational,
-		Instance: operationalInstance(f),
+		Instance: operationalInstance(f, f.NodeID),
 		Subtypes: []string{fmt.Sprintf("_I%X", f.CompressedID[:])},
 		Port:     port,
 	}
 }
 
-func operationalInstance(f *fabric.Fabric) string {
-	return fmt.Sprintf("%X-%v", f.CompressedID[:], f.NodeID)
+// operationalInstance returns the name by which a node of a fabric is found.
+func operationalInstance(f *fabric.Fabric, id matter.NodeID) string {
+	return fmt.Sprintf("%X-%v", f.CompressedID[:], id)
 }
 
 // commissionable returns the service of the open window (section 4.3.1).

@@ -227,8 +227,8 @@ func (n *Node) advance(now time.Time) {
 		c.Advance(now)
 	}
 	n.model.engine.Advance(now)
-	n.again.advance(now)
-	if err := n.trust.resume.Advance(now); err != nil {
+	n.resubscriber.advance(now)
+	if err := n.trust.records.Advance(now); err != nil {
 		n.log.Warn("resumption records are not kept", "error", err)
 	}
 	if n.operationalHours(now) != n.count.hours {
@@ -248,8 +248,8 @@ func (n *Node) deadline(now time.Time) time.Time {
 		}
 	}
 	for _, d := range [...]func() (time.Time, bool){
-		n.talk.exchanges.Deadline, n.trust.failsafe.Deadline, n.trust.window.Deadline, n.model.engine.Deadline, n.again.deadline,
-		n.trust.resume.Deadline, n.model.composition.deadline,
+		n.talk.exchanges.Deadline, n.trust.failsafe.Deadline, n.trust.window.Deadline, n.model.engine.Deadline, n.resubscriber.deadline,
+		n.trust.records.Deadline, n.model.composition.deadline,
 	} {
 		if t, ok := d(); ok && t.Before(first) {
 			first = t

@@ -67,7 +67,7 @@ func (n *Node) buildModel(now time.Time) error {
 		Boot:     now,
 		Sessions: reporter{n},
 		Observe:  n.observe,
-		Keep:     func() { n.keep.settle() },
+		Keep:     func() { n.keeper.settle() },
 		Self:     n.nodeID,
 
 		MaxPathsPerInvoke: maxPathsPerInvoke,

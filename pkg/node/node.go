@@ -94,19 +94,19 @@ type Resolver interface {
 // Do, Ask, Start, Stop and Wait may be called from any goroutine but the loop. All
 // other methods belong to the loop: they are called by a function that Do or Ask runs.
 type Node struct {
-	opt   Options
-	log   *slog.Logger
-	begun time.Time
-	loop  loop
-	quiet logs.Limit // of what strangers do
+	opt      Options
+	log      *slog.Logger
+	begun    time.Time
+	loop     loop
+	failures logs.Limit // of lines about handshakes that strangers can make fail
 
-	trust trust
-	talk  talk
-	model model
-	again *resubscriber
-	keep  *keeper
-	seen  seen
-	count counters
+	trust        trust
+	talk         talk
+	model        model
+	resubscriber *resubscriber
+	keeper       *keeper
+	settled      settled
+	count        counters
 }
 
 // trust is whom the node believes and what it keeps.
@@ -119,8 +119,8 @@ type trust struct {
 	failsafe *failsafe.FailSafe
 	device   *attestation.Credentials
 	material store.Attestation
-	signer   attestation.Signer // with the DAC's key, where it is not in the store
-	resume   *securechannel.Records
+	signer   attestation.Signer     // with the DAC's key, where it is not in the store
+	records  *securechannel.Records // of sessions that can be resumed
 }
 
 // talk is how the node speaks.
@@ -148,10 +148,10 @@ func New(opt Options) (*Node, error) {
 		return nil, err
 	}
 	var err error
-	if n.keep, err = newKeeper(now, n.trust.store, n.trust.fabrics, n.model.engine, n.log); err != nil {
+	if n.keeper, err = newKeeper(now, n.trust.store, n.trust.fabrics, n.model.engine, n.log); err != nil {
 		return nil, err
 	}
-	n.again = n.newResubscriber(now)
+	n.resubscriber = n.newResubscriber(now)
 	go n.run()
 	return n, nil
 }
@@ -165,7 +165,7 @@ func (n *Node) openTrust(now time.Time) error {
 	if t.fabrics, err = fabric.Open(t.store, n.opt.MaxFabrics); err != nil {
 		return err
 	}
-	n.seen.look(t.fabrics)
+	n.settled.take(t.fabrics)
 	if t.fabrics.Len() > 0 {
 		n.forgetPasscode("the node is commissioned")
 	}
@@ -176,7 +176,7 @@ func (n *Node) openTrust(now time.Time) error {
 	t.window = window.New(passcode, n.opt.Rand)
 	t.failsafe = failsafe.New(t.fabrics, failsafe.Options{})
 	t.acl = acl.New(t.fabrics, n.deviceTypes)
-	t.resume = securechannel.NewRecords(t.store, t.fabrics, n.maxSessions(), start.Resumptions)
+	t.records = securechannel.NewRecords(t.store, t.fabrics, n.maxSessions(), start.Resumptions)
 	return nil
 }
 
@@ -222,13 +222,13 @@ func (n *Node) Stop(ctx context.Context) error {
 		err = nil
 	}
 	n.loop.once.Do(func() { close(n.loop.quit) })
-	n.again.stop()
+	n.resubscriber.stop()
 	select {
 	case <-n.loop.gone:
 	case <-ctx.Done():
 		return errors.Join(err, errHeld)
 	}
-	n.loop.ended.Do(func() { err = errors.Join(err, n.trust.resume.Close()) })
+	n.loop.ended.Do(func() { err = errors.Join(err, n.trust.records.Close()) })
 	return err
 }
 
@@ -238,7 +238,7 @@ var errHeld = errors.New("a function holds the node's goroutine")
 // Wait waits for the goroutines of a node that was stopped. Its ports must be closed.
 func (n *Node) Wait() {
 	n.loop.readers.Wait()
-	n.again.lookups.Wait()
+	n.resubscriber.lookups.Wait()
 }
 
 // subject says who speaks on a session.

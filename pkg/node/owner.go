@@ -88,7 +88,7 @@ func (n *Node) FactoryReset(now time.Time) error {
 	t.identity = node
 	t.window.Close()
 	n.openInitialWindow(now)
-	n.count.hours, n.count.since, n.seen.reset = 0, now, true
+	n.count.hours, n.count.since, n.settled.reset = 0, now, true
 	n.model.engine.Notify(im.FactoryReset)
 	return n.model.basic.Reset()
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/netip"
 	"sync"
@@ -151,7 +150,7 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 		return
 	}
 	a.began(c)
-	service := Service{Type: serviceOperational, Instance: fmt.Sprintf("%X-%v", f.CompressedID[:], c.who.Node)}
+	service := Service{Type: serviceOperational, Instance: operationalInstance(f, c.who.Node)}
 	a.lookups.Go(func() {
 		ctx, cancel := context.WithTimeout(a.ctx, resolveTime)
 		defer cancel()

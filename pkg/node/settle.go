@@ -16,18 +16,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// seen is what settle compared with last time.
-type seen struct {
+// settled is the state that settle compares the present one with.
+type settled struct {
 	generation uint64
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
-	ads        advertised
+	advertised advertised
 	names      []operationalName // that are announced
 	owned      bool              // there has been a fabric that was no mere attempt
 	reset      bool              // what was before is to be forgotten
 }
 
-// look takes the state of the fabric table in.
-func (s *seen) look(t *fabric.Table) {
+// take takes the state of the fabric table in.
+func (s *settled) take(t *fabric.Table) {
 	s.generation = t.Generation()
 	s.fabrics = make(map[matter.FabricIndex]*fabric.Fabric, t.Len())
 	for _, f := range t.All() {
@@ -55,9 +55,9 @@ func (n *Node) settle(now time.Time) {
 	}
 	n.model.composition.settle(now)
 	n.model.engine.Settle(now)
-	n.again.follow(now)
-	n.keep.settle()
-	n.trust.resume.Settle(now)
+	n.resubscriber.follow(now)
+	n.keeper.settle()
+	n.trust.records.Settle(now)
 	n.closeSessions(now)
 	n.announce()
 	n.talk.current = nil
@@ -102,7 +102,7 @@ func (n *Node) endFailSafe(now time.Time) {
 		}
 	}
 	if !ended.Completed && ended.NOC == failsafe.Updated {
-		n.trust.resume.Forget(ended.Fabric)
+		n.trust.records.Forget(ended.Fabric)
 	}
 	if n.talk.sessions.Len(session.PASE) == 0 || n.onlyClosing(session.PASE) {
 		n.trust.window.SessionEnded(now)
@@ -136,24 +136,24 @@ func (n *Node) expireOrphan() {
 // followFabrics makes sessions and model follow the fabric table.
 func (n *Node) followFabrics(now time.Time) {
 	t := n.trust.fabrics
-	if t.Generation() == n.seen.generation {
+	if t.Generation() == n.settled.generation {
 		return
 	}
-	before := n.seen.fabrics
-	n.seen.look(t)
+	before := n.settled.fabrics
+	n.settled.take(t)
 	removed := false // from the store
 	for i, old := range before {
-		f := n.seen.fabrics[i]
+		f := n.settled.fabrics[i]
 		switch {
 		case f == nil:
 			n.fabricRemoved(now, old)
 			removed = removed || !old.Provisional
 		case !bytes.Equal(f.NOC, old.NOC):
-			n.trust.resume.Forget(i)
+			n.trust.records.Forget(i)
 			n.closeFabricSessions(now, i, nil)
 		}
 	}
-	if t.Len() == 0 && n.seen.owned {
+	if t.Len() == 0 && n.settled.owned {
 		n.vacate(now)
 	}
 	if removed {
@@ -168,7 +168,7 @@ func (n *Node) overwrite() { provision.Overwrite(n.trust.store, n.log) }
 // reach the disk, the next start would do it.
 func (n *Node) vacate(now time.Time) {
 	n.log.Info("the last fabric is gone, the node can be commissioned again")
-	n.seen.owned, n.seen.reset = false, true
+	n.settled.owned, n.settled.reset = false, true
 	err := n.trust.store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
 			provision.ForgetSettings(n)
@@ -208,7 +208,7 @@ func (n *Node) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	told := e.FabricRemoved(now, f.Index, since, n.trust.acl.Former(f))
 	n.trust.window.FabricRemoved(f.Index)
 	n.trust.failsafe.FabricRemoved(f.Index)
-	n.trust.resume.Forget(f.Index)
+	n.trust.records.Forget(f.Index)
 	n.closeFabricSessions(now, f.Index, told)
 }
 
@@ -229,8 +229,8 @@ func (n *Node) closeFabricSessions(now time.Time, i matter.FabricIndex, told []u
 // forgetPast ends a factory reset, or the time of the last owner: when all have
 // heard of it, nobody else is to hear of what was before.
 func (n *Node) forgetPast() {
-	if n.seen.reset {
-		n.seen.reset = false
+	if n.settled.reset {
+		n.settled.reset = false
 		n.model.engine.ForgetEvents()
 	}
 }

@@ -43,6 +43,8 @@ type Snapshot struct {
 	Dropped             stats.Counters[string] // by reason
 	Retransmissions     uint64
 	Acknowledgements    uint64 // sent by themselves
+	Timeouts            uint64 // messages given up
+	Duplicates          uint64 // messages received again
 	Requests            stats.Counters[RequestKey]
 	RequestDuration     map[string]stats.Histogram // by action
 	Commands            stats.Counters[CommandKey]
@@ -112,6 +114,8 @@ func (n *Node) Snapshot(now time.Time) Snapshot {
 		Dropped:             n.dropped(),
 		Retransmissions:     x.Retransmissions,
 		Acknowledgements:    x.Acks,
+		Timeouts:            x.Timeouts,
+		Duplicates:          x.Duplicates,
 		Requests:            c.requests.Clone(),
 		RequestDuration:     map[string]stats.Histogram{},
 		Commands:            c.commands.Clone(),

@@ -52,12 +52,12 @@ func (n *Node) openTalk() {
 		Exchanges:   t.exchanges,
 		Window:      n.trust.window,
 		Fabrics:     n.trust.fabrics,
-		Resumptions: n.trust.resume,
+		Resumptions: n.trust.records,
 		Rand:        n.opt.Rand,
 		Parameters:  message.LocalParameters(),
 		Validity:    n.sessionValidity,
 		OnSession:   n.sessionOpened,
-		OnClosed:    func(now time.Time, x *session.Session) { n.again.closed(now, x) },
+		OnClosed:    func(now time.Time, x *session.Session) { n.resubscriber.closed(now, x) },
 		OnHandshake: n.handshakeOver,
 	})
 }
@@ -76,7 +76,7 @@ func (n *Node) sessionOpened(now time.Time, x *session.Session) {
 		return
 	}
 	n.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode)
-	n.again.heard(now, x)
+	n.resubscriber.heard(now, x)
 }
 
 // handshakeOver counts a handshake, and logs one that failed.
@@ -99,7 +99,7 @@ func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 	log := n.log.With("type", o.Kind, "result", result, "cause", o.Err)
 	if o.Kind != session.PASE { // anybody can make CASE handshakes fail
 		log.Debug("handshake failed")
-	} else if missed, ok := n.quiet.Allow(now); ok {
+	} else if missed, ok := n.failures.Allow(now); ok {
 		log.Warn("handshake failed", "not_logged_before", missed)
 	}
 }

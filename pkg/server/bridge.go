@@ -54,7 +54,7 @@ func (s *Server) openBridge() (err error) {
 	if err != nil {
 		return err
 	}
-	s.down.push("bridged devices", func(context.Context) error { return s.bridge.Close() })
+	s.teardown.push("bridged devices", func(context.Context) error { return s.bridge.Close() })
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (s *Server) addBridge(l net.Listener, token string) {
 	srv := s.addHTTP(netutil.LimitListener(l, maxBridgeClients), h)
 	// Streams go on for as long as they are read; bodies and headers do not.
 	srv.ReadTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = bridgeTimeout, scraperIdle, maxHeader
-	s.down.push("streams of the bridge API", func(context.Context) error {
+	s.teardown.push("streams of the bridge API", func(context.Context) error {
 		h.Close()
 		return nil
 	})
@@ -114,11 +114,11 @@ func (s *Server) startFronts() {
 	for _, f := range s.opt.Bridge.Fronts {
 		running.Go(func() { keepRunning(ctx, f, s.bridge, s.log) })
 	}
-	s.down.push("fronts", func(context.Context) error {
+	s.teardown.push("fronts", func(context.Context) error {
 		cancel()
 		return nil
 	})
-	s.down.last(running.Wait)
+	s.teardown.last(running.Wait)
 }
 
 // keepRunning runs a front until ctx ends, again and again if it must be.

@@ -21,19 +21,14 @@ import (
 // request. The node keeps no more of them than it may, and answers others when they
 // are gone.
 func TestMetricsConnections(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
 	srv, err := server.New(server.Options{
-		StateDir: t.TempDir(), MetricsAddr: addr, Announcer: &billboard{},
+		StateDir: t.TempDir(), MetricsAddr: "127.0.0.1:0", Announcer: &billboard{},
 		Conns: []transport.PacketConn{simnet.New(1, simnet.Conditions{}).Listen(deviceAddr)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	addr := srv.MetricsAddr()
 	srv.Start()
 	t.Cleanup(func() {
 		if err := srv.Stop(); err != nil {

@@ -58,7 +58,7 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	srv.server.ReadHeaderTimeout = headerTimeout
 	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = append(s.http, srv)
-	s.down.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
+	s.teardown.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
 		_ = srv.listener.Close() // also where it never served
 		ctx, cancel := context.WithTimeout(ctx, httpGrace)
 		defer cancel()
@@ -82,6 +82,7 @@ func (s *Server) bindHTTP() error {
 		if err != nil {
 			return fmt.Errorf("metrics-addr %s: %w (choose another with --metrics-addr, or \"\" for none)", s.opt.MetricsAddr, err)
 		}
+		s.metricsAddr = l.Addr().String()
 		srv := s.addHTTP(netutil.LimitListener(l, maxScrapers), h)
 		srv.WriteTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = scrapeTimeout, scraperIdle, maxHeader
 	}
@@ -90,7 +91,7 @@ func (s *Server) bindHTTP() error {
 		if err != nil {
 			return err
 		}
-		s.down.push("admin socket", func(context.Context) error {
+		s.teardown.push("admin socket", func(context.Context) error {
 			if err := os.Remove(s.opt.AdminSocket); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -101,11 +102,15 @@ func (s *Server) bindHTTP() error {
 	return nil
 }
 
+// MetricsAddr returns the address that metrics are served at, with the port that was
+// bound; "" if there is none.
+func (s *Server) MetricsAddr() string { return s.metricsAddr }
+
 // snapshot is what a scrape shows; false if the loop does not answer in time.
 func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	m.MDNS = s.ads.Status()
+	m.MDNS = s.announcer.Status()
 	err := s.node.Ask(ctx, func(now time.Time) error {
 		m.Snapshot = s.node.Snapshot(now)
 		return nil
@@ -161,7 +166,7 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) { s.probe(w, r,
 // where another host has the node's name.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	fault := ""
-	if err := s.ads.Status().Fault(); err != nil {
+	if err := s.announcer.Status().Fault(); err != nil {
 		fault = err.Error()
 	}
 	s.probe(w, r, fault)

@@ -47,7 +47,7 @@ func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 
 func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
-	announced := s.ads.Status()
+	announced := s.announcer.Status()
 	st = admin.Status{
 		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Port: s.Port(),
 		Ready: true, Interfaces: interfaceRows(announced), Services: []admin.Service{}, Fabrics: []admin.FabricStatus{},
@@ -204,7 +204,7 @@ func (o operator) Health(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := o.s.ads.Status().Fault(); err != nil {
+	if err := o.s.announcer.Status().Fault(); err != nil {
 		return err
 	}
 	return o.s.Probe(ctx)

@@ -43,7 +43,7 @@ func (s *Server) Probe(ctx context.Context) error {
 	if s.opt.Conns != nil {
 		return nil // no network of this host
 	}
-	p := &s.self
+	p := &s.prober
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	target, ok := s.probeTarget()

@@ -32,21 +32,21 @@ const stopTimeout = 4 * time.Second
 // Server is a node with what surrounds it: [New] makes one, [Server.Run] serves it. Its
 // methods may be called from several goroutines, except where they say otherwise.
 type Server struct {
-	opt        Options
-	configured provision.IDs // by the operator
-	log        *slog.Logger
-	begun      time.Time
-	store      *store.Store
-	host       *host.Host
-	watcher    *host.Watcher // nil: the network of a test
-	ports      []transport.PacketConn
-	ads        Announcer
-	node       *node.Node
-	bridge     *bridge.Registry // nil: the node is no bridge of the daemon's kind
-	http       []*httpServer
-	down       teardown
-	self       prober
-	links      sync.WaitGroup // the goroutine that follows the host's links
+	opt         Options
+	configured  provision.IDs // by the operator
+	log         *slog.Logger
+	begun       time.Time
+	store       *store.Store
+	host        *host.Host
+	watcher     *host.Watcher // nil: the network of a test
+	ports       []transport.PacketConn
+	announcer   Announcer
+	node        *node.Node
+	bridge      *bridge.Registry // nil: the node is no bridge of the daemon's kind
+	http        []*httpServer
+	metricsAddr string
+	teardown    teardown
+	prober      prober
 }
 
 // New opens the store, makes what a first start needs, and binds every socket.
@@ -62,7 +62,7 @@ func New(opt Options) (_ *Server, err error) {
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 			defer cancel()
-			s.down.run(ctx)
+			s.teardown.run(ctx)
 		}
 	}()
 	commits := stats.NewHistogram(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5)
@@ -103,7 +103,7 @@ func (s *Server) openStore(commits *stats.Histogram) (start provision.Start, err
 	if err != nil {
 		return start, err
 	}
-	s.down.push("store", func(context.Context) error { return s.store.Close() })
+	s.teardown.push("store", func(context.Context) error { return s.store.Close() })
 	if err := s.checkStore(); err != nil {
 		return start, err
 	}
@@ -144,7 +144,7 @@ func (s *Server) bind() (err error) {
 		if s.watcher, err = host.NewWatcher(s.opt.Interfaces, s.log); err != nil {
 			return err
 		}
-		s.down.push("watcher of the interfaces", func(context.Context) error { s.watcher.Close(); return nil })
+		s.teardown.push("watcher of the interfaces", func(context.Context) error { s.watcher.Close(); return nil })
 		s.host = host.New(s.watcher.Interfaces)
 		s.logInterfaces()
 		if s.ports, err = transport.Listen(transport.Options{Port: s.opt.Port, Interfaces: s.opt.Interfaces}); err != nil {
@@ -152,20 +152,20 @@ func (s *Server) bind() (err error) {
 		}
 	}
 	for _, c := range s.ports {
-		s.down.push("UDP socket", func(context.Context) error { return c.Close() })
+		s.teardown.push("UDP socket", func(context.Context) error { return c.Close() })
 	}
-	s.ads = s.opt.Announcer
-	if s.ads == nil && s.watcher == nil {
+	s.announcer = s.opt.Announcer
+	if s.announcer == nil && s.watcher == nil {
 		return errors.New("a node on the network of a test needs an Announcer")
 	}
-	if s.ads == nil {
+	if s.announcer == nil {
 		a, err := mdns.NewAnnouncer(mdns.Options{Watcher: s.watcher, Log: s.log, Rand: s.opt.Rand})
 		if err != nil {
 			return err
 		}
-		s.ads, s.opt.Resolver = a, a
+		s.announcer, s.opt.Resolver = a, a
 	}
-	s.down.push("mDNS", s.ads.Close)
+	s.teardown.push("mDNS", s.announcer.Close)
 	return nil
 }
 
@@ -186,8 +186,8 @@ func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats
 	if s.node, err = node.New(opt); err != nil {
 		return err
 	}
-	s.down.push("node", s.node.Stop)
-	s.down.last(s.node.Wait)
+	s.teardown.push("node", s.node.Stop)
+	s.teardown.last(s.node.Wait)
 	return nil
 }
 
@@ -197,7 +197,7 @@ func (s *Server) announce(list []node.Service) {
 	for i, v := range list {
 		services[i] = mdns.Service(v)
 	}
-	s.ads.Set(services)
+	s.announcer.Set(services)
 }
 
 // resolver finds nodes by a Resolver.
@@ -218,7 +218,7 @@ func (s *Server) Start() {
 	}
 	s.followLinks()
 	// Peers are told before HTTP ends, which may take a while.
-	s.down.push("node", s.node.Stop)
+	s.teardown.push("node", s.node.Stop)
 	for _, h := range s.http {
 		h.serve(s.log)
 	}
@@ -231,12 +231,13 @@ func (s *Server) followLinks() {
 		return
 	}
 	done := make(chan struct{})
-	s.down.push("following the links", func(context.Context) error {
+	s.teardown.push("following the links", func(context.Context) error {
 		close(done)
 		return nil
 	})
 	changed, cancel := s.watcher.Subscribe()
-	s.links.Go(func() {
+	var wg sync.WaitGroup
+	wg.Go(func() {
 		defer cancel()
 		for {
 			select {
@@ -250,7 +251,7 @@ func (s *Server) followLinks() {
 			})
 		}
 	})
-	s.down.last(s.links.Wait)
+	s.teardown.last(wg.Wait)
 }
 
 // Stop takes the node down: peers are told, records withdrawn, the store closed. It
@@ -262,7 +263,7 @@ func (s *Server) Stop() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	return s.down.run(ctx)
+	return s.teardown.run(ctx)
 }
 
 // Run starts the node, waits for the end of ctx and stops it. ready, if not
@@ -296,7 +297,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 	go func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
-		for !s.ads.Status().Announced() {
+		for !s.announcer.Status().Announced() {
 			select {
 			case <-ctx.Done():
 				return

@@ -34,7 +34,7 @@ func everything(n uint64) metrics.Snapshot {
 		PASE: stats.Counters[string]{}, PASEFailures: n,
 		CASE:         stats.Counters[node.CASEKey]{},
 		CASEDuration: durations(n),
-		Received:     n, Sent: n, Dropped: stats.Counters[string]{}, Retransmissions: n,
+		Received:     n, Sent: n, Dropped: stats.Counters[string]{}, Retransmissions: n, Timeouts: n, Duplicates: n, Acknowledgements: n,
 		Requests:        stats.Counters[node.RequestKey]{},
 		RequestDuration: map[string]stats.Histogram{},
 		Commands:        stats.Counters[node.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
