@@ -69,7 +69,9 @@ var allowed = map[string][]string{
 	"pkg/admin":   {"pkg/host", "pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
 
-	"pkg/mqtt/link": nil,
+	"pkg/mqtt/link":        nil,
+	"pkg/mqtt/reader":      {"pkg/device", "pkg/mqtt/link"},
+	"pkg/mqtt/zigbee2mqtt": {"pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader"},
 
 	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
 	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},

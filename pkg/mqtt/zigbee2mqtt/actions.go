@@ -1,0 +1,240 @@
+package zigbee2mqtt
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// gestures are the words of actions that say what was done to a button, long ones
+// first. Four presses and more are none of Matter's.
+var gestures = []struct {
+	word    string
+	gesture device.Gesture
+}{
+	{"hold_release", ""}, {"long_release", ""}, {"longpress_release", ""}, {"press_release", released}, {"release", ""}, {"released", ""},
+	{"single_press", device.Single}, {"single_pressed", device.Single}, {"single_click", device.Single}, {"short_press", device.Single},
+	{"double_press", device.Double}, {"double_pressed", device.Double}, {"double_click", device.Double},
+	{"triple_press", device.Triple}, {"triple_pressed", device.Triple}, {"triple_click", device.Triple},
+	{"single_long", ""}, {"double_long", ""}, {"triple_long", ""},
+	{"quadruple_press", ""}, {"quadruple_pressed", ""}, {"quintuple_pressed", ""}, {"quintuple_press", ""},
+	{"long_press", device.Long}, {"long_hold", device.Long},
+	{"single", device.Single}, {"click", device.Single}, {"press", device.Single}, {"pressed", device.Single}, {"short", device.Single},
+	{"double", device.Double}, {"doubleclick", device.Double}, {"triple", device.Triple},
+	{"hold", device.Long}, {"held", device.Long}, {"long", device.Long}, {"longpress", device.Long},
+	{"quadruple", ""}, {"quintuple", ""}, {"many", ""},
+}
+
+// released marks the short press of buttons that say when they are let go: press comes
+// before it, and before a long press, too.
+const released device.Gesture = "released"
+
+// commands are actions that are a button each: what a remote that is bound to a lamp
+// sends, and what is said of it by its button's name.
+var commands = map[string]string{
+	"on": "on", "off": "off", "toggle": "toggle", "open": "open", "close": "close", "stop": "stop", "up": "up", "down": "down",
+	"brightness_step_up": "brightness_up", "brightness_step_down": "brightness_down",
+	"color_temperature_step_up": "color_temperature_up", "color_temperature_step_down": "color_temperature_down",
+	"emergency": "emergency", "panic": "emergency", "sos": "emergency",
+}
+
+// moves are long presses of the buttons of commands, the first that there is.
+var moves = map[string][]string{
+	"brightness_move_up":   {"brightness_up", "on", "toggle", "up"},
+	"brightness_move_down": {"brightness_down", "off", "down"},
+}
+
+// numberedCommands are actions with the number of their button behind them.
+var numberedCommands = regexp.MustCompile(`^(?:scene|recall|button|key|bell)_?([0-9]{1,3})$`)
+
+// noButtons are actions that are none of a button: of locks, cubes, keypads and knobs,
+// and what lamps are told that no button stands for.
+var noButtons = regexp.MustCompile(`lock|finger|password|rfid|keypad|pin_|_code|arm_|^disarm|_delay|shake|throw|slide|slider|flip|rotat|^fall|^drop|^tilt|vibration|side_up|inactivity|wakeup|knock|tap$|move_to_|_move$|hue|saturation|color_loop|color_move|color_temperature_move|brightness_stop|brightness_move_stop|color_stop|^store|^add|^remove|^view|^identify$|^unknown$|^none$|moving|^stopped$|non_access|ring_bell|\*`)
+
+// gestureOf splits an action into the button's name and what was done to it.
+func gestureOf(action string) (button string, g device.Gesture, ok bool) {
+	for _, w := range gestures {
+		if action == w.word {
+			return "", w.gesture, true
+		}
+		if s, cut := strings.CutSuffix(action, "_"+w.word); cut {
+			return buttonName(s), w.gesture, true
+		}
+	}
+	for _, w := range gestures {
+		if s, cut := strings.CutPrefix(action, w.word+"_"); cut {
+			return buttonName(s), w.gesture, true
+		}
+	}
+	return "", "", false
+}
+
+// buttonName leaves out what every button is called.
+func buttonName(s string) string {
+	for _, word := range []string{"button_", "switch_", "key_", "btn_", "input_"} {
+		s = strings.TrimPrefix(s, word)
+	}
+	switch s {
+	case "button", "switch":
+		return ""
+	}
+	return s
+}
+
+// button is one that is being put together.
+type button struct {
+	gestures map[string]device.Gesture // by action
+}
+
+// actions adds a button for each that the values of action name.
+func (b *builder) actions(e *expose) {
+	all := map[string]*button{}
+	get := func(name string) *button {
+		if all[name] == nil {
+			all[name] = &button{map[string]device.Gesture{}}
+		}
+		return all[name]
+	}
+	var rest []string
+	for _, action := range e.words() {
+		if noButtons.MatchString(action) {
+			b.leave("actions that are no button's are not shown", "action "+action)
+			continue
+		}
+		if name, g, ok := gestureOf(action); ok {
+			if g != "" {
+				get(name).gestures[action] = g
+			}
+			continue
+		}
+		rest = append(rest, action)
+	}
+	// A device that is more than a remote says of itself what it was told to do: that
+	// is no button.
+	remote := len(b.loadsOf("")) == 0 && b.has(rankLock) == nil && b.has(rankThermostat) == nil
+	explicit := len(all) > 0
+	for _, action := range rest {
+		b.command(action, explicit, remote, all, get)
+	}
+	for _, action := range rest {
+		b.move(action, all)
+	}
+	b.buttons(all)
+}
+
+// suffixed splits the number or the place of a button off an action: on_1, off_left.
+var suffixed = regexp.MustCompile(`^((?:on|off|toggle|open|close|stop|up|down|brightness_(?:step|move)_(?:up|down)|color_temperature_step_(?:up|down)))_((?:l|s|row_)?[0-9]{1,2}|(?:left|right|center|top|bottom)(?:_(?:left|right|top|bottom))?|default|both|ext)(?:_sw)?$`)
+
+func (b *builder) command(action string, explicit, remote bool, all map[string]*button, get func(string) *button) {
+	word, place := action, ""
+	if m := suffixed.FindStringSubmatch(action); m != nil {
+		word, place = m[1], m[2]
+	}
+	if m := numberedCommands.FindStringSubmatch(action); m != nil {
+		get(strings.TrimPrefix(action[:len(action)-len(m[1])]+m[1], "button_")).gestures[action] = device.Single
+		return
+	}
+	name, ok := commands[word]
+	switch {
+	case !ok && moves[word] != nil:
+	case !ok:
+		b.leave("the action names no button that is known", "action "+action)
+	case !remote:
+		b.leave("what the device says that it was told is no button", "action "+action)
+	case place != "" && all[place] != nil && len(all[place].gestures) > 0:
+		all[place].gestures[action] = device.Single // the same button in another mode
+	case explicit && place == "" && all[""] != nil:
+		all[""].gestures[action] = device.Single
+	default:
+		get(join(name, place)).gestures[action] = device.Single
+	}
+}
+
+func join(name, place string) string {
+	if place == "" || place == "default" {
+		return name
+	}
+	return name + "_" + place
+}
+
+// move makes of a lamp's dimming the long press of the button that does it.
+func (b *builder) move(action string, all map[string]*button) {
+	word, place := action, ""
+	if m := suffixed.FindStringSubmatch(action); m != nil {
+		word, place = m[1], m[2]
+	}
+	names, ok := moves[word]
+	if !ok {
+		return
+	}
+	for _, name := range names {
+		if x := all[join(name, place)]; x != nil {
+			x.gestures[action] = device.Long
+			return
+		}
+	}
+	b.leave("the action names no button that is known", "action "+action)
+}
+
+// buttons adds the parts.
+func (b *builder) buttons(all map[string]*button) {
+	var names []string
+	for name, x := range all {
+		x.settle()
+		if len(x.gestures) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, compareButtons)
+	for i, name := range names {
+		if i >= reader.MaxButtons {
+			b.leave(fmt.Sprintf("%d buttons of a device are shown at most", reader.MaxButtons), "button "+name)
+			continue
+		}
+		p := b.add(&draft{rank: rankButton}, "button", name)
+		p.Type = "generic_switch"
+		for _, g := range []device.Gesture{device.Single, device.Double, device.Triple, device.Long} {
+			for _, has := range all[name].gestures {
+				if has == g {
+					p.Options.Gestures = append(p.Options.Gestures, string(g))
+					break
+				}
+			}
+		}
+		for action, g := range all[name].gestures {
+			b.t.buttons[action] = press{p.ID, g}
+		}
+	}
+}
+
+// settle decides between press and press_release: the first comes before a long press,
+// too, so that only the second is a single one.
+func (x *button) settle() {
+	short := ""
+	for action, g := range x.gestures {
+		if g == released {
+			short = action
+		}
+	}
+	if short == "" {
+		return
+	}
+	for action, g := range x.gestures {
+		if g == device.Single {
+			delete(x.gestures, action)
+		}
+	}
+	x.gestures[short] = device.Single
+}
+
+// compareButtons orders numbers as numbers.
+func compareButtons(x, y string) int {
+	if len(x) != len(y) && strings.Trim(x+y, "0123456789") == "" {
+		return len(x) - len(y)
+	}
+	return strings.Compare(x, y)
+}

@@ -1,0 +1,261 @@
+package zigbee2mqtt
+
+import (
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// switches adds a relay, or a valve that has the form of one. Half of what has this
+// form are settings and modes: only the property state, of the device or of an endpoint
+// that is a load, is a relay.
+func (b *builder) switches(e *expose, climate bool) {
+	state := e.feature("state")
+	if state == nil || !state.settable() {
+		b.leave("settings are not shown", firstName(e))
+		return
+	}
+	want := "state"
+	if e.Endpoint != "" {
+		want += "_" + e.Endpoint
+	}
+	valve := b.isValve()
+	switch {
+	case state.Property != want:
+		b.leave("settings are not shown", state.Property)
+	case e.Endpoint != "" && !loads.MatchString(e.Endpoint):
+		b.leave("it has the form of a relay, and nothing says that it is one", state.Property)
+	case climate && e.Endpoint == "":
+		b.leave("what this switch of a thermostat does is not known", state.Property)
+	case valve:
+		b.valve(state, e.Endpoint)
+	default:
+		p := b.add(&draft{rank: rankPlug, load: true}, "switch", e.Endpoint)
+		p.Type = "on_off_plug"
+		b.onOff(p.ID, state, "on")
+	}
+}
+
+func firstName(e *expose) string {
+	if len(e.Features) > 0 {
+		return e.Features[0].Property
+	}
+	return e.Name
+}
+
+// onOff binds a binary to a property that is true or false.
+func (b *builder) onOff(part string, e *expose, property string) {
+	b.bind(e, part, func(_ *thing, v any, out device.Values) {
+		if on, ok := e.isOn(v); ok {
+			out[property] = device.Bool(on)
+		}
+	})
+	b.t.handlers[part] = func(_ *thing, c device.Command, msg map[string]any) error {
+		on, ok := c.Set[property].Bool()
+		if !ok {
+			return errUnsupported
+		}
+		msg[e.Property] = e.value(on)
+		return nil
+	}
+}
+
+// isValve reports whether the device is a valve for water or gas. Only its description
+// says so.
+func (b *builder) isValve() bool {
+	if b.d == nil {
+		return false
+	}
+	text := b.d.Definition.Description
+	return valves.MatchString(text) && !notValves.MatchString(text)
+}
+
+func (b *builder) valve(state *expose, endpoint string) {
+	p := b.add(&draft{rank: rankValve}, "valve", endpoint)
+	p.Type = "water_valve"
+	b.onOff(p.ID, state, "open")
+}
+
+// valveState takes the binary state by which some valves are moved.
+func (b *builder) valveState(e *expose) bool {
+	if e.Type != "binary" || e.Name != "state" || !e.settable() || !e.published() || !b.isValve() || b.has(rankValve) != nil {
+		return false
+	}
+	b.valve(e, e.Endpoint)
+	return true
+}
+
+// cover adds a window covering.
+func (b *builder) cover(e *expose) {
+	state, position, tilt := e.feature("state"), e.feature("position"), e.feature("tilt")
+	if state == nil || !state.settable() {
+		b.leave("a cover that cannot be moved is not shown", e.Name)
+		return
+	}
+	p := b.add(&draft{rank: rankCover, load: true}, "cover", e.Endpoint)
+	p.Type = "window_covering"
+	p.Options.Kind = b.coverKind()
+	p.Options.Tilt = tilt != nil
+	if position == nil || !position.settable() {
+		no := false
+		p.Options.Position = &no
+		position = nil
+	}
+	b.bind(position, p.ID, percent("position_percent", position))
+	b.bind(tilt, p.ID, percent("tilt_percent", tilt))
+	if position == nil {
+		b.bind(state, p.ID, func(_ *thing, v any, out device.Values) {
+			switch v {
+			case "OPEN":
+				out["position_percent"] = device.Number(100)
+			case "CLOSE":
+				out["position_percent"] = device.Number(0)
+			}
+		})
+	}
+	b.t.handlers[p.ID] = func(_ *thing, c device.Command, msg map[string]any) error {
+		if c.Do == device.Stop {
+			msg[state.Property] = "STOP"
+			return nil
+		}
+		if f, ok := c.Set["position_percent"].Number(); ok {
+			moveCover(state, position, f, msg)
+		}
+		if f, ok := c.Set["tilt_percent"].Number(); ok && tilt != nil {
+			low, high := span(tilt)
+			msg[tilt.Property] = reader.FromPercent(f, low, high)
+		}
+		if len(msg) == 0 {
+			return errUnsupported
+		}
+		return nil
+	}
+}
+
+// moveCover moves a cover to where it can go: without a position, open or closed.
+func moveCover(state, position *expose, percent float64, msg map[string]any) {
+	switch {
+	case position != nil:
+		low, high := span(position)
+		msg[position.Property] = reader.FromPercent(percent, low, high)
+	case percent > 50:
+		msg[state.Property] = "OPEN"
+	default:
+		msg[state.Property] = "CLOSE"
+	}
+}
+
+func (b *builder) coverKind() string {
+	if b.d == nil {
+		return ""
+	}
+	for _, c := range covers {
+		if c.words.MatchString(b.d.Definition.Description) {
+			return c.kind
+		}
+	}
+	return ""
+}
+
+// span is the range of a number that is shown in per cent.
+func span(e *expose) (low, high float64) {
+	if low, high = e.limits(); high <= low {
+		return 0, 100
+	}
+	return low, high
+}
+
+func percent(property string, e *expose) func(*thing, any, device.Values) {
+	return func(_ *thing, v any, out device.Values) {
+		if f, ok := reader.Number(v); ok {
+			low, high := span(e)
+			out[property] = device.Number(reader.Round(reader.Percent(f, low, high), 2))
+		}
+	}
+}
+
+// moving reads whether a cover moves.
+func (b *builder) moving(e *expose) {
+	p := b.has(rankCover)
+	if p == nil || e.Endpoint != "" {
+		b.leave("it belongs to no cover", e.Name)
+		return
+	}
+	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
+		s, _ := v.(string)
+		switch strings.ToLower(s) {
+		case "up", "opening":
+			out["moving"] = device.Text("opening")
+		case "down", "closing":
+			out["moving"] = device.Text("closing")
+		case "stop", "stopped", "pause", "idle":
+			out["moving"] = device.Text("stopped")
+		}
+	})
+}
+
+// lock adds a lock.
+func (b *builder) lock(e *expose) {
+	state := e.feature("state")
+	if state == nil || !state.settable() || state.Property != "state" && e.Endpoint == "" {
+		b.leave("settings are not shown", firstName(e)) // such as child_lock
+		return
+	}
+	p := b.add(&draft{rank: rankLock}, "lock", e.Endpoint)
+	p.Type = "door_lock"
+	detail := e.feature("lock_state")
+	b.bind(state, p.ID, func(t *thing, v any, out device.Values) {
+		if detail != nil && t.known[detail.Property] != nil {
+			return // it says more
+		}
+		if locked, ok := state.isOn(v); ok {
+			out["lock"] = lockText(locked)
+		}
+	})
+	b.bind(detail, p.ID, func(_ *thing, v any, out device.Values) {
+		switch v {
+		case "locked":
+			out["lock"] = lockText(true)
+		case "unlocked":
+			out["lock"] = lockText(false)
+		case "not_fully_locked":
+			out["lock"] = device.Text("jammed")
+		}
+	})
+	b.t.handlers[p.ID] = func(_ *thing, c device.Command, msg map[string]any) error {
+		switch c.Do {
+		case device.Lock:
+			msg[state.Property] = orElse(state.ValueOn, "LOCK")
+		case device.Unlock:
+			msg[state.Property] = orElse(state.ValueOff, "UNLOCK")
+		default:
+			return errUnsupported
+		}
+		return nil
+	}
+}
+
+func lockText(locked bool) device.Value {
+	if locked {
+		return device.Text("locked")
+	}
+	return device.Text("unlocked")
+}
+
+// door reads the door of a lock.
+func (b *builder) door(e *expose) {
+	p := b.has(rankLock)
+	if p == nil {
+		b.leave("it belongs to no lock", e.Name)
+		return
+	}
+	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
+		switch v {
+		case "open", "error_forced_open":
+			out["door"] = device.Text("open")
+		case "closed":
+			out["door"] = device.Text("closed")
+		}
+	})
+}

@@ -1,0 +1,333 @@
+package zigbee2mqtt
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// Source is the source of all devices of zigbee2mqtt.
+const Source = "z2m"
+
+// Times of the reader.
+const (
+	askEvery = 250 * time.Millisecond // between devices that are asked for their state
+	askAfter = 3 * time.Second        // after all retained messages have come
+)
+
+// Reader reads one zigbee2mqtt. It is used by one goroutine.
+type Reader struct {
+	base string
+	sink reader.Sink
+
+	things  map[string]*thing // by id
+	byTopic map[string]*thing // by name
+	devices map[string]*bridgeDevice
+	groups  []bridgeGroup
+
+	listed       map[string]bool // ids in the last bridge/devices; nil: none has come
+	groupsListed map[string]bool // ids of the groups
+	hasGroups    bool            // bridge/groups has come, and could be read
+	extra        map[string]bool // names with a slash, whose topics are subscribed to one by one
+
+	early map[string]bool // availability of names that are not known yet
+
+	online  *bool // as bridge/state says
+	settled bool  // all retained messages of this connection have come
+	feature bool  // availability is switched on
+	askAt   time.Time
+}
+
+// New returns a reader for a base topic.
+func New(base string, sink reader.Sink) *Reader {
+	return &Reader{
+		base: base, sink: sink,
+		things: map[string]*thing{}, byTopic: map[string]*thing{}, devices: map[string]*bridgeDevice{}, extra: map[string]bool{}, early: map[string]bool{},
+	}
+}
+
+// Subscriptions returns what the reader wants to receive from the beginning.
+func (r *Reader) Subscriptions() []link.Subscription {
+	return []link.Subscription{
+		{Filter: r.base + "/bridge/state", Keep: true},
+		{Filter: r.base + "/bridge/info", Keep: true, MaxMessage: reader.MaxList},
+		{Filter: r.base + "/bridge/devices", Keep: true, MaxMessage: reader.MaxList},
+		{Filter: r.base + "/bridge/groups", Keep: true, MaxMessage: reader.MaxList},
+		{Filter: r.base + "/+/availability", Keep: true},
+		{Filter: r.base + "/+"},
+	}
+}
+
+// Up begins a new connection: what was retained comes again, and what does not is
+// not known any more.
+func (r *Reader) Up() {
+	r.online, r.settled = nil, false
+	clear(r.early)
+	for _, t := range r.things {
+		t.available, t.heard, t.asked = nil, false, false
+		clear(t.known)
+		clear(t.pending)
+	}
+}
+
+// Settled says that all retained messages have come.
+func (r *Reader) Settled(now time.Time) {
+	r.settled = true
+	r.askAt = now.Add(askAfter)
+	for _, id := range slices.Sorted(maps.Keys(r.things)) {
+		t := r.things[id]
+		t.reachable = r.canReach(t)
+		r.sink.Reachable(t.id, t.reachable)
+	}
+}
+
+// Deadline returns when Advance is to be called; zero: never.
+func (r *Reader) Deadline() time.Time { return r.askAt }
+
+// Advance asks a device for its state that has said nothing since the connection was
+// made: states are not retained.
+func (r *Reader) Advance(now time.Time) {
+	if r.askAt.IsZero() || now.Before(r.askAt) {
+		return
+	}
+	r.askAt = time.Time{}
+	if !r.isOnline() {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.things)) {
+		if t := r.things[id]; !t.asked && !t.heard && t.reachable {
+			t.asked = true
+			if r.ask(t) {
+				r.askAt = now.Add(askEvery)
+				return
+			}
+		}
+	}
+}
+
+// ask asks for a state, and reports whether the device can be asked: one that sleeps
+// does not answer, and speaks by itself when it wakes.
+func (r *Reader) ask(t *thing) bool {
+	d := r.devices[t.id]
+	if d == nil || len(t.readable) == 0 || !strings.HasPrefix(d.PowerSource, "Mains") && !strings.HasPrefix(d.PowerSource, "DC") {
+		return false
+	}
+	msg := map[string]any{}
+	for property := range t.readable {
+		msg[property] = ""
+	}
+	r.publish(t, "get", msg)
+	return true
+}
+
+// Message takes a message of one of the subscriptions.
+func (r *Reader) Message(now time.Time, m link.Message) {
+	topic, ok := strings.CutPrefix(m.Topic, r.base+"/")
+	if !ok {
+		return
+	}
+	switch topic {
+	case "bridge/state":
+		r.readState(now, m.Payload)
+	case "bridge/info":
+		r.readInfo(m)
+	case "bridge/devices":
+		r.readDevices(now, m)
+	case "bridge/groups":
+		r.readGroups(m)
+	default:
+		if strings.HasPrefix(topic, "bridge/") {
+			return
+		}
+		if t := r.byTopic[topic]; t != nil {
+			r.readThing(now, t, m)
+		} else if name, ok := strings.CutSuffix(topic, "/availability"); ok {
+			r.readAvailability(name, m.Payload)
+		}
+	}
+}
+
+// onlineText reads {"state":"online"}, and plain online as older versions have it.
+func onlineText(payload []byte) (online, ok bool) {
+	var m struct {
+		State string `json:"state"`
+	}
+	text := strings.TrimSpace(string(payload))
+	if strings.HasPrefix(text, "{") && decode(payload, &m) == nil {
+		text = m.State
+	}
+	return text == "online", text == "online" || text == "offline"
+}
+
+func (r *Reader) readState(now time.Time, payload []byte) {
+	online, ok := onlineText(payload)
+	if !ok {
+		return
+	}
+	was := r.isOnline()
+	r.online = &online
+	if online && !was {
+		r.list()
+		if r.settled {
+			r.askAt = now.Add(askAfter)
+		}
+	}
+	r.judgeAll()
+}
+
+func (r *Reader) isOnline() bool { return r.online != nil && *r.online }
+
+func (r *Reader) readInfo(m link.Message) {
+	var info bridgeInfo
+	if err := decode(m.Payload, &info); err != nil {
+		r.sink.Failed(m.Topic, "json")
+		return
+	}
+	r.feature = info.Config.Availability.Enabled
+	r.judgeAll()
+}
+
+func (r *Reader) readAvailability(name string, payload []byte) {
+	available, ok := onlineText(payload)
+	t := r.byTopic[name]
+	switch {
+	case t == nil && ok && len(r.early) < reader.MaxDevices:
+		r.early[name] = available
+	case t == nil:
+	case len(payload) == 0: // cleared, as after a rename
+		t.available = nil
+		r.judge(t)
+	case ok:
+		t.available = &available
+		r.judge(t)
+	}
+}
+
+// canReach reports whether a thing can be reached. With zigbee2mqtt's availability a
+// thing that nothing was said of cannot.
+func (r *Reader) canReach(t *thing) bool {
+	switch d := r.devices[t.id]; {
+	case !r.isOnline() || d != nil && d.Disabled:
+		return false
+	case t.available != nil:
+		return *t.available
+	}
+	return r.settled && !r.feature
+}
+
+// judge says whether a thing can be reached, if that has changed.
+func (r *Reader) judge(t *thing) {
+	if is := r.canReach(t); is != t.reachable {
+		t.reachable = is
+		r.sink.Reachable(t.id, is)
+	}
+}
+
+func (r *Reader) judgeAll() {
+	for _, id := range slices.Sorted(maps.Keys(r.things)) {
+		r.judge(r.things[id])
+	}
+}
+
+// readThing takes a state.
+func (r *Reader) readThing(now time.Time, t *thing, m link.Message) {
+	var state map[string]any
+	if len(m.Payload) == 0 {
+		return
+	}
+	if err := json.Unmarshal(m.Payload, &state); err != nil {
+		r.sink.Failed(m.Topic, "json")
+		return
+	}
+	t.heard = true
+	var changed []string
+	for property, v := range state {
+		if _, ok := t.bindings[property]; ok && v != nil && property != "action" && t.fresh(now, property, v) {
+			changed = append(changed, property)
+		}
+	}
+	slices.Sort(changed)
+	for _, property := range changed {
+		t.known[property] = state[property]
+	}
+	r.report(t, changed)
+	if action, ok := state["action"].(string); ok && !m.Retained {
+		if p, ok := t.buttons[action]; ok {
+			r.sink.Event(t.id, p.part, p.gesture)
+		}
+	}
+}
+
+// report hands on what properties that have changed mean.
+func (r *Reader) report(t *thing, changed []string) {
+	out := map[string]device.Values{}
+	battery := t.battery
+	for _, property := range changed {
+		for _, b := range t.bindings[property] {
+			if out[b.part] == nil {
+				out[b.part] = device.Values{}
+			}
+			b.read(t, t.known[property], out[b.part])
+		}
+	}
+	for _, part := range slices.Sorted(maps.Keys(out)) {
+		v := out[part]
+		if after := t.after[part]; after != nil {
+			after(t, v)
+		}
+		if part == "" || len(v) == 0 {
+			continue
+		}
+		if t.values[part] == nil {
+			t.values[part] = device.Values{}
+		}
+		maps.Copy(t.values[part], v)
+		r.sink.Report(t.id, part, v)
+	}
+	if t.battery != battery {
+		r.sink.Battery(t.id, t.battery)
+	}
+}
+
+// Command takes a command, and returns an error if it cannot be carried out.
+func (r *Reader) Command(now time.Time, c device.Command) error {
+	t := r.things[c.Device]
+	if t == nil {
+		return errUnsupported
+	}
+	part := c.Part
+	if part == "" && len(t.device.Parts) > 0 {
+		part = t.device.Parts[0].ID // of the whole device: such as identify
+	}
+	handle := t.handlers[part]
+	if handle == nil {
+		return errUnsupported
+	}
+	msg := map[string]any{}
+	if err := handle(t, c, msg); err != nil {
+		if err == errNothing {
+			return nil
+		}
+		return err
+	}
+	t.commanded(now, msg)
+	r.publish(t, "set", msg)
+	return nil
+}
+
+// Owns reports whether a device is one of this reader's.
+func (r *Reader) Owns(id string) bool { return r.things[id] != nil }
+
+func (r *Reader) publish(t *thing, what string, msg map[string]any) {
+	payload, err := json.Marshal(msg)
+	if err != nil {
+		panic("BUG: zigbee2mqtt: " + err.Error()) // texts and numbers
+	}
+	r.sink.Publish(link.Publish{Topic: r.base + "/" + t.name + "/" + what, Payload: payload})
+}

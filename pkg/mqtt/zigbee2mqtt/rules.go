@@ -1,0 +1,189 @@
+package zigbee2mqtt
+
+import (
+	"regexp"
+	"slices"
+)
+
+// kind is what a rule makes of an expose.
+type kind uint8
+
+const (
+	isQuantity     kind = iota // a number that a sensor or a meter measures
+	isContact                  // true: closed
+	isOccupancy                // true: occupied
+	isPresence                 // the same, seen by radar
+	isLeak                     // true: wet
+	isRain                     // true: it rains
+	isSmoke                    // true: alarm
+	isCO                       // the same, of carbon monoxide
+	isGas                      // the same, of another gas
+	isTest                     // true: the alarm tests itself
+	isFault                    // true: the alarm has a fault
+	isOld                      // true: the alarm is to be replaced
+	isBattery                  // per cent
+	isBatteryLow               // true: low
+	isBatteryState             // low, medium, high
+	isAirQuality               // words
+	isAction                   // what is done to buttons
+	isDoor                     // of a lock
+	isMoving                   // of a cover
+)
+
+// rule says what becomes of exposes with one of some names.
+type rule struct {
+	names      []string
+	is         kind
+	quantity   string // of isQuantity: a key of reader.Quantities
+	diagnostic bool   // it counts although its category is diagnostic
+	why        string
+}
+
+// rules are the exposes, besides those of lights, switches, covers, locks, thermostats
+// and fans, that become something. Nothing but their names says what they are: units
+// differ within a class, and categories put batteries and buttons with diagnostics.
+var rules = []rule{
+	{names: []string{"temperature"}, quantity: "temperature", why: "others with temperature in their names are of a floor, a chip or a limit"},
+	{names: []string{"humidity"}, quantity: "humidity", why: "relative, in per cent"},
+	{names: []string{"pressure"}, quantity: "pressure", why: "hPa or kPa, by the model"},
+	{names: []string{"illuminance", "illuminance_lux", "ambient_light"}, quantity: "illuminance", why: "before 2.0 illuminance was the raw value, and without a unit, beside illuminance_lux"},
+	{names: []string{"soil_moisture"}, quantity: "moisture", why: "of the ground, not of the air"},
+	{names: []string{"flow"}, quantity: "volume_flow_rate", why: "of valves and meters; the unit decides whether it is one"},
+
+	{names: []string{"co2"}, quantity: "carbon_dioxide", why: "measured; eco2 is a guess from other gases"},
+	{names: []string{"co"}, quantity: "carbon_monoxide", why: "the concentration; the alarm is carbon_monoxide"},
+	{names: []string{"no2"}, quantity: "nitrogen_dioxide", why: "the unit decides"},
+	{names: []string{"o3"}, quantity: "ozone", why: "the unit decides"},
+	{names: []string{"pm1"}, quantity: "pm1", why: "mass of particles; pm_n… are numbers of them"},
+	{names: []string{"pm25"}, quantity: "pm25", why: "as pm1"},
+	{names: []string{"pm10"}, quantity: "pm10", why: "as pm1"},
+	{names: []string{"voc"}, quantity: "volatile_organic_compounds_parts", why: "in parts; mass and the index voc_index cannot be converted"},
+	{names: []string{"formaldehyd", "formaldehyde", "hcho"}, quantity: "formaldehyde", why: "the name is misspelt in most models"},
+	{names: []string{"radon"}, quantity: "radon", why: "in Bq/m³"},
+	{names: []string{"air_quality"}, is: isAirQuality, why: "a level in words, beside the concentrations"},
+
+	{names: []string{"power"}, quantity: "power", diagnostic: true, why: "some relays have it as a diagnostic"},
+	{names: []string{"energy"}, quantity: "energy", diagnostic: true, why: "since the meter was made; energy_today and such begin anew"},
+	{names: []string{"produced_energy"}, quantity: "energy_exported", why: "what goes into the grid"},
+	{names: []string{"voltage"}, quantity: "voltage", why: "in mV, with the category diagnostic, it is a battery's, and not a meter's"},
+	{names: []string{"current"}, quantity: "current", why: "in A or mA"},
+
+	{names: []string{"contact", "garage_door_contact"}, is: isContact, why: "true is closed, whatever value_on says"},
+	{names: []string{"occupancy", "occupancy_alarm_1"}, is: isOccupancy, why: "seen by infrared; …_alarm_1 as with water_leak"},
+	{names: []string{"presence"}, is: isPresence, why: "seen by radar; with occupancy beside it, that is the quicker one of the two"},
+	{names: []string{"water_leak", "water_leak_alarm_1"}, is: isLeak, why: "…_alarm_1 is the first alarm of a zone of that kind, …_alarm_2 another bit of the same"},
+	{names: []string{"rain", "rain_status"}, is: isRain, why: "it has no class anywhere else"},
+	{names: []string{"smoke", "smoke_alarm_1"}, is: isSmoke, why: "as water_leak_alarm_1"},
+	{names: []string{"carbon_monoxide", "carbon_monoxide_alarm_1"}, is: isCO, why: "a zone of its own kind, beside smoke in some alarms"},
+	{names: []string{"gas", "gas_alarm_1"}, is: isGas, why: "a class of its own; Matter has none, and an alarm that arrives counts more than the word"},
+	{names: []string{"test", "test_in_progress"}, is: isTest, diagnostic: true, why: "only where there is an alarm"},
+	{names: []string{"fault", "fault_alarm", "trouble"}, is: isFault, diagnostic: true, why: "only where there is an alarm"},
+	{names: []string{"end_of_life", "lifecycle"}, is: isOld, diagnostic: true, why: "only where there is an alarm; lifecycle true is the end of it"},
+	{names: []string{"door_state"}, is: isDoor, why: "only where there is a lock"},
+	{names: []string{"moving", "motor_state"}, is: isMoving, diagnostic: true, why: "only where there is a cover"},
+
+	{names: []string{"battery"}, is: isBattery, diagnostic: true, why: "its category is diagnostic, and it belongs to the device"},
+	{names: []string{"battery_low"}, is: isBatteryLow, diagnostic: true, why: "as battery"},
+	{names: []string{"battery_state"}, is: isBatteryState, diagnostic: true, why: "as battery; some Tuya models have nothing else"},
+	{names: []string{"action"}, is: isAction, diagnostic: true, why: "its category is diagnostic, and it is what a remote is for"},
+}
+
+// numbered matches names that have the number of their endpoint in them, and not beside
+// them: temperature_1, contact_l2.
+var numbered = regexp.MustCompile(`^([a-z][a-z_0-9]*?)_(l?[0-9]{1,2})$`)
+
+// phases matches names of what a meter measures on one of its lines.
+var phases = regexp.MustCompile(`^(power|energy|voltage|current|produced_energy)_((?:phase_)?[abc])$`)
+
+// find returns the rule for an expose, and its endpoint if only the name has it.
+func find(e *expose) (r *rule, endpoint string) {
+	byName := func(name string) *rule {
+		for i := range rules {
+			if slices.Contains(rules[i].names, name) {
+				return &rules[i]
+			}
+		}
+		return nil
+	}
+	if r := byName(e.Name); r != nil {
+		return r, e.Endpoint
+	}
+	if m := numbered.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" {
+		if r := byName(m[1]); r != nil && (r.is == isQuantity || r.is == isContact || r.is == isOccupancy || r.is == isLeak) {
+			return r, m[2]
+		}
+	}
+	if m := phases.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" {
+		return byName(m[1]), m[2]
+	}
+	return nil, ""
+}
+
+// why says what to tell of an expose that no rule takes.
+var why = []struct {
+	names  *regexp.Regexp
+	reason string
+}{
+	{regexp.MustCompile(`^$`), "it has no name"},
+	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), "what is told of the radio and of the software is not shown"},
+	{regexp.MustCompile(`_alarm_2$|^alarm_2$`), "it is the second alarm of the same zone"},
+	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), "an alarm, and nothing says of what"},
+	{regexp.MustCompile(`^tamper|^vibration$|^tilt|^noise|^sound`), "Matter has no type for tamper and vibration"},
+	{regexp.MustCompile(`^effect$|^identify$|^color_options$|^level_config$`), "effects are not shown"},
+	{regexp.MustCompile(`^eco2$`), "it is a guess and not measured"},
+	{regexp.MustCompile(`_phase_[abc]$|_[abc]$|^total_`), "of a meter only power, energy, voltage and current of each line are shown"},
+	{regexp.MustCompile(`^warning$|^squawk$|^siren|alarm_switch`), "Matter has no type for sirens"},
+	{regexp.MustCompile(`temperature`), "which temperature it is only its name says"},
+}
+
+// reasonFor says why an expose is left out.
+func reasonFor(e *expose) string {
+	switch e.Category {
+	case "config":
+		return "settings are not shown"
+	case "diagnostic":
+		return "diagnostics are not shown"
+	}
+	for _, w := range why {
+		if w.names.MatchString(e.Name) {
+			return w.reason
+		}
+	}
+	switch {
+	case e.settable():
+		return "settings are not shown"
+	case e.Type == "composite" || e.Type == "list":
+		return "what has members of its own is not shown"
+	}
+	return "there is no rule for this name"
+}
+
+// greenPower are models that stand for any device of Green Power: what they expose is
+// what some of them have.
+var greenPower = regexp.MustCompile(`^GreenPower`)
+
+// loads are the names of endpoints whose switch is a load: relays that are counted or
+// named by their place. Others look like relays and are modes of the device.
+var loads = regexp.MustCompile(`^((l|s|ch|out|relay|load|channel|socket|outlet|plug|switch|line|zone|port|gang|t|b)_?[0-9]{1,2}|[0-9]{1,3}|(left|right|center|centre|middle|top|bottom|upper|lower|up|down|main)(_(left|right|center|middle|top|bottom|up|down))*|relay|load|socket|outlet|plug|usb(_[abc])?|holes|default|switch|lights?|lamp|p[0-9])$`)
+
+// valves are devices whose switch is a valve: only their description says so.
+var (
+	valves    = regexp.MustCompile(`(?i)\bvalve|\birrigation|\bwatering\b|\bsprinkler|\bwater timer|\bwater walve|\bgas valve`)
+	notValves = regexp.MustCompile(`(?i)radiator|thermo|heat|sensor\b.*\bvalve|remote`)
+)
+
+// covers are kinds of window coverings, by words of the description; the first counts.
+var covers = []struct {
+	words *regexp.Regexp
+	kind  string
+}{
+	{regexp.MustCompile(`(?i)garage`), "garage_door"},
+	{regexp.MustCompile(`(?i)\bgate\b`), "gate"},
+	{regexp.MustCompile(`(?i)awning`), "awning"},
+	{regexp.MustCompile(`(?i)shutter`), "shutter"},
+	{regexp.MustCompile(`(?i)venetian`), "blind"},
+	{regexp.MustCompile(`(?i)curtain|drape`), "curtain"},
+	{regexp.MustCompile(`(?i)screen`), "screen"},
+	{regexp.MustCompile(`(?i)roller|shade`), "roller_shade"},
+	{regexp.MustCompile(`(?i)\bblind`), "blind"},
+}
