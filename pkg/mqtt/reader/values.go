@@ -48,20 +48,20 @@ func FromPercent(p, low, high float64) float64 {
 // Range of color temperatures that Matter can hold, in mireds; and what is taken for a
 // light that does not say its own.
 const (
-	minMired, maxMired           = 67, 1000
-	defaultMinMired, defaultMaxM = 153, 500
+	coldest, warmest               = 67, 1000
+	defaultColdest, defaultWarmest = 153, 500
 )
 
 // Mireds returns the range of a light as Matter has it, in Kelvin, from what its source
 // says in mireds; 0 stands for nothing said.
 func Mireds(low, high float64) (minKelvin, maxKelvin float64) {
 	if low <= 0 {
-		low = defaultMinMired
+		low = defaultColdest
 	}
 	if high <= low {
-		high = max(defaultMaxM, low+1)
+		high = max(defaultWarmest, low+1)
 	}
-	return Kelvin(Clamp(high, minMired, maxMired)), Kelvin(Clamp(low, minMired, maxMired))
+	return Kelvin(Clamp(high, coldest, warmest)), Kelvin(Clamp(low, coldest, warmest))
 }
 
 // Kelvin converts mireds to Kelvin, and Kelvin to mireds.

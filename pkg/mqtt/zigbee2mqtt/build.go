@@ -84,7 +84,7 @@ func newBuilder(id, name string) *builder {
 			id: id, name: name,
 			device:   device.Device{ID: id, Name: reader.Text(name[strings.LastIndexByte(name, '/')+1:])},
 			bindings: map[string][]binding{}, buttons: map[string]press{}, handlers: map[string]handler{}, after: map[string]func(*thing, device.Values){}, readable: map[string]bool{},
-			known: map[string]any{}, pending: map[string]pending{}, deferred: map[string]float64{}, values: map[string]device.Values{},
+			memory: &memory{known: map[string]any{}, pending: map[string]pending{}, deferred: map[string]float64{}, values: map[string]device.Values{}},
 		},
 		used: map[string]bool{},
 		left: map[string][]string{},

@@ -100,8 +100,7 @@ func (r *Reader) put(t *thing) {
 			r.unsubscribe(old.name)
 			delete(r.byTopic, old.name)
 		}
-		t.available, t.reachable, t.heard, t.asked = old.available, old.reachable, old.heard, old.asked
-		t.known, t.pending, t.battery, t.values, t.deferred = old.known, old.pending, old.battery, old.values, old.deferred
+		t.memory = old.memory
 		if old.name != t.name {
 			t.available = nil // told again under the new name
 		}
@@ -253,7 +252,6 @@ func (r *Reader) takeGroup(id string, g *bridgeGroup) {
 		return
 	}
 	b := newBuilder(id, g.FriendlyName)
-	b.t.group = true
 	b.t.device.Vendor, b.t.device.Product = "zigbee2mqtt", "Group"
 	b.specific([]expose{*e})
 	t, _ := b.finish()

@@ -6,11 +6,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// thing is a device or a group of zigbee2mqtt that is shown.
+// thing is a device or a group of zigbee2mqtt that is shown: what is known of it by its
+// description.
 type thing struct {
 	id     string
 	name   string // the last part of its topic
-	group  bool
 	device device.Device
 
 	bindings map[string][]binding // what becomes of a property of its state
@@ -21,6 +21,11 @@ type thing struct {
 	blinks   bool            // it has an effect for that
 	readable map[string]bool // properties to ask for, if it is powered by the mains
 
+	*memory
+}
+
+// memory is what is known of a thing by what was said since. It outlives descriptions.
+type memory struct {
 	available *bool // as its availability topic says; nil: it has said nothing
 	reachable bool  // as was said last
 	heard     bool  // a state has come since the connection was made
@@ -29,8 +34,8 @@ type thing struct {
 	known    map[string]any     // properties as they were said last
 	pending  map[string]pending // properties that were commanded a moment ago
 	battery  device.Battery
-	deferred map[string]float64 // brightness for the next time that a light is turned on, by part
-	values   map[string]device.Values
+	deferred map[string]float64       // brightness for the next time that a light is turned on, by part
+	values   map[string]device.Values // as they were reported, by part
 }
 
 // binding is what a property of a state means for a part.
