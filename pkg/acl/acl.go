@@ -89,7 +89,7 @@ func grants(has, want matter.Privilege) bool {
 }
 
 // matchesSubject reports whether an entry names the subject. Of a group, entries
-// hold the id itself, not its form as a node id (section 9.10.5.6.3).
+// hold the id itself, not its form as a node id (section 9.10.5.7.3).
 func matchesSubject(e *store.ACLEntry, s *Subject) bool {
 	if len(e.Subjects) == 0 {
 		return true

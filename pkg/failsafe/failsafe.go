@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// Times of the fail-safe (sections 11.10.5.3 and 5.5): how long a commissioner
+// Times of the fail-safe (sections 11.10.5.4 and 5.5): how long a commissioner
 // should arm it for at least, what PASE arms it for, and how long it can last
 // however often it is armed again.
 const (

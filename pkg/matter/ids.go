@@ -89,7 +89,7 @@ func (c CAT) Valid() bool { return c.Version() != 0 }
 // NodeID returns the tag's form as an access control subject.
 func (c CAT) NodeID() NodeID { return minCATNodeID | NodeID(c) }
 
-// Privilege is an access control privilege (section 9.10.5.3).
+// Privilege is an access control privilege (section 9.10.5.2).
 type Privilege uint8
 
 // The privileges; each includes the ones below it, except that ProxyView only

@@ -22,7 +22,7 @@ const (
 
 // Composition is what the node shows of its endpoints and clusters, in short.
 type Composition struct {
-	Version uint32 `json:"version"`          // ConfigurationVersion (section 11.1.5.25); 0 before the first one
+	Version uint32 `json:"version"`          // ConfigurationVersion (section 11.1.5.24); 0 before the first one
 	Digest  []byte `json:"digest,omitempty"` // of what was shown then, at most 64 octets; none after a restore
 }
 

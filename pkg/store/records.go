@@ -62,7 +62,7 @@ func (f *Fabric) Clone() Fabric {
 	return c
 }
 
-// ACLEntry is one access control entry (section 9.10.5.6).
+// ACLEntry is one access control entry (section 9.10.5.7).
 type ACLEntry struct {
 	Privilege matter.Privilege `json:"privilege"`
 	AuthMode  matter.AuthMode  `json:"auth_mode"`
@@ -90,7 +90,7 @@ func clone[T any](p *T) *T {
 	return &v
 }
 
-// ACLTarget restricts an entry (section 9.10.5.5). A nil member is null: it
+// ACLTarget restricts an entry (section 9.10.5.6). A nil member is null: it
 // restricts nothing.
 type ACLTarget struct {
 	Cluster    *matter.ClusterID    `json:"cluster,omitempty"`

@@ -106,7 +106,7 @@ func readExtension(v tlv.Element) (list [][]byte, err error) {
 }
 
 // validExtension reports whether data is a TLV list of profile-specific
-// elements of at most 128 octets (section 9.10.5.7).
+// elements of at most 128 octets (section 9.10.5.8).
 func validExtension(data []byte) bool {
 	if len(data) > maxExtensionLen {
 		return false

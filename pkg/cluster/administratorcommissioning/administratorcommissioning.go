@@ -1,6 +1,5 @@
 // Package administratorcommissioning is the Administrator Commissioning cluster,
-// 0x003C with feature BC (Core Specification 1.4.2, section 11.19): an
-// administrator opens the node to another one.
+// 0x003C with feature BC (section 11.19): an administrator opens the node to another one.
 package administratorcommissioning
 
 import (

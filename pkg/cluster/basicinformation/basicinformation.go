@@ -226,7 +226,7 @@ func (c *Cluster) SetLocation(s string) error {
 }
 
 // SetConfigurationVersion sets the version of the node's configuration: a higher one
-// than before, after what the node serves has changed (section 11.1.5.22).
+// than before, after what the node serves has changed (section 11.1.5.24).
 func (c *Cluster) SetConfigurationVersion(v uint32) {
 	if v != c.opt.ConfigurationVersion {
 		c.opt.ConfigurationVersion = v

@@ -150,7 +150,7 @@ func nullableBool(w *tlv.Writer, t tlv.Tag, v *bool) {
 	}
 }
 
-// rateEnum maps a speed to PHYRateEnum (section 11.16.4.1).
+// rateEnum maps a speed to PHYRateEnum (section 11.16.5.1).
 func rateEnum(megabits *uint32) (uint64, bool) {
 	if megabits == nil {
 		return 0, false

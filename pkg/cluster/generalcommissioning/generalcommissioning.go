@@ -1,5 +1,5 @@
 // Package generalcommissioning is the General Commissioning cluster, 0x0030
-// (Core Specification 1.4.2, section 11.10): it arms the fail-safe and
+// (section 11.10): it arms the fail-safe and
 // ends a commissioning.
 package generalcommissioning
 

@@ -42,7 +42,7 @@ var spec = cluster.NewSpec(datamodel.GeneralDiagnostics, cluster.Selection{
 	Attributes: []matter.AttributeID{totalOperationalHours, bootReason, activeNetworkFaults},
 })
 
-// BootReason says why the node started (section 11.12.4.4).
+// BootReason says why the node started (section 11.12.5.5).
 type BootReason = datamodel.GeneralDiagnosticsBootReason
 
 // The boot reasons that a process can tell apart.

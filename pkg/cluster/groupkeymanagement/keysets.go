@@ -79,7 +79,7 @@ type keySetFields struct {
 }
 
 // readKeySet decodes and checks the field of KeySetWrite in the order of
-// section 11.2.8.1.
+// section 11.2.7.1.
 func readKeySet(fields tlv.Element) (s keySetFields, err error) {
 	r := fields.Reader()
 	for r.EnterStruct(); r.Next(); {

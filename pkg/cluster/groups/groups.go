@@ -1,5 +1,5 @@
 // Package groups is the Groups cluster, 0x0004 with feature GN
-// (Application Cluster Specification 1.4.2, section 1.3): it makes an endpoint a
+// ("Matter Application Cluster Specification", section 1.3): it makes an endpoint a
 // member of a fabric's groups. The groups themselves are in the fabric table,
 // where Group Key Management shows them and messages to groups look for members.
 package groups
