@@ -11,14 +11,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
 // scripts are the certification scripts of the Matter SDK that are for a node like this
-// one, each with what its operator has to decide. Those that are missing want what the
-// daemon has not: clusters of applications, Terms and Conditions, the SDK's own example
-// application or commands of tests, two devices, or a hand at the device.
+// one, each with what its operator has to decide. test/interop/README.md says which are
+// left out, and why.
 var scripts = []struct {
 	name string
 	args []string
@@ -27,10 +27,9 @@ var scripts = []struct {
 	{"TC_OPCREDS_3_2", nil},
 	{"TC_OPCREDS_3_4", nil},
 	{"TC_OPCREDS_3_5", nil},
-	{"TC_OPCREDS_3_8", []string{"--endpoint", "0"}},
+	{"TC_OPCREDS_3_8", nil},
 	{"TC_DeviceBasicComposition", nil},
-	// The three commands of vendor verification are provisional in 1.4.2.
-	{"TC_DeviceConformance", []string{"--bool-arg", "allow_provisional:true"}},
+	{"TC_DeviceConformance", nil},
 	// The data of the test attestation.
 	{"TC_DefaultWarnings", []string{"--bool-arg", "pixit_allow_default_vendor_id:true"}},
 	{"TC_AccessChecker", nil},
@@ -38,43 +37,59 @@ var scripts = []struct {
 	{"TC_ACE_1_3", nil},
 	{"TC_ACE_1_5", nil},
 	{"TC_ACL_2_2", nil},
-	{"TC_ACL_2_3", []string{"--endpoint", "0"}},
-	{"TC_ACL_2_4", []string{"--endpoint", "0"}},
-	{"TC_ACL_2_5", []string{"--endpoint", "0"}},
-	{"TC_ACL_2_6", []string{"--endpoint", "0"}},
-	{"TC_ACL_2_7", []string{"--endpoint", "0"}},
-	{"TC_ACL_2_8", []string{"--endpoint", "0"}},
+	{"TC_ACL_2_4", nil},
+	{"TC_ACL_2_7", nil},
+	{"TC_ACL_2_9", nil},
+	{"TC_ACL_2_10", nil},
+	{"TC_BINFO_2_1", nil},
+	{"TC_BINFO_2_2", nil},
+	{"TC_CGEN_2_1", nil},
 	{"TC_CGEN_2_2", []string{"--int-arg", "PIXIT.CGEN.FailsafeExpiryLengthSeconds:1"}},
 	{"TC_CGEN_2_4", nil},
-	{"TC_CADMIN_1_3_4", []string{"--endpoint", "0"}},
+	{"TC_CADMIN_1_3_4", []string{"--timeout", "600"}},
 	{"TC_CADMIN_1_5", nil},
 	{"TC_CADMIN_1_9", nil},
+	{"TC_CADMIN_1_10", nil},
 	{"TC_CADMIN_1_11", nil},
 	{"TC_CADMIN_1_15", nil},
 	{"TC_CADMIN_1_19", nil},
-	{"TC_CADMIN_1_22_24", nil},
+	{"TC_CADMIN_1_22", nil},
 	{"TC_CADMIN_1_25", nil},
 	{"TC_CNET_1_4", nil},
-	{"TC_CNET_4_3", []string{"--endpoint", "0"}},
+	{"TC_CNET_4_3", nil},
 	{"TC_DA_1_2", nil},
 	{"TC_DA_1_5", nil},
 	{"TC_DA_1_7", []string{"--bool-arg", "allow_sdk_dac:true"}},
 	{"TC_DGGEN_2_4", nil},
+	{"TC_DGGEN_2_5", nil},
 	{"TC_DGGEN_3_2", nil},
+	{"TC_IDM_2_2", nil},
+	{"TC_IDM_2_3", nil},
+	{"TC_IDM_3_2", nil},
 	{"TC_IDM_4_2", nil},
+	{"TC_IDM_5_2", nil},
+	{"TC_IDM_9_1", nil},
 	{"TC_SC_3_4", nil},
 	{"TC_SC_3_6", nil},
+	{"TC_SC_4_1", []string{"--manual-code", "{code}"}},
 	{"TC_SC_4_3", nil},
+	{"TC_SC_5_1", nil},
+	{"TC_SC_5_2", nil},
+	{"TC_SC_7_1", []string{"--bool-arg", "post_cert_test:true", "--manual-code", "{code}"}},
 	{"TC_RR_1_1", nil},
 	{"TestInvokeReturnCodes", nil},
-	{"TestWriteReadOnlyAttributes", []string{"--endpoint", "0"}},
+	{"TestWriteReadOnlyAttributes", nil},
 }
 
-// The first test case of a script is the commissioning.
+// uncommissioned are the scripts that look at a device before it is commissioned.
+var uncommissioned = map[string]bool{"TC_SC_7_1": true}
+
+// scriptResult is what a script prints about its tests, of which the commissioning is
+// one. After that the controller's library ends the process in disorder.
 var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed 0, Passed (\d+), Requested (\d+), Skipped 0\n`)
 
 // TestCertification runs each script against a daemon that nobody has commissioned.
-// SDK names a checkout of connectedhomeip.
+// SDK names a checkout of connectedhomeip at Matter 1.6.
 func TestCertification(t *testing.T) {
 	sdk := os.Getenv("SDK")
 	if _, err := os.Stat(filepath.Join(sdk, "src/python_testing")); sdk == "" || err != nil {
@@ -128,12 +143,11 @@ func (r *run) script(sdk, name string, args []string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(tools, ".venv/bin/python"), append([]string{
 		filepath.Join(tools, "run.py"), sdk, name + ".py",
-		"--commissioning-method", "on-network",
-		"--discriminator", strconv.Itoa(int(codes.Discriminator)), "--passcode", strconv.Itoa(int(codes.Passcode)),
+		"--endpoint", "0",
 		"--storage-path", filepath.Join(dir, "storage.json"), "--logs-path", dir,
 		"--paa-trust-store-path", filepath.Join(sdk, "credentials/development/paa-root-certs"),
 		"--PICS", filepath.Join(sdk, "src/app/tests/suites/certification/ci-pics-values"),
-	}, args...)...)
+	}, scriptArgs(name, args, codes)...)...)
 	cmd.Dir, cmd.Env = dir, environment()
 	cmd.Stdout, cmd.Stderr = logs, logs
 	p, err := r.ctl.ns.start(name, cmd, logs)
@@ -141,16 +155,29 @@ func (r *run) script(sdk, name string, args []string) error {
 		return err
 	}
 	<-p.done
-	if !cmd.ProcessState.Success() {
-		return fmt.Errorf("%v", cmd.ProcessState)
-	}
 	out, err := os.ReadFile(logs.Name())
 	if err != nil {
 		return err
 	}
 	m := scriptResult.FindSubmatch(out)
-	if m == nil || string(m[1]) != string(m[2]) || string(m[1]) != string(m[3]) || string(m[1]) == "1" {
+	if m == nil || string(m[1]) != string(m[2]) || string(m[1]) != string(m[3]) || string(m[1]) == "1" && !uncommissioned[name] {
 		return errors.New("not all of it has run")
 	}
 	return nil
+}
+
+// scriptArgs says how a script commissions the device, beside the arguments of its own.
+func scriptArgs(name string, args []string, codes pairingCodes) (all []string) {
+	code := false
+	for _, a := range args {
+		code = code || a == "{code}"
+		all = append(all, strings.ReplaceAll(a, "{code}", codes.Manual))
+	}
+	if !uncommissioned[name] {
+		all = append(all, "--commissioning-method", "on-network")
+	}
+	if !code {
+		all = append(all, "--discriminator", strconv.Itoa(int(codes.Discriminator)), "--passcode", strconv.Itoa(int(codes.Passcode)))
+	}
+	return all
 }

@@ -2,36 +2,148 @@
 
     run.py SDK SCRIPT ARGUMENT...
 
-SDK is a checkout of connectedhomeip, of which the packages on PyPI have the
-controller, but neither the scripts nor what these are built on.
+SDK is a checkout of connectedhomeip at Matter 1.6, of which the scripts, what they are
+built on and the Python of the controller are taken. The controller's native library is not
+in a checkout: it is that of the package home-assistant-chip-core, which is a year older.
+What has been added to the library's interface since is made up for here where a script can
+do without, and fails by name where one cannot.
 """
+import ctypes
+import enum
 import os
 import pathlib
 import runpy
 import sys
+import traceback
 
-import chip
+import chip  # the package, for where its library is
 
 sdk = pathlib.Path(sys.argv[1])
 scripts = sdk / "src/python_testing"
-chip.__path__.append(str(scripts / "matter_testing_infrastructure/chip"))
-sys.path[:0] = [str(scripts), str(scripts / "support_modules")]
+sys.path[:0] = map(str, (
+    scripts, scripts / "support_modules", scripts / "test_testing",
+    scripts / "matter_testing_infrastructure", sdk / "src/controller/python",
+))
 
-from chip.testing import spec_parsing  # noqa: E402, only in the checkout
+import matter.native as native  # noqa: E402, only in the checkout
+
+LIBRARY = str(pathlib.Path(chip.__path__[0]) / "_ChipDeviceCtrl.so")
+
+# Functions that the library does not have and that only prepare for something, or clean
+# up after it: it is as well if they do nothing.
+NOTHING = (
+    "pychip_Bdx_Shutdown",
+    "pychip_ScriptDevicePairingDelegate_SetCommissioningStageStartCallback",
+    "pychip_WebRTCTransportRequestor_Init",
+    "pychip_WebRTCTransportRequestor_InitCallbacks",
+    "pychip_WebRTCTransportRequestor_Shutdown",
+)
+
+# Functions with the number of a stage of commissioning, and the one stage that has come in
+# between those that scripts for this node name.
+STAGES = (
+    "pychip_SetTestCommissionerPrematureCompleteAfter",
+    "pychip_SetTestCommissionerSimulateFailureOnReport",
+    "pychip_SetTestCommissionerSimulateFailureOnStage",
+    "pychip_TestCommissioningStageSuccessful",
+)
+NEW_STAGE = 14
+
+
+class Absent:
+    """Stands for a function of the library that is not there."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *_):
+        if self.name in NOTHING:
+            return native.PyChipError.from_code(0)
+        raise NotImplementedError(f"{self.name} is not in the controller's library")
+
+
+class Stage:
+    """A function of the library with the numbers of stages that it knows."""
+
+    def __init__(self, function):
+        object.__setattr__(self, "function", function)
+
+    def __setattr__(self, name, value):
+        setattr(self.function, name, value)  # types of arguments and result
+
+    def __call__(self, stage):
+        if stage == NEW_STAGE:
+            raise NotImplementedError("the controller's library does not know that stage of commissioning")
+        return self.function(stage - (stage > NEW_STAGE))
+
+
+class Library(ctypes.CDLL):
+    """The controller's library, with the functions that it does not have."""
+
+    def __getitem__(self, name):
+        try:
+            function = super().__getitem__(name)
+        except AttributeError:
+            if not str(name).startswith("pychip_"):
+                raise
+            return Absent(name)
+        return Stage(function) if name in STAGES else function
+
+
+# The modules of the controller open the library each for itself.
+ctypes.CDLL = Library
+native.FindNativeLibraryPath = lambda _: LIBRARY
+
+from matter import fault_injection  # noqa: E402
+from matter.clusters import Attribute  # noqa: E402
+from matter.testing import credentials, spec_parsing  # noqa: E402
+
+# New faults are at the end of the list, which has to be as long as the library's.
+faults = Library(LIBRARY).pychip_faultinjection_get_num_faults()
+fault_injection.CHIPFaultId = enum.IntEnum("CHIPFaultId", {f.name: f.value for f in fault_injection.CHIPFaultId if f < faults})
+
+write_attributes = Attribute.WriteAttributes
+
+
+def write(*args, **kwargs):
+    """The library does not look at this argument, which changes how lists are written."""
+    if kwargs.get("forceLegacyListEncoding"):
+        raise NotImplementedError("the controller's library writes lists in one way")
+    return write_attributes(*args, **kwargs)
+
+
+Attribute.WriteAttributes = write
 
 
 def data_model(version, level=spec_parsing.DataModelLevel.kCluster):
-    """The checkout has as files what the SDK's own build packs up."""
-    if not isinstance(version, spec_parsing.PrebuiltDataModelDirectory):
-        return version
-    return sdk / "data_model" / version.dirname / level.dirname
+    """A checkout has as files what the SDK's own build packs up."""
+    if isinstance(version, spec_parsing.PrebuiltDataModelDirectory):
+        return sdk / "data_model" / version.dirname / level.dirname
+    return version
+
+
+def certificates(source, purpose):
+    """The same for certificates."""
+    if isinstance(source, credentials.CredentialSource):
+        return sdk / "credentials" / source.dirname / purpose.dirname
+    return source
 
 
 spec_parsing.get_data_model_directory = data_model
+credentials._get_credentials = certificates
 
-# Scripts find certificates by paths from the top of the SDK, and write to where they are.
-for name in ("credentials", "src"):
+# Scripts find files by paths from the top of the SDK, and write to where they are.
+for name in ("credentials", "data_model", "src"):
     os.symlink(sdk / name, name)
 
 sys.argv[:] = sys.argv[2:]
-runpy.run_path(str(scripts / sys.argv[0]), run_name="__main__")
+script = scripts / sys.argv[0]
+if not script.exists():
+    script = scripts / "test_testing" / sys.argv[0]
+try:
+    runpy.run_path(str(script), run_name="__main__")
+except Exception:
+    # A thread of the library would keep the process.
+    traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(1)
