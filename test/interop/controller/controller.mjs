@@ -13,6 +13,7 @@ import {
     Invoke,
     NetworkProfiles,
     PeerSet,
+    Rcac,
     Read,
     SessionManager,
     Write,
@@ -37,12 +38,14 @@ export class Controller {
     #subscriber;
 
     // With icac the fabric's certificates have an intermediate authority. With
-    // founder, another controller, this one is a further node of its fabric.
-    static async open({ name, icac = false, founder }) {
+    // founder, another controller, this one is a further node of its fabric. With
+    // saved it is the administrator of a fabric that there was before.
+    static async open({ name, icac = false, founder, saved }) {
         const self = new Controller();
         self.name = name;
         const env = new Environment(`${name}-authority`, Environment.default);
-        env.set(CertificateAuthority, founder?.authority ?? (await CertificateAuthority.create(env.get(Crypto), icac)));
+        const own = () => CertificateAuthority.create(env.get(Crypto), saved === undefined ? icac : authorityOf(saved));
+        env.set(CertificateAuthority, founder?.authority ?? (await own()));
         self.node = await ServerNode.create(ServerNode.RootEndpoint.with(ControllerBehavior), {
             id: name,
             environment: env,
@@ -56,16 +59,20 @@ export class Controller {
         // The behaviour is still initialising when start() returns: load, not get.
         const config = await self.node.act(async agent => (await agent.load(ControllerBehavior)).fabricAuthorityConfig);
         self.#authority = self.service(FabricAuthority);
-        self.fabric = founder === undefined
-            ? await self.#authority.defaultFabric(config, false) // false: keep the certificate it has
-            : await self.#join(founder.fabric);
+        if (saved !== undefined) {
+            self.fabric = await self.#join({ ...saved, rootVendorId: VendorId(0xfff1) });
+        } else if (founder !== undefined) {
+            self.fabric = await self.#join(founder.fabric);
+        } else {
+            self.fabric = await self.#authority.defaultFabric(config, false); // false: keep the certificate it has
+        }
         return self;
     }
 
     // A certificate of another's fabric. FabricAuthority makes new fabrics only.
-    async #join({ fabricId, identityProtectionKey, rootVendorId }) {
+    async #join({ fabricId, identityProtectionKey, rootVendorId, adminNodeId }) {
         const fabrics = this.service(FabricManager);
-        const nodeId = NodeId.randomOperationalNodeId(this.service(Crypto));
+        const nodeId = adminNodeId === undefined ? NodeId.randomOperationalNodeId(this.service(Crypto)) : NodeId(adminNodeId);
         const builder = await FabricBuilder.create(this.service(Crypto));
         await builder.setRootCert(this.authority.rootCert);
         builder.setRootNodeId(nodeId).setIdentityProtectionKey(identityProtectionKey).setRootVendorId(rootVendorId).setLabel(this.name);
@@ -221,6 +228,18 @@ export class Controller {
         }
         throw new Error(`no answer to ${cluster}.${command}`);
     }
+}
+
+// The authority of a fabric whose root and its key are known.
+function authorityOf({ root, rootKey }) {
+    const { subject, ellipticCurvePublicKey, extensions } = Rcac.fromTlv(root).cert;
+    return {
+        rootCertId: subject.rcacId,
+        rootKeyPair: { publicKey: ellipticCurvePublicKey, privateKey: rootKey },
+        rootKeyIdentifier: extensions.subjectKeyIdentifier,
+        rootCertBytes: root,
+        nextCertificateId: 1n,
+    };
 }
 
 // A UDP channel to {ip, port}; link-local addresses keep their scope in ip.
