@@ -39,6 +39,8 @@ NOTHING = (
     "pychip_WebRTCTransportRequestor_Shutdown",
 )
 
+STOP_PAIRING = "pychip_DeviceController_StopPairing"
+
 # Functions with the number of a stage of commissioning, and the one stage that has come in
 # between those that scripts for this node name.
 STAGES = (
@@ -53,10 +55,12 @@ NEW_STAGE = 14
 class Absent:
     """Stands for a function of the library that is not there."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, instead):
+        self.name, self.instead = name, instead
 
-    def __call__(self, *_):
+    def __call__(self, *args):
+        if self.instead:
+            return self.instead(*args)
         if self.name in NOTHING:
             return native.PyChipError.from_code(0)
         raise NotImplementedError(f"{self.name} is not in the controller's library")
@@ -77,6 +81,19 @@ class Stage:
         return self.function(stage - (stage > NEW_STAGE))
 
 
+class Outcome(ctypes.Structure):
+    """CHIP_ERROR as C++ returns it: a code, and where it comes from."""
+
+    _fields_ = [("code", ctypes.c_uint32), ("origin", ctypes.c_uint64 * 3)]
+
+
+def stop_pairing(library):
+    """What the library's interface does not offer, the class behind it does."""
+    method = library["_ZN4chip10Controller18DeviceCommissioner11StopPairingEm"]
+    method.argtypes, method.restype = (ctypes.c_void_p, ctypes.c_uint64), Outcome
+    return lambda commissioner, node: native.PyChipError.from_code(method(commissioner, node).code)
+
+
 class Library(ctypes.CDLL):
     """The controller's library, with the functions that it does not have."""
 
@@ -86,7 +103,7 @@ class Library(ctypes.CDLL):
         except AttributeError:
             if not str(name).startswith("pychip_"):
                 raise
-            return Absent(name)
+            return Absent(name, stop_pairing(self) if name == STOP_PAIRING else None)
         return Stage(function) if name in STAGES else function
 
 
