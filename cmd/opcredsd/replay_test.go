@@ -53,6 +53,7 @@ var varying = []struct {
 	{"clock", regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`)},
 	{"duration", regexp.MustCompile(`\b(?:up|after)[ =]([0-9.]+(?:µs|ms|s|m|h)[0-9smh]*)`)},
 	{"address", regexp.MustCompile(`\bfe80::[0-9a-f:]+`)},
+	{"port", regexp.MustCompile(`%eth0\]:(\d+)`)},
 	{"payload", regexp.MustCompile(`MT:[0-9A-Z.-]+`)},
 	{"code", regexp.MustCompile(`\b\d{4}-\d{3}-\d{4}\b`)},
 	{"digits", regexp.MustCompile(`"manual": "(\d{11})"`)},

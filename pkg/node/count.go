@@ -48,8 +48,10 @@ func (c *counters) init() {
 	}
 	c.pase = stats.Counters[string]{}
 	c.cases = stats.Counters[CASEKey]{}
-	for _, r := range securechannel.Results() {
+	for _, r := range securechannel.Results(session.PASE) {
 		c.pase[r.String()] = 0
+	}
+	for _, r := range securechannel.Results(session.CASE) {
 		c.cases[CASEKey{Result: r.String()}] = 0
 		c.cases[CASEKey{Result: r.String(), Resumed: true}] = 0
 	}
@@ -62,6 +64,7 @@ func (c *counters) init() {
 // observe counts an interaction that has ended.
 func (n *Node) observe(a im.Action, status matter.Status, d time.Duration) {
 	n.count.requests[RequestKey{Action: a.String(), Status: status.String()}]++
+	n.logRequest(a, status)
 	h, ok := n.count.durations[a.String()]
 	if !ok {
 		h = stats.NewHistogram(.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 5)

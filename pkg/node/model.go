@@ -200,14 +200,6 @@ func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
 	}, nil
 }
 
-// executed follows the commands of the Operational Credentials cluster.
-func (n *Node) executed(command, status string, cause error) {
-	n.count.commands[CommandKey{Command: command, Status: status}]++
-	if cause != nil {
-		n.log.Warn("command refused", "command", command, "status", status, "cause", cause)
-	}
-}
-
 // started emits the events of a start, the first ones of the process.
 func (n *Node) started(now time.Time) {
 	e := n.model.engine

@@ -99,6 +99,7 @@ type Node struct {
 	begun    time.Time
 	loop     loop
 	failures logs.Limit // of lines about handshakes that strangers can make fail
+	refusals refusals
 
 	trust        trust
 	talk         talk
@@ -137,7 +138,7 @@ type talk struct {
 // it was started. Errors are one line for the operator.
 func New(opt Options) (*Node, error) {
 	now := time.Now()
-	n := &Node{opt: opt, log: opt.Log, begun: now}
+	n := &Node{opt: opt, log: opt.Log, begun: now, refusals: refusals{}}
 	n.count.init()
 	n.loop.init(opt.Log)
 	if err := n.openTrust(now); err != nil {

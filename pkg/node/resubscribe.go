@@ -227,7 +227,7 @@ func (a *resubscriber) dial(now time.Time, c *call) {
 		Done: func(now time.Time, x *session.Session, err error) { a.called(now, c, x, err) },
 	})
 	if err != nil {
-		a.n.log.Debug("subscriber cannot be called", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
+		a.n.log.Debug("subscriber cannot be called", "fabric", c.who.Fabric, "peer", c.who.Node, "address", at, "error", err)
 		a.rest(now, c)
 	}
 }
@@ -238,7 +238,7 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 	switch {
 	case err == nil:
 		a.n.loop.inbox.Proven(x.Path)
-		a.n.log.Debug("CASE session opened to a subscriber", "fabric", x.Fabric, "peer", x.PeerNode)
+		a.n.log.Debug("CASE session opened to a subscriber", "fabric", x.Fabric, "peer", x.PeerNode, "address", x.Path.Peer)
 		a.resume(now, c, x)
 		return
 	case errors.As(err, &busy):
@@ -248,7 +248,7 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 		}
 		return
 	}
-	a.n.log.Debug("no session with a subscriber", "fabric", c.who.Fabric, "peer", c.who.Node, "at", c.found[0], "error", err)
+	a.n.log.Debug("no session with a subscriber", "fabric", c.who.Fabric, "peer", c.who.Node, "address", c.found[0], "error", err)
 	if !errors.Is(err, exchange.ErrNoAck) {
 		c.full = true // what is remembered of the last session may be what is wrong
 	}

@@ -44,7 +44,10 @@ func (n *Node) openTalk() {
 		MaxUnsecured: MaxUnsecured,
 		Busy:         func(x *session.Session) bool { return t.exchanges.Outstanding(x) },
 		Carries:      func(x *session.Session) bool { return n.model.engine.Carries(x.Serial) },
-		Removed:      func(x *session.Session) { n.model.engine.SessionGone(x.Serial) },
+		Removed: func(x *session.Session) {
+			n.model.engine.SessionGone(x.Serial)
+			delete(n.refusals, x.Serial)
+		},
 	})
 	t.exchanges = exchange.New(exchange.Options{Send: n.send, Accept: n.accept, Rand: n.opt.Rand})
 	t.channel = securechannel.New(securechannel.Options{
@@ -67,15 +70,15 @@ func (n *Node) sessionOpened(now time.Time, x *session.Session) {
 	n.loop.inbox.Proven(x.Path)
 	if x.Kind == session.PASE {
 		if !n.trust.failsafe.Arm(now, matter.NoFabric, failsafe.ExpiryLength, x.Serial) {
-			n.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed")
+			n.log.Warn("a commissioner came while an administrator holds the fail-safe; its session is closed", "address", x.Path.Peer)
 			n.closeSession(now, x)
 			n.trust.window.SessionEnded(now)
 			return
 		}
-		n.log.Info("a commissioner has opened a PASE session")
+		n.log.Info("a commissioner has opened a PASE session", "address", x.Path.Peer)
 		return
 	}
-	n.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode)
+	n.log.Debug("CASE session opened", "fabric", x.Fabric, "peer", x.PeerNode, "address", x.Path.Peer)
 	n.resubscriber.heard(now, x)
 }
 
@@ -93,14 +96,8 @@ func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 			n.count.caseDuration.Observe(o.Duration)
 		}
 	}
-	if o.Result == securechannel.Success {
-		return
-	}
-	log := n.log.With("type", o.Kind, "result", result, "cause", o.Err)
-	if o.Kind != session.PASE { // anybody can make CASE handshakes fail
-		log.Debug("handshake failed")
-	} else if missed, ok := n.failures.Allow(now); ok {
-		log.Warn("handshake failed", "not_logged_before", missed)
+	if o.Result != securechannel.Success {
+		n.logHandshake(now, o)
 	}
 }
 

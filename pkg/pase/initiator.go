@@ -127,7 +127,7 @@ func (i *Initiator) Pake2(b []byte) (pake3 []byte, res Result, err error) {
 	}
 	defer keys.Wipe()
 	if subtle.ConstantTimeCompare(cB, keys.CB[:]) != 1 {
-		return nil, Result{}, errConfirm
+		return nil, Result{}, ErrPasscode
 	}
 	res = i.result
 	if err := res.deriveKeys(keys.Ke[:]); err != nil {

@@ -8,9 +8,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
+// ErrPasscode is returned when the peer does not know the passcode: its confirmation
+// is wrong. It would be, too, if somebody had changed a message.
+var ErrPasscode = errors.New("the confirmation is wrong: the passcodes differ, or a message was changed")
+
 var (
 	errOrder       = errors.New("a step out of order")
-	errConfirm     = errors.New("the confirmation is wrong: the passcodes differ, or a message was changed")
 	errPasscodeID  = errors.New("the passcode id is not 0")
 	errSessionID   = errors.New("the session id is 0")
 	errEcho        = errors.New("the response answers another request")

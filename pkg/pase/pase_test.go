@@ -136,7 +136,7 @@ func TestWrongPasscode(t *testing.T) {
 	ic := initiatorConfig()
 	ic.Passcode++
 	_, _, refused, err := run(NewInitiator(ic), NewResponder(responderConfig()), unchanged)
-	if refused != "initiator" || !errors.Is(err, errConfirm) {
+	if refused != "initiator" || !errors.Is(err, ErrPasscode) {
 		t.Errorf("%s: %v", refused, err)
 	}
 	if strings.Contains(err.Error(), fmt.Sprint(ic.Passcode)) {
@@ -153,7 +153,7 @@ func TestGuessedConfirmation(t *testing.T) {
 		}
 		return b
 	})
-	if refused != "responder" || !errors.Is(err, errConfirm) {
+	if refused != "responder" || !errors.Is(err, ErrPasscode) {
 		t.Errorf("%s: %v", refused, err)
 	}
 }

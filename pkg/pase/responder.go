@@ -94,6 +94,10 @@ func (r *Responder) PBKDFParamRequest(b []byte) (response []byte, err error) {
 // PeerParams returns what the initiator told of itself in its first message.
 func (r *Responder) PeerParams() message.SessionParameters { return r.result.PeerParams }
 
+// Confirming reports whether Pake2 is out. An initiator that gives up then has another
+// passcode, as Pake2 does not prove to it that this side has its own.
+func (r *Responder) Confirming() bool { return r.step == stepConfirming }
+
 // Pake1 takes the initiator's share and returns Pake2.
 func (r *Responder) Pake1(b []byte) (pake2 []byte, err error) {
 	defer r.fail("Pake1", &err)
@@ -130,7 +134,7 @@ func (r *Responder) Pake3(b []byte) (res Result, err error) {
 		return Result{}, err
 	}
 	if subtle.ConstantTimeCompare(cA, r.keys.CA[:]) != 1 {
-		return Result{}, errConfirm
+		return Result{}, ErrPasscode
 	}
 	res = r.result
 	if err := res.deriveKeys(r.keys.Ke[:]); err != nil {

@@ -384,12 +384,17 @@ func TestOptions(t *testing.T) {
 }
 
 func TestResults(t *testing.T) {
-	seen := map[string]bool{}
-	for _, r := range Results() {
-		if s := r.String(); s == "" || seen[s] {
-			t.Errorf("result %d is called %q", r, s)
-		} else {
-			seen[s] = true
+	for kind, want := range map[session.Kind]int{session.PASE: int(results), session.CASE: int(results) - 1} {
+		seen := map[string]bool{}
+		for _, r := range Results(kind) {
+			if s := r.String(); s == "" || seen[s] || s == "wrong_passcode" && kind == session.CASE {
+				t.Errorf("%v: result %d is called %q", kind, r, s)
+			} else {
+				seen[s] = true
+			}
+		}
+		if len(seen) != want {
+			t.Errorf("%v: %d results, want %d", kind, len(seen), want)
 		}
 	}
 }

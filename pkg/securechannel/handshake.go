@@ -21,7 +21,8 @@ type handshake struct {
 	id        uint16 // reserved for the session
 	began     time.Time
 	exchange  *exchange.Exchange
-	source    netip.Addr    // of the initiator
+	peer      netip.AddrPort
+	source    netip.Addr    // of the peer
 	wait      time.Duration // that it is told with Busy
 	responder responder     // nil when the handshake is over
 	answer    bool          // the last message is not a StatusReport, which has no answer
@@ -72,7 +73,7 @@ func (c *Channel) begin(now time.Time, x *exchange.Exchange, kind session.Kind, 
 	if err != nil {
 		return nil
 	}
-	return &handshake{c: c, kind: kind, id: id, began: now, exchange: x, source: x.Session().Path.Source(), responder: r(id)}
+	return &handshake{c: c, kind: kind, id: id, began: now, exchange: x, peer: x.Session().Path.Peer, source: x.Session().Path.Source(), responder: r(id)}
 }
 
 // Receive takes the next message of the handshake.
@@ -180,7 +181,7 @@ func (h *handshake) end(now time.Time, o Outcome) {
 	h.responder = nil
 	h.c.cases = slices.DeleteFunc(h.c.cases, func(x *handshake) bool { return x == h })
 	h.c.opt.Sessions.ReleaseID(h.id) // a session has taken it, if there is one
-	o.Kind, o.Duration = h.kind, now.Sub(h.began)
+	o.Kind, o.Peer, o.Duration = h.kind, h.peer, now.Sub(h.began)
 	h.c.opt.OnHandshake(now, o)
 }
 

@@ -1,6 +1,7 @@
 package securechannel
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -18,6 +19,9 @@ const (
 	// InvalidParameter: a message was malformed, out of order or not genuine; the
 	// peer was told.
 	InvalidParameter
+	// WrongPasscode: the peer used another passcode than the window's, as it found
+	// itself, or was told. PASE only.
+	WrongPasscode
 	// NoSharedRoot: the peer looks for a node on a fabric that is not here; it was
 	// told.
 	NoSharedRoot
@@ -44,6 +48,7 @@ const (
 var resultNames = [results]string{
 	Success:          "success",
 	InvalidParameter: "invalid_parameter",
+	WrongPasscode:    "wrong_passcode",
 	NoSharedRoot:     "no_shared_root",
 	Busy:             "busy",
 	Displaced:        "displaced",
@@ -54,11 +59,12 @@ var resultNames = [results]string{
 	Aborted:          "aborted",
 }
 
-// Results returns all results.
-func Results() []Result {
-	all := make([]Result, results)
-	for i := range all {
-		all[i] = Result(i)
+// Results returns the results that a handshake of a kind can have.
+func Results(k session.Kind) (all []Result) {
+	for r := range results {
+		if r != WrongPasscode || k == session.PASE {
+			all = append(all, r)
+		}
 	}
 	return all
 }
@@ -68,7 +74,8 @@ func (r Result) String() string { return resultNames[r] }
 
 // Outcome is what the operator learns of a handshake.
 type Outcome struct {
-	Kind     session.Kind // PASE or CASE
+	Kind     session.Kind   // PASE or CASE
+	Peer     netip.AddrPort // that began it
 	Result   Result
 	Resumed  bool          // the CASE session was resumed
 	Duration time.Duration // since the first message

@@ -52,7 +52,9 @@ func (p *paseResponder) take(m exchange.Message) (n next, err error) {
 		n.payload, err = p.r.Pake1(m.Payload)
 	case message.OpcodePake3:
 		var res pase.Result
-		if res, err = p.r.Pake3(m.Payload); err == nil {
+		if res, err = p.r.Pake3(m.Payload); errors.Is(err, pase.ErrPasscode) {
+			err = &resultError{WrongPasscode, err}
+		} else if err == nil {
 			n.confirm, n.session = true, &session.Config{
 				PeerID: res.PeerSessionID, Params: res.PeerParams,
 				Keys: session.Keys{I2R: res.I2R, R2I: res.R2I, AttestationChallenge: res.AttestationChallenge},
@@ -60,11 +62,22 @@ func (p *paseResponder) take(m exchange.Message) (n next, err error) {
 			res.Wipe()
 		}
 	case message.OpcodeStatusReport:
-		err = peerReport(m.Payload)
+		err = p.peerReport(m.Payload)
 	default:
 		err = errUnexpected
 	}
 	return n, err
+}
+
+// peerReport returns the error that ends the handshake. An initiator that calls Pake2
+// an invalid parameter has found that the passcodes differ.
+func (p *paseResponder) peerReport(payload []byte) error {
+	err := peerReport(payload)
+	r, malformed := message.ParseStatusReport(payload)
+	if malformed == nil && p.r.Confirming() && r.General == message.GeneralFailure && r.Code == message.CodeInvalidParameter {
+		return &resultError{WrongPasscode, err}
+	}
+	return err
 }
 
 func (p *paseResponder) params() message.SessionParameters { return p.r.PeerParams() }

@@ -120,7 +120,10 @@ func TestPASEWrongPasscode(t *testing.T) {
 	if len(w.opened) != 0 {
 		t.Errorf("%d sessions", len(w.opened))
 	}
-	w.want(PeerFailed)
+	if len(w.outcomes) != 1 || w.outcomes[0].Peer.Port() != 40000 {
+		t.Errorf("outcomes %+v, want one with the peer's address", w.outcomes)
+	}
+	w.want(WrongPasscode)
 	if w.window.Failures() != 1 {
 		t.Errorf("%d failures", w.window.Failures())
 	}
@@ -151,6 +154,10 @@ func TestPASEInvalidParameter(t *testing.T) {
 		{"a guessed confirmation", message.OpcodePake3, func([]byte) []byte { return zeros(32) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			want := InvalidParameter
+			if c.name == "a guessed confirmation" {
+				want = WrongPasscode
+			}
 			w := newWorld(t, nil)
 			w.openWindow()
 			k := w.peer(1).commissioner(testPasscode, func(opcode uint8, b []byte) []byte {
@@ -161,13 +168,45 @@ func TestPASEInvalidParameter(t *testing.T) {
 			})
 			w.flow()
 			k.wantReport(reportInvalidParameter)
-			w.want(InvalidParameter)
+			w.want(want)
 			if len(w.opened) != 0 || w.window.Failures() != 1 {
 				t.Errorf("%d sessions, %d failures", len(w.opened), w.window.Failures())
 			}
 			w.pass(10 * time.Second)
 			w.wantClean()
 		})
+	}
+}
+
+// A commissioner that gives up says so at any time. Only after Pake2, and by the code
+// for that, has it found another passcode.
+func TestPASEGivenUp(t *testing.T) {
+	busy := message.Busy(500)
+	for _, tt := range []struct {
+		name   string
+		at     uint8
+		report []byte
+		want   Result
+	}{
+		{"before Pake1", message.OpcodePBKDFParamResponse, reportInvalidParameter, PeerFailed},
+		{"after Pake2", message.OpcodePake2, reportInvalidParameter, WrongPasscode},
+		{"after Pake2, for another reason", message.OpcodePake2, busy.AppendTo(nil), PeerFailed},
+		{"after Pake2, malformed", message.OpcodePake2, []byte{1}, PeerFailed},
+	} {
+		w := newWorld(t, nil)
+		w.openWindow()
+		c := w.peer(1).commissioner(testPasscode, nil)
+		script := c.script
+		c.script = func(now time.Time, m exchange.Message) (uint8, []byte) {
+			if m.Opcode == tt.at {
+				return message.OpcodeStatusReport, tt.report
+			}
+			return script(now, m)
+		}
+		w.flow()
+		if len(w.outcomes) != 1 || w.outcomes[0].Result != tt.want {
+			t.Errorf("%s: %+v, want %v", tt.name, w.outcomes, tt.want)
+		}
 	}
 }
 

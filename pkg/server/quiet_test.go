@@ -12,6 +12,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // Who tries passcodes cannot fill the log, and what it was spared is counted.
@@ -26,7 +27,7 @@ func TestWrongPasscodesFillNoLog(t *testing.T) {
 		lines := func() int {
 			time.Sleep(time.Second) // for what is on its way
 			synctest.Wait()
-			return strings.Count(log.String(), `msg="handshake failed"`)
+			return strings.Count(log.String(), `msg="pairing failed: the commissioner used another code"`)
 		}
 		for range 12 {
 			if _, err := c.PASE(r.ctx, deviceAddr, passcode+1); err == nil {
@@ -106,6 +107,99 @@ func TestWindowsAreLogged(t *testing.T) {
 		said("opened by a controller", `msg="commissioning window open" kind=enhanced by="fabric 1" until=`)
 		r.must(s.RemoveFabric(r.ctx, 1))
 		said("left", fmt.Sprintf(`msg="fabric removed" fabric=1 label="" by="fabric 1" peer=%v`, administrator.NodeID))
+		r.finish()
+	})
+}
+
+// Each line about a handshake names the address of the peer, and another code is called
+// that.
+func TestAnotherCodeIsSaidInWords(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		var log safeBuffer
+		r.opt.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		r.start()
+		said := func(want string) {
+			t.Helper()
+			r.wait(time.Second)
+			if text := log.take(); !strings.Contains(text, want) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+		c := r.client()
+		if _, err := c.PASE(r.ctx, deviceAddr, passcode+1); err == nil {
+			t.Fatal("a wrong passcode opens a session")
+		}
+		said(`level=WARN msg="pairing failed: the commissioner used another code" address=[fe80::c:1]:40001 attempt="1 of 20"`)
+		if _, err := r.client().PASE(r.ctx, deviceAddr, passcode+2); err == nil {
+			t.Fatal("a wrong passcode opens a session")
+		}
+		said(`level=WARN msg="pairing failed: the commissioner used another code" address=[fe80::c:1]:40002 attempt="2 of 20"`)
+		p := r.pase(c)
+		said(`msg="a commissioner has opened a PASE session" address=[fe80::c:1]:40001`)
+		a := r.authority(commissioner.AuthorityOptions{})
+		r.join(c, p, a)
+		said(`msg="CASE session opened" fabric=1 peer=`)
+		if _, _, err := c.CASE(r.ctx, deviceAddr, r.authority(commissioner.AuthorityOptions{}), 1, nil); err == nil {
+			t.Fatal("a stranger has a session")
+		}
+		said(`level=DEBUG msg="handshake failed" address=[fe80::c:1]:40001 result=no_shared_root`)
+		r.finish()
+	})
+}
+
+// A controller that is refused something is warned of once for each session, with the
+// name of its fabric; and of a fabric that is there already with what helps.
+func TestRefusalsAreLoggedOnce(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		var log safeBuffer
+		r.opt.Log = slog.New(slog.NewTextHandler(&log, nil))
+		r.start()
+		c, a, b := r.client(), r.authority(commissioner.AuthorityOptions{}), r.authority(commissioner.AuthorityOptions{})
+		one := r.commission(c, a)
+		r.must(one.CASE.UpdateFabricLabel(r.ctx, "Home"))
+		two := r.join(c, one.CASE, b)
+		guest, err := b.Admin(4711)
+		r.must(err)
+		said := func(what, want string, times int) {
+			t.Helper()
+			r.wait(time.Second)
+			text := log.take()
+			if n := strings.Count(text, want); n != times {
+				t.Errorf("%s: %d times %s in\n%s", what, n, want, text)
+			}
+		}
+		said("before", "refused", 0)
+
+		status, err := two.CASE.Write(r.ctx, 0, clAccess, 0, entries(
+			entry{matter.PrivilegeAdminister, matter.AuthModeCASE, []uint64{uint64(b.NodeID)}, nil},
+			entry{matter.PrivilegeView, matter.AuthModeCASE, []uint64{4711}, nil}))
+		r.must(err)
+		r.want("access", outcome(status.Status), success)
+		for range 2 {
+			s := r.session(c, guest, two.Node)
+			for range 3 {
+				r.want("the window", r.window(s, cmdOpenBasic, 0, 180), unsupportedAccess)
+			}
+			said("a guest", `level=WARN msg="request refused" fabric=2 label="" peer=0000000000001267 address=[fe80::c:1]:40001 action=invoke status=UNSUPPORTED_ACCESS`, 1)
+		}
+
+		s := one.CASE
+		for range 3 {
+			r.must(s.ArmFailSafe(r.ctx, 60, 0))
+			r.must(s.AddRoot(r.ctx, a.Root()))
+			r.want("AddNOC", r.addNOC(s, fields(a, r.noc(a, r.csr(s, false)))), fabricConflict)
+			r.must(s.ArmFailSafe(r.ctx, 0, 0))
+		}
+		said("the fabric once more", `level=WARN msg="command refused" fabric=1 label=Home peer=`, 1)
+		s = r.session(c, a, one.Node)
+		r.must(s.ArmFailSafe(r.ctx, 60, 0))
+		r.must(s.AddRoot(r.ctx, a.Root()))
+		r.want("AddNOC", r.addNOC(s, fields(a, r.noc(a, r.csr(s, false)))), fabricConflict)
+		said("what helps", `as fabric 1 (label \"Home\"): to commission it anew, remove that with \"opcredsd fabrics remove 1\"`, 1)
 		r.finish()
 	})
 }

@@ -40,8 +40,10 @@ func everything(n uint64) metrics.Snapshot {
 		Commands:        stats.Counters[node.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
 		Commit:          durations(n),
 	}}
-	for _, r := range securechannel.Results() {
+	for _, r := range securechannel.Results(session.PASE) {
 		s.PASE[r.String()] = n
+	}
+	for _, r := range securechannel.Results(session.CASE) {
 		s.CASE[node.CASEKey{Result: r.String()}] = n
 		s.CASE[node.CASEKey{Result: r.String(), Resumed: true}] = n
 	}
