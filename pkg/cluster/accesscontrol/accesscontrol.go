@@ -268,6 +268,9 @@ func readEntry(r *tlv.Reader) (e store.ACLEntry, err error) {
 			e.Subjects, err = readSubjects(r)
 		case 4:
 			e.Targets, err = readTargets(r)
+		case 5:
+			// AuxiliaryType is not for who writes (section 9.10.5.7).
+			return e, matter.StatusConstraintError
 		default:
 			continue
 		}

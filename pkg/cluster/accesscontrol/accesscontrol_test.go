@@ -52,6 +52,7 @@ func TestWriteACL(t *testing.T) {
 		{"a tag", "{1:3,2:2,3:[18446744060824715265],4:null}", "SUCCESS", "{1:3,2:2,3:[18446744060824715265],4:null,254:1}"},
 		{"the fabric index is not the writer's to say", "{1:1,2:2,3:null,4:null,254:9}", "SUCCESS", "{1:1,2:2,3:null,4:null,254:1}"},
 		{"unknown members", "{1:1,2:2,3:null,4:null,9:{0:1}}", "SUCCESS", "{1:1,2:2,3:null,4:null,254:1}"},
+		{"an auxiliary entry", "{1:1,2:2,3:null,4:null,5:0}", "CONSTRAINT_ERROR", ""},
 		{"PASE", "{1:1,2:1,3:null,4:null}", "CONSTRAINT_ERROR", ""},
 		{"a group that administers", "{1:5,2:3,3:null,4:null}", "CONSTRAINT_ERROR", ""},
 		{"a group among nodes", "{1:3,2:2,3:[18446744073709486087],4:null}", "CONSTRAINT_ERROR", ""},
