@@ -232,10 +232,16 @@ func (h *home) setLabel(n homeNode, label string) {
 }
 
 // TestHomeAssistant lives with Home Assistant's Matter server: whatever happens to the
-// daemon, the node is available again, without anybody's help.
+// daemon, the node is available again, without anybody's help. With OPCREDSD_OLD_BIN,
+// a daemon of an earlier release, that is what it pairs, and the first start after that
+// is an upgrade.
 func TestHomeAssistant(t *testing.T) {
 	makeSDKDirectory(t)
 	r := newRun(t)
+	today := r.device.binary
+	if old := os.Getenv("OPCREDSD_OLD_BIN"); old != "" {
+		r.device.binary = old
+	}
 	r.startAll()
 	r.begin("Home Assistant")
 	one := r.openHome("home", 5580)
@@ -244,6 +250,7 @@ func TestHomeAssistant(t *testing.T) {
 
 	r.begin("Home Assistant, SIGKILL")
 	r.step("daemon killed", r.device.kill)
+	r.device.binary = today
 	r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
 	one.wait("the device calls: event StartUp", 15*time.Second, startUp)
 	one.setLabel(n, "after SIGKILL")

@@ -269,7 +269,7 @@ func readEntry(r *tlv.Reader) (e store.ACLEntry, err error) {
 		case 4:
 			e.Targets, err = readTargets(r)
 		case 5:
-			// AuxiliaryType is not for who writes (section 9.10.5.7).
+			// AuxiliaryType is not for who writes (section 9.10.5.7.5).
 			return e, matter.StatusConstraintError
 		default:
 			continue
