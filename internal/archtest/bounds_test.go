@@ -45,7 +45,6 @@ var notBounds = map[string]string{
 	"failsafe.MaxCumulative":               "time that an administrator may ask for",
 	"groups.maxCapacity":                   "told to who asks",
 	"im.DefaultMaxPayload":                 "message.MaxPayload, for tests",
-	"mdns.maxHostAddrs":                    "of the node's own host",
 	"mdns.maxLabel":                        "form of a name",
 	"mdns.maxName":                         "form of a name",
 	"mdns.maxSubtypes":                     "of the node's own services",

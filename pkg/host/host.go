@@ -53,6 +53,7 @@ type Counts struct {
 type Host struct {
 	read func() []Interface // nil: the host has no interfaces
 
+	served  map[servedAddr]bool // when Changed was called last
 	list    []Adapter
 	state   Link
 	listed  time.Time // when list was made
@@ -64,7 +65,11 @@ type Host struct {
 // New returns the machine that the program runs on. read returns its interfaces, as
 // Watcher.Interfaces does; nil stands for a machine without interfaces, which a node on
 // the network of a test has.
-func New(read func() []Interface) *Host { return &Host{read: read} }
+func New(read func() []Interface) *Host {
+	h := &Host{read: read}
+	h.served = h.servedAddrs()
+	return h
+}
 
 // Networked reports whether the host can have interfaces.
 func (h *Host) Networked() bool { return h.read != nil }
@@ -115,8 +120,43 @@ func (h *Host) Primary() (name string, operational bool) {
 	return h.primary, i >= 0 && list[i].Operational
 }
 
-// Changed says that what was seen last is out of date.
-func (h *Host) Changed() { h.listed, h.looked = time.Time{}, time.Time{} }
+// Changed says that what was seen last is out of date. It reports whether an interface
+// that is served has come, or come back, or has a new address.
+func (h *Host) Changed() (came bool) {
+	h.listed, h.looked = time.Time{}, time.Time{}
+	before := h.served
+	h.served = h.servedAddrs()
+	for a := range h.served {
+		came = came || !before[a]
+	}
+	return came
+}
+
+// Served reports whether an interface is served now. A host without interfaces counts as
+// one that has a network.
+func (h *Host) Served() bool { return !h.Networked() || len(h.served) > 0 }
+
+// servedAddr is an address of an interface since it was down last.
+type servedAddr struct {
+	index int
+	downs uint64
+	addr  netip.Prefix
+}
+
+func (h *Host) servedAddrs() map[servedAddr]bool {
+	if !h.Networked() {
+		return nil
+	}
+	list := map[servedAddr]bool{}
+	for _, i := range h.read() {
+		for _, a := range i.Addrs {
+			if i.Use && !a.Passing {
+				list[servedAddr{i.Index, i.Downs, a.Prefix}] = true
+			}
+		}
+	}
+	return list
+}
 
 // Link returns the state of the primary interface. It may be up to a second old.
 func (h *Host) Link() Link {

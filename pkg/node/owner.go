@@ -94,8 +94,10 @@ func (n *Node) FactoryReset(now time.Time) error {
 }
 
 // LinksChanged says that links or addresses of the host have changed.
-func (n *Node) LinksChanged() {
-	n.opt.Host.Changed()
+func (n *Node) LinksChanged(now time.Time) {
+	if n.opt.Host.Changed() {
+		n.resubscriber.networkCame(now)
+	}
 	n.model.engine.Notify(im.LinksChanged)
 	n.talk.groups.generation = 0
 }

@@ -23,9 +23,9 @@ const (
 	callSoon     = time.Second      // before the first call, and as much again at random
 	callPause    = 10 * time.Second // after the first call that failed; doubles
 	callPauseMax = 5 * time.Minute
-	resolveTime  = 5 * time.Second // for the address of a subscriber
-	maxAddresses = 4               // tried in one call
-	returnGrace  = 2 * time.Second // for a subscriber that has come back to subscribe anew
+	resolveTime  = 5 * time.Second        // for the address of a subscriber
+	callOnLink   = 500 * time.Millisecond // after the network has come, and as much again at random
+	returnGrace  = 2 * time.Second        // for a subscriber that has come back to subscribe anew
 	// stopGrace is for those who heard the event ShutDown. Home Assistant counts the
 	// node as gone then, lets its subscription time out after 5 s and begins anew. If
 	// the old one goes on before that, it waits for ever for the new one. The call
@@ -62,6 +62,7 @@ type call struct {
 	who     im.Subscriber
 	waiting bool // it has subscriptions that wait to be resumed
 	busy    bool // an attempt is under way
+	came    bool // the network has come since it began
 	next    time.Time
 	pause   time.Duration
 	full    bool             // do not offer to resume a session
@@ -117,7 +118,7 @@ func later(a, b time.Time) time.Time {
 
 // deadline returns when the next call is due.
 func (a *resubscriber) deadline() (first time.Time, ok bool) {
-	if a.busy >= callsAtOnce {
+	if a.busy >= callsAtOnce || !a.n.opt.Host.Served() {
 		return first, false
 	}
 	for _, c := range a.calls {
@@ -130,6 +131,9 @@ func (a *resubscriber) deadline() (first time.Time, ok bool) {
 
 // advance begins the calls that are due.
 func (a *resubscriber) advance(now time.Time) {
+	if !a.n.opt.Host.Served() {
+		return // nobody can be reached; networkCame makes the calls due
+	}
 	for _, c := range a.calls {
 		if c.waiting && !c.busy && !now.Before(c.next) && a.busy < callsAtOnce {
 			a.attempt(now, c)
@@ -174,8 +178,19 @@ func (a *resubscriber) session(who im.Subscriber, but uint64) (newest *session.S
 }
 
 func (a *resubscriber) began(c *call) {
-	c.busy = true
+	c.busy, c.came = true, false
 	a.busy++
+}
+
+// networkCame makes all calls due soon, as what kept them from the subscribers may have
+// been the network. That of an attempt that is under way is due when it has failed.
+func (a *resubscriber) networkCame(now time.Time) {
+	for _, c := range a.calls {
+		c.pause, c.came = 0, true
+		if soon := now.Add(a.jitter(callOnLink, 0, 1)); !c.busy && soon.Before(c.next) {
+			c.next = soon
+		}
+	}
 }
 
 // rest ends an attempt and plans the next.
@@ -183,6 +198,11 @@ func (a *resubscriber) rest(now time.Time, c *call) {
 	if c.busy {
 		c.busy = false
 		a.busy--
+	}
+	if c.came {
+		c.came = false
+		c.next = now.Add(a.jitter(callOnLink, 0, 1))
+		return
 	}
 	c.pause = min(max(2*c.pause, callPause), callPauseMax)
 	c.next = now.Add(a.jitter(c.pause, -0.25, 0.25))
@@ -196,7 +216,7 @@ func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
 		c.next, c.pause = a.earliest, 0
 		return
 	}
-	c.used = x.Serial
+	c.used, c.came = x.Serial, false
 	a.rest(now, c)
 	if a.calls[c.who] == c && c.waiting {
 		a.n.model.engine.Resume(now, subject(x), im.Session{Serial: x.Serial, AttestationChallenge: x.AttestationChallenge})
@@ -210,7 +230,7 @@ func (a *resubscriber) resolved(now time.Time, c *call, found []netip.AddrPort, 
 		a.rest(now, c)
 		return
 	}
-	c.found = found[:min(len(found), maxAddresses)]
+	c.found = found
 	a.dial(now, c)
 }
 

@@ -80,6 +80,7 @@ type Options struct {
 	Conns     []transport.PacketConn
 	Announcer Announcer
 	Resolver  Resolver // nil with an Announcer: nobody is found
+	Watcher   Watcher  // nil with Conns: the host has no interfaces
 	Rand      io.Reader
 
 	// Synchronised reports whether something keeps the clock right. nil: what the
@@ -96,6 +97,15 @@ type Announcer interface {
 	Status() mdns.Status
 	// Close withdraws everything.
 	Close(ctx context.Context) error
+}
+
+// Watcher follows the network interfaces of the host. *host.Watcher is one.
+type Watcher interface {
+	// Interfaces returns the interfaces as they are now.
+	Interfaces() []host.Interface
+	// Subscribe returns a channel that becomes ready after each change, until cancel is
+	// called.
+	Subscribe() (changed <-chan struct{}, cancel func())
 }
 
 // Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.

@@ -1,12 +1,16 @@
 package server_test
 
 import (
+	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -321,10 +325,13 @@ func TestSubscriberHasSeveralAddresses(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
 		u := r.subscribe(c.done.CASE, 0, 600)
-		nobody := netip.MustParseAddrPort("[fe80::dead]:5540")
-		b.set(c.name, nobody, c.at)
+		var at []netip.AddrPort
+		for i := range 7 { // as many as mDNS gives for one network, with the right one last
+			at = append(at, netip.MustParseAddrPort(fmt.Sprintf("[fe80::dead:%d]:5540", i)))
+		}
+		b.set(c.name, append(at, c.at)...)
 		r.kill()
-		r.wantAll(u, 30*time.Second, "")
+		r.wantAll(u, 3*time.Minute, "")
 		if len(b.searches()) != 1 {
 			t.Errorf("%d searches", len(b.searches()))
 		}
@@ -474,4 +481,101 @@ func TestSubscriptionToAStagedFabric(t *testing.T) {
 		r.kill()
 		r.wantAll(u, 20*time.Second, "")
 	})
+}
+
+// cables are the interfaces of a host: one, which is plugged in or not.
+type cables struct {
+	mu      sync.Mutex
+	addrs   []string
+	plugged bool
+	downs   uint64
+	changed chan struct{}
+}
+
+func newCables(addrs ...string) *cables {
+	return &cables{addrs: addrs, plugged: true, changed: make(chan struct{}, 1)}
+}
+
+func (c *cables) Interfaces() []host.Interface {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := host.Interface{Name: "eth0", Index: 2, Candidate: true, Use: c.plugged, Downs: c.downs}
+	for _, a := range c.addrs {
+		i.Addrs = append(i.Addrs, host.Address{Prefix: netip.MustParsePrefix(a)})
+	}
+	return []host.Interface{i}
+}
+
+func (c *cables) Subscribe() (<-chan struct{}, func()) { return c.changed, func() {} }
+
+// change changes the interface; the node hears of it.
+func (c *cables) change(f func()) {
+	c.mu.Lock()
+	f()
+	c.mu.Unlock()
+	c.changed <- struct{}{}
+	synctest.Wait()
+}
+
+func (c *cables) plug(in bool) {
+	c.change(func() {
+		if c.plugged = in; !in {
+			c.downs++
+		}
+	})
+}
+
+// While there is no network nobody is called, and no time is counted against the
+// subscriber: when the network comes back it is called at once.
+func TestSubscriberAwayWithTheNetwork(t *testing.T) {
+	for _, away := range []time.Duration{30 * time.Second, 90 * time.Second, 40 * time.Minute} {
+		subscribers(t, clean, func(r *rig, b *phonebook) {
+			c := r.subscriber(b)
+			u := r.subscribe(c.done.CASE, 0, 3600)
+			admin := r.adminElsewhere(c)
+			r.links.plug(false)
+			c.unplug(true)
+			b.set(c.name)
+			r.setLabel(admin, "x") // a report that nobody confirms
+			time.Sleep(away)
+			if n := len(b.searches()); n != 0 {
+				t.Errorf("away for %v: %d searches without a network", away, n)
+			}
+			back := time.Now()
+			c.unplug(false)
+			b.set(c.name, c.at)
+			r.links.plug(true)
+			if rep := r.wantAll(u, 10*time.Second, "x"); rep.At.Sub(back) > 3*time.Second {
+				t.Errorf("away for %v: called %v after the network was back", away, rep.At.Sub(back))
+			}
+		})
+	}
+}
+
+// A network that returns while a call is under way makes the next one due as well, and
+// so does an address of another prefix.
+func TestNetworkChangesWhileASubscriberIsAway(t *testing.T) {
+	for what, change := range map[string]func(r *rig){
+		"the link blinks": func(r *rig) { r.links.plug(false); r.links.plug(true) },
+		"a new prefix":    func(r *rig) { r.links.change(func() { r.links.addrs = append(r.links.addrs, "fd00:2::a/64") }) },
+	} {
+		for _, after := range []time.Duration{2 * time.Second, 20 * time.Minute} { // into a search, between two
+			subscribers(t, clean, func(r *rig, b *phonebook) {
+				c := r.subscriber(b)
+				u := r.subscribe(c.done.CASE, 0, 3600)
+				c.unplug(true)
+				b.set(c.name)
+				r.setLabel(r.adminElsewhere(c), "x")
+				r.eventually("a search", time.Minute, func() bool { return len(b.searches()) > 0 })
+				time.Sleep(after)
+				c.unplug(false)
+				b.set(c.name, c.at)
+				change(r)
+				changed := time.Now()
+				if rep := r.wantAll(u, time.Minute, "x"); rep.At.Sub(changed) > 10*time.Second {
+					t.Errorf("%s, %v after the first search: called after %v", what, after, rep.At.Sub(changed))
+				}
+			})
+		}
+	}
 }

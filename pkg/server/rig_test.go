@@ -85,6 +85,8 @@ type rig struct {
 	opt  server.Options
 	host int // of the next client
 
+	links *cables // or nil
+
 	prepare func() // what is done before each start; or nil
 
 	orphans bool // the test leaves a fabric without an administrator

@@ -38,7 +38,7 @@ type Server struct {
 	begun       time.Time
 	store       *store.Store
 	host        *host.Host
-	watcher     *host.Watcher // nil: the network of a test
+	watcher     Watcher // nil: the network of a test
 	ports       []transport.PacketConn
 	announcer   Announcer
 	node        *node.Node
@@ -139,27 +139,31 @@ func (s *Server) checkStore() error {
 
 // bind opens the UDP sockets and the mDNS responder, unless a test gave its own.
 func (s *Server) bind() (err error) {
-	s.ports, s.host = s.opt.Conns, host.New(nil)
+	var watcher *host.Watcher
+	s.ports, s.watcher, s.host = s.opt.Conns, s.opt.Watcher, host.New(nil)
 	if s.ports == nil {
-		if s.watcher, err = host.NewWatcher(s.opt.Interfaces, s.log); err != nil {
+		if watcher, err = host.NewWatcher(s.opt.Interfaces, s.log); err != nil {
 			return err
 		}
-		s.teardown.push("watcher of the interfaces", func(context.Context) error { s.watcher.Close(); return nil })
-		s.host = host.New(s.watcher.Interfaces)
+		s.teardown.push("watcher of the interfaces", func(context.Context) error { watcher.Close(); return nil })
+		s.watcher = watcher
 		s.logInterfaces()
 		if s.ports, err = transport.Listen(transport.Options{Port: s.opt.Port, Interfaces: s.opt.Interfaces}); err != nil {
 			return err
 		}
 	}
+	if s.watcher != nil {
+		s.host = host.New(s.watcher.Interfaces)
+	}
 	for _, c := range s.ports {
 		s.teardown.push("UDP socket", func(context.Context) error { return c.Close() })
 	}
 	s.announcer = s.opt.Announcer
-	if s.announcer == nil && s.watcher == nil {
+	if s.announcer == nil && watcher == nil {
 		return errors.New("a node on the network of a test needs an Announcer")
 	}
 	if s.announcer == nil {
-		a, err := mdns.NewAnnouncer(mdns.Options{Watcher: s.watcher, Log: s.log, Rand: s.opt.Rand})
+		a, err := mdns.NewAnnouncer(mdns.Options{Watcher: watcher, Log: s.log, Rand: s.opt.Rand})
 		if err != nil {
 			return err
 		}
@@ -239,16 +243,16 @@ func (s *Server) followLinks() {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer cancel()
-		for {
+		for { // at once, too: something may have changed since the node was made
+			_ = s.node.Do(func(now time.Time) error { // fails when the node has stopped
+				s.node.LinksChanged(now)
+				return nil
+			})
 			select {
 			case <-done:
 				return
 			case <-changed:
 			}
-			_ = s.node.Do(func(time.Time) error { // fails when the node has stopped
-				s.node.LinksChanged()
-				return nil
-			})
 		}
 	})
 	s.teardown.last(wg.Wait)

@@ -70,6 +70,8 @@ func subscribers(t *testing.T, cond simnet.Conditions, f func(r *rig, b *phonebo
 		r, b := newRig(t, dir), &phonebook{at: map[string][]netip.AddrPort{}}
 		r.net = simnet.New(1, cond)
 		r.opt.Resolver = b
+		r.links = newCables("fd00:1::a/64")
+		r.opt.Watcher = r.links
 		r.start()
 		f(r, b)
 		r.finish()
