@@ -31,6 +31,35 @@ func (r *Registry) Put(d device.Device) (created bool, err error) {
 	return created, err
 }
 
+// PutAll does as Put does with each device, in one transaction if it can. Each id is
+// there once. A device that cannot be put costs no other: its error is at its index.
+func (r *Registry) PutAll(devices []device.Device) (errs []error) {
+	errs = make([]error, len(devices))
+	err := r.do(func(now time.Time) error {
+		var changes []*change
+		var index []int
+		for i := range devices {
+			c, err := r.prepare(now, &devices[i])
+			if errs[i] = err; err == nil {
+				changes, index = append(changes, c), append(index, i)
+			}
+		}
+		if len(changes) == 0 || r.commit(now, changes, nil) == nil {
+			return nil
+		}
+		for k, i := range index { // one of them has no room, or the disk is full
+			errs[i] = r.commit(now, changes[k:k+1], nil)
+		}
+		return nil
+	})
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
 // Sync makes devices those of a source: it adds and describes them as Put does, and
 // removes the others of the source. It changes everything or nothing.
 func (r *Registry) Sync(source string, devices []device.Device) error {

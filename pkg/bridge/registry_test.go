@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -336,5 +337,35 @@ func TestNames(t *testing.T) {
 	}
 	if label() != "Newer" {
 		t.Fatalf("label %q", label())
+	}
+}
+
+// TestPutAll holds that of many devices those are put that can be, and that a source's
+// devices can be listed.
+func TestPutAll(t *testing.T) {
+	g := newRig(t)
+	bad := lamp("api:bad")
+	bad.Parts[0].Type = "no such type"
+	errs := g.PutAll([]device.Device{lamp("api:a"), bad, lamp("api:b"), lamp("z2m:c")})
+	for i, failed := range []bool{false, true, false, false} {
+		if (errs[i] != nil) != failed {
+			t.Errorf("device %d: %v", i, errs[i])
+		}
+	}
+	if ids, err := g.IDs("api"); err != nil || !slices.Equal(ids, []string{"api:a", "api:b"}) {
+		t.Errorf("%v, %v", ids, err)
+	}
+	many := make([]device.Device, MaxDevices)
+	for i := range many {
+		many[i] = lamp(fmt.Sprint("api:n", i))
+	}
+	refused := 0
+	for _, err := range g.PutAll(many) {
+		if err != nil {
+			refused++
+		}
+	}
+	if ids, _ := g.IDs("api"); len(ids) != MaxDevices-1 || refused != 3 {
+		t.Errorf("%d devices, %d refused", len(ids), refused)
 	}
 }

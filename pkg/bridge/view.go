@@ -45,6 +45,19 @@ func (r *Registry) Devices() (all []View, err error) {
 	return all, err
 }
 
+// IDs returns the ids of a source's devices.
+func (r *Registry) IDs(source string) (ids []string, err error) {
+	err = r.do(func(time.Time) error {
+		for _, e := range r.sorted() {
+			if e.source() == source && e.rec.Gone == nil {
+				ids = append(ids, e.id)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
 // Device returns a device. The error is an [*Error].
 func (r *Registry) Device(id string) (v View, err error) {
 	err = r.do(func(now time.Time) error {
