@@ -12,7 +12,8 @@ import (
 
 // Encode returns the TLV of one value written as text: {tag:value,...} is a
 // structure and <...> a list, [value,...] an array, x"00ff" octets, "..." a
-// string, +1 and -1 are signed, and there are numbers, true, false and null.
+// string, +1 and -1 are signed, and there are numbers, true, false and null. In what is
+// returned, 1.5f is a number of 32 bits.
 func Encode(t testing.TB, text string) []byte {
 	t.Helper()
 	var w tlv.Writer
@@ -151,6 +152,8 @@ func format(b *strings.Builder, r *tlv.Reader) {
 		fmt.Fprintf(b, "x\"%x\"", r.Octets())
 	case tlv.TypeString:
 		fmt.Fprintf(b, "%q", r.Text())
+	case tlv.TypeFloat32:
+		b.WriteString(strconv.FormatFloat(float64(r.Float32()), 'f', -1, 32) + "f")
 	default:
 		fmt.Fprintf(b, "?%v", r.Type())
 	}

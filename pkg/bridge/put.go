@@ -147,8 +147,14 @@ func keepProperties(old, d *device.Device) {
 	for i := range d.Parts {
 		p := &d.Parts[i]
 		for _, o := range old.Parts {
-			if o.ID == p.ID && o.Type == p.Type && len(p.Options.Properties) == 0 {
+			if o.ID != p.ID || o.Type != p.Type {
+				continue
+			}
+			if len(p.Options.Properties) == 0 {
 				p.Options.Properties = o.Options.Properties
+			}
+			if x := &p.Options; !x.Smoke && !x.CarbonMonoxide && !x.Gas {
+				x.Smoke, x.CarbonMonoxide, x.Gas = o.Options.Smoke, o.Options.CarbonMonoxide, o.Options.Gas
 			}
 		}
 	}

@@ -25,6 +25,8 @@ var library = merge(
 	sensorKinds,
 	buttonKinds,
 	meterKinds,
+	alarmKinds,
+	airKinds,
 )
 
 func merge(families ...map[string]kind) map[string]kind {

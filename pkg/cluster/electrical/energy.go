@@ -15,10 +15,9 @@ type Counter struct {
 	Source int64               // what the source reported last, mWh
 	offset int64               // what was counted before the source began anew, mWh
 
-	// When Total was counted: seconds since 2000, or without a clock milliseconds since
-	// the meter's first report.
-	end      uint32
-	endsSys  bool
+	// When Total was counted: epoch-s, or without a clock milliseconds since the meter's
+	// first report.
+	end      cluster.Null[uint32]
 	endMilli uint64
 }
 
@@ -87,10 +86,10 @@ func (e *Counter) write(w *tlv.Writer, t tlv.Tag) {
 	}
 	w.StartStruct(t)
 	w.Int(tlv.Context(0), e.Total.V)
-	if e.endsSys {
-		w.Uint(tlv.Context(4), e.endMilli)
+	if e.end.Valid {
+		w.Uint(tlv.Context(2), uint64(e.end.V))
 	} else {
-		w.Uint(tlv.Context(2), uint64(e.end))
+		w.Uint(tlv.Context(4), e.endMilli)
 	}
 	w.End()
 }
@@ -113,15 +112,5 @@ func (s *Meter) SetEnergy(c *cluster.Context, e *Counter, reading int64) {
 	if s.began.IsZero() {
 		s.began = c.Now
 	}
-	e.end, e.endsSys, e.endMilli = 0, false, 0
-	if since2000 := c.Now.Unix() - matterEpoch; c.Now.Unix() >= clockSet {
-		e.end = uint32(since2000)
-	} else {
-		e.endsSys, e.endMilli = true, uint64(max(0, c.Now.Sub(s.began)/time.Millisecond))
-	}
+	e.end, e.endMilli = cluster.Epoch(c.Now), uint64(max(0, c.Now.Sub(s.began)/time.Millisecond))
 }
-
-const (
-	matterEpoch = 946_684_800   // 2000-01-01, in seconds since 1970
-	clockSet    = 1_735_689_600 // 2025-01-01: a clock that is behind was never set
-)

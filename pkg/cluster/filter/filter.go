@@ -1,0 +1,78 @@
+// Package filter is the clusters of filters that wear out: HEPA Filter Monitoring 0x0071
+// and Activated Carbon Filter Monitoring 0x0072, both revision 1 ("Matter Application
+// Cluster Specification", section 2.8).
+package filter
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// WantReset is the bit of [cluster.Context.Want] for a filter that was changed.
+const WantReset uint32 = 1
+
+// Filter is the state of a filter.
+type Filter struct {
+	Condition   uint8 // percent: 100 is a new filter
+	Indication  datamodel.HEPAFilterMonitoringChangeIndication
+	LastChanged cluster.Null[uint32] // seconds since 2000; null: not known
+}
+
+// The clusters.
+var (
+	HEPA   = define(datamodel.HEPAFilterMonitoring)
+	Carbon = define(datamodel.ActivatedCarbonFilterMonitoring)
+)
+
+// Selection is what of the clusters a filter serves whose condition is known.
+var Selection = cluster.Selection{
+	Features:   datamodel.HEPAFilterMonitoringFeatureCondition | datamodel.HEPAFilterMonitoringFeatureWarning,
+	Attributes: []matter.AttributeID{datamodel.HEPAFilterMonitoringAttrLastChangedTime},
+	Commands:   []matter.CommandID{datamodel.HEPAFilterMonitoringCmdResetCondition},
+}
+
+// The two clusters differ in their ids alone.
+func define(f *datamodel.Cluster) *cluster.Cluster[Filter] {
+	return cluster.Define(cluster.Def[Filter]{
+		Facts: f,
+		Attributes: []cluster.Attribute[Filter]{
+			cluster.Uint(datamodel.HEPAFilterMonitoringAttrCondition, func(s *Filter) *uint8 { return &s.Condition }).
+				Quiet(cluster.Slow(cluster.Step{Abs: 1}, cluster.Step{})),
+			cluster.Constant[Filter](datamodel.HEPAFilterMonitoringAttrDegradationDirection, uint64(datamodel.HEPAFilterMonitoringDegradationDirectionDown)),
+			cluster.Uint(datamodel.HEPAFilterMonitoringAttrChangeIndication, func(s *Filter) *datamodel.HEPAFilterMonitoringChangeIndication {
+				return &s.Indication
+			}),
+			cluster.NullUint(datamodel.HEPAFilterMonitoringAttrLastChangedTime, func(s *Filter) *cluster.Null[uint32] { return &s.LastChanged }),
+		},
+		Commands: []cluster.Command[Filter]{cluster.Do(datamodel.HEPAFilterMonitoringCmdResetCondition, reset)},
+	})
+}
+
+// The conditions below which a filter is to be changed soon, and now, in percent.
+const (
+	soon = 10
+	now  = 1
+)
+
+// Set takes the condition from the device.
+func (s *Filter) Set(percent uint8) {
+	s.Condition = percent
+	switch {
+	case percent < now:
+		s.Indication = datamodel.HEPAFilterMonitoringChangeIndicationCritical
+	case percent < soon:
+		s.Indication = datamodel.HEPAFilterMonitoringChangeIndicationWarning
+	default:
+		s.Indication = datamodel.HEPAFilterMonitoringChangeIndicationOK
+	}
+}
+
+// reset is ResetCondition: there is a new filter (section 2.8.6.1). Without a clock
+// nobody knows since when.
+func reset(c *cluster.Context, s *Filter) error {
+	s.Set(100)
+	s.LastChanged = cluster.Epoch(c.Now)
+	c.Want(WantReset)
+	return nil
+}

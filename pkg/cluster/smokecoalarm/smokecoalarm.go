@@ -1,0 +1,104 @@
+// Package smokecoalarm is the Smoke CO Alarm cluster, 0x005C revision 2 ("Matter
+// Application Cluster Specification", section 2.11).
+package smokecoalarm
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// Level is how grave an alarm is.
+type Level = datamodel.SmokeCOAlarmAlarmState
+
+// The levels.
+const (
+	Normal   = datamodel.SmokeCOAlarmAlarmStateNormal
+	Warning  = datamodel.SmokeCOAlarmAlarmStateWarning
+	Critical = datamodel.SmokeCOAlarmAlarmStateCritical
+)
+
+// Alarm is the state of an alarm.
+type Alarm struct {
+	// What the device reports; null: it has not yet, and what was kept counts. Gas has no
+	// attribute and is shown as smoke: that an alarm arrives counts more than its name.
+	Smoke, Gas cluster.Null[Level]
+	CO         Level
+
+	Battery      Level // as the level of the power source, or the two would disagree
+	Testing      bool
+	Fault        bool
+	EndOfService datamodel.SmokeCOAlarmEndOfService
+
+	smoke     Level // SmokeState
+	expressed datamodel.SmokeCOAlarmExpressedState
+}
+
+// Cluster is the Smoke CO Alarm cluster. A restart keeps the alarms, which are shown
+// until the device says otherwise.
+var Cluster = cluster.Define(cluster.Def[Alarm]{
+	Facts: datamodel.SmokeCOAlarm,
+	Attributes: []cluster.Attribute[Alarm]{
+		cluster.Uint(datamodel.SmokeCOAlarmAttrExpressedState, func(s *Alarm) *datamodel.SmokeCOAlarmExpressedState { return &s.expressed }),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrSmokeState, func(s *Alarm) *Level { return &s.smoke }),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrCOState, func(s *Alarm) *Level { return &s.CO }),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrBatteryAlert, func(s *Alarm) *Level { return &s.Battery }),
+		cluster.Bool(datamodel.SmokeCOAlarmAttrTestInProgress, func(s *Alarm) *bool { return &s.Testing }),
+		cluster.Bool(datamodel.SmokeCOAlarmAttrHardwareFaultAlert, func(s *Alarm) *bool { return &s.Fault }),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrEndOfServiceAlert, func(s *Alarm) *datamodel.SmokeCOAlarmEndOfService { return &s.EndOfService }),
+	},
+})
+
+// Rules returns what the parts of an alarm have in common.
+func Rules() cluster.Rules[Alarm] {
+	return cluster.Rules[Alarm]{Couple: func(c *cluster.Context, was, is *Alarm) error {
+		if is.Smoke != was.Smoke || is.Gas != was.Gas {
+			is.smoke = max(is.Smoke.V, is.Gas.V)
+		}
+		is.expressed = is.highest()
+		emit(c, was, is)
+		return nil
+	}}
+}
+
+// highest returns what the alarm expresses: the highest of what is not normal. The order
+// is the manufacturer's (section 2.11.6.1); it puts people before the device.
+func (s *Alarm) highest() datamodel.SmokeCOAlarmExpressedState {
+	switch {
+	case s.smoke != Normal:
+		return datamodel.SmokeCOAlarmExpressedStateSmokeAlarm
+	case s.CO != Normal:
+		return datamodel.SmokeCOAlarmExpressedStateCOAlarm
+	case s.Fault:
+		return datamodel.SmokeCOAlarmExpressedStateHardwareFault
+	case s.Testing:
+		return datamodel.SmokeCOAlarmExpressedStateTesting
+	case s.EndOfService != datamodel.SmokeCOAlarmEndOfServiceNormal:
+		return datamodel.SmokeCOAlarmExpressedStateEndOfService
+	case s.Battery != Normal:
+		return datamodel.SmokeCOAlarmExpressedStateBatteryAlert
+	}
+	return datamodel.SmokeCOAlarmExpressedStateNormal
+}
+
+// emit emits the events of a change (section 2.11.8), AllClear last.
+func emit(c *cluster.Context, was, is *Alarm) {
+	alarm := func(id matter.EventID, was, is Level) {
+		if is != was && is != Normal {
+			c.Emit(datamodel.SmokeCOAlarmID, id, func(w *tlv.Writer) { w.Uint(tlv.Context(0), uint64(is)) })
+		}
+	}
+	happened := func(id matter.EventID, is bool) {
+		if is {
+			c.Emit(datamodel.SmokeCOAlarmID, id, nil)
+		}
+	}
+	alarm(datamodel.SmokeCOAlarmEventSmokeAlarm, was.smoke, is.smoke)
+	alarm(datamodel.SmokeCOAlarmEventCOAlarm, was.CO, is.CO)
+	alarm(datamodel.SmokeCOAlarmEventLowBattery, was.Battery, is.Battery)
+	happened(datamodel.SmokeCOAlarmEventHardwareFault, is.Fault && !was.Fault)
+	happened(datamodel.SmokeCOAlarmEventEndOfService, is.EndOfService > was.EndOfService)
+	happened(datamodel.SmokeCOAlarmEventSelfTestComplete, was.Testing && !is.Testing)
+	happened(datamodel.SmokeCOAlarmEventAllClear, is.expressed == datamodel.SmokeCOAlarmExpressedStateNormal && was.expressed != is.expressed)
+}

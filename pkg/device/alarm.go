@@ -1,0 +1,110 @@
+package device
+
+import (
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/powersource"
+	"github.com/opcredsd/opcredsd/pkg/cluster/smokecoalarm"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+var alarmKinds = map[string]kind{
+	"smoke_co_alarm": {datamodel.DeviceTypeSmokeCOAlarm, buildAlarm},
+}
+
+var alarmLevels = []string{smokecoalarm.Normal: "normal", smokecoalarm.Warning: "warning", smokecoalarm.Critical: "critical"}
+
+// alarmLevel is a property for a level, which get returns and set sets.
+func alarmLevel(name string, get func(*smokecoalarm.Alarm) smokecoalarm.Level, set func(*smokecoalarm.Alarm, smokecoalarm.Level)) property[smokecoalarm.Alarm] {
+	return property[smokecoalarm.Alarm]{
+		Property: Property{Name: name, Kind: KindText, Values: alarmLevels},
+		get:      func(s *smokecoalarm.Alarm) Value { return Text(alarmLevels[get(s)]) },
+		report: func(_ *cluster.Context, s *smokecoalarm.Alarm, v Value) {
+			if level, ok := v.Text(); ok {
+				set(s, smokecoalarm.Level(slices.Index(alarmLevels, level)))
+			}
+		},
+	}
+}
+
+// The three alarms.
+var (
+	smokeProperty = alarmLevel("smoke",
+		func(s *smokecoalarm.Alarm) smokecoalarm.Level { return s.Smoke.V },
+		func(s *smokecoalarm.Alarm, l smokecoalarm.Level) { s.Smoke = cluster.Some(l) })
+	gasProperty = alarmLevel("gas",
+		func(s *smokecoalarm.Alarm) smokecoalarm.Level { return s.Gas.V },
+		func(s *smokecoalarm.Alarm, l smokecoalarm.Level) { s.Gas = cluster.Some(l) })
+	carbonMonoxideProperty = alarmLevel("carbon_monoxide",
+		func(s *smokecoalarm.Alarm) smokecoalarm.Level { return s.CO },
+		func(s *smokecoalarm.Alarm, l smokecoalarm.Level) { s.CO = l })
+)
+
+func alarmFlag(name string, get func(*smokecoalarm.Alarm) bool, set func(*smokecoalarm.Alarm, bool)) property[smokecoalarm.Alarm] {
+	return property[smokecoalarm.Alarm]{
+		Property: Property{Name: name, Kind: KindBool},
+		get:      func(s *smokecoalarm.Alarm) Value { return Bool(get(s)) },
+		report: func(_ *cluster.Context, s *smokecoalarm.Alarm, v Value) {
+			if is, ok := v.Bool(); ok {
+				set(s, is)
+			}
+		},
+	}
+}
+
+// alarmProperties are the properties of every alarm.
+var alarmProperties = []property[smokecoalarm.Alarm]{
+	alarmFlag("test_in_progress", func(s *smokecoalarm.Alarm) bool { return s.Testing }, func(s *smokecoalarm.Alarm, is bool) { s.Testing = is }),
+	alarmFlag("hardware_fault", func(s *smokecoalarm.Alarm) bool { return s.Fault }, func(s *smokecoalarm.Alarm, is bool) { s.Fault = is }),
+	alarmFlag("end_of_service",
+		func(s *smokecoalarm.Alarm) bool { return s.EndOfService != datamodel.SmokeCOAlarmEndOfServiceNormal },
+		func(s *smokecoalarm.Alarm, is bool) {
+			s.EndOfService = datamodel.SmokeCOAlarmEndOfServiceNormal
+			if is {
+				s.EndOfService = datamodel.SmokeCOAlarmEndOfServiceExpired
+			}
+		}),
+}
+
+// buildAlarm builds an alarm for what its options name; without options for what its
+// first state speaks of, or smoke.
+func buildAlarm(b *builder) error {
+	o := &b.part.Options
+	if !o.Smoke && !o.CarbonMonoxide && !o.Gas {
+		has := func(name string) bool { _, ok := b.part.State[name]; return ok }
+		o.CarbonMonoxide, o.Gas = has("carbon_monoxide"), has("gas")
+		o.Smoke = has("smoke") || !o.CarbonMonoxide && !o.Gas
+	}
+	var props []property[smokecoalarm.Alarm]
+	var features uint32
+	add := func(p property[smokecoalarm.Alarm], feature uint32) {
+		p.Needed = len(props) == 0
+		props = append(props, p)
+		features |= feature
+	}
+	if o.Smoke {
+		add(smokeProperty, datamodel.SmokeCOAlarmFeatureSmokeAlarm)
+	}
+	if o.Gas {
+		add(gasProperty, datamodel.SmokeCOAlarmFeatureSmokeAlarm)
+	}
+	if o.CarbonMonoxide {
+		add(carbonMonoxideProperty, datamodel.SmokeCOAlarmFeatureCOAlarm)
+	}
+	b.Identify = true
+	u := addUnit(b.Endpoint, smokecoalarm.Alarm{}, smokecoalarm.Rules(), append(props, alarmProperties...))
+	u.Serve(smokecoalarm.Cluster, cluster.Selection{Features: features})
+	// The alarm's level comes about as that of the power source: SmartThings shows one
+	// that is graver as a fault of the hardware (rule 7 of the ecosystems).
+	var battery powersource.Source
+	b.batteries = append(b.batteries, func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool]) {
+		battery.Set(percent, low)
+		u.Report(now, func(_ *cluster.Context, s *smokecoalarm.Alarm) error {
+			s.Battery = smokecoalarm.Level(battery.Level)
+			return nil
+		})
+	})
+	return nil
+}
