@@ -57,6 +57,7 @@ func (n *Node) Subscribe(s acl.Subject, ep matter.EndpointID, cl matter.ClusterI
 	if last := c.sent[len(c.sent)-1]; last.opcode != im.OpcodeSubscribeResponse {
 		n.t.Fatalf("clustertest: subscribing was answered by opcode %d", last.opcode)
 	}
+	c.i.Closed(n.Now, nil) // the response was acknowledged
 }
 
 // Reported settles, confirms the reports that have come since the last call, and returns
