@@ -86,7 +86,7 @@ func newAttestationShow(c *common) *cobra.Command {
 		Short: "Show what the node proves itself with",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.nodeWithKey(cmd.Context(), reads, m.dacKeyFile, func(n node) error {
+			return c.nodeWithKey(cmd.Context(), reads, m.dacKeyFile, func(n *admin.Operator) error {
 				a, err := n.Attestation(cmd.Context())
 				if err != nil {
 					return err
@@ -117,7 +117,7 @@ known to commissioners; give theirs with --paa and --cd-signer.`,
 			if err != nil {
 				return err
 			}
-			return c.nodeWithKey(cmd.Context(), reads, m.dacKeyFile, func(n node) error {
+			return c.nodeWithKey(cmd.Context(), reads, m.dacKeyFile, func(n *admin.Operator) error {
 				a, err := n.VerifyAttestation(cmd.Context(), t)
 				if err != nil {
 					return err
@@ -164,7 +164,7 @@ vendor or product differ. Without --key the DAC's key is taken from
 			if q.Trust, err = m.trust(); err != nil {
 				return err
 			}
-			return c.nodeWithKey(cmd.Context(), makes, m.dacKeyFile, func(n node) error {
+			return c.nodeWithKey(cmd.Context(), makes, m.dacKeyFile, func(n *admin.Operator) error {
 				a, err := n.ImportAttestation(cmd.Context(), q)
 				return c.changed(a, "imported", err)
 			})
@@ -225,7 +225,7 @@ func newAttestationGenerate(c *common) *cobra.Command {
 Controllers say that such a device is not certified, and some refuse it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.nodeWithKey(cmd.Context(), makes, m.dacKeyFile, func(n node) error {
+			return c.nodeWithKey(cmd.Context(), makes, m.dacKeyFile, func(n *admin.Operator) error {
 				a, err := n.GenerateAttestation(cmd.Context(), admin.GenerateRequest{VendorID: m.vid, ProductID: m.pid, Force: force})
 				return c.changed(a, "generated", err)
 			})

@@ -72,7 +72,7 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 			f.Daemon.Records = look(ctx, &s)
 		}
 	}
-	err = c.nodeWithKey(ctx, reads, dacKeyFile, func(n node) error { return factsOf(ctx, n, f) })
+	err = c.nodeWithKey(ctx, reads, dacKeyFile, func(n *admin.Operator) error { return factsOf(ctx, n, f) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Store.Missing = true
@@ -98,7 +98,7 @@ func look(ctx context.Context, s *admin.Status) []doctor.Record {
 }
 
 // factsOf asks the node.
-func factsOf(ctx context.Context, n node, f *doctor.Facts) error {
+func factsOf(ctx context.Context, n *admin.Operator, f *doctor.Facts) error {
 	if err := n.CheckStore(ctx); errors.Is(err, admin.ErrUnreachable) {
 		return err
 	} else if err != nil {

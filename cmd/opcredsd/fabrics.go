@@ -22,7 +22,7 @@ controller's maker, the label what its user has given. Some controllers take two
 fabrics.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.node(cmd.Context(), reads, func(n node) error {
+			return c.node(cmd.Context(), reads, func(n *admin.Operator) error {
 				list, err := n.Fabrics(cmd.Context())
 				if err != nil {
 					return err
@@ -44,7 +44,7 @@ commissioned again.`,
 			if err != nil || !matter.FabricIndex(i).Valid() {
 				return usageError{fmt.Errorf("fabric index %q is not between %d and %d", args[0], matter.MinFabricIndex, matter.MaxFabricIndex)}
 			}
-			return c.node(cmd.Context(), writes, func(n node) error {
+			return c.node(cmd.Context(), writes, func(n *admin.Operator) error {
 				if err := n.RemoveFabric(cmd.Context(), matter.FabricIndex(i)); err != nil {
 					return err
 				}

@@ -4,29 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
-
-// node is what commands ask: the running daemon, or the store of one that does
-// not run.
-type node interface {
-	Pairing(ctx context.Context) (admin.Pairing, error)
-	Fabrics(ctx context.Context) ([]admin.Fabric, error)
-	RemoveFabric(ctx context.Context, i matter.FabricIndex) error
-	Attestation(ctx context.Context) (admin.Attestation, error)
-	VerifyAttestation(ctx context.Context, t admin.AttestationTrust) (admin.Attestation, error)
-	ImportAttestation(ctx context.Context, m admin.AttestationMaterial) (admin.AttestationChange, error)
-	GenerateAttestation(ctx context.Context, r admin.GenerateRequest) (admin.AttestationChange, error)
-	FactoryReset(ctx context.Context) error
-	CheckStore(ctx context.Context) error
-	Backup(ctx context.Context, w io.Writer) error
-}
 
 // access says what a command does to the store when no daemon runs.
 type access = server.Access
@@ -54,14 +37,14 @@ func (e *noNode) Unwrap() error { return e.cause }
 func (c *common) daemon() *admin.Client { return admin.NewClient(c.adminSocket) }
 
 // node runs f on the running daemon, or on the store where none runs.
-func (c *common) node(ctx context.Context, a access, f func(n node) error) error {
+func (c *common) node(ctx context.Context, a access, f func(n *admin.Operator) error) error {
 	return c.nodeWithKey(ctx, a, "", f)
 }
 
 // nodeWithKey is node for what needs the DAC's key. A running daemon knows where
 // it is; for the store alone it is in the file, if one is named.
-func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f func(n node) error) error {
-	err := f(c.daemon())
+func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f func(n *admin.Operator) error) error {
+	err := f(&c.daemon().Operator)
 	if !errors.Is(err, admin.ErrUnreachable) {
 		return err
 	}
@@ -80,5 +63,5 @@ func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f
 		return oerr
 	}
 	o.DACKey = dacKey(dacKeyFile)
-	return errors.Join(f(o), o.Close())
+	return errors.Join(f(&o.Operator), o.Close())
 }

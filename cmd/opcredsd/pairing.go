@@ -24,7 +24,7 @@ They work while a commissioning window with the node's own passcode is open: on 
 node without fabrics after its start, or after "opcredsd window open".`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.node(cmd.Context(), reads, func(n node) error {
+			return c.node(cmd.Context(), reads, func(n *admin.Operator) error {
 				p, err := n.Pairing(cmd.Context())
 				if err != nil {
 					return err

@@ -139,7 +139,7 @@ func newLogLevel(c *common) *cobra.Command {
 			if !slices.Contains(logLevels, args[0]) {
 				return usageError{fmt.Errorf("log-level: %q is not one of %s", args[0], strings.Join(logLevels, ", "))}
 			}
-			if err := c.daemon().SetLogLevel(cmd.Context(), args[0]); err != nil {
+			if err := c.daemon().SetLogLevel(cmd.Context(), admin.LogLevel{Level: args[0]}); err != nil {
 				return err
 			}
 			return c.done("log level is %s", args[0])

@@ -29,7 +29,7 @@ key, an administrator. The daemon does the same at each start. Exit status 1 if
 anything is wrong.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.node(cmd.Context(), reads, func(n node) error {
+			return c.node(cmd.Context(), reads, func(n *admin.Operator) error {
 				if err := n.CheckStore(cmd.Context()); err != nil {
 					return err
 				}
@@ -58,7 +58,7 @@ func (c *common) backupToStdout(ctx context.Context) error {
 	if isTerminal(c.stdout) {
 		return usageError{errors.New("a copy of the store is nothing for a terminal: name a file, or redirect the output")}
 	}
-	return c.node(ctx, reads, func(n node) error { return n.Backup(ctx, c.stdout) })
+	return c.node(ctx, reads, func(n *admin.Operator) error { return n.Backup(ctx, c.stdout) })
 }
 
 // backup writes the copy under another name first, and looks at it: a FILE that
@@ -84,7 +84,7 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err := c.node(ctx, reads, func(n node) error { return n.Backup(ctx, f) }); err != nil {
+	if err := c.node(ctx, reads, func(n *admin.Operator) error { return n.Backup(ctx, f) }); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -196,7 +196,7 @@ first if there may be a way back.`,
 					return err
 				}
 			}
-			return c.node(cmd.Context(), writes, func(n node) error {
+			return c.node(cmd.Context(), writes, func(n *admin.Operator) error {
 				if err := n.FactoryReset(cmd.Context()); err != nil {
 					return err
 				}

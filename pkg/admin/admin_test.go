@@ -29,6 +29,16 @@ type node struct {
 	copy  string // of Backup
 }
 
+// operator returns the functions of n.
+func (n *node) operator() Operator {
+	return Operator{
+		Status: n.Status, Pairing: n.Pairing, Fabrics: n.Fabrics, RemoveFabric: n.RemoveFabric,
+		OpenWindow: n.OpenWindow, CloseWindow: n.CloseWindow,
+		Attestation: n.Attestation, VerifyAttestation: n.VerifyAttestation, ImportAttestation: n.ImportAttestation, GenerateAttestation: n.GenerateAttestation,
+		FactoryReset: n.FactoryReset, CheckStore: n.CheckStore, Backup: n.Backup, SetLogLevel: n.SetLogLevel, Health: n.Health,
+	}
+}
+
 func (n *node) ask(what string) error {
 	n.asked = append(n.asked, what)
 	return n.err
@@ -90,7 +100,7 @@ func (n *node) Backup(_ context.Context, w io.Writer) error {
 func (n *node) SetLogLevel(_ context.Context, l LogLevel) error { return n.ask("level " + l.Level) }
 
 // serve runs the API over n on a socket, and returns its client and its log.
-func serve(t *testing.T, n Node) (*Client, *bytes.Buffer) {
+func serve(t *testing.T, n *node) (*Client, *bytes.Buffer) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "run", "admin.sock")
 	l, err := Listen(path)
@@ -98,7 +108,7 @@ func serve(t *testing.T, n Node) (*Client, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
-	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: Handler(n, slog.New(slog.NewTextHandler(log, nil))), ConnContext: ConnContext}}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: Handler(n.operator(), slog.New(slog.NewTextHandler(log, nil))), ConnContext: ConnContext}}
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return NewClient(path), log
@@ -135,7 +145,7 @@ func calls(ctx context.Context, c *Client, w io.Writer) []struct {
 		{"reset", nil, nothing(func() error { return c.FactoryReset(ctx) })},
 		{"check", nil, nothing(func() error { return c.CheckStore(ctx) })},
 		{"health", nil, nothing(func() error { return c.Health(ctx) })},
-		{"level debug", nil, nothing(func() error { return c.SetLogLevel(ctx, "debug") })},
+		{"level debug", nil, nothing(func() error { return c.SetLogLevel(ctx, LogLevel{"debug"}) })},
 		{"backup", nil, nothing(func() error { return c.Backup(ctx, w) })},
 	}
 }
@@ -296,7 +306,7 @@ func TestAudit(t *testing.T) {
 
 func TestBadRequests(t *testing.T) {
 	n := &node{}
-	h := Handler(n, slog.New(slog.DiscardHandler))
+	h := Handler(n.operator(), slog.New(slog.DiscardHandler))
 	for _, tc := range []struct {
 		method, path, body string
 		status             int
@@ -321,6 +331,42 @@ func TestBadRequests(t *testing.T) {
 	}
 	if len(n.asked) > 0 {
 		t.Errorf("the node was asked: %q", n.asked)
+	}
+}
+
+// What a node does not do is refused, by the node itself and over the socket.
+func TestVerbThatIsNotThere(t *testing.T) {
+	o := Operator{Status: (&node{}).Status}
+	o.Otherwise(Refuse("the daemon must run"))
+	if st, err := o.Status(t.Context()); err != nil || st.Port != 5540 {
+		t.Errorf("a verb that is there: %+v, %v", st, err)
+	}
+	for name, call := range map[string]func() error{
+		"a query":  func() error { _, err := o.Fabrics(t.Context()); return err },
+		"a change": func() error { return o.CloseWindow(t.Context()) },
+		"an index": func() error { return o.RemoveFabric(t.Context(), 1) },
+		"a copy":   func() error { return o.Backup(t.Context(), io.Discard) },
+	} {
+		if err := call(); !errors.Is(err, ErrRefused) || err.Error() != "the daemon must run" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w := httptest.NewRecorder()
+	Handler(Operator{}, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/v1/status", nil))
+	if w.Code != http.StatusConflict {
+		t.Errorf("over the socket: %d %s", w.Code, w.Body)
+	}
+}
+
+// Every field of Operator is a verb with a route.
+func TestEveryVerbHasARoute(t *testing.T) {
+	var o Operator
+	o.Otherwise(errors.New("not set"))
+	v := reflect.ValueOf(o)
+	for i := range v.NumField() {
+		if v.Field(i).IsNil() {
+			t.Errorf("%s has no route", v.Type().Field(i).Name)
+		}
 	}
 }
 

@@ -11,10 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"time"
-
-	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // ErrUnreachable says that no daemon answers on the socket.
@@ -28,9 +25,10 @@ var ErrDenied = fmt.Errorf("%w", ErrUnreachable)
 // than a busy daemon takes, and ends the wait for one that hangs.
 const answerTime = 30 * time.Second
 
-// Client asks a running daemon. Its methods return errors that wrap
-// ErrUnreachable if there is none, ErrRefused if it refuses.
+// Client asks a running daemon. Its functions return errors that wrap ErrUnreachable if
+// there is none, ErrRefused if it refuses.
 type Client struct {
+	Operator
 	http http.Client
 	path string
 }
@@ -42,82 +40,16 @@ func NewClient(path string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}
-	return &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTime}}, path: path}
+	c := &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTime}}, path: path}
+	for _, r := range routes(&c.Operator) {
+		r.connect(c)
+	}
+	return c
 }
 
-// Status returns the node's state.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.call(ctx, http.MethodGet, "status", nil, &s)
-}
-
-// Pairing returns the onboarding payload.
-func (c *Client) Pairing(ctx context.Context) (p Pairing, err error) {
-	return p, c.call(ctx, http.MethodGet, "pairing", nil, &p)
-}
-
-// Fabrics returns the fabric table.
-func (c *Client) Fabrics(ctx context.Context) (list []Fabric, err error) {
-	return list, c.call(ctx, http.MethodGet, "fabrics", nil, &list)
-}
-
-// RemoveFabric removes a fabric.
-func (c *Client) RemoveFabric(ctx context.Context, i matter.FabricIndex) error {
-	return c.call(ctx, http.MethodDelete, "fabrics/"+strconv.Itoa(int(i)), nil, nil)
-}
-
-// OpenWindow opens a commissioning window.
-func (c *Client) OpenWindow(ctx context.Context, r WindowRequest) (w Window, err error) {
-	return w, c.call(ctx, http.MethodPost, "window", r, &w)
-}
-
-// CloseWindow closes the commissioning window.
-func (c *Client) CloseWindow(ctx context.Context) error {
-	return c.call(ctx, http.MethodDelete, "window", nil, nil)
-}
-
-// Attestation returns what the node proves itself with.
-func (c *Client) Attestation(ctx context.Context) (a Attestation, err error) {
-	return a, c.call(ctx, http.MethodGet, "attestation", nil, &a)
-}
-
-// VerifyAttestation returns it held against more than the daemon knows.
-func (c *Client) VerifyAttestation(ctx context.Context, t AttestationTrust) (a Attestation, err error) {
-	return a, c.call(ctx, http.MethodPost, "attestation/verify", t, &a)
-}
-
-// ImportAttestation replaces it.
-func (c *Client) ImportAttestation(ctx context.Context, m AttestationMaterial) (a AttestationChange, err error) {
-	return a, c.call(ctx, http.MethodPut, "attestation", m, &a)
-}
-
-// GenerateAttestation replaces it by new one for development.
-func (c *Client) GenerateAttestation(ctx context.Context, r GenerateRequest) (a AttestationChange, err error) {
-	return a, c.call(ctx, http.MethodPost, "attestation/generate", r, &a)
-}
-
-// FactoryReset removes all fabrics and what controllers have set.
-func (c *Client) FactoryReset(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "factory-reset", nil, nil)
-}
-
-// CheckStore checks the store.
-func (c *Client) CheckStore(ctx context.Context) error {
-	return c.call(ctx, http.MethodGet, "store/check", nil, nil)
-}
-
-// SetLogLevel changes the least level of the daemon's log.
-func (c *Client) SetLogLevel(ctx context.Context, level string) error {
-	return c.call(ctx, http.MethodPut, "log-level", LogLevel{level}, nil)
-}
-
-// Health returns nil if the daemon can serve controllers.
-func (c *Client) Health(ctx context.Context) error {
-	return c.call(ctx, http.MethodGet, "health", nil, nil)
-}
-
-// Backup writes a copy of the store to w.
-func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	rsp, err := c.do(ctx, http.MethodGet, "store/backup", nil)
+// copy writes an answer that is no JSON to w.
+func (c *Client) copy(ctx context.Context, method, name string, w io.Writer) error {
+	rsp, err := c.do(ctx, method, name, nil)
 	if err != nil {
 		return err
 	}
@@ -137,9 +69,6 @@ func (c *Client) call(ctx context.Context, method, name string, in, out any) err
 		return err
 	}
 	defer rsp.Body.Close()
-	if out == nil {
-		return nil
-	}
 	if err := json.NewDecoder(rsp.Body).Decode(out); err != nil {
 		return fmt.Errorf("the daemon's answer: %w", err)
 	}

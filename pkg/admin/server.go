@@ -11,13 +11,11 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/pkg/host"
-	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // ErrRefused says that the node will not do what was asked, as things are.
@@ -94,32 +92,20 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-type api struct {
-	node Node
-	log  *slog.Logger
-}
-
-// Handler serves the API over n. Changes are written to log.
-func Handler(n Node, log *slog.Logger) http.Handler {
-	a := &api{n, log}
+// Handler serves the API over o. Changes are written to log.
+func Handler(o Operator, log *slog.Logger) http.Handler {
+	o.Otherwise(Refuse("this node does not do that"))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", get(n.Status))
-	mux.HandleFunc("GET /v1/pairing", get(n.Pairing))
-	mux.HandleFunc("GET /v1/fabrics", get(n.Fabrics))
-	mux.HandleFunc("GET /v1/attestation", get(n.Attestation))
-	mux.HandleFunc("POST /v1/attestation/verify", limited(func(r *http.Request) (any, error) { return with(r, n.VerifyAttestation) }))
-	mux.HandleFunc("PUT /v1/attestation", a.change("import attestation", func(r *http.Request) (any, error) { return with(r, n.ImportAttestation) }))
-	mux.HandleFunc("POST /v1/attestation/generate", a.change("generate attestation", func(r *http.Request) (any, error) { return with(r, n.GenerateAttestation) }))
-	mux.HandleFunc("GET /v1/health", get(nothing(n.Health)))
-	mux.HandleFunc("GET /v1/store/check", get(nothing(n.CheckStore)))
-	mux.HandleFunc("GET /v1/store/backup", a.backup)
-	mux.HandleFunc("DELETE /v1/fabrics/{index}", a.change("remove fabric", a.removeFabric))
-	mux.HandleFunc("POST /v1/window", a.change("open window", func(r *http.Request) (any, error) { return with(r, n.OpenWindow) }))
-	mux.HandleFunc("DELETE /v1/window", a.change("close window", func(r *http.Request) (any, error) { return nil, n.CloseWindow(r.Context()) }))
-	mux.HandleFunc("POST /v1/factory-reset", a.change("factory reset", func(r *http.Request) (any, error) { return nil, n.FactoryReset(r.Context()) }))
-	mux.HandleFunc("PUT /v1/log-level", a.change("log level", func(r *http.Request) (any, error) {
-		return with(r, func(ctx context.Context, l LogLevel) (any, error) { return nil, n.SetLogLevel(ctx, l) })
-	}))
+	for _, r := range routes(&o) {
+		h := r.handler()
+		if r.stream != nil {
+			h = r.streamHandler(log)
+		}
+		if r.audit != "" {
+			h = r.auditedHandler(log)
+		}
+		mux.Handle(r.method+" /v1/"+r.path, h)
+	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -127,23 +113,23 @@ func Handler(n Node, log *slog.Logger) http.Handler {
 	return mux
 }
 
-func nothing(f func(context.Context) error) func(context.Context) (any, error) {
-	return func(ctx context.Context) (any, error) { return nil, f(ctx) }
-}
-
-func get[T any](f func(context.Context) (T, error)) http.HandlerFunc {
+func (v *route) handler() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v, err := f(r.Context())
-		answer(w, v, err)
+		out, err := v.do(w, r)
+		answer(w, out, err)
 	}
 }
 
-// change serves a request that changes something, and leaves an audit line.
-func (a *api) change(what string, f func(r *http.Request) (any, error)) http.HandlerFunc {
+func (v *route) do(w http.ResponseWriter, r *http.Request) (any, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	return v.serve(r)
+}
+
+// auditedHandler serves a request that changes something, and leaves a line in the log.
+func (v *route) auditedHandler(log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		v, err := f(r)
-		log := a.log.With("what", what, "request", r.Method+" "+r.URL.Path)
+		out, err := v.do(w, r)
+		log := log.With("what", v.audit, "request", r.Method+" "+r.URL.Path)
 		if who, ok := r.Context().Value(connKey{}).(*unix.Ucred); ok {
 			log = log.With("uid", who.Uid, "pid", who.Pid)
 		}
@@ -152,33 +138,7 @@ func (a *api) change(what string, f func(r *http.Request) (any, error)) http.Han
 		} else {
 			log.Info("operator's request done")
 		}
-		answer(w, v, err)
-	}
-}
-
-func (a *api) removeFabric(r *http.Request) (any, error) {
-	i, err := strconv.ParseUint(r.PathValue("index"), 10, 8)
-	if err != nil || !matter.FabricIndex(i).Valid() {
-		return nil, Refuse("fabric index %q is not between %d and %d", r.PathValue("index"), matter.MinFabricIndex, matter.MaxFabricIndex)
-	}
-	return nil, a.node.RemoveFabric(r.Context(), matter.FabricIndex(i))
-}
-
-// with reads the request's body and calls f with it.
-func with[Q, R any](r *http.Request, f func(context.Context, Q) (R, error)) (any, error) {
-	var q Q
-	if err := decode(r.Body, &q); err != nil {
-		return nil, err
-	}
-	return f(r.Context(), q)
-}
-
-// limited serves a request with a body that changes nothing.
-func limited(f func(r *http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		v, err := f(r)
-		answer(w, v, err)
+		answer(w, out, err)
 	}
 }
 
@@ -191,17 +151,19 @@ func decode(body io.Reader, v any) error {
 	return nil
 }
 
-// backup streams a copy. A failure on the way shows as a missing trailer.
-func (a *api) backup(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Trailer", trailerComplete)
-	// A copy may take longer than an answer otherwise may.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-	if err := a.node.Backup(r.Context(), w); err != nil {
-		a.log.Warn("backup failed", "error", err)
-		return
+// streamHandler sends what is no JSON. A failure on the way shows as a missing trailer.
+func (v *route) streamHandler(log *slog.Logger) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Trailer", trailerComplete)
+		// A copy may take longer than an answer otherwise may.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		if err := v.stream(r.Context(), w); err != nil {
+			log.Warn("backup failed", "error", err)
+			return
+		}
+		w.Header().Set(trailerComplete, "yes")
 	}
-	w.Header().Set(trailerComplete, "yes")
 }
 
 const trailerComplete = "X-Complete"
@@ -222,9 +184,6 @@ func answer(w http.ResponseWriter, v any, err error) {
 		}
 		_ = json.NewEncoder(w).Encode(f)
 		return
-	}
-	if v == nil {
-		v = struct{}{}
 	}
 	_ = json.NewEncoder(w).Encode(v)
 }

@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"context"
-	"io"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -124,24 +122,4 @@ type Window struct {
 // LogLevel asks for another least level of the log: debug, info, warn, error.
 type LogLevel struct {
 	Level string `json:"level"`
-}
-
-// Node is what the admin socket asks of the node. An error that wraps
-// [ErrRefused] is the operator's to mend.
-type Node interface {
-	Status(ctx context.Context) (Status, error)
-	Pairing(ctx context.Context) (Pairing, error)
-	Fabrics(ctx context.Context) ([]Fabric, error)
-	RemoveFabric(ctx context.Context, i matter.FabricIndex) error
-	OpenWindow(ctx context.Context, r WindowRequest) (Window, error)
-	CloseWindow(ctx context.Context) error
-	Attestation(ctx context.Context) (Attestation, error)
-	VerifyAttestation(ctx context.Context, t AttestationTrust) (Attestation, error)
-	ImportAttestation(ctx context.Context, m AttestationMaterial) (AttestationChange, error)
-	GenerateAttestation(ctx context.Context, r GenerateRequest) (AttestationChange, error)
-	FactoryReset(ctx context.Context) error
-	CheckStore(ctx context.Context) error
-	Backup(ctx context.Context, w io.Writer) error
-	SetLogLevel(ctx context.Context, l LogLevel) error
-	Health(ctx context.Context) error
 }

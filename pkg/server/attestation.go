@@ -96,12 +96,12 @@ func (s *Server) attestation(q admin.AttestationTrust) admin.Attestation {
 	return describeMaterial(material, s.opt.DACKey, opt)
 }
 
-func (o operator) Attestation(ctx context.Context) (admin.Attestation, error) {
-	return o.VerifyAttestation(ctx, admin.AttestationTrust{})
+func (o operator) attestation(ctx context.Context) (admin.Attestation, error) {
+	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// VerifyAttestation is Attestation held against more than is known here.
-func (o operator) VerifyAttestation(ctx context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
+// verifyAttestation is Attestation held against more than is known here.
+func (o operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
 	err = o.s.node.Ask(ctx, func(time.Time) error {
 		out = o.s.attestation(q)
 		return nil
@@ -109,8 +109,8 @@ func (o operator) VerifyAttestation(ctx context.Context, q admin.AttestationTrus
 	return out, err
 }
 
-// ImportAttestation replaces the material. Fabrics stay.
-func (o operator) ImportAttestation(ctx context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
+// importAttestation replaces the material. Fabrics stay.
+func (o operator) importAttestation(ctx context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
 	a, err := imported(q, o.s.opt.DACKey, o.s.configured)
 	if err != nil {
 		return admin.AttestationChange{}, err
@@ -118,8 +118,8 @@ func (o operator) ImportAttestation(ctx context.Context, q admin.AttestationMate
 	return o.replaceMaterial(ctx, func(*store.Attestation) (store.Attestation, error) { return a, nil })
 }
 
-// GenerateAttestation replaces the material by new one for development.
-func (o operator) GenerateAttestation(ctx context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
+// generateAttestation replaces the material by new one for development.
+func (o operator) generateAttestation(ctx context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
 	ids := provision.IDs{Vendor: q.VendorID, Product: q.ProductID}
 	if ids == (provision.IDs{}) {
 		ids = o.s.configured

@@ -97,7 +97,7 @@ func (s *Server) bindHTTP() error {
 			}
 			return nil
 		})
-		s.addHTTP(l, admin.Handler(operator{s}, s.log))
+		s.addHTTP(l, admin.Handler(s.Operator(), s.log))
 	}
 	return nil
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Offline is the store of a node that does not run. It answers what the admin
-// socket does, as far as a store can.
+// Offline is the store of a node that does not run. It answers an operator as far as a
+// store can; the rest is refused.
 type Offline struct {
+	admin.Operator
+
 	// DACKey is where the DAC's key is, nil for the store.
 	DACKey *DACKey
 
@@ -41,20 +43,28 @@ func OpenOffline(stateDir string, a Access, log *slog.Logger) (*Offline, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Offline{st: st}, nil
+	o := &Offline{st: st}
+	o.Operator = admin.Operator{
+		Pairing: o.pairing, Fabrics: o.fabrics, RemoveFabric: o.removeFabric,
+		Attestation: o.attestation, VerifyAttestation: o.verifyAttestation,
+		ImportAttestation: o.importAttestation, GenerateAttestation: o.generateAttestation,
+		FactoryReset: o.factoryReset, CheckStore: o.checkStore, Backup: o.backup,
+	}
+	o.Otherwise(admin.Refuse("the daemon must run for that"))
+	return o, nil
 }
 
 // Close closes the store.
 func (o *Offline) Close() error { return o.st.Close() }
 
-// Pairing returns the onboarding payload.
-func (o *Offline) Pairing(context.Context) (admin.Pairing, error) {
+// pairing returns the onboarding payload.
+func (o *Offline) pairing(context.Context) (admin.Pairing, error) {
 	p, err := o.st.Codes()
 	return pairing(p), err
 }
 
-// Fabrics returns the fabric table.
-func (o *Offline) Fabrics(context.Context) ([]admin.Fabric, error) { return storedFabrics(o.st) }
+// fabrics returns the fabric table.
+func (o *Offline) fabrics(context.Context) ([]admin.Fabric, error) { return storedFabrics(o.st) }
 
 func storedFabrics(st *provision.Store) ([]admin.Fabric, error) {
 	t, err := st.Fabrics()
@@ -78,21 +88,21 @@ func BackupFabrics(file string) ([]admin.Fabric, error) {
 	return storedFabrics(st)
 }
 
-// RemoveFabric removes a fabric.
-func (o *Offline) RemoveFabric(_ context.Context, i matter.FabricIndex) error {
+// removeFabric removes a fabric.
+func (o *Offline) removeFabric(_ context.Context, i matter.FabricIndex) error {
 	return noSuchFabric(i, o.st.RemoveFabric(i))
 }
 
-// FactoryReset removes all fabrics and what controllers have set.
-func (o *Offline) FactoryReset(context.Context) error { return o.st.FactoryReset() }
+// factoryReset removes all fabrics and what controllers have set.
+func (o *Offline) factoryReset(context.Context) error { return o.st.FactoryReset() }
 
-// Attestation returns what the node would prove itself with.
-func (o *Offline) Attestation(ctx context.Context) (admin.Attestation, error) {
-	return o.VerifyAttestation(ctx, admin.AttestationTrust{})
+// attestation returns what the node would prove itself with.
+func (o *Offline) attestation(ctx context.Context) (admin.Attestation, error) {
+	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// VerifyAttestation is Attestation held against more than is known here.
-func (o *Offline) VerifyAttestation(_ context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
+// verifyAttestation is Attestation held against more than is known here.
+func (o *Offline) verifyAttestation(_ context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
 	a, err := o.st.Material()
 	if err != nil {
 		return out, err
@@ -109,8 +119,8 @@ func (o *Offline) VerifyAttestation(_ context.Context, q admin.AttestationTrust)
 	return describeMaterial(*a, o.DACKey, opt), nil
 }
 
-// ImportAttestation replaces the attestation material. Fabrics stay.
-func (o *Offline) ImportAttestation(_ context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
+// importAttestation replaces the attestation material. Fabrics stay.
+func (o *Offline) importAttestation(_ context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
 	a, err := imported(q, o.DACKey, provision.IDs{})
 	if err != nil {
 		return admin.AttestationChange{}, err
@@ -118,9 +128,9 @@ func (o *Offline) ImportAttestation(_ context.Context, q admin.AttestationMateri
 	return o.putMaterial(a)
 }
 
-// GenerateAttestation replaces the attestation material by new one for
+// generateAttestation replaces the attestation material by new one for
 // development.
-func (o *Offline) GenerateAttestation(_ context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
+func (o *Offline) generateAttestation(_ context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
 	there, err := o.st.Material()
 	if err != nil {
 		return admin.AttestationChange{}, err
@@ -136,12 +146,12 @@ func (o *Offline) putMaterial(a store.Attestation) (out admin.AttestationChange,
 	if err := o.st.PutMaterial(a); err != nil {
 		return out, err
 	}
-	out.Attestation, err = o.Attestation(context.Background())
+	out.Attestation, err = o.attestation(context.Background())
 	return out, err
 }
 
-// CheckStore checks the store.
-func (o *Offline) CheckStore(context.Context) error { return o.st.Check() }
+// checkStore checks the store.
+func (o *Offline) checkStore(context.Context) error { return o.st.Check() }
 
-// Backup writes a copy of the store to w.
-func (o *Offline) Backup(_ context.Context, w io.Writer) error { return o.st.Backup(w) }
+// backup writes a copy of the store to w.
+func (o *Offline) backup(_ context.Context, w io.Writer) error { return o.st.Backup(w) }

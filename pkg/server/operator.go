@@ -21,11 +21,25 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// operator answers the admin socket. What touches state asks the loop.
+// Operator returns what an operator may ask of the node, for programs that hold the node
+// themselves. Its functions may be called from any goroutine.
+func (s *Server) Operator() admin.Operator {
+	o := operator{s}
+	return admin.Operator{
+		Status: o.status, Pairing: o.pairing, Fabrics: o.fabrics, RemoveFabric: o.removeFabric,
+		OpenWindow: o.openWindow, CloseWindow: o.closeWindow,
+		Attestation: o.attestation, VerifyAttestation: o.verifyAttestation,
+		ImportAttestation: o.importAttestation, GenerateAttestation: o.generateAttestation,
+		FactoryReset: o.factoryReset, CheckStore: o.checkStore, Backup: o.backup,
+		SetLogLevel: o.setLogLevel, Health: o.health,
+	}
+}
+
+// operator answers an operator. What touches state asks the loop.
 type operator struct{ s *Server }
 
-// Pairing returns the node's own codes, to show them.
-func (o operator) Pairing(ctx context.Context) (p admin.Pairing, err error) {
+// pairing returns the node's own codes, to show them.
+func (o operator) pairing(ctx context.Context) (p admin.Pairing, err error) {
 	err = o.s.node.Ask(ctx, func(time.Time) error {
 		codes, err := o.s.node.ShowCodes()
 		p = pairing(codes)
@@ -34,7 +48,7 @@ func (o operator) Pairing(ctx context.Context) (p admin.Pairing, err error) {
 	return p, err
 }
 
-func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) {
+func (o operator) fabrics(ctx context.Context) (list []admin.Fabric, err error) {
 	err = o.s.node.Ask(ctx, func(now time.Time) error {
 		list = []admin.Fabric{}
 		for _, f := range o.s.node.Snapshot(now).Fabrics {
@@ -45,7 +59,7 @@ func (o operator) Fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 	return list, err
 }
 
-func (o operator) Status(ctx context.Context) (st admin.Status, err error) {
+func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 	s := o.s
 	announced := s.announcer.Status()
 	st = admin.Status{
@@ -111,7 +125,7 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-func (o operator) RemoveFabric(ctx context.Context, i matter.FabricIndex) error {
+func (o operator) removeFabric(ctx context.Context, i matter.FabricIndex) error {
 	return o.s.node.Ask(ctx, func(time.Time) error { return noSuchFabric(i, o.s.node.RemoveFabric(i)) })
 }
 
@@ -123,8 +137,8 @@ func noSuchFabric(i matter.FabricIndex, err error) error {
 	return err
 }
 
-// OpenWindow opens a basic or enhanced window in the operator's name.
-func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admin.Window, err error) {
+// openWindow opens a basic or enhanced window in the operator's name.
+func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admin.Window, err error) {
 	s := o.s
 	d := time.Duration(r.Seconds) * time.Second
 	if d < window.MinTimeout || d > window.MaxTimeout {
@@ -162,7 +176,7 @@ func (o operator) OpenWindow(ctx context.Context, r admin.WindowRequest) (w admi
 	return w, err
 }
 
-func (o operator) CloseWindow(ctx context.Context) error {
+func (o operator) closeWindow(ctx context.Context) error {
 	return o.s.node.Ask(ctx, func(time.Time) error {
 		if !o.s.node.CloseWindow() {
 			return admin.Refuse("no commissioning window is open")
@@ -171,17 +185,17 @@ func (o operator) CloseWindow(ctx context.Context) error {
 	})
 }
 
-// FactoryReset removes all fabrics and what controllers have set; attestation, passcode
+// factoryReset removes all fabrics and what controllers have set; attestation, passcode
 // and discriminator stay.
-func (o operator) FactoryReset(ctx context.Context) error {
+func (o operator) factoryReset(ctx context.Context) error {
 	return o.s.node.Ask(ctx, o.s.node.FactoryReset)
 }
 
-func (o operator) CheckStore(context.Context) error { return provision.Check(o.s.store) }
+func (o operator) checkStore(context.Context) error { return provision.Check(o.s.store) }
 
-func (o operator) Backup(_ context.Context, w io.Writer) error { return o.s.store.Backup(w) }
+func (o operator) backup(_ context.Context, w io.Writer) error { return o.s.store.Backup(w) }
 
-func (o operator) SetLogLevel(_ context.Context, l admin.LogLevel) error {
+func (o operator) setLogLevel(_ context.Context, l admin.LogLevel) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
 		return admin.Refuse("log-level: %q is not one of debug, info, warn, error", l.Level)
@@ -193,9 +207,9 @@ func (o operator) SetLogLevel(_ context.Context, l admin.LogLevel) error {
 	return nil
 }
 
-// Health says whether controllers can be served: the loop answers, also to a
+// health says whether controllers can be served: the loop answers, also to a
 // datagram, the store reads, the node is announced.
-func (o operator) Health(ctx context.Context) error {
+func (o operator) health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := o.s.node.Ask(ctx, func(time.Time) error {

@@ -290,11 +290,7 @@ func (s *Server) Commissioned() (yes bool) {
 }
 
 // Pairing returns the node's own codes, to show them.
-func (s *Server) Pairing() (admin.Pairing, error) { return operator{s}.Pairing(context.Background()) }
-
-// Operator answers what the admin socket asks, for programs that hold the node
-// themselves.
-func (s *Server) Operator() admin.Node { return operator{s} }
+func (s *Server) Pairing() (admin.Pairing, error) { return operator{s}.pairing(context.Background()) }
 
 // awaitReady waits, in the background, until the node is announced.
 func (s *Server) awaitReady(ctx context.Context, ready func()) {

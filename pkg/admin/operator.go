@@ -1,0 +1,77 @@
+package admin
+
+import (
+	"context"
+	"io"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// Operator is what an operator may ask of a node, a function for each verb: those of a
+// running node, those of a [Client] that asks one over the socket, or those of a store. A
+// function that is not set cannot be asked; see [Operator.Otherwise]. An error that wraps
+// [ErrRefused] is the operator's to mend.
+//
+// A verb stands in two places: here, as a field and a row of routes, and where the node
+// answers it.
+type Operator struct {
+	// Status returns the node at this moment.
+	Status func(ctx context.Context) (Status, error)
+	// Pairing returns the node's own onboarding payload.
+	Pairing func(ctx context.Context) (Pairing, error)
+	// Fabrics returns the fabric table.
+	Fabrics func(ctx context.Context) ([]Fabric, error)
+	// RemoveFabric removes a fabric.
+	RemoveFabric func(ctx context.Context, i matter.FabricIndex) error
+	// OpenWindow opens a commissioning window.
+	OpenWindow func(ctx context.Context, r WindowRequest) (Window, error)
+	// CloseWindow closes the commissioning window.
+	CloseWindow func(ctx context.Context) error
+	// Attestation returns what the node proves itself with.
+	Attestation func(ctx context.Context) (Attestation, error)
+	// VerifyAttestation returns it checked against more than the node knows.
+	VerifyAttestation func(ctx context.Context, t AttestationTrust) (Attestation, error)
+	// ImportAttestation replaces it. Fabrics stay.
+	ImportAttestation func(ctx context.Context, m AttestationMaterial) (AttestationChange, error)
+	// GenerateAttestation replaces it by new one for development.
+	GenerateAttestation func(ctx context.Context, r GenerateRequest) (AttestationChange, error)
+	// FactoryReset removes all fabrics and what controllers have set.
+	FactoryReset func(ctx context.Context) error
+	// CheckStore checks the store.
+	CheckStore func(ctx context.Context) error
+	// Backup writes a copy of the store to w.
+	Backup func(ctx context.Context, w io.Writer) error
+	// SetLogLevel changes the least level of the node's log.
+	SetLogLevel func(ctx context.Context, l LogLevel) error
+	// Health returns nil if the node can serve controllers.
+	Health func(ctx context.Context) error
+}
+
+// routes are the verbs as HTTP requests below /v1/. What has a name in the second column
+// changes something, and leaves a line with that name in the log.
+func routes(o *Operator) []route {
+	return []route{
+		query("GET status", "", &o.Status),
+		query("GET pairing", "", &o.Pairing),
+		query("GET fabrics", "", &o.Fabrics),
+		indexed("DELETE fabrics/{index}", "remove fabric", &o.RemoveFabric),
+		call("POST window", "open window", &o.OpenWindow),
+		do("DELETE window", "close window", &o.CloseWindow),
+		query("GET attestation", "", &o.Attestation),
+		call("POST attestation/verify", "", &o.VerifyAttestation),
+		call("PUT attestation", "import attestation", &o.ImportAttestation),
+		call("POST attestation/generate", "generate attestation", &o.GenerateAttestation),
+		do("POST factory-reset", "factory reset", &o.FactoryReset),
+		do("GET store/check", "", &o.CheckStore),
+		stream("GET store/backup", &o.Backup),
+		tell("PUT log-level", "log level", &o.SetLogLevel),
+		do("GET health", "", &o.Health),
+	}
+}
+
+// Otherwise makes the functions that are not set return err.
+func (o *Operator) Otherwise(err error) {
+	for _, r := range routes(o) {
+		r.otherwise(err)
+	}
+}

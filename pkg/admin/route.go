@@ -1,0 +1,144 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opcredsd/opcredsd/pkg/matter"
+)
+
+// route is a verb as an HTTP request.
+type route struct {
+	method, path string
+	audit        string
+	serve        func(r *http.Request) (any, error)           // answers a request
+	stream       func(ctx context.Context, w io.Writer) error // does so where the answer is no JSON
+	connect      func(c *Client)                              // makes the verb ask a daemon
+	otherwise    func(err error)                              // makes it return err if it is not set
+}
+
+// form says how what a verb takes travels.
+type form[In any] struct {
+	encode func(path string, in In) (string, any)
+	decode func(r *http.Request) (In, error)
+}
+
+type none struct{}
+
+var nothing = form[none]{
+	encode: func(path string, _ none) (string, any) { return path, nil },
+	decode: func(*http.Request) (none, error) { return none{}, nil },
+}
+
+// object is the body of a request, a JSON object.
+func object[In any]() form[In] {
+	return form[In]{
+		encode: func(path string, in In) (string, any) { return path, in },
+		decode: func(r *http.Request) (in In, err error) { return in, decode(r.Body, &in) },
+	}
+}
+
+// index is the last element of a path.
+var index = form[matter.FabricIndex]{
+	encode: func(path string, i matter.FabricIndex) (string, any) {
+		return strings.Replace(path, "{index}", strconv.Itoa(int(i)), 1), nil
+	},
+	decode: func(r *http.Request) (matter.FabricIndex, error) {
+		i, err := strconv.ParseUint(r.PathValue("index"), 10, 8)
+		if err != nil || !matter.FabricIndex(i).Valid() {
+			return 0, Refuse("fabric index %q is not between %d and %d", r.PathValue("index"), matter.MinFabricIndex, matter.MaxFabricIndex)
+		}
+		return matter.FabricIndex(i), nil
+	},
+}
+
+// newRoute makes a route of a verb in one form for all: ask calls it, set replaces it.
+func newRoute[In, Out any](pattern, audit string, f form[In], isSet bool, ask func(context.Context, In) (Out, error), set func(func(context.Context, In) (Out, error))) route {
+	method, path, _ := strings.Cut(pattern, " ")
+	return route{
+		method: method, path: path, audit: audit,
+		serve: func(r *http.Request) (any, error) {
+			in, err := f.decode(r)
+			if err != nil {
+				return nil, err
+			}
+			out, err := ask(r.Context(), in)
+			return out, err
+		},
+		connect: func(c *Client) {
+			set(func(ctx context.Context, in In) (out Out, err error) {
+				path, body := f.encode(path, in)
+				return out, c.call(ctx, method, path, body, &out)
+			})
+		},
+		otherwise: func(err error) {
+			if !isSet {
+				set(func(context.Context, In) (out Out, _ error) { return out, err })
+			}
+		},
+	}
+}
+
+// call is a verb that takes and answers something.
+func call[In, Out any](pattern, audit string, f *func(context.Context, In) (Out, error)) route {
+	return newRoute(pattern, audit, object[In](), *f != nil,
+		func(ctx context.Context, in In) (Out, error) { return (*f)(ctx, in) },
+		func(g func(context.Context, In) (Out, error)) { *f = g })
+}
+
+// query is a verb that answers something.
+func query[Out any](pattern, audit string, f *func(context.Context) (Out, error)) route {
+	return newRoute(pattern, audit, nothing, *f != nil,
+		func(ctx context.Context, _ none) (Out, error) { return (*f)(ctx) },
+		func(g func(context.Context, none) (Out, error)) {
+			*f = func(ctx context.Context) (Out, error) { return g(ctx, none{}) }
+		})
+}
+
+// tell is a verb that takes something.
+func tell[In any](pattern, audit string, f *func(context.Context, In) error) route {
+	return taking(pattern, audit, object[In](), f)
+}
+
+// indexed is a verb that takes the index of a fabric.
+func indexed(pattern, audit string, f *func(context.Context, matter.FabricIndex) error) route {
+	return taking(pattern, audit, index, f)
+}
+
+func taking[In any](pattern, audit string, form form[In], f *func(context.Context, In) error) route {
+	return newRoute(pattern, audit, form, *f != nil,
+		func(ctx context.Context, in In) (none, error) { return none{}, (*f)(ctx, in) },
+		func(g func(context.Context, In) (none, error)) {
+			*f = func(ctx context.Context, in In) error { _, err := g(ctx, in); return err }
+		})
+}
+
+// do is a verb that neither takes nor answers anything.
+func do(pattern, audit string, f *func(context.Context) error) route {
+	return newRoute(pattern, audit, nothing, *f != nil,
+		func(ctx context.Context, _ none) (none, error) { return none{}, (*f)(ctx) },
+		func(g func(context.Context, none) (none, error)) {
+			*f = func(ctx context.Context) error { _, err := g(ctx, none{}); return err }
+		})
+}
+
+// stream is a verb whose answer may be larger than memory.
+func stream(pattern string, f *func(context.Context, io.Writer) error) route {
+	method, path, _ := strings.Cut(pattern, " ")
+	isSet := *f != nil
+	return route{
+		method: method, path: path,
+		stream: func(ctx context.Context, w io.Writer) error { return (*f)(ctx, w) },
+		connect: func(c *Client) {
+			*f = func(ctx context.Context, w io.Writer) error { return c.copy(ctx, method, path, w) }
+		},
+		otherwise: func(err error) {
+			if !isSet {
+				*f = func(context.Context, io.Writer) error { return err }
+			}
+		},
+	}
+}
