@@ -19,6 +19,18 @@ type entry struct {
 	targets   [][3]*uint32 // cluster, endpoint, device type
 }
 
+// withAuxiliaryType returns an entry that carries AuxiliaryType, which no client may
+// write (section 9.10.5.6), null or not.
+func withAuxiliaryType(e entry, v func(w *tlv.Writer, t tlv.Tag)) commissioner.Value {
+	return func(w *tlv.Writer, t tlv.Tag) {
+		w.StartArray(t)
+		e.fields(w)
+		v(w, tlv.Context(5))
+		w.End()
+		w.End()
+	}
+}
+
 func entries(list ...entry) commissioner.Value {
 	return func(w *tlv.Writer, t tlv.Tag) {
 		w.StartArray(t)
@@ -30,6 +42,12 @@ func entries(list ...entry) commissioner.Value {
 }
 
 func (e entry) write(w *tlv.Writer) {
+	e.fields(w)
+	w.End()
+}
+
+// fields begins a structure and writes the fields of the entry.
+func (e entry) fields(w *tlv.Writer) {
 	w.StartStruct(tlv.Anonymous)
 	w.Uint(tlv.Context(1), uint64(e.privilege))
 	w.Uint(tlv.Context(2), uint64(e.mode))
@@ -59,7 +77,6 @@ func (e entry) write(w *tlv.Writer) {
 		}
 		w.End()
 	}
-	w.End()
 }
 
 // seenEntry is what a read of the ACL shows of an entry.
@@ -111,6 +128,26 @@ func readACL(t *testing.T, r *rig, s *commissioner.Session, filtered bool) (list
 }
 
 func num(v uint32) *uint32 { return &v }
+
+func TestAuxiliaryTypeIsRefused(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		a := r.authority(commissioner.AuthorityOptions{})
+		s := r.commission(r.client(), a).CASE
+		e := entry{privilege: matter.PrivilegeAdminister, mode: matter.AuthModeCASE, subjects: []uint64{uint64(a.NodeID), 4711}}
+		for name, v := range map[string]func(w *tlv.Writer, t tlv.Tag){
+			"System":    func(w *tlv.Writer, t tlv.Tag) { w.Uint(t, 0) },
+			"Groupcast": func(w *tlv.Writer, t tlv.Tag) { w.Uint(t, 1) },
+			"null":      func(w *tlv.Writer, t tlv.Tag) { w.Null(t) },
+		} {
+			status, err := s.Write(r.ctx, 0, clAccess, 0, withAuxiliaryType(e, v))
+			r.must(err)
+			r.want(name, outcome(status.Status), constraintError)
+		}
+		if got := readACL(t, r, s, true); len(got) != 1 || len(got[0].subjects) != 1 {
+			t.Errorf("entries %+v after refusals", got)
+		}
+	})
+}
 
 func TestACLWrite(t *testing.T) {
 	admin := func(a *commissioner.Authority) entry {

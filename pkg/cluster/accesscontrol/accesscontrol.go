@@ -30,6 +30,7 @@ const (
 	eventEntryChanged = datamodel.AccessControlEventAccessControlEntryChanged
 	eventExtChanged   = datamodel.AccessControlEventAccessControlExtensionChanged
 	maxExtensionLen   = 128
+	tagAuxiliaryType  = 5
 	tagFabricIndex    = 0xFE
 )
 
@@ -268,8 +269,7 @@ func readEntry(r *tlv.Reader) (e store.ACLEntry, err error) {
 			e.Subjects, err = readSubjects(r)
 		case 4:
 			e.Targets, err = readTargets(r)
-		case 5:
-			// AuxiliaryType is not for who writes (section 9.10.5.7.5).
+		case tagAuxiliaryType: // only the node makes such entries (section 9.10.5.7.5)
 			return e, matter.StatusConstraintError
 		default:
 			continue
