@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 
 	"pkg/bridge":    {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/store", "pkg/matter"},
 	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
-	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster/*"}),
+	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
 	"pkg/mdns":    {"pkg/host"},
 	"pkg/metrics": {"pkg/node", "pkg/mdns", "pkg/stats"},

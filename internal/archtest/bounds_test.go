@@ -60,6 +60,8 @@ var notBounds = map[string]string{
 	"mdns.maxAddrs4":                       "of the node's own host",
 	"mdns.maxAddrs6":                       "of the node's own host",
 	"networkcommissioning.maxNetworks":     "told to who asks",
+	"scenes.maxName":                       "form of a field",
+	"scenes.maxTransition":                 "form of a field",
 	"server.MaxCommissioningTimeout":       "an option's range",
 	"server.MaxDiscriminator":              "an option's range",
 	"server.MaxName":                       "an option's range",

@@ -14,6 +14,7 @@ type Context struct {
 	Now     time.Time
 	Request *im.Request // of a command or a write; nil if the device or time is the cause
 
+	endpoint   *Endpoint
 	wanted     uint32
 	actions    []Action
 	transition Opt[time.Duration]
@@ -66,5 +67,5 @@ func (c *Context) Emit(cl matter.ClusterID, ev matter.EventID, data func(w *tlv.
 // reset makes c ready for another call.
 func (c *Context) reset(now time.Time, r *im.Request) {
 	clear(c.events)
-	*c = Context{Now: now, Request: r, actions: slices.Delete(c.actions, 0, len(c.actions)), events: c.events[:0]}
+	*c = Context{Now: now, Request: r, endpoint: c.endpoint, actions: slices.Delete(c.actions, 0, len(c.actions)), events: c.events[:0]}
 }

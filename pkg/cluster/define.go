@@ -69,6 +69,20 @@ func Reply[S comparable, F any](id matter.CommandID, f func(c *Context, s *S, fi
 	}
 }
 
+// Decoder returns a function that decodes the fields of a command as [DoWith] does, for a
+// cluster that stands on no unit. Its error is the status of the command.
+func Decoder[F any](facts *datamodel.Cluster, id matter.CommandID) func(fields tlv.Element) (F, error) {
+	n := slices.IndexFunc(facts.Commands, func(c datamodel.Command) bool { return c.ID == id })
+	if n < 0 {
+		panic(fmt.Sprintf("BUG: cluster: %s has no command 0x%02X", facts.Name, uint32(id)))
+	}
+	plan := newFieldsPlan(reflect.TypeFor[F](), facts.Commands[n].Fields)
+	return func(fields tlv.Element) (f F, err error) {
+		err = plan.decode(fields, reflect.ValueOf(&f).Elem())
+		return f, err
+	}
+}
+
 // Cluster is a cluster over the state S, for any number of endpoints.
 type Cluster[S comparable] struct {
 	facts      *datamodel.Cluster

@@ -1,10 +1,14 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -30,6 +34,8 @@ type Endpoint struct {
 	events   []queued
 	settled  bool // it is part of the node
 	dirty    bool // something that is kept has changed since Save
+	scenes   Scenes
+	extra    map[matter.ClusterID][]byte // see Extra
 }
 
 // unit is a [Unit] of any state.
@@ -41,6 +47,9 @@ type unit interface {
 	load(cl matter.ClusterID, attributes tlv.Element) error
 	restored()
 	powerUp(now time.Time)
+	sceneAttribute(cl matter.ClusterID, id matter.AttributeID) (*datamodel.Attribute, bool)
+	capture(now time.Time, into Scene) Scene
+	recall(r *im.Request, s Scene, d time.Duration) error
 }
 
 // Clusters returns the clusters of the endpoint's units.
@@ -120,6 +129,9 @@ func (e *Endpoint) Save() []byte {
 	for _, u := range e.units {
 		u.save(w)
 	}
+	for _, id := range slices.Sorted(maps.Keys(e.extra)) {
+		w.Octets(tlv.CommonProfile(uint32(id)), e.extra[id])
+	}
 	w.End()
 	e.dirty = false
 	return w.Bytes()
@@ -136,6 +148,11 @@ func (e *Endpoint) Load(b []byte) error {
 			break
 		}
 		attributes := r.Element()
+		if attributes.Type() == tlv.TypeBytes {
+			in := attributes.Reader()
+			e.setExtra(matter.ClusterID(n), in.Octets())
+			continue
+		}
 		for _, u := range e.units {
 			if err := u.load(matter.ClusterID(n), attributes); err != nil {
 				r.Fail(err)
@@ -150,6 +167,32 @@ func (e *Endpoint) Load(b []byte) error {
 	}
 	e.dirty = false
 	return nil
+}
+
+// Extra returns what KeepExtra has kept under a cluster's id; nil: nothing.
+func (e *Endpoint) Extra(id matter.ClusterID) []byte { return e.extra[id] }
+
+// KeepExtra keeps b beside the attributes, for a cluster that stands on no unit. After an
+// error what was kept before is kept.
+func (e *Endpoint) KeepExtra(id matter.ClusterID, b []byte) error {
+	was := e.extra[id]
+	e.setExtra(id, b)
+	if err := e.persist(); err != nil {
+		e.setExtra(id, was)
+		return err
+	}
+	return nil
+}
+
+func (e *Endpoint) setExtra(id matter.ClusterID, b []byte) {
+	if len(b) == 0 {
+		delete(e.extra, id)
+		return
+	}
+	if e.extra == nil {
+		e.extra = map[matter.ClusterID][]byte{}
+	}
+	e.extra[id] = bytes.Clone(b)
 }
 
 func (u *Unit[S]) save(w *tlv.Writer) {

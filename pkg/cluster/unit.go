@@ -23,6 +23,13 @@ type Rules[S comparable] struct {
 	// attributes need not be reported yet.
 	Moving func(s *S) bool
 
+	// Rest returns the state in which what moves has come to rest, and in which each value
+	// that scenes keep counts; nil: as it is.
+	Rest func(s *S) S
+
+	// Recall brings the state to a scene, in so much time. nil: the values are assigned.
+	Recall func(c *Context, s *S, scene Scene, d time.Duration) error
+
 	// Restored mends a state of which attributes were loaded.
 	Restored func(s *S)
 
@@ -50,6 +57,8 @@ type Unit[S comparable] struct {
 	pending int       // quiet attributes whose change is not reported yet
 	due     time.Time // when the first of them is
 	context Context
+
+	recalling bool // the change is that of a scene
 }
 
 // quietState is what is known of a quiet attribute.
@@ -61,7 +70,7 @@ type quietState struct {
 
 // NewUnit adds a unit to an endpoint. Its clusters are added by [Serve].
 func NewUnit[S comparable](e *Endpoint, initial S, rules Rules[S]) *Unit[S] {
-	u := &Unit[S]{endpoint: e, rules: rules, state: initial, shown: initial}
+	u := &Unit[S]{endpoint: e, rules: rules, state: initial, shown: initial, context: Context{endpoint: e}}
 	e.units = append(e.units, u)
 	return u
 }
@@ -117,6 +126,7 @@ func (u *Unit[S]) byItself(now time.Time, f func(c *Context, s *S)) {
 		u.apply(c) // what time wants is shown, whether the device can be reached or not
 	}
 	u.endpoint.keepEvents(c)
+	u.disturb()
 	u.state = u.next
 }
 
@@ -147,6 +157,7 @@ func (u *Unit[S]) change(now time.Time, r *im.Request, f func(c *Context, s *S) 
 		}
 	}
 	u.endpoint.keepEvents(c)
+	u.disturb()
 	u.state = u.next
 	u.look(now)
 	u.live(now)

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
+	"github.com/opcredsd/opcredsd/pkg/cluster/scenes"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -48,10 +51,40 @@ func newBareRig(t testing.TB, p Part) *rig {
 	return r
 }
 
-// add adds the endpoint to the node.
+// add adds the endpoint to the node, with the clusters that the node adds itself.
 func (r *rig) add() {
-	r.AddEndpoint(im.Endpoint{ID: 2, Clusters: r.e.Clusters(), Model: r.e})
+	r.t.Helper()
+	clusters := slices.Clone(r.e.Clusters())
+	group := groups.Options{Fabrics: r.Table, Max: 8, Identifying: func() bool { return false }}
+	if r.e.Scenes {
+		c, err := scenes.New(scenes.Options{Fabrics: r.Table, Endpoint: &r.e.Endpoint})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		clusters, group.Left = append(clusters, c), c.Left
+	}
+	if r.e.Groups {
+		clusters = append(clusters, groups.New(group))
+	}
+	r.AddEndpoint(im.Endpoint{ID: 2, Clusters: clusters, Model: r.e})
 	r.Settle(r.Now)
+}
+
+// restart replaces the endpoint by one that is loaded with what was kept.
+func (r *rig) restart(p Part) {
+	r.t.Helper()
+	kept := r.e.Save()
+	r.RemoveEndpoint(2)
+	p.ID = "main"
+	e, err := New("test:1", &p, r.e.send)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := e.Load(kept); err != nil {
+		r.t.Fatal(err)
+	}
+	r.e = e
+	r.add()
 }
 
 // invoke executes a command as fabric 1's administrator and returns the status.

@@ -11,11 +11,13 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/cluster/descriptor"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groupkeymanagement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/groups"
 	"github.com/opcredsd/opcredsd/pkg/cluster/identify"
+	"github.com/opcredsd/opcredsd/pkg/cluster/scenes"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -57,14 +59,19 @@ type Endpoint struct {
 	// UniqueID is unique within the device, up to [descriptor.MaxUniqueID] octets. It
 	// may be empty.
 	UniqueID string
-	// Clusters are what the endpoint serves, without Descriptor, Identify and Groups,
-	// each for this endpoint alone. They are called on the loop, one at a time.
+	// Clusters are what the endpoint serves, without Descriptor, Identify, Groups and
+	// Scenes Management, each for this endpoint alone. They are called on the loop, one at
+	// a time.
 	Clusters []im.Cluster
 	// Model is what stands behind the clusters, if they share state.
 	Model im.Model
 	// Groups says that the endpoint can belong to groups: most types of lights and
 	// plugs want that. It has the Groups cluster then.
 	Groups bool
+	// Scenes has the attributes that scenes of the endpoint keep: it is what stands behind
+	// the clusters, loaded with what was kept of it. Lights and plugs want that, with
+	// Groups. The endpoint has the Scenes Management cluster then.
+	Scenes *cluster.Endpoint
 	// Identify says how the device makes itself known to its user, which all types of
 	// lights and plugs want. It has the Identify cluster then.
 	Identify *identify.Options
@@ -133,7 +140,7 @@ func (n *Node) checkEndpoint(ep *Endpoint, known map[matter.EndpointID]*added) (
 			return nil, fmt.Errorf("device type 0x%04X has revision 0", uint32(t.ID))
 		}
 	}
-	seen := map[matter.ClusterID]bool{descriptor.ID: true, identify.ID: ep.Identify != nil, groups.ID: ep.Groups}
+	seen := map[matter.ClusterID]bool{descriptor.ID: true, identify.ID: ep.Identify != nil, groups.ID: ep.Groups, scenes.ID: ep.Scenes != nil}
 	for i, c := range ep.Clusters {
 		if v := reflect.ValueOf(c); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() || c.Spec() == nil {
 			return nil, fmt.Errorf("cluster number %d of the list is nil, or has no Spec", i+1)
@@ -167,10 +174,16 @@ func (n *Node) build(ep *Endpoint) (im.Endpoint, error) {
 		}
 		clusters, identifying = append(clusters, c), c.Identifying
 	}
+	group := groups.Options{Fabrics: n.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: identifying}
+	if ep.Scenes != nil {
+		c, err := scenes.New(scenes.Options{Fabrics: n.trust.fabrics, Endpoint: ep.Scenes})
+		if err != nil {
+			return im.Endpoint{}, err
+		}
+		clusters, group.Left = append(clusters, c), c.Left
+	}
 	if ep.Groups {
-		clusters = append(clusters, groups.New(groups.Options{
-			Fabrics: n.trust.fabrics, Max: groupkeymanagement.MaxGroups, Identifying: identifying,
-		}))
+		clusters = append(clusters, groups.New(group))
 	}
 	id := ep.ID
 	x, err := n.endpoint(id, descriptor.Options{

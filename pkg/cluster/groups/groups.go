@@ -42,13 +42,16 @@ const (
 
 var spec = cluster.NewSpec(datamodel.Groups, cluster.Selection{Features: datamodel.GroupsFeatureGroupNames})
 
-// Options are what the cluster of one endpoint works with. All are required.
+// Options are what the cluster of one endpoint works with. All are required but Left.
 type Options struct {
 	Fabrics *fabric.Table
 	// Max is how many groups a fabric may have on the node.
 	Max int
 	// Identifying reports whether the endpoint identifies itself at this moment.
 	Identifying func() bool
+	// Left, if set, is called when the endpoint has left a group, or, with all, every
+	// group: its scenes go as well (section 1.3.7.4).
+	Left func(f matter.FabricIndex, g matter.GroupID, all bool) error
 }
 
 // Cluster serves the cluster on one endpoint.
@@ -220,10 +223,19 @@ func (c *Cluster) remove(r *im.Request, q request) error {
 	case c.group(r, q.id) == nil:
 		return matter.StatusNotFound
 	}
-	return c.opt.Fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
+	err := c.opt.Fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
 		leave(f, r.Endpoint, func(id matter.GroupID) bool { return id == q.id })
 		return nil
 	})
+	return c.left(r, q.id, false, err)
+}
+
+// left tells of what the endpoint has left, unless there was an error.
+func (c *Cluster) left(r *im.Request, g matter.GroupID, all bool, err error) error {
+	if err != nil || c.opt.Left == nil {
+		return err
+	}
+	return c.opt.Left(r.Subject.Fabric, g, all)
 }
 
 func (c *Cluster) removeAll(r *im.Request, fields tlv.Element) error {
@@ -233,10 +245,11 @@ func (c *Cluster) removeAll(r *im.Request, fields tlv.Element) error {
 	if err := rd.End(); err != nil {
 		return im.CommandError(err)
 	}
-	return c.opt.Fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
+	err := c.opt.Fabrics.Mutate(r.Subject.Fabric, func(f *store.Fabric) error {
 		leave(f, r.Endpoint, func(matter.GroupID) bool { return true })
 		return nil
 	})
+	return c.left(r, 0, true, err)
 }
 
 // leave takes an endpoint out of groups. One without members is gone.

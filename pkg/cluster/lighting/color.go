@@ -100,26 +100,20 @@ func (t *Tint) derive(mode datamodel.ColorControlEnhancedColorMode, m *Model) {
 
 // mend makes a color that was kept one that the light can have.
 func (k *Color) mend(m *Model) {
-	has := func(f uint32) bool { return m.Features&f != 0 }
 	switch {
 	case m.Features == 0:
 		return
-	case k.Enhanced == modeEHue && has(datamodel.ColorControlFeatureEnhancedHue):
-	case k.Enhanced == modeHS && has(datamodel.ColorControlFeatureHueSaturation):
-		if hue8(k.EnhancedHue) != k.Hue {
-			k.EnhancedHue = hueOf8(k.Hue)
-		}
-	case k.Enhanced == modeXY && has(datamodel.ColorControlFeatureXY):
-	case k.Enhanced == modeCT && has(datamodel.ColorControlFeatureColorTemperature):
-	default:
+	case !m.has(k.Enhanced):
 		k.init(m)
+	case k.Enhanced == modeHS && hue8(k.EnhancedHue) != k.Hue: // the enhanced hue was not kept
+		k.EnhancedHue = hueOf8(k.Hue)
 	}
 	k.setMode(k.Enhanced)
 	k.X, k.Y, k.Saturation = min(k.X, maxXY), min(k.Y, maxXY), min(k.Saturation, 254)
 	if m.MaxMireds > 0 {
 		k.Mireds = min(max(k.Mireds, m.MinMireds), m.MaxMireds)
 	}
-	if !has(datamodel.ColorControlFeatureColorLoop) {
+	if m.Features&datamodel.ColorControlFeatureColorLoop == 0 {
 		k.Loop.Active = 0
 	}
 	k.derive(m)

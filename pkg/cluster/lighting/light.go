@@ -46,7 +46,10 @@ func New(m Model) Light {
 
 // Rules returns what the clusters of a light have in common.
 func Rules() cluster.Rules[Light] {
-	return cluster.Rules[Light]{Couple: couple, Tick: tick, Moving: moving, Restored: restored, PowerUp: powerUp}
+	return cluster.Rules[Light]{
+		Couple: couple, Tick: tick, Moving: moving,
+		Rest: rest, Recall: recall, Restored: restored, PowerUp: powerUp,
+	}
 }
 
 // couple makes the parts of a light agree after a change.

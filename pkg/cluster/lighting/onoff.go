@@ -101,14 +101,27 @@ func offWithEffect(c *cluster.Context, s *Light, f *struct {
 	EffectIdentifier datamodel.OnOffEffectIdentifier
 	EffectVariant    uint8
 }) error {
-	s.Switch.GlobalSceneControl = false
+	if s.Switch.GlobalSceneControl {
+		if err := c.StoreGlobalScene(); err != nil {
+			return err
+		}
+		s.Switch.GlobalSceneControl = false
+	}
 	s.turn(c, false)
 	return nil
 }
 
 // onWithRecallGlobalScene is OnWithRecallGlobalScene (section 1.5.7.5).
 func onWithRecallGlobalScene(c *cluster.Context, s *Light) error {
-	if !s.Switch.GlobalSceneControl {
+	if s.Switch.GlobalSceneControl {
+		return nil
+	}
+	if scene, ok := c.GlobalScene(); ok {
+		if err := recall(c, s, scene, 0); err != nil {
+			return err
+		}
+	}
+	if s.Switch.GlobalSceneControl = true; !s.lit() {
 		s.turn(c, true)
 	}
 	return nil

@@ -1,0 +1,238 @@
+package scenes
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// ID is the cluster's id.
+const ID = datamodel.ScenesManagementID
+
+// Bounds of the table of an endpoint (section 1.4.8.2). A fabric can have less than half
+// of it, (MaxScenes - 1) / 2, so that no two can take it all.
+const (
+	MaxScenes    = 32
+	MaxPerFabric = 15
+)
+
+var spec = cluster.NewSpec(datamodel.ScenesManagement, cluster.Selection{
+	Features: datamodel.ScenesManagementFeatureSceneNames,
+	Commands: []matter.CommandID{datamodel.ScenesManagementCmdCopyScene},
+})
+
+// Options are what the cluster of one endpoint works with. Both are required.
+type Options struct {
+	Fabrics *fabric.Table
+	// Endpoint has the attributes that scenes are of, and keeps the table: it has been
+	// loaded.
+	Endpoint *cluster.Endpoint
+}
+
+// Cluster serves the cluster on one endpoint.
+type Cluster struct {
+	opt     Options
+	table   []entry // in the order of their keys
+	last    [256]current
+	changes int // of what FabricSceneInfo shows
+	told    int // of them
+	seen    uint64
+}
+
+// current is the scene that a fabric has stored or recalled last.
+type current struct {
+	group matter.GroupID
+	scene uint8
+	known bool
+	valid bool // the endpoint is as it was then
+}
+
+// New returns the cluster of one endpoint. The error says that the table that was kept
+// cannot be read.
+func New(opt Options) (*Cluster, error) {
+	c := &Cluster{opt: opt}
+	if kept := opt.Endpoint.Extra(ID); kept != nil {
+		var err error
+		if c.table, err = decodeTable(kept); err != nil {
+			return nil, fmt.Errorf("kept scenes: %w", err)
+		}
+	}
+	opt.Endpoint.SetScenes(cluster.Scenes{
+		StoreGlobal: c.storeGlobal, Global: c.global, Watching: c.watching, Disturbed: c.disturbed,
+	})
+	return c, nil
+}
+
+// Spec returns the cluster's metadata.
+func (c *Cluster) Spec() *im.Spec { return spec }
+
+// Read writes an attribute.
+func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
+	if id == datamodel.ScenesManagementAttrSceneTableSize {
+		w.Uint(t, MaxScenes)
+		return nil
+	}
+	c.purge()
+	w.StartArray(t)
+	for _, f := range c.opt.Fabrics.All() {
+		if own := f.Index == r.Subject.Fabric; own || !r.FabricFiltered {
+			c.writeInfo(w, f.Index, own)
+		}
+	}
+	w.End()
+	return nil
+}
+
+// writeInfo writes a SceneInfoStruct. What is the fabric's own business is written for
+// itself alone.
+func (c *Cluster) writeInfo(w *tlv.Writer, f matter.FabricIndex, own bool) {
+	w.StartStruct(tlv.Anonymous)
+	w.Uint(tlv.Context(0), uint64(c.count(f)))
+	if own {
+		last := c.last[f]
+		if !last.known {
+			last.scene = noScene
+		}
+		w.Uint(tlv.Context(1), uint64(last.scene))
+		w.Uint(tlv.Context(2), uint64(last.group))
+		w.Bool(tlv.Context(3), last.valid)
+	}
+	w.Uint(tlv.Context(4), uint64(c.room(f)))
+	w.Uint(tlv.Context(0xFE), uint64(f))
+	w.End()
+}
+
+// noScene is the id of no scene.
+const noScene = 0xFF
+
+// Write answers UNSUPPORTED_WRITE.
+func (c *Cluster) Write(*im.Request, matter.AttributeID, tlv.Element) error {
+	return matter.StatusUnsupportedWrite
+}
+
+// Changes reports whether FabricSceneInfo has changed.
+func (c *Cluster) Changes(changed func(matter.AttributeID)) {
+	if c.told != c.changes {
+		c.told = c.changes
+		changed(datamodel.ScenesManagementAttrFabricSceneInfo)
+	}
+}
+
+// purge takes out the scenes of fabrics that are gone. Their index may be another's by now.
+func (c *Cluster) purge() {
+	if g := c.opt.Fabrics.Generation(); g != c.seen {
+		c.seen = g
+		n := len(c.table)
+		c.table = slices.DeleteFunc(c.table, func(e entry) bool {
+			f := c.opt.Fabrics.Get(e.fabric)
+			return f == nil || f.CompressedID != e.identity
+		})
+		for i := range c.last {
+			if c.last[i].known && c.opt.Fabrics.Get(matter.FabricIndex(i)) == nil {
+				c.last[i] = current{}
+			}
+		}
+		if len(c.table) != n {
+			c.changes++
+		}
+	}
+}
+
+// member reports whether the endpoint belongs to a group of the accessing fabric, which
+// scenes of group 0 do not need.
+func (c *Cluster) member(r *im.Request, g matter.GroupID) bool {
+	if g == 0 {
+		return true
+	}
+	f := c.opt.Fabrics.Get(r.Subject.Fabric)
+	if f == nil {
+		return false
+	}
+	for i := range f.Groups {
+		if f.Groups[i].ID == g {
+			return slices.Contains(f.Groups[i].Endpoints, r.Endpoint)
+		}
+	}
+	return false
+}
+
+// Left removes the scenes of a group that the endpoint has left (section 1.3.7.4), or,
+// with all, those of all groups and of none.
+func (c *Cluster) Left(f matter.FabricIndex, g matter.GroupID, all bool) error {
+	return c.remove(f, func(k key) bool { return all || k.group == g })
+}
+
+// storeGlobal stores the global scene of the accessing fabric. That there is no room for
+// it must not keep a light from going off.
+func (c *Cluster) storeGlobal(r *im.Request) error {
+	err := c.store(r, key{r.Subject.Fabric, 0, 0})
+	if st := matter.StatusSuccess; errors.As(err, &st) {
+		return nil
+	}
+	return err
+}
+
+// global returns the global scene of the accessing fabric.
+func (c *Cluster) global(r *im.Request) (cluster.Scene, bool) {
+	c.purge()
+	if i, ok := c.find(key{r.Subject.Fabric, 0, 0}); ok {
+		return c.table[i].values, true
+	}
+	return nil, false
+}
+
+func (c *Cluster) watching() bool {
+	return slices.ContainsFunc(c.last[:], func(x current) bool { return x.valid })
+}
+
+// disturbed ends the validity of all current scenes.
+func (c *Cluster) disturbed() {
+	for i := range c.last {
+		c.last[i].valid = false
+	}
+	c.changes++
+}
+
+// arrived notes that the endpoint is as a scene has it, for one fabric.
+func (c *Cluster) arrived(k key) {
+	c.disturbed()
+	c.last[k.fabric] = current{group: k.group, scene: k.scene, known: true, valid: true}
+}
+
+// store stores what is at the moment under a key. What was stored there keeps its name
+// and time.
+func (c *Cluster) store(r *im.Request, k key) error {
+	e := entry{key: k}
+	if i, ok := c.find(k); ok {
+		e = c.table[i]
+	}
+	e.values = c.opt.Endpoint.Capture(r.Now)
+	if err := c.put(e); err != nil {
+		return err
+	}
+	c.arrived(k)
+	return nil
+}
+
+// recall brings the endpoint to a scene.
+func (c *Cluster) recall(r *im.Request, k key, ms cluster.Null[uint32]) error {
+	i, ok := c.find(k)
+	if !ok {
+		return matter.StatusNotFound
+	}
+	e := &c.table[i]
+	d := time.Duration(ms.Or(e.transition)) * time.Millisecond
+	if err := c.opt.Endpoint.Recall(r, e.values, d); err != nil {
+		return err
+	}
+	c.arrived(k)
+	return nil
+}
