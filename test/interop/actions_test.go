@@ -224,6 +224,7 @@ func (r *run) armFailSafe(seconds int) {
 
 // command is a command on endpoint 0, by default of Operational Credentials.
 type command struct {
+	endpoint  uint16
 	cluster   string
 	name      string
 	fields    args
@@ -241,7 +242,7 @@ func (c command) args(controller string) args {
 	if c.cluster == "" {
 		c.cluster = "OperationalCredentials"
 	}
-	return args{"controller": controller, "cluster": c.cluster, "command": c.name, "fields": c.fields, "timed": c.timed, "unchecked": c.unchecked}
+	return args{"controller": controller, "endpoint": c.endpoint, "cluster": c.cluster, "command": c.name, "fields": c.fields, "timed": c.timed, "unchecked": c.unchecked}
 }
 
 // status expects an Interaction Model status and no response command.

@@ -197,11 +197,11 @@ export class Controller {
         return found;
     }
 
-    // Writes one attribute of endpoint 0, by names.
-    async write({ cluster, attribute, value }) {
+    // Writes one attribute, by names.
+    async write({ endpoint = 0, cluster, attribute, value }) {
         const type = clusters[cluster];
         if (type?.attributes?.[attribute] === undefined) throw new Error(`no attribute ${cluster}.${attribute}`);
-        const data = Write.Attribute({ endpoint: 0, cluster: type, attributes: [attribute], value });
+        const data = Write.Attribute({ endpoint, cluster: type, attributes: [attribute], value });
         for (const { status } of (await this.#interaction.write({ ...Write(data), network: "unlimited" })) ?? []) {
             if (status !== 0) return { status };
         }
@@ -211,11 +211,11 @@ export class Controller {
     // Answers {response} or {status, clusterStatus}; a status other than success is
     // an answer, not an error. Timed or not is as asked, whatever matter.js knows
     // of the command; unchecked sends what it would refuse to send.
-    async invoke({ cluster, command, fields, timed = false, unchecked = false }) {
+    async invoke({ endpoint = 0, cluster, command, fields, timed = false, unchecked = false }) {
         const type = clusters[cluster];
         if (type?.commands?.[command] === undefined) throw new Error(`no command ${cluster}.${command}`);
         const request = {
-            ...Invoke({ commands: [{ endpoint: 0, cluster: type, command, fields }], skipValidation: unchecked }),
+            ...Invoke({ commands: [{ endpoint, cluster: type, command, fields: fields ?? undefined }], skipValidation: unchecked }),
             timedRequest: timed,
             timeout: Seconds(5),
             network: "unlimited",

@@ -16,13 +16,15 @@ export class Subscriber {
         this.#interaction = interaction;
     }
 
-    // Subscribes to all attributes and events of endpoint 0 in place of what was
-    // subscribed to before; min and max are seconds. Answers the first report.
-    async subscribe({ min, max }) {
+    // Subscribes to all attributes and events of endpoint 0, or of every endpoint, in
+    // place of what was subscribed to before; min and max are seconds. Answers the first
+    // report.
+    async subscribe({ min, max, everything = false }) {
+        const path = everything ? {} : { endpointId: 0 };
         const request = {
             ...Subscribe({ fabricFilter: true, keepSubscriptions: false, minIntervalFloor: Seconds(min), maxIntervalCeiling: Seconds(max) }),
-            attributeRequests: [{ endpointId: 0 }],
-            eventRequests: [{ endpointId: 0 }],
+            attributeRequests: [path],
+            eventRequests: [path],
             network: "unlimited",
             updated: data => this.#take(data),
         };
