@@ -139,6 +139,14 @@ func (c *Client) Publish(topic, payload string, retain bool) {
 	}
 }
 
+// PublishFast publishes at QoS 0, and waits for nothing.
+func (c *Client) PublishFast(topic, payload string) {
+	c.t.Helper()
+	if _, err := c.c.Publish(context.Background(), &paho.Publish{Topic: topic, Payload: []byte(payload)}); err != nil {
+		c.t.Fatalf("publishing to %s: %v", topic, err)
+	}
+}
+
 // Subscribe subscribes; what comes is in Messages.
 func (c *Client) Subscribe(filters ...string) {
 	c.t.Helper()

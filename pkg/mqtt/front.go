@@ -1,0 +1,307 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
+)
+
+// Options say what is read.
+type Options struct {
+	Link link.Options
+
+	Zigbee2MQTT []string // base topics; empty: off
+	Log         *slog.Logger
+}
+
+// Registry is what the front needs of the bridge.
+type Registry interface {
+	PutAll([]device.Device) []error
+	Remove(id string, now bool) error
+	IDs(source string) ([]string, error)
+	Report(id, part string, v device.Values) error
+	Battery(id string, b device.Battery) error
+	Reachable(id string, reachable bool) error
+	Event(id, part string, g device.Gesture) error
+	SetIgnored(source string, all []device.Ignored) error
+	Lost(source string) error
+	Found(source string) error
+	Handle(source string, f func(device.Command)) error
+}
+
+// reading is one reader of messages. Its methods are called by one goroutine.
+type reading interface {
+	Subscriptions() []link.Subscription
+	Up()
+	Settled(now time.Time)
+	Message(now time.Time, m link.Message)
+	Command(now time.Time, c device.Command) error
+	Owns(id string) bool
+	Deadline() time.Time // zero: none
+	Advance(now time.Time)
+}
+
+// Bounds and times of the front.
+const (
+	maxCommands  = 1000            // commands that wait for the front
+	lostAfter    = 5 * time.Second // a connection that comes back sooner was never away
+	ignoredEvery = time.Second     // between reports of what is not shown
+)
+
+// Front is the MQTT side of a bridge.
+type Front struct {
+	o   Options
+	log *slog.Logger
+
+	link     atomic.Pointer[link.Link]
+	failures failures
+	sources  []string
+}
+
+// New checks the options.
+func New(o Options) (*Front, error) {
+	f := &Front{o: o, log: o.Log, failures: failures{counts: map[string]uint64{}}}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	f.o.Link.Log = f.log
+	if len(o.Zigbee2MQTT) > 0 {
+		f.sources = append(f.sources, zigbee2mqtt.Source)
+	}
+	for _, base := range o.Zigbee2MQTT {
+		if !reader.PublishableTopic(base) {
+			return nil, fmt.Errorf("%q is no base topic", base)
+		}
+	}
+	if _, err := link.New(f.o.Link); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Name is the name of the front, for the log.
+func (f *Front) Name() string { return "mqtt" }
+
+// Stats returns the counters of the connection, with what messages could not be read
+// for which reason.
+func (f *Front) Stats() (link.Stats, map[string]uint64) {
+	if l := f.link.Load(); l != nil {
+		return l.Stats(), f.failures.get()
+	}
+	return link.Stats{}, nil
+}
+
+// Run serves the front until ctx ends.
+func (f *Front) Run(ctx context.Context, r *bridge.Registry) error { return f.run(ctx, r) }
+
+func (f *Front) run(ctx context.Context, r Registry) error {
+	l, err := link.New(f.o.Link)
+	if err != nil {
+		return err
+	}
+	f.link.Store(l)
+	ctx, cancel := context.WithCancel(ctx)
+	var linked sync.WaitGroup
+	linked.Go(func() {
+		if err := l.Run(ctx); err != nil {
+			f.log.Error("the connection to the MQTT broker ended", "error", err)
+			cancel()
+		}
+	})
+	defer linked.Wait()
+	defer cancel()
+	w := &worker{front: f, link: l, registry: r, log: f.log, commands: make(chan device.Command, maxCommands)}
+	w.begin()
+	for _, source := range f.sources {
+		if err := r.Handle(source, w.take); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		w.turn(ctx)
+	}
+	return nil
+}
+
+// worker is one run of the front.
+type worker struct {
+	front    *Front
+	link     *link.Link
+	registry Registry
+	log      *slog.Logger
+	commands chan device.Command
+
+	sinks []*sink // one for each reader
+
+	downAt time.Time // when the connection was lost; zero: it is there, or that was told
+	lost   bool      // that was told
+}
+
+// begin makes the readers.
+func (w *worker) begin() {
+	for _, base := range w.front.o.Zigbee2MQTT {
+		s := w.sink(zigbee2mqtt.Source)
+		s.reader = zigbee2mqtt.New(base, s)
+	}
+	for _, s := range w.sinks {
+		w.link.Subscribe(s.reader.Subscriptions()...)
+	}
+}
+
+// take takes a command, on the node's goroutine.
+func (w *worker) take(c device.Command) {
+	select {
+	case w.commands <- c:
+	default:
+		w.front.failures.add("command_queue")
+	}
+}
+
+// turn waits for something to do, and does it.
+func (w *worker) turn(ctx context.Context) {
+	timer := time.NewTimer(w.wait(time.Now()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-w.link.Ready():
+		for _, e := range w.link.Take() {
+			w.guard(e.Message.Topic, func() { w.event(e) })
+		}
+	case c := <-w.commands:
+		w.guard(c.Device, func() { w.command(c) })
+	case <-timer.C:
+		w.guard("", func() { w.advance(time.Now()) })
+	}
+	for _, s := range w.sinks {
+		w.guard("", s.flush)
+	}
+}
+
+// guard runs f. A panic costs what f was about, and is said.
+func (w *worker) guard(about string, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.front.failures.add("panic")
+			w.log.Error("a message could not be handled", "about", about, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// wait returns how long there is nothing to do by itself.
+func (w *worker) wait(now time.Time) time.Duration {
+	next := now.Add(time.Hour)
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	if !w.downAt.IsZero() {
+		sooner(w.downAt.Add(lostAfter))
+	}
+	for _, s := range w.sinks {
+		sooner(s.reader.Deadline())
+		sooner(s.ignoredAt)
+	}
+	return max(0, next.Sub(now))
+}
+
+func (w *worker) event(e link.Event) {
+	now := time.Now()
+	switch e.Kind {
+	case link.Up:
+		w.downAt = time.Time{}
+		for _, s := range w.sinks {
+			s.reader.Up()
+		}
+	case link.Settled:
+		for _, s := range w.sinks {
+			s.reader.Settled(now)
+			s.flush()
+		}
+		w.found()
+	case link.Down:
+		w.downAt = now
+	case link.Received:
+		for _, s := range w.sinks {
+			s.reader.Message(now, e.Message)
+		}
+	}
+}
+
+// found tells that the broker is there again, if it was told to be lost.
+func (w *worker) found() {
+	if !w.lost {
+		return
+	}
+	w.lost = false
+	for _, source := range w.front.sources {
+		w.check(w.registry.Found(source))
+	}
+}
+
+func (w *worker) advance(now time.Time) {
+	if !w.downAt.IsZero() && now.Sub(w.downAt) >= lostAfter {
+		w.downAt, w.lost = time.Time{}, true
+		for _, source := range w.front.sources {
+			w.check(w.registry.Lost(source))
+		}
+	}
+	for _, s := range w.sinks {
+		if at := s.reader.Deadline(); !at.IsZero() && !now.Before(at) {
+			s.reader.Advance(now)
+		}
+	}
+}
+
+func (w *worker) command(c device.Command) {
+	for _, s := range w.sinks {
+		if s.reader.Owns(c.Device) {
+			if err := s.reader.Command(time.Now(), c); err != nil {
+				w.front.failures.add("command")
+				w.log.Debug("a command was not sent", "device", c.Device, "part", c.Part, "error", err)
+			}
+			return
+		}
+	}
+}
+
+// check logs an error of the registry. It ends when the node does.
+func (w *worker) check(err error) {
+	if err != nil {
+		w.log.Debug("the bridge does not take what was said", "error", err)
+	}
+}
+
+// failures counts what could not be read or done, by reasons out of a fixed set.
+type failures struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+}
+
+func (f *failures) add(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counts[reason]++
+}
+
+func (f *failures) get() map[string]uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[string]uint64, len(f.counts))
+	for k, n := range f.counts {
+		out[k] = n
+	}
+	return out
+}

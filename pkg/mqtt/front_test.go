@@ -1,0 +1,313 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/brokertest"
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// patience bounds what a test waits for; nothing takes as long unless it fails.
+const patience = 30 * time.Second
+
+// fakeRegistry remembers what it is told.
+type fakeRegistry struct {
+	mu       sync.Mutex
+	devices  map[string]device.Device
+	log      []string
+	batches  int
+	ignored  map[string][]device.Ignored
+	handlers map[string]func(device.Command)
+	refuse   func(device.Values) error
+	changed  chan struct{}
+}
+
+func newRegistry() *fakeRegistry {
+	return &fakeRegistry{devices: map[string]device.Device{}, ignored: map[string][]device.Ignored{}, handlers: map[string]func(device.Command){}, changed: make(chan struct{}, 1)}
+}
+
+func (r *fakeRegistry) note(format string, args ...any) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log = append(r.log, fmt.Sprintf(format, args...))
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (r *fakeRegistry) PutAll(all []device.Device) []error {
+	r.mu.Lock()
+	r.batches++
+	for _, d := range all {
+		r.devices[d.ID] = d
+	}
+	r.mu.Unlock()
+	r.note("put %d", len(all))
+	return make([]error, len(all))
+}
+
+func (r *fakeRegistry) Remove(id string, _ bool) error {
+	r.mu.Lock()
+	delete(r.devices, id)
+	r.mu.Unlock()
+	return r.note("remove %s", id)
+}
+
+func (r *fakeRegistry) IDs(string) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.devices)), nil
+}
+
+func (r *fakeRegistry) Report(id, part string, v device.Values) error {
+	if r.refuse != nil {
+		if err := r.refuse(v); err != nil {
+			return err
+		}
+	}
+	return r.note("report %s/%s %s", id, part, reader.Format(v))
+}
+
+func (r *fakeRegistry) Battery(id string, b device.Battery) error {
+	return r.note("battery %s %s", id, b.Percent)
+}
+func (r *fakeRegistry) Reachable(id string, reachable bool) error {
+	return r.note("reachable %s %v", id, reachable)
+}
+func (r *fakeRegistry) Event(id, part string, g device.Gesture) error {
+	return r.note("event %s/%s %s", id, part, g)
+}
+func (r *fakeRegistry) SetIgnored(source string, all []device.Ignored) error {
+	r.mu.Lock()
+	r.ignored[source] = all
+	r.mu.Unlock()
+	return r.note("ignored %s %d", source, len(all))
+}
+func (r *fakeRegistry) Lost(source string) error  { return r.note("lost %s", source) }
+func (r *fakeRegistry) Found(source string) error { return r.note("found %s", source) }
+func (r *fakeRegistry) Handle(source string, f func(device.Command)) error {
+	r.mu.Lock()
+	r.handlers[source] = f
+	r.mu.Unlock()
+	return r.note("handle %s", source)
+}
+
+// await waits for a line of the log, and forgets the log up to it.
+func (r *fakeRegistry) await(t *testing.T, want string) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		r.mu.Lock()
+		i := slices.Index(r.log, want)
+		if i >= 0 {
+			r.log = r.log[i+1:]
+		}
+		log := slices.Clone(r.log)
+		r.mu.Unlock()
+		if i >= 0 {
+			return
+		}
+		select {
+		case <-r.changed:
+		case <-timeout:
+			t.Fatalf("no %q in:\n%s", want, strings.Join(log, "\n"))
+		}
+	}
+}
+
+// start runs a front until the test ends.
+func start(t *testing.T, b *brokertest.Broker, r Registry, change ...func(*Options)) *Front {
+	t.Helper()
+	o := Options{
+		Link: link.Options{URL: b.URL(), ClientID: "front-test"}, Zigbee2MQTT: []string{"zigbee2mqtt"},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	f, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- f.run(ctx, r) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+const (
+	plug  = `{"type":"Router","ieee_address":"0x1","friendly_name":"plug","power_source":"Mains (single phase)","definition":{"model":"P","vendor":"V","exposes":[{"type":"switch","features":[{"name":"state","property":"state","access":7,"value_on":"ON","value_off":"OFF"}]},{"type":"numeric","name":"power","property":"power","access":1,"unit":"W"}]}}`
+	valve = `{"type":"EndDevice","ieee_address":"0x2","friendly_name":"garden/climate","power_source":"Battery","definition":{"model":"C","vendor":"V","exposes":[{"type":"numeric","name":"temperature","property":"temperature","access":1,"unit":"°C"},{"type":"numeric","name":"battery","property":"battery","access":1,"unit":"%","category":"diagnostic"},{"type":"numeric","name":"linkquality","property":"linkquality","access":1,"category":"diagnostic"}]}}`
+)
+
+// network publishes what zigbee2mqtt keeps on its broker.
+func network(c *brokertest.Client, devices ...string) {
+	c.Publish("zigbee2mqtt/bridge/state", `{"state":"online"}`, true)
+	c.Publish("zigbee2mqtt/bridge/info", `{"config":{"availability":{"enabled":false}}}`, true)
+	c.Publish("zigbee2mqtt/bridge/devices", "["+strings.Join(devices, ",")+"]", true)
+	c.Publish("zigbee2mqtt/bridge/groups", "[]", true)
+}
+
+// TestFront is a network from the start to the end of its broker and back: no broker,
+// a broker with devices, states and commands, a broker that is gone and has lost what
+// it kept.
+func TestFront(t *testing.T) {
+	b := brokertest.New(t, "")
+	r := newRegistry()
+	f := start(t, b, r)
+	r.await(t, "handle z2m")
+	b.Start()
+	c := b.Client()
+	c.Subscribe("zigbee2mqtt/+/set", "zigbee2mqtt/+/get")
+	network(c, plug, valve)
+	r.await(t, "reachable z2m:0x2 true")
+
+	c.Publish("zigbee2mqtt/plug", `{"state":"ON","power":12}`, false)
+	r.await(t, "report z2m:0x1/switch on=true power_watts=12")
+	c.Publish("zigbee2mqtt/garden/climate", `{"temperature":20.5,"battery":50}`, false)
+	r.await(t, "report z2m:0x2/temperature temperature_celsius=20.5")
+	r.await(t, "battery z2m:0x2 50")
+	r.await(t, "ignored z2m 1")
+
+	r.handlers["z2m"](device.Command{Device: "z2m:0x1", Part: "switch", Set: device.Values{"on": device.Bool(false)}})
+	if got := c.Next("zigbee2mqtt/plug/set"); got != `{"state":"OFF"}` {
+		t.Errorf("published %s", got)
+	}
+
+	b.Stop()
+	r.await(t, "lost z2m")
+	b.Start()
+	r.await(t, "found z2m") // the broker is there, and has kept nothing
+	c = b.Client()
+	network(c, plug, valve)
+	r.await(t, "reachable z2m:0x1 true")
+	c.Publish("zigbee2mqtt/plug", `{"state":"ON","power":12}`, false)
+	r.await(t, "report z2m:0x1/switch on=true power_watts=12")
+	if ids, _ := r.IDs("z2m"); len(ids) != 2 || r.batches != 1 {
+		t.Errorf("%v after %d batches", ids, r.batches)
+	}
+	c.Publish("zigbee2mqtt/bridge/devices", "["+plug+"]", true)
+	r.await(t, "remove z2m:0x2")
+	if s, _ := f.Stats(); !s.Connected || s.Received == 0 || s.Sent == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestTwoNetworks holds that a device of one network is not gone because it is not in
+// the list of the other, and that nothing is gone before both have told.
+func TestTwoNetworks(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	r := newRegistry()
+	r.devices["z2m:0x2"] = device.Device{ID: "z2m:0x2"} // of the other network, from the last run
+	r.devices["z2m:0x9"] = device.Device{ID: "z2m:0x9"} // of neither
+	network(c, plug)
+	start(t, b, r, func(o *Options) { o.Zigbee2MQTT = []string{"zigbee2mqtt", "attic"} })
+	r.await(t, "reachable z2m:0x1 true")
+	c.Publish("attic/bridge/state", "online", true)
+	c.Publish("attic/bridge/devices", "["+valve+"]", true)
+	c.Publish("attic/bridge/groups", "[]", true)
+	r.await(t, "remove z2m:0x9")
+	if ids, _ := r.IDs("z2m"); !slices.Equal(ids, []string{"z2m:0x1", "z2m:0x2"}) {
+		t.Errorf("%v", ids)
+	}
+}
+
+// TestRefusedValue holds that a value that the bridge does not take costs no other.
+func TestRefusedValue(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	r := newRegistry()
+	r.refuse = func(v device.Values) error {
+		if _, ok := v["power_watts"]; ok {
+			return errors.New("power_watts: not today")
+		}
+		return nil
+	}
+	network(c, plug)
+	f := start(t, b, r)
+	r.await(t, "reachable z2m:0x1 true")
+	c.Publish("zigbee2mqtt/plug", `{"state":"ON","power":12}`, false)
+	r.await(t, "report z2m:0x1/switch on=true")
+	if _, counts := f.Stats(); counts["value"] != 1 {
+		t.Errorf("%v", counts)
+	}
+}
+
+// TestPanic holds that a message that makes a reader panic costs that message.
+func TestPanic(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	r := newRegistry()
+	r.refuse = func(v device.Values) error {
+		if f, _ := v["power_watts"].Number(); f == 13 {
+			panic("thirteen")
+		}
+		return nil
+	}
+	network(c, plug)
+	f := start(t, b, r, func(o *Options) { o.Log = slog.New(slog.DiscardHandler) })
+	r.await(t, "reachable z2m:0x1 true")
+	c.Publish("zigbee2mqtt/plug", `{"power":13}`, false)
+	c.Publish("zigbee2mqtt/plug", `{"power":14}`, false)
+	r.await(t, "report z2m:0x1/switch power_watts=14")
+	if _, counts := f.Stats(); counts["panic"] != 1 {
+		t.Errorf("%v", counts)
+	}
+}
+
+// TestHostilePublisher holds that a flood, and messages that are too large or are none,
+// are counted and cost no other device its states.
+func TestHostilePublisher(t *testing.T) {
+	b := brokertest.New(t, "max_queued_messages 100000\n")
+	b.Start()
+	c := b.Client()
+	r := newRegistry()
+	network(c, plug, valve)
+	f := start(t, b, r)
+	r.await(t, "reachable z2m:0x2 true")
+	big := `{"temperature":1,"x":"` + strings.Repeat("x", 1<<20) + `"}`
+	for i := range 2000 {
+		c.PublishFast("zigbee2mqtt/garden/climate", fmt.Sprintf(`{"temperature":%d}`, i%50))
+		c.PublishFast("zigbee2mqtt/nobody", `{"state":"ON"}`)
+		c.PublishFast("zigbee2mqtt/garden/climate", `{"temperature":`)
+		if i%100 == 0 {
+			c.PublishFast("zigbee2mqtt/plug", big)
+			c.PublishFast("zigbee2mqtt/bridge/devices", `[{"ieee_address":`)
+		}
+	}
+	c.Publish("zigbee2mqtt/garden/climate", `{"temperature":77}`, false)
+	c.Publish("zigbee2mqtt/plug", `{"power":14}`, false)
+	r.await(t, "report z2m:0x2/temperature temperature_celsius=77")
+	r.await(t, "report z2m:0x1/switch power_watts=14")
+	s, counts := f.Stats()
+	if s.Errors[link.ReasonTooLarge] != 20 || counts["json"] == 0 {
+		t.Errorf("%+v %v", s, counts)
+	}
+	if ids, _ := r.IDs("z2m"); len(ids) != 2 {
+		t.Errorf("%v", ids)
+	}
+}

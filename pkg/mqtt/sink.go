@@ -1,0 +1,247 @@
+package mqtt
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// sink takes what one reader finds out to the registry. Descriptions are gathered: a
+// source tells of all its devices at once.
+type sink struct {
+	*worker
+	source string
+	reader reading
+
+	waiting []device.Device     // to be described
+	parts   map[string][]string // ids of parts that the registry has, by device
+
+	listed map[string][]string // lists of this reader, by scope
+
+	ignored   map[string][]device.Ignored // by key
+	refused   map[string][]device.Ignored // by the registry, by device
+	ignoredAt time.Time                   // when to tell; zero: nothing new
+}
+
+var _ reader.Sink = (*sink)(nil)
+
+func (w *worker) sink(source string) *sink {
+	s := &sink{
+		worker: w, source: source,
+		parts: map[string][]string{}, listed: map[string][]string{}, ignored: map[string][]device.Ignored{}, refused: map[string][]device.Ignored{},
+	}
+	w.sinks = append(w.sinks, s)
+	return s
+}
+
+// Describe waits for more.
+func (s *sink) Describe(d device.Device) {
+	for i := range s.waiting {
+		if s.waiting[i].ID == d.ID {
+			s.waiting[i] = d
+			return
+		}
+	}
+	s.waiting = append(s.waiting, d)
+}
+
+// flush hands on what has been gathered.
+func (s *sink) flush() {
+	s.describe()
+	if now := time.Now(); !s.ignoredAt.IsZero() && !now.Before(s.ignoredAt) {
+		s.tellIgnored()
+	}
+}
+
+func (s *sink) describe() {
+	if len(s.waiting) == 0 {
+		return
+	}
+	waiting := s.waiting
+	s.waiting = nil
+	for i := range waiting {
+		s.refuse(waiting[i].ID, s.known(&waiting[i]))
+	}
+	waiting = slices.DeleteFunc(waiting, func(d device.Device) bool { return len(d.Parts) == 0 })
+	for i, err := range s.registry.PutAll(waiting) {
+		d := &waiting[i]
+		if err != nil {
+			delete(s.parts, d.ID)
+			s.refuse(d.ID, []device.Ignored{{ID: d.ID, Source: s.source, What: d.Name, Reason: err.Error()}})
+			s.log.Warn("a device is not shown", "device", d.ID, "error", err)
+			continue
+		}
+		ids := make([]string, len(d.Parts))
+		for k := range d.Parts {
+			ids[k] = d.Parts[k].ID
+		}
+		s.parts[d.ID] = ids
+	}
+}
+
+// known takes out of a device the parts whose types the library does not have.
+func (s *sink) known(d *device.Device) (unknown []device.Ignored) {
+	types := device.Types()
+	d.Parts = slices.DeleteFunc(slices.Clone(d.Parts), func(p device.Part) bool {
+		if slices.Contains(types, p.Type) {
+			return false
+		}
+		unknown = append(unknown, device.Ignored{ID: d.ID, Source: s.source, What: p.ID, Reason: fmt.Sprintf("there is no type %s yet", p.Type)})
+		return true
+	})
+	return unknown
+}
+
+// Listed removes what the source had and is in no list any more, once each of the
+// source's readers has told its list.
+func (s *sink) Listed(scope string, ids []string) {
+	s.listed[scope] = ids
+	there := map[string]bool{}
+	for _, other := range s.sinks {
+		if other.source != s.source {
+			continue
+		}
+		if len(other.listed) == 0 {
+			return
+		}
+		for _, ids := range other.listed {
+			for _, id := range ids {
+				there[id] = true
+			}
+		}
+	}
+	known, err := s.registry.IDs(s.source)
+	s.check(err)
+	for _, id := range known {
+		if !there[id] {
+			s.Remove(id)
+		}
+	}
+}
+
+// Remove removes a device, after a grace time.
+func (s *sink) Remove(id string) {
+	s.waiting = slices.DeleteFunc(s.waiting, func(d device.Device) bool { return d.ID == id })
+	delete(s.parts, id)
+	s.refuse(id, nil)
+	s.log.Info("a device is gone", "device", id)
+	s.check(s.registry.Remove(id, false))
+}
+
+// has reports whether the registry has a device, after it has been told of what waits.
+func (s *sink) has(id, part string) bool {
+	s.describe()
+	parts, ok := s.parts[id]
+	return ok && (part == "" || slices.Contains(parts, part))
+}
+
+// Report hands on values. One that does not fit costs no other.
+func (s *sink) Report(id, part string, v device.Values) {
+	if !s.has(id, part) {
+		return
+	}
+	err := s.registry.Report(id, part, v)
+	if err == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		if len(v) > 1 {
+			err = s.registry.Report(id, part, device.Values{name: v[name]})
+		}
+		if err != nil {
+			s.front.failures.add("value")
+			s.log.Debug("a value is not shown", "device", id, "part", part, "error", err)
+		}
+	}
+}
+
+// Battery hands on what is known of a battery.
+func (s *sink) Battery(id string, b device.Battery) {
+	if s.has(id, "") {
+		s.check(s.registry.Battery(id, b))
+	}
+}
+
+// Reachable hands on whether a device can be reached.
+func (s *sink) Reachable(id string, reachable bool) {
+	if s.has(id, "") {
+		s.check(s.registry.Reachable(id, reachable))
+	}
+}
+
+// Event hands on what was done to a button.
+func (s *sink) Event(id, part string, g device.Gesture) {
+	if s.has(id, part) {
+		s.check(s.registry.Event(id, part, g))
+	}
+}
+
+// Ignore keeps what is not shown, to tell it in a moment.
+func (s *sink) Ignore(key string, list []device.Ignored) {
+	if slices.Equal(s.ignored[key], list) {
+		return
+	}
+	if len(list) == 0 {
+		delete(s.ignored, key)
+	} else {
+		s.ignored[key] = list
+	}
+	s.tellSoon()
+}
+
+func (s *sink) refuse(id string, list []device.Ignored) {
+	if len(list) == 0 && len(s.refused[id]) == 0 {
+		return
+	}
+	s.refused[id] = list
+	s.tellSoon()
+}
+
+func (s *sink) tellSoon() {
+	if s.ignoredAt.IsZero() {
+		s.ignoredAt = time.Now().Add(ignoredEvery)
+	}
+}
+
+// tellIgnored tells what all readers of the source do not show.
+func (s *sink) tellIgnored() {
+	var all []device.Ignored
+	for _, other := range s.sinks {
+		if other.source != s.source {
+			continue
+		}
+		other.ignoredAt = time.Time{}
+		for _, of := range []map[string][]device.Ignored{other.ignored, other.refused} {
+			for _, key := range slices.Sorted(maps.Keys(of)) {
+				all = append(all, of[key]...)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b device.Ignored) int { return strings.Compare(a.ID, b.ID) })
+	s.check(s.registry.SetIgnored(s.source, all))
+}
+
+// Failed counts a message that could not be read.
+func (s *sink) Failed(topic, reason string) {
+	s.front.failures.add(reason)
+	s.log.Debug("a message could not be read", "topic", topic, "reason", reason)
+}
+
+// Publish sends a message.
+func (s *sink) Publish(p link.Publish) {
+	if err := s.link.Publish(p); err != nil {
+		s.log.Warn("a message was not sent", "topic", p.Topic, "error", err)
+	}
+}
+
+// Subscribe and Unsubscribe change what is received.
+func (s *sink) Subscribe(list ...link.Subscription) { s.link.Subscribe(list...) }
+
+// Unsubscribe is the opposite of Subscribe.
+func (s *sink) Unsubscribe(filters ...string) { s.link.Unsubscribe(filters...) }
