@@ -20,12 +20,14 @@ type bridgeFlags struct {
 	addr      string
 	tokenFile string
 	expose    []string
+	mqtt      mqttFlags
 }
 
 func (f *bridgeFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.socket, "bridge-socket", "", "`path` of the bridge API's Unix socket; empty turns it off (default $RUNTIME_DIRECTORY/bridge.sock, else STATE_DIR/bridge.sock)")
 	fl.StringVar(&f.addr, "bridge-addr", "", "`address` of the bridge API on TCP, with --bridge-token-file (default: none)")
 	fl.StringVar(&f.tokenFile, "bridge-token-file", "", "`file` with the token that requests to --bridge-addr must bring")
+	f.mqtt.register(fl)
 	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last that matches decides; may be repeated (default: all)")
 }
 
@@ -38,6 +40,13 @@ func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, er
 	var err error
 	if b.Expose, err = bridge.ParseFilter(f.expose); err != nil {
 		return nil, usageError{fmt.Errorf("expose: %w", err)}
+	}
+	front, err := f.mqtt.front(c.stateDir, c.log())
+	if err != nil {
+		return nil, err
+	}
+	if front != nil {
+		b.Fronts = append(b.Fronts, front)
 	}
 	if f.addr != "" {
 		if f.tokenFile == "" {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/opcredsd/opcredsd/pkg/mqtt"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
+)
+
+// mqttFlags are the flags of run for the devices of an MQTT broker.
+type mqttFlags struct {
+	link        link.Options
+	zigbee2mqtt []string
+}
+
+func (f *mqttFlags) register(fl *pflag.FlagSet) {
+	fl.StringVar(&f.link.URL, "mqtt-url", "", "`address` of an MQTT broker whose devices are bridged: mqtt://, mqtts://, ws://, wss:// or unix:// (default: none)")
+	fl.StringVar(&f.link.Username, "mqtt-username", "", "user `name` at the MQTT broker")
+	fl.StringVar(&f.link.PasswordFile, "mqtt-password-file", "", "`file` with the password at the MQTT broker")
+	fl.StringVar(&f.link.CAFile, "mqtt-ca-file", "", "`file` with the certificates that the MQTT broker's chains up to (default: the system's)")
+	fl.StringVar(&f.link.CertFile, "mqtt-cert-file", "", "`file` with a client certificate for the MQTT broker, with --mqtt-key-file")
+	fl.StringVar(&f.link.KeyFile, "mqtt-key-file", "", "`file` with the client certificate's key")
+	fl.StringVar(&f.link.ClientID, "mqtt-client-id", "", "client `id` at the MQTT broker (default: one that stays the same for this state directory)")
+	fl.StringArrayVar(&f.zigbee2mqtt, "mqtt-zigbee2mqtt", []string{zigbee2mqtt.DefaultBase}, "base `topic` of a zigbee2mqtt; may be repeated; empty: none")
+}
+
+// front returns the front that the flags ask for, nil for none.
+func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error) {
+	if f.link.URL == "" {
+		return nil, nil
+	}
+	o := mqtt.Options{Link: f.link, Log: log}
+	if o.Link.ClientID == "" {
+		o.Link.ClientID = clientID(stateDir)
+	}
+	for _, base := range f.zigbee2mqtt {
+		if base != "" {
+			o.Zigbee2MQTT = append(o.Zigbee2MQTT, base)
+		}
+	}
+	front, err := mqtt.New(o)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("mqtt-url: %w", err)}
+	}
+	return front, nil
+}
+
+// clientID makes a client id that is the same at each start, and another for each
+// node: two clients with one id throw each other out.
+func clientID(stateDir string) string {
+	if abs, err := filepath.Abs(stateDir); err == nil {
+		stateDir = abs
+	}
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		host, _ := os.Hostname()
+		machine = []byte(host)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "opcredsd %s %s", machine, stateDir))
+	return "opcredsd-" + hex.EncodeToString(sum[:6])
+}
