@@ -17,10 +17,10 @@ PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
 
-# run starts the daemon on a state directory below the checkout.
+# run starts the daemon on a state directory below the checkout, with simulated devices.
 run: build
 	mkdir -p -m 700 $(STATE)
-	./bin/opcredsd run --state-dir $(STATE) --show-codes always
+	./bin/opcredsd run --state-dir $(STATE) --show-codes always --demo
 
 # test is the whole test run. The longer proofs have targets of their own below.
 test: check unit interop crash-short packaging-short robust-short

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/demo"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -21,6 +22,7 @@ type bridgeFlags struct {
 	tokenFile string
 	expose    []string
 	mqtt      mqttFlags
+	demo      bool
 }
 
 func (f *bridgeFlags) register(fl *pflag.FlagSet) {
@@ -28,6 +30,7 @@ func (f *bridgeFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.addr, "bridge-addr", "", "`address` of the bridge API on TCP, with --bridge-token-file (default: none)")
 	fl.StringVar(&f.tokenFile, "bridge-token-file", "", "`file` with the token that requests to --bridge-addr must bring")
 	f.mqtt.register(fl)
+	fl.BoolVar(&f.demo, "demo", false, "show six simulated devices: a lamp, a plug, a thermostat, a thermometer, a blind and a motion sensor")
 	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last that matches decides; may be repeated (default: all)")
 }
 
@@ -47,6 +50,11 @@ func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, er
 	}
 	if front != nil {
 		b.Fronts = append(b.Fronts, front)
+	}
+	if f.demo {
+		b.Fronts = append(b.Fronts, demo.New())
+	} else {
+		b.Fronts = append(b.Fronts, demo.Off())
 	}
 	if f.addr != "" {
 		if f.tokenFile == "" {

@@ -62,6 +62,7 @@ var allowed = map[string][]string{
 
 	"pkg/bridge":    {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/store", "pkg/matter"},
 	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
+	"pkg/demo":      {"pkg/bridge", "pkg/device"},
 	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
 	"pkg/mdns":    {"pkg/host"},
@@ -75,7 +76,7 @@ var allowed = map[string][]string{
 	"pkg/mqtt":             {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt"},
 
 	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/zigbee2mqtt", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/zigbee2mqtt", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

@@ -1,0 +1,266 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
+)
+
+// Source is the name of the source.
+const Source = "demo"
+
+// Front keeps the simulated devices; see [server.Front].
+type Front struct{ off bool }
+
+// New returns the front of simulated devices.
+func New() *Front { return &Front{} }
+
+// Off returns a front that removes the devices that another run of the daemon had.
+func Off() *Front { return &Front{off: true} }
+
+// Name returns the name of the source.
+func (f *Front) Name() string { return Source }
+
+// queued bounds the commands that wait: there are six devices.
+const queued = 100
+
+// Run keeps the devices until ctx ends.
+func (f *Front) Run(ctx context.Context, r *bridge.Registry) error {
+	if f.off {
+		if err := remove(r); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}
+	h := newHome(r)
+	commands := make(chan device.Command, queued)
+	err := r.Handle(Source, func(c device.Command) {
+		select {
+		case commands <- c:
+		default: // it is taken back
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.begin(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		select {
+		case c := <-commands:
+			err = h.command(c)
+		case now := <-tick.C:
+			err = h.advance(now)
+		case <-ctx.Done():
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func remove(r *bridge.Registry) error {
+	all, err := r.Devices()
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		if v.Source == Source {
+			return r.Sync(Source, nil)
+		}
+	}
+	return nil
+}
+
+// step is how often the simulation goes on.
+const step = time.Second
+
+// Ids of the devices.
+const (
+	lamp        = Source + ":lamp"
+	plug        = Source + ":plug"
+	thermostat  = Source + ":thermostat"
+	thermometer = Source + ":thermometer"
+	blind       = Source + ":blind"
+	motion      = Source + ":motion"
+)
+
+// first are the devices as they are at the very first start.
+func first() []device.Device {
+	one := func(id, name, room, product string, p device.Part) device.Device {
+		p.ID = "main"
+		return device.Device{
+			ID: id, Name: name, Room: room, Vendor: "opcredsd", Product: product, SoftwareVersion: "1.0",
+			Reachable: true, Parts: []device.Part{p},
+		}
+	}
+	sensor := one(motion, "Demo motion", "Hall", "Simulated motion sensor",
+		device.Part{Type: "occupancy_sensor", State: device.Values{"occupied": device.Bool(false)}})
+	sensor.Battery = &device.Battery{Percent: device.Number(85), Low: device.Bool(false)}
+	return []device.Device{
+		one(lamp, "Demo lamp", "Living room", "Simulated color lamp", device.Part{Type: "extended_color_light", State: device.Values{
+			"on": device.Bool(true), "brightness_percent": device.Number(60), "color_temperature_kelvin": device.Number(2700)}}),
+		one(plug, "Demo plug", "Kitchen", "Simulated plug", device.Part{Type: "on_off_plug", Meter: true,
+			Options: device.Options{Properties: []string{"power_watts", "energy_kwh"}},
+			State:   device.Values{"on": device.Bool(false), "power_watts": device.Number(0), "energy_kwh": device.Number(1.2)}}),
+		one(thermostat, "Demo thermostat", "Living room", "Simulated thermostat", device.Part{Type: "thermostat",
+			Options: device.Options{Modes: []string{"off", "heat"}},
+			State: device.Values{"mode": device.Text("heat"), "temperature_celsius": device.Number(20),
+				"heating_setpoint_celsius": device.Number(21), "running": device.Text("heating")}}),
+		one(thermometer, "Demo thermometer", "Garden", "Simulated thermometer", device.Part{Type: "temperature_sensor",
+			State: device.Values{"temperature_celsius": device.Number(11)}}),
+		one(blind, "Demo blind", "Bedroom", "Simulated blind", device.Part{Type: "window_covering",
+			Options: device.Options{Kind: "blind"}, State: device.Values{"position_percent": device.Number(100)}}),
+		sensor,
+	}
+}
+
+// home is the state of the simulation.
+type home struct {
+	registry *bridge.Registry
+	state    map[string]device.Values
+	target   float64 // of the blind's position
+	began    time.Time
+}
+
+func newHome(r *bridge.Registry) *home {
+	return &home{registry: r, state: map[string]device.Values{}, began: time.Now()}
+}
+
+// begin describes the devices. Those that are known keep their state.
+func (h *home) begin() error {
+	all := first()
+	for i := range all {
+		d := &all[i]
+		h.state[d.ID] = maps.Clone(d.Parts[0].State)
+		if v, err := h.registry.Device(d.ID); err == nil {
+			maps.Copy(h.state[d.ID], v.Parts[0].State)
+			d.Parts[0].State = nil
+		}
+	}
+	h.target = h.number(blind, "position_percent")
+	return h.registry.Sync(Source, all)
+}
+
+func (h *home) number(id, name string) float64 {
+	f, _ := h.state[id][name].Number()
+	return f
+}
+
+func (h *home) is(id, name string) bool {
+	b, _ := h.state[id][name].Bool()
+	return b
+}
+
+// report changes the state of a device, and reports it.
+func (h *home) report(id string, v device.Values) error {
+	maps.Copy(h.state[id], v)
+	return h.registry.Report(id, "main", v)
+}
+
+// command does what a controller wants: at once, but for the blind.
+func (h *home) command(c device.Command) error {
+	if h.state[c.Device] == nil {
+		return fmt.Errorf("there is no device %q", c.Device)
+	}
+	if c.Do != "" {
+		if c.Do == device.Stop {
+			h.target = h.number(blind, "position_percent")
+			return h.report(blind, device.Values{"position_percent": device.Number(h.target), "moving": device.Text("stopped")})
+		}
+		return nil // nobody sees it identify itself
+	}
+	if p, ok := c.Set["position_percent"].Number(); ok {
+		h.target = p
+		return h.moveBlind()
+	}
+	return h.report(c.Device, c.Set)
+}
+
+// blindStep is how far the blind moves in a step, in percent.
+const blindStep = 10
+
+func (h *home) moveBlind() error {
+	at := h.number(blind, "position_percent")
+	moving := "stopped"
+	switch {
+	case h.target > at:
+		at, moving = min(at+blindStep, h.target), "opening"
+	case h.target < at:
+		at, moving = max(at-blindStep, h.target), "closing"
+	}
+	if at == h.target {
+		moving = "stopped"
+	}
+	return h.report(blind, device.Values{"position_percent": device.Number(at), "moving": device.Text(moving)})
+}
+
+// The life of the simulation.
+const (
+	slowStep   = 10 // steps between two values of slow quantities
+	motionOn   = 20 * time.Second
+	motionOver = 2 * time.Minute // between two motions
+	day        = 24 * time.Hour
+	plugWatts  = 42.0
+)
+
+// advance lets the simulation go on by a step.
+func (h *home) advance(now time.Time) error {
+	if h.number(blind, "position_percent") != h.target {
+		if err := h.moveBlind(); err != nil {
+			return err
+		}
+	}
+	since := now.Sub(h.began)
+	if occupied := since%motionOver < motionOn; occupied != h.is(motion, "occupied") {
+		if err := h.report(motion, device.Values{"occupied": device.Bool(occupied)}); err != nil {
+			return err
+		}
+	}
+	if int(since/step)%slowStep != 0 {
+		return nil
+	}
+	return h.drift(now)
+}
+
+// drift changes what changes slowly.
+func (h *home) drift(now time.Time) error {
+	// The garden follows the sun: coldest at three, warmest at three.
+	hour := float64(now.UTC().Sub(now.UTC().Truncate(day))) / float64(day)
+	outside := 11 - 6*math.Cos(2*math.Pi*(hour-0.125))
+	if err := h.report(thermometer, device.Values{"temperature_celsius": tenths(outside)}); err != nil {
+		return err
+	}
+
+	inside, want := h.number(thermostat, "temperature_celsius"), h.number(thermostat, "heating_setpoint_celsius")
+	mode, _ := h.state[thermostat]["mode"].Text()
+	running := "idle"
+	if mode == "heat" && inside < want {
+		running, inside = "heating", inside+0.1
+	} else if inside > outside {
+		inside -= 0.05
+	}
+	if err := h.report(thermostat, device.Values{"temperature_celsius": hundredths(inside), "running": device.Text(running)}); err != nil {
+		return err
+	}
+
+	watts := 0.0
+	if h.is(plug, "on") {
+		watts = plugWatts + 3*math.Sin(float64(now.Unix()))
+	}
+	energy := h.number(plug, "energy_kwh") + watts*slowStep*step.Hours()/1000
+	return h.report(plug, device.Values{"power_watts": tenths(watts), "energy_kwh": device.Number(energy)})
+}
+
+func tenths(f float64) device.Value     { return device.Number(math.Round(f*10) / 10) }
+func hundredths(f float64) device.Value { return device.Number(math.Round(f*100) / 100) }
