@@ -133,6 +133,10 @@ const (
 	SpecificationVersion     = 0x01060000
 )
 
+// MaxPathsPerInvoke is how many commands one request to this node may have. More than
+// one take the data model test feature of General Diagnostics (section 11.12.4.1).
+const MaxPathsPerInvoke = 64
+
 // EpochOffset is the number of seconds between 1970-01-01 and the Matter epoch,
 // 2000-01-01T00:00:00Z (section 7.19.2.4).
 const EpochOffset = 946684800

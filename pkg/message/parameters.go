@@ -66,6 +66,7 @@ func LocalParameters() SessionParameters {
 	p.DataModelRevision = matter.DataModelRevision
 	p.InteractionModelRevision = matter.InteractionModelRevision
 	p.SpecificationVersion = matter.SpecificationVersion
+	p.MaxPathsPerInvoke = matter.MaxPathsPerInvoke
 	return p
 }
 

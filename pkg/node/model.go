@@ -34,10 +34,6 @@ const (
 // CASESessionsPerFabric is how many CASE sessions each fabric can count on.
 const CASESessionsPerFabric = 3
 
-// maxPathsPerInvoke is how many commands one request may have. More take the
-// data model test feature of General Diagnostics (section 11.12.4.1).
-const maxPathsPerInvoke = 1
-
 // eventBlock is how many event numbers are reserved in the store at once.
 const eventBlock = 1 << 16
 
@@ -70,7 +66,7 @@ func (n *Node) buildModel(now time.Time) error {
 		Keep:     func() { n.keeper.settle() },
 		Self:     n.nodeID,
 
-		MaxPathsPerInvoke: maxPathsPerInvoke,
+		MaxPathsPerInvoke: matter.MaxPathsPerInvoke,
 		Events: func() (first, count uint64, err error) {
 			first, err = n.trust.store.Reserve("events", eventBlock)
 			return first, eventBlock, err
@@ -151,7 +147,7 @@ func (n *Node) basicInformation() (*basicinformation.Cluster, error) {
 			ReadPathsSupported:               im.MaxPaths,
 			SubscribePathsSupported:          im.MaxPaths,
 		},
-		MaxPathsPerInvoke:    maxPathsPerInvoke,
+		MaxPathsPerInvoke:    matter.MaxPathsPerInvoke,
 		ConfigurationVersion: n.model.composition.version(),
 	})
 }

@@ -70,7 +70,7 @@ What is not plain from the tables:
 - Groups: neither device type of the node's own endpoints has the Groups cluster, so
   MaxGroupsPerFabric is 0 until an endpoint is added that has it, and 16 then. Messages
   to groups are received by multicast; counters of their senders are trusted first.
-- TestEventTrigger refuses every key: none is configured.
+- TestEventTrigger and PayloadTestRequest refuse every key: none is configured.
 - Diagnostic Logs answers with the newest lines of the log, without what would
   tell one fabric of another; crash logs it has none, and no BDX.
 - Time Synchronization is not served. It is optional, and what a commissioner gains

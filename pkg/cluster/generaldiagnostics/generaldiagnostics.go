@@ -28,6 +28,7 @@ const (
 	testEventTriggersOn   = datamodel.GeneralDiagnosticsAttrTestEventTriggersEnabled
 	deviceLoadStatus      = datamodel.GeneralDiagnosticsAttrDeviceLoadStatus
 	cmdTestEventTrigger   = datamodel.GeneralDiagnosticsCmdTestEventTrigger
+	cmdPayloadTest        = datamodel.GeneralDiagnosticsCmdPayloadTestRequest
 	cmdTimeSnapshot       = datamodel.GeneralDiagnosticsCmdTimeSnapshot
 	EventBootReason       = datamodel.GeneralDiagnosticsEventBootReason
 	maxInterfaces         = 8
@@ -39,6 +40,7 @@ const (
 )
 
 var spec = cluster.NewSpec(datamodel.GeneralDiagnostics, cluster.Selection{
+	Features:   datamodel.GeneralDiagnosticsFeatureDataModelTest, // of nodes that take several commands at once
 	Attributes: []matter.AttributeID{totalOperationalHours, bootReason, activeNetworkFaults},
 })
 
@@ -182,8 +184,11 @@ func addresses(w *tlv.Writer, t tlv.Tag, list []netip.Addr, want func(netip.Addr
 
 // Invoke executes a command.
 func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
-	if id == cmdTestEventTrigger {
+	switch id {
+	case cmdTestEventTrigger:
 		return testEventTrigger(fields)
+	case cmdPayloadTest:
+		return payloadTest(fields)
 	}
 	w.Uint(tlv.Context(0), uint64(c.up(r.Now)/time.Millisecond))
 	// A node without Time Synchronization may leave the time of day out, and its
@@ -211,6 +216,33 @@ func testEventTrigger(fields tlv.Element) error {
 		return im.CommandError(err)
 	}
 	if key == nil || !trigger {
+		return matter.StatusInvalidCommand
+	}
+	return matter.StatusConstraintError
+}
+
+// payloadTest refuses as well: it takes the enable key of test event triggers (section
+// 11.12.7.4).
+func payloadTest(fields tlv.Element) error {
+	r := fields.Reader()
+	var have [3]bool
+	for r.EnterStruct(); r.Next(); {
+		switch tag := r.ContextTag(); tag {
+		case 0:
+			r.Octets()
+			have[tag] = true
+		case 1:
+			r.Uint8()
+			have[tag] = true
+		case 2:
+			r.Uint16()
+			have[tag] = true
+		}
+	}
+	if err := r.End(); err != nil {
+		return im.CommandError(err)
+	}
+	if have != [3]bool{true, true, true} {
 		return matter.StatusInvalidCommand
 	}
 	return matter.StatusConstraintError

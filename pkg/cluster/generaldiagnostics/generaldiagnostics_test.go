@@ -156,6 +156,28 @@ func TestTestEventTrigger(t *testing.T) {
 	}
 }
 
+// The same key would be needed here (section 11.12.7.4).
+func TestPayloadTest(t *testing.T) {
+	r := newRig(t)
+	key := `0:x"` + strings.Repeat("01", 16) + `"`
+	for fields, want := range map[string]string{
+		"{" + key + ",1:255,2:2048}": "CONSTRAINT_ERROR",
+		"{" + key + ",1:0,2:2049}":   "CONSTRAINT_ERROR",
+		`{0:x"",1:0,2:0}`:            "CONSTRAINT_ERROR",
+		"{" + key + ",1:256,2:1}":    "INVALID_COMMAND",
+		"{" + key + ",1:0,2:65536}":  "INVALID_COMMAND",
+		"{" + key + ",1:0}":          "INVALID_COMMAND",
+		"{" + key + ",2:1}":          "INVALID_COMMAND",
+		"{1:0,2:1}":                  "INVALID_COMMAND",
+		"{0:1,1:0,2:1}":              "INVALID_COMMAND",
+		"{}":                         "INVALID_COMMAND",
+	} {
+		if got := r.Invoke(admin, 0, ID, cmdPayloadTest, fields); got != want {
+			t.Errorf("%s: %s, want %s", fields, got, want)
+		}
+	}
+}
+
 // The time of day is for nodes with Time Synchronization to tell.
 func TestTimeSnapshot(t *testing.T) {
 	r := newRig(t)
