@@ -60,13 +60,13 @@ var allowed = map[string][]string{
 	"pkg/cluster": {"pkg/im", "pkg/datamodel", "pkg/tlv", "pkg/matter"},
 	"pkg/device":  join(floor, []string{"pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
-	"pkg/bridge":    {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/store", "pkg/matter"},
+	"pkg/bridge":    {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/stats", "pkg/store", "pkg/matter"},
 	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
 	"pkg/demo":      {"pkg/bridge", "pkg/device"},
 	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
 	"pkg/mdns":    {"pkg/host"},
-	"pkg/metrics": {"pkg/node", "pkg/mdns", "pkg/stats"},
+	"pkg/metrics": {"pkg/bridge", "pkg/node", "pkg/mdns", "pkg/stats"},
 	"pkg/admin":   {"pkg/host", "pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
 

@@ -1,56 +1,89 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/stats"
+)
 
 // result is what became of a command.
 type result string
 
 const (
-	resultConfirmed result = "confirmed"
-	resultReverted  result = "reverted"
-	resultFailed    result = "failed"
+	resultConfirmed result = "confirmed" // the source agreed
+	resultReverted  result = "reverted"  // it did not, in time
+	resultFailed    result = "failed"    // nobody was there
 )
 
-// counts are what metrics show.
+// counts are what has happened since the start.
 type counts struct {
-	updates  map[string]uint64
-	commands map[CommandKey]uint64
-	confirm  Histogram
+	updates  stats.Counters[string]
+	commands stats.Counters[CommandKey]
+	confirm  stats.Histogram
 }
 
-// CommandKey tells apart the commands that are counted.
-type CommandKey struct{ Source, Result string }
-
-// Histogram counts durations by upper bounds.
-type Histogram struct {
-	Counts [len(ConfirmBuckets) + 1]uint64
-	Sum    time.Duration
-	Total  uint64
+func (c *counts) init() {
+	c.updates, c.commands = stats.Counters[string]{}, stats.Counters[CommandKey]{}
+	c.confirm = stats.NewHistogram(.01, .025, .05, .1, .25, .5, 1, 2.5, 5)
 }
 
-// ConfirmBuckets are the upper bounds of the histogram of confirmations, in seconds.
-var ConfirmBuckets = [...]float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
-
-func (c *counts) update(source string) {
-	if c.updates == nil {
-		c.updates = map[string]uint64{}
-	}
-	c.updates[Front(source)]++
-}
+func (c *counts) update(source string) { c.updates[Front(source)]++ }
 
 func (c *counts) command(source string, res result) {
-	if c.commands == nil {
-		c.commands = map[CommandKey]uint64{}
-	}
 	c.commands[CommandKey{Front(source), string(res)}]++
 }
 
-func (c *counts) confirmed(d time.Duration) {
-	i := 0
-	for i < len(ConfirmBuckets) && d.Seconds() > ConfirmBuckets[i] {
-		i++
+func (c *counts) confirmed(d time.Duration) { c.confirm.Observe(d) }
+
+// Keys of what Stats counts. Source is the front, see [Front].
+type (
+	DeviceKey struct {
+		Source    string
+		Reachable bool
 	}
-	c.confirm.Counts[i]++
-	c.confirm.Sum += d
-	c.confirm.Total++
+	IgnoredKey struct {
+		Source string
+		Reason device.IgnoredKind
+	}
+	CommandKey struct{ Source, Result string }
+)
+
+// Stats are figures about the bridge.
+type Stats struct {
+	Devices  map[DeviceKey]int // those that are shown
+	Parts    map[string]int    // of them, by type
+	Ignored  map[IgnoredKey]int
+	Updates  stats.Counters[string] // reports of sources, by front
+	Commands stats.Counters[CommandKey]
+	Confirm  stats.Histogram // from a command to the source's agreement
+	Streams  int
+}
+
+// Stats returns figures. It is called on the loop.
+func (r *Registry) Stats() *Stats {
+	s := &Stats{
+		Devices:  map[DeviceKey]int{},
+		Parts:    map[string]int{},
+		Ignored:  map[IgnoredKey]int{},
+		Updates:  r.counts.updates.Clone(),
+		Commands: r.counts.commands.Clone(),
+		Confirm:  r.counts.confirm.Clone(),
+		Streams:  len(r.commands.streams),
+	}
+	for _, e := range r.entries {
+		if !e.present || e.rec.Gone != nil {
+			continue
+		}
+		s.Devices[DeviceKey{Front(e.source()), e.reachable}]++
+		for i := range e.rec.Device.Parts {
+			s.Parts[e.rec.Device.Parts[i].Type]++
+		}
+	}
+	for source, all := range r.ignored {
+		for _, i := range all {
+			s.Ignored[IgnoredKey{Front(source), i.Kind}]++
+		}
+	}
+	return s
 }

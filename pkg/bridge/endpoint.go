@@ -36,6 +36,9 @@ func (r *Registry) endpoints(e *entry) []node.Endpoint {
 		} else {
 			ep.Clusters = append(ep.Clusters, e.infos[n.Key])
 		}
+		if n.Scenes {
+			ep.Scenes = &n.Endpoint.Endpoint
+		}
 		if n.Identify {
 			ep.Identify = r.identification(e, n)
 		}

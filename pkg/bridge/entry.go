@@ -73,6 +73,16 @@ func (e *entry) numbers() (all []matter.EndpointID) {
 	return all
 }
 
+// first returns the lowest number of the device's endpoints.
+func (e *entry) first() (n matter.EndpointID) {
+	for _, id := range e.rec.Endpoints {
+		if n == 0 || id.Number < n {
+			n = id.Number
+		}
+	}
+	return n
+}
+
 // part returns what is described of a part, or nil.
 func (e *entry) part(key string) *device.Part {
 	for i := range e.rec.Device.Parts {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,6 +113,7 @@ func New(opt Options) (*Registry, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.commands.init()
+	r.counts.init()
 	err := r.store.View(func(tx *store.Tx) error {
 		return tx.Devices(func(id string, value []byte) error {
 			rec, err := decodeRecord(id, value)
@@ -163,13 +165,7 @@ func (r *Registry) sorted() []*entry {
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *entry) int {
-		if c := a.rec.Created.Compare(b.rec.Created); c != 0 {
-			return c
-		}
-		if a.id < b.id {
-			return -1
-		}
-		return 1
+		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(a.first(), b.first()), cmp.Compare(a.id, b.id))
 	})
 	return all
 }

@@ -129,8 +129,21 @@ const (
 
 // Ignored is something that a source offered and that is not shown.
 type Ignored struct {
-	ID     string `json:"id"`
-	Source string `json:"source"`
-	What   string `json:"what"`
-	Reason string `json:"reason"`
+	ID     string      `json:"id"`
+	Source string      `json:"source"`
+	What   string      `json:"what"`
+	Reason string      `json:"reason"`
+	Kind   IgnoredKind `json:"-"`
 }
+
+// IgnoredKind is the kind of a reason, for figures.
+type IgnoredKind string
+
+// The kinds. The zero value is that of any other reason.
+const (
+	IgnoredSetting    IgnoredKind = "setting"    // of the device, not a function
+	IgnoredDiagnostic IgnoredKind = "diagnostic" // about the device
+	IgnoredNoType     IgnoredKind = "no_type"    // Matter has none for it
+	IgnoredUnreadable IgnoredKind = "unreadable" // what the source says cannot be read
+	IgnoredRefused    IgnoredKind = "refused"    // by the registry
+)

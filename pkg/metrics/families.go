@@ -1,10 +1,12 @@
 package metrics
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/stats"
 )
@@ -101,6 +103,36 @@ var families = []family{
 				put(float64(v), k.Command, k.Status)
 			}
 		}),
+	gauges("bridge_devices", "Bridged devices that are shown, by front and whether controllers see them as reachable.", labels{"source", "reachable"},
+		func(s *Snapshot, put put) {
+			for k, n := range s.bridge().Devices {
+				put(float64(n), k.Source, strconv.FormatBool(k.Reachable))
+			}
+		}),
+	gauges("bridge_parts", "Parts of the bridged devices that are shown, by type.", labels{"type"},
+		func(s *Snapshot, put put) {
+			for k, n := range s.bridge().Parts {
+				put(float64(n), k)
+			}
+		}),
+	gauges("bridge_ignored", "What sources offer and is not shown, by front and kind of reason.", labels{"source", "reason"},
+		func(s *Snapshot, put put) {
+			for k, n := range s.bridge().Ignored {
+				put(float64(n), k.Source, cmp.Or(string(k.Reason), "other"))
+			}
+		}),
+	counters("bridge_updates_total", "Reports of sources about their devices, by front.", labels{"source"},
+		func(s *Snapshot, put put) { each(s.bridge().Updates, put) }),
+	counters("bridge_commands_total", "Commands of controllers to bridged devices, by front and result.", labels{"source", "result"},
+		func(s *Snapshot, put put) {
+			for k, n := range s.bridge().Commands {
+				put(float64(n), k.Source, k.Result)
+			}
+		}),
+	histogram("bridge_command_confirm_seconds", "Time from a command to the agreement of its device's source.",
+		func(s *Snapshot) *stats.Histogram { return &s.bridge().Confirm }),
+	gauge("bridge_streams", "Streams of commands that sources have open.",
+		func(s *Snapshot) float64 { return float64(s.bridge().Streams) }),
 	histogram("store_commit_duration_seconds", "Time taken by commits to the store.",
 		func(s *Snapshot) *stats.Histogram { return &s.Commit }),
 	gauges("certificate_not_after_timestamp_seconds", "End of validity of the node's certificates, Unix time; no value for those without one.", labels{"kind", "fabric_index"},
@@ -112,6 +144,16 @@ var families = []family{
 			}
 		}),
 }
+
+// bridge returns the figures of the bridge; those of a node without one are zero.
+func (s *Snapshot) bridge() *bridge.Stats {
+	if s.Bridge == nil {
+		return &noBridge
+	}
+	return s.Bridge
+}
+
+var noBridge bridge.Stats
 
 // interfaces calls f for each network interface in use.
 func (s *Snapshot) interfaces(f func(*mdns.InterfaceStatus)) {

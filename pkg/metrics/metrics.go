@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/node"
 )
@@ -15,7 +16,8 @@ import (
 // Snapshot is what a scrape shows.
 type Snapshot struct {
 	node.Snapshot
-	MDNS mdns.Status
+	MDNS   mdns.Status
+	Bridge *bridge.Stats // nil: the node has no bridge
 }
 
 // Collector is a prometheus.Collector over snapshots.

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/stats"
@@ -37,6 +39,14 @@ func snapshot() Snapshot {
 	}, MDNS: mdns.Status{
 		Interfaces: []mdns.InterfaceStatus{{Name: "eth0", Found: true}, {Name: "eth1"}, {Name: "eth2", Reason: "it is down"}},
 		Stats:      mdns.Stats{Dropped: 3},
+	}, Bridge: &bridge.Stats{
+		Devices:  map[bridge.DeviceKey]int{{Source: "api", Reachable: true}: 2},
+		Parts:    map[string]int{"on_off_light": 2},
+		Ignored:  map[bridge.IgnoredKey]int{{Source: "z2m", Reason: device.IgnoredSetting}: 7},
+		Updates:  stats.Counters[string]{"api": 11},
+		Commands: stats.Counters[bridge.CommandKey]{{Source: "api", Result: "confirmed"}: 3},
+		Confirm:  stats.NewHistogram(0.1),
+		Streams:  1,
 	}}
 }
 

@@ -12,6 +12,13 @@ import (
 // Dashboards and alerts of others know these names and labels: changing one is a
 // breaking change, and goes into CHANGELOG.md.
 var promises = map[string]string{
+	"opcredsd_bridge_command_confirm_seconds":               "",
+	"opcredsd_bridge_commands_total":                        "result,source",
+	"opcredsd_bridge_devices":                               "reachable,source",
+	"opcredsd_bridge_ignored":                               "reason,source",
+	"opcredsd_bridge_parts":                                 "type",
+	"opcredsd_bridge_streams":                               "",
+	"opcredsd_bridge_updates_total":                         "source",
 	"opcredsd_build_info":                                   "goversion,version",
 	"opcredsd_case_handshake_duration_seconds":              "",
 	"opcredsd_case_handshakes_total":                        "result,resumed",

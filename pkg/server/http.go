@@ -113,6 +113,9 @@ func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 	m.MDNS = s.announcer.Status()
 	err := s.node.Ask(ctx, func(now time.Time) error {
 		m.Snapshot = s.node.Snapshot(now)
+		if s.bridge != nil {
+			m.Bridge = s.bridge.Stats()
+		}
 		return nil
 	})
 	return m, err == nil
