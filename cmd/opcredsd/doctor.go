@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -43,8 +45,8 @@ the store.`,
 			if err := c.print(list, func(w io.Writer) error { return printFindings(w, list) }); err != nil {
 				return err
 			}
-			if !doctor.Healthy(list) {
-				return errors.New("something is wrong")
+			if s := doctor.Summary(list); s != "" {
+				return errors.New(s)
 			}
 			return nil
 		},
@@ -69,7 +71,7 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 		f.Daemon = &doctor.Daemon{Err: err}
 		if err == nil {
 			f.Daemon.Err = c.daemon().Health(ctx)
-			f.Daemon.Records = look(ctx, &s)
+			look(ctx, &s, f.Daemon)
 		}
 	}
 	err = c.nodeWithKey(ctx, reads, dacKeyFile, func(n *admin.Operator) error { return factsOf(ctx, n, f) })
@@ -82,19 +84,32 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 	return f
 }
 
-// look looks the records of a running daemon up from the wire.
-func look(ctx context.Context, s *admin.Status) []doctor.Record {
-	var interfaces []string
+// look looks the records of a running daemon up from the wire, and says who else
+// announces the node.
+func look(ctx context.Context, s *admin.Status, d *doctor.Daemon) {
+	d.Rivals = map[string][]string{}
+	var interfaces []mdns.InterfaceStatus
 	for _, i := range s.Interfaces {
-		if i.Reason == "" {
-			interfaces = append(interfaces, i.Name)
+		ifi, err := net.InterfaceByName(i.Name)
+		if i.Reason != "" || err != nil {
+			continue
+		}
+		on := mdns.InterfaceStatus{Name: i.Name, Index: ifi.Index, Host: i.Host}
+		for _, text := range i.Addresses {
+			if a, err := netip.ParseAddr(text); err == nil {
+				on.Addrs = append(on.Addrs, a)
+			}
+		}
+		interfaces = append(interfaces, on)
+		if len(i.Rivals) > 0 {
+			d.Rivals[i.Name] = i.Rivals
 		}
 	}
 	var services []mdns.Service
 	for _, v := range s.Services {
 		services = append(services, mdns.Service{Type: v.Type, Instance: v.Instance, Subtypes: v.Subtypes, Port: v.Port, TXT: v.TXT})
 	}
-	return doctor.LookUp(ctx, interfaces, services)
+	d.Records = doctor.LookUp(ctx, interfaces, services)
 }
 
 // factsOf asks the node.

@@ -49,8 +49,11 @@ func printStatus(w io.Writer, s *admin.Status) error {
 		} else {
 			row("", "%s: %s", i.Name, strings.Join(i.Addresses, " "))
 		}
-		if i.Problem != "" {
+		switch {
+		case i.Problem != "":
 			row("", "%s: PROBLEM: %s", i.Name, i.Problem)
+		case len(i.Rivals) > 0:
+			row("", "%s: PROBLEM: another host wants the node's names: %s", i.Name, strings.Join(i.Rivals, ", "))
 		}
 	}
 	row("attestation", "%s", attestationLine(&s.Attestation))

@@ -96,6 +96,7 @@ type Interface struct {
 	Reason    string   `json:"reason,omitempty"`  // why nothing is announced there
 	Found     bool     `json:"found"`             // the node found itself there at its last look
 	Problem   string   `json:"problem,omitempty"` // why not everything can be found there, though it is used
+	Rivals    []string `json:"rivals,omitempty"`  // other hosts that announce the node there, or try to
 }
 
 // Service is announced over mDNS.

@@ -58,9 +58,27 @@ func Examine(f *Facts) []Finding {
 	return all
 }
 
-// Healthy reports whether there is no fault among the findings.
-func Healthy(list []Finding) bool {
-	return !slices.ContainsFunc(list, func(f Finding) bool { return f.Result == Fault })
+// Summary says which checks have found faults, such as "2 faults: state-dir, records";
+// it is empty if none has.
+func Summary(list []Finding) string {
+	var n int
+	var checks []string
+	for _, f := range list {
+		if f.Result != Fault {
+			continue
+		}
+		n++
+		if !slices.Contains(checks, f.Check) {
+			checks = append(checks, f.Check)
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 fault: " + checks[0]
+	}
+	return fmt.Sprintf("%d faults: %s", n, strings.Join(checks, ", "))
 }
 
 func ok(format string, args ...any) []Finding {
@@ -213,12 +231,8 @@ func checkPort(f *Facts) []Finding {
 
 func checkMDNS(f *Facts) []Finding {
 	if f.MDNSErr != nil {
-		text := f.MDNSErr.Error()
-		if len(f.Responders) > 0 {
-			text += ": " + strings.Join(f.Responders, ", ")
-		}
 		return []Finding{{
-			Result: Fault, Text: text,
+			Result: Fault, Text: f.MDNSErr.Error(),
 			Remedy: "stop it, or let it share the port (avahi: disallow-other-stacks=no)",
 		}}
 	}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -38,11 +39,11 @@ func goodHost() *Facts {
 	f := &Facts{
 		IPv6: true, IPv6Off: map[string]bool{}, Port: 5540, Now: today,
 		StateDir: StateDir{
-			Path: "/var/lib/opcredsd", Exists: true, Mode: fs.ModeDir | 0o700, Writable: true,
+			Path: "/var/lib/opcredsd", Owner: 990, Exists: true, Mode: fs.ModeDir | 0o700, Writable: true,
 			Mount: Mount{"/", "ext4"}, Free: 1 << 30,
 		},
 		Attestation: &Attestation{},
-		Daemon:      &Daemon{Records: []Record{{Name: "here._matter._tcp"}}},
+		Daemon:      &Daemon{Records: []Record{{Name: "here._matter._tcp", Interface: "eth0"}}},
 	}
 	f.links(link("lo", 1, net.FlagUp|net.FlagLoopback, "::1"), link("eth0", 2, up, "fe80::1", "192.0.2.1"))
 	return f
@@ -64,6 +65,8 @@ func TestNothingWrong(t *testing.T) {
 }
 
 func TestChecks(t *testing.T) {
+	unit := parseUnit([]byte("LoadState=loaded\nUnitFileState=enabled\nUser=opcredsd\nProtectSystem=strict\nProtectHome=yes\nReadWritePaths=-/srv/matter /mnt/x\nStateDirectory=opcredsd\n"))
+	unit.UID = 990
 	for _, tc := range []struct {
 		name   string
 		change func(f *Facts)
@@ -107,7 +110,7 @@ func TestChecks(t *testing.T) {
 		{"another port", func(f *Facts) { f.Port = 5541 }, "port", Note, "5541"},
 		{"port free", func(f *Facts) { f.Daemon = nil }, "port", OK, "free"},
 		{"mDNS port taken", func(f *Facts) {
-			f.MDNSErr, f.Responders = mdns.ErrPortTaken, []string{`"x" (pid 7)`}
+			f.MDNSErr = fmt.Errorf("%w: %s", mdns.ErrPortTaken, `"x" (pid 7)`)
 		}, "mdns", Fault, `does not share UDP port 5353: "x" (pid 7)`},
 		{"avahi", func(f *Facts) { f.Responders = []string{`"avahi-daemon" (pid 7)`} }, "mdns", Note, "avahi-daemon"},
 		{"forgetful connection tracking", func(f *Facts) { f.Conntrack = 2 * time.Minute }, "conntrack", Note, "2m0s"},
@@ -158,8 +161,35 @@ func TestChecks(t *testing.T) {
 		{"no daemon, no records", func(f *Facts) { f.Daemon = nil }, "records", OK, "not looked for"},
 		{"nothing announced", func(f *Facts) { f.Daemon.Records = nil }, "records", Note, "window"},
 		{"a record lost", func(f *Facts) {
-			f.Daemon.Records = append(f.Daemon.Records, Record{"gone._matter._tcp", errors.New("no answer")})
-		}, "records", Fault, "gone._matter._tcp: no answer"},
+			f.Daemon.Records = append(f.Daemon.Records, Record{"gone._matter._tcp", "eth1", errors.New("no answer")})
+		}, "records", Fault, "gone._matter._tcp on eth1: no answer"},
+		{"no interface to look on", func(f *Facts) {
+			f.Daemon.Records = LookUp(t.Context(), nil, []mdns.Service{{Type: "_matter._tcp", Instance: "here"}})
+		}, "records", Fault, "here._matter._tcp: there is no interface"},
+		{"a clone, which has the names", func(f *Facts) {
+			f.Daemon.Records[0].Err = fmt.Errorf("%w: X.local at [fe80::9]", mdns.ErrOtherHost)
+		}, "records", Fault, "this node is announced by another host, too: X.local at [fe80::9]"},
+		{"a clone, which wants the names", func(f *Facts) {
+			f.Daemon.Rivals = map[string][]string{"eth0": {"fe80::9"}}
+		}, "records", Fault, "this node is announced by another host, too: fe80::9 on eth0"},
+		{"a directory that the unit may write to", func(f *Facts) {
+			f.Daemon, f.Unit = nil, unit
+		}, "state-dir", OK, "/var/lib/opcredsd"},
+		{"a directory that the unit may not write to", func(f *Facts) {
+			f.Daemon, f.Unit, f.StateDir.Path = nil, unit, "/data/opcredsd"
+		}, "state-dir", Fault, "opcredsd.service may not write to /data/opcredsd"},
+		{"one that it may write to by configuration", func(f *Facts) {
+			f.Daemon, f.Unit, f.StateDir.Path = nil, unit, "/srv/matter/one"
+		}, "state-dir", OK, "/srv/matter/one"},
+		{"one in a home", func(f *Facts) {
+			f.Daemon, f.Unit, f.StateDir.Path = nil, unit, "/home/me/matter"
+		}, "state-dir", Fault, "opcredsd.service cannot see /home/me/matter"},
+		{"one of another user", func(f *Facts) {
+			f.Daemon, f.Unit, f.StateDir.Owner = nil, unit, 0
+		}, "state-dir", Fault, "belongs to user id 0, and opcredsd.service runs as opcredsd"},
+		{"one that the daemon has shown to be good", func(f *Facts) {
+			f.Unit, f.StateDir.Path = unit, "/data/opcredsd"
+		}, "state-dir", OK, "/data/opcredsd"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := goodHost()
@@ -181,8 +211,8 @@ func TestChecks(t *testing.T) {
 			if worst != tc.want || !found {
 				t.Errorf("want %s with %q, got %+v", tc.want, tc.text, list)
 			}
-			if Healthy(list) == (tc.want == Fault) {
-				t.Errorf("healthy: %v", !Healthy(list))
+			if sum := Summary(list); (sum != "") != (tc.want == Fault) || sum != "" && !strings.Contains(sum, tc.check) {
+				t.Errorf("summary %q", sum)
 			}
 		})
 	}
@@ -194,30 +224,6 @@ func denied(f *Facts) {
 	f.PortErr, f.Store.Err = errors.New("taken"), fs.ErrPermission
 }
 
-func TestJudge(t *testing.T) {
-	own := map[netip.Addr]bool{netip.MustParseAddr("fe80::1"): true, netip.MustParseAddr("192.0.2.1"): true}
-	s := mdns.Service{Type: "_matter._tcp", Instance: "A", Port: 5540}
-	for _, tc := range []struct {
-		port  uint16
-		addrs []string
-		want  string
-	}{
-		{5540, []string{"fe80::1%eth0", "192.0.2.1"}, ""},
-		{5541, []string{"fe80::1"}, "port 5541"},
-		{5540, []string{"192.0.2.1"}, "no IPv6"},
-		{5540, []string{"fe80::1", "192.0.2.2"}, "192.0.2.2"},
-	} {
-		found := mdns.Found{Port: tc.port}
-		for _, a := range tc.addrs {
-			found.Addrs = append(found.Addrs, netip.MustParseAddr(a))
-		}
-		err := judge(found, s, own)
-		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%+v: %v", tc, err)
-		}
-	}
-}
-
 func TestContainer(t *testing.T) {
 	for _, tc := range []struct{ file, env, want string }{
 		{"", "", ""}, {"/run/.containerenv", "", "podman"}, {"/.dockerenv", "", "docker"}, {"/.dockerenv", "10.0.0.1", "kubernetes"},
@@ -225,6 +231,28 @@ func TestContainer(t *testing.T) {
 		got := container(func(string) string { return tc.env }, func(p string) bool { return p == tc.file })
 		if got != tc.want {
 			t.Errorf("%+v: %q", tc, got)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for want, faults := range map[string][]string{
+		"": nil, "1 fault: port": {"port"}, "2 faults: state-dir, records": {"state-dir", "records"}, "3 faults: state-dir, records": {"state-dir", "records", "records"},
+	} {
+		list := []Finding{{Check: "ipv6", Result: OK}, {Check: "clock", Result: Note}}
+		for _, c := range faults {
+			list = append(list, Finding{Check: c, Result: Fault})
+		}
+		if got := Summary(list); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestUnitThatIsNotStarted(t *testing.T) {
+	for _, out := range []string{"", "LoadState=not-found\nUnitFileState=\n", "LoadState=loaded\nUnitFileState=disabled\nProtectSystem=strict\n"} {
+		if u := parseUnit([]byte(out)); u != nil {
+			t.Errorf("%q: %+v", out, u)
 		}
 	}
 }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +39,7 @@ type Facts struct {
 	Now      time.Time
 	Unsynced bool // nothing keeps the clock right
 	StateDir StateDir
+	Unit     *Unit // nil: systemd does not start the daemon
 
 	// About the node.
 	Validity    []Validity
@@ -73,12 +73,16 @@ type Attestation struct {
 type Daemon struct {
 	Err     error // why it cannot serve
 	Records []Record
+	// Rivals are the addresses of hosts that announce the node, too, or try to, by the
+	// name of the interface.
+	Rivals map[string][]string
 }
 
-// Record is one that the daemon announces.
+// Record is one that the daemon announces on an interface.
 type Record struct {
-	Name string
-	Err  error // not on the wire, or wrong there
+	Name      string
+	Interface string // empty: there is none to look on
+	Err       error  // not on the wire, or wrong there
 }
 
 // Options of Gather.
@@ -95,7 +99,7 @@ func Gather(opt Options) *Facts {
 	f := &Facts{
 		Named: opt.Interfaces, Port: opt.Port, Now: time.Now(), Container: container(os.Getenv, exists),
 		IPv6: haveIPv6(), IPv6Off: map[string]bool{},
-		Responders: others(), Conntrack: conntrack(), Unsynced: unsynced(), StateDir: stateDir(opt.StateDir),
+		Responders: others(), Conntrack: conntrack(), Unsynced: unsynced(), StateDir: stateDir(opt.StateDir), Unit: findUnit(exists),
 	}
 	f.Interfaces, f.InterfacesErr = host.Interfaces(opt.Interfaces)
 	for _, i := range f.Interfaces {
@@ -192,6 +196,9 @@ func stateDir(path string) (s StateDir) {
 	switch {
 	case err == nil:
 		s.Exists, s.Mode = true, info.Mode()
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			s.Owner = int(st.Uid)
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		s.Err = err
 		return s
@@ -215,72 +222,34 @@ func stateDir(path string) (s StateDir) {
 // What a look at the wire may take.
 const (
 	lookTime = 4 * time.Second
-	maxLost  = 2 // records; the rest would not be found either
+	maxLost  = 2 // records on an interface; the rest would not be found either
 )
 
-// LookUp looks services up from the wire, as a controller would, on interfaces
-// by name.
-func LookUp(ctx context.Context, interfaces []string, services []mdns.Service) []Record {
-	var on []net.Interface
-	own := map[netip.Addr]bool{}
-	for _, name := range interfaces {
-		ifi, err := net.InterfaceByName(name)
-		if err != nil {
-			continue
-		}
-		on = append(on, *ifi)
-		addrs, err := ifi.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				own[p.Addr().WithZone("").Unmap()] = true
-			}
+// LookUp looks services up from the wire on each of interfaces, as a controller there
+// would. They are those in use, as the daemon has them.
+func LookUp(ctx context.Context, interfaces []mdns.InterfaceStatus, services []mdns.Service) []Record {
+	var out []Record
+	if len(interfaces) == 0 {
+		for _, s := range services {
+			out = append(out, Record{Name: s.Instance + "." + s.Type, Err: errors.New("there is no interface to look on")})
 		}
 	}
-	var out []Record
-	lost := 0
-	for _, s := range services {
-		r := Record{Name: s.Instance + "." + s.Type}
-		switch {
-		case len(on) == 0:
-			r.Err = errors.New("there is no interface to look on")
-		case lost >= maxLost:
-			r.Err = errors.New("not looked for, as others were not found")
-		default:
-			r.Err = lookUp(ctx, on, s, own)
+	for _, on := range interfaces {
+		lost := 0
+		for _, s := range services {
+			r := Record{Name: s.Instance + "." + s.Type, Interface: on.Name}
+			if lost < maxLost {
+				ctx, cancel := context.WithTimeout(ctx, lookTime)
+				r.Err = mdns.Look(ctx, s, on, interfaces)
+				cancel()
+			} else {
+				r.Err = errors.New("not looked for, as others were not found")
+			}
+			if r.Err != nil {
+				lost++
+			}
+			out = append(out, r)
 		}
-		if r.Err != nil {
-			lost++
-		}
-		out = append(out, r)
 	}
 	return out
-}
-
-func lookUp(ctx context.Context, on []net.Interface, s mdns.Service, own map[netip.Addr]bool) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	found, err := mdns.Lookup(ctx, on, s)
-	if err != nil {
-		return err
-	}
-	return judge(found, s, own)
-}
-
-// judge compares what was found with what should be there.
-func judge(found mdns.Found, s mdns.Service, own map[netip.Addr]bool) error {
-	if found.Port != s.Port {
-		return fmt.Errorf("the wire says port %d instead of %d", found.Port, s.Port)
-	}
-	if !slices.ContainsFunc(found.Addrs, netip.Addr.Is6) {
-		return errors.New("the wire says no IPv6 address")
-	}
-	for _, a := range found.Addrs {
-		if !own[a.WithZone("")] {
-			return fmt.Errorf("the wire says address %v, which this host has not", a)
-		}
-	}
-	return nil
 }

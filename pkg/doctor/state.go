@@ -1,11 +1,15 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/mdns"
 )
 
 // clockFloor is a time before which this program did not exist.
@@ -82,6 +86,11 @@ func checkStateDir(f *Facts) (out []Finding) {
 	if !s.ReadOnly && s.Free < small {
 		fault(Fault, "make room: the store takes up to a few MB and every commit needs some", "only %d kB are free for %s", s.Free>>10, s.Path)
 	}
+	if f.Unit != nil && f.Daemon == nil { // one that runs has shown that it can
+		if text, remedy, wrong := f.Unit.check(s); wrong {
+			fault(Fault, remedy, "%s", text)
+		}
+	}
 	if out != nil {
 		return out
 	}
@@ -139,6 +148,9 @@ func checkDaemon(f *Facts) []Finding {
 	return ok("it runs and answers")
 }
 
+// twoNodes is what to do about a copy of the node.
+const twoNodes = "a copy of the state directory runs there: stop one of the two; opcredsd factory-reset makes a copy a node of its own"
+
 func checkRecords(f *Facts) (out []Finding) {
 	switch {
 	case f.Denied:
@@ -153,13 +165,24 @@ func checkRecords(f *Facts) (out []Finding) {
 	}
 	var found []string
 	for _, r := range f.Daemon.Records {
+		name := r.Name
+		if r.Interface != "" {
+			name += " on " + r.Interface
+		}
 		if r.Err == nil {
-			found = append(found, r.Name)
+			found = append(found, name)
 			continue
 		}
+		at := Finding{Result: Fault, Text: fmt.Sprintf("%s: %v", name, r.Err), Remedy: "let UDP port 5353 and multicast through the firewall of this host; look at the checks above"}
+		if errors.Is(r.Err, mdns.ErrOtherHost) {
+			at.Remedy = twoNodes
+		}
+		out = append(out, at)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Daemon.Rivals)) {
 		out = append(out, Finding{
-			Result: Fault, Text: fmt.Sprintf("%s: %v", r.Name, r.Err),
-			Remedy: "let UDP port 5353 and multicast through the firewall of this host; look at the checks above",
+			Result: Fault, Text: fmt.Sprintf("this node is announced by another host, too: %s on %s", strings.Join(f.Daemon.Rivals[name], ", "), name),
+			Remedy: twoNodes,
 		})
 	}
 	if len(found) > 0 {
@@ -174,6 +197,7 @@ type StateDir struct {
 	Err      error // it cannot be looked at
 	Exists   bool
 	Mode     fs.FileMode
+	Owner    int  // user id
 	Writable bool // for this user
 	ReadOnly bool // the file system
 	Mount    Mount

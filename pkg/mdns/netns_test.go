@@ -3,6 +3,7 @@ package mdns
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -451,7 +452,7 @@ func TestPortTakenForOneAlone(t *testing.T) {
 	}
 	defer alone.Close()
 	_, err = New(options(t))
-	if err == nil || !strings.Contains(err.Error(), "5353") {
+	if err == nil || !errors.Is(err, ErrPortTaken) || !strings.Contains(err.Error(), fmt.Sprintf("(pid %d)", os.Getpid())) {
 		t.Errorf("New: %v", err)
 	}
 }
@@ -536,6 +537,11 @@ func TestAnnouncerPerInterface(t *testing.T) {
 	s := a.Status()
 	if eth0, eth1 := s.Interfaces[0], s.Interfaces[1]; eth0.Problem() != "" || !strings.Contains(eth1.Problem(), "another host") {
 		t.Errorf("eth0: %q; eth1: %q", eth0.Problem(), eth1.Problem())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := Look(ctx, operational(1), s.Interfaces[1], s.Interfaces); !errors.Is(err, ErrOtherHost) || !strings.Contains(err.Error(), "0200000000AA.local at [fe80::aa") {
+		t.Errorf("the look at the other network: %v", err)
 	}
 	if err := s.Fault(); !strings.Contains(err.Error(), "eth1") || strings.Contains(err.Error(), "eth0") {
 		t.Errorf("fault: %v", err)

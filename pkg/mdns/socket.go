@@ -6,12 +6,15 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
 // ErrPortTaken is returned when another program holds the mDNS port for itself
@@ -155,6 +158,9 @@ func open(domain int, bind func(fd int) error) (net.PacketConn, error) {
 	}
 	err = bind(fd)
 	if errors.Is(err, unix.EADDRINUSE) {
+		if holders := host.Holders(port); len(holders) > 0 {
+			return nil, fmt.Errorf("%w: %s", ErrPortTaken, strings.Join(holders, ", "))
+		}
 		return nil, ErrPortTaken
 	}
 	if err != nil {

@@ -123,6 +123,17 @@ func (i InterfaceStatus) Announced() bool {
 	return i.Reason == "" && !slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State != Announced })
 }
 
+// Rivals returns the addresses of other hosts that announce services of this node here,
+// or try to.
+func (i InterfaceStatus) Rivals() (list []netip.Addr) {
+	for _, s := range i.Services {
+		if s.Rival.IsValid() && !slices.Contains(list, s.Rival) {
+			list = append(list, s.Rival)
+		}
+	}
+	return list
+}
+
 // contested reports whether another host has the name of a service.
 func (i InterfaceStatus) contested() bool {
 	return slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State == Conflict })

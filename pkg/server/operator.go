@@ -107,6 +107,9 @@ func interfaceRows(s mdns.Status) []admin.Interface {
 		row := admin.Interface{Name: i.Name, Host: i.Host, Reason: i.Reason, Found: i.Found, Addresses: []string{}}
 		if i.Reason == "" {
 			row.Problem = i.Problem()
+			for _, a := range i.Rivals() {
+				row.Rivals = append(row.Rivals, a.String())
+			}
 		}
 		for _, a := range i.Addrs {
 			row.Addresses = append(row.Addresses, a.String())

@@ -1,0 +1,98 @@
+package doctor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Unit is the daemon's systemd unit, and what it may write to. It sees less of the file
+// system than whoever runs the doctor.
+type Unit struct {
+	Name string
+	// User is the one that it runs as; UID is -1 if there is none of that name.
+	User string
+	UID  int
+	// Strict says that all is read-only but Writable, and what is below it.
+	Strict   bool
+	Writable []string
+	// HomeHidden says that the homes of users cannot be seen.
+	HomeHidden bool
+}
+
+// unitName is the unit of the packages.
+const unitName = "opcredsd.service"
+
+// systemctlTime bounds the question to systemd.
+const systemctlTime = 2 * time.Second
+
+// findUnit returns the unit if systemd runs and has it enabled, and nil otherwise.
+func findUnit(exists func(string) bool) *Unit {
+	if !exists("/run/systemd/system") {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), systemctlTime)
+	defer cancel()
+	properties := "--property=LoadState,UnitFileState,User,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory"
+	out, err := exec.CommandContext(ctx, "systemctl", "show", properties, unitName).Output()
+	if err != nil {
+		return nil
+	}
+	u := parseUnit(out)
+	if u != nil && u.User != "" {
+		if found, err := user.Lookup(u.User); err == nil {
+			u.UID, _ = strconv.Atoi(found.Uid)
+		}
+	}
+	return u
+}
+
+// parseUnit reads what "systemctl show" prints: a line "Property=value" each. It returns
+// nil for a unit that systemd does not have, or does not start.
+func parseUnit(out []byte) *Unit {
+	p := map[string]string{}
+	for sc := bufio.NewScanner(bytes.NewReader(out)); sc.Scan(); {
+		name, value, _ := strings.Cut(sc.Text(), "=")
+		p[name] = value
+	}
+	if p["LoadState"] != "loaded" || p["UnitFileState"] != "enabled" {
+		return nil
+	}
+	u := &Unit{Name: unitName, User: p["User"], UID: -1, Strict: p["ProtectSystem"] == "strict", HomeHidden: p["ProtectHome"] == "yes" || p["ProtectHome"] == "tmpfs"}
+	for _, dir := range strings.Fields(p["StateDirectory"]) {
+		u.Writable = append(u.Writable, filepath.Join("/var/lib", dir))
+	}
+	for _, dir := range strings.Fields(p["ReadWritePaths"]) {
+		u.Writable = append(u.Writable, filepath.Clean(strings.TrimLeft(dir, "-+"))) // "-": it may be missing
+	}
+	return u
+}
+
+// check returns what keeps the unit from writing to a state directory, and what to do
+// about it.
+func (u *Unit) check(s *StateDir) (text, remedy string, wrong bool) {
+	path, err := filepath.Abs(s.Path)
+	if err != nil {
+		path = s.Path
+	}
+	below := func(dir string) bool { return within(path, dir) }
+	edit := fmt.Sprintf("systemctl edit %s: [Service] ReadWritePaths=%s", u.Name, path)
+	switch {
+	case u.HomeHidden && slices.ContainsFunc([]string{"/home", "/root", "/run/user"}, below):
+		return fmt.Sprintf("%s cannot see %s (ProtectHome=)", u.Name, path), "name a directory outside of the homes with state_dir", true
+	case u.Strict && !slices.ContainsFunc(u.Writable, below):
+		return fmt.Sprintf("%s may not write to %s (ProtectSystem=strict)", u.Name, path), edit, true
+	case s.Exists && u.UID >= 0 && u.UID != s.Owner && u.UID != 0:
+		return fmt.Sprintf("%s belongs to user id %d, and %s runs as %s", path, s.Owner, u.Name, u.User),
+			fmt.Sprintf("chown -R %s: %s", u.User, path), true
+	}
+	return "", "", false
+}
