@@ -127,13 +127,7 @@ func (l *Lab) Start(cmd *exec.Cmd) {
 // sides if all links are made by Join, so that zones mean the same to both.
 func (l *Lab) Join(name string) {
 	l.t.Helper()
-	must(l.t, "make a veth pair", netns.Join(nil, l.peer, name))
-	configure := func() error { return netns.Configure(name) }
-	await := func() error {
-		_, err := netns.Await(name)
-		return err
-	}
-	must(l.t, "configure a veth pair", errors.Join(configure(), l.peer.Do(configure), await(), l.peer.Do(await)))
+	must(l.t, "make a veth pair", netns.Connect(name, netns.End{}, netns.End{Namespace: l.peer}))
 }
 
 // SetUp and SetDown change a link on this side.

@@ -85,18 +85,44 @@ func (n *Namespace) Close() {
 	unix.Close(n.fd)
 }
 
-// Join makes a veth pair between the namespace and another, or that of the process if
-// from is nil, with the same name at both ends. Configure gives the ends addresses.
-func Join(from, to *Namespace, name string) error {
-	err := from.Do(func() error {
-		pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(to.fd)}
+// End is one end of a link.
+type End struct {
+	*Namespace // nil: that of the process
+	// Prefixes are addresses such as "fd00::a/64", besides the link-local one.
+	Prefixes []string
+	// Also is done in the namespace when the link is up, with the name of the link.
+	Also []func(name string) error
+}
+
+// Connect makes a veth pair between two namespaces, of which b's is not that of the
+// process, with the same name at both ends, and waits until its addresses can be used.
+func Connect(name string, a, b End) error {
+	err := a.Do(func() error {
+		pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(b.fd)}
 		pair.Name = name
 		return netlink.LinkAdd(pair)
 	})
 	if err != nil {
 		return fmt.Errorf("veth pair %s: %w", name, err)
 	}
-	return nil
+	for _, e := range []End{a, b} {
+		err = errors.Join(err, e.Do(func() error {
+			err := Configure(name, e.Prefixes...)
+			for _, f := range e.Also {
+				err = errors.Join(err, f(name))
+			}
+			return err
+		}))
+	}
+	for _, e := range []End{a, b} {
+		if err == nil {
+			err = e.Do(func() error {
+				_, err := Await(name)
+				return err
+			})
+		}
+	}
+	return err
 }
 
 // Loopback brings up the loopback interface of the thread's namespace.

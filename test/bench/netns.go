@@ -26,17 +26,9 @@ func newNetwork() (*netns.Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(netns.Loopback(), netns.Join(nil, n, link)); err != nil {
-		return nil, err
-	}
-	await := func() error {
-		_, err := netns.Await(link)
-		return err
-	}
-	return n, errors.Join(
-		netns.Configure(link, controlULA+"/64", "10.83.7.2/24"),
-		n.Do(func() error { return netns.Configure(link, deviceULA+"/64", "10.83.7.1/24") }),
-		await(), n.Do(await))
+	return n, errors.Join(netns.Loopback(), netns.Connect(link,
+		netns.End{Prefixes: []string{controlULA + "/64", "10.83.7.2/24"}},
+		netns.End{Namespace: n, Prefixes: []string{deviceULA + "/64", "10.83.7.1/24"}}))
 }
 
 // startIn starts cmd in the namespace; it is killed with this process. out takes

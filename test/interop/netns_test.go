@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"errors"
 	"net/netip"
 
 	"github.com/opcredsd/opcredsd/internal/netns"
@@ -26,14 +25,11 @@ func newPair() (device, controller *namespace, err error) {
 		a.Close()
 		return nil, nil, err
 	}
-	configure := func(prefixes ...string) func() error {
-		return func() error { return errors.Join(netns.Configure(link, prefixes...), netns.MulticastV4(link)) }
+	end := func(n *netns.Namespace, prefixes ...string) netns.End {
+		return netns.End{Namespace: n, Prefixes: prefixes, Also: []func(string) error{netns.MulticastV4}}
 	}
-	if err = netns.Join(a, b, link); err == nil {
-		err = errors.Join(
-			a.Do(configure("fd00:6f70:6372:6564::a/64", "10.83.7.1/24")),
-			b.Do(configure("fd00:6f70:6372:6564::b/64", "10.83.7.2/24")))
-	}
+	err = netns.Connect(link,
+		end(a, "fd00:6f70:6372:6564::a/64", "10.83.7.1/24"), end(b, "fd00:6f70:6372:6564::b/64", "10.83.7.2/24"))
 	if err != nil {
 		a.Close()
 		b.Close()

@@ -34,13 +34,10 @@ func newNetwork() (*network, error) {
 
 // join makes the link between the namespaces.
 func (n *network) join() error {
-	if err := netns.Join(nil, n.Namespace, link); err != nil {
-		return err
+	end := func(n *netns.Namespace, ula string) netns.End {
+		return netns.End{Namespace: n, Prefixes: []string{ula + "/64"}, Also: []func(string) error{netns.KeepAddresses}}
 	}
-	configure := func(ula string) func() error {
-		return func() error { return errors.Join(netns.KeepAddresses(link), netns.Configure(link, ula+"/64")) }
-	}
-	return errors.Join(configure(controlULA)(), n.Do(configure(deviceULA)), await(), n.Do(await))
+	return netns.Connect(link, end(nil, controlULA), end(n.Namespace, deviceULA))
 }
 
 // part takes the link away, with everything that depends on it.
