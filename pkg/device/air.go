@@ -39,7 +39,7 @@ var airProperties = []property[airquality.Air]{
 }
 
 // concentration is a property of which times are one of the attribute. What the source
-// knows no more stays: SmartThings' drivers fail on null (rule 30 of the ecosystems).
+// knows no more stays: SmartThings' drivers fail on null.
 func concentration(name string, x airquality.Substance, times float64) property[airquality.Air] {
 	return property[airquality.Air]{
 		// Home Assistant has an entity for each, and none for one that is null.

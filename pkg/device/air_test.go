@@ -45,7 +45,7 @@ func TestConcentrations(t *testing.T) { // section 2.10
 				t.Errorf("%s: %v was accepted", tt.property, v)
 			}
 		}
-		// Rule 30 of the ecosystems: never null once it is known.
+		// Never null once it is known.
 		r.report(Values{tt.property: Number(1)})
 		was := r.read(tt.cluster, 0)
 		r.report(Values{tt.property: Null})

@@ -97,7 +97,7 @@ func buildAlarm(b *builder) error {
 	u := addUnit(b.Endpoint, smokecoalarm.Alarm{}, smokecoalarm.Rules(), append(props, alarmProperties...))
 	u.Serve(smokecoalarm.Cluster, cluster.Selection{Features: features})
 	// The alarm's level comes about as that of the power source: SmartThings shows one
-	// that is graver as a fault of the hardware (rule 7 of the ecosystems).
+	// that is graver as a fault of the hardware.
 	var battery powersource.Source
 	b.batteries = append(b.batteries, func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool]) {
 		battery.Set(percent, low)

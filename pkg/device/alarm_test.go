@@ -150,8 +150,8 @@ func TestAlarmKinds(t *testing.T) {
 	}
 }
 
-// The alarm's battery is never in a worse state than the power source's (rule 7 of the
-// ecosystems), also where the power source is another endpoint's.
+// The alarm's battery is never in a worse state than the power source's, which
+// SmartThings takes for a fault; also where the power source is another endpoint's.
 func TestAlarmOfTheBattery(t *testing.T) {
 	parts := []Part{alarmPart("smoke"), {ID: "t", Type: "temperature_sensor"}}
 	parts[0].ID = "alarm"

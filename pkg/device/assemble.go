@@ -11,6 +11,7 @@ import (
 // Assembly is a device as endpoints of the node, parents before their children.
 type Assembly struct {
 	Nodes []*Node
+	flat  bool // several parts, each a bridged device of its own
 }
 
 // Node is one endpoint of an assembly.
@@ -22,7 +23,7 @@ type Node struct {
 	Parent string // Key of the node that it is below, if Child
 	Child  bool   // it is a part of a composed device; else it is a bridged device of its own
 	Label  string // name of a bridged device, if the description has one
-	Tags   []Tag  // tell apart siblings of one type
+	Tags   []Tag  // tell siblings of one type apart
 	// Shape is the same for the same kind of endpoint: another one needs another number,
 	// as controllers take what an endpoint is for granted.
 	Shape string
@@ -47,12 +48,17 @@ func (e *PartError) Error() string { return fmt.Sprintf("parts[%d].%s", e.Index,
 func (e *PartError) Unwrap() error { return e.Err }
 
 // Assemble makes the endpoints of a device as the profile wants it shown. send takes
-// what controllers want of it.
+// what controllers want of it. Assemble adds to the parts' options what their states
+// imply. An error about a part is a *PartError.
+//
+// A composed device is a parent, which is only what its parts have in common, with the
+// parts below it in their order: controllers number buttons by that, and none of them
+// looks further down.
 func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
-	a := &Assembly{}
 	single := len(d.Parts) == 1
-	flat := d.Layout == Flat && !single
-	if !single && !flat {
+	a := &Assembly{flat: !single && profile.layout(d) == Flat}
+	composed := !single && !a.flat
+	if composed {
 		common := &Endpoint{send: send, command: Command{Device: d.ID}}
 		a.Nodes = append(a.Nodes, &Node{Endpoint: common, Shape: "composed"})
 	}
@@ -62,7 +68,7 @@ func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 		if err != nil {
 			return nil, &PartError{i, err}
 		}
-		a.Nodes = append(a.Nodes, &Node{Endpoint: e, Key: p.ID, Part: p, Child: !single && !flat, Shape: shape(p)})
+		a.Nodes = append(a.Nodes, &Node{Endpoint: e, Key: p.ID, Part: p, Child: composed, Shape: shape(p, composed)})
 	}
 	a.Relabel(d)
 	for _, n := range a.Nodes {
@@ -71,6 +77,9 @@ func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 			n.addPower(d)
 			n.addLabels(d)
 		}
+	}
+	if composed {
+		tag(a.Nodes[1:])
 	}
 	return a, nil
 }
@@ -83,7 +92,7 @@ func (a *Assembly) Relabel(d *Device) {
 			n.setRoom(d.Room)
 		}
 		for i := range d.Parts {
-			if d.Layout == Flat && len(d.Parts) > 1 && d.Parts[i].ID == n.Key {
+			if a.flat && d.Parts[i].ID == n.Key {
 				n.Label = flatLabel(d, &d.Parts[i])
 			}
 		}
@@ -101,8 +110,8 @@ func flatLabel(d *Device, p *Part) string {
 	return strings.TrimSpace(d.Name + " " + p.Name)
 }
 
-// shape returns what the clusters of a part depend on.
-func shape(p *Part) string {
+// shape returns what the clusters of a part, and its place in the tree, depend on.
+func shape(p *Part, child bool) string {
 	s := []string{p.Type}
 	add := func(name string, is bool) {
 		if is {
@@ -110,7 +119,9 @@ func shape(p *Part) string {
 		}
 	}
 	o := &p.Options
+	add("child", child)
 	add("meter", p.Meter)
+	add(o.Technology, o.Technology != "pir" && o.Technology != "")
 	add("smoke", o.Smoke)
 	add("carbon_monoxide", o.CarbonMonoxide)
 	add("gas", o.Gas)

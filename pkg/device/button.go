@@ -36,7 +36,7 @@ func (e *EventError) Error() string {
 }
 
 // buildButton builds a push button with the features that its gestures need. Without
-// options it has all of them, which is what ecosystems show best (rule 29).
+// options it has all of them, which is what ecosystems show best.
 func buildButton(b *builder) error {
 	gestures := make([]Gesture, 0, len(allGestures))
 	for _, g := range b.part.Options.Gestures {

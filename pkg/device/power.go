@@ -18,6 +18,10 @@ type location struct {
 	metered []matter.EndpointID // by its meter
 }
 
+// meteredEndpoints is how many endpoints a meter can name (section 11.8.6.1 of the core
+// specification).
+const meteredEndpoints = 20
+
 // located returns e's location, which Place fills in.
 func (e *Endpoint) located() *location {
 	if e.location == nil {
@@ -46,7 +50,7 @@ func (a *Assembly) Place(number func(key string) matter.EndpointID) {
 		case n.Part == nil:
 			l.powered = append(l.powered, parts...)
 			slices.Sort(l.powered)
-		case n.Part.Type == "electrical_sensor" && n.Child:
+		case n.Part.Type == "electrical_sensor" && n.Child && len(parts) <= meteredEndpoints:
 			l.metered = slices.Sorted(slices.Values(parts)) // it belongs to all of them
 		}
 	}
@@ -64,7 +68,7 @@ func (e *Endpoint) addPower(d *Device) {
 	if d.Battery != nil {
 		sel.Features = datamodel.PowerSourceFeatureBattery
 		// Without a number there is no attribute: Home Assistant would show no battery at
-		// all where it is null (rule 4 of the ecosystems).
+		// all where it is null.
 		if !d.Battery.Percent.IsNull() {
 			sel.Attributes = []matter.AttributeID{datamodel.PowerSourceAttrBatPercentRemaining}
 		}

@@ -121,7 +121,7 @@ func TestBattery(t *testing.T) {
 	}
 }
 
-// Rule 4 of the ecosystems: no attribute that would be null.
+// No attribute that would be null.
 func TestBatteryThatIsOnlyLow(t *testing.T) {
 	x := assemble(t, Device{Battery: &Battery{Low: Bool(false)}, Parts: []Part{{ID: "main", Type: "contact_sensor"}}}, Profile{})
 	if got := x.read(0, sourceID, datamodel.PowerSourceAttrBatPercentRemaining); got != "UNSUPPORTED_ATTRIBUTE" {
@@ -194,7 +194,8 @@ func TestMains(t *testing.T) {
 	}
 }
 
-// Rule 14 of the ecosystems: the application's type first; and rule 17 on the topology.
+// The type of the application is first, as SmartThings takes the first one for what the
+// device is. The topology is the profile's.
 func TestPowerTopology(t *testing.T) {
 	d := Device{Battery: &Battery{}, Parts: []Part{metered("power_watts")}}
 	d.Parts[0].ID = "main"

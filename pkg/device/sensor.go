@@ -82,7 +82,7 @@ type quantity struct {
 	// least is the least MinMeasuredValue.
 	least float64
 	// last says that the last value stays when the source knows none any more:
-	// SmartThings' drivers fail on null (rule 30 of the ecosystems).
+	// SmartThings' drivers fail on null.
 	last bool
 }
 

@@ -81,7 +81,7 @@ func TestMeasurements(t *testing.T) {
 func TestNullAfterAValue(t *testing.T) {
 	for typ, want := range map[string]string{
 		"temperature_sensor": "null", "humidity_sensor": "null", "flow_sensor": "null",
-		// What SmartThings' drivers fail on stays (rule 30 of the ecosystems).
+		// What SmartThings' drivers fail on stays.
 		"light_sensor": "20001", "pressure_sensor": "+100",
 	} {
 		r := newRig(t, Part{Type: typ})
@@ -229,7 +229,7 @@ func TestWaitingForTheFirstValue(t *testing.T) {
 	}
 }
 
-// Slow values of all endpoints are reported at the same instants (rule 7 of the bridge).
+// Slow values of all endpoints are reported at the same instants.
 func TestSensorsReportTogether(t *testing.T) {
 	r := newRig(t, Part{Type: "temperature_sensor"})
 	cl := datamodel.TemperatureMeasurementID
