@@ -67,7 +67,7 @@ var allowed = map[string][]string{
 
 	"pkg/mdns":    {"pkg/host"},
 	"pkg/metrics": {"pkg/bridge", "pkg/node", "pkg/mdns", "pkg/stats"},
-	"pkg/admin":   {"pkg/host", "pkg/matter"},
+	"pkg/admin":   {"pkg/bridge", "pkg/device", "pkg/host", "pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
 
 	"pkg/mqtt/link":        nil,
@@ -76,7 +76,7 @@ var allowed = map[string][]string{
 	"pkg/mqtt":             {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt"},
 
 	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/zigbee2mqtt", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/zigbee2mqtt", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

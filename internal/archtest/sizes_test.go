@@ -22,6 +22,7 @@ const (
 var larger = map[string]string{
 	"cmd/opcredsd.runFlags": "the flags of one command",
 	"pkg/admin.Status":      "a JSON object whose members are promised",
+	"pkg/admin.Operator":    "a function for each verb",
 	"pkg/device.Options":    "the options of all device types, of which each takes a few",
 	"pkg/doctor.Facts":      "each fact is for one check or two",
 	"pkg/node.Options":      "the parts around a node",

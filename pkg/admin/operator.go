@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
@@ -43,6 +45,18 @@ type Operator struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// SetLogLevel changes the least level of the node's log.
 	SetLogLevel func(ctx context.Context, l LogLevel) error
+	// Devices returns the bridged devices, IgnoredDevices what sources offer and is not
+	// shown.
+	Devices        func(ctx context.Context) ([]bridge.View, error)
+	IgnoredDevices func(ctx context.Context) ([]device.Ignored, error)
+	// SetDevice reports values of a device as its source would, PressDevice a gesture.
+	SetDevice   func(ctx context.Context, v DeviceValues) error
+	PressDevice func(ctx context.Context, g DeviceGesture) error
+	// RenameDevice gives a device the operator's name, RemoveDevice removes one.
+	RenameDevice func(ctx context.Context, n DeviceName) error
+	RemoveDevice func(ctx context.Context, r DeviceRemoval) error
+	// WatchDevices writes what happens to devices, a JSON object a line, until ctx ends.
+	WatchDevices func(ctx context.Context, w io.Writer) error
 	// Health returns nil if the node can serve controllers.
 	Health func(ctx context.Context) error
 }
@@ -65,6 +79,13 @@ func routes(o *Operator) []route {
 		do("GET store/check", "", &o.CheckStore),
 		stream("GET store/backup", &o.Backup),
 		tell("PUT log-level", "log level", &o.SetLogLevel),
+		query("GET devices", "", &o.Devices),
+		query("GET devices/ignored", "", &o.IgnoredDevices),
+		tell("POST devices/set", "set device", &o.SetDevice),
+		tell("POST devices/press", "press device", &o.PressDevice),
+		tell("POST devices/rename", "rename device", &o.RenameDevice),
+		tell("POST devices/remove", "remove device", &o.RemoveDevice),
+		stream("GET devices/watch", &o.WatchDevices),
 		do("GET health", "", &o.Health),
 	}
 }

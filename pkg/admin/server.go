@@ -156,14 +156,30 @@ func (v *route) streamHandler(log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Trailer", trailerComplete)
-		// A copy may take longer than an answer otherwise may.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-		if err := v.stream(r.Context(), w); err != nil {
-			log.Warn("backup failed", "error", err)
+		// It may take longer than an answer otherwise may.
+		c := http.NewResponseController(w)
+		_ = c.SetReadDeadline(time.Time{})
+		_ = c.SetWriteDeadline(time.Time{})
+		if err := v.stream(r.Context(), flushing{w, c}); err != nil && r.Context().Err() == nil {
+			log.Warn("an answer to the operator broke off", "request", v.method+" "+v.path, "error", err)
 			return
 		}
 		w.Header().Set(trailerComplete, "yes")
 	}
+}
+
+// flushing sends what is written without waiting for more.
+type flushing struct {
+	io.Writer
+	c *http.ResponseController
+}
+
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.Writer.Write(b)
+	if err == nil {
+		err = f.c.Flush()
+	}
+	return n, err
 }
 
 const trailerComplete = "X-Complete"

@@ -52,7 +52,9 @@ func (r *Registry) Patch(id string, p Patch) error {
 		}
 		r.changed(now, e)
 		r.heard(now, e)
-		r.notify(now, e)
+		if len(nodes) == 0 {
+			r.notify(now, e)
+		}
 		return nil
 	})
 }

@@ -25,7 +25,7 @@ import (
 // themselves. Its functions may be called from any goroutine.
 func (s *Server) Operator() admin.Operator {
 	o := operator{s}
-	return admin.Operator{
+	a := admin.Operator{
 		Status: o.status, Pairing: o.pairing, Fabrics: o.fabrics, RemoveFabric: o.removeFabric,
 		OpenWindow: o.openWindow, CloseWindow: o.closeWindow,
 		Attestation: o.attestation, VerifyAttestation: o.verifyAttestation,
@@ -33,6 +33,10 @@ func (s *Server) Operator() admin.Operator {
 		FactoryReset: o.factoryReset, CheckStore: o.checkStore, Backup: o.backup,
 		SetLogLevel: o.setLogLevel, Health: o.health,
 	}
+	if s.bridge != nil {
+		devices{s.bridge}.answer(&a)
+	}
+	return a
 }
 
 // operator answers an operator. What touches state asks the loop.

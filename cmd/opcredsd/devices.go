@@ -1,0 +1,485 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
+)
+
+func newDevices(c *common) *cobra.Command {
+	cmd := group("devices", "Show, name and try the bridged devices")
+	cmd.AddCommand(newDevicesList(c), newDevicesShow(c), newDevicesWatch(c), newDevicesSet(c), newDevicesPress(c),
+		newDevicesRename(c), newDevicesRemove(c))
+	return cmd
+}
+
+func newDevicesList(c *common) *cobra.Command {
+	var ignored bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the bridged devices",
+		Long: `List the bridged devices, with what controllers see of them: the endpoint, and
+whether the device can be reached. --ignored lists what sources offer and is not
+shown, with the reason.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o := &c.daemon().Operator
+			if ignored {
+				list, err := o.IgnoredDevices(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return c.print(list, func(w io.Writer) error { return printIgnored(w, list) })
+			}
+			list, err := o.Devices(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.print(list, func(w io.Writer) error { return printDevices(w, list, time.Now()) })
+		},
+	}
+	cmd.Flags().BoolVar(&ignored, "ignored", false, "list what sources offer and is not shown")
+	return cmd
+}
+
+func newDevicesShow(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show all that is known of a device",
+		Args:  exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := findDevice(cmd.Context(), &c.daemon().Operator, args[0])
+			if err != nil {
+				return err
+			}
+			return c.print(v, func(w io.Writer) error { return printDevice(w, v, time.Now()) })
+		},
+	}
+}
+
+func findDevice(ctx context.Context, o *admin.Operator, id string) (v bridge.View, err error) {
+	list, err := o.Devices(ctx)
+	if err != nil {
+		return v, err
+	}
+	i := slices.IndexFunc(list, func(v bridge.View) bool { return v.ID == id })
+	if i < 0 {
+		return v, fmt.Errorf("there is no device %q; \"opcredsd devices list\" lists them", id)
+	}
+	return list[i], nil
+}
+
+func newDevicesWatch(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch",
+		Short: "Follow what happens to devices, until interrupted",
+		Long: `Follow what happens to devices: values that their sources report, gestures, and what
+controllers want. With -o json, a JSON object a line.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := c.daemon().WatchDevices(cmd.Context(), c.noticeWriter())
+			if cmd.Context().Err() != nil {
+				return nil
+			}
+			return err
+		},
+	}
+}
+
+// noticeWriter returns what notices are written to.
+func (c *common) noticeWriter() io.Writer {
+	if c.output == "json" {
+		return c.stdout
+	}
+	return &notices{out: c.stdout, last: map[string]device.Values{}}
+}
+
+// notices prints notices as lines that somebody reads.
+type notices struct {
+	out  io.Writer
+	rest []byte
+	last map[string]device.Values // by device and part
+}
+
+func (n *notices) Write(b []byte) (int, error) {
+	n.rest = append(n.rest, b...)
+	for {
+		line, rest, ok := strings.Cut(string(n.rest), "\n")
+		if !ok {
+			return len(b), nil
+		}
+		n.rest = []byte(rest)
+		var x bridge.Notice
+		if err := json.Unmarshal([]byte(line), &x); err != nil {
+			return 0, fmt.Errorf("the daemon's answer: %w", err)
+		}
+		if err := n.print(&x); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (n *notices) print(x *bridge.Notice) error {
+	at := x.At.Local().Format("15:04:05.000")
+	line := func(id, text string) error {
+		_, err := fmt.Fprintf(n.out, "%s  %s  %s\n", at, id, text)
+		return err
+	}
+	switch {
+	case x.Command != nil:
+		return line(partName(x.Command.Device, x.Command.Part), "wanted: "+commandText(x.Command))
+	case x.Event != nil:
+		return line(partName(x.Event.Device, x.Event.Part), "pressed: "+string(x.Event.Gesture))
+	case x.Removed != "":
+		return line(x.Removed, "removed")
+	case x.Device != nil:
+		return n.printDevice(x.Device, line)
+	}
+	return nil
+}
+
+// printDevice prints what of a device is not as it was at the last notice.
+func (n *notices) printDevice(v *bridge.View, line func(id, text string) error) error {
+	changed := false
+	for _, p := range v.Parts {
+		name := partName(v.ID, p.ID)
+		was := n.last[name]
+		n.last[name] = p.State
+		var now []string
+		for _, k := range slices.Sorted(maps.Keys(p.State)) {
+			if is := p.State[k]; is != was[k] {
+				now = append(now, k+"="+is.String())
+			}
+		}
+		if len(now) > 0 {
+			changed = true
+			if err := line(name, strings.Join(now, " ")); err != nil {
+				return err
+			}
+		}
+	}
+	if changed {
+		return nil
+	}
+	return line(v.ID, reachText(v))
+}
+
+func commandText(c *device.Command) string {
+	if c.Do != "" {
+		return string(c.Do)
+	}
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(c.Set)) {
+		all = append(all, k+"="+c.Set[k].String())
+	}
+	if c.Transition != nil {
+		all = append(all, "in "+c.Transition.String())
+	}
+	return strings.Join(all, " ")
+}
+
+func partName(id, part string) string {
+	if part == "" || part == "main" {
+		return id
+	}
+	return id + "/" + part
+}
+
+func newDevicesSet(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use:   "set ID[/PART] KEY=VALUE…",
+		Short: "Report values of a device as its source would, to try something out",
+		Long: `Report values of a device as its source would, to try what controllers make of them.
+The source's next report says what is so. Values are as in JSON, and texts need no
+quotes: on=true brightness_percent=40 mode=heat.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return fmt.Errorf("usage: %s", cmd.UseLine())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v := admin.DeviceValues{State: device.Values{}}
+			v.ID, v.Part, _ = strings.Cut(args[0], "/")
+			for _, a := range args[1:] {
+				key, text, ok := strings.Cut(a, "=")
+				if !ok || key == "" {
+					return usageError{fmt.Errorf("%q is not KEY=VALUE", a)}
+				}
+				v.State[key] = parseValue(text)
+			}
+			if err := c.daemon().SetDevice(cmd.Context(), v); err != nil {
+				return err
+			}
+			return c.done("%s is set", args[0])
+		},
+	}
+}
+
+// parseValue takes a value as JSON has it, else as a text.
+func parseValue(text string) (v device.Value) {
+	if v.UnmarshalJSON([]byte(text)) != nil {
+		return device.Text(text)
+	}
+	return v
+}
+
+func newDevicesPress(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use:   "press ID [PART] GESTURE",
+		Short: "Press a button as somebody would: single, double, triple, long, press, release",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 && len(args) != 3 {
+				return fmt.Errorf("usage: %s", cmd.UseLine())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			g := admin.DeviceGesture{ID: args[0], Gesture: device.Gesture(args[len(args)-1])}
+			if len(args) == 3 {
+				g.Part = args[1]
+			}
+			if err := c.daemon().PressDevice(cmd.Context(), g); err != nil {
+				return err
+			}
+			return c.done("%s is pressed: %s", args[0], g.Gesture)
+		},
+	}
+}
+
+func newDevicesRename(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rename ID[/PART] NAME",
+		Short: "Give a device a name that its source does not change",
+		Long: `Give a device a name that neither its source nor a controller changes. An empty name
+gives it back to the source. Most controllers take the name of a device when they see
+it for the first time, and keep their own from then on.`,
+		Args: exactly(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n := admin.DeviceName{Name: args[1]}
+			n.ID, n.Part, _ = strings.Cut(args[0], "/")
+			if err := c.daemon().RenameDevice(cmd.Context(), n); err != nil {
+				return err
+			}
+			if n.Name == "" {
+				return c.done("%s has the name that its source gives it", args[0])
+			}
+			return c.done("%s is now %q", args[0], n.Name)
+		},
+	}
+}
+
+func newDevicesRemove(c *common) *cobra.Command {
+	var now bool
+	cmd := &cobra.Command{
+		Use:        "remove ID",
+		SuggestFor: []string{"rm", "delete"},
+		Short:      "Remove a device: controllers lose it",
+		Long: `Remove a device. Controllers see it as unreachable at once, and lose it after a minute;
+until then the same device coming back is as if it had never been away. A source that
+still has the device brings it back: hide it there, or with --expose.`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.daemon().RemoveDevice(cmd.Context(), admin.DeviceRemoval{ID: args[0], Now: now}); err != nil {
+				return err
+			}
+			return c.done("%s is removed", args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&now, "now", false, "do not wait a minute for it to come back")
+	return cmd
+}
+
+func printDevices(w io.Writer, list []bridge.View, now time.Time) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "no devices: name a broker with --mqtt-url, put one in by the bridge API, or try --demo")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tNAME\tROOM\tTYPE\tSTATE\tENDPOINT\tSEEN")
+	for i := range list {
+		v := &list[i]
+		number := "-"
+		if v.Exposed {
+			number = strconv.Itoa(int(v.Endpoint))
+		}
+		for n, p := range v.Parts {
+			if n == 0 {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, plain(v.Name), plain(v.Room), p.Type, stateText(v, &p), number, seen(v, now))
+				continue
+			}
+			fmt.Fprintf(t, "  %s\t%s\t\t%s\t%s\t%s\t\n", p.ID, plain(p.Part.Name), p.Type, stateText(v, &p), numberOf(v, p.Endpoint))
+		}
+	}
+	return t.Flush()
+}
+
+func numberOf(v *bridge.View, n any) string {
+	if !v.Exposed {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+// plain returns a text that somebody else chose so that it cannot write to a terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// summaries are the properties that say the most about a part, in order, with how their
+// values are written.
+var summaries = []struct {
+	name   string
+	format func(v device.Value) string
+}{
+	{"on", either("on", "off")},
+	{"brightness_percent", unit(" %")},
+	{"closed", either("closed", "open")},
+	{"occupied", either("occupied", "free")},
+	{"detected", either("detected", "dry")},
+	{"open", either("open", "closed")},
+	{"position_percent", unit(" % open")},
+	{"lock", device.Value.String},
+	{"mode", device.Value.String},
+	{"temperature_celsius", unit(" °C")},
+	{"heating_setpoint_celsius", unit(" °C wanted")},
+	{"humidity_percent", unit(" %")},
+	{"pressure_hpa", unit(" hPa")},
+	{"illuminance_lux", unit(" lx")},
+	{"fan_mode", device.Value.String},
+	{"smoke", device.Value.String},
+	{"air_quality", device.Value.String},
+	{"power_watts", unit(" W")},
+	{"energy_kwh", unit(" kWh")},
+	{"moisture_percent", unit(" %")},
+	{"flow_m3_per_hour", unit(" m³/h")},
+}
+
+func either(yes, no string) func(device.Value) string {
+	return func(v device.Value) string {
+		if is, _ := v.Bool(); is {
+			return yes
+		}
+		return no
+	}
+}
+
+func unit(u string) func(device.Value) string {
+	return func(v device.Value) string { return v.String() + u }
+}
+
+// stateText returns a part's state in a few words.
+func stateText(v *bridge.View, p *bridge.PartView) string {
+	var words []string
+	if !v.Exposed || !v.Reachable {
+		words = append(words, reachText(v))
+	}
+	for _, s := range summaries {
+		if is, ok := p.State[s.name]; ok && !is.IsNull() {
+			words = append(words, s.format(is))
+		}
+	}
+	return cmp.Or(strings.Join(words, ", "), "-")
+}
+
+func reachText(v *bridge.View) string {
+	switch {
+	case !v.Exposed:
+		return "not shown: " + v.Reason
+	case !v.Reachable:
+		return "unreachable"
+	}
+	return "reachable"
+}
+
+// seen returns when the source was last heard of a device.
+func seen(v *bridge.View, now time.Time) string {
+	if v.LastUpdate == nil {
+		return "never"
+	}
+	return ago(now.Sub(*v.LastUpdate))
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < 2*time.Second:
+		return "now"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+func printDevice(w io.Writer, v bridge.View, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s:\t%s\n", name, plain(value))
+		}
+	}
+	row("ID", v.ID)
+	row("Name", v.Name)
+	if v.LabelBy != bridge.BySource {
+		row("Named by", string(v.LabelBy))
+	}
+	row("Room", v.Room)
+	row("Vendor", v.Vendor)
+	row("Product", v.Product)
+	row("Serial", v.Serial)
+	row("Hardware", v.HardwareVersion)
+	row("Software", v.SoftwareVersion)
+	row("Controllers", reachText(&v))
+	if v.Exposed {
+		row("Endpoint", strconv.Itoa(int(v.Endpoint)))
+		row("Note", v.Reason)
+	}
+	row("Unique ID", v.UniqueID)
+	if b := v.Battery; b != nil && !b.Percent.IsNull() {
+		row("Battery", b.Percent.String()+" %")
+	}
+	row("Seen", seen(&v, now))
+	for _, p := range v.Parts {
+		row("Part "+p.ID, strings.TrimSpace(p.Type+" "+p.Part.Name))
+		for _, k := range slices.Sorted(maps.Keys(p.State)) {
+			row("  "+k, p.State[k].String())
+		}
+	}
+	return t.Flush()
+}
+
+func printIgnored(w io.Writer, list []device.Ignored) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "nothing is left out")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tWHAT\tWHY")
+	for _, i := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", plain(i.ID), plain(i.What), plain(i.Reason))
+	}
+	return t.Flush()
+}

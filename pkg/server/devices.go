@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
+)
+
+// devices answers an operator about bridged devices.
+type devices struct{ r *bridge.Registry }
+
+func (d devices) answer(o *admin.Operator) {
+	o.Devices = func(context.Context) ([]bridge.View, error) { return d.r.Devices() }
+	o.IgnoredDevices = func(context.Context) ([]device.Ignored, error) { return d.r.Ignored() }
+	o.SetDevice = func(_ context.Context, v admin.DeviceValues) error {
+		return refused(d.r.Patch(v.ID, bridge.Patch{States: []bridge.PartState{{Part: v.Part, State: v.State}}}))
+	}
+	o.PressDevice = func(_ context.Context, g admin.DeviceGesture) error {
+		part, err := d.only(g.ID, g.Part)
+		if err != nil {
+			return err
+		}
+		return refused(d.r.Event(g.ID, part, g.Gesture))
+	}
+	o.RenameDevice = func(_ context.Context, n admin.DeviceName) error { return refused(d.r.Rename(n.ID, n.Part, n.Name)) }
+	o.RemoveDevice = func(_ context.Context, r admin.DeviceRemoval) error { return refused(d.r.Remove(r.ID, r.Now)) }
+	o.WatchDevices = d.watch
+}
+
+// only returns the part of a device that is meant: the one that is named, or the only one.
+func (d devices) only(id, part string) (string, error) {
+	v, err := d.r.Device(id)
+	switch {
+	case err != nil:
+		return "", refused(err)
+	case part != "":
+		return part, nil
+	case len(v.Parts) > 1:
+		return "", admin.Refuse("device %s has several parts: name one of them", id)
+	}
+	return v.Parts[0].ID, nil
+}
+
+// refused makes an error about a request one that the operator can mend.
+func refused(err error) error {
+	var e *bridge.Error
+	if errors.As(err, &e) {
+		return admin.Refuse("%s", e.Detail)
+	}
+	return err
+}
+
+// watch writes what happens until ctx ends.
+func (d devices) watch(ctx context.Context, out io.Writer) error {
+	w, err := d.r.Watch()
+	if err != nil {
+		return refused(err)
+	}
+	defer w.Close()
+	enc := json.NewEncoder(out)
+	for {
+		select {
+		case n := <-w.C:
+			if err := enc.Encode(n); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
