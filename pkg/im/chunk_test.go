@@ -217,7 +217,9 @@ func TestLongListAlone(t *testing.T) {
 			t.Errorf("message %d has the later version: %s", k, m.text)
 		}
 	}
-	if !strings.Contains(c.last().text, "{0:6,1:<2:0,3:6,4:0>") {
+	// What follows has another version than the cluster now: the reader does not have
+	// the list as it is.
+	if !strings.Contains(c.last().text, "{0:5,1:<2:0,3:6,4:0>") {
 		t.Errorf("last message: %s", c.last().text)
 	}
 }

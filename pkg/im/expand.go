@@ -20,6 +20,7 @@ type reading struct {
 	update       bool
 	since        uint64
 	changed      []*instance // since then, ascending
+	begun        uint64      // number of the last change before the report began
 	suppress     bool        // the last message wants no answer
 
 	walk   walk
@@ -48,9 +49,9 @@ func (rd *reading) reset() {
 func (e *Engine) takeReading() *reading {
 	rd := e.spare
 	if rd == nil {
-		return new(reading)
+		rd = new(reading)
 	}
-	e.spare = nil
+	e.spare, rd.begun = nil, e.change
 	return rd
 }
 
@@ -65,6 +66,17 @@ type item struct {
 	index  int // of the attribute in in.meta.attributes
 	path   *attributePath
 	status matter.Status
+	begun  uint64 // number of the last change before the first part of the cluster was written
+}
+
+// version returns the data version to report with the item. If parts of the cluster
+// have left before it changed, the reader must not get the present one: it would
+// believe to have the whole cluster as it is now.
+func (it *item) version() matter.DataVersion {
+	if it.in.altered > it.begun {
+		return it.in.version - 1
+	}
+	return it.in.version
 }
 
 // walk is where the expansion of a list of paths stands.
@@ -74,9 +86,37 @@ type walk struct {
 	ep       int  // index into layout.ordered; of an update, into reading.changed
 	inst     int  // index into that endpoint's instances
 	attr     int  // the next attribute of that
+	cluster  progress
 	at       *endpoint
 	revision uint // layout.revision that ep belongs to
+}
+
+// maxRestarts bounds how often the expansion of a cluster begins again, so that one
+// that changes all the time does not keep a report from its end.
+const maxRestarts = 3
+
+// progress is how the expansion of one cluster goes.
+type progress struct {
+	in       *instance
 	granted  grants
+	begun    uint64 // number of the last change before it began
+	restarts int
+}
+
+// enter makes in the cluster that is expanded, and reports whether it was another. If
+// it was the same and has changed since its expansion began, that begins again, as a
+// part has left with a data version that is no longer true.
+func (e *Engine) enter(w *walk, in *instance) bool {
+	c := &w.cluster
+	if c.in != in {
+		*c = progress{in: in, begun: e.change}
+		return true
+	}
+	if in.altered > c.begun && c.restarts < maxRestarts {
+		c.begun, c.restarts = e.change, c.restarts+1
+		w.attr = 0
+	}
+	return false
 }
 
 // grants remembers what one subject may do on one cluster instance.
@@ -125,7 +165,7 @@ func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
 	case rd.unchanged(in):
 		return item{}, false
 	}
-	return item{in: in, index: i, path: p}, true
+	return item{in: in, index: i, path: p, begun: rd.begun}, true
 }
 
 // findAttribute finds the attribute that a concrete path names. Access is checked
@@ -207,19 +247,16 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 		}
 		for ; w.inst < len(w.at.instances); w.inst, w.attr = w.inst+1, 0 {
 			in := w.at.instances[w.inst]
-			if w.attr == 0 {
-				w.granted = grants{}
-				if !e.enters(rd, p, in) {
-					continue
-				}
+			if e.enter(w, in) && !e.enters(rd, p, in) {
+				continue
 			}
 			for w.attr < len(in.meta.attributes) {
 				i := w.attr
 				w.attr++
 				a := &in.meta.attributes[i]
 				if (p.given&partAttribute == 0 || p.attribute == a.ID) && a.Read != 0 && !p.skipsAttribute(a) &&
-					e.granted(&w.granted, rd.subject, in, a.Read) {
-					return item{in: in, index: i, path: p}, true
+					e.granted(&w.cluster.granted, rd.subject, in, a.Read) {
+					return item{in: in, index: i, path: p, begun: w.cluster.begun}, true
 				}
 			}
 		}
@@ -230,7 +267,7 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 // enters reports whether p's expansion may find anything in the instance.
 func (e *Engine) enters(rd *reading, p *attributePath, in *instance) bool {
 	return (p.given&partCluster == 0 || p.cluster == in.id) && !p.skipsCluster(in) && !rd.unchanged(in) &&
-		e.granted(&rd.walk.granted, rd.subject, in, matter.PrivilegeView)
+		e.granted(&rd.walk.cluster.granted, rd.subject, in, matter.PrivilegeView)
 }
 
 // collectChanged makes rd an update: a report of what has changed since rd.since. It
@@ -251,11 +288,8 @@ func (e *Engine) nextChanged(rd *reading) (item, bool) {
 		if e.byID[in.ep.id] != in.ep {
 			continue // it was removed
 		}
-		if w.attr == 0 {
-			w.granted = grants{}
-			if !rd.attributes.coverCluster(in) || !e.granted(&w.granted, rd.subject, in, matter.PrivilegeView) {
-				continue
-			}
+		if e.enter(w, in) && !(rd.attributes.coverCluster(in) && e.granted(&w.cluster.granted, rd.subject, in, matter.PrivilegeView)) {
+			continue
 		}
 		for w.attr < len(in.meta.attributes) {
 			i := w.attr
@@ -264,8 +298,8 @@ func (e *Engine) nextChanged(rd *reading) (item, bool) {
 			if in.changed[i] <= rd.since || a.Read == 0 {
 				continue
 			}
-			if p := rd.attributes.cover(in, a); p != nil && e.granted(&w.granted, rd.subject, in, a.Read) {
-				return item{in: in, index: i, path: p}, true
+			if p := rd.attributes.cover(in, a); p != nil && e.granted(&w.cluster.granted, rd.subject, in, a.Read) {
+				return item{in: in, index: i, path: p, begun: w.cluster.begun}, true
 			}
 		}
 	}

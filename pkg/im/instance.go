@@ -111,6 +111,7 @@ type instance struct {
 	// remembers the number up to which it has reported.
 	changed []uint64
 	last    uint64
+	altered uint64 // number of the last change of version
 
 	newer, older *instance // clusters by their last change, see pending.newest
 

@@ -15,6 +15,9 @@ func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more b
 	if rd.subscription != 0 {
 		w.Uint(tag0, uint64(rd.subscription))
 	}
+	if e.stale(rd) {
+		rd.item = item{}
+	}
 	array, alone := e.openArray(tag1)
 	more = e.fillAttributes(rd, alone)
 	e.closeArray(rd, array, alone)
@@ -30,6 +33,13 @@ func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more b
 		w.Bool(tag4, true)
 	}
 	return e.endMessage(), more
+}
+
+// stale reports whether the item that did not fit into the last message is to be
+// expanded anew, as its cluster has changed or is gone.
+func (e *Engine) stale(rd *reading) bool {
+	in := rd.item.in
+	return in != nil && (!rd.item.path.concrete() || rd.update) && (in.altered > rd.item.begun || e.byID[in.ep.id] != in.ep)
 }
 
 // openArray opens an array of the message. It returns where that begins, and
@@ -93,7 +103,7 @@ func (e *Engine) attributeReport(rd *reading, it *item) {
 	}
 	w := &e.w
 	m := w.Mark()
-	startAttributeData(w, it.in, it.index, it.in.version, wholeValue)
+	startAttributeData(w, it.in, it.index, it.version(), wholeValue)
 	if err := it.in.read(e.at(it.in), it.index, w, tag2); err != nil {
 		w.Rewind(m)
 		e.attributeStatus(rd, it, e.statusOf(err, it.in, it.in.meta.attributes[it.index].Name))
@@ -154,7 +164,7 @@ func (e *Engine) cut(rd *reading, alone int) bool {
 		return false
 	}
 	m := e.w.Mark()
-	startAttributeData(&e.w, it.in, it.index, it.in.version, appendItem)
+	startAttributeData(&e.w, it.in, it.index, it.version(), appendItem)
 	head := len(e.w.Written(m))
 	e.w.Rewind(m)
 
@@ -186,7 +196,7 @@ func (e *Engine) cut(rd *reading, alone int) bool {
 		panic("BUG: im: " + it.in.meta.spec.Name + " wrote a malformed list: " + err.Error())
 	}
 	l := &rd.list
-	l.active, l.started, l.in, l.index, l.version = true, false, it.in, it.index, it.in.version
+	l.active, l.started, l.in, l.index, l.version = true, false, it.in, it.index, it.version()
 	l.r = tlv.NewReader(l.buf)
 	l.r.EnterArray()
 	l.more = l.r.Next()

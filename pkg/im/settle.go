@@ -255,6 +255,8 @@ func (r *Request) Changed(ids ...matter.AttributeID) {
 // changed takes note that attribute number i of in has changed.
 func (e *Engine) changed(in *instance, i int) {
 	in.version++
+	e.change++
+	in.altered = e.change
 	// Some changes are not reported to subscribers (section 7.7, Changes Omitted).
 	a := &in.meta.attributes[i]
 	if a.Quality.Has(ChangesOmitted) {
