@@ -185,8 +185,9 @@ func (e *Engine) yieldsEvent(s acl.Subject, p *eventPath) bool {
 }
 
 // makeRoom reports whether a fabric may have one more subscription: of those it
-// is guaranteed, or of those that all share. Interrupted ones give way, the
-// oldest first.
+// is guaranteed, or of those that all share. If it may not, one is ended: the oldest
+// that is interrupted or else, as the SDK does, the oldest of the same fabric. A
+// controller that was switched off and on again has left some behind.
 func (e *Engine) makeRoom(now time.Time, f matter.FabricIndex) bool {
 	for {
 		var count [256]int
@@ -202,6 +203,9 @@ func (e *Engine) makeRoom(now time.Time, f matter.FabricIndex) bool {
 		victim := slices.IndexFunc(e.subscriptions, func(s *subscription) bool {
 			return s.phase == interrupted && (s.subject.Fabric == f || count[s.subject.Fabric] > SubscriptionsPerFabric)
 		})
+		if victim < 0 {
+			victim = slices.IndexFunc(e.subscriptions, func(s *subscription) bool { return s.subject.Fabric == f && s.phase != priming })
+		}
 		if victim < 0 {
 			return false
 		}

@@ -295,32 +295,46 @@ func TestKeepSubscriptions(t *testing.T) {
 
 func TestSubscriptionLimits(t *testing.T) {
 	n := newNode(t, func(o *Options) { o.ExtraSubscriptions = 2 })
-	try := func(f matter.FabricIndex) bool {
+	node := matter.NodeID(0)
+	subscribe := func(f matter.FabricIndex) {
 		s := pase(f)
-		s.Node += matter.NodeID(len(n.subscriptions)) + 1
-		i, c := n.ask(s, OpcodeSubscribeRequest, state0(0, 10))
-		if c.last().opcode == OpcodeStatusResponse {
-			wantStatus(t, c, matter.StatusResourceExhausted)
-			return false
-		}
-		n.confirm(i)
-		return true
+		node++
+		s.Node = node
+		n.subscribe(s, state0(0, 10))
 	}
-	var got [5]int
-	for f := matter.FabricIndex(1); f < 5; f++ {
-		for range 8 {
-			if try(f) {
-				got[f]++
-			}
+	// want checks whose subscriptions there are.
+	want := func(when, want string) {
+		t.Helper()
+		got := ""
+		for _, s := range n.subscriptions {
+			got += fmt.Sprintf(" %d/%d", s.subject.Fabric, s.subject.Node)
+		}
+		if got != want {
+			t.Errorf("%s:%s, want%s", when, got, want)
 		}
 	}
-	if got != [5]int{0, 5, 3, 3, 3} {
-		t.Errorf("subscriptions by fabric %v", got)
+	for f := matter.FabricIndex(1); f < 4; f++ {
+		for range 6 {
+			subscribe(f)
+		}
 	}
+	// The oldest of the same fabric have made room.
+	want("six of each", " 1/2 1/3 1/4 1/5 1/6 2/10 2/11 2/12 3/16 3/17 3/18")
 	n.fabricRemoved(1)
-	if !try(2) || !try(3) || try(4) || !try(1) {
-		t.Error("what fabric 1 had is not given on")
+	for _, f := range []matter.FabricIndex{2, 3, 2, 1} {
+		subscribe(f)
 	}
+	want("without fabric 1", " 2/11 2/12 3/16 3/17 3/18 2/19 3/20 2/21 1/22")
+}
+
+// A subscription whose first report is under way makes no room.
+func TestNoRoomWhilePriming(t *testing.T) {
+	n := newNode(t, func(o *Options) { o.ExtraSubscriptions = 2 })
+	for range SubscriptionsPerFabric + 2 {
+		n.ask(pase(1), OpcodeSubscribeRequest, state0(0, 10))
+	}
+	_, c := n.ask(pase(1), OpcodeSubscribeRequest, state0(0, 10))
+	wantStatus(t, c, matter.StatusResourceExhausted)
 }
 
 func TestSubscriptionIDs(t *testing.T) {

@@ -24,14 +24,6 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 			counted string
 			do      func()
 		}{
-			{"subscribe RESOURCE_EXHAUSTED", func() {
-				for {
-					_, err := good.Subscribe(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(0, clOpCreds, 2)}}, 0, 3600)
-					if err != nil {
-						return
-					}
-				}
-			}},
 			{"read PATHS_EXHAUSTED", func() {
 				_, _ = good.Read(r.ctx, commissioner.ReadRequest{Attributes: make([]commissioner.Path, 65)}) // the count tells
 			}},

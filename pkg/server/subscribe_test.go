@@ -347,16 +347,13 @@ func TestSubscriptionsPerFabric(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
 		s := c.done.CASE
-		n := 0
-		for ; ; n++ {
-			_, err := s.Subscribe(r.ctx, labels, 0, 600)
-			if outcome(err) == resourceExhausted {
-				break
-			}
-			r.must(err)
+		const n = 3 + 64
+		for range n + 10 {
+			r.subscribe(s, 0, 600)
 		}
-		if n != 3+64 {
-			t.Errorf("%d subscriptions of one fabric", n)
+		// The oldest have made room.
+		if i := r.inspect(); i.Subscriptions != n {
+			t.Errorf("%d subscriptions of one fabric", i.Subscriptions)
 		}
 		// The session lives, and so do the subscriptions.
 		r.setLabel(s, "x")
@@ -367,11 +364,11 @@ func TestSubscriptionsPerFabric(t *testing.T) {
 		r.must(s.OpenBasicWindow(r.ctx, 180))
 		second := r.subscriberOf(b, r.authority(commissioner.AuthorityOptions{}))
 		done := r.commission(second.Client, second.a)
-		for range 3 {
+		for range 5 {
 			r.subscribe(done.CASE, 0, 600)
 		}
-		if _, err := done.CASE.Subscribe(r.ctx, labels, 0, 600); outcome(err) != resourceExhausted {
-			t.Errorf("the fourth: %v", err)
+		if i := r.inspect(); i.Subscriptions != n+3 {
+			t.Errorf("%d subscriptions of two fabrics", i.Subscriptions)
 		}
 		// One that makes room for itself gets it.
 		_, err := s.SubscribeAnew(r.ctx, labels, 0, 600)
