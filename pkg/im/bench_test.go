@@ -120,6 +120,7 @@ func BenchmarkReport(b *testing.B) {
 	for !c.closed {
 		h.confirm(i)
 	}
+	i.Closed(h.now, nil)
 	quiet := &quietSessions{}
 	h.opt.Sessions = quiet
 	confirm := encode(b, ok)

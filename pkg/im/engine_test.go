@@ -112,30 +112,6 @@ func TestDataVersionWraps(t *testing.T) {
 	}
 }
 
-func TestClusterBugs(t *testing.T) {
-	n := newNode(t, nil)
-	n.sw0.invoke = func(_ *Request, _ matter.CommandID, _ tlv.Element, w *tlv.Writer) error {
-		w.StartStruct(tag0)
-		return nil
-	}
-	wantPanic(t, "Echo of Switch", func() {
-		n.ask(pase(1), OpcodeInvokeRequest, "{0:false,1:false,2:[{0:<0:0,1:6,2:1>}]}")
-	})
-	n.AddEndpoint(Endpoint{ID: 9, Clusters: []Cluster{openCluster{}}})
-	wantPanic(t, "container of Value", func() { n.ask(pase(1), OpcodeReadRequest, "{0:[<2:9,3:1,4:0>],3:false}") })
-}
-
-// openCluster leaves its value unfinished.
-type openCluster struct{ ReadOnly }
-
-var specOpen = &Spec{ID: 1, Name: "Open", Attributes: []Attribute{{Name: "Value", Read: matter.PrivilegeView}}}
-
-func (openCluster) Spec() *Spec { return specOpen }
-func (openCluster) Read(_ *Request, _ matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
-	w.StartArray(t)
-	return nil
-}
-
 func TestReadOnly(t *testing.T) {
 	var c ReadOnly
 	if err := c.Write(nil, 0, tlv.Element{}); err != matter.StatusUnsupportedWrite {

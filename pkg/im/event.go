@@ -96,21 +96,26 @@ func (r *Request) Emit(id matter.EventID, fabric matter.FabricIndex, data func(w
 
 // Emit records an event (section 7.14). data writes the members of the event's
 // structure; nil writes none. fabric is the one that a fabric-sensitive event
-// is about, and matters for no other. A cluster may call Emit at any time. It
-// panics if the cluster's Spec does not list the event.
+// is about, and matters for no other. A cluster may call Emit at any time.
 //
-// An event that cannot be numbered or is too large for a message is lost, with
-// a line in the log.
+// An event that the cluster's Spec does not list, whose data is malformed, that
+// cannot be numbered or is too large for a message is lost, with a line in the log.
 func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, id matter.EventID, fabric matter.FabricIndex, data func(w *tlv.Writer)) {
 	in, _ := e.find(ep, cl)
 	if in == nil || in.meta.event(id) == nil {
-		panic(fmt.Sprintf("BUG: im: endpoint %d, cluster 0x%04X has no event 0x%X", ep, cl, id))
+		e.log.Error("there is no such event", "endpoint", ep, "cluster", cl, "event", id)
+		return
 	}
 	r := record{in: in, event: in.meta.event(id), fabric: fabric}
 	var w tlv.Writer
 	w.StartStruct(tlv.Anonymous)
+	m := w.Guard()
 	if data != nil {
 		data(&w)
+	}
+	if !w.Unguard(m) || !tlv.Members(w.Written(m)) {
+		e.statusOf(errEvent, in, r.event.Name) // it is told to the operator only
+		return
 	}
 	w.End()
 	if w.Len() > e.opt.MaxPayload-messageEnd-eventOverhead {

@@ -216,23 +216,6 @@ func TestRequestEmits(t *testing.T) {
 	}
 }
 
-func TestEmitUnknownEvent(t *testing.T) {
-	n := newNode(t, nil)
-	for _, f := range []func(){
-		func() { n.Emit(n.now, 0, 6, 99, 0, nil) },
-		func() { n.Emit(n.now, 0, 99, 0, 0, nil) },
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			f()
-		}()
-	}
-}
-
 func TestFabricRemovedForgetsItsEvents(t *testing.T) {
 	n := newNode(t, nil)
 	n.Emit(n.now, 0, 6, 2, 1, nil)

@@ -57,6 +57,7 @@ func newBridge(tb testing.TB, n int) *bridge {
 	for !c.closed {
 		h.confirm(i)
 	}
+	i.Closed(h.now, nil)
 	b := &bridge{e: h.Engine, sessions: new(quietSessions), confirm: encode(tb, ok), now: h.now}
 	b.e.opt.Sessions = b.sessions
 	b.step()

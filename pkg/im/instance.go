@@ -2,6 +2,7 @@ package im
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -130,13 +131,22 @@ func (in *instance) read(r *Request, i int, w *tlv.Writer, t tlv.Tag) error {
 		in.readGlobal(a.ID, w, t)
 		return nil
 	}
-	depth := w.Depth()
+	m := w.Guard()
 	err := in.cluster.Read(r, a.ID, w, t)
-	if err == nil && w.Depth() != depth {
-		panic(fmt.Sprintf("BUG: im: %s left a container of %s open", in.meta.spec.Name, a.Name))
+	if !w.Unguard(m) || err == nil && !tlv.Single(w.Written(m), t) {
+		w.Rewind(m)
+		return cmp.Or(err, errValue)
 	}
 	return err
 }
+
+// Errors of what a cluster has written. They are told to the operator, and the peer
+// gets FAILURE for one path.
+var (
+	errValue    = errors.New("it did not write exactly one well-formed value with the given tag")
+	errResponse = errors.New("it did not write well-formed members of its response")
+	errEvent    = errors.New("it did not write well-formed members of its event")
+)
 
 func (in *instance) readGlobal(id matter.AttributeID, w *tlv.Writer, t tlv.Tag) {
 	switch id {

@@ -1,7 +1,7 @@
 package im
 
 import (
-	"fmt"
+	"cmp"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -192,16 +192,16 @@ func (i *Interaction) execute(c *command, timed bool) {
 	w.StartStruct(tag0)
 	writeCommandPath(w, c.endpoint, c.cluster, cmd.Response)
 	w.StartStruct(tag1)
-	depth := w.Depth()
 	e.touch(in.ep)
+	members := w.Guard()
 	err := in.cluster.Invoke(e.at(in), c.id, c.fields, w)
+	if !w.Unguard(members) || err == nil && !tlv.Members(w.Written(members)) {
+		err = cmp.Or(err, errResponse)
+	}
 	if err != nil || cmd.Response == NoResponse {
 		w.Rewind(m)
 		i.commandStatus(c, e.statusOf(err, in, cmd.Name))
 		return
-	}
-	if w.Depth() != depth {
-		panic(fmt.Sprintf("BUG: im: the response to %s of %s is not closed", cmd.Name, in.meta.spec.Name))
 	}
 	w.End()
 	if c.hasRef {

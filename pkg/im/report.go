@@ -192,9 +192,6 @@ func (e *Engine) cut(rd *reading, alone int) bool {
 		}
 	}
 	r.Exit()
-	if err := r.End(); err != nil {
-		panic("BUG: im: " + it.in.meta.spec.Name + " wrote a malformed list: " + err.Error())
-	}
 	l := &rd.list
 	l.active, l.started, l.in, l.index, l.version = true, false, it.in, it.index, it.version()
 	l.r = tlv.NewReader(l.buf)

@@ -7,17 +7,19 @@ import (
 
 // Writer appends elements to a buffer. The zero value is ready to use. The
 // mistakes a caller can make (more Ends than starts, more than MaxDepth levels)
-// are bugs and panic.
+// are bugs and panic, unless the Writer is guarded.
 type Writer struct {
-	buf   []byte
-	depth int
+	buf     []byte
+	depth   int
+	guarded bool
+	broken  bool // a mistake was made since Guard
 }
 
 // NewWriter returns a Writer that appends to buf.
 func NewWriter(buf []byte) *Writer { return &Writer{buf: buf} }
 
 // Reset makes w append to buf, at the outermost level.
-func (w *Writer) Reset(buf []byte) { w.buf, w.depth = buf, 0 }
+func (w *Writer) Reset(buf []byte) { *w = Writer{buf: buf} }
 
 // Bytes returns the buffer with everything written so far.
 func (w *Writer) Bytes() []byte { return w.buf }
@@ -39,6 +41,30 @@ func (w *Writer) Rewind(m Mark) { w.buf, w.depth = w.buf[:m.len], m.depth }
 
 // Written returns what was appended since m.
 func (w *Writer) Written(m Mark) []byte { return w.buf[m.len:] }
+
+// Guard returns the present place. What is written from now on may have mistakes in
+// it, as it is somebody else who writes; [Writer.Unguard] says whether it has.
+func (w *Writer) Guard() Mark {
+	w.guarded, w.broken = true, false
+	return w.Mark()
+}
+
+// Unguard ends what Guard began at m, and reports whether all containers that were
+// opened since were closed, and no others. The elements themselves are not looked at;
+// see [Single] and [Members].
+func (w *Writer) Unguard(m Mark) bool {
+	whole := !w.broken && w.depth == m.depth && len(w.buf) >= m.len
+	w.guarded, w.broken = false, false
+	return whole
+}
+
+// mistake panics, or is remembered for Unguard.
+func (w *Writer) mistake(text string) {
+	if !w.guarded {
+		panic("BUG: tlv: " + text)
+	}
+	w.broken = true
+}
 
 func (w *Writer) head(t Tag, ctl byte) {
 	n := t.number
@@ -160,7 +186,8 @@ func (w *Writer) Octets(t Tag, b []byte) {
 
 func (w *Writer) start(t Tag, ctl byte) {
 	if w.depth == MaxDepth {
-		panic("BUG: tlv: Writer nested too deeply")
+		w.mistake("Writer nested too deeply")
+		return
 	}
 	w.depth++
 	w.head(t, ctl)
@@ -178,7 +205,8 @@ func (w *Writer) StartList(t Tag) { w.start(t, ctlList) }
 // End closes the innermost container.
 func (w *Writer) End() {
 	if w.depth == 0 {
-		panic("BUG: tlv: End without a container")
+		w.mistake("End without a container")
+		return
 	}
 	w.depth--
 	w.buf = append(w.buf, ctlEnd)
