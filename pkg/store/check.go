@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// content is every record of a store.
+// content holds all records of a store.
 type content struct {
 	fabrics       []Fabric
 	node          Node
@@ -25,9 +25,8 @@ type content struct {
 	composition   Composition
 }
 
-// load decodes every record. It fails, with ErrDamaged, at one that cannot be
-// read and at a bucket that is missing, and with ErrNewer at what a newer version
-// has written.
+// load decodes all records. It returns ErrDamaged if a record cannot be read or a
+// bucket is missing, and ErrNewer if a newer version has written the store.
 func (tx *Tx) load() (c content, err error) {
 	if err := tx.checkDigest(); err != nil {
 		return c, err
@@ -66,9 +65,9 @@ func (tx *Tx) load() (c content, err error) {
 	return c, nil
 }
 
-// places are the names within the buckets whose keys are fixed; nil stands for
-// the file's root.
-var places = []struct {
+// fixedNames are the keys of the buckets whose keys are fixed; nil stands for the
+// file's root.
+var fixedNames = []struct {
 	bucket []byte
 	names  [][]byte
 }{
@@ -77,11 +76,11 @@ var places = []struct {
 	{bucketNode, [][]byte{keyNode, keyAttestation, keyComposition, keyNextEndpoint}},
 }
 
-// checkNames looks for names that the schema does not know. As the digest holds,
-// they are no damage.
+// checkNames returns ErrNewer if there is a name that the schema does not know. The
+// caller has checked the digest, so the name is not damage.
 func (tx *Tx) checkNames() (err error) {
 	defer tx.s.guard(&err)
-	for _, p := range places {
+	for _, p := range fixedNames {
 		c := tx.b.Cursor()
 		if p.bucket != nil {
 			c = tx.b.Bucket(p.bucket).Cursor()
@@ -109,22 +108,22 @@ func (tx *Tx) checkDigest() (err error) {
 	} else if !ok {
 		return damaged(tx.path, "no digest")
 	}
-	got, err := tx.sumUp()
+	got, err := tx.computeDigest()
 	if err != nil {
 		return err
 	}
 	id := uint64(tx.b.ID())
 	if tx.b.Writable() {
-		id-- // it may not have written anything
+		id-- // this transaction has not written its digest
 	}
-	if err := want.hold(got, id); err != nil {
+	if err := want.verify(got, id); err != nil {
 		return damaged(tx.path, err.Error())
 	}
 	return nil
 }
 
-// sumUp returns the digest of the records that are there.
-func (tx *Tx) sumUp() (d digest, err error) {
+// computeDigest returns the digest of the records, without a transaction.
+func (tx *Tx) computeDigest() (d digest, err error) {
 	err = tx.b.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
 		if bytes.Equal(bucket, bucketMeta) {
 			return nil
@@ -148,16 +147,15 @@ func (tx *Tx) counters() (all map[string]uint64, err error) {
 	return all, err
 }
 
-// Check looks at every page and every record of the store, and at what must hold
-// between records: a fabric has its root, NOC, key, IPK and an administrator;
-// every record belongs to a known fabric and stands under its own key; counters
-// are ahead of what was reserved.
+// Check checks all pages and records of the store, and the relations between records:
+// a fabric has its root, NOC, key, IPK and an administrator; each record belongs to a
+// known fabric and has the right key; counters are ahead of the values that were
+// reserved.
 //
-// The error joins all findings. It wraps ErrDamaged if one of them means that
-// the store must not be used; a lone ErrNoAdministrator does not, as a fabric's
-// administrator may bring it about.
+// The error joins all findings. It wraps ErrDamaged if the store must not be used.
+// ErrNoAdministrator alone does not, as an administrator may cause it.
 func (s *Store) Check() error {
-	// A transaction that writes keeps others from doing so during the walk.
+	// A writable transaction keeps others from writing during the walk.
 	return s.transact(!s.opt.ReadOnly, func(tx *Tx) error {
 		info, err := s.file.Stat()
 		if err != nil {
@@ -178,7 +176,7 @@ func (s *Store) Check() error {
 	}, s.leave)
 }
 
-// findings returns what does not hold.
+// findings returns the faults in the content.
 func (s *Store) findings(c *content) (found []error) {
 	fault := func(err error) {
 		if err != nil {

@@ -8,19 +8,18 @@ import (
 	"slices"
 )
 
-// atOnce is how many pages are overwritten by one call.
+// atOnce is how many pages one call overwrites.
 const atOnce = 64
 
-// Clear overwrites the pages of the file that are not in use, which hold what was
-// removed or replaced, such as the keys of a fabric. What a disk keeps beside the
-// file is out of its reach: flash memory does not write in place, nor do some file
-// systems.
+// Clear overwrites the unused pages of the file. They hold what was removed or replaced,
+// such as the keys of a fabric. Clear cannot reach copies outside of the file: flash
+// memory does not write in place, nor do some file systems.
 //
-// While somebody reads, as a backup does, it does nothing: a reader may need pages
-// that are free for the next transaction.
+// While a transaction reads, Clear does nothing, as the reader may need pages that are
+// free for the next transaction.
 func (s *Store) Clear() error {
-	return s.transact(true, func(*Tx) error { // nobody else writes meanwhile
-		if s.db.Stats().OpenTxN > 0 { // who comes later reads what is in use
+	return s.transact(true, func(*Tx) error { // so that nobody else writes
+		if s.db.Stats().OpenTxN > 0 { // later readers read pages in use only
 			return nil
 		}
 		free, size, err := freePages(s.file)
@@ -46,8 +45,8 @@ func (s *Store) Clear() error {
 	}, s.leave)
 }
 
-// RemoveCopies removes the files beside the database that an upgrade or a restore
-// has kept of what was there before.
+// RemoveCopies removes the copies of earlier databases that an upgrade or a restore has
+// kept beside the database.
 func (s *Store) RemoveCopies() error {
 	dir := filepath.Dir(s.path)
 	names, err := Files(dir)

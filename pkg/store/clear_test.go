@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// keyIn says whether the operational key of a fabric can be found in a file.
+// keyIn reports whether a file contains the operational key of a fabric.
 func keyIn(b []byte, f Fabric) bool {
 	return bytes.Contains(b, []byte(base64.StdEncoding.EncodeToString(f.Key)))
 }
@@ -39,7 +39,7 @@ func TestClearTakesWhatWasRemoved(t *testing.T) {
 	}
 }
 
-// A backup that is under way is one of what was there when it began.
+// A transaction that reads sees the records from its begin.
 func TestClearLeavesReadersAlone(t *testing.T) {
 	s := newStore(t)
 	fillStore(t, s, 4)

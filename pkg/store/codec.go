@@ -14,10 +14,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The form of a value has been the same since schema 1, so that migrations use what
-// is in this file. A schema with another form needs a copy of it for those before.
+// The form of a value has been the same since schema 1, so migrations use this file. A
+// schema with another form needs a copy of this file for the earlier ones.
 
-// raw is a transaction without the schema: values in buckets, and no digest.
+// raw is a transaction that knows values in buckets, and neither schema nor digest.
 type raw struct {
 	path   string
 	b      *bbolt.Tx
@@ -63,8 +63,8 @@ func (r *raw) wipe() {
 	r.values = nil
 }
 
-// hash covers a record and its place. Two changes must not cancel each other out in
-// the sum of all hashes, which they could with a checksum.
+// hash returns a hash of a record with its bucket and key. Two changes must not cancel
+// each other out in the sum of all hashes, as they could with a checksum.
 func hash(bucket, key, value []byte) uint64 {
 	h := sha256.New()
 	for _, part := range [][]byte{bucket, key} {
@@ -81,8 +81,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sumSize is the length of the checksum and the space behind it.
 const sumSize = 9
 
-// sum covers the place as well as the text, so that a value that turns up under
-// another key is noticed.
+// sum returns the checksum of a record. It covers bucket and key, so that a value under
+// the wrong key does not match.
 func sum(bucket, key, text []byte) uint32 {
 	c := crc32.Update(0, castagnoli, bucket)
 	c = crc32.Update(c, castagnoli, []byte{'/'})
@@ -112,8 +112,8 @@ func sealText(bucket, key, text []byte) []byte {
 
 var errChecksum = errors.New("checksum does not match")
 
-// unseal decodes the stored form into v, a pointer to a zero record. Nothing of
-// v refers to value. Its errors never quote the text, which may hold keys.
+// unseal decodes the stored form into v, a pointer to a zero record. v does not refer
+// to value. Errors do not quote the text, which may hold keys.
 func unseal(bucket, key, value []byte, v any) error {
 	text, err := unsealText(bucket, key, value)
 	if err != nil {
@@ -122,7 +122,7 @@ func unseal(bucket, key, value []byte, v any) error {
 	return decode(text, v)
 }
 
-// unsealText returns the encoded record in its stored form. It refers to value.
+// unsealText returns the text of a stored form. It refers to value.
 func unsealText(bucket, key, value []byte) (text []byte, err error) {
 	if len(value) < sumSize || value[sumSize-1] != ' ' {
 		return nil, errChecksum
@@ -143,8 +143,8 @@ var (
 	errMember = errors.New("record has a member that this version does not know")
 )
 
-// decode is strict: a member that this schema does not know would be lost at
-// the next write.
+// decode decodes a record. Unknown members are errors, as the next write would lose
+// them.
 func decode(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

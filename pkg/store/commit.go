@@ -9,18 +9,17 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// commit makes the transaction durable, with one sync for all of its pages, the
-// meta page among them. A crash may keep any part of them. If the meta page is
-// there and others are not, findTorn notices that: the list of free pages must
-// leave out exactly the pages that are in use, and the digest must be that of the
-// records, and of this transaction. It goes back to the transaction before, whose
-// pages are all there: no transaction writes to pages that the one before uses, and
-// this one has not begun before that one was durable.
+// commit makes the transaction durable with one sync for all of its pages, including the
+// meta page. A crash before the sync may leave any part of them. If the meta page is on
+// the disk and another page is not, findTorn notices: either the list of free pages does
+// not match the pages in use, or the digest does not match the records and the number of
+// the transaction. It then goes back to the transaction before. Its pages are all there:
+// no transaction overwrites pages that the one before uses, and this one has not begun
+// before that one was durable.
 //
-// findTorn would not notice if the pages were those of another attempt at a
-// transaction of this number. There may have been one before a crash or a failed
-// commit, so that the first commit after these is synced as bbolt does it, the
-// meta page last.
+// findTorn would not notice pages of another attempt at a transaction with the same
+// number. There may have been one before a crash or a failed commit. So the first commit
+// after these takes two syncs, as bbolt does it, and writes the meta page last.
 func (s *Store) commit(tx *Tx) error {
 	if err := tx.finish(); err != nil {
 		return errors.Join(err, s.rollback(tx.b))
@@ -29,11 +28,11 @@ func (s *Store) commit(tx *Tx) error {
 	start := time.Now()
 	s.db.NoSync, s.unproven, s.unsealed = !s.unproven, true, true
 	if err := s.commitBolt(tx.b); err != nil {
-		return s.settle(id, err)
+		return s.commitFailed(id, err)
 	}
 	if s.db.NoSync {
 		if err := s.db.Sync(); err != nil {
-			return s.doubt(err)
+			return s.retryCommit(err)
 		}
 	}
 	s.unproven = false
@@ -46,10 +45,10 @@ func (s *Store) commitBolt(b *bbolt.Tx) (err error) {
 	return b.Commit()
 }
 
-// settle finds out what has become of a commit that returned an error. As long
-// as its meta page is not written nothing has changed. If it is, the transaction
-// can be read, but the disk may not have it.
-func (s *Store) settle(id int, cause error) error {
+// commitFailed handles a commit that returned an error. If the meta page was not written,
+// nothing has changed. Otherwise readers see the transaction, but the disk may not have
+// it.
+func (s *Store) commitFailed(id int, cause error) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
@@ -60,13 +59,13 @@ func (s *Store) settle(id int, cause error) error {
 	if !visible {
 		return fmt.Errorf("write to %s: %w", s.path, cause)
 	}
-	return s.doubt(cause)
+	return s.retryCommit(cause)
 }
 
-// doubt makes a last attempt at a transaction that is written and not synced. If
-// that fails, too, the store ends.
-func (s *Store) doubt(cause error) error {
-	if err := s.writeAgain(); err != nil {
+// retryCommit writes a transaction again that was written and not synced. If that fails
+// as well, the store takes no more writes.
+func (s *Store) retryCommit(cause error) error {
+	if err := s.rewriteLast(); err != nil {
 		err = fmt.Errorf("%w to %s: free or replace the disk and restart: %w", ErrFailed, s.path, cause)
 		s.fail(err, false)
 		return err
@@ -75,7 +74,7 @@ func (s *Store) doubt(cause error) error {
 	return nil
 }
 
-// visible reports whether the transaction is the one that readers see.
+// visible reports whether readers see the transaction.
 func (s *Store) visible(id int) (bool, error) {
 	b, err := s.begin(false)
 	if err != nil {
@@ -85,10 +84,10 @@ func (s *Store) visible(id int) (bool, error) {
 	return seen == id, s.rollback(b)
 }
 
-// writeAgain writes the pages of the last transaction once more, and syncs them.
-// After a sync that failed the kernel takes them for written, so that another one
-// would say nothing.
-func (s *Store) writeAgain() error {
+// rewriteLast writes the pages of the last transaction again and syncs them. After a
+// failed sync the kernel regards them as written, so a second sync alone would prove
+// nothing.
+func (s *Store) rewriteLast() error {
 	info, err := s.file.Stat()
 	if err != nil {
 		return err
@@ -108,12 +107,12 @@ func (s *Store) writeAgain() error {
 	if err != nil {
 		return err
 	}
-	taken, err := newWalker(s.file, before).freelist() // from these
+	taken, err := newWalker(s.file, before).freelist() // where the last one took its pages from
 	if err != nil {
 		return err
 	}
 	page := make([]byte, last.pageSize)
-	again := func(at int64) error {
+	rewrite := func(at int64) error {
 		if _, err := s.file.ReadAt(page, at); err != nil {
 			return err
 		}
@@ -124,19 +123,18 @@ func (s *Store) writeAgain() error {
 		if slices.Contains(free, id) || id < before.pages && !slices.Contains(taken, id) {
 			continue
 		}
-		if err := again(int64(id * last.pageSize)); err != nil {
+		if err := rewrite(int64(id * last.pageSize)); err != nil {
 			return err
 		}
 	}
-	if err := again(last.place); err != nil {
+	if err := rewrite(last.place); err != nil {
 		return err
 	}
 	return s.file.Sync()
 }
 
-// seal ends what was written with a transaction that changes nothing. If it is
-// damaged on the disk, going back to the one before takes nothing away, so that
-// after an orderly end no transaction is ever undone.
+// seal makes a last transaction that changes nothing. If its pages are damaged on the
+// disk, going back to the transaction before loses nothing.
 func (s *Store) seal() {
 	s.writing.Lock()
 	idle := !s.unsealed || s.opt.ReadOnly || s.schema != SchemaVersion

@@ -48,7 +48,7 @@ func (p *plug) open() {
 	}
 }
 
-// counter counts lines of a log.
+// counter counts the lines of a log.
 type counter struct {
 	p     *plug
 	words string
@@ -201,8 +201,8 @@ func TestPowerCutKeepsAnySubset(t *testing.T) {
 	p.s.Close()
 }
 
-// Crash after crash, each of which leaves pages of a transaction that was given
-// up, under a number that will be used again.
+// Many crashes in a row. Each leaves pages of an interrupted transaction whose number is
+// used again.
 func TestPowerCutAgainAndAgain(t *testing.T) {
 	back := 0
 	for seed := range uint64(2) {
@@ -229,8 +229,8 @@ func TestPowerCutAgainAndAgain(t *testing.T) {
 	}
 }
 
-// A commit is cut off with its pages written, and the next one, of the same
-// number, with nothing but its meta page: that leads to the pages of the first.
+// One commit is interrupted after its pages were written, and the next one, with the same
+// number, after its meta page alone: that leads to the pages of the first.
 func TestPowerCutBetweenTwoAttempts(t *testing.T) {
 	p := newPlug(t, 200)
 	fillStore(t, p.s, 1)
@@ -275,7 +275,7 @@ func damagePage(t *testing.T, path string, before []byte) bool {
 	return false
 }
 
-// Damage that an orderly end is followed by must not undo what was confirmed.
+// Damage after an orderly end must not undo a confirmed transaction.
 func TestNothingIsUndoneAfterAnOrderlyEnd(t *testing.T) {
 	for round := range 20 {
 		path := filepath.Join(t.TempDir(), FileName)
@@ -306,8 +306,8 @@ func TestNothingIsUndoneAfterAnOrderlyEnd(t *testing.T) {
 	}
 }
 
-// Who only reads is given the transaction before, and changes nothing: a check
-// after a power cut finds a store in order.
+// A reader sees the transaction before and changes nothing, so that a check after a
+// power cut finds a good store.
 func TestReadOnlyGoesBackInMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
@@ -357,7 +357,7 @@ func TestReadOnlyGoesBackInMemory(t *testing.T) {
 	}
 }
 
-// After a sync that failed nothing can be known, and nothing is done any more.
+// After a failed sync the state on the disk is not known, and the store takes no writes.
 func TestFailedSyncEndsTheStore(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), FileName))
 	fillStore(t, s, 1)
@@ -388,8 +388,8 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 	s.Close()
 }
 
-// A page of an older schema that a crash has left in the last transaction must not
-// bring back what was there before an upgrade.
+// A page of an older schema that a crash has left in the last transaction must not bring
+// back the records from before an upgrade.
 func TestPageOfAnOlderSchemaIsNotTheLastTransaction(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
@@ -432,8 +432,8 @@ func TestPageOfAnOlderSchemaIsNotTheLastTransaction(t *testing.T) {
 	}
 }
 
-// Two records that are old, in the place of two that were changed in the same way,
-// are noticed: their checksums make up for one another.
+// Two old records in the place of two that were changed in the same way are noticed,
+// although the changes of their checksums cancel each other out.
 func TestDigestIsNoChecksum(t *testing.T) {
 	bucket, a, b := []byte("x"), []byte("a"), []byte("b")
 	var before, after digest

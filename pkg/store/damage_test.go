@@ -37,9 +37,8 @@ func image(t testing.TB) ([]byte, content) {
 	return backupOf(t, s), contentOf(t, s)
 }
 
-// tryImage opens a file with the given content. The outcome must be one of: it
-// is damaged and is left as it is, or it opens, passes its check and holds what
-// it should.
+// tryImage opens a file with the given content. Either Open returns ErrDamaged and the
+// file is unchanged, or the store passes its check and has the wanted records.
 func tryImage(t *testing.T, path string, b []byte, want *content) (opened bool) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -82,7 +81,7 @@ func TestTruncatedFile(t *testing.T) {
 	}
 }
 
-// Every bit that is flipped is noticed, or it was in nobody's way.
+// Every flipped bit is noticed, or makes no difference.
 func TestFlippedBits(t *testing.T) {
 	b, want := image(t)
 	path := filepath.Join(t.TempDir(), FileName)
@@ -271,10 +270,10 @@ func TestCommitErrorsAreSettled(t *testing.T) {
 	var id int
 	update(t, s, func(tx *Tx) error { id = tx.b.ID(); return tx.PutFabric(sampleFabric(2)) })
 
-	if err := s.settle(id+1, cause); !errors.Is(err, cause) {
+	if err := s.commitFailed(id+1, cause); !errors.Is(err, cause) {
 		t.Errorf("transaction that nobody sees: %v", err)
 	}
-	if err := s.settle(id, cause); err != nil {
+	if err := s.commitFailed(id, cause); err != nil {
 		t.Errorf("transaction that a further commit confirms: %v", err)
 	}
 	fillStore(t, s, 3)
@@ -289,7 +288,7 @@ func TestCommitErrorsAreSettled(t *testing.T) {
 	if err := unix.Dup2(int(null.Fd()), int(s.file.Fd())); err != nil { // the disk is gone
 		t.Fatal(err)
 	}
-	if err := s.settle(id, cause); !errors.Is(err, ErrFailed) || !errors.Is(err, cause) {
+	if err := s.commitFailed(id, cause); !errors.Is(err, ErrFailed) || !errors.Is(err, cause) {
 		t.Errorf("transaction that nothing confirms: %v", err)
 	}
 	if err := s.Update(func(*Tx) error { return nil }); !errors.Is(err, ErrFailed) {
@@ -375,8 +374,7 @@ func sealMeta(page []byte) {
 	binary.NativeEndian.PutUint64(page[pageHeader+metaSize-8:], h.Sum64())
 }
 
-// Whatever bbolt writes, the walk takes: a store must never be refused for its
-// shape.
+// The walk accepts every file that bbolt writes.
 func TestWalkTakesWhatBoltWrites(t *testing.T) {
 	s := newStore(t)
 	rnd := rand.New(rand.NewPCG(7, 8))
@@ -409,8 +407,8 @@ func TestWalkTakesWhatBoltWrites(t *testing.T) {
 	}
 }
 
-// FuzzPages changes a few octets of a good file: whatever passes the walk must
-// be safe in bbolt's hands.
+// FuzzPages changes a few octets of a good file. bbolt must survive every file that
+// passes the walk.
 func FuzzPages(f *testing.F) {
 	good, _ := image(f)
 	f.Add([]byte{}, uint16(0))

@@ -9,21 +9,20 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Bounds of what is kept of devices and endpoints. How many there may be is for the
-// caller to limit.
+// Bounds of the records of devices and endpoints. The caller limits their number.
 const (
 	MinDeviceID    = 3        // octets
 	MaxDeviceID    = 128      // octets
 	MaxDevice      = 64 << 10 // octets of a device's record
 	MaxAttributes  = 64 << 10 // octets of an endpoint's kept attributes
-	MaxEndpoint    = 0xFFFE
-	maxFingerprint = 64 // octets
+	MaxEndpoint    = 0xFFFE   // highest number of an endpoint
+	maxFingerprint = 64       // octets of a composition's digest
 )
 
-// Composition is what the node shows of its endpoints and clusters, in short.
+// Composition describes the set of endpoints and clusters that the node shows.
 type Composition struct {
 	Version uint32 `json:"version"`          // ConfigurationVersion (section 11.1.5.24); 0 before the first one
-	Digest  []byte `json:"digest,omitempty"` // of what was shown then, at most 64 octets; none after a restore
+	Digest  []byte `json:"digest,omitempty"` // of the set with this version, at most 64 octets; none after a restore
 }
 
 // Validate returns an error that wraps ErrInvalid if c may not be stored.
@@ -34,15 +33,14 @@ func (c *Composition) Validate() error {
 	return nil
 }
 
-// Composition returns the record of the node's composition, a zero one if there is
-// none yet.
+// Composition returns the record of the node's composition, or a zero one.
 func (tx *Tx) Composition() (c Composition, err error) {
 	_, err = tx.get(bucketNode, keyComposition, &c)
 	return c, err
 }
 
-// PutComposition stores the record of the node's composition. Its version never
-// becomes lower.
+// PutComposition stores the record of the node's composition. It returns ErrInvalid if
+// the version is lower than the stored one.
 func (tx *Tx) PutComposition(c Composition) error {
 	old, err := tx.Composition()
 	if err != nil {
@@ -57,9 +55,8 @@ func (tx *Tx) PutComposition(c Composition) error {
 	return tx.put(bucketNode, keyComposition, c)
 }
 
-// Devices calls f for each bridged device in the order of the ids, with a copy of
-// its record.
-// An error of f ends that and is returned.
+// Devices calls f for each bridged device, in the order of the ids, with a copy of its
+// record. If f returns an error, Devices stops and returns it.
 func (tx *Tx) Devices(f func(id string, value []byte) error) error {
 	all, err := tx.octets(bucketDevices)
 	if err != nil {
@@ -76,9 +73,9 @@ func (tx *Tx) Devices(f func(id string, value []byte) error) error {
 	return nil
 }
 
-// PutDevice stores the record of a bridged device, in the place of a former one. The
-// id is SOURCE:KEY, MinDeviceID to MaxDeviceID octets of A-Z, a-z, 0-9, '.', '_',
-// ':' and '-'. What is in the record, up to MaxDevice octets, is the caller's.
+// PutDevice stores the record of a bridged device and replaces an earlier one. The id
+// is SOURCE:KEY, MinDeviceID to MaxDeviceID octets of A-Z, a-z, 0-9, '.', '_', ':' and
+// '-'. The record, at most MaxDevice octets, has the caller's form.
 func (tx *Tx) PutDevice(id string, value []byte) error {
 	switch {
 	case !validDeviceID(id):
@@ -89,8 +86,8 @@ func (tx *Tx) PutDevice(id string, value []byte) error {
 	return tx.putOctets(bucketDevices, []byte(id), value)
 }
 
-// DeleteDevice removes the record of a bridged device, if there is one. The numbers
-// of its endpoints are not given again.
+// DeleteDevice removes the record of a bridged device, if there is one. The numbers of
+// its endpoints are not reserved again.
 func (tx *Tx) DeleteDevice(id string) error {
 	if !validDeviceID(id) {
 		return nil
@@ -99,7 +96,7 @@ func (tx *Tx) DeleteDevice(id string) error {
 }
 
 // DeleteDevices removes the records of all bridged devices. A factory reset does not
-// do so: devices keep their numbers.
+// call it, as devices keep their numbers.
 func (tx *Tx) DeleteDevices() error { return tx.deletePrefix(bucketDevices, nil) }
 
 func validDeviceID(id string) bool {
@@ -117,7 +114,7 @@ func validDeviceID(id string) bool {
 }
 
 // Endpoints calls f for each endpoint that has kept attributes, by ascending number,
-// with a copy of the record. An error of f ends that and is returned.
+// with a copy of the record. If f returns an error, Endpoints stops and returns it.
 func (tx *Tx) Endpoints(f func(n matter.EndpointID, value []byte) error) error {
 	all, err := tx.octets(bucketEndpoints)
 	if err != nil {
@@ -149,9 +146,9 @@ func (tx *Tx) Endpoint(n matter.EndpointID) (value []byte, ok bool, err error) {
 	return bytes.Clone(text), true, nil
 }
 
-// PutEndpoint stores the kept attributes of an endpoint, up to MaxAttributes octets
-// that are the caller's, in the place of former ones. The number, MaxEndpoint at most,
-// is not given by ReserveEndpoints after that.
+// PutEndpoint stores the kept attributes of an endpoint, at most MaxAttributes octets in
+// the caller's form, and replaces earlier ones. ReserveEndpoints does not return the
+// number n after that.
 func (tx *Tx) PutEndpoint(n matter.EndpointID, value []byte) error {
 	if n > MaxEndpoint || len(value) > MaxAttributes {
 		return invalid("endpoint %d with %d octets of attributes", n, len(value))
@@ -162,7 +159,7 @@ func (tx *Tx) PutEndpoint(n matter.EndpointID, value []byte) error {
 	return tx.putOctets(bucketEndpoints, endpointKey(n), value)
 }
 
-// DeleteEndpoint removes the kept attributes of an endpoint, if it has some.
+// DeleteEndpoint removes the kept attributes of an endpoint, if there are any.
 func (tx *Tx) DeleteEndpoint(n matter.EndpointID) error {
 	return tx.delete(bucketEndpoints, endpointKey(n))
 }
@@ -170,17 +167,17 @@ func (tx *Tx) DeleteEndpoint(n matter.EndpointID) error {
 // DeleteEndpoints removes the kept attributes of all endpoints.
 func (tx *Tx) DeleteEndpoints() error { return tx.deletePrefix(bucketEndpoints, nil) }
 
-// NextEndpoint returns the lowest number that no endpoint has or has had, at least 1;
-// MaxEndpoint+1 if all are used up.
+// NextEndpoint returns the number that ReserveEndpoints will return next, at least 1;
+// MaxEndpoint+1 if none is left.
 func (tx *Tx) NextEndpoint() (matter.EndpointID, error) {
 	next := matter.EndpointID(1)
 	_, err := tx.get(bucketNode, keyNextEndpoint, &next)
 	return next, err
 }
 
-// ReserveEndpoints gives out the next count numbers of endpoints, and returns the
-// first. Unless the transaction fails none of them is ever given again, also after a
-// restore of this database.
+// ReserveEndpoints reserves the next count numbers for endpoints and returns the first.
+// Once the transaction has been committed, no number is reserved again, not even after
+// an older backup is restored over this database.
 func (tx *Tx) ReserveEndpoints(count int) (first matter.EndpointID, err error) {
 	if first, err = tx.NextEndpoint(); err != nil {
 		return 0, err
@@ -191,8 +188,7 @@ func (tx *Tx) ReserveEndpoints(count int) (first matter.EndpointID, err error) {
 	return first, tx.put(bucketNode, keyNextEndpoint, int(first)+count)
 }
 
-// RaiseNextEndpoint makes sure that no number below atLeast is given any more. It
-// never lowers the next one.
+// RaiseNextEndpoint raises the next number to at least atLeast. It never lowers it.
 func (tx *Tx) RaiseNextEndpoint(atLeast matter.EndpointID) error {
 	next, err := tx.NextEndpoint()
 	if err != nil || next >= atLeast {
@@ -203,7 +199,7 @@ func (tx *Tx) RaiseNextEndpoint(atLeast matter.EndpointID) error {
 
 func endpointKey(n matter.EndpointID) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
 
-// keyValue is a record whose value means nothing to the store.
+// keyValue is a record in the caller's form.
 type keyValue struct{ key, value []byte }
 
 // octets returns copies of all records of a bucket in the order of their keys.

@@ -112,7 +112,7 @@ func TestDeviceRecordsThatAreRefused(t *testing.T) {
 	}
 }
 
-// reserve gives out the next numbers of endpoints.
+// reserve reserves the next numbers of endpoints.
 func reserve(t *testing.T, s *Store, count int) (first matter.EndpointID) {
 	t.Helper()
 	update(t, s, func(tx *Tx) (err error) {
@@ -230,7 +230,7 @@ func TestFabricsGoWithoutTheDevices(t *testing.T) {
 	}
 }
 
-// What a newer program has written is no damage, whatever its schema says.
+// A member, a record or a bucket that a newer program has written is not damage.
 func TestWhatANewerProgramWrote(t *testing.T) {
 	for name, write := range map[string]func(tx *Tx) error{
 		"member of the node": func(tx *Tx) error {

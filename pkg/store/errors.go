@@ -5,25 +5,25 @@ import (
 	"fmt"
 )
 
-// The errors a caller may branch on. What wraps them says in one line which
-// file, what is wrong and what to do.
+// The errors that a caller may branch on. An error that wraps one of them says in one
+// line which file it is about, what is wrong and what to do.
 var (
 	// ErrNewer is returned when the file's schema is newer than SchemaVersion, or when
 	// a record in it has a member that this version does not know.
 	ErrNewer = errors.New("written by a newer opcredsd")
 
-	// ErrDamaged is returned when the file is not what a store can be. The file
-	// has not been changed.
+	// ErrDamaged is returned when the file is not a valid store. The file has not
+	// been changed.
 	ErrDamaged = errors.New("damaged")
 
-	// ErrMissing is returned when there is no file where there was one.
+	// ErrMissing is returned when a database was made here and the file is gone.
 	ErrMissing = errors.New("missing")
 
 	// ErrLocked is matched by a [LockedError].
 	ErrLocked = errors.New("in use")
 
-	// ErrFailed is returned when the disk has not confirmed a commit, so that
-	// only the next start shows whether it is kept. The store takes nothing more.
+	// ErrFailed is returned when the disk has not confirmed a commit. Only the next
+	// start shows whether the commit is on the disk. The store takes no more writes.
 	ErrFailed = errors.New("the disk did not confirm a write")
 
 	// ErrClosed is returned after Close.
@@ -35,16 +35,16 @@ var (
 	// ErrInvalid is returned for a record that may not be stored.
 	ErrInvalid = errors.New("invalid record")
 
-	// ErrNoAdministrator is what Check says of a fabric none of whose access
-	// control entries grants Administer over CASE. Its administrator may have
-	// done so: such a fabric is useless, not damaged.
+	// ErrNoAdministrator is returned by Check for a fabric without an access control
+	// entry that grants Administer over CASE. Its administrator may have written such
+	// a list: the fabric is useless, not damaged.
 	ErrNoAdministrator = errors.New("no access control entry grants Administer")
 )
 
-// LockedError says that another process has the file open.
+// LockedError is returned when another process has the file open.
 type LockedError struct {
 	Path    string
-	PID     int    // 0 if it could not be found out
+	PID     int    // 0 if it is not known
 	Command string // name of the process, or empty
 }
 
@@ -59,10 +59,10 @@ func (e *LockedError) Error() string {
 	}
 }
 
-// Is makes errors.Is(err, ErrLocked) hold.
+// Is reports whether target is ErrLocked.
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
-// damage says what is wrong with a file.
+// damage is what is wrong with a file.
 type damage struct{ path, what string }
 
 func damaged(path, what string) error { return &damage{path, what} }
@@ -74,7 +74,8 @@ func (e *damage) Error() string {
 
 func (e *damage) Is(target error) bool { return target == ErrDamaged }
 
-// newer returns the error for a file in which what is of a newer version.
+// newer returns the error for a file that a newer version has written; what says which
+// part of it shows that.
 func newer(path, what string) error {
 	back := "the backup made before the upgrade"
 	if kept := copyPath(path, SchemaVersion); there(kept) {

@@ -19,19 +19,20 @@ const FileName = "opcredsd.db"
 const (
 	fileMode = 0o600
 	dirMode  = 0o700
-	forOther = 0o077 // what neither may have
+	forOther = 0o077 // permissions of others, which neither may have
 )
 
-// markerPath is the file that says that a database has been made here. It is
-// written when the database is durable, and its presence alone counts.
+// markerPath returns the name of the file that shows that a database has been made
+// here. It is written once the database is durable. Only its presence counts.
 func markerPath(path string) string { return path + ".initialised" }
 
-// newPath is the name under which a database is made, before it is renamed.
+// newPath returns the name under which a database is made, before it is renamed.
 func newPath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 }
 
-// asidePath is where the n-th Restore leaves the database that it replaces.
+// asidePath returns the name under which the n-th Restore keeps the database that it
+// replaces.
 func asidePath(path string, n int) string {
 	if n == 1 {
 		return path + ".before-restore"
@@ -72,8 +73,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Files returns the names of all that a store has made in dir and has left there: the
-// database, the marker, and copies that an upgrade or a restore has kept.
+// Files returns the names of the store's files in dir: the database, the marker, and
+// the copies that an upgrade or a restore has kept.
 func Files(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,7 +88,7 @@ func Files(dir string) (names []string, err error) {
 	return names, nil
 }
 
-// isCopy matches what copyPath and asidePath return.
+// isCopy matches the names that copyPath and asidePath return.
 var isCopy = regexp.MustCompile(`^` + regexp.QuoteMeta(FileName) + `\.(schema\d+|before-restore(\.\d+)?)$`)
 
 func there(path string) bool {
@@ -105,11 +106,11 @@ func exists(path string) (bool, error) {
 
 // prepareDir makes the state directory, or closes it to others.
 //
-// A directory with nothing in it but the state is ours: it gets mode 0700, with
-// a note. One that holds other things, say a home directory or /, or whose mode
-// we may not change, as some container volumes, is left as it is: with a
-// warning, as the files in it are closed on their own, or refused if everybody
-// could replace them.
+// A directory that holds nothing but the state gets mode 0700, and prepareDir logs
+// that. If it holds other files, as a home directory does, or if its mode cannot be
+// changed, as with some container volumes, it stays as it is: prepareDir logs a
+// warning, since the files in it have their own modes, or returns an error if
+// everybody could replace them.
 func prepareDir(dir string, log *slog.Logger) error {
 	if err := makeDir(dir); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
@@ -140,7 +141,7 @@ func prepareDir(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// makeDir makes dir and its missing parents, durably.
+// makeDir makes dir and its missing parents, and syncs them.
 func makeDir(dir string) error {
 	there, err := exists(dir)
 	if err != nil || there {
@@ -156,7 +157,7 @@ func makeDir(dir string) error {
 	return syncDir(parent)
 }
 
-// onlyState reports whether nothing but the daemon's own files lies in dir.
+// onlyState reports whether dir holds only the daemon's own files.
 func onlyState(dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -171,7 +172,7 @@ func onlyState(dir string) (bool, error) {
 	return true, nil
 }
 
-// repairMode closes the file to others.
+// repairMode takes the permissions of others from the file.
 func repairMode(f *os.File, path string, log *slog.Logger) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -188,8 +189,8 @@ func repairMode(f *os.File, path string, log *slog.Logger) error {
 	return nil
 }
 
-// errReplaced says that another process has put another file in the place of
-// the one that was opened: look again.
+// errReplaced is returned when another process has put another file in the place of
+// the one that was opened. The caller opens the new one.
 var errReplaced = errors.New("file was replaced")
 
 // samePath returns errReplaced unless path still names f.
@@ -211,9 +212,9 @@ func samePath(f *os.File, path string) error {
 	return nil
 }
 
-// openLocked opens and locks a file that is there.
+// openLocked opens and locks an existing file.
 func openLocked(path string, opt *Options) (*os.File, error) {
-	info, err := os.Stat(path) // before the open: that of a pipe would wait
+	info, err := os.Stat(path) // first, as opening a pipe would block
 	if err != nil {
 		return nil, err
 	}
@@ -240,8 +241,8 @@ func openLocked(path string, opt *Options) (*os.File, error) {
 }
 
 // openNew opens, locks and empties the file under which a database for path is
-// made. Whoever holds that lock is the only one that makes one; what is left of
-// a process that was killed at it is used up.
+// made. Only the process that holds the lock makes a database. A file that a killed
+// process has left is used.
 func openNew(path string, opt *Options) (*os.File, error) {
 	name := newPath(path)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, fileMode)
@@ -265,8 +266,8 @@ func openNew(path string, opt *Options) (*os.File, error) {
 	return f, nil
 }
 
-// removeLeftover removes what a killed process has left under the name for new
-// databases, unless another one is at work there.
+// removeLeftover removes the file that a killed process has left under the name for new
+// databases, unless another process has locked it.
 func removeLeftover(path string, log *slog.Logger) {
 	name := newPath(path)
 	f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOFOLLOW, 0)
@@ -284,7 +285,7 @@ func removeLeftover(path string, log *slog.Logger) {
 	log.Info("removed an unfinished database", "file", name)
 }
 
-// moveIn gives the finished file that openNew made for path a name, durably.
+// moveIn syncs the file that openNew made for path, renames it and syncs the directory.
 func moveIn(f *os.File, path, name string) error {
 	if err := f.Sync(); err != nil {
 		return err

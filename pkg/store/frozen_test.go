@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// forMigrations are what migrations may use of the rest of the package: the form of
-// values, which TestFormOfValues holds, and errors.
+// forMigrations are the names that migrations may use from the rest of the package: the
+// form of values, which TestFormOfValues pins, and errors.
 var forMigrations = []string{"raw", "seal", "unseal", "sum", "decode", "damaged"}
 
-// A migration that used, say, the list of buckets of today would do something else
-// with every new schema.
+// A migration that used the present list of buckets, for example, would change with every
+// new schema.
 func TestMigrationsAreFrozen(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
@@ -64,7 +64,7 @@ func use(t *testing.T, name string, n ast.Node, home map[string]string, frozen *
 	t.Errorf("%s uses %s of %s, which is not frozen", name, id.Name, home[id.Name])
 }
 
-// declared returns the names that a declaration makes known to the package.
+// declared returns the package-level names of a declaration.
 func declared(d ast.Decl) (names []string) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -86,8 +86,7 @@ func declared(d ast.Decl) (names []string) {
 	return names
 }
 
-// What files hold is read by this form since schema 1, and by this digest since
-// schema 2.
+// The form of values is that of schema 1, the digest that of schema 2.
 func TestFormOfValues(t *testing.T) {
 	bucket, key := []byte("fabrics"), []byte{1}
 	value, err := seal(bucket, key, map[string]any{"index": 1, "key": []byte{1, 2, 3}})

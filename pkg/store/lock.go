@@ -41,9 +41,9 @@ func lock(f *os.File, path string, shared bool, timeout time.Duration) error {
 	}
 }
 
-// holder finds out, as well as it can, which process has the file locked. In a
-// container the list of locks may be silent about it: then any process that has
-// the file open will do.
+// holder returns the process that has the file locked, as far as that can be found
+// out. In a container the list of locks may lack it; then holder returns a process
+// that has the file open.
 func holder(f *os.File) (pid int, command string) {
 	info, err := f.Stat()
 	if err != nil {
@@ -70,10 +70,10 @@ func holder(f *os.File) (pid int, command string) {
 	return pid, strings.TrimSpace(string(comm))
 }
 
-// lockOwner finds the owner of the lock on an inode in the text of /proc/locks:
-// lines as "1: FLOCK  ADVISORY  WRITE 1234 fd:01:131090 0 EOF". Some file
-// systems show another device there than stat does: an owner on the right
-// device is preferred.
+// lockOwner returns the owner of the lock on an inode from the text of /proc/locks,
+// whose lines look like "1: FLOCK  ADVISORY  WRITE 1234 fd:01:131090 0 EOF". Some file
+// systems show another device there than stat does, so lockOwner prefers an owner on
+// the right device but takes any.
 func lockOwner(locks string, dev, inode uint64) (pid int) {
 	device := fmt.Sprintf("%02x:%02x", unix.Major(dev), unix.Minor(dev))
 	for line := range strings.Lines(locks) {

@@ -129,7 +129,7 @@ func update(t testing.TB, s *Store, f func(tx *Tx) error) {
 	}
 }
 
-// fillStore puts some of everything in, over several transactions.
+// fillStore stores records of every kind, in several transactions.
 func fillStore(t testing.TB, s *Store, fabrics int) {
 	t.Helper()
 	update(t, s, func(tx *Tx) error {
@@ -168,7 +168,7 @@ func fillStore(t testing.TB, s *Store, fabrics int) {
 	}
 }
 
-// contentOf reads everything there is.
+// contentOf reads all records.
 func contentOf(t testing.TB, s *Store) content {
 	t.Helper()
 	var c content

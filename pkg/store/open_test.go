@@ -185,7 +185,7 @@ func TestOtherBuckets(t *testing.T) {
 		if name == "no meta" { // there is no place for the digest
 			commit = s.db.Update
 		}
-		// Twice, so that there is no transaction before it to go back to.
+		// Two commits, so that Open cannot go back to a good transaction.
 		if err := errors.Join(commit(change), commit(func(*bbolt.Tx) error { return nil }), s.db.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestOtherBuckets(t *testing.T) {
 	}
 }
 
-func TestSecondProcessIsToldWhoHasIt(t *testing.T) {
+func TestErrorNamesTheProcessThatHasTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	child := command(t, "hold", path)
 	in, err := child.StdinPipe()
@@ -230,7 +230,7 @@ func TestSecondProcessIsToldWhoHasIt(t *testing.T) {
 	if pid := openedBy(info); pid != child.Process.Pid {
 		t.Errorf("the file is open in %d, want %d", pid, child.Process.Pid)
 	}
-	// The lock dies with the process, and nothing of it has to be cleared away.
+	// The lock ends with the process.
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

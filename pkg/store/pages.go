@@ -9,9 +9,9 @@ import (
 	"io"
 )
 
-// The layout of a bbolt file, which is native-endian. A page is a header of id
-// (8), flags (2), count (2) and overflow (4), then elements of 16 octets, then
-// what they point at.
+// The layout of a bbolt file, in native byte order. A page is a header of id (8),
+// flags (2), count (2) and overflow (4), then elements of 16 octets, then the data that
+// they point to.
 const (
 	pageHeader  = 16
 	elementSize = 16
@@ -36,10 +36,10 @@ const (
 
 var order = binary.NativeEndian
 
-// metaPage is what the walk needs of a meta page.
+// metaPage holds the fields of a meta page that the walk needs.
 type metaPage struct {
 	pageSize, root, freelist, pages, txid uint64
-	place                                 int64 // where it stands in the file
+	place                                 int64 // its offset in the file
 }
 
 func readMeta(r io.ReaderAt, at int64) (m metaPage, ok bool) {
@@ -63,9 +63,9 @@ func readMeta(r io.ReaderAt, at int64) (m metaPage, ok bool) {
 	}, true
 }
 
-// findMetas returns the valid meta pages, one or two, first the one that bbolt
-// would use. The second page's place follows from the page size, which is only
-// known from a valid page: hence the search when the first is not.
+// findMetas returns the valid meta pages, one or two, the one that bbolt would use
+// first. The offset of the second one is the page size, which only a valid page has: if
+// the first is not valid, findMetas tries all page sizes.
 func findMetas(r io.ReaderAt) ([]metaPage, error) {
 	first, ok := readMeta(r, 0)
 	if !ok {
@@ -92,14 +92,14 @@ func findMetas(r io.ReaderAt) ([]metaPage, error) {
 	}
 }
 
-// walker visits every page that a meta page leads to.
+// walker visits all pages that are reachable from a meta page.
 type walker struct {
 	r      io.ReaderAt
 	meta   metaPage
 	seen   []bool // reached or free
-	bucket []byte // whose records are visited; nil: none's
-	found  digest // of the records
-	stored []byte // the digest as it is stored
+	bucket []byte // that is being visited, or nil
+	found  digest // computed from the records
+	stored []byte // the stored form of the digest
 	schema int
 }
 
@@ -109,8 +109,8 @@ func newWalker(r io.ReaderAt, m metaPage) *walker {
 	return w
 }
 
-// freePages returns the pages that are not in use, and their size. The file has
-// passed checkPages.
+// freePages returns the pages that are not in use, and the page size. The caller has
+// called checkPages.
 func freePages(r io.ReaderAt) (free []uint64, size uint64, err error) {
 	metas, err := findMetas(r)
 	if err != nil {
@@ -120,11 +120,11 @@ func freePages(r io.ReaderAt) (free []uint64, size uint64, err error) {
 	return free, metas[0].pageSize, err
 }
 
-// checkPages walks all that a meta page leads to and returns the first thing that
-// bbolt would stumble over: pages that are cut off, not what they should be,
-// reached twice or not at all, elements that point outside their page, keys out
-// of order. If the schema is ours it holds the records against their digest, too:
-// then the transaction of the meta page is there whole.
+// checkPages walks all pages that are reachable from a meta page. It returns an error for
+// the first thing that bbolt would not survive: pages that are cut off, have the wrong
+// type, are reached twice or not at all, elements that point outside their page, keys
+// out of order. If the schema has a digest that is known here, it compares the records
+// with it too: the transaction is complete if they agree.
 func checkPages(r io.ReaderAt, size int64, m metaPage) (schema int, err error) {
 	w, err := walk(r, size, m)
 	if err != nil {
@@ -152,7 +152,7 @@ func walk(r io.ReaderAt, size int64, m metaPage) (*walker, error) {
 	return w, nil
 }
 
-// mark notes that n pages from id on are accounted for.
+// mark marks n pages from id on as seen.
 func (w *walker) mark(id, n uint64) error {
 	if id < 2 || id >= w.meta.pages || n > w.meta.pages-id {
 		return fmt.Errorf("page %d is out of range", id)
@@ -190,7 +190,7 @@ func (w *walker) page(id uint64) (p []byte, flags, count uint16, err error) {
 	return p, order.Uint16(h[8:]), order.Uint16(h[10:]), nil
 }
 
-// freelist reads and marks the list of free pages, and what is on it.
+// freelist reads the list of free pages and marks the list's own pages and those in it.
 func (w *walker) freelist() (free []uint64, err error) {
 	if w.meta.freelist == noFreelist {
 		return nil, errors.New("no list of free pages")
@@ -219,9 +219,9 @@ func (w *walker) freelist() (free []uint64, err error) {
 	return free, nil
 }
 
-// tree walks the pages of one bucket. Unless low is nil its first key is low, as
-// its parent says: bbolt finds a page in its parent by that key. Unless high is
-// nil all keys are below it. The recursion ends as no page is marked twice.
+// tree walks the pages of one bucket. The first key must be low, unless that is nil:
+// bbolt finds a page in its parent by that key. All keys must be below high, unless that
+// is nil. The recursion ends because no page is marked twice.
 func (w *walker) tree(id uint64, low, high []byte, nesting int) error {
 	p, flags, count, err := w.page(id)
 	if err != nil {
@@ -307,8 +307,7 @@ func (w *walker) leaf(p []byte, count uint16, low, high []byte, nesting int) err
 	return ascending(keys, low, high)
 }
 
-// record takes a record into the digest, or notes what is to be known of the
-// meta bucket's.
+// record adds a record to the digest, or keeps schema and digest of the meta bucket.
 func (w *walker) record(key, value []byte) error {
 	switch {
 	case !bytes.Equal(w.bucket, bucketMeta):
@@ -323,8 +322,8 @@ func (w *walker) record(key, value []byte) error {
 	return nil
 }
 
-// digest compares the records with the digest. Schema 1 has another one, and what a
-// newer schema has is not known.
+// digest compares the records with the digest, unless the schema has another form of
+// digest: schema 1 has, and a newer one may.
 func (w *walker) digest() error {
 	if w.schema < digestSince || w.schema > SchemaVersion {
 		return nil
@@ -333,10 +332,10 @@ func (w *walker) digest() error {
 	if err := unseal(bucketMeta, keyDigest, w.stored, &want); err != nil {
 		return fmt.Errorf("digest: %w", err)
 	}
-	return want.hold(w.found, w.meta.txid)
+	return want.verify(w.found, w.meta.txid)
 }
 
-// content follows a bucket's value: a page of its own, or one within the value.
+// content walks the pages of a bucket: a tree, or one page within the bucket's value.
 func (w *walker) content(value []byte, nesting int) error {
 	if nesting > maxNesting {
 		return errors.New("buckets are nested too deep")

@@ -56,7 +56,7 @@ func TestDecodeIsStrict(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is taken as a record is written and read back the same.
+// FuzzDecode: every text that decodes can be encoded and decoded again without change.
 func FuzzDecode(f *testing.F) {
 	for _, v := range []any{sampleFabric(1), sampleNode(), sampleAttestation(), sampleResumption(1, 2), sampleSubscription(1, 2, 3)} {
 		text, err := json.Marshal(v)
@@ -223,8 +223,7 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// The first copy that a restore has kept is what an operator wants back who has
-// restored the wrong backup, twice.
+// An operator who has restored the wrong backup twice wants the first copy back.
 func TestEachRestoreKeepsItsOwnCopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
@@ -277,7 +276,7 @@ func TestRestoreStopsWhereItCannotKeep(t *testing.T) {
 	log := new(bytes.Buffer)
 	opt := Options{Logger: slog.New(slog.NewTextHandler(log, nil)), link: func(string, string) error { return os.ErrPermission }}
 	restore := func() error { return Restore(path, bytes.NewReader(backup), opt) }
-	// Where names cannot be added, a copy is as good.
+	// If the file system has no links, a copy is as good.
 	if err := restore(); err != nil || log.Len() != 0 {
 		t.Fatalf("%v; log %s", err, log)
 	}

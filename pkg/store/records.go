@@ -7,12 +7,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Fabric is everything that belongs to one fabric: the entry of the fabric
-// table, its credentials, and the fabric-scoped data of Access Control and Group
-// Key Management. It is stored as one value.
+// Fabric holds everything that belongs to one fabric: the entry of the fabric table,
+// its credentials, and the fabric-scoped data of Access Control and Group Key
+// Management. It is stored as one value.
 //
-// FabricID and NodeID repeat what stands in the NOC; package fabric checks that
-// they agree.
+// FabricID and NodeID are also in the NOC; package fabric checks that they agree.
 type Fabric struct {
 	Index    matter.FabricIndex `json:"index"`     // 1 to 254
 	FabricID matter.FabricID    `json:"fabric_id"` // not 0
@@ -31,7 +30,7 @@ type Fabric struct {
 	ACL       []ACLEntry `json:"acl"`                 // in the order in which the administrator wrote it
 	Extension []byte     `json:"extension,omitempty"` // Access Control extension, at most 128 octets
 
-	KeySets     []GroupKeySet     `json:"key_sets"` // set 0 is the IPK and always there
+	KeySets     []GroupKeySet     `json:"key_sets"` // set 0, the IPK, always exists
 	GroupKeyMap []GroupKeyMapping `json:"group_key_map,omitempty"`
 	Groups      []Group           `json:"groups,omitempty"`
 }
@@ -90,8 +89,8 @@ func clone[T any](p *T) *T {
 	return &v
 }
 
-// ACLTarget restricts an entry (section 9.10.5.6). A nil member is null: it
-// restricts nothing.
+// ACLTarget restricts an entry (section 9.10.5.6). A nil member is null and restricts
+// nothing.
 type ACLTarget struct {
 	Cluster    *matter.ClusterID    `json:"cluster,omitempty"`
 	Endpoint   *matter.EndpointID   `json:"endpoint,omitempty"`
@@ -106,8 +105,8 @@ type GroupKeySet struct {
 	Keys   []GroupKey `json:"keys"` // by ascending start time
 }
 
-// GroupKey is what is kept of an epoch key: the operational key that was derived
-// from it for this fabric.
+// GroupKey is the operational key that was derived from an epoch key for this fabric.
+// The epoch key is not kept.
 type GroupKey struct {
 	Key   []byte `json:"operational_key"` // 16 octets
 	Start uint64 `json:"start"`           // microseconds since the Matter epoch; 0 for the IPK of AddNOC
@@ -126,10 +125,8 @@ type Group struct {
 	Endpoints []matter.EndpointID `json:"endpoints,omitempty"`
 }
 
-// Node is the identity of the node and what it remembers of itself.
-//
-// Change it with [Tx.MutateNode]: a copy of an earlier transaction may hold an
-// old NextFabricIndex.
+// Node is the identity of the node and its own state. Change it with [Tx.MutateNode]: a
+// copy from an earlier transaction may have an old NextFabricIndex.
 type Node struct {
 	Passcode      uint32 `json:"passcode"`
 	Salt          []byte `json:"salt"`          // 16 to 32 octets
@@ -145,8 +142,8 @@ type Node struct {
 	RebootCount       uint16             `json:"reboot_count"`
 	OperationalHours  uint32             `json:"operational_hours"`
 	BootID            string             `json:"boot_id"`              // of the host's kernel at the last start; at most 64 octets
-	Stopped           bool               `json:"stopped,omitempty"`    // in order, and not started since
-	NextFabricIndex   matter.FabricIndex `json:"next_fabric_index"`    // 0: none was given yet
+	Stopped           bool               `json:"stopped,omitempty"`    // the last run ended in order
+	NextFabricIndex   matter.FabricIndex `json:"next_fabric_index"`    // 0: there was no fabric yet
 	LastKnownGoodTime uint32             `json:"last_known_good_time"` // seconds since the Matter epoch
 }
 

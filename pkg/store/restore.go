@@ -11,44 +11,44 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// restoreSkip is how far every counter moves on at a restore, as nobody knows
-// what was used since the backup was made: more than a node uses in years.
-// restoreSkipVersion is the same for the version of the composition.
+// restoreSkip is how far a restore advances every counter. Which values were used since
+// the backup is not known; a node does not use so many in years. restoreSkipVersion is
+// the same for the version of the composition.
 const (
 	restoreSkip        = 1 << 24
 	restoreSkipVersion = 1 << 16
 )
 
-// given is what a database has used that must not be used again.
-type given struct {
+// used is what a database has used and must not be used again.
+type used struct {
 	counters     map[string]uint64
 	nextEndpoint matter.EndpointID
 	composition  Composition
 }
 
-// given returns what the database has used.
-func (tx *Tx) given() (g given, err error) {
-	if g.counters, err = tx.counters(); err != nil {
-		return g, err
+// used returns what the database has used.
+func (tx *Tx) used() (u used, err error) {
+	if u.counters, err = tx.counters(); err != nil {
+		return u, err
 	}
-	if g.nextEndpoint, err = tx.NextEndpoint(); err != nil {
-		return g, err
+	if u.nextEndpoint, err = tx.NextEndpoint(); err != nil {
+		return u, err
 	}
-	g.composition, err = tx.Composition()
-	return g, err
+	u.composition, err = tx.Composition()
+	return u, err
 }
 
-// Restore puts a copy made by Backup in the place of the database at path, which
-// need not be there, and keeps the old one beside it with the ending
-// ".before-restore", ".before-restore.2" and so on: none that an earlier Restore has
-// kept is overwritten. It returns an error, and changes nothing, when the copy is
-// damaged or newer, when the database is in use, and when it cannot be kept.
+// Restore replaces the database at path, if there is one, by a copy made by Backup. It
+// keeps the old one beside it with the ending ".before-restore", or ".before-restore.2"
+// and so on if an earlier Restore has used that name. It returns an error, and changes
+// nothing, if the copy is damaged or newer, if the database is in use, or if the old one
+// cannot be kept.
 //
-// An old state must not let anything happen twice: counters and the version of the
-// composition move on beyond what can have been used, and resumption records and
-// subscriptions are dropped. Numbers of endpoints that the replaced database has given
-// are not given again; of a copy from another machine the next number stays as it is.
-// Fabrics that were removed since the copy was made are there again.
+// Nothing may be used twice after a restore. So Restore advances counters and the
+// version of the composition beyond what can have been used, and removes resumption
+// records and subscriptions. Endpoint numbers that the replaced database has reserved
+// are not reserved again; the next number of a copy from another machine does not
+// change. Fabrics that were removed after the copy was made exist again.
 func Restore(path string, backup io.Reader, opt Options) (err error) {
 	opt.setDefaults()
 	opt.ReadOnly = false
@@ -59,7 +59,7 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 	if err := prepareDir(filepath.Dir(path), opt.Logger); err != nil {
 		return err
 	}
-	done, used, err := takeOld(path, opt)
+	done, old, err := takeOld(path, opt)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -77,7 +77,7 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.forget(used); err != nil {
+	if err := s.moveOn(old); err != nil {
 		return err
 	}
 	if err := s.Check(); errors.Is(err, ErrDamaged) {
@@ -87,7 +87,7 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 		return fmt.Errorf("restore: cannot keep the database that is replaced: %w", err)
 	}
 	if err := moveIn(f, path, path); err != nil {
-		if samePath(f, path) == nil { // all but the last sync
+		if samePath(f, path) == nil { // only the last sync has failed
 			return fmt.Errorf("restore: the copy is in the place of %s, but %w: see after the next start whether it still is: %w", path, ErrFailed, err)
 		}
 		return fmt.Errorf("restore: %w", err)
@@ -97,33 +97,32 @@ func Restore(path string, backup io.Reader, opt Options) (err error) {
 	return s.Close()
 }
 
-// takeOld locks the database that is there, until done is called, and returns
-// what it has used, if it can still be read.
-func takeOld(path string, opt Options) (done func(), used given, err error) {
+// takeOld locks the database at path, if there is one, until done is called, and
+// returns what it has used, as far as it can be read.
+func takeOld(path string, opt Options) (done func(), u used, err error) {
 	there, err := exists(path)
 	if err != nil || !there {
-		return func() {}, used, err
+		return func() {}, u, err
 	}
 	f, err := openLocked(path, &opt)
 	if err != nil {
-		return nil, used, err
+		return nil, u, err
 	}
-	opt.ReadOnly = true // nothing is written to what may be wanted back
+	opt.ReadOnly = true // the operator may want it back as it is
 	s, err := openFile(f, path, opt, upgradeInMemory)
 	if err == nil {
 		err = s.View(func(tx *Tx) (err error) {
-			used, err = tx.given()
+			u, err = tx.used()
 			return err
 		})
 	}
 	if err != nil {
 		opt.Logger.Warn("the database to be replaced cannot be read", "error", err)
 	}
-	return func() { release(f, s) }, used, nil
+	return func() { release(f, s) }, u, nil
 }
 
-// fill copies the backup into f and opens it. The name in the errors is the
-// backup's, not the file's.
+// fill copies the backup into f and opens it. Its errors name the backup, not the file.
 func fill(f *os.File, backup io.Reader, opt Options) (*Store, error) {
 	n, err := io.Copy(f, io.LimitReader(backup, maxFile+1))
 	if err != nil {
@@ -139,15 +138,15 @@ func fill(f *os.File, backup io.Reader, opt Options) (*Store, error) {
 	return s, err
 }
 
-// forget makes an old state safe to go on from. used is what the database that it
-// replaces has used.
-func (s *Store) forget(used given) error {
+// moveOn advances what must not be used twice, and removes what must not be used
+// again. old is what the replaced database has used.
+func (s *Store) moveOn(old used) error {
 	return s.Update(func(tx *Tx) error {
-		saved, err := tx.given()
+		saved, err := tx.used()
 		if err != nil {
 			return err
 		}
-		for name, next := range used.counters {
+		for name, next := range old.counters {
 			saved.counters[name] = max(saved.counters[name], next)
 		}
 		for name, next := range saved.counters {
@@ -155,10 +154,10 @@ func (s *Store) forget(used given) error {
 				return err
 			}
 		}
-		if err := tx.RaiseNextEndpoint(used.nextEndpoint); err != nil {
+		if err := tx.RaiseNextEndpoint(old.nextEndpoint); err != nil {
 			return err
 		}
-		if v := max(saved.composition.Version, used.composition.Version); v > 0 {
+		if v := max(saved.composition.Version, old.composition.Version); v > 0 {
 			v = min(v, math.MaxUint32-restoreSkipVersion) + restoreSkipVersion
 			if err := tx.PutComposition(Composition{Version: v}); err != nil {
 				return err
@@ -173,8 +172,8 @@ func (s *Store) forget(used given) error {
 	})
 }
 
-// keepAside gives the database that is to be replaced, if there is one, a second
-// name, durably; where the file system has no second names it makes a copy.
+// keepAside links the database that will be replaced, if there is one, to a second name
+// and syncs the directory. If the file system has no links it makes a copy.
 func keepAside(path string, opt Options) error {
 	if there, err := exists(path); err != nil || !there {
 		return err
@@ -191,10 +190,10 @@ func keepAside(path string, opt Options) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path)) // before the first name goes
+	return syncDir(filepath.Dir(path)) // before the first name is removed
 }
 
-// copyFile makes a copy under a name that is not taken.
+// copyFile copies a file to a name that is not taken.
 func copyFile(path, name string) error {
 	from, err := os.Open(path)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// SchemaVersion is the version that this code reads and writes. Every change of
-// what the records hold is a new one; testdata/README.md says what belongs to it.
+// SchemaVersion is the version that this code reads and writes. Every change to the
+// content of records needs a new one; testdata/README.md says how to make it.
 const SchemaVersion = 3
 
-// digestSince is the schema that has brought the digest of today, which names its
-// transaction.
+// digestSince is the schema that introduced the present digest, which contains the
+// number of its transaction.
 const digestSince = 2
 
 // The buckets of this schema, and their keys.
@@ -37,8 +37,8 @@ var buckets = [][]byte{
 	bucketDevices, bucketEndpoints,
 }
 
-// A migration brings a store from the version of its place in the list to the
-// next. Once released it never changes, and it uses nothing that can change.
+// A migration migrates a store from the version that is its index in the list to the
+// next. Once released it never changes, nor does anything that it uses.
 type migration func(*raw) error
 
 var migrations = []migration{1: migrate1, 2: migrate2}
@@ -55,8 +55,7 @@ func (tx *Tx) initialise() (err error) {
 	return tx.write(bucketMeta, keySchema, SchemaVersion)
 }
 
-// schemaVersion returns the version that the file was written with; 0 if it has
-// none, as a new one.
+// schemaVersion returns the schema version of the file, 0 if it has none.
 func (tx *Tx) schemaVersion() (version int, err error) {
 	defer tx.s.guard(&err)
 	b := tx.b.Bucket(bucketMeta)
@@ -76,8 +75,7 @@ func (tx *Tx) schemaVersion() (version int, err error) {
 	return version, nil
 }
 
-// migrate runs the steps from the given version on. It belongs into one
-// transaction: a kill leaves the old version whole.
+// migrate runs the steps from the given version on, in the caller's transaction.
 func (tx *Tx) migrate(from int, steps []migration) (err error) {
 	defer tx.s.guard(&err)
 	for v := from; v < len(steps); v++ {
@@ -87,7 +85,7 @@ func (tx *Tx) migrate(from int, steps []migration) (err error) {
 			return fmt.Errorf("migrate %s from schema %d to %d: %w", tx.path, v, v+1, err)
 		}
 	}
-	d, err := tx.sumUp()
+	d, err := tx.computeDigest()
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// This file is frozen: it is how schema 1 was, and the step from it to schema 2. It
-// must not follow the code of today. See the README in testdata.
+// This file is frozen. It holds the form of schema 1 and the step to schema 2, and does
+// not change with the code of today. See the README in testdata.
 
 // The buckets of schema 1, and keys in "meta".
 var (
@@ -44,7 +44,7 @@ type groupKey2 struct {
 	Start uint64 `json:"start"`
 }
 
-// digest1 is what bound the records of schema 1 together.
+// digest1 is the digest of schema 1.
 type digest1 struct {
 	Records int    `json:"records"`
 	Sum     uint32 `json:"sum"` // of the records' checksums, bit by bit

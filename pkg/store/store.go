@@ -18,12 +18,11 @@ import (
 )
 
 const (
-	// initialMap is room for all but the fullest tables, so that the file is
-	// rarely mapped anew.
+	// initialMap has room for most databases, so that the file is rarely mapped again.
 	initialMap = 1 << 20
 
 	// maxFile bounds the file. 254 full fabrics need about 2 MB, 1,000 devices with
-	// records of the largest size 64 MB, and a commit writes beside what is there.
+	// the largest records 64 MB, and a commit needs room beside the old pages.
 	maxFile = 256 << 20
 )
 
@@ -31,15 +30,14 @@ const (
 type Options struct {
 	Logger *slog.Logger // default: none
 
-	// ReadOnly shares the file with other readers, changes nothing on the disk
-	// and makes nothing.
+	// ReadOnly shares the file with other readers and changes nothing on the disk.
 	ReadOnly bool
 
-	// LockTimeout is how long to wait for another process to let go of the
-	// file. Default: one second.
+	// LockTimeout is how long to wait for another process to release the file.
+	// Default: one second.
 	LockTimeout time.Duration
 
-	// OnCommit is called after each commit with the time that it took.
+	// OnCommit is called after each commit with its duration.
 	OnCommit func(time.Duration)
 
 	link func(old, name string) error // default: os.Link
@@ -60,36 +58,35 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Store is an open database. It may be used by several goroutines; transactions
-// that write are one after the other.
+// Store is an open database. Several goroutines may use it at once; writable
+// transactions run one after the other.
 type Store struct {
 	path   string
 	file   *os.File
 	db     *bbolt.DB
 	opt    Options
 	schema int      // of the file that Open found
-	from   *Store   // the file of an older schema that this one is an image of, or nil
-	locked *os.File // that this one is an image of without its last transaction, or nil
+	from   *Store   // nil, or the store of an older schema that this one is a migrated copy of
+	locked *os.File // nil, or the file that this one is a copy of, without its last transaction
 
-	// writing is held from the begin of a transaction that writes until the disk
-	// has it: the next one overwrites what a crash would have to fall back on.
+	// writing is held from the begin of a writable transaction until it is on the
+	// disk: the next one overwrites the pages that a crash would need.
 	writing  sync.Mutex
-	unproven bool // the next commit is to be synced in two steps, see commit
+	unproven bool // the next commit needs two syncs, see commit
 	unsealed bool // a commit was made, see seal
 
 	mu       sync.Mutex
-	failed   error             // why the store takes nothing more
-	panicked bool              // bbolt may hold its locks for ever
-	reserved map[string]uint64 // end of what each counter has given out
+	failed   error             // not nil: every use returns it
+	panicked bool              // bbolt may still hold its locks
+	reserved map[string]uint64 // end of the values that each counter has given out
 }
 
-// Open opens the database at path, STATE_DIR/opcredsd.db, and makes it and its
-// directory if there has never been one.
+// Open opens the database at path, STATE_DIR/opcredsd.db. It makes the database and
+// its directory if there has never been one.
 //
-// It returns an error that wraps ErrLocked, ErrDamaged, ErrNewer or ErrMissing,
-// with one line that says what to do; in all these cases nothing on the disk has
-// been changed. With Options.ReadOnly a database that has never been there is
-// fs.ErrNotExist.
+// An error may wrap ErrLocked, ErrDamaged, ErrNewer or ErrMissing. It is then one line
+// that says what to do, and nothing on the disk has changed. With Options.ReadOnly the
+// error wraps fs.ErrNotExist if there has never been a database.
 func Open(path string, opt Options) (*Store, error) {
 	opt.setDefaults()
 	path, err := filepath.Abs(path)
@@ -108,7 +105,7 @@ func Open(path string, opt Options) (*Store, error) {
 			return s, err
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("open %s: %w again and again", path, err)
+			return nil, fmt.Errorf("open %s: %w, again and again", path, err)
 		}
 	}
 }
@@ -157,17 +154,16 @@ func openExisting(path string, opt Options) (*Store, error) {
 	return s, nil
 }
 
-// mark writes the marker. It guards against a later loss: a failure is no reason
-// to refuse what is there.
+// mark writes the marker. The database can be used without it, so a failure is only
+// logged.
 func (s *Store) mark() {
 	if err := writeMarker(s.path); err != nil {
 		s.opt.Logger.Warn("cannot write the marker beside the database", "file", markerPath(s.path), "error", err)
 	}
 }
 
-// openFile opens a locked file that is not empty. An older schema is for upgrade.
-// After an error the caller releases both the file and the store, which may be
-// there.
+// openFile opens a locked file that is not empty, and calls upgrade if its schema is
+// older. After an error the caller releases the file and the store, which may be nil.
 func openFile(f *os.File, path string, opt Options, upgrade upgrader) (*Store, error) {
 	s, err := openWhole(f, path, opt)
 	if err != nil {
@@ -185,7 +181,7 @@ func openFile(f *os.File, path string, opt Options, upgrade upgrader) (*Store, e
 	})
 }
 
-// openBolt hands a locked file over to bbolt.
+// openBolt opens a locked file with bbolt.
 func openBolt(f *os.File, path string, opt Options) (s *Store, err error) {
 	s = &Store{path: path, file: f, opt: opt, schema: SchemaVersion, reserved: make(map[string]uint64), unproven: true}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -205,7 +201,7 @@ func openBolt(f *os.File, path string, opt Options) (s *Store, err error) {
 	return s, nil
 }
 
-// readSchema returns the schema version of the file and refuses a newer one.
+// readSchema returns the schema version of the file, or ErrNewer.
 func (s *Store) readSchema() (version int, err error) {
 	err = s.View(func(tx *Tx) (err error) {
 		version, err = tx.schemaVersion()
@@ -222,8 +218,8 @@ func (s *Store) readSchema() (version int, err error) {
 	return version, nil
 }
 
-// create makes the database under another name and moves it in when it is
-// durable. It stays locked all the time, so that nobody finds it half made.
+// create makes the database under another name, syncs it and renames it. The file stays
+// locked all the time, so that no other process uses it before it is complete.
 func create(path string, opt Options) (s *Store, err error) {
 	f, err := openNew(path, &opt)
 	if err != nil {
@@ -237,7 +233,7 @@ func create(path string, opt Options) (s *Store, err error) {
 	if there, err := exists(path); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	} else if there {
-		return nil, errReplaced // by one that was quicker
+		return nil, errReplaced // by a process that was faster
 	}
 	s, err = openBolt(f, path, opt)
 	if err != nil {
@@ -255,13 +251,13 @@ func create(path string, opt Options) (s *Store, err error) {
 	return s, nil
 }
 
-// discard gives up a file made by openNew. It is ours while the lock is held.
+// discard removes a file made by openNew. Nobody else uses it while the lock is held.
 func discard(f *os.File, s *Store, path string) {
 	os.Remove(newPath(path))
 	release(f, s)
 }
 
-// release closes the store, if there is one, and the file, if that has not.
+// release closes the store, which may be nil, and the file.
 func release(f *os.File, s *Store) {
 	if s != nil {
 		s.Close()
@@ -269,15 +265,14 @@ func release(f *os.File, s *Store) {
 	f.Close()
 }
 
-// Path returns where the database lies.
+// Path returns the path of the database.
 func (s *Store) Path() string { return s.path }
 
-// Schema returns the schema version of the file. It is older than SchemaVersion
-// only with Options.ReadOnly: what is read then is what an upgrade will make of it.
+// Schema returns the schema version of the file. It is lower than SchemaVersion only
+// with Options.ReadOnly; the store then shows the migrated records.
 func (s *Store) Schema() int { return s.schema }
 
-// Close waits for transactions to end and releases the file. A second call does
-// nothing.
+// Close waits for transactions to end and closes the file. A second call does nothing.
 func (s *Store) Close() error {
 	s.seal()
 	s.writing.Lock()
@@ -298,20 +293,19 @@ func (s *Store) Close() error {
 		image = s.locked.Close()
 	}
 	if panicked {
-		return errors.Join(image, s.file.Close()) // which ends the lock; bbolt would wait for itself
+		return errors.Join(image, s.file.Close()) // db.Close would wait for a lock that bbolt still holds
 	}
 	return errors.Join(image, s.db.Close())
 }
 
-// failure returns why the store takes nothing more, nil if it does.
+// failure returns the error that every use of the store returns, or nil.
 func (s *Store) failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failed
 }
 
-// fail makes every later use of the store return err, unless it has failed
-// before.
+// fail makes every later use of the store return err, unless it has failed already.
 func (s *Store) fail(err error, panicked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -321,8 +315,8 @@ func (s *Store) fail(err error, panicked bool) {
 	}
 }
 
-// guard, deferred around calls into bbolt, turns a panic into ErrDamaged. It is
-// how bbolt answers pages that make no sense.
+// guard turns a panic into ErrDamaged. It is deferred around calls of bbolt, which
+// panics at invalid pages.
 func (s *Store) guard(err *error) {
 	if r := recover(); r != nil {
 		*err = damaged(s.path, fmt.Sprint(r))
@@ -351,17 +345,16 @@ func (s *Store) rollback(b *bbolt.Tx) (err error) {
 	return b.Rollback()
 }
 
-// View calls f with a transaction that reads. An error of f is returned.
-//
-// Do not call Update within f.
+// View calls f with a read-only transaction and returns its error. f must not call
+// Update.
 func (s *Store) View(f func(*Tx) error) error { return s.transact(false, f, s.leave) }
 
-// Update calls f with a transaction that writes. If f returns nil, what it did is
-// on the disk, whole, when Update returns nil. An error of f is returned and
-// nothing has changed; so it is, too, if f panics.
+// Update calls f with a writable transaction. If Update returns nil, all changes are on
+// the disk. If f returns an error, Update returns it and nothing has changed; nothing
+// has changed either if f panics.
 func (s *Store) Update(f func(*Tx) error) error { return s.transact(true, f, s.commit) }
 
-// transact calls f and then, if it returns nil, end.
+// transact calls f and, if f returns nil, end.
 func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
 	if writable {
 		s.writing.Lock()
@@ -383,7 +376,7 @@ func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
-	if err := s.failure(); err != nil { // f may have kept it to itself
+	if err := s.failure(); err != nil { // f may have ignored it
 		return err
 	}
 	ended = true
@@ -392,9 +385,9 @@ func (s *Store) transact(writable bool, f, end func(*Tx) error) error {
 
 func (s *Store) leave(tx *Tx) error { return s.rollback(tx.b) }
 
-// Reserve gives out the next block of values of a counter: first up to but not
-// including first+block. Nobody has been or will be given one of them, whatever
-// crash comes. The disk is asked once a block.
+// Reserve reserves the next block values of a counter: first up to but not including
+// first+block. No value is reserved twice, not even after a crash. Each call commits
+// once.
 func (s *Store) Reserve(name string, block uint64) (first uint64, err error) {
 	err = s.Update(func(tx *Tx) error {
 		first, err = tx.reserve(name, block)
@@ -409,12 +402,12 @@ func (s *Store) Reserve(name string, block uint64) (first uint64, err error) {
 	return first, nil
 }
 
-// Backup writes a consistent copy of the database, one that Open and Restore
-// take, while the store is in use. It has the schema of the file. It holds all
-// private keys, and also what was removed since the last Clear.
+// Backup writes a consistent copy of the database, for Open and Restore, while the store
+// is in use. The copy has the schema of the file. It holds all private keys, and also
+// what was removed since the last Clear.
 //
-// The copy is made in memory before the first Write: w may be slow, and a transaction
-// that reads would hold up others and Close meanwhile.
+// Backup makes the copy in memory before the first Write: w may be slow, and an open
+// transaction blocks Close and some writes.
 func (s *Store) Backup(w io.Writer) error {
 	if s.from != nil {
 		return s.from.Backup(w)

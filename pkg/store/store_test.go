@@ -255,7 +255,7 @@ func TestReservedValuesNeverRepeat(t *testing.T) {
 			}
 			end = first + 100
 		}
-		// A kill takes the rest of the block with it: nothing is handed back.
+		// The rest of the block is lost with the process.
 		s.Close()
 	}
 }
@@ -360,9 +360,9 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// A client of a backup that stops reading holds nobody up: not a write for which the
-// file must be mapped anew, and not the end.
-func TestBackupToOneWhoDoesNotRead(t *testing.T) {
+// A client that stops reading its backup blocks neither a write for which the file must
+// be mapped again, nor Close.
+func TestBackupToAStalledClient(t *testing.T) {
 	s := newStore(t)
 	fillStore(t, s, 3)
 	want := contentOf(t, s)

@@ -10,17 +10,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Tx is a transaction. It is valid only during the function it was given to,
-// and only for that function's goroutine. What it returns are copies.
+// Tx is a transaction. It is valid only during the call of the function that gets it,
+// and only on that function's goroutine. Its methods return copies.
 type Tx struct {
 	raw
 	s      *Store
 	digest *digest // nil until the transaction changes a record
 }
 
-// digest binds all records together, and to the transaction that wrote the last
-// of them: it notices one that is missing and a page that is there in an old
-// state, as a worn card or a commit that was cut off may leave it.
+// digest covers all records and the transaction that wrote the last of them. It shows
+// a record that is missing and a page in an old state, as a worn card or an
+// interrupted commit may leave it.
 type digest struct {
 	Records     int    `json:"records"`
 	Sum         uint64 `json:"sum"` // of the records' hashes, modulo 2^64
@@ -37,10 +37,10 @@ func (d *digest) remove(bucket, key, value []byte) {
 	d.Sum -= hash(bucket, key, value)
 }
 
-// hold returns an error unless d is the digest of the records that were found in
-// transaction id. The second meta page of a backup has a number one lower than its
-// transaction's.
-func (d digest) hold(found digest, id uint64) error {
+// verify returns an error unless d is the digest of the records that were found in
+// transaction id. The second meta page of a backup has a number that is one lower than
+// its transaction's.
+func (d digest) verify(found digest, id uint64) error {
 	switch {
 	case d.Transaction != id && d.Transaction != id+1:
 		return fmt.Errorf("records of transaction %d in %d", d.Transaction, id)
@@ -50,7 +50,7 @@ func (d digest) hold(found digest, id uint64) error {
 	return nil
 }
 
-// change replaces the value of a key, nil for none, and keeps the digest.
+// change sets the value of a key, or deletes it if value is nil, and updates the digest.
 func (tx *Tx) change(bucket, key, value []byte) error {
 	b := tx.b.Bucket(bucket)
 	if err := tx.openDigest(); err != nil {
@@ -66,7 +66,7 @@ func (tx *Tx) change(bucket, key, value []byte) error {
 	return b.Put(key, value)
 }
 
-// openDigest reads the digest, which the transaction is about to change.
+// openDigest reads the digest before the transaction changes it.
 func (tx *Tx) openDigest() error {
 	if tx.digest != nil {
 		return nil
@@ -96,7 +96,7 @@ func (tx *Tx) get(bucket, key []byte, v any) (ok bool, err error) {
 	return tx.read(bucket, key, v)
 }
 
-// put stores a record and keeps the digest.
+// put stores a record and updates the digest.
 func (tx *Tx) put(bucket, key []byte, v any) (err error) {
 	defer tx.s.guard(&err)
 	value, err := seal(bucket, key, v)
@@ -106,7 +106,7 @@ func (tx *Tx) put(bucket, key []byte, v any) (err error) {
 	return tx.store(bucket, key, value)
 }
 
-// store puts a sealed record in place and keeps the digest.
+// store stores a sealed record and updates the digest.
 func (tx *Tx) store(bucket, key, value []byte) error {
 	tx.values = append(tx.values, value)
 	if bytes.Equal(bucket, bucketMeta) { // the digest does not cover itself
@@ -136,8 +136,8 @@ func (tx *Tx) deletePrefix(bucket, prefix []byte) (err error) {
 	return nil
 }
 
-// list decodes the records of a bucket in the order of their keys. keyOf is the
-// key that a record must stand under.
+// list decodes the records of a bucket in the order of their keys. keyOf returns the
+// key that a record must have.
 func list[T any](tx *Tx, bucket []byte, keyOf func(*T) []byte) (all []T, err error) {
 	defer tx.s.guard(&err)
 	err = tx.b.Bucket(bucket).ForEach(func(k, value []byte) error {
@@ -169,7 +169,7 @@ func (tx *Tx) Fabrics() ([]Fabric, error) {
 	return list(tx, bucketFabrics, func(f *Fabric) []byte { return fabricKey(f.Index) })
 }
 
-// PutFabric stores f in the place of what stood under its index.
+// PutFabric stores f and replaces the fabric that had its index.
 func (tx *Tx) PutFabric(f Fabric) error {
 	if err := f.Validate(); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (tx *Tx) DeleteFabric(i matter.FabricIndex) error {
 	return nil
 }
 
-// DeleteFabrics removes all fabrics and all that belongs to them.
+// DeleteFabrics removes all fabrics and all records that belong to them.
 func (tx *Tx) DeleteFabrics() error {
 	for _, bucket := range [][]byte{bucketFabrics, bucketResumptions, bucketSubscriptions} {
 		if err := tx.deletePrefix(bucket, nil); err != nil {
@@ -198,8 +198,8 @@ func (tx *Tx) DeleteFabrics() error {
 	return nil
 }
 
-// known returns ErrNotFound unless the fabric is stored: nothing may belong to
-// one that is not, or only staged.
+// known returns ErrNotFound unless the fabric is stored. No record may belong to a
+// fabric that is only staged.
 func (tx *Tx) known(i matter.FabricIndex) (err error) {
 	defer tx.s.guard(&err)
 	if tx.b.Bucket(bucketFabrics).Get(fabricKey(i)) == nil {
@@ -214,8 +214,7 @@ func (tx *Tx) Node() (n Node, ok bool, err error) {
 	return n, ok, err
 }
 
-// PutNode stores the node's own record. To change one that is there, use
-// MutateNode.
+// PutNode stores the node's own record. Use MutateNode to change it.
 func (tx *Tx) PutNode(n Node) error {
 	if err := n.Validate(); err != nil {
 		return err
@@ -223,9 +222,9 @@ func (tx *Tx) PutNode(n Node) error {
 	return tx.put(bucketNode, keyNode, n)
 }
 
-// MutateNode lets f change the node's own record as it stands in this
-// transaction, a zero one if there is none. An error of f is returned and
-// nothing is stored.
+// MutateNode calls f with the node's own record as it is in this transaction, or a
+// zero one, and stores the result. If f returns an error, MutateNode returns it and
+// stores nothing.
 func (tx *Tx) MutateNode(f func(*Node) error) error {
 	n, _, err := tx.Node()
 	if err != nil {
@@ -256,9 +255,8 @@ func (tx *Tx) Resumptions() ([]Resumption, error) {
 	return list(tx, bucketResumptions, func(r *Resumption) []byte { return peerKey(r.Fabric, r.Peer) })
 }
 
-// PutResumption stores r in the place of the peer's former record. It returns
-// ErrNotFound if the fabric is not stored. How many records a fabric may have is
-// for the caller to limit.
+// PutResumption stores r and replaces the peer's earlier record. It returns
+// ErrNotFound if the fabric is not stored. The caller limits the number of records.
 func (tx *Tx) PutResumption(r Resumption) error {
 	if err := errors.Join(r.Validate(), tx.known(r.Fabric)); err != nil {
 		return err
@@ -294,16 +292,15 @@ func (tx *Tx) DeleteSubscription(i matter.FabricIndex, peer matter.NodeID, id ui
 	return tx.delete(bucketSubscriptions, subscriptionKey(i, peer, id))
 }
 
-// Counter returns the first value of the counter that has never been reserved;
-// 0 for a counter that nobody has used.
+// Counter returns the first value of the counter that has never been reserved, 0 for
+// a counter that was never used.
 func (tx *Tx) Counter(name string) (next uint64, err error) {
 	_, err = tx.get(bucketCounters, []byte(name), &next)
 	return next, err
 }
 
-// RaiseCounter makes sure that no value below atLeast is reserved any more. It
-// never lowers a counter, so it may give one its first, random, value at every
-// start.
+// RaiseCounter raises the counter to at least atLeast, so that no lower value is
+// reserved any more. It never lowers a counter.
 func (tx *Tx) RaiseCounter(name string, atLeast uint64) error {
 	next, err := tx.Counter(name)
 	if err != nil || next >= atLeast {
@@ -312,7 +309,7 @@ func (tx *Tx) RaiseCounter(name string, atLeast uint64) error {
 	return tx.put(bucketCounters, []byte(name), atLeast)
 }
 
-// reserve moves the counter on by block and returns where it stood.
+// reserve advances the counter by block and returns its old value.
 func (tx *Tx) reserve(name string, block uint64) (first uint64, err error) {
 	if name == "" || block == 0 {
 		return 0, invalid("reservation of %d values of counter %q", block, name)

@@ -11,16 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyPath is where a database of an older schema is kept when it is upgraded.
+// copyPath returns the name under which an upgrade keeps the database of the older
+// schema.
 func copyPath(path string, version int) string { return fmt.Sprintf("%s.schema%d", path, version) }
 
-// An upgrader makes a store of this schema of one of an older version. After an
-// error the caller closes the store it had.
+// An upgrader turns a store of an older schema into one of this schema. After an error
+// the caller closes s.
 type upgrader func(s *Store, version int) (*Store, error)
 
-// upgradeInPlace migrates the file, in one transaction, and keeps a copy of what
-// it was: the schema before is one that an older program can go on with, should
-// this one have to be taken back. Without the copy nothing is changed.
+// upgradeInPlace migrates the file in one transaction, and keeps a copy of the old one:
+// an older program needs that schema if the upgrade of the program is undone. If the
+// copy cannot be made, nothing changes.
 func upgradeInPlace(s *Store, version int) (*Store, error) {
 	if err := s.rehearse(version); err != nil {
 		return s, err
@@ -36,7 +37,7 @@ func upgradeInPlace(s *Store, version int) (*Store, error) {
 	return s, nil
 }
 
-// upgradeCopy migrates a file that is a copy, and that nobody uses yet.
+// upgradeCopy migrates a copy that nobody uses yet.
 func upgradeCopy(s *Store, version int) (*Store, error) {
 	if err := s.migrate(version); err != nil {
 		return s, err
@@ -45,16 +46,16 @@ func upgradeCopy(s *Store, version int) (*Store, error) {
 	return s, nil
 }
 
-// forgetOld overwrites what a migration has done away with. It is no reason to
-// refuse the store if that fails.
+// forgetOld overwrites the records that a migration has replaced. The store can be used
+// if that fails, so a failure is only logged.
 func (s *Store) forgetOld() {
 	if err := s.Clear(); err != nil {
 		s.opt.Logger.Warn("cannot clear the free pages of the database", "file", s.path, "error", err)
 	}
 }
 
-// upgradeInMemory leaves the file as it is, and returns what it will be: who only
-// reads does not upgrade it.
+// upgradeInMemory returns a migrated copy in memory and does not change the file, as is
+// right for a reader.
 func upgradeInMemory(s *Store, version int) (*Store, error) {
 	f, err := memory(s.file)
 	if err != nil {
@@ -74,7 +75,7 @@ func upgradeInMemory(s *Store, version int) (*Store, error) {
 	return m, nil
 }
 
-// memory returns a copy of a file that has no name.
+// memory returns a copy of a file, in memory.
 func memory(f *os.File) (*os.File, error) {
 	m, err := newMemory(f.Name())
 	if err != nil {
@@ -87,7 +88,7 @@ func memory(f *os.File) (*os.File, error) {
 	return m, nil
 }
 
-// newMemory returns an empty file in memory. name is for errors.
+// newMemory returns an empty file in memory. Errors name it name.
 func newMemory(name string) (*os.File, error) {
 	fd, err := unix.MemfdCreate(FileName, unix.MFD_CLOEXEC)
 	if err != nil {
@@ -96,8 +97,8 @@ func newMemory(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// migrate brings the file from an older schema to this one, and reads all of it,
-// in one transaction: it is there whole, in this schema, or as it was.
+// migrate migrates the file from an older schema to this one and checks the result, in
+// one transaction.
 func (s *Store) migrate(version int) error {
 	if err := s.Update(func(tx *Tx) error { return tx.upgrade(version) }); err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *Store) migrate(version int) error {
 	return nil
 }
 
-// rehearse finds out, without changing anything, whether migrate will do.
+// rehearse runs migrate without the commit.
 func (s *Store) rehearse(version int) error {
 	return s.transact(true, func(tx *Tx) error { return tx.upgrade(version) }, s.leave)
 }
@@ -130,8 +131,8 @@ func (tx *Tx) upgrade(version int) error {
 	return nil
 }
 
-// keepCopy writes the database as it is beside itself, durably, in the place of
-// an earlier copy.
+// keepCopy writes a copy of the database beside it, syncs it, and replaces an earlier
+// copy.
 func (s *Store) keepCopy(version int) error {
 	f, err := openNew(s.path, &s.opt)
 	if err != nil {
@@ -143,7 +144,7 @@ func (s *Store) keepCopy(version int) error {
 		err = moveIn(f, s.path, copyPath(s.path, version))
 	}
 	if err != nil {
-		os.Remove(newPath(s.path)) // it is ours while the lock is held
+		os.Remove(newPath(s.path)) // nobody else uses it while the lock is held
 	}
 	return err
 }

@@ -20,8 +20,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// oldFile is a database that a program of an older schema has left after some
-// commissionings, and what is known of it. README.md in testdata says how one is made.
+// oldFile is a database that a program of an older schema has written, and what is known
+// of it. README.md in testdata says how to make one.
 type oldFile struct {
 	schema  int
 	file    []byte
@@ -81,7 +81,7 @@ func (old *oldFile) place(t testing.TB) (path string) {
 	return path
 }
 
-// epochKeys says how many of the epoch keys can be found in a file.
+// epochKeys returns how many of the epoch keys are in a file.
 func (old *oldFile) epochKeys(t testing.TB, path string) (n int) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -131,7 +131,7 @@ func rawRecords(t testing.TB, path string) map[string]map[string]json.RawMessage
 	return all
 }
 
-// isUpgraded holds a store against what the old database held.
+// isUpgraded compares a store with the old database.
 func (old *oldFile) isUpgraded(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Check(); err != nil {
@@ -197,7 +197,7 @@ func testUpgrade(t *testing.T, old oldFile) {
 		t.Errorf("%d epoch keys are still in the file", n)
 	}
 
-	// The copy is what the program before can go on with.
+	// The old program can open the copy.
 	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.initialised opcredsd.db.schema"+strconv.Itoa(old.schema) {
 		t.Errorf("directory holds %s", got)
 	}
@@ -249,7 +249,7 @@ func testOlderSchemaIsReadAsItWillBe(t *testing.T, old oldFile) {
 		t.Error("a read-only store took an update")
 	}
 
-	// A copy made now is for the program before as well.
+	// A backup made now has the old schema, too.
 	copied := filepath.Join(t.TempDir(), "backup.db")
 	if err := os.WriteFile(copied, backupOf(t, s), 0o600); err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestUpgradeNeedsItsCopy(t *testing.T) {
 	}
 }
 
-// An older copy, of an upgrade that was taken back, is replaced.
+// The copy of an earlier upgrade that was undone is replaced.
 func TestUpgradeReplacesAnOldCopy(t *testing.T) {
 	old := readOld(t, 1)
 	path := old.place(t)
@@ -336,7 +336,7 @@ func testDamagedFileIsNotUpgraded(t *testing.T, old oldFile) {
 	}
 }
 
-// A record whose checksum is right and that cannot be upgraded all the same.
+// A record with a right checksum that cannot be upgraded.
 func TestRecordThatCannotBeUpgraded(t *testing.T) {
 	for name, change := range map[string]func(record map[string]json.RawMessage){
 		"root that is none": func(r map[string]json.RawMessage) { r["root"] = []byte(`"AAAA"`) },
@@ -374,7 +374,7 @@ func TestRecordThatCannotBeUpgraded(t *testing.T) {
 	}
 }
 
-// changeSchema1 changes the record of fabric 2 as a program of schema 1 would have.
+// changeSchema1 changes the record of fabric 2 as a program of schema 1 would.
 func changeSchema1(t *testing.T, path string, change func(record map[string]json.RawMessage)) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -421,7 +421,7 @@ func TestRestoreUpgradesAnOlderBackup(t *testing.T) {
 	if got := names(t, filepath.Dir(path)); got != "opcredsd.db opcredsd.db.before-restore opcredsd.db.initialised" {
 		t.Errorf("directory holds %s", got)
 	}
-	// The old program's database under the backup counts as well.
+	// Restore reads a database of schema 1 that it replaces.
 	under := old.place(t)
 	var log bytes.Buffer
 	if err := Restore(under, bytes.NewReader(backupOf(t, s)), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil || log.Len() != 0 {

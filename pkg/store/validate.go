@@ -6,8 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Bounds of the records. They are those of the specification, and keep a peer
-// from growing the file.
+// Bounds of the records, from the specification. They keep a peer from growing the file.
 const (
 	maxLabel       = 32
 	maxCertificate = 400
@@ -23,13 +22,12 @@ const (
 	maxCATs        = 3
 )
 
-// text reports whether s can go through JSON unchanged and is short enough.
+// text reports whether s is valid UTF-8, which JSON does not change, and short enough.
 func text(s string, limit int) bool { return len(s) <= limit && utf8.ValidString(s) }
 
-// Validate returns an error that wraps ErrInvalid if f may not be stored: a
-// fabric has its root, NOC, key and IPK, and everything is within its bounds.
-// Whether the certificates can be read and agree with the rest is for package
-// fabric.
+// Validate returns an error that wraps ErrInvalid if f may not be stored: if root, NOC,
+// key or IPK is missing, or if something exceeds its bounds. Package fabric checks the
+// certificates.
 func (f *Fabric) Validate() error {
 	switch {
 	case !f.Index.Valid():
@@ -103,7 +101,7 @@ func (f *Fabric) validateGroups() error {
 	return nil
 }
 
-// administered reports whether an entry grants Administer to some CASE subject.
+// administered reports whether an entry grants Administer to a CASE subject.
 func (f *Fabric) administered() bool {
 	for i := range f.ACL {
 		if e := &f.ACL[i]; e.Privilege == matter.PrivilegeAdminister && e.AuthMode == matter.AuthModeCASE {
@@ -113,8 +111,8 @@ func (f *Fabric) administered() bool {
 	return false
 }
 
-// Validate returns an error that wraps ErrInvalid if n may not be stored. What
-// has not been set yet is zero.
+// Validate returns an error that wraps ErrInvalid if n may not be stored. Members that
+// are not set yet may be zero.
 func (n *Node) Validate() error {
 	switch {
 	case len(n.Salt) != 0 && (len(n.Salt) < 16 || len(n.Salt) > 32):
@@ -139,8 +137,8 @@ func (n *Node) Validate() error {
 	return nil
 }
 
-// Validate returns an error that wraps ErrInvalid if a may not be stored. A key
-// that is kept elsewhere is missing.
+// Validate returns an error that wraps ErrInvalid if a may not be stored. The key may be
+// missing, as it can be kept elsewhere.
 func (a *Attestation) Validate() error {
 	if len(a.DAC) == 0 || len(a.PAI) == 0 || len(a.CD) == 0 || len(a.Key) != 0 && len(a.Key) != keySize {
 		return invalid("attestation material is not complete")

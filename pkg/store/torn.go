@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openWhole opens a locked file at its last transaction that is there whole. If
-// that is not the last one that was begun, because a crash came within its commit,
-// then Update had not returned for it, and the file goes back to the one before;
-// who only reads leaves the file as it is, and reads a copy. After an error the
-// caller releases the file.
+// openWhole opens a locked file at its last complete transaction. If a crash interrupted
+// the commit of the last transaction, Update had not returned for it: openWhole undoes
+// it in the file, or in a copy with Options.ReadOnly. After an error the caller releases
+// the file.
 func openWhole(f *os.File, path string, opt Options) (*Store, error) {
 	if !opt.ReadOnly {
 		if err := reread(f); err != nil {
@@ -37,24 +36,24 @@ func openWhole(f *os.File, path string, opt Options) (*Store, error) {
 	return openBolt(f, path, opt)
 }
 
-// reread makes what is read from f come from the disk. After a sync that failed,
-// the kernel shows what it was told to write, and the disk has something else.
+// reread makes later reads of f come from the disk. After a sync that failed, the kernel
+// shows the data that was to be written, which may not be what the disk has.
 func reread(f *os.File) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	// Not every file system has a cache to drop.
+	// An error means that the file system has no cache to drop.
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 	return nil
 }
 
-// findTorn returns the meta page of a transaction that is not there whole, if
-// the one before is; nil if nothing is wrong. The error is ErrDamaged if neither
-// is whole.
+// findTorn returns the meta page of the last transaction if that is incomplete and the
+// one before is complete; nil if the last one is complete. The error is ErrDamaged if
+// neither is.
 //
-// Only a digest shows that a transaction is whole, so that schema 1 never counts as
-// the one before. Schema 1 in the last one is right only if there is no later schema
-// before it; otherwise what leads there is a page that was not written.
+// Only a digest shows that a transaction is complete, so a transaction of schema 1 is
+// never taken for the one before. If the last transaction has schema 1, the one before
+// must not have a later schema: then a page of the last one was not written.
 func findTorn(f *os.File, path string, opt *Options) (*metaPage, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -75,7 +74,7 @@ func findTorn(f *os.File, path string, opt *Options) (*metaPage, error) {
 		before, err := checkPages(f, info.Size(), metas[1])
 		switch {
 		case err != nil || before < digestSince:
-		case before > SchemaVersion: // whether it is whole is not known
+		case before > SchemaVersion: // with a digest that is not known here
 			return nil, newer(path, fmt.Sprintf("schema %d, this one knows %d", before, SchemaVersion))
 		default:
 			opt.Logger.Warn("the last write to the database was cut off, or lost: it counts as it was before that", "file", path, "transaction", metas[0].txid)
@@ -88,14 +87,14 @@ func findTorn(f *os.File, path string, opt *Options) (*metaPage, error) {
 	return nil, nil
 }
 
-// erase makes the meta page one that does not count.
+// erase overwrites the meta page, so that it is not valid any more.
 func (m *metaPage) erase(f *os.File) error {
 	_, err := f.WriteAt(make([]byte, pageHeader+metaSize), m.place)
 	return err
 }
 
-// openCopyWithout opens a copy of the file in memory that has a meta page less,
-// and keeps the lock of the file.
+// openCopyWithout opens a copy of the file in memory without the meta page, and keeps
+// the file locked.
 func openCopyWithout(f *os.File, torn *metaPage, path string, opt Options) (*Store, error) {
 	image, err := memory(f)
 	if err != nil {
