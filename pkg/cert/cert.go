@@ -15,31 +15,30 @@ const (
 	MaxCATs   = 3   // CASE authenticated tags of a NOC
 	KeyIDSize = 20  // octets of a key identifier (section 6.1.2)
 
-	// maxSerial is the number of octets of a serial number. RFC 5280 says 20;
-	// issuers that draw 20 octets and count the sign octet apart send 21.
+	// maxSerial is the number of octets of a serial number. RFC 5280 says 20, but
+	// some issuers draw 20 octets and add a sign octet.
 	maxSerial = 21
 )
 
-// Errors that a caller tells apart; they come wrapped with the reason.
+// Errors that a caller may branch on. They are wrapped with the reason.
 var (
-	// ErrMalformed is returned for octets that are no Matter certificate, or no
+	// ErrMalformed is returned for octets that are not a Matter certificate, or not a
 	// signing request.
 	ErrMalformed = errors.New("malformed certificate")
 	// ErrInvalid is returned for a certificate that breaks a rule of its kind or
 	// does not belong to the chain, signature included.
 	ErrInvalid = errors.New("invalid certificate")
-	// ErrValidity is returned when the time lies outside a certificate's validity.
+	// ErrValidity is returned when a certificate has expired or is not valid yet.
 	ErrValidity = errors.New("certificate is not valid at this time")
-	// ErrNodeID is returned when the only fault of a chain is that the NOC's node
-	// id is not an operational one.
+	// ErrNodeID is returned when the NOC's node id is not operational and the chain has
+	// no other fault.
 	ErrNodeID = errors.New("node id of the certificate is not operational")
 )
 
-// Kind is what a certificate is for, as its subject says it (section 6.5.6).
+// Kind is the purpose of a certificate, according to its subject (section 6.5.6).
 type Kind uint8
 
-// The kinds. KindUnknown stands for a subject that names none of the others, or
-// more than one.
+// The kinds. KindUnknown is a subject that names none of the others, or several.
 const (
 	KindUnknown Kind = iota
 	KindRoot         // RCAC
@@ -62,8 +61,8 @@ func (k Kind) String() string {
 	return "certificate of unknown kind"
 }
 
-// Certificate is a Matter operational certificate. One that came from Parse or
-// FromDER is read only: its fields and Raw belong together.
+// Certificate is a Matter operational certificate. Do not change one that Parse or
+// FromDER has returned: its fields and Raw belong together.
 type Certificate struct {
 	Serial     []byte // 1 to 21 octets: the content of the X.509 INTEGER
 	Issuer     DN
@@ -77,14 +76,14 @@ type Certificate struct {
 	raw []byte
 }
 
-// Raw returns the TLV form as it was given to Parse, or made by FromDER or
-// Issue. The caller must not change it.
+// Raw returns the TLV form that Parse got, or that FromDER or Issue made. The caller
+// must not change it.
 func (c *Certificate) Raw() []byte { return c.raw }
 
 // Equal reports whether c and d are the same certificate, octet by octet.
 func (c *Certificate) Equal(d *Certificate) bool { return bytes.Equal(c.raw, d.raw) }
 
-// Kind returns what the certificate is for.
+// Kind returns the purpose of the certificate.
 func (c *Certificate) Kind() Kind {
 	kind := KindUnknown
 	for _, a := range c.Subject {
@@ -121,9 +120,8 @@ func (c *Certificate) FabricID() matter.FabricID {
 	return matter.FabricID(id)
 }
 
-// CATs returns the subject's CASE authenticated tags in their order; the rest of
-// the array is 0. Those beyond the third are left out: VerifyChain refuses the
-// certificate.
+// CATs returns the first three CASE authenticated tags of the subject in their order; the
+// rest of the array is 0. VerifyChain returns an error if there are more.
 func (c *Certificate) CATs() [MaxCATs]matter.CAT {
 	var cats [MaxCATs]matter.CAT
 	i := 0
@@ -136,8 +134,8 @@ func (c *Certificate) CATs() [MaxCATs]matter.CAT {
 	return cats
 }
 
-// extension returns the extension of type t, nil if there is none. Parse sees to
-// it that there is at most one, future extensions excepted.
+// extension returns the extension of type t, nil if there is none. Parse allows only one
+// of each type, except for future extensions.
 func (c *Certificate) extension(t ExtensionType) *Extension {
 	for i := range c.Extensions {
 		if c.Extensions[i].Type == t {

@@ -10,13 +10,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// MaxCSR is the number of octets of a signing request that ParseCSR looks at.
-// It has to fit into NOCSR elements of 900 octets (section 11.18.4.9).
+// MaxCSR is the largest number of octets that ParseCSR accepts. The request has to fit
+// into NOCSR elements of 900 octets (section 11.18.4.9).
 const MaxCSR = 900
 
-// The parts of a request that say nothing to anyone: the subject O=CSA and an
-// empty extensionRequest attribute, as in the specification's example (appendix
-// F.3).
+// The parts of a request that nobody evaluates: the subject O=CSA and an empty
+// extensionRequest attribute, as in the specification's example (appendix F.3).
 const (
 	csrSubject    = "\x30\x0e\x31\x0c\x30\x0a\x06\x03\x55\x04\x0a\x0c\x03CSA"
 	csrAttributes = "\xa0\x11\x30\x0f\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e\x31\x02\x30\x00"
@@ -50,9 +49,9 @@ func NewCSR(rand io.Reader, key *mcrypto.PrivateKey) ([]byte, error) {
 	return b.Bytes()
 }
 
-// ParseCSR checks a PKCS#10 request and its signature and returns the public key
-// in it, the only part that counts. Subject and attributes may be any. Errors
-// are ErrMalformed, or ErrInvalid if the signature does not verify.
+// ParseCSR checks a PKCS#10 request and its signature and returns the public key. It
+// ignores subject and attributes. Errors are ErrMalformed, or ErrInvalid if the
+// signature does not verify.
 func ParseCSR(der []byte) (pub [mcrypto.PublicKeySize]byte, err error) {
 	if len(der) > MaxCSR {
 		return pub, malformed("signing request of %d octets", len(der))

@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// maxDER bounds what FromDER looks at. A certificate of 400 octets in TLV takes
-// less than that.
+// maxDER is the largest number of octets that FromDER accepts. A certificate of 400
+// octets in TLV has fewer in DER.
 const maxDER = 1024
 
 // AlgorithmIdentifiers, complete.
@@ -29,8 +29,8 @@ var (
 	tagExtension3 = asn1.Tag(3).Constructed().ContextSpecific()
 )
 
-// noExpiry is what X.509 says for "no well-defined expiration date" (RFC 5280,
-// section 4.1.2.5); the TLV form says 0, in either of the two times.
+// noExpiry is the X.509 form of "no well-defined expiration date" (RFC 5280, section
+// 4.1.2.5). The TLV form is 0, in either of the two times.
 const noExpiry = "99991231235959Z"
 
 const (
@@ -38,7 +38,7 @@ const (
 	generalizedLayout = "20060102150405Z"
 )
 
-// TBS returns the X.509 TBSCertificate, which is what the issuer signs.
+// TBS returns the X.509 TBSCertificate, which the issuer signs.
 func (c *Certificate) TBS() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 640))
 	c.addTBS(b)
@@ -99,8 +99,8 @@ func addPublicKey(b *cryptobyte.Builder, key [mcrypto.PublicKeySize]byte) {
 	})
 }
 
-// addSignature appends the algorithm and the signature as X.509 and PKCS#10 have
-// them behind what is signed.
+// addSignature appends the algorithm and the signature, as X.509 and PKCS#10 have them
+// after the signed part.
 func addSignature(b *cryptobyte.Builder, sig [mcrypto.SignatureSize]byte) {
 	b.AddBytes([]byte(derECDSAWithSHA256))
 	b.AddASN1(asn1.BIT_STRING, func(b *cryptobyte.Builder) {
@@ -112,7 +112,7 @@ func addSignature(b *cryptobyte.Builder, sig [mcrypto.SignatureSize]byte) {
 	})
 }
 
-// addInteger appends a non-negative INTEGER, of which v is the magnitude.
+// addInteger appends a non-negative INTEGER with the magnitude v.
 func addInteger(b *cryptobyte.Builder, v []byte) {
 	for len(v) > 1 && v[0] == 0 {
 		v = v[1:]
@@ -125,9 +125,8 @@ func addInteger(b *cryptobyte.Builder, v []byte) {
 	})
 }
 
-// FromDER reads the X.509 form. A certificate with parts that Matter's form
-// cannot hold, or that converted back would differ in any octet, is
-// ErrMalformed.
+// FromDER reads the X.509 form. It returns ErrMalformed for a certificate with parts that
+// the TLV form does not have, and for one that would convert back to other octets.
 func FromDER(der []byte) (*Certificate, error) {
 	if len(der) > maxDER {
 		return nil, malformed("%d octets of X.509", len(der))
@@ -139,7 +138,7 @@ func FromDER(der []byte) (*Certificate, error) {
 	if back, err := c.DER(); err != nil || !bytes.Equal(back, der) {
 		return nil, malformed("X.509 form that cannot be converted and back")
 	}
-	// One set of limits for both forms: those of Parse.
+	// Both forms have the limits of Parse.
 	return Parse(c.Encode())
 }
 
@@ -178,7 +177,7 @@ func parseDER(der []byte) (*Certificate, error) {
 	return c, nil
 }
 
-// skip reads exactly what is wanted.
+// skip reads the octets that must follow.
 func skip(s *cryptobyte.String, want string) bool {
 	if len(*s) < len(want) || string((*s)[:len(want)]) != want {
 		return false
@@ -234,7 +233,7 @@ func parsePublicKey(s cryptobyte.String, key *[mcrypto.PublicKeySize]byte) bool 
 	return true
 }
 
-// parseSignature reads what addSignature writes, and nothing after it.
+// parseSignature reads the form that addSignature writes. Nothing may follow it.
 func parseSignature(s cryptobyte.String, sig *[mcrypto.SignatureSize]byte) bool {
 	var b []byte
 	if !skip(&s, derECDSAWithSHA256) || !s.ReadASN1BitStringAsBytes(&b) || !s.Empty() {
@@ -246,7 +245,7 @@ func parseSignature(s cryptobyte.String, sig *[mcrypto.SignatureSize]byte) bool 
 		parseInteger(&seq, sig[:mcrypto.ScalarSize]) && parseInteger(&seq, sig[mcrypto.ScalarSize:]) && seq.Empty()
 }
 
-// parseInteger reads a non-negative INTEGER into the whole of dst.
+// parseInteger reads a non-negative INTEGER into dst, padded on the left.
 func parseInteger(s *cryptobyte.String, dst []byte) bool {
 	var v []byte
 	if !s.ReadASN1Integer(&v) || len(v) > len(dst) {

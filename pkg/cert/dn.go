@@ -13,8 +13,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// AttributeType is the TLV tag of an attribute of a distinguished name, without
-// the bit that says PrintableString (section 6.5.6.2).
+// AttributeType is the TLV tag of an attribute of a distinguished name, without the bit
+// for PrintableString (section 6.5.6.2).
 type AttributeType uint8
 
 // The attribute types.
@@ -49,8 +49,8 @@ const (
 	lastAttribute = AttributeVVSID
 )
 
-// number reports whether the attribute is one of Matter's own, which holds an
-// integer, and not text.
+// number reports whether the attribute is one of Matter's own, with an integer instead of
+// text.
 func (t AttributeType) number() bool { return t >= AttributeNodeID }
 
 // digits is the number of hexadecimal digits of a numeric attribute's X.509 form.
@@ -88,11 +88,11 @@ var oids = [lastAttribute + 1]string{
 	AttributeVVSID:               "\x2b\x06\x01\x04\x01\x82\xa2\x7c\x01\x07",
 }
 
-// Attribute is one attribute of a distinguished name, an RDN of its own.
-// Attributes are comparable.
+// Attribute is one attribute of a distinguished name, in an RDN of its own. Attributes
+// are comparable.
 type Attribute struct {
 	Type      AttributeType
-	Printable bool   // text that X.509 has as PrintableString instead of UTF8String
+	Printable bool   // the X.509 form of the text is PrintableString instead of UTF8String
 	Text      string // of the X.520 attributes, up to AttributeDomainComponent
 	ID        uint64 // of Matter's own attributes
 }
@@ -130,7 +130,7 @@ func (d DN) Equal(e DN) bool {
 
 var errRDNs = malformed("a name of more than %d attributes", MaxRDNs)
 
-// readDN reads the list that r stands on.
+// readDN reads the list that is r's current element.
 func readDN(r *tlv.Reader) DN {
 	var d DN
 	for r.EnterList(); r.Next(); {

@@ -1,14 +1,12 @@
-// Package cert holds Matter operational certificates: the TLV form that
-// travels (section 6.5 of the Core Specification), the X.509 form that is
-// signed, and the rules that make a chain of them worth believing.
+// Package cert implements Matter operational certificates: the TLV form that is
+// transmitted (section 6.5 of the Core Specification), the X.509 form that is signed,
+// and the rules for chains.
 //
-// [Parse] and [FromDER] read the two forms and accept nothing that would not
-// convert back to the same octets, integers of more than the needed width
-// excepted, which the TLV form tolerates. What they return is well formed, not
-// yet trusted: [CheckRoot] and [VerifyChain] hold the rules. A certificate with a
-// critical extension that this package does not know cannot be had at all.
+// [Parse] and [FromDER] read the two forms. They accept only what converts back to the
+// same octets, except for integers in TLV that are wider than necessary. The result is
+// well formed and not yet trusted: [CheckRoot] and [VerifyChain] check the rules. Both
+// return an error for a certificate with an unknown critical extension.
 //
-// [NewCSR] and [ParseCSR] are the certificate signing request of section 6.4.7.
-// [Authority] issues certificates; a device needs it for tests only, a
-// commissioner for good.
+// [NewCSR] and [ParseCSR] implement the certificate signing request of section 6.4.7.
+// [Authority] issues certificates. A commissioner needs that, a device only in tests.
 package cert

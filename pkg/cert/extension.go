@@ -57,8 +57,8 @@ const (
 	lastPurpose = PurposeOCSPSigning
 )
 
-// Extension is one certificate extension; Type says which of the other fields
-// are its value.
+// Extension is one certificate extension. Type determines which of the other fields are
+// its value.
 type Extension struct {
 	Type       ExtensionType
 	IsCA       bool
@@ -85,11 +85,11 @@ var purposeArcs = [...]byte{PurposeServerAuth: 1, PurposeClientAuth: 2, PurposeC
 
 func (t ExtensionType) oid() string { return oidCE + string(extensionArcs[t]) }
 
-// critical reports what the X.509 form says of the extension: the key
-// identifiers are not critical, the others are.
+// critical reports whether the X.509 form marks the extension as critical: all but the
+// key identifiers.
 func (t ExtensionType) critical() bool { return t <= ExtendedKeyUsage }
 
-// readExtensions reads the list that r stands on.
+// readExtensions reads the list that is r's current element.
 func readExtensions(r *tlv.Reader) []Extension {
 	var list []Extension
 	for r.EnterList(); r.Next(); {
@@ -107,8 +107,8 @@ func readExtensions(r *tlv.Reader) []Extension {
 	return list
 }
 
-// checkNew refuses an extension that list has already. What a future extension
-// is, its object identifier says.
+// checkNew returns an error if list has the extension already. Future extensions differ
+// by their object identifiers.
 func checkNew(list []Extension, e *Extension) error {
 	for i := range list {
 		if list[i].Type == e.Type && (e.Type != FutureExtension || bytes.Equal(futureOID(list[i].DER), futureOID(e.DER))) {
@@ -221,7 +221,7 @@ func (e *Extension) addDER(b *cryptobyte.Builder) {
 	})
 }
 
-// addValue appends what an Extension's octet string wraps.
+// addValue appends the content of an Extension's octet string.
 func (e *Extension) addValue(b *cryptobyte.Builder) {
 	switch e.Type {
 	case BasicConstraints:
@@ -254,8 +254,8 @@ func (e *Extension) addValue(b *cryptobyte.Builder) {
 	}
 }
 
-// bitString returns the content of the DER BIT STRING: bit 0 comes first, zero
-// bits at the end are dropped.
+// bitString returns the content of the DER BIT STRING, with bit 0 first and without zero
+// bits at the end.
 func (u Usage) bitString() []byte {
 	lo, hi := bits.Reverse8(uint8(u)), bits.Reverse8(uint8(u>>8))
 	if hi != 0 {
@@ -287,20 +287,20 @@ func parseExtensions(s cryptobyte.String) ([]Extension, error) {
 	return list, nil
 }
 
-// splitExtension takes an X.509 Extension apart.
+// splitExtension splits an X.509 Extension into its parts.
 func splitExtension(der cryptobyte.String) (oid, value cryptobyte.String, critical, ok bool) {
 	var seq cryptobyte.String
 	ok = der.ReadASN1(&seq, asn1.SEQUENCE) && der.Empty() && seq.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER)
 	if ok && seq.PeekASN1Tag(asn1.BOOLEAN) {
-		// DER leaves the default, false, out.
+		// DER omits the default, false.
 		ok = seq.ReadASN1Boolean(&critical) && critical
 	}
 	ok = ok && seq.ReadASN1(&value, asn1.OCTET_STRING) && seq.Empty()
 	return oid, value, critical, ok
 }
 
-// knownExtension returns the type that an object identifier stands for,
-// FutureExtension if there is none.
+// knownExtension returns the type with an object identifier, FutureExtension if there is
+// none.
 func knownExtension(oid []byte) ExtensionType {
 	for t := BasicConstraints; t < FutureExtension; t++ {
 		if string(oid) == t.oid() {
@@ -310,9 +310,9 @@ func knownExtension(oid []byte) ExtensionType {
 	return FutureExtension
 }
 
-// checkFuture refuses a future extension that is not an X.509 Extension, that
-// has an element of its own in the list, or that is critical: what it says would
-// have to be understood.
+// checkFuture returns an error if a future extension is not an X.509 Extension, if it has
+// an element of its own in the list, or if it is critical and so would have to be
+// understood.
 func checkFuture(der []byte) error {
 	oid, _, critical, ok := splitExtension(der)
 	switch {
@@ -331,8 +331,8 @@ func futureOID(der []byte) []byte {
 	return oid
 }
 
-// parseExtension reads an X.509 Extension. FromDER compares the outcome's X.509
-// form with its input, so that this need not look for every way to be sloppy.
+// parseExtension reads an X.509 Extension. It does not check the encoding strictly, as
+// FromDER compares the X.509 form of the result with its input.
 func parseExtension(der cryptobyte.String) (Extension, error) {
 	oid, s, _, ok := splitExtension(der)
 	if !ok {

@@ -18,9 +18,9 @@ func KeyID(pub [mcrypto.PublicKeySize]byte) []byte {
 	return id[:]
 }
 
-// Issue signs a copy of template with the issuer's key: its serial number is
-// drawn if it is empty, its signature set. The rules of the certificate's kind
-// are not held; see Authority for certificates that keep them.
+// Issue returns a copy of template that is signed with the issuer's key. It draws a
+// serial number if template has none. It does not check the rules for the certificate's
+// kind; an Authority follows them.
 func Issue(rand io.Reader, template *Certificate, issuer *mcrypto.PrivateKey) (*Certificate, error) {
 	c := &Certificate{
 		Serial: bytes.Clone(template.Serial),
@@ -50,8 +50,8 @@ func Issue(rand io.Reader, template *Certificate, issuer *mcrypto.PrivateKey) (*
 	return c, nil
 }
 
-// Authority issues certificates that keep the rules. Its fields are not changed
-// after NewRoot or IssueICAC.
+// Authority issues certificates that follow the rules. Its fields do not change after
+// NewRoot or IssueICAC.
 type Authority struct {
 	Certificate *Certificate
 	rand        io.Reader
@@ -59,18 +59,18 @@ type Authority struct {
 	validity    Validity
 }
 
-// Validity is a validity period in seconds since 2000-01-01T00:00:00Z. A
-// NotAfter of 0 says without end; NotBefore must not be 0.
+// Validity is a validity period in seconds since 2000-01-01T00:00:00Z. A NotAfter of 0
+// means no end. NotBefore must not be 0.
 type Validity struct {
 	NotBefore, NotAfter uint32
 }
 
-// NewRoot makes a root authority with a certificate for its key. Randomness and
-// validity are those of everything it issues. fabric is 0 for a root that names
-// no fabric.
+// NewRoot makes a root authority with a certificate for its key. It uses rand and
+// validity for all certificates that it issues. fabric is 0 for a root without a fabric
+// id.
 func NewRoot(rand io.Reader, key *mcrypto.PrivateKey, id uint64, fabric matter.FabricID, v Validity) (*Authority, error) {
 	if v.NotBefore == 0 {
-		// It would be the year 9999 in the X.509 form.
+		// The X.509 form of 0 is the year 9999.
 		return nil, fmt.Errorf("%w: not-before of 0", ErrInvalid)
 	}
 	a := &Authority{rand: rand, key: key, validity: v}

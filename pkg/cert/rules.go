@@ -9,17 +9,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// VerifyOptions are the circumstances under which a chain is verified.
+// VerifyOptions are the times by which a chain is verified.
 type VerifyOptions struct {
-	// Now is a time that has come, in seconds since 2000-01-01T00:00:00Z: what
-	// ended before has expired. 0 means that no time is known; validity periods
-	// are not checked then.
+	// Now is a time that is not in the future, in seconds since 2000-01-01T00:00:00Z:
+	// certificates that ended before it have expired. If Now is 0, validity periods are
+	// not checked.
 	Now uint32
-	// Exact means that Now is the time. Otherwise it may be later, and no
-	// certificate is yet to begin.
+	// Exact means that Now is the present time. Otherwise it may be later than Now, and
+	// no certificate counts as not valid yet.
 	Exact bool
-	// Skew is how many seconds the clocks of issuers may be ahead of Now: what
-	// begins later than that is not valid yet. It is used with Exact only.
+	// Skew is how many seconds the clocks of issuers may be ahead of Now. It is used
+	// with Exact only.
 	Skew uint32
 }
 
@@ -28,9 +28,10 @@ func invalid(k Kind, format string, args ...any) error {
 	return fmt.Errorf("%w: %v: %s", ErrInvalid, k, fmt.Sprintf(format, args...))
 }
 
-// CheckRoot checks a root certificate before it is trusted: subject, extensions,
-// that it signed itself (sections 6.5.6 and 6.5.11), and that it does not end before
-// it begins. Whether it is valid now is not checked. Errors are ErrInvalid.
+// CheckRoot checks a root certificate before it is trusted: subject and extensions
+// (sections 6.5.6 and 6.5.11), that it is signed by itself, and that it does not end
+// before it begins. It does not check whether the certificate is valid now. Errors are
+// ErrInvalid.
 func CheckRoot(c *Certificate) error {
 	if err := c.check(KindRoot); err != nil {
 		return err
@@ -51,11 +52,11 @@ func checkSelfSigned(root *Certificate) error {
 	return verifySignature(root, KindRoot, root)
 }
 
-// VerifyChain verifies a NOC down from a root that is trusted: root must have
-// passed CheckRoot when it was installed, and is not checked again. icac is nil if
-// the root issued the NOC itself. A fault is ErrInvalid or ErrValidity; a node id
-// that is not operational, in a chain without any other fault, is ErrNodeID. The
-// caller compares the NOC's fabric id, public key and node id with what it expects.
+// VerifyChain verifies a NOC against a trusted root, which must have passed CheckRoot
+// when it was installed and is not checked again. icac is nil if the root has issued the
+// NOC. Errors are ErrInvalid or ErrValidity, or ErrNodeID if the only fault is that the
+// node id is not operational. The caller checks the NOC's fabric id, public key and node
+// id.
 func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
 	c := newLinks(noc, icac, root)
 	for _, l := range c {
@@ -79,7 +80,7 @@ func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
 			return err
 		}
 	}
-	// The costly part comes last.
+	// Signatures are expensive, so they come last.
 	if err := c.verifySignatures(); err != nil {
 		return err
 	}
@@ -89,9 +90,9 @@ func VerifyChain(noc, icac, root *Certificate, opt VerifyOptions) error {
 	return nil
 }
 
-// CheckStored checks whether a chain that was accepted earlier is what it was: names,
-// key identifiers and signatures, also the root's own. The other rules may have become
-// stricter since. Errors are ErrInvalid.
+// CheckStored checks whether a chain that was accepted earlier is undamaged: names, key
+// identifiers and signatures, including the root's own. It does not check the other
+// rules, which may have become stricter since. Errors are ErrInvalid.
 func CheckStored(noc, icac, root *Certificate) error {
 	c := newLinks(noc, icac, root)
 	if err := c.checkNames(); err != nil {
@@ -156,8 +157,8 @@ func verifySignature(c *Certificate, k Kind, issuer *Certificate) error {
 	return nil
 }
 
-// checkTime checks the validity period. A not-before of 0 is no beginning, as a
-// not-after of 0 is no end.
+// checkTime checks the validity period. A not-before of 0 means no beginning, a not-after
+// of 0 no end.
 func (c *Certificate) checkTime(k Kind, opt VerifyOptions) error {
 	switch {
 	case opt.Now == 0:
@@ -170,8 +171,8 @@ func (c *Certificate) checkTime(k Kind, opt VerifyOptions) error {
 	return nil
 }
 
-// check holds the rules that a certificate must keep by itself to be of kind k,
-// except that a NOC's node id is operational.
+// check checks the rules for a single certificate of kind k, except that a NOC's node id
+// must be operational.
 func (c *Certificate) check(k Kind) error {
 	if got := c.Kind(); got != k {
 		return invalid(k, "subject is that of a %v", got)
@@ -188,8 +189,8 @@ func (c *Certificate) check(k Kind) error {
 	return nil
 }
 
-// checkSubject holds the rules of section 6.5.6.3. That the subject names no
-// other kind, c.Kind() has seen.
+// checkSubject checks the rules of section 6.5.6.3. The caller has checked that the
+// subject names no other kind.
 func (c *Certificate) checkSubject(k Kind) error {
 	if _, n := c.Subject.Find(k.identity()); n != 1 {
 		return invalid(k, "%d identifiers in the subject", n)
@@ -207,7 +208,7 @@ func (c *Certificate) checkSubject(k Kind) error {
 	return c.checkCATs(k)
 }
 
-// identity returns the attribute that makes a subject one of kind k.
+// identity returns the attribute that identifies a subject of kind k.
 func (k Kind) identity() AttributeType {
 	switch k {
 	case KindRoot:
@@ -220,8 +221,8 @@ func (k Kind) identity() AttributeType {
 	panic("BUG: cert: no rules for a " + k.String())
 }
 
-// checkCATs holds the rules of section 6.6.2.1.2: at most three tags, each with
-// a version, no two versions of one.
+// checkCATs checks the rules of section 6.6.2.1.2: at most three tags, each with a
+// version, and only one version of each.
 func (c *Certificate) checkCATs(k Kind) error {
 	_, n := c.Subject.Find(AttributeCAT)
 	if k != KindNode && n > 0 || n > MaxCATs {
@@ -239,7 +240,7 @@ func (c *Certificate) checkCATs(k Kind) error {
 	return nil
 }
 
-// checkExtensions holds the rules of section 6.5.11.
+// checkExtensions checks the rules of section 6.5.11.
 func (c *Certificate) checkExtensions(k Kind) error {
 	basic, usage, purposes := c.extension(BasicConstraints), c.extension(KeyUsage), c.extension(ExtendedKeyUsage)
 	switch {
@@ -277,11 +278,11 @@ func checkLeaf(basic, usage, purposes *Extension) error {
 	switch {
 	case basic.IsCA || basic.HasPathLen:
 		return invalid(KindNode, "basic constraints of a certificate authority")
-	// The specification wants digital signature alone. Controllers in the field
-	// add usages, so only those that contradict the above are refused.
+	// The specification allows digital signature only. Controllers in the field add
+	// usages, so only those for issuing certificates are errors.
 	case usage.Usage&UsageDigitalSignature == 0 || usage.Usage&issuing != 0:
 		return invalid(KindNode, "key usage 0x%04X", uint16(usage.Usage))
-	// Purposes are distinct, so two that are among these two are both.
+	// Purposes are distinct, so two purposes of these two are both.
 	case purposes == nil || len(purposes.Purposes) != 2 || slices.ContainsFunc(purposes.Purposes, func(p Purpose) bool { return p > PurposeClientAuth }):
 		return invalid(KindNode, "extended key usage is not server and client authentication")
 	}

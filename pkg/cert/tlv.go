@@ -32,9 +32,8 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// Parse reads the TLV form, at most 400 octets. Every element must be there once
-// and in its place. Errors are ErrMalformed. The Certificate does not share
-// memory with b.
+// Parse reads the TLV form, at most 400 octets. Each element must occur once and in
+// order. Errors are ErrMalformed. The Certificate does not share memory with b.
 func Parse(b []byte) (*Certificate, error) {
 	if len(b) > MaxSize {
 		return nil, malformed("%d octets of at most %d", len(b), MaxSize)
@@ -74,7 +73,7 @@ func Parse(b []byte) (*Certificate, error) {
 	return c, nil
 }
 
-// wrapMalformed makes an error of package tlv ErrMalformed too.
+// wrapMalformed wraps an error of package tlv in ErrMalformed.
 func wrapMalformed(err error) error {
 	if errors.Is(err, ErrMalformed) {
 		return err
@@ -98,8 +97,7 @@ func readAlgorithm(r *tlv.Reader, n int, what string) {
 	}
 }
 
-// readOctets reads an octet string whose length is encoded in as few octets as
-// it can be.
+// readOctets reads an octet string whose length has the shortest encoding.
 func readOctets(r *tlv.Reader) []byte {
 	b := r.Octets()
 	checkPrefix(r, len(b))
@@ -114,8 +112,8 @@ func readOctetsN(r *tlv.Reader, n int) []byte {
 	return b
 }
 
-// readText reads a string. Text of a Reader ends at U+001F; X.509 has no place
-// for what follows, which makes the length not fit and the string malformed.
+// readText reads a string. A Reader's text ends at U+001F. X.509 cannot represent the
+// rest, so the string is malformed if its length is different.
 func readText(r *tlv.Reader) string {
 	s := r.Text()
 	checkPrefix(r, len(s))

@@ -11,12 +11,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// destination computes the destination identifiers (section 4.14.2.4.1) that
-// initiators make for one of our identities with one IPK. It keeps the keyed
-// hash, so that a Sigma1 costs no key schedule and no allocation.
+// destination computes the destination identifiers (section 4.14.2.4.1) that initiators
+// compute for one of the node's identities with one IPK. It keeps the keyed hash, so that
+// a Sigma1 needs no key schedule and no allocation.
 type destination struct {
 	mac  hash.Hash
-	tail [mcrypto.PublicKeySize + 16]byte // what follows the random in the message
+	tail [mcrypto.PublicKeySize + 16]byte // the message after the random
 }
 
 func newDestination(ipk, rootPublicKey []byte, id matter.FabricID, node matter.NodeID) destination {
@@ -35,11 +35,10 @@ func (d *destination) sum(dst, initiatorRandom []byte) []byte {
 	return d.mac.Sum(dst)
 }
 
-// FindDestination finds the fabric, a staged one too, and the operational IPK
-// that a Sigma1's destination identifier (32 octets) was made with. ok is false
-// if there is none. It always tries all candidates and compares in constant
-// time: how long it takes tells nothing about which fabrics there are, but their
-// number.
+// FindDestination returns the fabric, which may be staged, and the operational IPK that a
+// Sigma1's destination identifier (32 octets) was computed with. ok is false if there is
+// none. It always tries all candidates and compares in constant time, so that its
+// duration depends on the number of fabrics only.
 func (t *Table) FindDestination(destinationID, initiatorRandom []byte) (f *Fabric, ipk [mcrypto.KeySize]byte, ok bool) {
 	for _, candidate := range t.visible {
 		for i := range candidate.destinations {

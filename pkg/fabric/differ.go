@@ -1,11 +1,11 @@
 package fabric
 
-// Differ reports whether two results of [Table.All] differ in what same compares
-// of their fabrics. A fabric that is in one of them only is compared with one
-// that has nothing.
+// Differ reports whether two results of [Table.All] differ, according to same, which
+// compares two fabrics with one index. A fabric that only one of them has is compared
+// with an empty one.
 func Differ(a, b []*Fabric, same func(x, y *Fabric) bool) bool {
 	if len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) {
-		return false // the very same state
+		return false // the same slice
 	}
 	var none Fabric
 	for len(a) > 0 || len(b) > 0 {

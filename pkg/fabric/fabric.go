@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Fabric is one entry of the table with what follows from it. It is read only.
+// Fabric is one entry of the table with values derived from it. It is read only.
 type Fabric struct {
 	store.Fabric
 
@@ -26,21 +26,21 @@ type Fabric struct {
 	NOCCert        *cert.Certificate
 	ICACCert       *cert.Certificate // nil if the chain has none
 	Pending        bool              // staged, in whole or in part
-	Provisional    bool              // staged in whole: gone if the fail-safe expires
+	Provisional    bool              // staged in whole: removed if the fail-safe expires
 
 	destinations []destination // one for each of IPKs
 }
 
-// sameIdentity reports whether two records agree in all that the derived values
-// follow from, key sets apart.
+// sameIdentity reports whether the values derived from two records are the same, except
+// for those derived from key sets.
 func sameIdentity(a, b *store.Fabric) bool {
 	return a.FabricID == b.FabricID && a.NodeID == b.NodeID && bytes.Equal(a.Root, b.Root) &&
 		bytes.Equal(a.NOC, b.NOC) && bytes.Equal(a.ICAC, b.ICAC) && bytes.Equal(a.Key, b.Key)
 }
 
-// derive makes the entry for a record, which it keeps. What old, which may be
-// nil, has in common with it is taken over: only AddNOC and UpdateNOC cost the
-// parsing of keys and certificates.
+// derive makes the entry for a record and keeps the record. It reuses the derived values
+// of old, which may be nil, so that only AddNOC and UpdateNOC parse keys and
+// certificates.
 func derive(r store.Fabric, old *Fabric) (*Fabric, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func derive(r store.Fabric, old *Fabric) (*Fabric, error) {
 	return f, nil
 }
 
-// parse reads certificates and key and holds them against the record.
+// parse parses the certificates and the key and compares them with the record.
 func (f *Fabric) parse() (err error) {
 	if f.RootCert, err = cert.Parse(f.Root); err != nil {
 		return fmt.Errorf("root certificate: %w", err)
@@ -91,7 +91,7 @@ func (f *Fabric) parse() (err error) {
 
 func (f *Fabric) takeIPKs() {
 	i := slices.IndexFunc(f.KeySets, func(s store.GroupKeySet) bool { return s.ID == 0 })
-	keys := slices.Clone(f.KeySets[i].Keys) // Validate saw to it that it is there
+	keys := slices.Clone(f.KeySets[i].Keys) // Validate has checked that it exists
 	slices.SortFunc(keys, func(a, b store.GroupKey) int { return cmp.Compare(b.Start, a.Start) })
 	for _, k := range keys {
 		f.IPKs = append(f.IPKs, [mcrypto.KeySize]byte(k.Key))
@@ -99,19 +99,18 @@ func (f *Fabric) takeIPKs() {
 	}
 }
 
-// GroupKey returns what is kept of an epoch key of 16 octets in the fabric with
-// this compressed id: the operational key that is derived from it. start is when
-// the epoch begins, in microseconds since the Matter epoch.
+// GroupKey returns the operational key that is derived from an epoch key of 16 octets for
+// the fabric with this compressed id. start is the start of the epoch, in microseconds
+// since the Matter epoch.
 func GroupKey(compressed [8]byte, epochKey []byte, start uint64) (store.GroupKey, error) {
 	key, err := mcrypto.OperationalGroupKey(epochKey, compressed)
 	return store.GroupKey{Key: key[:], Start: start}, err
 }
 
-// Check reads all fabrics of a store and verifies what store.Check cannot: that
-// each one's certificates can be read, form a chain and are for its key and
-// identity, and that no two are the same fabric. Rules for what an administrator
-// brings are not checked again, as they may have become stricter. The error joins all
-// findings; each wraps store.ErrDamaged.
+// Check checks the certificates of all fabrics of a store: that they can be parsed, form a
+// chain and fit the fabric's key and identity, and that no fabric is stored twice. It does
+// not check the rules for new certificates, as they may have become stricter. The error
+// joins all findings; each wraps store.ErrDamaged.
 func Check(st *store.Store) error {
 	records, err := read(st)
 	if err != nil {
@@ -143,7 +142,7 @@ func read(st *store.Store) (records []store.Fabric, err error) {
 	return records, err
 }
 
-// unique returns ErrConflict if f is the same fabric as another one of all.
+// unique returns ErrConflict if all has the fabric f under another index.
 func unique(all []*Fabric, f *Fabric) error {
 	for _, other := range all {
 		if other.Index != f.Index && other.FabricID == f.FabricID && other.RootPublicKey == f.RootPublicKey {

@@ -1,10 +1,10 @@
 package fabric
 
-// LastKnownGoodTime returns a time, in seconds since the Matter epoch, that has
-// certainly come: the latest beginning of validity of a certificate chain that an
-// administrator gave this node, be it of a fabric that is long gone (section
-// 3.5.6.1). What is staged counts until it is dropped. It is 0 as long as there
-// was no fabric.
+// LastKnownGoodTime returns the last known good time in seconds since the Matter epoch
+// (section 3.5.6.1): the latest not-before in the certificates that administrators have
+// given this node, including those of removed fabrics and of the staged one. It is 0 if
+// there was no fabric yet. An issuer's clock may have been ahead, so nobody is refused by
+// this time.
 func (t *Table) LastKnownGoodTime() uint32 {
 	if t.pending == nil {
 		return t.goodTime
@@ -12,7 +12,7 @@ func (t *Table) LastKnownGoodTime() uint32 {
 	return max(t.goodTime, t.pending.validFrom())
 }
 
-// validFrom returns when all certificates of the fabric's chain are valid.
+// validFrom returns the latest not-before of the fabric's chain.
 func (f *Fabric) validFrom() uint32 {
 	from := max(f.RootCert.NotBefore, f.NOCCert.NotBefore)
 	if f.ICACCert != nil {

@@ -29,7 +29,7 @@ var (
 type Table struct {
 	st         *store.Store
 	max        int
-	next       matter.FabricIndex // where the search for a free index begins
+	next       matter.FabricIndex // the search for a free index begins here
 	goodTime   uint32             // last known good time, as stored
 	stored     [int(matter.MaxFabricIndex) + 1]*Fabric
 	pending    *Fabric   // staged over stored, or nil
@@ -38,10 +38,9 @@ type Table struct {
 	scratch    [mcrypto.SignatureSize]byte // for FindDestination
 }
 
-// Open reads the table from the store. max, 5 to 254, is SupportedFabrics; if
-// more fabrics are stored they stay, and no new one is taken. A record that
-// cannot be what a fabric is means that the store is damaged: the error wraps
-// store.ErrDamaged.
+// Open reads the table from the store. max, 5 to 254, is SupportedFabrics. If more
+// fabrics are stored they stay, and none can be added. The error wraps store.ErrDamaged
+// if a record is not a valid fabric.
 func Open(st *store.Store, max int) (*Table, error) {
 	if max < 5 || max > int(matter.MaxFabricIndex) {
 		return nil, fmt.Errorf("room for %d fabrics: must be 5 to %d", max, matter.MaxFabricIndex)
@@ -77,9 +76,9 @@ func Open(st *store.Store, max int) (*Table, error) {
 	return t, nil
 }
 
-// publish makes the change that was made visible.
+// publish makes a change visible.
 func (t *Table) publish() {
-	all := make([]*Fabric, 0, len(t.visible)+1) // what was handed out stays
+	all := make([]*Fabric, 0, len(t.visible)+1) // earlier results of All do not change
 	for i := range t.stored {
 		if f := t.Get(matter.FabricIndex(i)); f != nil {
 			all = append(all, f)
@@ -101,17 +100,17 @@ func (t *Table) Get(i matter.FabricIndex) *Fabric {
 	}
 }
 
-// All returns the fabrics by ascending index, the staged one among them. The
-// slice is not to be changed, and does not change.
+// All returns the fabrics, including the staged one, by ascending index. The caller must
+// not change the slice; the table does not change it either.
 func (t *Table) All() []*Fabric { return t.visible }
 
-// Len returns the number of fabrics, the staged one included.
+// Len returns the number of fabrics, including the staged one.
 func (t *Table) Len() int { return len(t.visible) }
 
-// Max returns how many fabrics there may be.
+// Max returns the maximum number of fabrics.
 func (t *Table) Max() int { return t.max }
 
-// Generation returns a number that is greater after every visible change.
+// Generation returns a number that grows with every visible change.
 func (t *Table) Generation() uint64 { return t.generation }
 
 // FindRoot returns the fabric with this root public key (65 octets) and fabric
@@ -125,16 +124,14 @@ func (t *Table) FindRoot(rootPublicKey []byte, id matter.FabricID) *Fabric {
 	return nil
 }
 
-// Mutate lets change work on a copy of the fabric's record and then takes it over:
-// in one transaction, or, if the fabric is staged, with what is staged. After an
-// error, be it of change or of the disk, nothing has changed. A record that is as
-// before is not written.
+// Mutate calls change with a copy of the fabric's record and then stores the copy in one
+// transaction, or stages it if the fabric is staged. After an error of change or of the
+// disk nothing has changed. A record without changes is not written.
 //
-// Of a fabric that is only updated, what does not belong to its entry in the table
-// is not staged: access control and group keys are kept at once, and outlast a
-// Rollback (section 11.10.7.2.2).
+// Access control and group keys of a fabric that UpdateNOC has staged are stored at once,
+// and a Rollback does not undo them (section 11.10.7.2.2).
 //
-// The credentials are not changed this way: see Stage.
+// change must not change the credentials; see Stage.
 func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) error {
 	old := t.Get(i)
 	if old == nil {
@@ -150,7 +147,7 @@ func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) e
 	if reflect.DeepEqual(r, old.Fabric) {
 		return nil
 	}
-	r = r.Clone() // change may have kept a part of it
+	r = r.Clone() // change may have kept references
 	var err error
 	if old.Pending {
 		err = t.restage(r)
@@ -164,7 +161,7 @@ func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) e
 	return nil
 }
 
-// keep stores another record of a fabric that is stored, unless it is the same.
+// keep stores a changed record of a stored fabric.
 func (t *Table) keep(r store.Fabric) error {
 	old := t.stored[r.Index]
 	if reflect.DeepEqual(r, old.Fabric) {
@@ -181,8 +178,8 @@ func (t *Table) keep(r store.Fabric) error {
 	return nil
 }
 
-// restage puts another record in the place of the staged one, and keeps what of
-// it is not the fail-safe's to take back.
+// restage replaces the staged record, and stores the parts that the fail-safe does not
+// take back.
 func (t *Table) restage(r store.Fabric) error {
 	f, err := derive(r, t.pending)
 	if err != nil {
@@ -202,8 +199,8 @@ func (t *Table) restage(r store.Fabric) error {
 	return nil
 }
 
-// Remove deletes the fabric and everything that belongs to it, in one
-// transaction. What is staged of it is dropped.
+// Remove deletes the fabric and everything that belongs to it in one transaction, and
+// drops its staged state.
 func (t *Table) Remove(i matter.FabricIndex) error {
 	if t.Get(i) == nil {
 		return fmt.Errorf("fabric %d: %w", i, ErrNotFound)
@@ -221,9 +218,9 @@ func (t *Table) Remove(i matter.FabricIndex) error {
 	return nil
 }
 
-// RemoveAll deletes all fabrics and everything that belongs to them, drops what
-// is staged, and does, in the same transaction, what else is to be done; also may
-// be nil. The last known good time is that of a new node.
+// RemoveAll deletes all fabrics and everything that belongs to them, calls also, which may
+// be nil, in the same transaction, and drops the staged fabric. It resets the last known
+// good time.
 func (t *Table) RemoveAll(also func(*store.Tx) error) error {
 	err := t.st.Update(func(tx *store.Tx) error {
 		if err := tx.DeleteFabrics(); err != nil {
@@ -253,10 +250,9 @@ func (t *Table) RemoveAll(also func(*store.Tx) error) error {
 	return nil
 }
 
-// Stage puts a fabric into the table that is not on the disk until Commit: a new
-// one if r.Index is 0, with the index that is next (section 11.18.6.8), or else
-// in the place of the stored one, whose root and fabric id it keeps. The record
-// is copied.
+// Stage stages a copy of r until Commit. If r.Index is 0 it becomes a new fabric with the
+// next free index (section 11.18.6.8); otherwise it replaces the stored fabric, which must
+// have the same root and fabric id.
 func (t *Table) Stage(r store.Fabric) (*Fabric, error) {
 	if t.pending != nil {
 		return nil, ErrStaged
@@ -287,8 +283,8 @@ func (t *Table) Stage(r store.Fabric) (*Fabric, error) {
 	return f, nil
 }
 
-// free returns the first index from i on, past 254 from 1 on, that is not in
-// use; 0 if there is none.
+// free returns the first unused index from i on, continuing at 1 after 254; 0 if there is
+// none.
 func (t *Table) free(i matter.FabricIndex) matter.FabricIndex {
 	for range int(matter.MaxFabricIndex) {
 		if t.stored[i] == nil {
@@ -302,17 +298,16 @@ func (t *Table) free(i matter.FabricIndex) matter.FabricIndex {
 // Pending returns the staged fabric, or nil.
 func (t *Table) Pending() *Fabric { return t.pending }
 
-// Commit stores the staged fabric, and the last known good time that follows from
-// it, in one transaction, if there is one. After an error it is still staged. Of
-// an updated fabric no session can be resumed any more.
+// Commit stores the staged fabric, if there is one, and the new last known good time in
+// one transaction. After an error the fabric is still staged. Commit deletes the
+// resumption records of the fabric.
 func (t *Table) Commit() error {
 	if t.pending == nil {
 		return nil
 	}
 	f := *t.pending
 	f.Pending, f.Provisional = false, false
-	// The next index is the one above, so that a freed one is not given out again
-	// before all others have been.
+	// The search continues above this index, so that a freed one is reused last.
 	next := t.next
 	if t.stored[f.Index] == nil {
 		next = f.Index%matter.MaxFabricIndex + 1
