@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Subject is who asks: what a session, or a group message, has proved of its
-// sender.
+// Subject is the authenticated sender of a request: the peer of a session, or the sender
+// of a group message.
 type Subject struct {
 	Fabric   matter.FabricIndex // accessing fabric; NoFabric over PASE before AddNOC
 	AuthMode matter.AuthMode
@@ -17,7 +17,7 @@ type Subject struct {
 	CATs     [3]matter.CAT // of the peer's NOC with CASE; 0 for none
 }
 
-// Target is what is asked for.
+// Target is the cluster that a request is for.
 type Target struct {
 	Endpoint matter.EndpointID
 	Cluster  matter.ClusterID
@@ -25,13 +25,13 @@ type Target struct {
 
 // List is the node's access control list.
 type List struct {
-	fabrics     *fabric.Table  // nil: there is only the former one
-	former      *fabric.Fabric // one that has been removed
+	fabrics     *fabric.Table  // nil: the list of a removed fabric only
+	former      *fabric.Fabric // that has been removed, or nil
 	deviceTypes func(matter.EndpointID) []matter.DeviceTypeID
 }
 
-// New returns the list over a fabric table. deviceTypes returns the device types
-// of an endpoint, none for one that is not there; it should not allocate.
+// New returns the list of a fabric table. deviceTypes returns the device types of an
+// endpoint, or none if it does not exist. It should not allocate.
 func New(t *fabric.Table, deviceTypes func(matter.EndpointID) []matter.DeviceTypeID) *List {
 	if t == nil || deviceTypes == nil {
 		panic("BUG: acl: New without a table or device types")
@@ -39,13 +39,13 @@ func New(t *fabric.Table, deviceTypes func(matter.EndpointID) []matter.DeviceTyp
 	return &List{fabrics: t, deviceTypes: deviceTypes}
 }
 
-// Former returns the list as it was for the members of a fabric that has been
-// removed, who may still have to hear of that; it grants nothing to others.
+// Former returns the list of a fabric that has been removed. Its members still get the
+// report of the removal. The list grants nothing to others.
 func (l *List) Former(f *fabric.Fabric) *List {
 	return &List{former: f, deviceTypes: l.deviceTypes}
 }
 
-// fabric returns a fabric of the list, nil for one that is not there.
+// fabric returns a fabric of the list, or nil.
 func (l *List) fabric(i matter.FabricIndex) *fabric.Fabric {
 	switch {
 	case l.fabrics != nil:
@@ -56,9 +56,9 @@ func (l *List) fabric(i matter.FabricIndex) *fabric.Fabric {
 	return nil
 }
 
-// Check reports whether the subject holds the privilege on the target (section
-// 6.6.6.2). PASE holds every privilege; CASE and Group hold what an entry of
-// their own fabric grants.
+// Check reports whether the subject has the privilege for the target (section 6.6.6.2).
+// Over PASE it has every privilege. CASE and Group have the privileges that entries of
+// their fabric grant.
 func (l *List) Check(s Subject, t Target, p matter.Privilege) bool {
 	if p < matter.PrivilegeView || p > matter.PrivilegeAdminister {
 		return false
@@ -83,13 +83,13 @@ func (l *List) Check(s Subject, t Target, p matter.Privilege) bool {
 	return false
 }
 
-// grants reports whether an entry's privilege includes the one asked for.
+// grants reports whether an entry's privilege includes the wanted one.
 func grants(has, want matter.Privilege) bool {
 	return has <= matter.PrivilegeAdminister && has.Includes(want)
 }
 
-// matchesSubject reports whether an entry names the subject. Of a group, entries
-// hold the id itself, not its form as a node id (section 9.10.5.7.3).
+// matchesSubject reports whether an entry names the subject. An entry has the id of a
+// group itself, not its form as a node id (section 9.10.5.7.3).
 func matchesSubject(e *store.ACLEntry, s *Subject) bool {
 	if len(e.Subjects) == 0 {
 		return true
@@ -133,7 +133,7 @@ func (l *List) matchesTarget(e *store.ACLEntry, t Target) bool {
 		want := &e.Targets[i]
 		switch {
 		case want.Cluster == nil && want.Endpoint == nil && want.DeviceType == nil:
-			// Validate takes no such target: it would be everything.
+			// Validate does not allow this target, as it would match everything.
 		case want.Cluster != nil && *want.Cluster != t.Cluster:
 		case want.Endpoint != nil && *want.Endpoint != t.Endpoint:
 		case want.DeviceType != nil && !slices.Contains(l.deviceTypes(t.Endpoint), *want.DeviceType):

@@ -1,4 +1,3 @@
-// Package acl decides who may do what (section 6.6), and which access control
-// entries may be stored. The entries are those of the fabric table; this package
-// keeps none.
+// Package acl implements access control (section 6.6): the check of requests against the
+// entries in the fabric table, and the rules for entries.
 package acl

@@ -7,17 +7,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// What one fabric may have: the attributes SubjectsPerAccessControlEntry,
-// TargetsPerAccessControlEntry and AccessControlEntriesPerFabric (section
-// 9.10.6). They must not shrink from one release to the next.
+// Limits for one fabric: the attributes SubjectsPerAccessControlEntry,
+// TargetsPerAccessControlEntry and AccessControlEntriesPerFabric (section 9.10.6). A new
+// release must not lower them.
 const (
 	MaxSubjects      = 4
 	MaxTargets       = 3
 	EntriesPerFabric = 4
 )
 
-// ValidateList returns the status for a fabric's whole list: that of the first
-// entry at fault, or RESOURCE_EXHAUSTED for more than EntriesPerFabric.
+// ValidateList returns the status for a fabric's whole list: that of the first faulty
+// entry, or RESOURCE_EXHAUSTED for more than EntriesPerFabric.
 func ValidateList(entries []store.ACLEntry) error {
 	for i := range entries {
 		if err := Validate(entries[i]); err != nil {
@@ -30,11 +30,11 @@ func ValidateList(entries []store.ACLEntry) error {
 	return nil
 }
 
-// Validate returns the status for an entry that may not be stored (sections
-// 6.6.2 and 9.10.5): CONSTRAINT_ERROR for one that says something impossible,
-// RESOURCE_EXHAUSTED for more subjects or targets than there is room for.
+// Validate returns the status for an entry that may not be stored (sections 6.6.2 and
+// 9.10.5): CONSTRAINT_ERROR for an impossible combination, RESOURCE_EXHAUSTED for too many
+// subjects or targets.
 //
-// ProxyView is deprecated and taken: it grants View.
+// ProxyView is deprecated and allowed. It grants View.
 func Validate(e store.ACLEntry) error {
 	if e.Privilege < matter.PrivilegeView || e.Privilege > matter.PrivilegeAdminister {
 		return matter.StatusConstraintError
@@ -45,7 +45,7 @@ func Validate(e store.ACLEntry) error {
 		if e.Privilege == matter.PrivilegeAdminister {
 			return matter.StatusConstraintError
 		}
-	default: // PASE has its privilege without an entry, and must not get one
+	default: // PASE needs no entry, and entries for it are not allowed
 		return matter.StatusConstraintError
 	}
 	for _, s := range e.Subjects {
@@ -65,7 +65,7 @@ func Validate(e store.ACLEntry) error {
 }
 
 func validSubject(s matter.NodeID, m matter.AuthMode) bool {
-	if m == matter.AuthModeGroup { // the group id itself, nothing above it
+	if m == matter.AuthModeGroup { // the group id itself, of 16 bits
 		return s != 0 && s <= math.MaxUint16
 	}
 	_, ok := s.CAT()
@@ -84,9 +84,9 @@ func validTarget(t *store.ACLTarget) bool {
 		(t.DeviceType == nil || validDeviceType(*t.DeviceType))
 }
 
-// validCluster reports whether an id is in the range of standard clusters, or of
-// those of a manufacturer, whose vendor id it has in its upper half (chapter Data
-// Model, Manufacturer Extensible Identifiers).
+// validCluster reports whether an id is in the range of standard clusters, or of those of
+// a manufacturer, with the vendor id in its upper half (chapter Data Model, Manufacturer
+// Extensible Identifiers).
 func validCluster(id matter.ClusterID) bool {
 	vendor, suffix := uint16(id>>16), uint16(id)
 	if vendor == 0 {
@@ -95,7 +95,7 @@ func validCluster(id matter.ClusterID) bool {
 	return vendor != 0xFFFF && suffix >= 0xFC00 && suffix <= 0xFFFE
 }
 
-// validDeviceType does the same for device types.
+// validDeviceType is validCluster for device types.
 func validDeviceType(id matter.DeviceTypeID) bool {
 	return uint16(id>>16) != 0xFFFF && uint16(id) <= 0xBFFF
 }

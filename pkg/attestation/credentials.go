@@ -22,20 +22,20 @@ const (
 	ChallengeSize  = 16
 )
 
-// Credentials are the attestation credentials of a node. They are immutable but
-// for Wipe and Replace.
+// Credentials are the attestation credentials of a node. Only Wipe and Replace change
+// them.
 type Credentials struct {
 	DAC, PAI []byte // X.509 DER
 	CD       []byte // the certification declaration, CMS SignedData
 
-	VendorID  matter.VendorID // as the DAC says
+	VendorID  matter.VendorID // of the DAC
 	ProductID matter.ProductID
 
 	signer Signer
 }
 
-// New returns credentials whose DAC's key is behind s. It checks sizes and that
-// everything parses; [Verify] checks more.
+// New returns credentials that sign with s. It checks sizes and that everything can be
+// parsed; [Verify] checks more.
 func New(dac, pai, cd []byte, s Signer) (*Credentials, error) {
 	leaf, err := parseCertificate("DAC", dac)
 	if err != nil {
@@ -78,8 +78,8 @@ func parseCertificate(name string, der []byte) (*x509.Certificate, error) {
 	return c, nil
 }
 
-// Load returns the credentials of a record that holds its key, which must be the
-// DAC's. Signatures draw from rand. The record's key may be wiped afterwards.
+// Load returns the credentials of a record that has the DAC's key. Signatures use rand. The
+// caller may wipe the record's key afterwards.
 func Load(a store.Attestation, rand io.Reader) (*Credentials, error) {
 	leaf, err := parseCertificate("DAC", a.DAC)
 	if err != nil {
@@ -92,7 +92,7 @@ func Load(a store.Attestation, rand io.Reader) (*Credentials, error) {
 	return New(a.DAC, a.PAI, a.CD, keySigner{rand, key})
 }
 
-// keyOf returns the key of a scalar after a look at whether it is the DAC's.
+// keyOf returns the key with this scalar, or an error if it is not the DAC's.
 func keyOf(dac *x509.Certificate, scalar []byte) (*mcrypto.PrivateKey, error) {
 	key, err := mcrypto.ParsePrivateKey(scalar)
 	if err != nil {
@@ -104,8 +104,8 @@ func keyOf(dac *x509.Certificate, scalar []byte) (*mcrypto.PrivateKey, error) {
 	return key, nil
 }
 
-// Elements returns the attestation-elements for a nonce of 32 octets (section
-// 11.18.4.7). The time is told as unknown.
+// Elements returns the attestation-elements for a nonce of 32 octets (section 11.18.4.7).
+// The timestamp is 0, which means unknown.
 func (c *Credentials) Elements(nonce []byte) ([]byte, error) {
 	w := tlv.NewWriter(make([]byte, 0, len(c.CD)+NonceSize+16))
 	w.StartStruct(tlv.Anonymous)
@@ -153,8 +153,8 @@ func (c *Credentials) Sign(elements, challenge []byte) ([mcrypto.SignatureSize]b
 	return sig, nil
 }
 
-// Wipe lets go of the key; Sign fails from then on.
+// Wipe drops the key. Sign returns errors from then on.
 func (c *Credentials) Wipe() { c.signer = nil }
 
-// Replace makes c what other is. Nothing else may use c at that moment.
+// Replace copies other to c. c must not be in use meanwhile.
 func (c *Credentials) Replace(other *Credentials) { *c = *other }

@@ -35,7 +35,7 @@ const (
 	keyIDSize         = 20
 )
 
-// Origin says that the DAC is another vendor's product.
+// Origin is the vendor and the product of the DAC, if they are not the declaration's.
 type Origin struct {
 	VendorID  matter.VendorID
 	ProductID matter.ProductID
@@ -87,7 +87,7 @@ func (d *Declaration) encode() []byte {
 	return w.Bytes()
 }
 
-// decodeDeclaration is the inverse of encode, for whatever another wrote.
+// decodeDeclaration is the inverse of encode. It checks the content.
 func decodeDeclaration(content []byte) (*Declaration, error) {
 	var d Declaration
 	var seen, format uint16
@@ -146,8 +146,8 @@ func decodeDeclaration(content []byte) (*Declaration, error) {
 	return &d, nil
 }
 
-// check refuses what no declaration may hold; bit n of seen says that tag n was
-// there.
+// check returns an error if the content is not valid. Bit n of seen is set if there was a
+// member with tag n.
 func (d *Declaration) check(seen, format uint16) error {
 	const mandatory, origin, paas = 1<<9 - 1, 1<<9 | 1<<10, 1 << 11
 	switch {
@@ -171,7 +171,7 @@ func (d *Declaration) check(seen, format uint16) error {
 	return nil
 }
 
-// SignedDeclaration is a certification declaration as it travels.
+// SignedDeclaration is a certification declaration with its signature.
 type SignedDeclaration struct {
 	Declaration
 	SignerKeyID [keyIDSize]byte // subject key identifier of the signer's certificate
@@ -195,8 +195,8 @@ var (
 	oidECDSASHA256 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
 )
 
-// cmsVersion is that of SignedData and of a SignerInfo with a key identifier
-// (RFC 5652, sections 5.1 and 5.3).
+// cmsVersion is the version of SignedData and of a SignerInfo with a key identifier (RFC
+// 5652, sections 5.1 and 5.3).
 const cmsVersion = 3
 
 var (
@@ -204,8 +204,7 @@ var (
 	implicit0 = cbasn1.Tag(0).ContextSpecific()
 )
 
-// sign returns d signed by key, which the certificate with this key identifier
-// goes with.
+// sign returns d signed with key. keyID is the key identifier of its certificate.
 func (d *Declaration) sign(rand io.Reader, key *mcrypto.PrivateKey, keyID []byte) ([]byte, error) {
 	content := d.encode()
 	sig, err := key.Sign(rand, content)
@@ -251,8 +250,8 @@ func marshalCMS(content, keyID, signature []byte) ([]byte, error) {
 
 var errCMS = errors.New("certification declaration: not the CMS structure of section 6.3.1")
 
-// ParseDeclaration reads a certification declaration in DER. The signature is not
-// checked: see [SignedDeclaration.Verify].
+// ParseDeclaration reads a certification declaration in DER. It does not check the
+// signature; see [SignedDeclaration.Verify].
 func ParseDeclaration(der []byte) (*SignedDeclaration, error) {
 	var info, explicit, data cryptobyte.String
 	in := cryptobyte.String(der)
@@ -284,7 +283,7 @@ func ParseDeclaration(der []byte) (*SignedDeclaration, error) {
 	return s, nil
 }
 
-// readSigner reads the set with the one SignerInfo.
+// readSigner reads the set that contains one SignerInfo.
 func (s *SignedDeclaration) readSigner(in cryptobyte.String) error {
 	var signer, keyID, sig cryptobyte.String
 	var version int
@@ -315,7 +314,7 @@ func readAlgorithm(s *cryptobyte.String, want asn1.ObjectIdentifier) bool {
 	return s.ReadASN1(&seq, cbasn1.SEQUENCE) && readOID(&seq, want) && seq.Empty()
 }
 
-// derSignature returns r and s as X.509 and CMS write them.
+// derSignature returns r and s in the form of X.509 and CMS.
 func derSignature(sig [mcrypto.SignatureSize]byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {

@@ -27,8 +27,7 @@ const (
 // maxCommonName is the bound of X.520, in characters.
 const maxCommonName = 64
 
-// DecodeCertificate returns the DER of the one certificate in a file, which is
-// PEM or DER.
+// DecodeCertificate returns the DER of the certificate in a file in PEM or DER.
 func DecodeCertificate(file []byte) ([]byte, error) {
 	der, err := decode(file, pemCertificate)
 	if err != nil {
@@ -40,8 +39,8 @@ func DecodeCertificate(file []byte) ([]byte, error) {
 	return der, nil
 }
 
-// DecodeDeclaration returns the DER of the certification declaration in a file,
-// which is PEM or DER.
+// DecodeDeclaration returns the DER of the certification declaration in a file in PEM or
+// DER.
 func DecodeDeclaration(file []byte) ([]byte, error) {
 	der, err := decode(file, "CMS", "PKCS7", "CERTIFICATION DECLARATION")
 	if err != nil {
@@ -53,8 +52,7 @@ func DecodeDeclaration(file []byte) ([]byte, error) {
 	return der, nil
 }
 
-// DecodeKey returns the P-256 key in a file: SEC 1 or PKCS #8, in PEM or DER, not
-// encrypted.
+// DecodeKey returns the P-256 key in a file: SEC 1 or PKCS #8, in PEM or DER, not encrypted.
 func DecodeKey(file []byte) (*mcrypto.PrivateKey, error) {
 	der, err := decode(file, pemKey, pemPKCS8)
 	if err != nil {
@@ -106,7 +104,7 @@ func decode(file []byte, types ...string) ([]byte, error) {
 		case block.Type == pemEncrypted || block.Headers["DEK-Info"] != "":
 			return nil, errors.New("the key is encrypted: decrypt it first")
 		case !slices.Contains(types, block.Type):
-			continue // parameters of the curve, say
+			continue // for example parameters of the curve
 		case found != nil:
 			return nil, fmt.Errorf("the file has more than one PEM block %q", block.Type)
 		}
@@ -123,7 +121,7 @@ func GenerateKey(rand io.Reader) ([]byte, error) {
 	return EncodeKey(key)
 }
 
-// EncodeKey returns a key in PEM, as SEC 1 has it.
+// EncodeKey returns a key in PEM, in the form of SEC 1.
 func EncodeKey(key *mcrypto.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalECPrivateKey(key.ECDSA())
 	if err != nil {

@@ -14,25 +14,25 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// What development credentials say of the node.
+// Content of development credentials.
 const (
 	aggregator        = 0x000E // device type
 	testCertificateID = "CSA00000SWC00000-00"
 	serialSize        = 16 // octets
 )
 
-// clockSkew is how much later than this node's a commissioner's clock may be
-// read as when it looks at a certificate made a moment ago.
+// clockSkew is how far a commissioner's clock may be behind this node's, so that it does
+// not regard a new certificate as not valid yet.
 const clockSkew = 24 * time.Hour
 
 // noExpiry is the notAfter of a certificate without a well-defined end (RFC 5280,
 // section 4.1.2.5).
 var noExpiry = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
-// Generate makes credentials for development: a DAC under a PAI of its own under
-// the published test root, and a declaration signed by the published test signer.
-// Controllers accept them only as a test device. vid is operationally valid, pid
-// not 0. The certificates are valid from the day before now on.
+// Generate makes credentials for development: a PAI under the published test root, a DAC
+// under it, and a declaration signed by the published test signer. Controllers accept them
+// only as a test device. vid must be operationally valid and pid not 0. The certificates
+// are valid from the day before now on.
 func Generate(rand io.Reader, vid matter.VendorID, pid matter.ProductID, now time.Time) (store.Attestation, error) {
 	if !vid.OperationallyValid() || pid == 0 {
 		return store.Attestation{}, fmt.Errorf("no credentials for vendor %04X, product %04X: want a vendor of 0001 to FFF4 and a product that is not 0000", uint16(vid), uint16(pid))
@@ -114,7 +114,7 @@ func issue(rand io.Reader, from time.Time, parent *x509.Certificate, parentKey *
 // keyID is the key identifier of RFC 5280, section 4.2.1.2, method 1.
 func keyID(k *mcrypto.PrivateKey) []byte {
 	pub := k.Public()
-	id := sha1.Sum(pub[:]) // not for security: any unique name would do
+	id := sha1.Sum(pub[:]) // only an identifier, not for security
 	return id[:]
 }
 

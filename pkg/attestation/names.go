@@ -103,8 +103,8 @@ func fallback(common, prefix string) (string, bool) {
 	return rest[:min(len(rest), idDigits)], ok
 }
 
-// subject returns a name in DER: a common name, a vendor id, a product id unless
-// 0. Each is a UTF8String in an RDN of its own.
+// subject returns a name in DER: a common name, a vendor id, and a product id if that is
+// not 0. Each is a UTF8String in an RDN of its own.
 func subject(common string, vendor matter.VendorID, product matter.ProductID) ([]byte, error) {
 	name := pkix.RDNSequence{{attribute(oidCommonName, common)}}
 	name = append(name, []pkix.AttributeTypeAndValue{attribute(oidVendorID, fmt.Sprintf("%04X", uint16(vendor)))})
@@ -118,7 +118,7 @@ func attribute(oid asn1.ObjectIdentifier, text string) pkix.AttributeTypeAndValu
 	return pkix.AttributeTypeAndValue{Type: oid, Value: asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(text)}}
 }
 
-// publicKey returns c's public key, 65 octets, or nil if it is not one of P-256.
+// publicKey returns c's public key of 65 octets, or nil if it is not a P-256 key.
 func publicKey(c *x509.Certificate) []byte {
 	k, ok := c.PublicKey.(*ecdsa.PublicKey)
 	if !ok || k.Curve != elliptic.P256() {

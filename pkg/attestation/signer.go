@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// Signer signs with the DAC's key: ECDSA-SHA256, r and s. The key may be where
-// this process cannot read it.
+// Signer signs with the DAC's key: ECDSA-SHA256, r and s. The process may not be able to
+// read the key itself.
 type Signer interface {
 	Sign(msg []byte) ([mcrypto.SignatureSize]byte, error)
 }
@@ -24,10 +24,10 @@ func (s keySigner) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
 	return s.key.Sign(s.rand, msg)
 }
 
-// NewSigner returns a Signer with a key in memory. Signatures draw from rand.
+// NewSigner returns a Signer with a key in memory. Signatures use rand.
 func NewSigner(key *mcrypto.PrivateKey, rand io.Reader) Signer { return keySigner{rand, key} }
 
-// CheckSigner lets s sign, to find out whether it has the key of a DAC in DER.
+// CheckSigner checks, by a signature of s, whether s has the key of a DAC in DER.
 func CheckSigner(dac []byte, s Signer) error {
 	leaf, err := parseCertificate("DAC", dac)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Summary tells an operator of credentials, verified or not.
+// Summary describes credentials to the operator. They need not be verified.
 type Summary struct {
 	DAC, PAI CertificateSummary
 	CD       Declaration
 }
 
-// CertificateSummary tells of a certificate.
+// CertificateSummary describes a certificate.
 type CertificateSummary struct {
 	Subject             string // common name, vendor and product
 	Serial              string // hexadecimal
@@ -46,8 +46,8 @@ func Summarize(a store.Attestation) (s Summary, err error) {
 	return s, nil
 }
 
-// describe names the subject of a certificate, in words for the operator. What
-// is not printable in a common name is escaped.
+// describe describes the subject of a certificate to the operator. It escapes characters
+// of the common name that are not printable.
 func describe(c *x509.Certificate) string {
 	text := fmt.Sprintf("%q", c.Subject.CommonName)
 	if id, err := subjectIDs(c); err == nil {
@@ -61,7 +61,7 @@ func describe(c *x509.Certificate) string {
 	return text
 }
 
-// String names the type as an operator would.
+// String returns the name of the type.
 func (t CertificationType) String() string {
 	switch t {
 	case CertificationTest:

@@ -6,9 +6,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// TEST ONLY. What follows is published with its private keys, so that everybody
-// can make credentials that development controllers accept and no other ever
-// should. Source: project-chip/connectedhomeip,
+// TEST ONLY. These certificates are published with their private keys, so that everybody
+// can make credentials for development controllers. Other controllers must not accept
+// them. Source: project-chip/connectedhomeip,
 //
 //	credentials/test/attestation/Chip-Test-PAA-NoVID-{Cert.der,Key.pem}
 //	credentials/test/attestation/Chip-Test-PAA-FFF1-Cert.der
@@ -27,8 +27,8 @@ const (
 
 	testPAAScalarHex = "e1f073c934853baffb38bf7e8bdad7a0a674107c7769892a0ff2e06c1a2ef7a7"
 
-	// testPAAFFF1Hex is the root "Matter Test PAA" of vendor 0xFFF1. The ready-made
-	// development DACs are under it; nothing is signed with it here.
+	// testPAAFFF1Hex is the root "Matter Test PAA" of vendor 0xFFF1. It has issued the
+	// published development DACs. Nothing is signed with it here.
 	testPAAFFF1Hex = "308201bd30820164a00302010202084ea8e83182d41c1c300a06082a8648ce3d04030230303118301606035504030c0f" +
 		"4d617474657220546573742050414131143012060a2b0601040182a27c02010c04464646313020170d32313036323831" +
 		"34323334335a180f39393939313233313233353935395a30303118301606035504030c0f4d6174746572205465737420" +

@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// VerifyOptions says what credentials are held against.
+// VerifyOptions are the options of Verify.
 type VerifyOptions struct {
 	Now   time.Time // the zero time: validity is not checked
 	Roots [][]byte  // DER of PAAs that are trusted besides the published test roots
@@ -21,15 +21,15 @@ type VerifyOptions struct {
 	// DER of certificates whose keys sign certification declarations, besides
 	// the published test signer's.
 	DeclarationSigners [][]byte
-	// Signer has the DAC's key where the record has none.
+	// Signer has the DAC's key if the record has none.
 	Signer Signer
-	// VendorID and ProductID are what Basic Information is configured to show; 0: what
-	// the declaration says.
+	// VendorID and ProductID are the ids that Basic Information is configured to show;
+	// 0: those of the declaration.
 	VendorID  matter.VendorID
 	ProductID matter.ProductID
 }
 
-// Report is what [Verify] found out.
+// Report is the result of [Verify].
 type Report struct {
 	VendorID  matter.VendorID  // as Basic Information shows it, see Product
 	ProductID matter.ProductID // likewise
@@ -39,11 +39,10 @@ type Report struct {
 	Notes     []string         // what could not be checked, and why
 }
 
-// Verify checks credentials the way a commissioner does: the certificates' form,
-// the chain, identifiers, validity, the declaration's signature and content
-// (sections 6.2.2, 6.2.3 and 6.3), and that the key is the DAC's. The error joins
-// all faults. What only the holder of a root or signer unknown here can tell is a
-// note, not a fault.
+// Verify checks credentials as a commissioner does: the form of the certificates, the
+// chain, identifiers, validity, the declaration's signature and content (sections 6.2.2,
+// 6.2.3 and 6.3). It also checks that the key is the DAC's. The error joins all faults. A
+// check that needs an unknown root or signer is left out, with a note.
 func Verify(a store.Attestation, opt VerifyOptions) (Report, error) {
 	v := verifier{opt: opt}
 	v.run(a)
@@ -90,7 +89,7 @@ func (v *verifier) run(a store.Attestation) {
 	v.declaration(a, leaf, inter, paa)
 }
 
-// key checks that the DAC's key is at hand.
+// key checks that the record or the signer has the DAC's key.
 func (v *verifier) key(dac *x509.Certificate, scalar []byte) {
 	var err error
 	switch {
@@ -99,15 +98,15 @@ func (v *verifier) key(dac *x509.Certificate, scalar []byte) {
 	case v.opt.Signer != nil:
 		err = CheckSigner(dac.Raw, v.opt.Signer)
 	default:
-		v.note("the DAC's key is not at hand: it was not checked")
+		v.note("the DAC's key is not available here: it was not checked")
 	}
 	if err != nil {
 		v.fault("%w", err)
 	}
 }
 
-// dates checks validity: of the DAC now, of those above it when the DAC was issued
-// (section 6.2.3.1). paa is nil if it is not known.
+// dates checks validity periods: the DAC must be valid now, PAI and PAA when the DAC was
+// issued (section 6.2.3.1). paa is nil if it is not known.
 func (v *verifier) dates(dac, pai, paa *x509.Certificate) {
 	if now := v.opt.Now; !now.IsZero() {
 		v.valid("DAC", dac, now)
@@ -130,7 +129,7 @@ var (
 	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
 )
 
-// certificate checks what can be seen from one certificate alone.
+// certificate checks a certificate by itself.
 func (v *verifier) certificate(name string, der []byte, ca bool) *x509.Certificate {
 	c, err := parseCertificate(name, der)
 	if err != nil {
@@ -197,7 +196,7 @@ func (v *verifier) issued(childName string, child *x509.Certificate, parentName 
 	}
 }
 
-// root looks for the PAA that issued the PAI; nil if it is not known.
+// root returns the PAA that has issued the PAI, or nil if it is not known.
 func (v *verifier) root(pai *x509.Certificate, inter ids) *x509.Certificate {
 	test := testRoots()
 	for i, der := range slices.Concat(test, v.opt.Roots) {
@@ -261,10 +260,10 @@ func (v *verifier) declaration(a store.Attestation, dac, pai ids, paa *x509.Cert
 }
 
 // Product returns the vendor and product id that Basic Information must show so that
-// commissioners accept material: those of the declaration, which differ from the DAC's
-// if that is another vendor's product (section 6.2.3.1). vendor and product are what is
-// configured, 0 for none; they are returned as they are, with an error that says what
-// is wrong, if the declaration says otherwise.
+// commissioners accept the material: those of the declaration, which are not those of the
+// DAC if the declaration has an origin (section 6.2.3.1). vendor and product are the
+// configured ids, 0 for none. If they do not match the declaration, Product returns them
+// with an error.
 func Product(a store.Attestation, vendor matter.VendorID, product matter.ProductID) (matter.VendorID, matter.ProductID, error) {
 	d, err := ParseDeclaration(a.CD)
 	if err != nil {
@@ -281,7 +280,8 @@ func Product(a store.Attestation, vendor matter.VendorID, product matter.Product
 	return d.product(id, vendor, product, a.ProductID)
 }
 
-// product is Product; kept is what was configured when the material was imported.
+// product is Product. kept is the product id that was configured when the material was
+// imported, or 0.
 func (d *Declaration) product(dac ids, vendor matter.VendorID, product, kept matter.ProductID) (matter.VendorID, matter.ProductID, error) {
 	var errs []error
 	switch {
@@ -298,7 +298,7 @@ func (d *Declaration) product(dac ids, vendor matter.VendorID, product, kept mat
 	case slices.Contains(d.ProductIDs, kept):
 		product = kept
 	case d.Origin == nil || slices.Contains(d.ProductIDs, dac.product):
-		product = dac.product // whether it is listed is checked with the DAC
+		product = dac.product // declaration checks whether it is listed
 	default:
 		product = d.ProductIDs[0]
 		if len(d.ProductIDs) > 1 {
@@ -308,7 +308,7 @@ func (d *Declaration) product(dac ids, vendor matter.VendorID, product, kept mat
 	return vendor, product, errors.Join(errs...)
 }
 
-// unjoin takes the result of errors.Join apart.
+// unjoin returns the errors in the result of errors.Join.
 func unjoin(err error) []error {
 	if err == nil {
 		return nil
@@ -316,7 +316,7 @@ func unjoin(err error) []error {
 	return err.(interface{ Unwrap() []error }).Unwrap()
 }
 
-// declared checks who signed the certification declaration.
+// declared checks the signature of the certification declaration.
 func (v *verifier) declared(d *SignedDeclaration) {
 	if bytes.Equal(d.SignerKeyID[:], mustHex(testCDKeyIDHex)) {
 		v.report.Test = true

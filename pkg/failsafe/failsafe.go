@@ -10,15 +10,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// Times of the fail-safe (sections 11.10.5.4 and 5.5): how long a commissioner
-// should arm it for at least, what PASE arms it for, and how long it can last
-// however often it is armed again.
+// Times of the fail-safe (sections 11.10.5.4 and 5.5). ExpiryLength is the least time that
+// a commissioner should arm it for, and the time that PASE arms it for. MaxCumulative
+// bounds its whole duration, however often it is armed.
 const (
 	ExpiryLength  = 60 * time.Second
 	MaxCumulative = 900 * time.Second
 )
 
-// NOCChange says which command of the fail-safe period changed a fabric.
+// NOCChange is the command of the fail-safe period that changed a fabric.
 type NOCChange uint8
 
 // The changes.
@@ -28,7 +28,7 @@ const (
 	Updated
 )
 
-// Reason is why a fail-safe ended without having been completed.
+// Reason is why a fail-safe ended before it was completed.
 type Reason uint8
 
 // The reasons.
@@ -41,7 +41,7 @@ const (
 	FabricRemoved               // its fabric was removed
 )
 
-// String returns the reason as the operator reads it.
+// String returns the reason for the log.
 func (r Reason) String() string {
 	switch r {
 	case NoReason:
@@ -60,10 +60,10 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason %d", uint8(r))
 }
 
-// Ended is what remains to be known of a fail-safe that ended.
+// Ended describes a fail-safe that has ended.
 type Ended struct {
 	Fabric    matter.FabricIndex // as [FailSafe.Fabric] was
-	NOC       NOCChange          // what was committed or taken back
+	NOC       NOCChange          // that was committed or rolled back
 	Completed bool
 	Reason    Reason
 	Session   uint64 // as [FailSafe.Session] was
@@ -71,7 +71,7 @@ type Ended struct {
 
 // Options are the parameters of a FailSafe.
 type Options struct {
-	MaxCumulative time.Duration // 0 stands for the constant of that name
+	MaxCumulative time.Duration // 0: the constant MaxCumulative
 }
 
 // FailSafe is the one fail-safe context of a node. It is not safe for concurrent
@@ -88,12 +88,12 @@ type FailSafe struct {
 	hasEnded bool
 }
 
-// context is what lives from arming to the end.
+// context is the state from arming to the end.
 type context struct {
 	fabric   matter.FabricIndex
 	session  uint64
 	deadline time.Time
-	limit    time.Time // the deadline cannot go beyond
+	limit    time.Time // latest possible deadline
 	root     *cert.Certificate
 	csr      csr
 	noc      NOCChange
@@ -107,7 +107,7 @@ type csr struct {
 	session   uint64
 }
 
-// New returns a fail-safe that is not armed. What it stages goes into t.
+// New returns a fail-safe that is not armed. It stages fabrics in t.
 func New(t *fabric.Table, opt Options) *FailSafe {
 	if opt.MaxCumulative == 0 {
 		opt.MaxCumulative = MaxCumulative
@@ -118,9 +118,9 @@ func New(t *fabric.Table, opt Options) *FailSafe {
 // Armed reports whether the fail-safe is armed.
 func (f *FailSafe) Armed() bool { return f.armed }
 
-// Fabric returns the fabric that the context belongs to: the accessing fabric of
-// the session that armed it, then the one that AddNOC made. It is
-// [matter.NoFabric] before that over PASE, and while not armed.
+// Fabric returns the fabric of the context: the accessing fabric of the session that
+// armed it, and after AddNOC the new fabric. It is [matter.NoFabric] while not armed, and
+// over PASE before AddNOC.
 func (f *FailSafe) Fabric() matter.FabricIndex { return f.context.fabric }
 
 // ArmedFor reports whether the fail-safe is armed for accessing fabric i.
@@ -130,11 +130,11 @@ func (f *FailSafe) ArmedFor(i matter.FabricIndex) bool { return f.armed && f.con
 // first; 0 while not armed.
 func (f *FailSafe) Session() uint64 { return f.context.session }
 
-// Arm arms the fail-safe for accessing fabric i for d, on behalf of the session
-// with this serial number; or arms it again, from now on, never beyond the
-// cumulative limit that counts from the first arming (section 11.10.7.2). It
-// returns false, and does nothing, if it is armed for another fabric or if the
-// end of the context before has not been taken yet.
+// Arm arms the fail-safe for the duration d, for accessing fabric i and the session with
+// this serial number. If it is armed already, Arm sets a new deadline, at most
+// MaxCumulative after the first arming (section 11.10.7.2). Arm returns false, and does
+// nothing, if the fail-safe is armed for another fabric or if the end of the last context
+// has not been taken yet.
 func (f *FailSafe) Arm(now time.Time, i matter.FabricIndex, d time.Duration, session uint64) bool {
 	if f.hasEnded || f.armed && f.context.fabric != i {
 		return false
@@ -150,8 +150,8 @@ func (f *FailSafe) Arm(now time.Time, i matter.FabricIndex, d time.Duration, ses
 	return true
 }
 
-// Expire ends the fail-safe and takes back everything staged; it does nothing if
-// not armed.
+// Expire ends the fail-safe and rolls back everything staged. It does nothing if not
+// armed.
 func (f *FailSafe) Expire(r Reason) {
 	if !f.armed {
 		return
@@ -162,9 +162,9 @@ func (f *FailSafe) Expire(r Reason) {
 	f.end(Ended{Reason: r})
 }
 
-// Complete ends the fail-safe and commits what is staged, in one transaction. An
-// error has changed nothing. The caller has checked that the fail-safe is armed
-// for the fabric that asks.
+// Complete commits everything staged in one transaction and ends the fail-safe. If it
+// returns an error, nothing has changed. The caller has checked that the fail-safe is
+// armed for the accessing fabric.
 func (f *FailSafe) Complete() error {
 	if !f.armed {
 		panic("BUG: failsafe: Complete while not armed")
@@ -184,18 +184,17 @@ func (f *FailSafe) end(e Ended) {
 	f.armed, f.context, f.breadcrumb = false, context{}, 0
 }
 
-// Ending reports whether a context has ended that nobody has taken yet.
+// Ending reports whether the end of a context has not been taken yet.
 func (f *FailSafe) Ending() bool { return f.hasEnded }
 
-// TakeEnded returns the context that ended since the last call, once.
+// TakeEnded returns the context that has ended since the last call.
 func (f *FailSafe) TakeEnded() (Ended, bool) {
 	e, ok := f.ended, f.hasEnded
 	f.ended, f.hasEnded = Ended{}, false
 	return e, ok
 }
 
-// FabricRemoved says that fabric i is no more. A context that belongs to it ends
-// and brings nothing back.
+// FabricRemoved ends the context if it belongs to fabric i, which has been removed.
 func (f *FailSafe) FabricRemoved(i matter.FabricIndex) {
 	if i != matter.NoFabric && f.ArmedFor(i) {
 		f.Expire(FabricRemoved)
@@ -205,16 +204,16 @@ func (f *FailSafe) FabricRemoved(i matter.FabricIndex) {
 // Deadline returns when the fail-safe expires; ok is false while not armed.
 func (f *FailSafe) Deadline() (t time.Time, ok bool) { return f.context.deadline, f.armed }
 
-// Advance lets the fail-safe expire if its time is up.
+// Advance ends the fail-safe if its deadline has passed.
 func (f *FailSafe) Advance(now time.Time) {
 	if f.armed && !now.Before(f.context.deadline) {
 		f.Expire(Timeout)
 	}
 }
 
-// Breadcrumb returns the commissioner's own mark. It goes back to 0 when a
-// context ends.
+// Breadcrumb returns the value that a commissioner has set. It becomes 0 when a context
+// ends.
 func (f *FailSafe) Breadcrumb() uint64 { return f.breadcrumb }
 
-// SetBreadcrumb sets the commissioner's mark.
+// SetBreadcrumb sets the commissioner's value.
 func (f *FailSafe) SetBreadcrumb(v uint64) { f.breadcrumb = v }

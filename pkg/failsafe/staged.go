@@ -10,9 +10,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// SetCSR stages the key pair of a CSRRequest, in place of an earlier one. It
-// serves the session with this serial number alone, for UpdateNOC or for AddNOC
-// (sections 11.18.6.5 and 11.18.6.7).
+// SetCSR stages the key pair of a CSRRequest and replaces an earlier one. It is valid for
+// the session with this serial number only, for UpdateNOC or for AddNOC (sections
+// 11.18.6.5 and 11.18.6.7).
 func (f *FailSafe) SetCSR(key *mcrypto.PrivateKey, forUpdate bool, session uint64) {
 	f.mustStage("a CSR")
 	f.context.csr = csr{key, forUpdate, session}
@@ -30,21 +30,20 @@ func (f *FailSafe) SetRoot(root *cert.Certificate) {
 	f.context.root = root
 }
 
-// Root returns the root certificate staged in this context, or nil. It stays
-// after AddNOC has used it.
+// Root returns the root certificate staged in this context, or nil. AddNOC does not
+// remove it.
 func (f *FailSafe) Root() *cert.Certificate { return f.context.root }
 
-// NOC says whether AddNOC or UpdateNOC succeeded in this context.
+// NOC returns whether AddNOC or UpdateNOC has succeeded in this context.
 func (f *FailSafe) NOC() NOCChange { return f.context.noc }
 
-// NOCSession returns the serial number of the session whose command NOC tells
-// of; 0 if there was none.
+// NOCSession returns the serial number of the session that sent that command, 0 if there
+// was none.
 func (f *FailSafe) NOCSession() uint64 { return f.context.changer }
 
-// AddNOC stages a new fabric: rec under the staged root and key pair. Its Index,
-// Root and Key are set here. From now on the context belongs to the fabric. An
-// error ([fabric.ErrFull] among them) has changed and used up nothing. The caller
-// has checked the certificates.
+// AddNOC stages rec as a new fabric with the staged root and key pair. It sets Index, Root
+// and Key. From then on the context belongs to the fabric. If it returns an error, such
+// as [fabric.ErrFull], nothing has changed. The caller has checked the certificates.
 func (f *FailSafe) AddNOC(rec store.Fabric) (*fabric.Fabric, error) {
 	f.mustStage("a NOC")
 	if f.context.root == nil {
@@ -54,9 +53,9 @@ func (f *FailSafe) AddNOC(rec store.Fabric) (*fabric.Fabric, error) {
 	return f.stage(rec, Added)
 }
 
-// UpdateNOC stages another identity for the fabric that the context belongs to:
-// noc, icac (nil for none) and the staged key pair. An error has changed and used
-// up nothing. The caller has checked the certificates.
+// UpdateNOC stages another identity for the fabric of the context: noc, icac (nil for
+// none) and the staged key pair. If it returns an error, nothing has changed. The caller
+// has checked the certificates.
 func (f *FailSafe) UpdateNOC(noc, icac []byte) (*fabric.Fabric, error) {
 	f.mustStage("a NOC")
 	old := f.table.Get(f.context.fabric)
@@ -88,7 +87,7 @@ func (f *FailSafe) stage(rec store.Fabric, change NOCChange) (*fabric.Fabric, er
 	return staged, nil
 }
 
-// mustStage panics unless something may still be staged.
+// mustStage panics if nothing may be staged any more.
 func (f *FailSafe) mustStage(what string) {
 	if !f.armed || f.context.noc != None {
 		panic("BUG: failsafe: staging " + what + " while not armed or after the NOC")

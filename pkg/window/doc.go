@@ -1,9 +1,9 @@
-// Package window holds the commissioning window: when a commissioner may open a
-// PASE session, with which passcode, and what is announced meanwhile (Core
-// Specification, sections 5.4.2 and 11.19).
+// Package window implements the commissioning window: when a commissioner may open a PASE
+// session, with which passcode, and what is announced meanwhile (Core Specification,
+// sections 5.4.2 and 11.19).
 //
-// A window is initial, basic or enhanced; the two former use the passcode that
-// the node was made with. It closes when its time is up, when it is revoked or
-// has served, and after [MaxAttempts] failures. The end of its time only ends
-// announcement and acceptance: a commissioning under way goes on.
+// A window is initial, basic or enhanced. The first two use the node's own passcode. A
+// window closes when it times out, when it is revoked, after a commissioning, and after
+// [MaxAttempts] failures. A timeout ends only the announcement and the acceptance of
+// commissioners: a commissioning that has begun goes on.
 package window

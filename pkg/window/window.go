@@ -11,9 +11,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// Limits of a window (sections 5.4.2.3, 11.19.8 and 13.3). The commands of an
-// administrator take MinTimeout to MaxTimeout; the initial window of a node may
-// last up to MaxInitial, as extended announcement.
+// Limits of a window (sections 5.4.2.3, 11.19.8 and 13.3). An administrator opens one for
+// MinTimeout to MaxTimeout. The initial window of a node may last up to MaxInitial, as
+// extended announcement.
 const (
 	MinTimeout     = 180 * time.Second
 	MaxTimeout     = 900 * time.Second
@@ -24,11 +24,10 @@ const (
 	MaxDiscriminator = 0x0FFF
 )
 
-// ErrOpen is what opening a window returns while one is open.
+// ErrOpen is returned when a window is opened while another one is open.
 var ErrOpen = errors.New("a commissioning window is open already")
 
-// Passcode is what a node knows of a setup passcode, and the discriminator that
-// goes with it.
+// Passcode is a setup passcode in the form of its verifier, and its discriminator.
 type Passcode struct {
 	Verifier      mcrypto.Verifier
 	Salt          []byte // 16 to 32 octets
@@ -36,7 +35,7 @@ type Passcode struct {
 	Discriminator uint16 // 0 to MaxDiscriminator
 }
 
-// Kind says which window is open.
+// Kind is the kind of the open window.
 type Kind uint8
 
 // The kinds.
@@ -47,7 +46,7 @@ const (
 	Enhanced      // opened by an administrator, with a passcode of its own
 )
 
-// String returns the kind as the operator reads it.
+// String returns the kind for the log.
 func (k Kind) String() string {
 	switch k {
 	case Closed:
@@ -62,7 +61,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Advertisement is what the commissionable service announces.
+// Advertisement is the content of the commissionable service.
 type Advertisement struct {
 	Discriminator uint16
 	Mode          uint8  // the CM key: 1 for the node's own passcode, 2 for another
@@ -75,13 +74,13 @@ const (
 	modeEnhanced = 2
 )
 
-// pairing is how far a commissioner has come.
+// pairing is the progress of a commissioner.
 type pairing uint8
 
 const (
 	idle        pairing = iota // ended by Begin
 	handshake                  // PASE under way; ended by Failed, Succeeded or Close
-	established                // a PASE session lives; ended by SessionEnded
+	established                // there is a PASE session; ended by SessionEnded
 )
 
 // Window is the commissioning window of a node. It is not safe for concurrent
@@ -96,35 +95,36 @@ type Window struct {
 	instance uint64
 	failures int
 	admin    admin
-	next     time.Duration // of the initial window that follows this one; 0: none does
+	next     time.Duration // of the initial window that follows this one; 0: none follows
 
 	pairing pairing
-	counts  bool // the session was opened through the window that is open now
+	counts  bool // the session was opened in the present window
 }
 
-// admin is who opened the window.
+// admin is the administrator who opened the window.
 type admin struct {
 	fabric matter.FabricIndex
 	vendor matter.VendorID
 	known  bool
 }
 
-// New returns a closed window. onboard is the passcode of the initial and the
-// basic window; rand yields the instance names.
+// New returns a closed window. The initial and the basic window use the passcode onboard.
+// Instance names are drawn from rand.
 func New(onboard Passcode, rand io.Reader) *Window {
 	return &Window{onboard: onboard, rand: rand}
 }
 
-// OpenInitial opens the window of a node without fabrics for d, at most
-// MaxInitial. A window that is open is opened anew.
+// OpenInitial opens the window of a node without fabrics for d, at most MaxInitial. It
+// closes an open window first.
 func (w *Window) OpenInitial(now time.Time, d time.Duration) error {
 	w.Close()
 	return w.open(now, min(d, MaxInitial), Initial, admin{})
 }
 
-// FollowWithInitial opens the window of a node without fabrics for d, as OpenInitial
-// does. If a window is open it stays, as its passcode is known to somebody; the initial
-// one follows when that one times out or is used up, unless Close comes first.
+// FollowWithInitial is OpenInitial for a node whose last fabric has been removed. An open
+// window stays open, as its administrator has given its passcode to somebody. The initial
+// window opens when that one times out or has had MaxAttempts failures, but not after
+// Close.
 func (w *Window) FollowWithInitial(now time.Time, d time.Duration) error {
 	if w.Open() {
 		w.next = min(d, MaxInitial)
@@ -133,9 +133,9 @@ func (w *Window) FollowWithInitial(now time.Time, d time.Duration) error {
 	return w.OpenInitial(now, d)
 }
 
-// OpenBasic opens a basic window for d, in the name of the administrator of
-// fabric, whose vendor id is vendor; [matter.NoFabric] stands for the operator of
-// the node. ErrOpen if one is open.
+// OpenBasic opens a basic window for d. fabric and vendor are those of the administrator
+// who opens it; fabric is [matter.NoFabric] for the operator of the node. It returns
+// ErrOpen if a window is open.
 func (w *Window) OpenBasic(now time.Time, d time.Duration, fabric matter.FabricIndex, vendor matter.VendorID) error {
 	if w.Open() {
 		return ErrOpen
@@ -143,8 +143,8 @@ func (w *Window) OpenBasic(now time.Time, d time.Duration, fabric matter.FabricI
 	return w.open(now, d, Basic, admin{fabric, vendor, fabric != matter.NoFabric})
 }
 
-// OpenEnhanced is OpenBasic with a passcode that serves this window alone. The
-// caller has checked p's ranges.
+// OpenEnhanced is OpenBasic with a passcode for this window only. The caller has checked
+// the ranges of p.
 func (w *Window) OpenEnhanced(now time.Time, d time.Duration, p Passcode, fabric matter.FabricIndex, vendor matter.VendorID) error {
 	if w.Open() {
 		return ErrOpen
@@ -168,15 +168,14 @@ func (w *Window) open(now time.Time, d time.Duration, k Kind, a admin) error {
 	return nil
 }
 
-// Close closes the window, if it is open: nothing is announced or accepted any
-// more, and a handshake under way does not succeed. A PASE session that lives is
-// the caller's to end.
+// Close closes the window, if one is open. Nothing is announced or accepted any more, and
+// a handshake that has begun fails. Close does not end a PASE session.
 func (w *Window) Close() {
 	w.next = 0
 	w.end()
 }
 
-// end is Close, after which the initial window may follow.
+// end is Close, except that the initial window may follow.
 func (w *Window) end() {
 	w.expire()
 	if w.pairing == handshake {
@@ -184,7 +183,7 @@ func (w *Window) end() {
 	}
 }
 
-// expire closes the window and lets a commissioning under way go on.
+// expire closes the window. A commissioning that has begun goes on.
 func (w *Window) expire() {
 	w.kind, w.admin = Closed, admin{}
 	w.enhanced.Verifier.Wipe()
@@ -192,29 +191,28 @@ func (w *Window) expire() {
 	w.counts = false
 }
 
-// Kind returns which window is open.
+// Kind returns the kind of the open window, or Closed.
 func (w *Window) Kind() Kind { return w.kind }
 
-// Open reports whether a window of any kind is open, also while a commissioner
-// is busy in it.
+// Open reports whether a window of any kind is open. It stays open while a commissioner
+// uses it.
 func (w *Window) Open() bool { return w.kind != Closed }
 
-// Admin returns who opened the window; ok is false when no administrator did.
-// fabric is [matter.NoFabric] once that fabric is removed.
+// Admin returns the administrator who opened the window; ok is false if it was not opened
+// by one. fabric is [matter.NoFabric] after that fabric has been removed.
 func (w *Window) Admin() (fabric matter.FabricIndex, vendor matter.VendorID, ok bool) {
 	return w.admin.fabric, w.admin.vendor, w.admin.known
 }
 
-// FabricRemoved forgets the fabric that opened the window; the window stays open
-// (section 11.19.7.2).
+// FabricRemoved removes fabric i from Admin. The window stays open (section 11.19.7.2).
 func (w *Window) FabricRemoved(i matter.FabricIndex) {
 	if w.admin.fabric == i {
 		w.admin.fabric = matter.NoFabric
 	}
 }
 
-// Offer returns the passcode that a PASE handshake may use now: ok is false
-// unless a window is open, no handshake is under way and no PASE session lives.
+// Offer returns the passcode for a new PASE handshake. ok is false if no window is open,
+// if a handshake has begun, or if there is a PASE session.
 func (w *Window) Offer() (p Passcode, ok bool) {
 	if !w.Open() || w.pairing != idle {
 		return Passcode{}, false
@@ -225,7 +223,7 @@ func (w *Window) Offer() (p Passcode, ok bool) {
 	return w.onboard, true
 }
 
-// Begin says that a handshake has begun on what Offer returned.
+// Begin records that a handshake with the offered passcode has begun.
 func (w *Window) Begin() {
 	if !w.Open() || w.pairing != idle {
 		panic("BUG: window: a handshake begins without an offer")
@@ -233,8 +231,8 @@ func (w *Window) Begin() {
 	w.pairing = handshake
 }
 
-// Failed says that a handshake failed or ran out of time. The window closes at
-// the MaxAttempts-th failure of any kind.
+// Failed records that a handshake has failed or timed out. The window closes at the
+// MaxAttempts-th failure of any kind.
 func (w *Window) Failed(now time.Time) {
 	if w.pairing == handshake {
 		w.pairing = idle
@@ -253,8 +251,8 @@ func (w *Window) count() {
 	}
 }
 
-// Succeeded says that the handshake has led to a session. It returns false if
-// the session must not come to be, because the window was closed meanwhile.
+// Succeeded records that the handshake is complete. It returns false if there must not be
+// a session, because the window was closed meanwhile.
 func (w *Window) Succeeded() bool {
 	if w.pairing != handshake {
 		return false
@@ -263,8 +261,8 @@ func (w *Window) Succeeded() bool {
 	return true
 }
 
-// SessionEnded says that the PASE session is gone. In a window that is still
-// open it was a failed attempt, and announcement goes on.
+// SessionEnded records the end of the PASE session. If the window is still open, it counts
+// as a failed attempt, and announcement goes on.
 func (w *Window) SessionEnded(now time.Time) {
 	if w.pairing != established {
 		return
@@ -278,11 +276,11 @@ func (w *Window) SessionEnded(now time.Time) {
 	w.Advance(now)
 }
 
-// Failures returns how many attempts failed in the window that is open.
+// Failures returns how many attempts have failed in the present or the last window.
 func (w *Window) Failures() int { return w.failures }
 
-// Advertise returns what to announce; ok is false when nothing is: no window, or
-// a PASE session lives.
+// Advertise returns what to announce; ok is false if no window is open or if there is a
+// PASE session.
 func (w *Window) Advertise() (a Advertisement, ok bool) {
 	if !w.Open() || w.pairing == established {
 		return Advertisement{}, false
@@ -293,10 +291,10 @@ func (w *Window) Advertise() (a Advertisement, ok bool) {
 	return Advertisement{Discriminator: w.onboard.Discriminator, Mode: modeOnboard, Instance: w.instance}, true
 }
 
-// Deadline returns when the window closes by itself; ok is false if none is open.
+// Deadline returns when the window times out; ok is false if none is open.
 func (w *Window) Deadline() (t time.Time, ok bool) { return w.deadline, w.Open() }
 
-// Advance closes the window if its time is up, and opens the one that follows.
+// Advance closes the window if its deadline has passed, and opens the one that follows.
 func (w *Window) Advance(now time.Time) {
 	w.timeout(now)
 	if w.next > 0 && !w.Open() {
@@ -306,7 +304,7 @@ func (w *Window) Advance(now time.Time) {
 	}
 }
 
-// timeout closes the window if its time is up.
+// timeout closes the window if its deadline has passed.
 func (w *Window) timeout(now time.Time) {
 	if w.Open() && !now.Before(w.deadline) {
 		w.expire()
