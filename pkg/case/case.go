@@ -18,11 +18,10 @@ const (
 	randomSize       = 32
 )
 
-// ErrNoSharedRoot is returned by Responder.Sigma1 for an initiator that looks
-// for a node that this is not, on any fabric. The peer is told
-// NoSharedTrustRoots; every other error of this package, of either role, is
-// InvalidParameter to the peer.
-var ErrNoSharedRoot = errors.New("destination is no node of a fabric here")
+// ErrNoSharedRoot is returned by Responder.Sigma1 if the destination is not this node on
+// any of its fabrics. The peer gets NoSharedTrustRoots. For every other error of this
+// package, of either role, it gets InvalidParameter.
+var ErrNoSharedRoot = errors.New("the destination is not this node on any fabric")
 
 var (
 	errOrder     = errors.New("message out of order")
@@ -31,21 +30,21 @@ var (
 	errResumeMIC = errors.New("resumption is not genuine")
 	errPeer      = errors.New("peer is not a node of the fabric, or not the one that was called")
 	errUnoffered = errors.New("resumption that was not offered")
-	errRedeemed  = errors.New("resumption id was used or dropped meanwhile")
+	errRedeemed  = errors.New("resumption record was used or removed meanwhile")
 )
 
-// Fabrics is what a Responder asks the fabric table.
+// Fabrics is the part of the fabric table that a Responder uses.
 type Fabrics interface {
-	// FindDestination returns the fabric, and the operational IPK, that a
-	// destination identifier was made with.
+	// FindDestination returns the fabric and the operational IPK of a destination
+	// identifier.
 	FindDestination(destinationID, initiatorRandom []byte) (f *fabric.Fabric, ipk [mcrypto.KeySize]byte, ok bool)
 	// Get returns the fabric with an index, nil if there is none.
 	Get(i matter.FabricIndex) *fabric.Fabric
 }
 
-// Record is what a node remembers of a session to resume it later. A new one
-// replaces that of the same fabric and peer. It must be forgotten when the fabric
-// is removed or its NOC updated.
+// Record holds the data of a session that are needed to resume it. A new record replaces
+// that for the same fabric and peer. The owner removes it when the fabric is removed or
+// its NOC is updated.
 type Record struct {
 	Fabric       matter.FabricIndex
 	Peer         matter.NodeID
@@ -54,17 +53,17 @@ type Record struct {
 	CATs         [cert.MaxCATs]matter.CAT
 }
 
-// Resumptions is where a Responder looks for records.
+// Resumptions is the set of records that a Responder uses.
 type Resumptions interface {
 	// Find returns the record with a resumption id of 16 octets.
 	Find(id []byte) (Record, bool)
 }
 
-// Result is what a handshake yields: all that a secure session is made of.
+// Result is the result of a handshake: the parameters and keys of a secure session.
 type Result struct {
 	Fabric              matter.FabricIndex
 	LocalNode, PeerNode matter.NodeID
-	CATs                [cert.MaxCATs]matter.CAT // the peer's, 0 where there is none
+	CATs                [cert.MaxCATs]matter.CAT // of the peer, padded with 0
 	PeerSessionID       uint16
 	PeerParams          message.SessionParameters
 
@@ -75,7 +74,7 @@ type Result struct {
 	SharedSecret [mcrypto.HashSize]byte
 }
 
-// Record returns what is to be remembered of the session.
+// Record returns the record for resuming the session.
 func (r *Result) Record() Record {
 	return Record{Fabric: r.Fabric, Peer: r.PeerNode, ID: r.ResumptionID, SharedSecret: r.SharedSecret, CATs: r.CATs}
 }
@@ -88,19 +87,19 @@ func (r *Result) Wipe() {
 	clear(r.SharedSecret[:])
 }
 
-// step is how far a handshake has come; it tells the one message that may follow.
+// step is the state of a handshake. It determines the message that may follow.
 type step uint8
 
 const (
 	stepStart  step = iota
-	stepSigma2      // initiator: Sigma1 is out
-	stepSigma3      // responder: Sigma2 is out
-	stepResume      // responder: Sigma2_Resume is out
-	stepOver        // done, or failed
+	stepSigma2      // initiator, Sigma1 sent
+	stepSigma3      // responder, Sigma2 sent
+	stepResume      // responder, Sigma2_Resume sent
+	stepOver        // succeeded or failed
 )
 
-// enter takes the step want; the method that does so sets the next one when its
-// work is done.
+// enter checks that the handshake is at the step want, and ends it until the caller sets
+// the next step.
 func (s *step) enter(want step) error {
 	if *s != want {
 		return errOrder
@@ -109,23 +108,23 @@ func (s *step) enter(want step) error {
 	return nil
 }
 
-// identity is who a node is on a fabric.
+// identity is a node's identity on a fabric.
 type identity struct {
 	root, icac, noc *cert.Certificate // icac may be nil
 	key             *mcrypto.PrivateKey
 	ipk             [mcrypto.KeySize]byte
 }
 
-// peer is who the other side has proven to be.
+// peer is the authenticated identity of the other side.
 type peer struct {
 	node         matter.NodeID
 	cats         [cert.MaxCATs]matter.CAT
 	resumptionID [ResumptionIDSize]byte // in Sigma2 only
 }
 
-// prove makes TBEData2 or TBEData3: the certificates, and a signature with the
-// operational key over them and both ephemeral keys, the own one first. The
-// resumption id is nil in TBEData3.
+// prove returns TBEData2 or TBEData3: the certificates, and a signature with the
+// operational key over them and both ephemeral keys, own first. The resumption id is nil
+// for TBEData3.
 func (id *identity) prove(rand io.Reader, own, other []byte, resumptionID []byte) ([]byte, error) {
 	tbs := encodeTBS(id.noc, id.icac, own, other)
 	sig, err := id.key.Sign(rand, tbs)
@@ -135,8 +134,8 @@ func (id *identity) prove(rand io.Reader, own, other []byte, resumptionID []byte
 	return encodeTBE(id.noc, id.icac, sig[:], resumptionID), nil
 }
 
-// verify checks a peer's TBEData2 or TBEData3. own is the peer's ephemeral key
-// and other this side's.
+// verify verifies a peer's TBEData2 or TBEData3. own is the peer's ephemeral key, other is
+// this side's.
 func (id *identity) verify(tbe, own, other []byte, withResumption bool, at cert.VerifyOptions) (peer, error) {
 	m, err := parseTBE(tbe, withResumption)
 	if err != nil {
@@ -152,7 +151,7 @@ func (id *identity) verify(tbe, own, other []byte, withResumption bool, at cert.
 			return peer{}, fmt.Errorf("ICAC: %w", err)
 		}
 	}
-	// A root may serve more than one fabric.
+	// Several fabrics may have one root.
 	if noc.FabricID() != id.noc.FabricID() {
 		return peer{}, errPeer
 	}

@@ -1,12 +1,11 @@
-// Package casesession is certificate-authenticated session establishment
-// (section 4.14.2 of the Core Specification), both roles. Its folder is
-// named case, which is a keyword.
+// Package casesession implements certificate-authenticated session establishment (section
+// 4.14.2 of the Core Specification) in both roles. Its folder is named case, which is a
+// keyword and cannot be the name of the package.
 //
-// A [Responder] or an [Initiator] serves one handshake. Its methods take the
-// payload of a message and return the payload of the next one; they do no I/O
-// and know no clock. Steps out of order are errors, and after an error nothing
-// more is possible with that value: it is thrown away, and nothing else has
-// changed.
+// A [Responder] or an [Initiator] is used for one handshake. Its methods take the payload
+// of a message and return the payload of the next one. They do no I/O and use no clock. A
+// step out of order is an error. After an error the value cannot be used any more, and
+// nothing else has changed.
 //
 //	initiator                                     responder
 //	Start ----------------- Sigma1 --------------> Sigma1
@@ -14,14 +13,14 @@
 //	      ----------------- Sigma3 --------------> Sigma3
 //	      <------ StatusReport: success ---------- (the caller's)
 //
-// An initiator that remembers a session may offer to resume it. A responder that
-// remembers it too, and finds the offer genuine, agrees; otherwise the handshake
-// goes on as above.
+// An initiator with a record of an earlier session may offer to resume it. If the
+// responder has the record as well, and the offer is genuine, it accepts. Otherwise the
+// handshake goes on as above.
 //
 //	Start ------- Sigma1 with a resumption id ---> Sigma1
 //	Sigma2Resume <------- Sigma2_Resume -----------
 //	      ------ StatusReport: success ----------> Resumed
 //
-// What both remember is the [Record] of a Result: once a session is established
-// it replaces the one for the same fabric and peer.
+// Both sides keep the [Record] of a Result. When a session is established, it replaces the
+// record for the same fabric and peer.
 package casesession

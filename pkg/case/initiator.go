@@ -13,23 +13,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// InitiatorConfig is what a caller brings to a handshake. Everything but ICAC,
-// Resume, Params and Validity must be set.
+// InitiatorConfig configures the calling side of a handshake. All but ICAC, Resume, Params
+// and Validity must be set.
 type InitiatorConfig struct {
 	Rand      io.Reader
-	Fabric    matter.FabricIndex // for the result; any but 0
+	Fabric    matter.FabricIndex // of the result, not 0
 	Root, NOC *cert.Certificate
 	ICAC      *cert.Certificate // nil if the root issued the NOC
 	Key       *mcrypto.PrivateKey
 	IPK       [mcrypto.KeySize]byte // the operational one
 	PeerNode  matter.NodeID
-	Resume    *Record // what is remembered of a session with the peer, or nil
+	Resume    *Record // of a session with the peer, or nil
 	SessionID uint16  // the caller's id for the session, not 0
 	Params    message.SessionParameters
 	Validity  cert.VerifyOptions // as in ResponderConfig
 }
 
-// Initiator is the calling side of one handshake. Wipe it when it is over.
+// Initiator is the calling side of one handshake. Call Wipe when it is over.
 type Initiator struct {
 	cfg        InitiatorConfig
 	step       step
@@ -97,8 +97,8 @@ func (i *Initiator) Start() (sigma []byte, err error) {
 	return out, nil
 }
 
-// Sigma2 takes the answer of a full handshake and returns Sigma3. The result is
-// to be used only after the responder's StatusReport says success.
+// Sigma2 takes the answer of a full handshake and returns Sigma3. The caller must not use
+// the result before the responder has reported success.
 func (i *Initiator) Sigma2(b []byte) (sigma3 []byte, res Result, err error) {
 	defer i.end("Sigma2", &err)
 	if err := i.step.enter(stepSigma2); err != nil {
@@ -132,7 +132,7 @@ func (i *Initiator) Sigma2(b []byte) (sigma3 []byte, res Result, err error) {
 	return sigma3, res, nil
 }
 
-// openSigma2 verifies that it is the node that was called which answers.
+// openSigma2 decrypts Sigma2 and verifies that it comes from the node that was called.
 func (i *Initiator) openSigma2(m *sigma2, secret, own []byte) (peer, error) {
 	plaintext, err := open(secret, sigma2Salt(i.id.ipk[:], m.random, m.ephemeral, i.transcript.Sum(nil)), infoSigma2, nonceSigma2, m.encrypted)
 	if err != nil {
@@ -157,7 +157,7 @@ func (i *Initiator) sigma3(m *sigma2, secret, own []byte) ([]byte, error) {
 	return encodeSigma3(encrypted), nil
 }
 
-// Sigma2Resume takes the answer of a responder that resumes. The caller then
+// Sigma2Resume takes the answer of a responder that resumes the session. The caller then
 // reports success to it.
 func (i *Initiator) Sigma2Resume(b []byte) (res Result, err error) {
 	defer i.end("Sigma2_Resume", &err)

@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// Nonces; every key encrypts once.
+// Nonces. Each key is used for one message.
 const (
 	nonceSigma2       = "NCASE_Sigma2N"
 	nonceSigma3       = "NCASE_Sigma3N"
@@ -29,8 +29,8 @@ const (
 	infoSessionResumption = "SessionResumptionKeys"
 )
 
-// destinationID identifies a node to those who hold its fabric's IPK, and to
-// nobody else (section 4.14.2.4.1).
+// destinationID returns the identifier of a node that only those can compute who have the
+// IPK of its fabric (section 4.14.2.4.1).
 func destinationID(ipk, initiatorRandom, rootPublicKey []byte, fabric matter.FabricID, node matter.NodeID) [mcrypto.HashSize]byte {
 	h := hmac.New(sha256.New, ipk)
 	h.Write(initiatorRandom)
@@ -42,7 +42,7 @@ func destinationID(ipk, initiatorRandom, rootPublicKey []byte, fabric matter.Fab
 	return [mcrypto.HashSize]byte(h.Sum(nil))
 }
 
-// cipherFor derives a key that encrypts one plaintext.
+// cipherFor derives a key for one message.
 func cipherFor(secret, salt []byte, info string) (cipher.AEAD, error) {
 	var key [mcrypto.KeySize]byte
 	defer clear(key[:])
@@ -52,8 +52,7 @@ func cipherFor(secret, salt []byte, info string) (cipher.AEAD, error) {
 	return mcrypto.NewAEAD(key[:])
 }
 
-// seal encrypts plaintext in place and returns it with its MIC of 16 octets
-// behind.
+// seal encrypts plaintext in place and returns it with its MIC of 16 octets appended.
 func seal(secret, salt []byte, info, nonce string, plaintext []byte) ([]byte, error) {
 	aead, err := cipherFor(secret, salt, info)
 	if err != nil {
@@ -62,7 +61,7 @@ func seal(secret, salt []byte, info, nonce string, plaintext []byte) ([]byte, er
 	return aead.Seal(plaintext[:0], []byte(nonce), plaintext, nil), nil
 }
 
-// open is the inverse of seal; ciphertext is left as it is.
+// open is the inverse of seal. It does not change ciphertext.
 func open(secret, salt []byte, info, nonce string, ciphertext []byte) ([]byte, error) {
 	aead, err := cipherFor(secret, salt, info)
 	if err != nil {
@@ -75,9 +74,9 @@ func open(secret, salt []byte, info, nonce string, ciphertext []byte) ([]byte, e
 	return plaintext, nil
 }
 
-// resumeMIC returns what proves knowledge of a resumed session's secret: the MIC
-// of nothing. id is the resumption id of Sigma1 in Sigma1, the new one in
-// Sigma2_Resume.
+// resumeMIC returns the MIC of an empty message, which proves knowledge of the secret of
+// the session to be resumed. id is the resumption id that the message contains: the old
+// one in Sigma1, the new one in Sigma2_Resume.
 func resumeMIC(secret, initiatorRandom, id []byte, info, nonce string) ([]byte, error) {
 	return seal(secret, slices.Concat(initiatorRandom, id), info, nonce, nil)
 }
@@ -89,7 +88,7 @@ func checkResumeMIC(secret, initiatorRandom, id, mic []byte, info, nonce string)
 	return nil
 }
 
-// deriveKeys fills in the session's keys.
+// deriveKeys derives the session's keys.
 func (r *Result) deriveKeys(salt []byte, info string) error {
 	var k [3 * mcrypto.KeySize]byte
 	defer clear(k[:])

@@ -12,13 +12,13 @@ import (
 
 var (
 	errMissing    = errors.New("a field is missing")
-	errTwice      = errors.New("a field stands twice")
+	errTwice      = errors.New("a field occurs twice")
 	errHalfResume = errors.New("one of resumption id and MIC without the other")
 )
 
-// readStruct calls field with the tag of every context-tagged member of the
-// structure in b, of which none may stand twice and 1 to required must be there.
-// Other members than field knows are for later releases to add.
+// readStruct calls field with the tag of each context-tagged member of the structure in b.
+// No tag may occur twice, and tags 1 to required must occur. field ignores unknown tags,
+// which a later release may add.
 func readStruct(b []byte, required int, field func(r *tlv.Reader, tag int)) error {
 	var seen [256]bool
 	r := tlv.NewReader(b)
@@ -44,7 +44,7 @@ func readStruct(b []byte, required int, field func(r *tlv.Reader, tag int)) erro
 	return nil
 }
 
-// sigma1 is Sigma1. Its slices point into what it was parsed from.
+// sigma1 is Sigma1. Its slices refer to the message.
 type sigma1 struct {
 	random        []byte // 1: 32 octets
 	sessionID     uint16 // 2
@@ -102,7 +102,7 @@ func parseSigma1(b []byte) (sigma1, error) {
 	return m, nil
 }
 
-// sigma2 is Sigma2. Its slices point into what it was parsed from.
+// sigma2 is Sigma2. Its slices refer to the message.
 type sigma2 struct {
 	random    []byte // 1: 32 octets
 	sessionID uint16 // 2
@@ -153,7 +153,7 @@ func encodeSigma3(encrypted []byte) []byte {
 	return w.Bytes()
 }
 
-// parseSigma3 returns TBEData3 with its MIC. It points into b.
+// parseSigma3 returns TBEData3 with its MIC. The result refers to b.
 func parseSigma3(b []byte) (encrypted []byte, err error) {
 	err = readStruct(b, 1, func(r *tlv.Reader, tag int) {
 		if tag == 1 {
@@ -163,7 +163,7 @@ func parseSigma3(b []byte) (encrypted []byte, err error) {
 	return encrypted, err
 }
 
-// sigma2Resume is Sigma2_Resume. Its slices point into what it was parsed from.
+// sigma2Resume is Sigma2_Resume. Its slices refer to the message.
 type sigma2Resume struct {
 	resumptionID []byte // 1: 16 octets, the new one
 	mic          []byte // 2: 16 octets
@@ -202,8 +202,8 @@ func parseSigma2Resume(b []byte) (sigma2Resume, error) {
 	return m, err
 }
 
-// encodeTBS returns TBSData2 or TBSData3, which never travels: both sides make
-// it, so its form is the shortest one.
+// encodeTBS returns TBSData2 or TBSData3. It is not transmitted: both sides encode it, with
+// the shortest encoding.
 func encodeTBS(noc, icac *cert.Certificate, own, other []byte) []byte {
 	w := tlv.NewWriter(make([]byte, 0, 2*cert.MaxSize+2*mcrypto.PublicKeySize+32))
 	w.StartStruct(tlv.Anonymous)
@@ -214,8 +214,8 @@ func encodeTBS(noc, icac *cert.Certificate, own, other []byte) []byte {
 	return w.Bytes()
 }
 
-// encodeTBE returns TBEData2 or, without a resumption id, TBEData3. There is room
-// behind it for the MIC.
+// encodeTBE returns TBEData2 or, without a resumption id, TBEData3. Its capacity includes
+// the MIC.
 func encodeTBE(noc, icac *cert.Certificate, signature, resumptionID []byte) []byte {
 	w := tlv.NewWriter(make([]byte, 0, 2*cert.MaxSize+mcrypto.SignatureSize+ResumptionIDSize+32+mcrypto.MICSize))
 	w.StartStruct(tlv.Anonymous)
@@ -235,7 +235,7 @@ func writeCertificates(w *tlv.Writer, noc, icac *cert.Certificate) {
 	}
 }
 
-// tbe is TBEData2 or TBEData3. Its slices point into what it was parsed from.
+// tbe is TBEData2 or TBEData3. Its slices refer to the message.
 type tbe struct {
 	noc          []byte // 1
 	icac         []byte // 2: nil if the root issued the NOC

@@ -13,26 +13,26 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// ResponderConfig is what a node brings to a handshake. Rand, Fabrics,
-// Resumptions and SessionID must be set.
+// ResponderConfig configures a node's side of a handshake. Rand, Fabrics, Resumptions and
+// SessionID must be set.
 type ResponderConfig struct {
 	Rand        io.Reader
 	Fabrics     Fabrics
 	Resumptions Resumptions
 	SessionID   uint16 // the node's id for the session, not 0
 	Params      message.SessionParameters
-	Validity    cert.VerifyOptions // what the peer's certificates are held against
+	Validity    cert.VerifyOptions // for the peer's certificates
 }
 
-// Responder is the called side of one handshake. Wipe it when it is over.
+// Responder is the called side of one handshake. Call Wipe when it is over.
 type Responder struct {
 	cfg        ResponderConfig
 	step       step
 	id         identity
-	transcript hash.Hash // of the messages up to the last one that was accepted
+	transcript hash.Hash // of the accepted messages
 	own, other []byte    // ephemeral public keys
 	offered    []byte    // the resumption id of Sigma1, if the handshake resumes
-	result     Result    // what is known of it so far
+	result     Result    // as far as it is known
 }
 
 // NewResponder returns the called side.
@@ -51,7 +51,8 @@ func (r *Responder) Wipe() {
 	r.step = stepOver
 }
 
-// end ends a step: an error ends the handshake, and says where it came from.
+// end is deferred by each step. If there is an error, it ends the handshake and adds the
+// name of the step.
 func (r *Responder) end(name string, err *error) {
 	if *err != nil {
 		r.Wipe()
@@ -60,8 +61,8 @@ func (r *Responder) end(name string, err *error) {
 }
 
 // Sigma1 takes the first message and returns the next one with its opcode,
-// message.OpcodeSigma2 or OpcodeSigma2Resume. The latter is followed by the
-// initiator's StatusReport, see Resumed.
+// message.OpcodeSigma2 or OpcodeSigma2Resume. The initiator answers the latter with a
+// StatusReport; see Resumed.
 func (r *Responder) Sigma1(b []byte) (reply []byte, opcode uint8, err error) {
 	defer r.end("Sigma1", &err)
 	if err := r.step.enter(stepStart); err != nil {
@@ -89,8 +90,8 @@ func (r *Responder) Sigma1(b []byte) (reply []byte, opcode uint8, err error) {
 	return reply, message.OpcodeSigma2, err
 }
 
-// findResumption returns the record that Sigma1 offers to resume, and its
-// fabric, if the offer is genuine. If it is not, the offer is as good as none.
+// findResumption returns the record that Sigma1 offers to resume, and its fabric. ok is
+// false if there is no offer, or if it is not genuine.
 func (r *Responder) findResumption(m *sigma1) (Record, *fabric.Fabric, bool) {
 	if m.resumptionID == nil {
 		return Record{}, nil, false
@@ -121,7 +122,7 @@ func (r *Responder) resume(m *sigma1, rec Record, f *fabric.Fabric) ([]byte, err
 	return reply.encode(), nil
 }
 
-// sigma2 makes Sigma2; b is Sigma1 as it came.
+// sigma2 makes Sigma2. b is Sigma1 as received.
 func (r *Responder) sigma2(m *sigma1, b []byte) ([]byte, error) {
 	random := make([]byte, randomSize)
 	if _, err := io.ReadFull(r.cfg.Rand, random); err != nil {
@@ -154,8 +155,8 @@ func (r *Responder) sigma2(m *sigma1, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Sigma3 takes the last message. With its result the caller makes the session and
-// reports success to the initiator.
+// Sigma3 takes the last message. The caller makes the session from the result and reports
+// success to the initiator.
 func (r *Responder) Sigma3(b []byte) (res Result, err error) {
 	defer r.end("Sigma3", &err)
 	if err := r.step.enter(stepSigma3); err != nil {
@@ -184,13 +185,12 @@ func (r *Responder) Sigma3(b []byte) (res Result, err error) {
 	return res, nil
 }
 
-// Resumed is to be called when the initiator has reported success after
-// Sigma2_Resume.
+// Resumed returns the result after the initiator has reported success for Sigma2_Resume.
 //
-// That report is not authenticated, and the session's keys depend on nothing
-// that this side drew. A Sigma1 that came twice must not give two sessions with
-// the same keys, so the record that it offered must still be there: the caller
-// replaces it by the result's own before it handles anything else.
+// That report is not authenticated, and the session's keys do not depend on random values
+// of this side. Two copies of a Sigma1 must not lead to two sessions with the same keys,
+// so the offered record must still exist. The caller replaces it by the record of the
+// result before it handles another message.
 func (r *Responder) Resumed() (res Result, err error) {
 	defer r.end("Sigma2_Resume", &err)
 	if err := r.step.enter(stepResume); err != nil {
@@ -209,6 +209,5 @@ func sigma2Salt(ipk, responderRandom, responderKey, sigma1Hash []byte) []byte {
 	return slices.Concat(ipk, responderRandom, responderKey, sigma1Hash)
 }
 
-// PeerParams returns the initiator's session parameters; the zero value before
-// Sigma1.
+// PeerParams returns the initiator's session parameters, the zero value before Sigma1.
 func (r *Responder) PeerParams() message.SessionParameters { return r.result.PeerParams }

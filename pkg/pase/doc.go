@@ -1,10 +1,9 @@
-// Package pase is passcode-authenticated session establishment (section 4.14.1
-// of the Core Specification), both roles.
+// Package pase implements passcode-authenticated session establishment (section 4.14.1 of
+// the Core Specification) in both roles.
 //
-// A [Responder] or an [Initiator] serves one handshake. Its methods take the
-// payload of a message and return the payload of the next one; they do no I/O
-// and know no clock. Steps out of order are errors, and after an error nothing
-// more is possible with that value.
+// A [Responder] or an [Initiator] is used for one handshake. Its methods take the payload
+// of a message and return the payload of the next one. They do no I/O and use no clock. A
+// step out of order is an error. After an error the value cannot be used any more.
 //
 //	initiator                                        responder
 //	Start ------------- PBKDFParamRequest ----------> PBKDFParamRequest
@@ -14,6 +13,6 @@
 //	      ------------------- Pake3 ----------------> Pake3
 //	      <------- StatusReport: success ------------ (the caller's)
 //
-// Every error of the responder is the same to the peer: a StatusReport with
-// InvalidParameter, so that it learns nothing about the passcode.
+// The peer gets the same StatusReport, InvalidParameter, for every error of the
+// responder, so that it learns nothing about the passcode.
 package pase

@@ -9,17 +9,16 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// InitiatorConfig is what a commissioner brings to a handshake.
+// InitiatorConfig configures a commissioner's side of a handshake.
 type InitiatorConfig struct {
 	Rand      io.Reader
 	Passcode  uint32
 	SessionID uint16 // the commissioner's id for the session, not 0
 	Params    message.SessionParameters
-	PBKDF     *PBKDFParameters // what is known of the node already; nil: ask for it
+	PBKDF     *PBKDFParameters // of the node, if they are known; nil: ask for them
 }
 
-// Initiator is the commissioner's side of one handshake. Wipe it when it is
-// over.
+// Initiator is the commissioner's side of one handshake. Call Wipe when it is over.
 type Initiator struct {
 	cfg     InitiatorConfig
 	step    step
@@ -30,7 +29,7 @@ type Initiator struct {
 	result  Result
 }
 
-// NewInitiator returns the side that knows the passcode of cfg.
+// NewInitiator returns the commissioner's side.
 func NewInitiator(cfg InitiatorConfig) *Initiator { return &Initiator{cfg: cfg} }
 
 // Wipe erases the secrets and ends the handshake.
@@ -74,8 +73,8 @@ func (i *Initiator) Start() (request []byte, err error) {
 	return i.request, nil
 }
 
-// PBKDFParamResponse takes the node's parameters and returns Pake1. It runs
-// PBKDF2, at most 100000 iterations of it.
+// PBKDFParamResponse takes the node's parameters and returns Pake1. It runs PBKDF2 with at
+// most 100000 iterations.
 func (i *Initiator) PBKDFParamResponse(b []byte) (pake1 []byte, err error) {
 	defer i.fail("PBKDFParamResponse", &err)
 	if err := i.enter(stepParams); err != nil {
@@ -98,7 +97,7 @@ func (i *Initiator) PBKDFParamResponse(b []byte) (pake1 []byte, err error) {
 	case pbkdf == nil:
 		return nil, errNoPBKDF
 	}
-	// The bounds of salt and iterations are mcrypto's: it refuses before it works.
+	// mcrypto checks salt and iterations before it begins.
 	i.prover, err = mcrypto.NewSPAKE2PProver(i.cfg.Rand, i.cfg.Passcode, pbkdf.Salt, int(pbkdf.Iterations))
 	if err != nil {
 		return nil, err
@@ -110,8 +109,8 @@ func (i *Initiator) PBKDFParamResponse(b []byte) (pake1 []byte, err error) {
 	return encodePake(pA[:]), nil
 }
 
-// Pake2 takes the node's share and confirmation and returns Pake3. The result
-// is to be used only after the node's StatusReport says success.
+// Pake2 takes the node's share and confirmation and returns Pake3. The caller must not use
+// the result before the node has reported success.
 func (i *Initiator) Pake2(b []byte) (pake3 []byte, res Result, err error) {
 	defer i.fail("Pake2", &err)
 	if err := i.enter(stepShares); err != nil {

@@ -12,15 +12,15 @@ import (
 const randomSize = 32
 
 var (
-	errTwice   = errors.New("a field stands twice")
+	errTwice   = errors.New("a field occurs twice")
 	errMissing = errors.New("a field is missing")
 )
 
-// fields is the set of context tags below 32 that a structure has shown.
+// fields is a set of context tags below 32 that were read.
 type fields uint32
 
-// mark returns the current element's context tag, -1 for one that no message
-// here knows, and notes that it was seen; one seen twice is an error of r.
+// mark returns the current element's context tag, or -1 if it is unknown, and adds it to
+// the set. A tag that was read already is an error of r.
 func (f *fields) mark(r *tlv.Reader) int {
 	t := r.ContextTag()
 	if t < 0 || t >= 32 {
@@ -36,7 +36,7 @@ func (f *fields) mark(r *tlv.Reader) int {
 
 func (f fields) has(tag int) bool { return f&(1<<tag) != 0 }
 
-// require returns errMissing unless all tags from 1 to last were seen.
+// require returns errMissing unless all tags from 1 to last were read.
 func (f fields) require(last int) error {
 	for t := 1; t <= last; t++ {
 		if !f.has(t) {
@@ -91,7 +91,7 @@ func parseParamRequest(b []byte) (m paramRequest, err error) {
 	return m, seen.require(4)
 }
 
-// PBKDFParameters are what turns a passcode into the scalars of SPAKE2+.
+// PBKDFParameters are the parameters that turn a passcode into the scalars of SPAKE2+.
 type PBKDFParameters struct {
 	Iterations uint32 // 1000 to 100000
 	Salt       []byte // 16 to 32 octets
@@ -123,7 +123,7 @@ func (m *paramResponse) encode() []byte {
 	return w.Bytes()
 }
 
-// parseParamResponse decodes b; the salt points into it.
+// parseParamResponse decodes b. The salt refers to b.
 func parseParamResponse(b []byte) (m paramResponse, err error) {
 	m.params = message.DefaultParameters()
 	var seen fields
@@ -179,8 +179,8 @@ func encodePake(values ...[]byte) []byte {
 	return w.Bytes()
 }
 
-// parsePake decodes one of the Pake messages, whose tags from 1 on are octet
-// strings of the given sizes. The results point into b.
+// parsePake decodes one of the Pake messages. Its tags from 1 on are octet strings of the
+// given sizes. The results refer to b.
 func parsePake(b []byte, sizes ...int) ([2][]byte, error) {
 	var values [2][]byte
 	var seen fields

@@ -8,22 +8,21 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// ErrPasscode is returned when the peer does not know the passcode: its confirmation
-// is wrong. It would be, too, if somebody had changed a message.
+// ErrPasscode is returned when the peer's confirmation is wrong: it has another passcode,
+// or somebody has changed a message.
 var ErrPasscode = errors.New("the confirmation is wrong: the passcodes differ, or a message was changed")
 
 var (
-	errOrder       = errors.New("a step out of order")
+	errOrder       = errors.New("step out of order")
 	errPasscodeID  = errors.New("the passcode id is not 0")
 	errSessionID   = errors.New("the session id is 0")
-	errEcho        = errors.New("the response answers another request")
-	errUnasked     = errors.New("PBKDF parameters came that were not asked for")
+	errEcho        = errors.New("the response is for another request")
+	errUnasked     = errors.New("unexpected PBKDF parameters")
 	errNoPBKDF     = errors.New("no PBKDF parameters")
 	contextPreface = []byte("CHIP PAKE V1 Commissioning")
 )
 
-// Result is what a handshake yields: the peer's side of the session, and its
-// keys.
+// Result is the result of a handshake: the peer's parameters of the session, and the keys.
 type Result struct {
 	PeerSessionID        uint16
 	PeerParams           message.SessionParameters
@@ -38,7 +37,7 @@ func (r *Result) Wipe() {
 	clear(r.AttestationChallenge[:])
 }
 
-// deriveKeys fills the keys of r from the shared key of SPAKE2+.
+// deriveKeys derives the keys of r from the shared key of SPAKE2+.
 func (r *Result) deriveKeys(ke []byte) error {
 	var b [3 * mcrypto.KeySize]byte
 	defer clear(b[:])
@@ -51,19 +50,19 @@ func (r *Result) deriveKeys(ke []byte) error {
 	return nil
 }
 
-// step is how far a handshake has come, in either role.
+// step is the state of a handshake, in either role.
 type step uint8
 
 const (
-	stepStart      step = iota // nothing was exchanged; ended by the request
-	stepParams                 // the request is out, at the initiator; ended by the response
-	stepShares                 // parameters are exchanged; ended by Pake1 at the responder, by Pake2 at the initiator
-	stepConfirming             // Pake2 is out, at the responder; ended by Pake3
+	stepStart      step = iota // no message yet; ended by the request
+	stepParams                 // initiator, request sent; ended by the response
+	stepShares                 // parameters are known; ended by Pake1 at the responder, by Pake2 at the initiator
+	stepConfirming             // responder, Pake2 sent; ended by Pake3
 	stepOver                   // done, failed or wiped
 )
 
-// contextHash binds the keys to the two messages that are not authenticated
-// otherwise; both are taken as they were on the wire.
+// contextHash returns the hash that binds the keys to the first two messages, as they were
+// transmitted. Nothing else authenticates these.
 func contextHash(request, response []byte) [mcrypto.HashSize]byte {
 	h := sha256.New()
 	h.Write(contextPreface)

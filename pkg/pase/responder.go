@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// ResponderConfig is what a node brings to a handshake.
+// ResponderConfig configures a node's side of a handshake.
 type ResponderConfig struct {
 	Rand       io.Reader
 	Verifier   mcrypto.Verifier
@@ -20,7 +20,7 @@ type ResponderConfig struct {
 	Params     message.SessionParameters
 }
 
-// Responder is the node's side of one handshake. Wipe it when it is over.
+// Responder is the node's side of one handshake. Call Wipe when it is over.
 type Responder struct {
 	cfg     ResponderConfig
 	step    step
@@ -29,7 +29,7 @@ type Responder struct {
 	result  Result
 }
 
-// NewResponder returns the side that proves itself by the verifier of cfg.
+// NewResponder returns the node's side.
 func NewResponder(cfg ResponderConfig) *Responder {
 	cfg.Salt = bytes.Clone(cfg.Salt)
 	return &Responder{cfg: cfg}
@@ -43,8 +43,8 @@ func (r *Responder) Wipe() {
 	r.step = stepOver
 }
 
-// enter begins the step that follows want and leaves the handshake over, unless
-// the caller sets the next step in the end.
+// enter checks that the handshake is at the step want, and ends it until the caller sets
+// the next step.
 func (r *Responder) enter(want step) error {
 	if r.step != want {
 		r.Wipe()
@@ -91,11 +91,11 @@ func (r *Responder) PBKDFParamRequest(b []byte) (response []byte, err error) {
 	return response, nil
 }
 
-// PeerParams returns what the initiator told of itself in its first message.
+// PeerParams returns the initiator's session parameters from its first message.
 func (r *Responder) PeerParams() message.SessionParameters { return r.result.PeerParams }
 
-// Confirming reports whether Pake2 is out. An initiator that gives up then has another
-// passcode, as Pake2 does not prove to it that this side has its own.
+// Confirming reports whether Pake2 has been sent and Pake3 has not come. An initiator that
+// rejects Pake2 has another passcode.
 func (r *Responder) Confirming() bool { return r.step == stepConfirming }
 
 // Pake1 takes the initiator's share and returns Pake2.
@@ -122,8 +122,8 @@ func (r *Responder) Pake1(b []byte) (pake2 []byte, err error) {
 	return encodePake(pB[:], r.keys.CB[:]), nil
 }
 
-// Pake3 takes the initiator's confirmation. The handshake has then succeeded;
-// what is left is to tell the initiator.
+// Pake3 takes the initiator's confirmation. The handshake has then succeeded, and the
+// caller reports success to the initiator.
 func (r *Responder) Pake3(b []byte) (res Result, err error) {
 	defer r.fail("Pake3", &err)
 	if err := r.enter(stepConfirming); err != nil {

@@ -1,5 +1,5 @@
-// Package accesscontrol is the Access Control cluster, 0x001F with
-// feature EXTS (section 9.10).
+// Package accesscontrol implements the Access Control cluster, 0x001F with feature EXTS
+// (section 9.10).
 package accesscontrol
 
 import (
@@ -58,8 +58,8 @@ func New(t *fabric.Table) *Cluster { return &Cluster{fabrics: t, seen: t.All()} 
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return spec }
 
-// Changes reports a list that is another than before: by a write, or because a
-// fabric came, went or was rolled back.
+// Changes calls mark for each list that has changed since the last call: by a write, or
+// because a fabric was added, removed or rolled back.
 func (c *Cluster) Changes(mark func(matter.AttributeID)) {
 	now := c.fabrics.All()
 	if fabric.Differ(c.seen, now, func(x, y *fabric.Fabric) bool { return reflect.DeepEqual(x.ACL, y.ACL) }) {
@@ -109,8 +109,8 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// writeForeign writes what another fabric may see of an entry, whose fields are
-// all fabric-sensitive.
+// writeForeign writes an entry as other fabrics see it. All of its fields are
+// fabric-sensitive.
 func writeForeign(w *tlv.Writer, i matter.FabricIndex) {
 	w.StartStruct(tlv.Anonymous)
 	w.Uint(tlv.Context(tagFabricIndex), uint64(i))
@@ -126,12 +126,12 @@ func (c *Cluster) Write(r *im.Request, id matter.AttributeID, v tlv.Element) err
 	if err := write(r, v); err != nil {
 		return err
 	}
-	c.seen = c.fabrics.All() // the engine tells of a write itself
+	c.seen = c.fabrics.All() // the engine reports a write itself
 	return nil
 }
 
-// writeACL replaces all entries, or none: half of a list could leave the fabric
-// without an administrator.
+// writeACL replaces all entries or none. Half of a list could leave the fabric without an
+// administrator.
 func (c *Cluster) writeACL(r *im.Request, v tlv.Element) error {
 	entries, err := readEntries(v)
 	if err != nil {
@@ -145,8 +145,8 @@ func (c *Cluster) writeACL(r *im.Request, v tlv.Element) error {
 	if err != nil {
 		return err
 	}
-	// What came as one item replaces entries in place, be they the same or not; of
-	// the old ones the rest is removed from the end. Then the others are added.
+	// The entries of the first item replace the old ones in place, changed or not. The
+	// rest of the old ones is removed, from the end. Then the appended ones are added.
 	n := min(len(old), len(entries)-r.Appended)
 	for i := range n {
 		entryChanged(r, r.Subject.Fabric, changed, &entries[i])
@@ -160,8 +160,8 @@ func (c *Cluster) writeACL(r *im.Request, v tlv.Element) error {
 	return nil
 }
 
-// EntryAdded emits the event for an entry that another cluster's command added:
-// AddNOC. r is that command's request.
+// EntryAdded emits the event for an entry that AddNOC has added. r is the request of
+// AddNOC.
 func (c *Cluster) EntryAdded(r *im.Request, i matter.FabricIndex, e store.ACLEntry) {
 	own := *r
 	own.Cluster = ID
@@ -177,8 +177,8 @@ func entryChanged(r *im.Request, i matter.FabricIndex, ct changeType, e *store.A
 	})
 }
 
-// writeAdmin writes who made a change: exactly one of AdminNodeID and
-// AdminPasscodeID is not null.
+// writeAdmin writes the administrator who made a change. Either AdminNodeID or
+// AdminPasscodeID is null.
 func writeAdmin(w *tlv.Writer, r *im.Request) {
 	if r.Subject.AuthMode == matter.AuthModePASE {
 		w.Null(tlv.Context(1))
@@ -235,8 +235,7 @@ func writeTarget(w *tlv.Writer, t store.ACLTarget) {
 	w.End()
 }
 
-// readEntries decodes and checks a whole list; nothing is applied before all of
-// it is known to be good.
+// readEntries decodes and checks a whole list.
 func readEntries(v tlv.Element) ([]store.ACLEntry, error) {
 	entries := []store.ACLEntry{}
 	r := v.Reader()
@@ -291,7 +290,7 @@ func readEntry(r *tlv.Reader) (e store.ACLEntry, err error) {
 	return e, nil
 }
 
-// readSubjects reads a nullable list; an empty one means the same as null.
+// readSubjects reads a nullable list. An empty list means the same as null.
 func readSubjects(r *tlv.Reader) (list []matter.NodeID, err error) {
 	if r.Null() {
 		return nil, nil

@@ -17,9 +17,9 @@ func writeExtension(w *tlv.Writer, t tlv.Tag, data []byte, i matter.FabricIndex)
 	w.End()
 }
 
-// writeExtension replaces the accessing fabric's extension: a list of at most
-// one entry (section 9.10.6.4). Nothing but itself hangs on it, so that, unlike
-// with the entries, what came before an appended one that is refused counts.
+// writeExtension replaces the accessing fabric's extension, a list of at most one entry
+// (section 9.10.6.4). Nothing depends on it, so that, unlike with access control entries, an
+// appended entry that is refused does not undo the one before it.
 func (c *Cluster) writeExtension(r *im.Request, v tlv.Element) error {
 	list, err := readExtension(v)
 	if err != nil {
@@ -50,18 +50,17 @@ func (c *Cluster) writeExtension(r *im.Request, v tlv.Element) error {
 		return err
 	}
 	for _, data := range steps {
-		tellExtension(r, old, data)
+		emitExtension(r, old, data)
 		old = data
 	}
 	if refused != nil {
-		r.Changed(attrExtension) // what came before it, which the engine takes for refused
+		r.Changed(attrExtension) // the engine does not report a refused write
 	}
 	return refused
 }
 
-// tellExtension emits the event for an extension that takes the place of old; nil
-// is none.
-func tellExtension(r *im.Request, old, data []byte) {
+// emitExtension emits the event for an extension that replaces old. nil means none.
+func emitExtension(r *im.Request, old, data []byte) {
 	switch {
 	case bytes.Equal(old, data):
 	case len(old) == 0:

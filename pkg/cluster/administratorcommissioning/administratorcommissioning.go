@@ -1,5 +1,6 @@
-// Package administratorcommissioning is the Administrator Commissioning cluster,
-// 0x003C with feature BC (section 11.19): an administrator opens the node to another one.
+// Package administratorcommissioning implements the Administrator Commissioning cluster,
+// 0x003C with feature BC (section 11.19), with which an administrator opens the node to
+// another one.
 package administratorcommissioning
 
 import (
@@ -59,7 +60,7 @@ type Cluster struct {
 	seen     state // at the last Changes
 }
 
-// state is what the attributes tell.
+// state holds the values of the attributes.
 type state struct {
 	status uint8
 	fabric matter.FabricIndex // NoFabric is null
@@ -77,8 +78,8 @@ func New(w *window.Window, f *failsafe.FailSafe, t *fabric.Table) *Cluster {
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return spec }
 
-// state returns what the attributes tell. The initial window is none that an
-// administrator opened (section 11.19.7.1).
+// state returns the values of the attributes. The initial window does not count, as it
+// was not opened by an administrator (section 11.19.7.1).
 func (c *Cluster) state() state {
 	var s state
 	switch c.window.Kind() {
@@ -122,7 +123,7 @@ func (c *Cluster) Write(*im.Request, matter.AttributeID, tlv.Element) error {
 	return matter.StatusUnsupportedWrite
 }
 
-// Changes tells what has changed since the last call.
+// Changes calls changed for each attribute that has changed since the last call.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	old := c.seen
 	c.seen = c.state()
@@ -150,7 +151,7 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 	return matter.StatusUnsupportedCommand
 }
 
-// mayOpen returns the fabric that a window is opened for, or why none may be.
+// mayOpen returns the accessing fabric, or an error if it may not open a window.
 func (c *Cluster) mayOpen(r *im.Request) (*fabric.Fabric, error) {
 	f := c.fabrics.Get(r.Subject.Fabric)
 	switch {
@@ -164,7 +165,7 @@ func (c *Cluster) mayOpen(r *im.Request) (*fabric.Fabric, error) {
 	return f, nil
 }
 
-// checkTimeout returns a window's duration if it may last that long.
+// checkTimeout returns the duration of a window, or an error if it is out of range.
 func checkTimeout(seconds uint16) (time.Duration, error) {
 	d := time.Duration(seconds) * time.Second
 	if d < window.MinTimeout || d > window.MaxTimeout {
@@ -212,8 +213,8 @@ func readOpen(fields tlv.Element) (openFields, error) {
 	return f, nil
 }
 
-// openCommissioningWindow is section 11.19.8.1. The order of the checks is that
-// of the official SDK.
+// openCommissioningWindow handles OpenCommissioningWindow (section 11.19.8.1). The
+// checks have the order of the official SDK.
 func (c *Cluster) openCommissioningWindow(r *im.Request, fields tlv.Element) error {
 	f, err := readOpen(fields)
 	if err != nil {
@@ -244,7 +245,7 @@ func (c *Cluster) openCommissioningWindow(r *im.Request, fields tlv.Element) err
 	return c.window.OpenEnhanced(r.Now, d, p, admin.Index, admin.VendorID)
 }
 
-// openBasicCommissioningWindow is section 11.19.8.2.
+// openBasicCommissioningWindow handles OpenBasicCommissioningWindow (section 11.19.8.2).
 func (c *Cluster) openBasicCommissioningWindow(r *im.Request, fields tlv.Element) error {
 	seconds, err := im.OnlyUint16(fields)
 	if err != nil {
@@ -261,9 +262,10 @@ func (c *Cluster) openBasicCommissioningWindow(r *im.Request, fields tlv.Element
 	return c.window.OpenBasic(r.Now, d, admin.Index, admin.VendorID)
 }
 
-// revokeCommissioning is section 11.19.8.3. A commissioning under way ends with
-// the window: its fail-safe expires, and its session follows. The initial window
-// is none that a command opened, and a node without fabrics needs it.
+// revokeCommissioning handles RevokeCommissioning (section 11.19.8.3). It also ends a
+// commissioning that has begun: its fail-safe expires, and its session ends. The
+// initial window cannot be revoked, as no command has opened it and a node without
+// fabrics needs it.
 func (c *Cluster) revokeCommissioning() error {
 	if c.state().status == windowNotOpen {
 		return errWindowNotOpen

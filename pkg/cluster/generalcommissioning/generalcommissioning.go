@@ -1,6 +1,5 @@
-// Package generalcommissioning is the General Commissioning cluster, 0x0030
-// (section 11.10): it arms the fail-safe and
-// ends a commissioning.
+// Package generalcommissioning implements the General Commissioning cluster, 0x0030
+// (section 11.10), which arms the fail-safe and completes a commissioning.
 package generalcommissioning
 
 import (
@@ -53,13 +52,13 @@ const indoorOutdoor = 2
 // countryCodeSize is the length of a country code, ISO 3166-1 alpha-2.
 const countryCodeSize = 2
 
-// Options are what the cluster works on. All are required.
+// Options are the parts of the node that the cluster uses. All are required.
 type Options struct {
 	FailSafe *failsafe.FailSafe
 	Window   *window.Window
 
-	// SetLocation keeps the country code, 2 octets, that Basic Information tells as
-	// Location.
+	// SetLocation stores the country code, 2 octets, which is Location of Basic
+	// Information.
 	SetLocation func(r *im.Request, country string) error
 }
 
@@ -70,7 +69,7 @@ type Cluster struct {
 	seen       state // at the last Changes
 }
 
-// state is what the attributes that change tell.
+// state holds the values of the attributes that can change.
 type state struct {
 	breadcrumb uint64
 	regulatory uint8
@@ -112,7 +111,7 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// Write takes the breadcrumb.
+// Write sets Breadcrumb.
 func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) error {
 	if id != attrBreadcrumb {
 		return matter.StatusUnsupportedWrite
@@ -123,11 +122,11 @@ func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) err
 		return im.WriteError(err)
 	}
 	c.opt.FailSafe.SetBreadcrumb(crumb)
-	c.seen.breadcrumb = crumb // the engine tells of a write itself
+	c.seen.breadcrumb = crumb // the engine reports a write itself
 	return nil
 }
 
-// Reset gives the attributes their defaults, when the last fabric has gone.
+// Reset sets the attributes to their defaults, after the last fabric has been removed.
 func (c *Cluster) Reset() {
 	c.regulatory = indoorOutdoor
 	c.opt.FailSafe.SetBreadcrumb(0)
@@ -140,8 +139,8 @@ func (c *Cluster) Follow(e im.NodeEvent) {
 	}
 }
 
-// Changes tells what has changed since the last call; also the end of a fail-safe
-// wipes the breadcrumb.
+// Changes calls changed for each attribute that has changed since the last call. The
+// end of a fail-safe also resets Breadcrumb.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	old := c.seen
 	c.seen = c.state()
@@ -153,8 +152,7 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	}
 }
 
-// Invoke executes a command. Each has a response with an error code and a text,
-// which is left empty.
+// Invoke executes a command. Each has a response with an error code and an empty text.
 func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
 	var code commissioningError
 	var err error
@@ -176,8 +174,8 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 	return nil
 }
 
-// armFailSafe is section 11.10.7.2. What an expiry means for sessions happens
-// after the answer.
+// armFailSafe handles ArmFailSafe (section 11.10.7.2). If it expires the
+// fail-safe, sessions end after the answer.
 func (c *Cluster) armFailSafe(r *im.Request, fields tlv.Element) (commissioningError, error) {
 	var seconds uint16
 	var crumb uint64
@@ -202,7 +200,7 @@ func (c *Cluster) armFailSafe(r *im.Request, fields tlv.Element) (commissioningE
 	case fs.Ending(), fs.Armed() && !fs.ArmedFor(r.Subject.Fabric):
 		return errorBusyWithOtherAdmin, nil
 	case !fs.Armed() && r.Subject.AuthMode == matter.AuthModeCASE && c.opt.Window.Open():
-		// A window is for commissioners, which come over PASE.
+		// While a window is open, only a commissioner over PASE may arm it.
 		return errorBusyWithOtherAdmin, nil
 	case seconds > 0:
 		if !fs.Arm(r.Now, r.Subject.Fabric, time.Duration(seconds)*time.Second, r.Session.Serial) {
@@ -217,8 +215,8 @@ func (c *Cluster) armFailSafe(r *im.Request, fields tlv.Element) (commissioningE
 	return errorOK, nil
 }
 
-// setRegulatoryConfig is section 11.10.7.4. Every location and country is valid on
-// Ethernet.
+// setRegulatoryConfig handles SetRegulatoryConfig (section 11.10.7.4). On Ethernet
+// every location and country is valid.
 func (c *Cluster) setRegulatoryConfig(r *im.Request, fields tlv.Element) (commissioningError, error) {
 	var config uint8
 	var country string
@@ -255,7 +253,7 @@ func (c *Cluster) setRegulatoryConfig(r *im.Request, fields tlv.Element) (commis
 	return errorOK, nil
 }
 
-// commissioningComplete is section 11.10.7.6.
+// commissioningComplete handles CommissioningComplete (section 11.10.7.6).
 func (c *Cluster) commissioningComplete(r *im.Request) (commissioningError, error) {
 	fs := c.opt.FailSafe
 	switch {

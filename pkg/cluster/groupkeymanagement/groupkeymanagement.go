@@ -1,5 +1,5 @@
-// Package groupkeymanagement is the Group Key Management cluster, 0x003F
-// (section 11.2).
+// Package groupkeymanagement implements the Group Key Management cluster, 0x003F (section
+// 11.2).
 package groupkeymanagement
 
 import (
@@ -18,9 +18,8 @@ import (
 // ID is the cluster's id.
 const ID = datamodel.GroupKeyManagementID
 
-// Limits of each fabric. Key set 0, the IPK, is one of the key sets. A node may
-// have less, but not if an endpoint has the Groups cluster: then 3 key sets and 4
-// groups are the least (section 2.11.1.2).
+// Limits of each fabric. Key set 0, the IPK, counts as a key set. If an endpoint has the
+// Groups cluster, a node must support at least 3 key sets and 4 groups (section 2.11.1.2).
 const (
 	MaxGroupKeys = 5
 	MaxGroups    = 16
@@ -49,14 +48,13 @@ type Cluster struct {
 	seen    []*fabric.Fabric // at the last Changes
 }
 
-// New returns the cluster. groups reports whether an endpoint of the node has the
-// Groups cluster: without one no endpoint can belong to a group, and the node
-// supports none.
+// New returns the cluster. groups reports whether an endpoint of the node has the Groups
+// cluster. Otherwise no endpoint can belong to a group, and the node supports no groups.
 func New(t *fabric.Table, groups func() bool) *Cluster {
 	return &Cluster{fabrics: t, groups: groups, seen: t.All()}
 }
 
-// maxGroups returns how many groups each fabric may have.
+// maxGroups returns the number of groups that each fabric may have.
 func (c *Cluster) maxGroups() int {
 	if c.groups() {
 		return MaxGroups
@@ -67,7 +65,7 @@ func (c *Cluster) maxGroups() int {
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return spec }
 
-// Changes reports a list that is another than before.
+// Changes calls mark for each list that has changed since the last call.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	now := c.fabrics.All()
 	if fabric.Differ(c.seen, now, func(x, y *fabric.Fabric) bool { return slices.Equal(x.GroupKeyMap, y.GroupKeyMap) }) {
@@ -129,14 +127,14 @@ func writeGroup(w *tlv.Writer, g store.Group, i matter.FabricIndex) {
 	w.End()
 }
 
-// mapped reports whether a group has its key set already: it has one.
+// mapped reports whether a group is in the list already. It may have one key set only.
 func mapped(list []store.GroupKeyMapping, g matter.GroupID) bool {
 	return slices.ContainsFunc(list, func(m store.GroupKeyMapping) bool { return m.Group == g })
 }
 
 // Write replaces the accessing fabric's part of GroupKeyMap.
 func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) error {
-	defer func() { c.seen = c.fabrics.All() }() // the engine tells of a write itself
+	defer func() { c.seen = c.fabrics.All() }() // the engine reports a write itself
 	var list []store.GroupKeyMapping
 	rd := v.Reader()
 	for rd.EnterArray(); rd.Next(); {
@@ -165,6 +163,6 @@ func (c *Cluster) Write(r *im.Request, _ matter.AttributeID, v tlv.Element) erro
 		f.GroupKeyMap = list
 		return nil
 	})
-	c.seen = c.fabrics.All() // the engine tells of a write itself
+	c.seen = c.fabrics.All() // the engine reports a write itself
 	return err
 }

@@ -66,7 +66,7 @@ func findSet(sets []store.GroupKeySet, id uint16) (at int, found bool) {
 	return slices.BinarySearchFunc(sets, id, func(s store.GroupKeySet, id uint16) int { return cmp.Compare(s.ID, id) })
 }
 
-// keySetFields are the members of a GroupKeySetStruct as they came.
+// keySetFields are the members of a GroupKeySetStruct as received.
 type keySetFields struct {
 	id        uint16
 	policy    uint8
@@ -78,8 +78,7 @@ type keySetFields struct {
 	badKey    bool
 }
 
-// readKeySet decodes and checks the field of KeySetWrite in the order of
-// section 11.2.7.1.
+// readKeySet decodes and checks the field of KeySetWrite in the order of section 11.2.7.1.
 func readKeySet(fields tlv.Element) (s keySetFields, err error) {
 	r := fields.Reader()
 	for r.EnterStruct(); r.Next(); {
@@ -93,8 +92,7 @@ func readKeySet(fields tlv.Element) (s keySetFields, err error) {
 	return s, s.check()
 }
 
-// derive returns what is kept of the key set in the fabric with this compressed
-// id.
+// derive returns the record of the key set for the fabric with this compressed id.
 func (s *keySetFields) derive(compressed [8]byte) (store.GroupKeySet, error) {
 	set := store.GroupKeySet{ID: s.id, Policy: s.policy}
 	for i, k := range s.keys {
@@ -140,8 +138,8 @@ func (s *keySetFields) read(r *tlv.Reader) {
 	s.disable()
 }
 
-// disable drops epoch keys with the largest start time there is: it makes their
-// slots unused (section 4.17.3).
+// disable removes epoch keys with the largest possible start time, which marks a slot as
+// unused (section 4.17.3).
 func (s *keySetFields) disable() {
 	for i := range s.keys {
 		if s.keys[i] != nil && s.started[i] && s.starts[i] == math.MaxUint64 {
@@ -174,14 +172,14 @@ func (s *keySetFields) check() error {
 	switch {
 	case s.policy > policyCacheAndSync || s.multicast > multicastAllNodes:
 		return matter.StatusConstraintError
-	// One needs a feature that this node lacks, the other is provisional.
+	// One needs a feature that this node does not have, the other is provisional.
 	case s.policy == policyCacheAndSync || s.multicast == multicastAllNodes:
 		return matter.StatusInvalidCommand
 	}
 	return nil
 }
 
-// keySetRead answers with the set's start times; keys are never told.
+// keySetRead answers with the start times of the set. Keys are never returned.
 func (c *Cluster) keySetRead(i matter.FabricIndex, fields tlv.Element, w *tlv.Writer) error {
 	id, err := im.OnlyUint16(fields)
 	if err != nil {

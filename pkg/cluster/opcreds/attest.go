@@ -18,7 +18,7 @@ const (
 	chainTypePAI = 2
 )
 
-// members remembers which context tags, up to 7, a structure held.
+// members is the set of context tags, up to 7, of a structure.
 type members uint8
 
 func (m *members) saw(tag int) {
@@ -36,7 +36,7 @@ func (m members) has(tags ...int) bool {
 	return true
 }
 
-// attestationRequest is section 11.18.6.1.
+// attestationRequest handles AttestationRequest (section 11.18.6.1).
 func (c *Cluster) attestationRequest(r *im.Request, fields tlv.Element, w *tlv.Writer) error {
 	var nonce []byte
 	rd := fields.Reader()
@@ -58,7 +58,7 @@ func (c *Cluster) attestationRequest(r *im.Request, fields tlv.Element, w *tlv.W
 	return c.writeSigned(r, elements, w)
 }
 
-// writeSigned writes elements and their signature by the DAC's key.
+// writeSigned writes elements and their signature with the DAC's key.
 func (c *Cluster) writeSigned(r *im.Request, elements []byte, w *tlv.Writer) error {
 	sig, err := c.opt.Attestation.Sign(elements, r.Session.AttestationChallenge[:])
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *Cluster) writeSigned(r *im.Request, elements []byte, w *tlv.Writer) err
 	return nil
 }
 
-// certificateChainRequest is section 11.18.6.3.
+// certificateChainRequest handles CertificateChainRequest (section 11.18.6.3).
 func (c *Cluster) certificateChainRequest(fields tlv.Element, w *tlv.Writer) error {
 	var kind uint8
 	rd := fields.Reader()
@@ -92,8 +92,8 @@ func (c *Cluster) certificateChainRequest(fields tlv.Element, w *tlv.Writer) err
 	return nil
 }
 
-// csrRequest is section 11.18.6.5. The key pair is staged when everything else
-// has succeeded; an earlier one is good until then.
+// csrRequest handles CSRRequest (section 11.18.6.5). It stages the new key pair after
+// everything else has succeeded. Until then an earlier one stays valid.
 func (c *Cluster) csrRequest(r *im.Request, fields tlv.Element, w *tlv.Writer) error {
 	var nonce []byte
 	var forUpdate bool
@@ -137,14 +137,14 @@ func (c *Cluster) csrRequest(r *im.Request, fields tlv.Element, w *tlv.Writer) e
 	return nil
 }
 
-// mayStage refuses unless the fail-safe is armed for the accessing fabric and no
-// NOC came in it yet.
+// mayStage returns an error unless the fail-safe is armed for the accessing fabric and no
+// NOC has been staged in it.
 func (c *Cluster) mayStage(r *im.Request) error {
 	if !c.opt.FailSafe.ArmedFor(r.Subject.Fabric) {
 		return matter.StatusFailsafeRequired
 	}
 	if c.opt.FailSafe.NOC() != failsafe.None {
-		return fmt.Errorf("a NOC came in this fail-safe already: %w", matter.StatusConstraintError)
+		return fmt.Errorf("this fail-safe has a NOC already: %w", matter.StatusConstraintError)
 	}
 	return nil
 }

@@ -1,9 +1,8 @@
-// Package opcreds is the Operational Credentials cluster, 0x003E (Core
-// Specification, section 11.18): how a node shows where it comes from, is
-// given its operational identity in a fabric, and gives it up again.
+// Package opcreds implements the Operational Credentials cluster, 0x003E (Core
+// Specification, section 11.18): a node's attestation, and its operational identities in
+// fabrics.
 //
-// The cluster keeps nothing of its own. What it tells is the fabric table's
-// content and what the fail-safe stages; what follows from its commands for
-// sessions, subscriptions and announcements is derived from the same two by
-// whoever settles the node's affairs.
+// The cluster has no state of its own. It serves the content of the fabric table and of the
+// fail-safe. The node derives the effects of its commands on sessions, subscriptions and
+// announcements from the same two.
 package opcreds

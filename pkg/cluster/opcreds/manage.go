@@ -9,11 +9,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// maxLabel is the longest fabric label, octets of UTF-8.
+// maxLabel is the maximum length of a fabric label in octets of UTF-8.
 const maxLabel = 32
 
-// updateFabricLabel is section 11.18.6.11. Fabrics start without a label, so that
-// the empty one conflicts with none.
+// updateFabricLabel handles UpdateFabricLabel (section 11.18.6.11). New fabrics have no
+// label, so the empty label conflicts with no other.
 func (c *Cluster) updateFabricLabel(r *im.Request, fields tlv.Element) (matter.FabricIndex, error) {
 	var label string
 	var seen members
@@ -48,8 +48,8 @@ func (c *Cluster) updateFabricLabel(r *im.Request, fields tlv.Element) (matter.F
 	})
 }
 
-// removeFabric is section 11.18.6.12: everything of the fabric goes in one
-// transaction. Sessions, the invoker's own among them, end after the answer.
+// removeFabric handles RemoveFabric (section 11.18.6.12): it removes everything of the
+// fabric in one transaction. Sessions, including the invoker's own, end after the answer.
 func (c *Cluster) removeFabric(fields tlv.Element) (matter.FabricIndex, error) {
 	var i matter.FabricIndex
 	var seen members

@@ -14,11 +14,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// The orders of the checks below are those that controllers were certified with;
-// where two faults come together, the first counts.
+// The checks below have the order that certified controllers know. If there are several
+// faults, the first one determines the status.
 
-// addTrustedRootCertificate is section 11.18.6.13. The same root once more is no
-// second one.
+// addTrustedRootCertificate handles AddTrustedRootCertificate (section 11.18.6.13). The
+// same root may come again.
 func (c *Cluster) addTrustedRootCertificate(r *im.Request, fields tlv.Element) error {
 	var raw []byte
 	var seen members
@@ -40,7 +40,7 @@ func (c *Cluster) addTrustedRootCertificate(r *im.Request, fields tlv.Element) e
 	}
 	staged := c.opt.FailSafe.Root()
 	if staged != nil && !bytes.Equal(staged.Raw(), raw) {
-		return fmt.Errorf("another root came in this fail-safe already: %w", matter.StatusConstraintError)
+		return fmt.Errorf("this fail-safe has another root already: %w", matter.StatusConstraintError)
 	}
 	if err := c.mayStage(r); err != nil || staged != nil {
 		return err
@@ -99,7 +99,7 @@ func readAddNOC(fields tlv.Element) (addNOCFields, error) {
 	return f, nil
 }
 
-// addNOC is section 11.18.6.8.
+// addNOC handles AddNOC (section 11.18.6.8).
 func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex, error) {
 	f, err := readAddNOC(fields)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex,
 	}
 	root := c.opt.FailSafe.Root()
 	if root == nil {
-		return 0, fmt.Errorf("%w: no root came in this fail-safe", NOCStatusInvalidNOC)
+		return 0, fmt.Errorf("%w: this fail-safe has no root", NOCStatusInvalidNOC)
 	}
 	if _, tag := f.subject.CAT(); !tag && !f.subject.Operational() {
 		return 0, NOCStatusInvalidAdminSubject
@@ -130,8 +130,8 @@ func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex,
 	if err := checkChain(noc, f.icac, root, key); err != nil {
 		return 0, err
 	}
-	// The entry lets the new administrator in over CASE; without it nobody ever
-	// could be (section 11.18.6.8.2).
+	// The entry gives the new administrator access over CASE. Without it nobody would
+	// have access (section 11.18.6.8.2).
 	entry := store.ACLEntry{
 		Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE,
 		Subjects: []matter.NodeID{f.subject},
@@ -157,7 +157,7 @@ func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex,
 	return added.Index, nil
 }
 
-// updateNOC is section 11.18.6.9.
+// updateNOC handles UpdateNOC (section 11.18.6.9).
 func (c *Cluster) updateNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex, error) {
 	raw, rawICAC, err := readUpdateNOC(fields)
 	if err != nil {
@@ -169,18 +169,18 @@ func (c *Cluster) updateNOC(r *im.Request, fields tlv.Element) (matter.FabricInd
 	}
 	if root := c.opt.FailSafe.Root(); root != nil {
 		if endsIn(root, raw, rawICAC) {
-			// What an AddNOC would bring, and no CSR was for that (TC-OPCREDS-3.4 step 20).
-			return 0, fmt.Errorf("%w: the NOC is of the root that came in this fail-safe", NOCStatusMissingCSR)
+			// A NOC for AddNOC, and there was no CSR for that (TC-OPCREDS-3.4 step 20).
+			return 0, fmt.Errorf("%w: the NOC is of the root in this fail-safe", NOCStatusMissingCSR)
 		}
-		return 0, fmt.Errorf("a root came in this fail-safe: only AddNOC may follow: %w", matter.StatusConstraintError)
+		return 0, fmt.Errorf("this fail-safe has a root, so only AddNOC may follow: %w", matter.StatusConstraintError)
 	}
 	own := c.opt.Table.Get(r.Subject.Fabric)
 	if own == nil {
 		return 0, fmt.Errorf("%w: no accessing fabric", NOCStatusInvalidNOC)
 	}
 	if len(own.VVSC) > 0 && len(rawICAC) > 0 {
-		// The specification names no code; this is the official SDK's.
-		return 0, fmt.Errorf("%w: the VVSC must go before an ICAC can come", NOCStatusMissingCSR)
+		// The specification does not say which code. This is the official SDK's.
+		return 0, fmt.Errorf("%w: the VVSC must be removed before there can be an ICAC", NOCStatusMissingCSR)
 	}
 	noc, err := cert.Parse(raw)
 	if err != nil {
@@ -199,7 +199,7 @@ func (c *Cluster) updateNOC(r *im.Request, fields tlv.Element) (matter.FabricInd
 	return updated.Index, nil
 }
 
-// endsIn says whether a chain, which need not be valid, names root as its issuer.
+// endsIn reports whether a chain, which need not be valid, names root as its issuer.
 func endsIn(root *cert.Certificate, noc, icac []byte) bool {
 	last := noc
 	if len(icac) > 0 {
@@ -231,7 +231,7 @@ func readUpdateNOC(fields tlv.Element) (noc, icac []byte, err error) {
 	return noc, icac, nil
 }
 
-// stagedKey returns the key pair that a NOC of this session must be for.
+// stagedKey returns the key pair that a NOC on this session must have.
 func (c *Cluster) stagedKey(r *im.Request, forUpdate bool) (*mcrypto.PrivateKey, error) {
 	if err := c.mayStage(r); err != nil {
 		return nil, err
@@ -241,14 +241,15 @@ func (c *Cluster) stagedKey(r *im.Request, forUpdate bool) (*mcrypto.PrivateKey,
 		return nil, fmt.Errorf("%w: no CSRRequest in this session", NOCStatusMissingCSR)
 	}
 	if update != forUpdate {
-		return nil, fmt.Errorf("the CSR was for the other of AddNOC and UpdateNOC: %w", matter.StatusConstraintError)
+		return nil, fmt.Errorf("the CSR was for AddNOC instead of UpdateNOC, or the other way round: %w", matter.StatusConstraintError)
 	}
 	return key, nil
 }
 
-// checkChain verifies a NOC down from root and that it is for key (section
-// 11.18.6.7). rawICAC may be empty. Validity periods are not checked before a session
-// is opened: the issuer's clock may be ahead of the node's, and neither need be right.
+// checkChain verifies a NOC against root, and checks that it is for key (section
+// 11.18.6.7). rawICAC may be empty. It does not check validity periods, which are checked
+// when a session is opened: the issuer's clock may be ahead of the node's, and either may
+// be wrong.
 func checkChain(noc *cert.Certificate, rawICAC []byte, root *cert.Certificate, key *mcrypto.PrivateKey) error {
 	var icac *cert.Certificate
 	if len(rawICAC) > 0 {

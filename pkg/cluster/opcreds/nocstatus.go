@@ -7,9 +7,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// NOCStatus is the StatusCode of a NOCResponse, NodeOperationalCertStatusEnum
-// (section 11.18.4.3). As an error of a handler it becomes such a response, which
-// is a success to the Interaction Model.
+// NOCStatus is the StatusCode of a NOCResponse, NodeOperationalCertStatusEnum (section
+// 11.18.4.3). A handler returns it as an error, and the client gets a NOCResponse, which is
+// a success of the Interaction Model.
 type NOCStatus uint8
 
 // The codes; 7 and 8 are reserved.
@@ -47,8 +47,8 @@ func (s NOCStatus) Error() string {
 	return fmt.Sprintf("NOCStatus(%d)", uint8(s))
 }
 
-// writeNOCResponse writes the members of a NOCResponse. i goes with success only.
-// DebugText is never sent: what it could say is in the node's own log.
+// writeNOCResponse writes the members of a NOCResponse. i is written with success only.
+// DebugText is not sent; the node's log has the details.
 func writeNOCResponse(w *tlv.Writer, s NOCStatus, i matter.FabricIndex) {
 	w.Uint(tlv.Context(0), uint64(s))
 	if s == NOCStatusOK {

@@ -48,20 +48,20 @@ const tagFabricIndex = 0xFE
 
 var spec = cluster.NewSpec(datamodel.OperationalCredentials, cluster.Selection{})
 
-// Options are what the cluster works on. All are required.
+// Options are the parts of the node that the cluster uses. All are required.
 type Options struct {
 	Table       *fabric.Table
 	FailSafe    *failsafe.FailSafe
 	Attestation *attestation.Credentials
 	Rand        io.Reader
 
-	// EntryAdded learns of the access control entry that AddNOC made for fabric i,
-	// to tell of it in the Access Control cluster's event. r is AddNOC's request.
+	// EntryAdded is called with the access control entry that AddNOC has made for fabric
+	// i, for the event of the Access Control cluster. r is the request of AddNOC.
 	EntryAdded func(r *im.Request, i matter.FabricIndex, e store.ACLEntry)
 
-	// Executed learns of each command, under its name, and its outcome: the name of
-	// a NOCStatus or an Interaction Model status. cause says more about a failure,
-	// to the operator; it holds no secret.
+	// Executed is called after each command with its name and its outcome, which is the
+	// name of a NOCStatus or of an Interaction Model status. cause is the error, for the
+	// operator. It contains no secrets.
 	Executed func(command, status string, cause error)
 }
 
@@ -71,8 +71,8 @@ type Cluster struct {
 	seen digests
 }
 
-// digests are what [Cluster.Changes] compares: of what each attribute tells, in
-// the state that generation and root stand for.
+// digests are the digests of the attributes, for [Cluster.Changes]. generation and root
+// identify the state that they are of.
 type digests struct {
 	generation uint64
 	root       *cert.Certificate
@@ -117,7 +117,7 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// visible returns which fabrics' entries a request gets to see.
+// visible returns the fabrics whose entries a request may see.
 func visible(r *im.Request) func(matter.FabricIndex) bool {
 	if !r.FabricFiltered {
 		return everyFabric
@@ -173,8 +173,8 @@ func (c *Cluster) writeFabrics(w *tlv.Writer, t tlv.Tag, visible func(matter.Fab
 	w.End()
 }
 
-// writeRoots writes each root once, however many fabrics share it, and the one
-// that waits for AddNOC (section 11.18.5.5 and 11.18.6.13).
+// writeRoots writes each root once, even if several fabrics share it, and the staged root
+// (sections 11.18.5.5 and 11.18.6.13).
 func (c *Cluster) writeRoots(w *tlv.Writer, t tlv.Tag) {
 	w.StartArray(t)
 	fabrics := c.opt.Table.All()
@@ -198,7 +198,7 @@ func hasRoot(fabrics []*fabric.Fabric, root []byte) bool {
 	return false
 }
 
-// Changes tells which attributes have changed since the last call.
+// Changes calls changed for each attribute that has changed since the last call.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	if c.seen.generation == c.opt.Table.Generation() && c.seen.root == c.opt.FailSafe.Root() {
 		return
@@ -248,7 +248,7 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 	return err
 }
 
-// own returns the accessing fabric, which a fabric-scoped command has.
+// own returns the accessing fabric. A fabric-scoped command needs one.
 func (c *Cluster) own(r *im.Request) (*fabric.Fabric, error) {
 	f := c.opt.Table.Get(r.Subject.Fabric)
 	if f == nil {
@@ -257,8 +257,7 @@ func (c *Cluster) own(r *im.Request) (*fabric.Fabric, error) {
 	return f, nil
 }
 
-// outcome returns which of the fixed set of statuses err stands for: the
-// NOCStatus of a NOCResponse, or a matter.Status.
+// outcome returns the status in err: the NOCStatus of a NOCResponse, or a matter.Status.
 func outcome(err error) error {
 	var code NOCStatus
 	if errors.As(err, &code) {

@@ -21,8 +21,8 @@ const (
 	bindingSize         = 1 + mcrypto.PublicKeySize + 8 + 2
 )
 
-// setVIDVerificationStatement is section 11.18.6.14. Like any change of a fabric
-// it belongs to what is staged while an AddNOC or UpdateNOC of the fabric is.
+// setVIDVerificationStatement handles SetVIDVerificationStatement (section 11.18.6.14).
+// If AddNOC or UpdateNOC has staged the fabric, the change is staged too.
 func (c *Cluster) setVIDVerificationStatement(r *im.Request, fields tlv.Element) error {
 	var vendor matter.VendorID
 	var statement, vvsc []byte
@@ -73,7 +73,7 @@ func (c *Cluster) setVIDVerificationStatement(r *im.Request, fields tlv.Element)
 	})
 }
 
-// signVIDVerificationRequest is section 11.18.6.15.
+// signVIDVerificationRequest handles SignVIDVerificationRequest (section 11.18.6.15).
 func (c *Cluster) signVIDVerificationRequest(r *im.Request, fields tlv.Element, w *tlv.Writer) error {
 	var i matter.FabricIndex
 	var challenge []byte
@@ -109,8 +109,8 @@ func (c *Cluster) signVIDVerificationRequest(r *im.Request, fields tlv.Element, 
 	return nil
 }
 
-// verificationTBS returns vendor_id_verification_tbs: what a fabric's operational
-// key signs to show that it belongs to the fabric's entry (section 6.4.10.1).
+// verificationTBS returns vendor_id_verification_tbs, which a fabric's operational key
+// signs to prove that it belongs to the fabric's entry (section 6.4.10.1).
 func verificationTBS(f *fabric.Fabric, clientChallenge, attestationChallenge []byte) []byte {
 	b := make([]byte, 0, 1+clientChallengeSize+mcrypto.KeySize+1+bindingSize+statementSize)
 	b = append(b, bindingVersion)
