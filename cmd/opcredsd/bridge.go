@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/demo"
+	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -22,6 +24,7 @@ type bridgeFlags struct {
 	tokenFile string
 	expose    []string
 	mqtt      mqttFlags
+	profile   string
 	demo      bool
 }
 
@@ -30,6 +33,8 @@ func (f *bridgeFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.addr, "bridge-addr", "", "`address` of the bridge API on TCP, with --bridge-token-file (default: none)")
 	fl.StringVar(&f.tokenFile, "bridge-token-file", "", "`file` with the token that requests to --bridge-addr must bring")
 	f.mqtt.register(fl)
+	f.profile = "full"
+	fl.Var(choice{&f.profile, device.Profiles()}, "profile", "`ecosystem` that the node is for: what that does not know is shown in a plainer way, or not at all; "+strings.Join(device.Profiles(), ", "))
 	fl.BoolVar(&f.demo, "demo", false, "show six simulated devices: a lamp, a plug, a thermostat, a thermometer, a blind and a motion sensor")
 	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last that matches decides; may be repeated (default: all)")
 }
@@ -40,6 +45,7 @@ func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, er
 	if !cmd.Flags().Changed("bridge-socket") {
 		b.Socket = filepath.Join(runtimeDir(c.stateDir), "bridge.sock")
 	}
+	b.Profile, _ = device.ProfileNamed(f.profile)
 	var err error
 	if b.Expose, err = bridge.ParseFilter(f.expose); err != nil {
 		return nil, usageError{fmt.Errorf("expose: %w", err)}

@@ -37,7 +37,7 @@ func (e *entry) source() string { return SourceOf(e.id) }
 
 // wantShown reports whether the device is to be in the lists, and notes why not.
 func (e *entry) wantShown() bool {
-	return e.assembly != nil && e.hidden == "" && len(e.waiting()) == 0
+	return e.assembly != nil && len(e.assembly.Nodes) > 0 && e.hidden == "" && len(e.waiting()) == 0
 }
 
 // waiting returns the properties without whose first value the device is held back.

@@ -144,9 +144,11 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		e.silent = true
 		if err := r.assemble(now, e); err != nil {
 			r.log.Warn("a device is not shown", "device", e.id, "error", err)
-			continue
 		}
-		if e.wantShown() {
+	}
+	r.limit()
+	for _, e := range r.sorted() {
+		if e.rec.Gone == nil && e.wantShown() {
 			all = append(all, r.endpoints(e)...)
 			e.present = true
 		}
@@ -241,6 +243,7 @@ func (r *Registry) Advance(now time.Time) {
 // shown, in one step.
 func (r *Registry) updateList(now time.Time) {
 	r.pending = list{}
+	r.limit()
 	var remove []matter.EndpointID
 	var add []node.Endpoint
 	for _, e := range r.sorted() {
@@ -283,7 +286,15 @@ func (r *Registry) do(f func(now time.Time) error) error {
 	return r.node.Do(f)
 }
 
-// put stores the record of an entry.
+// keep stores the record of an entry.
+func (r *Registry) keep(e *entry) error {
+	if err := r.store.Update(func(tx *store.Tx) error { return putRecord(tx, e) }); err != nil {
+		return err
+	}
+	e.dirty = false
+	return nil
+}
+
 func putRecord(tx *store.Tx, e *entry) error {
 	if err := tx.PutDevice(e.id, e.rec.encode()); err != nil {
 		return fmt.Errorf("device %s: %w", e.id, err)

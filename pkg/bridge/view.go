@@ -118,8 +118,10 @@ func (e *entry) reason() string {
 		return e.fault
 	case e.hidden != "":
 		return e.hidden
-	case e.assembly == nil || e.present:
-		return e.plainer
+	case e.assembly == nil:
+		return ""
+	case e.present || len(e.assembly.Nodes) == 0:
+		return strings.Join(e.assembly.Notes, "; ")
 	}
 	if w := e.waiting(); len(w) > 0 {
 		return "waiting for the first value of " + strings.Join(w, ", ")

@@ -10,8 +10,9 @@ import (
 
 // Assembly is a device as endpoints of the node, parents before their children.
 type Assembly struct {
-	Nodes []*Node
-	flat  bool // several parts, each a bridged device of its own
+	Nodes []*Node  // none if the profile shows nothing of the device
+	Notes []string // what is shown in a plainer way, or not at all, and why
+	flat  bool     // several parts, each a bridged device of its own
 }
 
 // Node is one endpoint of an assembly.
@@ -68,7 +69,20 @@ func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 		if err != nil {
 			return nil, &PartError{i, err}
 		}
-		a.Nodes = append(a.Nodes, &Node{Endpoint: e, Key: p.ID, Part: p, Child: composed, Shape: shape(p, composed)})
+		n := &Node{Endpoint: e, Key: p.ID, Part: p, Child: composed, Shape: shape(p, composed)}
+		switch other := profile.plainer[p.Type]; {
+		case slices.Contains(profile.hidden, p.Type):
+			a.Notes = append(a.Notes, fmt.Sprintf("%s knows no %s", profile.Name, p.Type))
+			continue
+		case other != nil:
+			n.Shape += "/as " + other.as
+			a.Notes = append(a.Notes, fmt.Sprintf("shown as %s, as %s knows no %s", other.as, profile.Name, p.Type))
+		}
+		a.Nodes = append(a.Nodes, n)
+	}
+	if len(a.Nodes) == 0 || composed && len(a.Nodes) == 1 {
+		a.Nodes = nil
+		return a, nil
 	}
 	a.Relabel(d)
 	for _, n := range a.Nodes {

@@ -40,6 +40,9 @@ func TestLayouts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if len(a.Nodes) == 0 {
+				continue // the ecosystem knows nothing of it: see TestHiddenParts
+			}
 			want := strings.Contains(tt.flat, name)
 			if flat := a.Nodes[0].Part != nil; flat != want {
 				t.Errorf("%s in profile %s: flat %v, want %v", tt.parts, name, flat, want)

@@ -74,6 +74,9 @@ func newEndpoint(deviceID string, p *Part, profile Profile, send Send) (*Endpoin
 	if !ok {
 		return nil, &TypeError{p.Type}
 	}
+	if other := profile.plainer[p.Type]; other != nil {
+		k = other.kind
+	}
 	e := &Endpoint{send: send, command: Command{Device: deviceID, Part: p.ID}}
 	e.addType(k.id)
 	b := &builder{Endpoint: e, part: p, profile: profile}

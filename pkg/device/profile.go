@@ -19,15 +19,40 @@ type Profile struct {
 	// SensorSets are the sets of sensors that the ecosystem takes as one device, by their
 	// types in ascending order, if it takes only some; it shows others flat.
 	SensorSets [][]string
+
+	// MaxDevices is how many bridged devices the ecosystem takes on one node; 0: no
+	// limit is known.
+	MaxDevices int
+
+	plainer map[string]*plainer // types that it knows as another
+	hidden  []string            // types that it does not know
 }
 
 // profiles are the ecosystems, as far as their code and their public pages say.
 var profiles = map[string]Profile{
 	"full":          {},
-	"apple":         {},
 	"homeassistant": {},
-	"google":        {FlatSensors: true},
-	"alexa":         {FlatSensors: true},
+	"apple": {
+		MaxDevices: 150,
+		plainer:    map[string]*plainer{"water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact, "water_valve": valveAsPlug},
+		hidden:     []string{"pressure_sensor", "flow_sensor"},
+	},
+	"google": {
+		FlatSensors: true,
+		plainer: map[string]*plainer{
+			"water_leak_detector": detectorAsContact, "water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact,
+		},
+		hidden: []string{"generic_switch"},
+	},
+	"alexa": {
+		FlatSensors: true,
+		MaxDevices:  50,
+		plainer: map[string]*plainer{
+			"water_leak_detector": detectorAsContact, "water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact,
+			"water_valve": valveAsPlug,
+		},
+		hidden: []string{"pressure_sensor", "flow_sensor", "soil_sensor", "electrical_sensor"},
+	},
 	"smartthings": {SetTopology: true, SensorSets: [][]string{
 		{"humidity_sensor", "temperature_sensor"},
 		{"humidity_sensor", "pressure_sensor", "temperature_sensor"},

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
-	"github.com/opcredsd/opcredsd/pkg/cluster/booleanstate"
 	"github.com/opcredsd/opcredsd/pkg/cluster/measurement"
 	"github.com/opcredsd/opcredsd/pkg/cluster/occupancysensing"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
@@ -28,23 +27,7 @@ var sensorKinds = map[string]kind{
 
 // booleanSensor builds a sensor on Boolean State, whose property has the same sense.
 // Contact is true, and open is false.
-func booleanSensor(name string) func(*builder) error {
-	props := []property[booleanstate.State]{{
-		Property: Property{Name: name, Kind: KindBool, Needed: true},
-		get:      func(s *booleanstate.State) Value { return Bool(s.Value) },
-		report: func(c *cluster.Context, s *booleanstate.State, v Value) {
-			if is, ok := v.Bool(); ok {
-				s.Set(c, is)
-			}
-		},
-	}}
-	return func(b *builder) error {
-		b.Identify = true
-		u := addUnit(b.Endpoint, booleanstate.State{}, cluster.Rules[booleanstate.State]{}, props)
-		u.Serve(booleanstate.Cluster, cluster.Selection{Features: booleanstate.Features})
-		return nil
-	}
-}
+func booleanSensor(name string) func(*builder) error { return booleanAs(name, false) }
 
 var technologies = map[string]*occupancysensing.Technology{
 	"":    &occupancysensing.PIR, // which nearly all sensors without a word are

@@ -1,0 +1,57 @@
+package device
+
+import (
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/booleanstate"
+	"github.com/opcredsd/opcredsd/pkg/cluster/lighting"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
+
+// plainer is a type that stands for another one, with the properties of that one.
+type plainer struct {
+	kind
+	as string // what it is shown as, in words
+}
+
+var (
+	// detectorAsContact is a detector as a contact that is open while it detects.
+	detectorAsContact = &plainer{kind{datamodel.DeviceTypeContactSensor, booleanAs("detected", true)}, "a contact sensor"}
+	// valveAsPlug is a valve as a plug that is on while it is open.
+	valveAsPlug = &plainer{kind{datamodel.DeviceTypeOnOffPlugInUnit, buildValveAsPlug}, "a plug"}
+)
+
+// booleanAs is booleanSensor with a property that may have the other sense.
+func booleanAs(name string, inverted bool) func(*builder) error {
+	props := []property[booleanstate.State]{{
+		Property: Property{Name: name, Kind: KindBool, Needed: true},
+		get:      func(s *booleanstate.State) Value { return Bool(s.Value != inverted) },
+		report: func(c *cluster.Context, s *booleanstate.State, v Value) {
+			if is, ok := v.Bool(); ok {
+				s.Set(c, is != inverted)
+			}
+		},
+	}}
+	return func(b *builder) error {
+		b.Identify = true
+		initial := booleanstate.State{Value: inverted}
+		u := addUnit(b.Endpoint, initial, cluster.Rules[booleanstate.State]{}, props)
+		u.Serve(booleanstate.Cluster, cluster.Selection{Features: booleanstate.Features})
+		return nil
+	}
+}
+
+// buildValveAsPlug leaves the level of a valve to the valve.
+func buildValveAsPlug(b *builder) error {
+	open := onProperty
+	open.Name = "open"
+	props := []lightProperty{open}
+	if b.part.Options.Level {
+		props = append(props, lightProperty{
+			Property: Property{Name: "level_percent", Kind: KindNumber, Max: 100},
+			get:      func(*lighting.Light) Value { return Null },
+			report:   func(*cluster.Context, *lighting.Light, Value) {},
+		})
+	}
+	buildLight(b, lighting.Model{}, props...)
+	return nil
+}
