@@ -1,6 +1,6 @@
-// Package netlab gives tests a network of their own: the test runs in a fresh
-// network namespace, a second namespace is its peer, and veth pairs join the
-// two. It needs root or unprivileged user namespaces. It is for tests only.
+// Package netlab runs tests in a new network namespace, with a second one as its peer and
+// veth pairs between the two. It requires root or unprivileged user namespaces. It is for
+// tests only.
 package netlab
 
 import (
@@ -21,24 +21,23 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// marker tells the test binary that it already runs in a namespace of its own.
+// marker is set in the environment of a test binary that runs in its own namespace.
 const marker = "OPCREDSD_NETLAB"
 
-// The main thread must stay in the process's own namespace, as /proc/self and
-// /proc/net are what that thread sees: keep it for the main goroutine, which
-// runs no test.
+// The main thread must stay in the process's namespace, as /proc/self and /proc/net show
+// the namespace of that thread. So it is kept for the main goroutine, which runs no test.
 func init() { runtime.LockOSThread() }
 
-// Isolated runs the calling test again, alone, in a process with its own
-// network and mount namespaces (and user namespace, unless root), and reports
-// its outcome as t's. In that process it returns true; in the first one false,
-// and the test has nothing more to do:
+// Isolated runs the calling test again, alone, in a process with its own network and mount
+// namespaces (and user namespace, unless root), and reports the result as that of t. In
+// that process it returns true. In the first process it returns false, and the test must
+// return:
 //
 //	if !netlab.Isolated(t) {
 //		return
 //	}
 //
-// Where namespaces cannot be had, t fails and says what is missing.
+// If there are no namespaces, t fails and the message says what is missing.
 func Isolated(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(marker) == t.Name() {
@@ -67,8 +66,8 @@ func Isolated(t *testing.T) bool {
 	return false
 }
 
-// prepare brings up loopback and hides the host's /run, so that daemons under
-// test keep their sockets apart.
+// prepare brings up loopback and hides the host's /run, so that daemons of the test have
+// their own sockets there.
 func prepare(t *testing.T) {
 	t.Helper()
 	must(t, "make mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
@@ -83,7 +82,7 @@ func must(t testing.TB, what string, err error) {
 	}
 }
 
-// Lab is this process's namespace and its peer.
+// Lab is the namespace of this process and that of its peer.
 type Lab struct {
 	t    testing.TB
 	peer *netns.Namespace
@@ -91,7 +90,7 @@ type Lab struct {
 	Peer *netlink.Handle
 }
 
-// New makes the peer's namespace. Call it in an isolated test.
+// New makes the peer's namespace. It must be called in an isolated test.
 func New(t testing.TB) *Lab {
 	t.Helper()
 	peer, err := netns.New()
@@ -104,8 +103,8 @@ func New(t testing.TB) *Lab {
 	return l
 }
 
-// Do runs f on a thread in the peer's namespace: what it opens or starts there
-// stays there. f must not call t.Fatal.
+// Do calls f on a thread in the peer's namespace. Sockets that f opens and processes that
+// it starts belong to that namespace. f must not call t.Fatal.
 func (l *Lab) Do(f func()) {
 	_ = l.peer.Do(func() error { f(); return nil })
 }
@@ -122,9 +121,9 @@ func (l *Lab) Start(cmd *exec.Cmd) {
 	})
 }
 
-// Join makes a veth pair, called name on both sides, up, with link-local
-// addresses, and waits until these can be used. Its index is the same on both
-// sides if all links are made by Join, so that zones mean the same to both.
+// Join makes a veth pair with the same name on both sides, brings it up, and waits until
+// its link-local addresses can be used. If all links are made by Join, a link has the same
+// index on both sides.
 func (l *Lab) Join(name string) {
 	l.t.Helper()
 	must(l.t, "make a veth pair", netns.Connect(name, netns.End{}, netns.End{Namespace: l.peer}))
@@ -142,7 +141,7 @@ func (l *Lab) SetDown(name string) {
 	must(l.t, "bring down "+name, netns.Down(name))
 }
 
-// Link finds a link on this side.
+// Link returns a link on this side.
 func (l *Lab) Link(name string) netlink.Link {
 	l.t.Helper()
 	link, err := netlink.LinkByName(name)
@@ -150,7 +149,7 @@ func (l *Lab) Link(name string) netlink.Link {
 	return link
 }
 
-// Index is the index of a link in the peer's namespace.
+// Index returns the index of a link on the peer's side.
 func (l *Lab) Index(name string) int {
 	l.t.Helper()
 	link, err := l.Peer.LinkByName(name)
@@ -177,8 +176,7 @@ func (l *Lab) AddPeerAddr(name, prefix string) {
 	must(l.t, "add the peer's "+prefix, l.peer.Do(func() error { return netns.AddAddress(name, prefix) }))
 }
 
-// LinkLocal is the IPv6 link-local address of a link on this side, without a
-// zone.
+// LinkLocal returns the IPv6 link-local address of a link on this side, without a zone.
 func (l *Lab) LinkLocal(name string) netip.Addr {
 	l.t.Helper()
 	a, err := linkLocal(netlink.AddrList(l.Link(name), netlink.FAMILY_V6))

@@ -1,6 +1,6 @@
-// Package netns gives tests and measurements a network of their own: namespaces that
-// are joined by veth pairs and that nothing on the host can be reached from. It needs
-// root, or user namespaces that ordinary users may make.
+// Package netns makes network namespaces, joined by veth pairs, for tests and
+// measurements. Nothing on the host can be reached from them. It requires root or
+// unprivileged user namespaces.
 package netns
 
 import (
@@ -19,10 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is a network namespace: a goroutine that owns an OS thread in it. What
-// that goroutine opens or starts belongs to the namespace, wherever it is used from.
-// Nothing on the host names it, so that the kernel removes it with the last thread and
-// process in it, however the program ends.
+// Namespace is a network namespace. It has a goroutine with an OS thread in it: sockets and
+// processes of that goroutine belong to the namespace. It has no name on the host, so that
+// the kernel removes it with the last thread and process in it, however the program ends.
 type Namespace struct {
 	calls chan func()
 	fd    int
@@ -58,7 +57,7 @@ func New() (*Namespace, error) {
 	return n, nil
 }
 
-// Do runs f in the namespace, or in that of the process if n is nil. f must not start
+// Do calls f in the namespace, or in that of the process if n is nil. f must not start
 // goroutines that open sockets.
 func (n *Namespace) Do(f func() error) error {
 	if n == nil {
@@ -72,14 +71,14 @@ func (n *Namespace) Do(f func() error) error {
 // FD is a file descriptor of the namespace, open until Close.
 func (n *Namespace) FD() int { return n.fd }
 
-// Start starts cmd in the namespace. It gets SIGKILL with the namespace's goroutine,
-// if not before.
+// Start starts cmd in the namespace. The process gets SIGKILL when the namespace is
+// closed.
 func (n *Namespace) Start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return n.Do(cmd.Start)
 }
 
-// Close ends the goroutine and the processes it has started.
+// Close ends the goroutine and the processes that Start has started.
 func (n *Namespace) Close() {
 	close(n.calls)
 	unix.Close(n.fd)
@@ -90,12 +89,12 @@ type End struct {
 	*Namespace // nil: that of the process
 	// Prefixes are addresses such as "fd00::a/64", besides the link-local one.
 	Prefixes []string
-	// Also is done in the namespace when the link is up, with the name of the link.
+	// Also are called in the namespace with the name of the link, when it is up.
 	Also []func(name string) error
 }
 
-// Connect makes a veth pair between two namespaces, of which b's is not that of the
-// process, with the same name at both ends, and waits until its addresses can be used.
+// Connect makes a veth pair with the same name at both ends, and waits until its addresses
+// can be used. b's namespace must not be nil.
 func Connect(name string, a, b End) error {
 	err := a.Do(func() error {
 		pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(b.fd)}
@@ -142,14 +141,14 @@ func onLink(name string, f func(netlink.Link) error) error {
 	return f(l)
 }
 
-// Configure gives a link of the thread's namespace addresses, such as "fd00::a/64",
-// and brings it up. Await says when they can be used.
+// Configure adds addresses, such as "fd00::a/64", to a link of the thread's namespace and
+// brings it up. Await waits until they can be used.
 func Configure(name string, prefixes ...string) error {
 	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
 		return errors.New("this kernel has IPv6 switched off (boot parameter ipv6.disable)")
 	}
-	// Without duplicate address detection the addresses can be used at once. Where
-	// /proc/sys is read-only, Await takes its time instead.
+	// Without duplicate address detection the addresses can be used at once. If /proc/sys
+	// is read-only, Await takes longer.
 	_ = set(name, "disable_ipv6", "0")
 	_ = set(name, "accept_dad", "0")
 	for _, p := range prefixes {
@@ -160,8 +159,8 @@ func Configure(name string, prefixes ...string) error {
 	return Up(name)
 }
 
-// KeepAddresses lets the IPv6 addresses of a link of the thread's namespace survive
-// that it goes down, as those of a router's prefix do that announces it again.
+// KeepAddresses makes the kernel keep the IPv6 addresses of a link of the thread's
+// namespace while it is down, as a router's prefix comes back with the link.
 func KeepAddresses(name string) error { return set(name, "keep_addr_on_down", "1") }
 
 func set(name, setting, value string) error {
@@ -189,7 +188,7 @@ func address(name, prefix string, f func(netlink.Link, *netlink.Addr) error) err
 	return nil
 }
 
-// settleTime bounds how long the kernel may take to make an address usable.
+// settleTime is how long the kernel may take to make an address usable.
 const settleTime = 10 * time.Second
 
 // Await waits until a link of the thread's namespace has an IPv6 link-local address
@@ -236,16 +235,15 @@ func MulticastV4(name string) error {
 	})
 }
 
-// Denied says how to allow what Rerun and New were refused.
+// Denied says how to permit what Rerun and New need.
 const Denied = "run this as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, " +
 	"user.max_user_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns=0)"
 
-// Rerun runs this program again with the same arguments and more environment, in a
-// network namespace of its own and what further flags ask for (CLONE_NEWNS), and
-// returns its exit status. Who may not do that, which root may not everywhere, gets a
-// user namespace as well.
+// Rerun runs this program again with the same arguments and additional environment, in a
+// new network namespace and those that flags add (CLONE_NEWNS), and returns its exit
+// status. Without the privilege, which root may lack, too, it adds a user namespace.
 func Rerun(flags uintptr, environment ...string) (int, error) {
-	// Pdeathsig is about the thread that starts the child.
+	// Pdeathsig refers to the thread that starts the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := func(a *syscall.SysProcAttr) (*exec.Cmd, error) {
@@ -267,7 +265,7 @@ func Rerun(flags uintptr, environment ...string) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			_ = cmd.Process.Signal(s) // gone already is as good
+			_ = cmd.Process.Signal(s) // an error means that it has ended
 		}
 	}()
 	err = cmd.Wait()
@@ -281,8 +279,8 @@ func Rerun(flags uintptr, environment ...string) (int, error) {
 	return 1, nil
 }
 
-// Isolation is how a child gets a network namespace of its own and what further flags
-// ask for. It dies with the thread that starts it.
+// Isolation returns the attributes of a child with a new network namespace and those that
+// flags add. The child dies with the thread that starts it.
 func Isolation(flags uintptr) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | flags, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {

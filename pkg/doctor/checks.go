@@ -13,14 +13,14 @@ import (
 // Result of a check.
 type Result string
 
-// The results: all is well; worth knowing; it will not work.
+// The results: all is well; worth knowing; the node cannot work.
 const (
 	OK    Result = "ok"
 	Note  Result = "note"
 	Fault Result = "fault"
 )
 
-// Finding is what a check has to say.
+// Finding is a result of a check.
 type Finding struct {
 	Check  string `json:"check"`
 	Result Result `json:"result"`
@@ -28,8 +28,8 @@ type Finding struct {
 	Remedy string `json:"remedy,omitempty"` // what to do about it
 }
 
-// Examine runs every check, in the order in which things have to be in place.
-// Each has at least one finding.
+// Examine runs all checks, in the order in which things depend on each other. Each check
+// returns at least one finding.
 func Examine(f *Facts) []Finding {
 	var all []Finding
 	for _, c := range []struct {
@@ -58,8 +58,8 @@ func Examine(f *Facts) []Finding {
 	return all
 }
 
-// Summary says which checks have found faults, such as "2 faults: state-dir, records";
-// it is empty if none has.
+// Summary names the checks that have found faults, such as "2 faults: state-dir, records".
+// It is empty if there are no faults.
 func Summary(list []Finding) string {
 	var n int
 	var checks []string
@@ -85,8 +85,7 @@ func ok(format string, args ...any) []Finding {
 	return []Finding{{Result: OK, Text: fmt.Sprintf(format, args...)}}
 }
 
-// candidates are the interfaces that the node would serve, were all well with them: up,
-// and not ruled out by their name or kind.
+// candidates returns the interfaces that are up and not excluded by name or kind.
 func (f *Facts) candidates() (list []host.Interface) {
 	for _, i := range f.Interfaces {
 		if i.Candidate && i.Flags&net.FlagUp != 0 {
@@ -96,7 +95,7 @@ func (f *Facts) candidates() (list []host.Interface) {
 	return list
 }
 
-// used are the interfaces that the node serves.
+// used returns the interfaces that the node serves.
 func (f *Facts) used() (list []host.Interface) {
 	for _, i := range f.Interfaces {
 		if i.Use {
@@ -106,12 +105,12 @@ func (f *Facts) used() (list []host.Interface) {
 	return list
 }
 
-// blocking is how bad it is that an interface cannot be used.
+// blocking returns the result for an interface that cannot be used.
 func (f *Facts) blocking(name string) Result {
 	if len(f.used()) == 0 || slices.Contains(f.Named, name) {
 		return Fault
 	}
-	return Note // another one can
+	return Note // another one can be used
 }
 
 func checkIPv6(f *Facts) (out []Finding) {
@@ -206,10 +205,10 @@ func checkContainer(f *Facts) []Finding {
 	return ok("in a container (%s), not behind a bridge", f.Container)
 }
 
-// askAsRoot is what to do about what this user may not see.
+// askAsRoot is the remedy if this user may not see something.
 const askAsRoot = "run this as root or as the daemon's user"
 
-// onlyPort is the port that some controllers look at, whatever mDNS says.
+// onlyPort is the port on which some controllers look for nodes, whatever mDNS says.
 const onlyPort = 5540
 
 func checkPort(f *Facts) []Finding {
@@ -245,19 +244,19 @@ func checkMDNS(f *Facts) []Finding {
 	return ok("no other program uses UDP port 5353")
 }
 
-// quiet is how long a session may be silent: the largest interval that
-// subscriptions commonly have.
-const quiet = time.Hour
+// longestInterval is how long a session may be silent: the largest interval that
+// subscriptions usually have.
+const longestInterval = time.Hour
 
 func checkConntrack(f *Facts) []Finding {
 	if f.Conntrack == 0 {
 		return ok("no connection tracking")
 	}
-	if f.Conntrack >= quiet {
+	if f.Conntrack >= longestInterval {
 		return ok("connection tracking keeps UDP flows for %v", f.Conntrack)
 	}
 	return []Finding{{
 		Result: Note, Text: fmt.Sprintf("connection tracking forgets UDP flows after %v: behind a firewall that lets in only what it knows, quiet sessions go deaf", f.Conntrack),
-		Remedy: fmt.Sprintf("let UDP port %d and 5353 in by a rule of their own, or sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=%d", f.Port, int(quiet.Seconds())),
+		Remedy: fmt.Sprintf("let UDP port %d and 5353 in by a rule of their own, or sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=%d", f.Port, int(longestInterval.Seconds())),
 	}}
 }

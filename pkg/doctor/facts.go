@@ -20,80 +20,80 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Facts are what the checks look at. Gather finds out those about the host; the
-// caller adds those about the node.
+// Facts are what the checks judge. Gather collects those about the host, and the caller
+// adds those about the node.
 type Facts struct {
-	Named         []string // interfaces that the configuration names
+	Named         []string // interfaces named in the configuration
 	Interfaces    []host.Interface
 	InterfacesErr error
 	IPv6          bool            // the kernel has it
 	IPv6Off       map[string]bool // interfaces on which it is turned off
-	Container     string          // what made it, with a network of its own unless told otherwise; or empty
+	Container     string          // what made the container that this runs in; empty if it does not run in one
 
 	Port       uint16
 	PortErr    error
 	MDNSErr    error
 	Responders []string      // other programs on the mDNS port
-	Conntrack  time.Duration // how long a UDP flow is remembered; 0: there is no connection tracking
+	Conntrack  time.Duration // how long connection tracking remembers a UDP flow; 0 without connection tracking
 
 	Now      time.Time
-	Unsynced bool // nothing keeps the clock right
+	Unsynced bool // nothing synchronises the clock
 	StateDir StateDir
-	Unit     *Unit // nil: systemd does not start the daemon
+	Unit     *Unit // nil if systemd does not start the daemon
 
 	// About the node.
 	Validity    []Validity
 	Store       Store
-	Attestation *Attestation // nil: there is none yet
-	Daemon      *Daemon      // nil: none runs
-	Denied      bool         // a daemon may run, which this user may not ask
+	Attestation *Attestation // nil if there is none yet
+	Daemon      *Daemon      // nil if none runs
+	Denied      bool         // a daemon may run, but this user may not ask it
 }
 
-// Validity is when something may be used.
+// Validity is the time in which something may be used.
 type Validity struct {
 	What                string
-	NotBefore, NotAfter time.Time // the zero time: no end
-	Renew               string    // what to do when it has ended
+	NotBefore, NotAfter time.Time // the zero time means no end
+	Renew               string    // what to do after the end
 }
 
-// Store is what its check has found.
+// Store is the result of the store's check.
 type Store struct {
-	Missing bool // there has never been one
+	Missing bool // there is no store yet
 	Err     error
 	Remedy  string
 }
 
-// Attestation is what its verification has found.
+// Attestation is the result of the verification of the material.
 type Attestation struct {
 	Test          bool
 	Faults, Notes []string
 }
 
-// Daemon is one that runs.
+// Daemon is a running daemon.
 type Daemon struct {
-	Err     error // why it cannot serve
+	Err     error // why it cannot serve controllers
 	Records []Record
-	// Rivals are the addresses of hosts that announce the node, too, or try to, by the
+	// Rivals has the addresses of other hosts that announce the node or try to, by the
 	// name of the interface.
 	Rivals map[string][]string
 }
 
-// Record is one that the daemon announces on an interface.
+// Record is a service that the daemon announces on an interface.
 type Record struct {
 	Name      string
-	Interface string // empty: there is none to look on
-	Err       error  // not on the wire, or wrong there
+	Interface string // empty if there is none
+	Err       error  // why the right records were not found
 }
 
 // Options of Gather.
 type Options struct {
-	Interfaces []string // names; none: by rule
+	Interfaces []string // names; empty: those that host.Choose selects
 	Port       uint16
 	StateDir   string
-	Running    bool // a daemon has the port
+	Running    bool // a daemon runs and has the port
 }
 
-// Gather finds out about the host. What it opens it closes again; it sends
+// Gather collects the facts about the host. It opens and closes sockets, and sends
 // nothing.
 func Gather(opt Options) *Facts {
 	f := &Facts{
@@ -106,7 +106,7 @@ func Gather(opt Options) *Facts {
 		f.IPv6Off[i.Name] = readNumber("/proc/sys/net/ipv6/conf", i.Name, "disable_ipv6") == 1
 	}
 	if !f.IPv6 {
-		return f // the sockets would only say so again
+		return f // the sockets would report the same
 	}
 	if !opt.Running {
 		f.PortErr = tryPort(opt.Port)
@@ -129,7 +129,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// readNumber reads a number from a file below dir; -1 if there is none.
+// readNumber reads a number from a file below dir. It returns -1 if there is none.
 func readNumber(dir string, names ...string) int {
 	for _, n := range names {
 		if strings.ContainsRune(n, '/') {
@@ -147,8 +147,8 @@ func readNumber(dir string, names ...string) int {
 	return n
 }
 
-// container names what made the container that this runs in, if it is of those
-// that commonly put a bridge before it.
+// container returns what made the container that this runs in: one of those that usually
+// give it a network behind a bridge.
 func container(env func(string) string, exists func(string) bool) string {
 	switch {
 	case env("KUBERNETES_SERVICE_HOST") != "":
@@ -165,7 +165,7 @@ func conntrack() time.Duration {
 	return time.Duration(max(0, readNumber("/proc/sys/net/netfilter", "nf_conntrack_udp_timeout_stream"))) * time.Second
 }
 
-// unsynced asks the kernel whether something steers the clock.
+// unsynced reports whether the kernel says that nothing synchronises the clock.
 func unsynced() bool {
 	const staUnsync = 0x0040
 	var t unix.Timex
@@ -175,7 +175,7 @@ func unsynced() bool {
 	return t.Status&staUnsync != 0
 }
 
-// others are the programs on the mDNS port that are not this one.
+// others returns the other programs on the mDNS port.
 func others() []string {
 	const mdnsPort = 5353
 	list := host.Holders(mdnsPort)
@@ -219,14 +219,14 @@ func stateDir(path string) (s StateDir) {
 	return s
 }
 
-// What a look at the wire may take.
+// Bounds of LookUp.
 const (
-	lookTime = 4 * time.Second
-	maxLost  = 2 // records on an interface; the rest would not be found either
+	lookTime = 4 * time.Second // for one service
+	maxLost  = 2               // services on an interface; the rest would not be found either
 )
 
-// LookUp looks services up from the wire on each of interfaces, as a controller there
-// would. They are those in use, as the daemon has them.
+// LookUp looks up services on each of interfaces, as a controller there does. interfaces
+// are those that the daemon uses.
 func LookUp(ctx context.Context, interfaces []mdns.InterfaceStatus, services []mdns.Service) []Record {
 	var out []Record
 	if len(interfaces) == 0 {

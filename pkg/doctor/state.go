@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 )
 
-// clockFloor is a time before which this program did not exist.
+// clockFloor is a time before the first release of this program.
 var clockFloor = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const setClock = "set it, and keep it set: timedatectl set-ntp true"
@@ -45,12 +45,12 @@ func checkClock(f *Facts) (out []Finding) {
 	return ok("the clock says %s", now)
 }
 
-// small is how much free space the store should have: several times what it
-// takes at most.
-const small = 16 << 20
+// enoughSpace is the free space that the store should have: several times its largest
+// size, in octets.
+const enoughSpace = 16 << 20
 
-// network are file systems whose locks and syncs depend on another machine.
-var network = []string{"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "afs"}
+// networkFileSystems have locks and syncs that depend on another machine.
+var networkFileSystems = []string{"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "afs"}
 
 func checkStateDir(f *Facts) (out []Finding) {
 	s := &f.StateDir
@@ -76,17 +76,17 @@ func checkStateDir(f *Facts) (out []Finding) {
 		fault(Note, askAsRoot, "this user cannot write to %s", s.Path)
 	}
 	switch t := s.Mount.FSType; {
-	case slices.Contains(network, t):
+	case slices.Contains(networkFileSystems, t):
 		fault(Fault, "keep it on a disk of this machine: a network file system may lose locks and writes", "%s lies on a network file system (%s)", s.Path, t)
 	case f.Container != "" && s.Mount.volume(s.Path) != nil:
 		fault(Fault, "mount a volume there", "%v", s.Mount.volume(s.Path))
 	case passing(t) && t != "overlay":
 		fault(Note, "name another directory with --state-dir: fabrics would be lost", "%s lies in memory (%s) and is gone after a reboot", s.Path, t)
 	}
-	if !s.ReadOnly && s.Free < small {
+	if !s.ReadOnly && s.Free < enoughSpace {
 		fault(Fault, "make room: the store takes up to a few MB and every commit needs some", "only %d kB are free for %s", s.Free>>10, s.Path)
 	}
-	if f.Unit != nil && f.Daemon == nil { // one that runs has shown that it can
+	if f.Unit != nil && f.Daemon == nil { // a running daemon has written to it
 		if text, remedy, wrong := f.Unit.check(s); wrong {
 			fault(Fault, remedy, "%s", text)
 		}
@@ -148,7 +148,7 @@ func checkDaemon(f *Facts) []Finding {
 	return ok("it runs and answers")
 }
 
-// twoNodes is what to do about a copy of the node.
+// twoNodes is the remedy for two hosts that announce the same node.
 const twoNodes = "a copy of the state directory runs there: stop one of the two; opcredsd factory-reset makes a copy a node of its own"
 
 func checkRecords(f *Facts) (out []Finding) {
@@ -191,15 +191,15 @@ func checkRecords(f *Facts) (out []Finding) {
 	return out
 }
 
-// StateDir is where the store lies.
+// StateDir describes the directory of the store.
 type StateDir struct {
 	Path     string
-	Err      error // it cannot be looked at
+	Err      error // why nothing else is known
 	Exists   bool
 	Mode     fs.FileMode
 	Owner    int  // user id
-	Writable bool // for this user
-	ReadOnly bool // the file system
+	Writable bool // by this user
+	ReadOnly bool // the file system is
 	Mount    Mount
-	Free     uint64 // octets for this user
+	Free     uint64 // octets, for this user
 }

@@ -14,27 +14,27 @@ import (
 	"time"
 )
 
-// Unit is the daemon's systemd unit, and what it may write to. It sees less of the file
-// system than whoever runs the doctor.
+// Unit is the daemon's systemd unit. It may see and write less of the file system than
+// the user who runs the doctor.
 type Unit struct {
 	Name string
-	// User is the one that it runs as; UID is -1 if there is none of that name.
+	// User is the user that it runs as. UID is -1 if it is not known.
 	User string
 	UID  int
-	// Strict says that all is read-only but Writable, and what is below it.
+	// Strict says that everything is read-only except the directories in Writable.
 	Strict   bool
 	Writable []string
-	// HomeHidden says that the homes of users cannot be seen.
+	// HomeHidden says that it cannot see the homes of users.
 	HomeHidden bool
 }
 
 // unitName is the unit of the packages.
 const unitName = "opcredsd.service"
 
-// systemctlTime bounds the question to systemd.
+// systemctlTime is how long systemctl may take.
 const systemctlTime = 2 * time.Second
 
-// findUnit returns the unit if systemd runs and has it enabled, and nil otherwise.
+// findUnit returns the unit, or nil if systemd does not run or the unit is not enabled.
 func findUnit(exists func(string) bool) *Unit {
 	if !exists("/run/systemd/system") {
 		return nil
@@ -55,8 +55,8 @@ func findUnit(exists func(string) bool) *Unit {
 	return u
 }
 
-// parseUnit reads what "systemctl show" prints: a line "Property=value" each. It returns
-// nil for a unit that systemd does not have, or does not start.
+// parseUnit parses the output of "systemctl show": lines of the form Property=value. It
+// returns nil if there is no such unit, or if it is not enabled.
 func parseUnit(out []byte) *Unit {
 	p := map[string]string{}
 	for sc := bufio.NewScanner(bytes.NewReader(out)); sc.Scan(); {
@@ -71,12 +71,12 @@ func parseUnit(out []byte) *Unit {
 		u.Writable = append(u.Writable, filepath.Join("/var/lib", dir))
 	}
 	for _, dir := range strings.Fields(p["ReadWritePaths"]) {
-		u.Writable = append(u.Writable, filepath.Clean(strings.TrimLeft(dir, "-+"))) // "-": it may be missing
+		u.Writable = append(u.Writable, filepath.Clean(strings.TrimLeft(dir, "-+"))) // "-" says that it may be missing
 	}
 	return u
 }
 
-// check returns what keeps the unit from writing to a state directory, and what to do
+// check reports whether the unit cannot write to a state directory, why, and what to do
 // about it.
 func (u *Unit) check(s *StateDir) (text, remedy string, wrong bool) {
 	path, err := filepath.Abs(s.Path)

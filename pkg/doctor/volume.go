@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// Mount is where a path lies.
+// Mount is the mount of a path.
 type Mount struct {
 	Point  string
 	FSType string
 }
 
-// CheckVolume returns an error unless dir, which need not be there yet, lies on a
-// mount of its own, which outlives a container.
+// CheckVolume returns an error unless dir is on a separate mount, which outlives a
+// container. dir need not exist yet.
 func CheckVolume(dir string) error {
 	m, err := MountOf(dir)
 	if err != nil {
@@ -34,18 +34,18 @@ func (m Mount) volume(dir string) error {
 	return nil
 }
 
-// passing says whether a file system ends with its container, or the next boot.
+// passing reports whether a file system ends with its container or the next boot.
 func passing(fsType string) bool {
 	return fsType == "overlay" || fsType == "tmpfs" || fsType == "ramfs" || fsType == "aufs"
 }
 
-// MountOf returns the mount that dir, which need not be there yet, lies on.
+// MountOf returns the mount of dir, which need not exist yet.
 func MountOf(dir string) (Mount, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return Mount{}, err
 	}
-	// What is there is followed to where it is; the rest will be made below it.
+	// Symbolic links are followed in the part that exists; the rest will be made below it.
 	for p, rest := dir, ""; ; p, rest = filepath.Dir(p), filepath.Join(filepath.Base(p), rest) {
 		real, err := filepath.EvalSymlinks(p)
 		if err == nil {
@@ -77,7 +77,7 @@ func findMount(table io.Reader, path string) (m Mount, err error) {
 			continue
 		}
 		point := unescape(f[4])
-		// Of two at the same point the later one is on top.
+		// Of two mounts at the same point, the later one is on top.
 		if within(path, point) && len(point) >= len(m.Point) {
 			m = Mount{point, g[0]}
 		}

@@ -14,10 +14,9 @@ import (
 	"strings"
 )
 
-// Holder names the process that holds a UDP port of this host, as /proc tells
-// it, for a message to the operator: `"avahi-daemon" (pid 412)`. Without the
-// right to look into other users' processes it names the user. It reports
-// false if nobody holds the port.
+// Holder returns the process that has a UDP port of this host, in words for the operator:
+// `"avahi-daemon" (pid 412)`. Without the right to read other users' processes it returns
+// the user. It reports false if the port is free.
 func Holder(port uint16) (string, bool) {
 	list := Holders(port)
 	if len(list) == 0 {
@@ -26,8 +25,8 @@ func Holder(port uint16) (string, bool) {
 	return list[0], true
 }
 
-// Holders names, as Holder does, all processes that hold a UDP port: several can
-// share it.
+// Holders returns all processes that have a UDP port, in the form of Holder. Several
+// processes can share a port.
 func Holders(port uint16) []string { return holders("/proc", port) }
 
 func holders(proc string, port uint16) (list []string) {
@@ -43,8 +42,8 @@ func holders(proc string, port uint16) (list []string) {
 	return list
 }
 
-// TakesUnicast reports whether a socket takes the unicast datagrams to a UDP port, other
-// than those with the given inodes: one that is bound to no group.
+// TakesUnicast reports whether another socket than those with the given inodes receives
+// the unicast datagrams to a UDP port. A socket that is bound to a group does not.
 func TakesUnicast(port uint16, except ...uint64) bool { return takesUnicast("/proc", port, except) }
 
 func takesUnicast(proc string, port uint16, except []uint64) bool {
@@ -60,7 +59,7 @@ type udpSocket struct {
 	group bool // bound to a multicast group
 }
 
-// udpSockets finds the sockets of the network namespace that are bound to port.
+// udpSockets returns the sockets of the network namespace that are bound to port.
 func udpSockets(proc string, port uint16) (list []udpSocket) {
 	for _, table := range []string{"udp6", "udp"} {
 		f, err := os.Open(filepath.Join(proc, "self", "net", table))
@@ -73,7 +72,7 @@ func udpSockets(proc string, port uint16) (list []udpSocket) {
 	return list
 }
 
-// findSockets finds the sockets bound to port in a table such as /proc/self/net/udp6:
+// findSockets returns the sockets bound to port in a table such as /proc/self/net/udp6:
 //
 //	sl local_address remote_address st queues timer retransmits uid timeout inode …
 func findSockets(table io.Reader, port uint16) (list []udpSocket) {
@@ -94,8 +93,8 @@ func findSockets(table io.Reader, port uint16) (list []udpSocket) {
 	return list
 }
 
-// hexAddr reads an address of such a table: words of 32 bits, each in the order of the
-// host's octets.
+// hexAddr parses an address of such a table: words of 32 bits, each in the host's order of
+// octets.
 func hexAddr(s string) netip.Addr {
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b)%4 != 0 {
@@ -108,7 +107,7 @@ func hexAddr(s string) netip.Addr {
 	return a
 }
 
-// socketOwner finds the process that has the socket open.
+// socketOwner returns the process that has a socket.
 func socketOwner(proc, inode string) (string, bool) {
 	want := "socket:[" + inode + "]"
 	fds, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))

@@ -9,37 +9,37 @@ import (
 	"strings"
 )
 
-// Interface is a network interface, and what was decided about it.
+// Interface is a network interface, and whether the node serves it.
 type Interface struct {
 	Name  string
 	Index int
 	MTU   int
 	Flags net.Flags
-	// Kind is what the kernel calls a virtual interface, such as "veth".
+	// Kind is the kernel's name for the kind of the interface, such as "veth".
 	Kind string
-	// Port names the bridge, bond or mesh that the interface is a port of: what comes
-	// in goes there. Empty if it is none.
+	// Port is the name of the bridge, bond or mesh that the interface is a port of, and
+	// that gets its packets. It is empty if the interface is no port.
 	Port         string
 	HardwareAddr net.HardwareAddr
 	Addrs        []Address
 
-	// Candidate says that the node serves the interface when it can be used: it is
-	// named, or nothing rules it out.
+	// Candidate says that the node serves the interface whenever it can be used: it is
+	// named, or nothing excludes it.
 	Candidate bool
 	// Use says whether the node serves the interface.
 	Use bool
 	// Reason says why, or why not, in words for the operator.
 	Reason string
 
-	// Downs is how often a Watcher has seen the interface go down.
+	// Downs is how many times a Watcher has seen the interface go down.
 	Downs uint64
 }
 
 // Address is an address of an interface with the length of its prefix.
 type Address struct {
 	netip.Prefix
-	// Passing says that the address is not there to stay, or not yet: tentative,
-	// deprecated, temporary, or another host's.
+	// Passing says that the address is tentative, deprecated, temporary, or a duplicate
+	// of another host's.
 	Passing bool
 }
 
@@ -108,7 +108,7 @@ var foreignNames = []struct{ pattern, what string }{
 // hexDigits12 is the pattern of 12 lower-case hexadecimal digits.
 var hexDigits12 = strings.Repeat("[0-9a-f]", 12)
 
-// foreignKinds are the kinds of interfaces that are as foreign as those of foreignNames.
+// foreignKinds are kinds of interfaces that are excluded like those of foreignNames.
 var foreignKinds = map[string]string{
 	"tuntap": "a tunnel", "wireguard": "a VPN", "gretap": "a tunnel", "ip6gretap": "a tunnel", "erspan": "a tunnel",
 	"vxlan": "an overlay network", "geneve": "an overlay network",
@@ -116,7 +116,7 @@ var foreignKinds = map[string]string{
 	"dummy": "a dummy", "ifb": "a dummy",
 }
 
-// foreign says what an interface that the node does not serve by itself belongs to.
+// foreign reports whether an interface is excluded by its name or kind, and what it is.
 func (i *Interface) foreign() (what, by string, yes bool) {
 	for _, f := range foreignNames {
 		if ok, _ := path.Match(f.pattern, i.Name); ok {
@@ -154,7 +154,7 @@ func Choose(list []Interface, names []string) []Interface {
 	return out
 }
 
-// exclude says why an interface is no candidate; empty if it is one.
+// exclude says why an interface is no candidate. It returns "" if it is one.
 func (i *Interface) exclude(names []string) string {
 	named := slices.Contains(names, i.Name)
 	what, by, foreign := i.foreign()
@@ -175,7 +175,7 @@ func (i *Interface) exclude(names []string) string {
 	return ""
 }
 
-// fault says why a candidate cannot be used; empty if it can.
+// fault says why a candidate cannot be used. It returns "" if it can.
 func (i *Interface) fault() string {
 	switch {
 	case i.Port != "":

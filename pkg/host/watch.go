@@ -11,17 +11,16 @@ import (
 )
 
 const (
-	// collect is how long changes are collected: an interface that comes up makes a
-	// dozen of them.
+	// collect is the pause after a change, as an interface that comes up causes a dozen.
 	collect = 50 * time.Millisecond
-	// rescan is how often the interfaces are read without a change, as netlink may lose
-	// messages.
+	// rescan is the interval at which the interfaces are read without a change, as
+	// netlink may lose messages.
 	rescan = time.Minute
 	// retry is the wait after netlink failed.
 	retry = time.Second
 )
 
-// Watcher follows the interfaces and addresses of the host for all who ask.
+// Watcher follows the interfaces and addresses of the host.
 type Watcher struct {
 	names []string
 	log   *slog.Logger
@@ -33,15 +32,15 @@ type Watcher struct {
 	closing, ended chan struct{}
 	once           sync.Once
 
-	// Of the goroutine; nil channels have failed.
+	// Used by run only. A nil channel has failed.
 	links chan netlink.LinkUpdate
 	addrs chan netlink.AddrUpdate
 	end   chan struct{}  // of the two subscriptions
 	downs map[int]uint64 // how often an interface went down
 }
 
-// NewWatcher reads the interfaces and begins to follow them. names are those of the
-// interfaces to serve, as Choose takes them. Close ends it.
+// NewWatcher reads the interfaces and starts to follow them. names are those of the
+// interfaces to serve, as for Choose. Close ends the Watcher.
 func NewWatcher(names []string, log *slog.Logger) (*Watcher, error) {
 	w := &Watcher{
 		names: slices.Clone(names), log: log, subscribers: make(map[chan struct{}]struct{}),
@@ -56,7 +55,7 @@ func NewWatcher(names []string, log *slog.Logger) (*Watcher, error) {
 }
 
 // Interfaces returns the interfaces as they were read last, in the order of their
-// indices. The slices in it are not to be changed.
+// indices. The slices in it must not be changed.
 func (w *Watcher) Interfaces() []Interface {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,7 +76,7 @@ func (w *Watcher) Subscribe() (changed <-chan struct{}, cancel func()) {
 	}
 }
 
-// Close ends the Watcher and waits for it. It may be called again.
+// Close ends the Watcher and waits until it has ended. It may be called again.
 func (w *Watcher) Close() {
 	w.once.Do(func() { close(w.closing) })
 	<-w.ended
@@ -120,8 +119,8 @@ func (w *Watcher) run() {
 	}
 }
 
-// read reads the interfaces and notifies the subscribers. It returns when to read again
-// at the latest.
+// read reads the interfaces and notifies the subscribers. It returns the time until they
+// are read again without a change.
 func (w *Watcher) read() time.Duration {
 	list, err := Interfaces(w.names)
 	if err != nil {
@@ -141,7 +140,7 @@ func (w *Watcher) read() time.Duration {
 	for c := range w.subscribers {
 		select {
 		case c <- struct{}{}:
-		default: // it has not looked since the last change
+		default: // it has not received the last one yet
 		}
 	}
 	return rescan

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// When the node looks its own records up from the wire: a moment after each
-// change, so that several make one look, and now and then. After a failure sooner,
-// and then ever less often.
+// When the node looks up its own records: a second after a change, so that several
+// changes cause one lookup, and once an hour. After a failure it is sooner, and the
+// interval doubles.
 const (
 	checkSettles  = time.Second
 	checkEvery    = time.Hour
@@ -21,17 +21,17 @@ const (
 	checkRetryMax = 10 * time.Minute
 )
 
-// Announcer is a Responder that also looks its own services up from the wire, on each
-// interface: records that were sent may still not be found.
+// Announcer is a Responder that also looks up its own services on each interface, as a
+// firewall, for example, may keep controllers from finding them.
 type Announcer struct {
 	*Responder
 	log *slog.Logger
 
 	mu       sync.Mutex
 	services []Service
-	looked   map[int]error // result of the last look, by the index of the interface
+	looked   map[int]error // results of the last lookup, by the index of the interface
 
-	changed chan struct{} // holds one
+	changed chan struct{} // has room for one
 	stop    context.CancelFunc
 	ended   chan struct{}
 }
@@ -50,7 +50,7 @@ func NewAnnouncer(opt Options) (*Announcer, error) {
 	return a, nil
 }
 
-// Set makes services what is announced.
+// Set replaces the services that are announced.
 func (a *Announcer) Set(services []Service) {
 	a.mu.Lock()
 	a.services = services
@@ -59,15 +59,15 @@ func (a *Announcer) Set(services []Service) {
 	a.due()
 }
 
-// due makes a look due, as something has changed.
+// due schedules a lookup after a change.
 func (a *Announcer) due() {
 	select {
 	case a.changed <- struct{}{}:
-	default: // one is due
+	default: // one is scheduled
 	}
 }
 
-// Status is that of the Responder, with the results of the last look.
+// Status returns that of the Responder, with the results of the last lookup.
 func (a *Announcer) Status() Status {
 	s := a.Responder.Status()
 	a.mu.Lock()
@@ -84,14 +84,14 @@ func (a *Announcer) Status() Status {
 	return s
 }
 
-// Close withdraws everything.
+// Close withdraws all services.
 func (a *Announcer) Close(ctx context.Context) error {
 	a.stop()
 	<-a.ended
 	return a.Responder.Close(ctx)
 }
 
-// watch looks when it is time to.
+// watch calls look when a lookup is due.
 func (a *Announcer) watch(ctx context.Context, look func(context.Context) map[int]error) {
 	defer close(a.ended)
 	wait, retry := checkEvery, checkRetry
@@ -117,7 +117,7 @@ func (a *Announcer) watch(ctx context.Context, look func(context.Context) map[in
 			continue
 		}
 		wait = checkEvery
-		if a.keep(results) {
+		if a.setResults(results) {
 			wait, retry = retry, min(2*retry, checkRetryMax)
 		} else {
 			retry = checkRetry
@@ -125,9 +125,9 @@ func (a *Announcer) watch(ctx context.Context, look func(context.Context) map[in
 	}
 }
 
-// keep makes results those of the last look and logs what is new in them. It reports
-// whether something was not found.
-func (a *Announcer) keep(results map[int]error) (failed bool) {
+// setResults stores the results of a lookup and logs what is new in them. It reports
+// whether a service was not found.
+func (a *Announcer) setResults(results map[int]error) (failed bool) {
 	a.mu.Lock()
 	before := a.looked
 	a.looked = results
@@ -153,8 +153,8 @@ func interfaceName(index int) string {
 	return ifi.Name
 }
 
-// unlessChanged looks, and gives up when what is announced changes: a record that was
-// withdrawn meanwhile is found by nobody.
+// unlessChanged calls look, and cancels it if the services change: a lookup for a record
+// that was withdrawn in the meantime would fail.
 func (a *Announcer) unlessChanged(ctx context.Context, look func(context.Context) map[int]error) (results map[int]error, ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -180,8 +180,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// look looks one service of each type up on each interface in use. The result is empty
-// if nothing is announced.
+// look looks up one service of each type on each interface in use. The result is empty if
+// nothing is announced.
 func (a *Announcer) look(ctx context.Context) map[int]error {
 	a.mu.Lock()
 	services := a.services

@@ -247,7 +247,7 @@ func TestNoRecordTwiceWithinASecond(t *testing.T) {
 			t.Fatalf("%s: %d packets", q.name, n)
 		}
 		if n := len(b.askFor(q.name, q.typ)); n != 0 {
-			t.Errorf("%s: told again after half a second", q.name)
+			t.Errorf("%s: sent again after half a second", q.name)
 		}
 		b.run(time.Second)
 		if n := len(b.askFor(q.name, q.typ)); n != 1 {
@@ -402,7 +402,7 @@ func TestLegacyAnswers(t *testing.T) {
 	m := asking(strings.ToUpper(tcp)+".local.", dns.TypePTR)
 	m.Id = 4711
 	from := netip.MustParseAddrPort("192.168.1.77:40000")
-	for range 3 { // never mind when it was told last
+	for range 3 { // whenever it was sent last
 		b.receiveFrom(from, m)
 		got := b.take()
 		if len(got) != 1 || got[0].to != from || got[0].family != ip4 {

@@ -16,14 +16,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ErrNotFound is returned when nobody answers for a service.
+// ErrNotFound is returned when there is no answer for a service.
 var ErrNotFound = errors.New("no answer")
 
-// attempt is how long one resolver is asked: it stops asking as soon as it
-// hears of any instance of the type.
+// attempt is how long one resolver is used. A resolver stops asking when it receives any
+// instance of the type.
 const attempt = 3 * time.Second
 
-// Found is what a lookup learnt of a service.
+// Found is the result of a lookup.
 type Found struct {
 	Host  string
 	Port  uint16
@@ -31,9 +31,9 @@ type Found struct {
 	Addrs []netip.Addr
 }
 
-// Lookup asks for a service on interfaces, by IPv6, as a controller would, and
-// waits for an answer until ctx ends. While it runs, unicast to port 5353 may
-// reach it instead of the mDNS responder of the system.
+// Lookup asks for a service on interfaces by IPv6, as a controller does, and waits for an
+// answer until ctx ends. Meanwhile unicast to port 5353 may reach it instead of the mDNS
+// responder of the system.
 func Lookup(ctx context.Context, interfaces []net.Interface, s Service) (Found, error) {
 	for {
 		f, err := lookupOnce(ctx, interfaces, s)
@@ -80,14 +80,13 @@ func foundEntry(e *zeroconf.ServiceEntry) Found {
 	return f
 }
 
-// askSoon is the wait before the next question, after an answer that was not right: a
-// record is not repeated within a second.
+// askSoon is the pause between two lookups: a record is not sent twice within a second.
 const askSoon = time.Second
 
-// Look looks a service up from the wire on an interface, as a controller on that network
-// would, until it is found as it should be there or ctx ends, which should not be within
-// two seconds. The error says what is wrong with what was found. all are the interfaces
-// of the host that are in use: a reflector may repeat what is announced on another.
+// Look looks up a service on an interface, as a controller on that network does, until it
+// finds the records that this host announces there, or ctx ends. Allow it two seconds at
+// least. The error says what is wrong with the records that were found. all are the
+// interfaces in use, as a reflector may repeat the records of another one.
 func Look(ctx context.Context, s Service, on InterfaceStatus, all []InterfaceStatus) error {
 	ifi, err := net.InterfaceByIndex(on.Index)
 	if err != nil {
@@ -114,7 +113,7 @@ func Look(ctx context.Context, s Service, on InterfaceStatus, all []InterfaceSta
 // ErrOtherHost is returned when another host announces a service of this node.
 var ErrOtherHost = errors.New("this node is announced by another host, too")
 
-// compare says in what f differs from what s should yield on an interface.
+// compare returns an error if f is not what s should yield on an interface.
 func (f Found) compare(s Service, on InterfaceStatus, all []InterfaceStatus) error {
 	i := slices.IndexFunc(all, func(i InterfaceStatus) bool { return fold(i.Host) == fold(f.Host) })
 	if i < 0 {

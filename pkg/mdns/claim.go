@@ -17,52 +17,52 @@ const (
 	firstInterval   = time.Second // between announcements, doubling
 	conflictBackoff = 5 * time.Second
 	conflictMax     = time.Minute
-	verifyInterval  = 10 * time.Second // between two such doubts about a name
+	verifyInterval  = 10 * time.Second // between two probes for a name that is announced
 )
 
-// claim is a name that must be ours alone on a link, with all records that
-// depend on it: the host name with its addresses, or an instance name with
-// what describes it and what points at it.
+// claim is a name that only this host may have on a link, with all records that
+// depend on it: the host name with its addresses, or an instance name with the
+// records that describe it and point to it.
 type claim struct {
-	link    *link
-	key     string   // folded name
-	service *Service // nil for the host name
-	state   State
-	gone    bool // withdrawn
-	step    int  // probes or announcements sent in this state
-	next    time.Time
-	records []*record
-	listed  []*record // in the list of types: the service's type, then its subtypes
+	link      *link
+	key       string   // folded name
+	service   *Service // nil for the host name
+	state     State
+	withdrawn bool
+	step      int // probes or announcements sent in this state
+	next      time.Time
+	records   []*record
+	listed    []*record // in the list of types: the service's type, then its subtypes
 
-	told      time.Time // last announcement
-	failures  int       // conflicts in a row
-	contested time.Time
-	rival     rival
+	announcedAt time.Time // the last time
+	failures    int       // conflicts in a row
+	contested   time.Time
+	rival       rival
 }
 
 // rival is another host that wants the name of a claim.
 type rival struct {
-	addr  netip.Addr // as it was heard last; the zero Addr: there is none
-	until time.Time  // when it counts as gone
+	addr  netip.Addr // in its last packet; the zero Addr: there is no rival
+	until time.Time  // when the rival is forgotten
 }
 
-// probe starts the claim anew at a time.
+// probe starts to probe for the name at a time.
 func (c *claim) probe(at time.Time) {
 	c.enter(Probing)
 	c.step, c.next = 0, at
 }
 
-// announce starts the announcements of a claim that holds its name, not
-// sooner than a second after the last one.
+// announce starts the announcements of a claim that has its name. The first
+// comes at a time, but at least a second after the last announcement.
 func (c *claim) announce(at time.Time) {
 	c.enter(Announced)
-	if soonest := c.told.Add(repeatInterval); at.Before(soonest) {
+	if soonest := c.announcedAt.Add(repeatInterval); at.Before(soonest) {
 		at = soonest
 	}
 	c.step, c.next = 0, at
 }
 
-// enter is the only place that changes the state.
+// enter changes the state. Nothing else does.
 func (c *claim) enter(s State) {
 	for _, r := range c.listed {
 		if c.state == Announced {
@@ -75,33 +75,33 @@ func (c *claim) enter(s State) {
 	c.state = s
 }
 
-// unique returns the records that nobody else may have.
+// unique returns the records that no other host may have.
 func (c *claim) unique() []*record {
 	n := slices.IndexFunc(c.records, func(r *record) bool { return !r.unique })
 	if n < 0 {
 		return c.records
 	}
-	return c.records[:n] // serviceRecords puts them first
+	return c.records[:n] // serviceRecords lists them first
 }
 
 // name is the name that is claimed.
 func (c *claim) name() string { return c.records[0].rr.Header().Name }
 
-// newLink starts all claims on an interface that can be used now.
+// newLink starts all claims on an interface that can be used from now on.
 func (e *engine) newLink(now time.Time, info linkInfo) *link {
 	l := &link{
 		info:     info,
 		names:    make(map[string]*node),
 		services: make(map[string]*claim),
 		types:    make(map[string]*record),
-		hears:    make(map[int]bool),
+		repeated: make(map[int]bool),
 	}
 	e.newHost(l, info.host)
 	e.claimAll(l, now.Add(e.between(0, probeStartMax)))
 	return l
 }
 
-// newHost gives the link a host name; without a label it is drawn at random.
+// newHost gives the link a host name. An empty label is replaced by a random one.
 func (e *engine) newHost(l *link, label string) {
 	if label == "" {
 		label = fmt.Sprintf("%012X", e.random.Uint64()>>16)
@@ -113,8 +113,8 @@ func (e *engine) newHost(l *link, label string) {
 	}
 }
 
-// claimAll starts the claims of the host and of every service at a time. With
-// no service there is nothing to find, and the host stays silent too.
+// claimAll starts the claims of the host and of every service at a time. Without
+// a service there is nothing to find, and the host is not announced either.
 func (e *engine) claimAll(l *link, at time.Time) {
 	for key, s := range e.services {
 		e.newClaim(l, key, s, at)
@@ -132,35 +132,35 @@ func (e *engine) newClaim(l *link, key string, s *Service, at time.Time) {
 	c.probe(at)
 }
 
-// drop takes a claim of a service off the link and returns what was told of
-// it, which is the caller's to take back.
-func (l *link) drop(c *claim) (told []*record) {
+// drop removes the claim of a service from the link. It returns the records that
+// were announced, for which the caller sends a goodbye.
+func (l *link) drop(c *claim) (announced []*record) {
 	recs := slices.Clone(c.records)
 	if c.state == Announced {
-		told = append(told, recs...)
+		announced = append(announced, recs...)
 	}
 	c.enter(Probing)
-	c.gone, c.next = true, time.Time{}
+	c.withdrawn, c.next = true, time.Time{}
 	l.remove(c, recs)
 	delete(l.services, c.key)
-	told = append(told, l.unlist(c)...)
+	announced = append(announced, l.unlist(c)...)
 	if len(l.services) == 0 {
 		if l.host.state == Announced {
-			told = append(told, l.host.records...)
+			announced = append(announced, l.host.records...)
 		}
 		l.host.idle()
 	}
-	return told
+	return announced
 }
 
-// idle ends the claim of the host until there is a service again.
+// idle suspends the claim of the host until there is a service again.
 func (c *claim) idle() {
 	c.enter(Probing)
 	c.step, c.next = 0, time.Time{}
 }
 
-// update gives an announced or claimed service other records under the same
-// name, and takes back what pointed at it before.
+// update replaces the records of a service whose name stays the same, and sends
+// a goodbye for the pointers that are no longer among them.
 func (e *engine) update(now time.Time, c *claim, s *Service) {
 	l := c.link
 	fresh := serviceRecords(c, *s, l.host.name())
@@ -171,7 +171,7 @@ func (e *engine) update(now time.Time, c *claim, s *Service) {
 			stale = append(stale, old)
 			continue
 		}
-		fresh[i] = old // keeps when it was last told
+		fresh[i] = old // it knows when it was sent last
 	}
 	before := slices.Clone(c.records)
 	l.remove(c, before)
@@ -184,7 +184,7 @@ func (e *engine) update(now time.Time, c *claim, s *Service) {
 	if c.state != Announced {
 		return
 	}
-	// A unique record is replaced by the announcement of the new one.
+	// The announcement of a unique record replaces the old one.
 	e.goodbye(l, slices.DeleteFunc(stale, func(r *record) bool { return r.unique }))
 	c.announce(now)
 }
@@ -193,23 +193,23 @@ func sameRecord(a, b *record) bool {
 	return a.typ() == b.typ() && fold(a.rr.Header().Name) == fold(b.rr.Header().Name) && sameData(a.typ(), a.rdata, b.rdata)
 }
 
-// readdress changes the addresses of the host on a link.
+// readdress replaces the addresses of the host on a link.
 func (e *engine) readdress(now time.Time, l *link, info linkInfo) {
 	name := l.host.name()
 	before := slices.Clone(l.host.records)
-	var keep, fresh []*record
+	var kept, fresh []*record
 	for _, a := range info.addrs {
 		r := addressRecord(l.host, name, a)
 		if i := slices.IndexFunc(before, func(o *record) bool { return sameRecord(o, r) }); i >= 0 {
 			r = before[i]
-			keep = append(keep, r)
+			kept = append(kept, r)
 		}
 		fresh = append(fresh, r)
 	}
 	l.info = info
 	l.remove(l.host, before)
 	l.add(l.host, fresh)
-	gone := slices.DeleteFunc(before, func(r *record) bool { return slices.Contains(keep, r) })
+	gone := slices.DeleteFunc(before, func(r *record) bool { return slices.Contains(kept, r) })
 	e.former.add(now, gone)
 	if l.host.state != Announced {
 		return

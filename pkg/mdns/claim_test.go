@@ -20,8 +20,8 @@ func goodbyes(list []sent) []dns.RR {
 	return slices.DeleteFunc(answers(list), func(r dns.RR) bool { return r.Header().Ttl != 0 })
 }
 
-// told are the records of list that do not end.
-func told(list []sent) []dns.RR {
+// lasting returns the records of list that do not end.
+func lasting(list []sent) []dns.RR {
 	return slices.DeleteFunc(answers(list), func(r dns.RR) bool { return r.Header().Ttl == 0 })
 }
 
@@ -101,7 +101,7 @@ func TestNothingToAnnounceIsSilence(t *testing.T) {
 	}
 	b.setServices(b.now, []Service{operational(1)})
 	b.run(10 * time.Second)
-	if got := told(b.take()); len(got) == 0 {
+	if got := lasting(b.take()); len(got) == 0 {
 		t.Error("the first service is not announced")
 	}
 }
@@ -110,8 +110,8 @@ func TestWithdrawingOneFabricKeepsTheHost(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1), operational(2))
 	b.setServices(b.now, []Service{operational(2)})
 	got := b.take()
-	if len(told(got)) != 0 {
-		t.Errorf("told again: %v", briefs(told(got)))
+	if len(lasting(got)) != 0 {
+		t.Errorf("sent again: %v", briefs(lasting(got)))
 	}
 	sub := "_I" + cfid + "._sub." + tcp
 	for f := range families {
@@ -195,7 +195,7 @@ func TestChangedServiceIsAnnouncedAgain(t *testing.T) {
 	b.setServices(b.now, []Service{s})
 	b.run(10 * time.Second)
 	if got := b.take(); len(got) != 0 {
-		t.Error("an unchanged set is told again")
+		t.Error("an unchanged set is announced again")
 	}
 }
 
@@ -236,7 +236,7 @@ func TestAddressesAreFollowed(t *testing.T) {
 	if n := len(got); n != 1+announcements {
 		t.Errorf("%d packets", n)
 	}
-	wantRecords(t, "announced", told(got[:2]), hostA+" AAAA fe80::1", hostA+" AAAA 2001:db8::7", hostA+" A 192.168.1.10")
+	wantRecords(t, "announced", lasting(got[:2]), hostA+" AAAA fe80::1", hostA+" AAAA 2001:db8::7", hostA+" A 192.168.1.10")
 	wantRecords(t, "AAAA", answers(b.askFor(full(hostA), dns.TypeAAAA)), hostA+" AAAA fe80::1", hostA+" AAAA 2001:db8::7")
 	// No news is no traffic.
 	b.run(2 * time.Second)
@@ -308,7 +308,7 @@ func TestInterfaceThatFlapped(t *testing.T) {
 	info.flapped, info.index, info.host = false, 7, "02AABBCCDD77"
 	b.setLinks(b.now, []linkInfo{info})
 	b.run(10 * time.Second)
-	for _, r := range told(b.take()) {
+	for _, r := range lasting(b.take()) {
 		if srv, ok := r.(*dns.SRV); ok && srv.Target != "02AABBCCDD77.local." {
 			t.Errorf("%v", r)
 		}
@@ -366,7 +366,7 @@ func TestShutdown(t *testing.T) {
 	if n := len(goodbyes(got)); n != 3+2*2+2+5+2 {
 		t.Errorf("took back %v", briefs(goodbyes(got)))
 	}
-	if len(told(got)) != 0 || len(b.member) != 0 || !b.deadline().IsZero() {
+	if len(lasting(got)) != 0 || len(b.member) != 0 || !b.deadline().IsZero() {
 		t.Error("something goes on")
 	}
 }

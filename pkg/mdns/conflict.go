@@ -11,9 +11,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// heard looks for our names in the response e.msg of another (RFC 6762,
-// section 6.6, 8.1 and 9).
-func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
+// receiveResponse looks for names of this host in e.msg, the response of another
+// one (RFC 6762, sections 6.6, 8.1 and 9).
+func (e *engine) receiveResponse(now time.Time, l *link, f family, from netip.Addr) {
 	_, ownHost := e.own[from]
 	var contested []*claim
 	for _, raw := range e.msg.records {
@@ -25,7 +25,7 @@ func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
 			continue
 		}
 		if r := raw.node.find(raw.typ, rdata); r != nil {
-			// Somebody says that it ends, or ends sooner: it does not.
+			// The other host says that the record ends, now or sooner than it does.
 			if r.visible() && raw.ttl < r.ttl()/2 {
 				e.rescue(now, l, f, r)
 			}
@@ -34,17 +34,17 @@ func (e *engine) heard(now time.Time, l *link, f family, from netip.Addr) {
 		address := raw.typ == dns.TypeA || raw.typ == dns.TypeAAAA
 		switch {
 		case raw.node.owner == nil: // shared
-		case raw.ttl == 0: // a farewell claims nothing
+		case raw.ttl == 0: // a goodbye claims nothing
 		case e.isOwn(now, l, raw, rdata):
 		case address && ownHost:
-			// Another responder of this host, with the same hardware address
-			// for a name and other views of which addresses to tell.
+			// Another responder of this host that has the same host name, from
+			// the hardware address, and publishes other addresses.
 		case !slices.Contains(contested, raw.node.owner):
 			contested = append(contested, raw.node.owner)
 		}
 	}
 	for _, c := range contested {
-		if !c.gone { // by what became of one before it
+		if !c.withdrawn { // when the conflict before it was resolved
 			e.contest(now, f, c, from)
 		}
 	}
@@ -54,7 +54,7 @@ func (n *node) has(typ uint16) bool {
 	return slices.ContainsFunc(n.records, func(r *record) bool { return r.typ() == typ })
 }
 
-// contest deals with another host's claim to a name of ours.
+// contest handles another host's claim to a name of this one.
 func (e *engine) contest(now time.Time, f family, c *claim, from netip.Addr) {
 	l := c.link
 	e.setRival(now, c, from)
@@ -66,16 +66,16 @@ func (e *engine) contest(now time.Time, f family, c *claim, from netip.Addr) {
 		}
 		return
 	case c.state == Announced:
-		log.Warn("another host claims a name that is announced: asking again whose it is")
+		log.Warn("another host claims a name that is announced; probing for it again")
 		c.contested = now
 		c.probe(now)
 	case c.state == Conflict || c.next.IsZero():
 		return
 	case c.service == nil:
-		log.Warn("another host has the host name: drawing a new one")
+		log.Warn("another host has the host name; drawing a new one")
 		e.renameHost(now, l)
 	default:
-		log.Warn("another host has the name of a service: it is not announced here")
+		log.Warn("another host has the name of a service, which is not announced on this interface")
 		c.failures++
 		c.enter(Conflict)
 		c.next = now.Add(backoff(c.failures))
@@ -84,21 +84,21 @@ func (e *engine) contest(now time.Time, f family, c *claim, from netip.Addr) {
 	e.dirty = true
 }
 
-// backoff is the wait after a number of conflicts, 1 or more.
+// backoff returns the wait after a number of conflicts, 1 or more.
 func backoff(failures int) time.Duration {
 	return min(conflictBackoff<<min(failures-1, 8), conflictMax)
 }
 
-// rivalAge is for how long a host counts as a rival after it was heard.
+// rivalAge is how long a rival is remembered after its last packet.
 const rivalAge = 5 * time.Minute
 
-// setRival notes who wants the name of a claim.
+// setRival remembers which host wants the name of a claim.
 func (e *engine) setRival(now time.Time, c *claim, from netip.Addr) {
 	e.dirty = e.dirty || c.rival.addr != from
 	c.rival = rival{from, now.Add(rivalAge)}
 }
 
-// forgetRivals ends the rivals that were not heard for a while.
+// forgetRivals forgets the rivals that have not sent anything for a while.
 func (e *engine) forgetRivals(now time.Time, l *link) {
 	for _, c := range l.services {
 		if c.rival.addr.IsValid() && !now.Before(c.rival.until) {
@@ -108,7 +108,7 @@ func (e *engine) forgetRivals(now time.Time, l *link) {
 	}
 }
 
-// renameHost gives the link another host name and claims everything anew.
+// renameHost draws another host name for the link and starts all claims again.
 func (e *engine) renameHost(now time.Time, l *link) {
 	failures, at := l.host.failures+1, now
 	if failures > 3 {
@@ -116,7 +116,7 @@ func (e *engine) renameHost(now time.Time, l *link) {
 	}
 	e.former.add(now, l.host.records)
 	e.farewell(now, l)
-	l.host.gone = true
+	l.host.withdrawn = true
 	l.remove(l.host, slices.Clone(l.host.records))
 	e.newHost(l, "")
 	e.relinked = true
@@ -124,9 +124,9 @@ func (e *engine) renameHost(now time.Time, l *link) {
 	e.claimAll(l, at)
 }
 
-// breakTies looks for probes in the query e.msg for names that we probe for
-// too: whose proposal is greater in the order of octets goes on (RFC 6762,
-// section 8.2).
+// breakTies compares the probes in the query e.msg with this host's own probes for
+// the same names. The host whose proposal is greater, by octets, continues
+// (RFC 6762, section 8.2).
 func (e *engine) breakTies(now time.Time, l *link, from netip.Addr) {
 	for _, q := range e.msg.questions {
 		c := q.node.owner
@@ -145,7 +145,7 @@ func (e *engine) breakTies(now time.Time, l *link, from netip.Addr) {
 			}
 		}
 		if own {
-			continue // a probe of this host, on this link or repeated from another
+			continue // a probe of this host, repeated on this link or from another
 		}
 		if c.service != nil {
 			e.setRival(now, c, from)
@@ -158,14 +158,14 @@ func (e *engine) breakTies(now time.Time, l *link, from netip.Addr) {
 			ours = append(ours, proposal{dns.ClassINET, r.typ(), r.rdata})
 		}
 		if compareProposals(ours, theirs) < 0 {
-			// A stranger can have this once a second, for each name.
-			e.log.Debug("another host probes for the same name: giving way", "name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name)
+			// Any host can cause this line once a second for each name.
+			e.log.Debug("another host probes for the same name; yielding to it", "name", strings.TrimSuffix(c.name(), "."), "interface", l.info.name)
 			c.probe(now.Add(probeLost))
 		}
 	}
 }
 
-// proposal is a record in a probe, as it is compared.
+// proposal is a record in a probe, in the form in which probes are compared.
 type proposal struct {
 	class, typ uint16
 	rdata      []byte

@@ -18,22 +18,22 @@ var groups = [families]netip.AddrPort{
 	ip4: netip.MustParseAddrPort("224.0.0.251:5353"),
 }
 
-// network is what the engine needs of the sockets.
+// network is what the engine needs from the sockets.
 type network interface {
-	// join and leave take part in the group on a link.
+	// join and leave change the membership in the group on a link.
 	join(index int, f family) error
 	leave(index int, f family)
-	// send sends to a group or to one address of a link; the zero from lets the
-	// kernel choose the own address.
+	// send sends to a group or to one address of a link. With the zero from, the
+	// kernel chooses the source address.
 	send(index int, f family, to netip.AddrPort, from netip.Addr, b []byte) error
 }
 
-// packet is what came in.
+// packet is a received packet.
 type packet struct {
 	index    int // of the interface
 	family   family
 	from     netip.AddrPort
-	to       netip.Addr // the own address that was asked; the zero Addr: the group
+	to       netip.Addr // this host's address that it was sent to; the zero Addr: the group
 	hopLimit int
 	data     []byte
 }
@@ -44,32 +44,32 @@ type engine struct {
 	log    *slog.Logger
 	random *rand.Rand
 
-	services map[string]*Service // wanted, by folded instance name
-	links    map[int]*link       // that announce, by index
-	others   []linkInfo          // that cannot
+	services map[string]*Service // to be announced, by folded instance name
+	links    map[int]*link       // in use, by index
+	unusable []linkInfo          // links that cannot be used now
 	own      map[netip.Addr]struct{}
 
 	former former
 
 	packer *packer
-	work
+	current
 	limits limits
 	echo   echo
 	stats  counters
-	news
+	changes
 }
 
-// news is what has changed since its owner looked.
-type news struct {
-	dirty    bool // the status
-	relinked bool // links came, went or have other names or addresses
+// changes are the changes since the loop published the status.
+type changes struct {
+	dirty    bool // the status has changed
+	relinked bool // links came, went, or have other names or addresses
 }
 
-// work is what concerns the packet at hand.
-type work struct {
-	msg          message
-	round        uint64    // counts answers, for marks on records
-	group, alone []*record // scratch of answerQuestions
+// current is the state of the packet that is being handled.
+type current struct {
+	msg                message
+	round              uint64    // counts answers, for marks on records
+	multicast, unicast []*record // scratch of answerQuestions
 }
 
 func newEngine(net network, log *slog.Logger, random *rand.Rand) *engine {
@@ -87,17 +87,17 @@ func newEngine(net network, log *slog.Logger, random *rand.Rand) *engine {
 	}
 }
 
-// between draws a duration from low to high.
+// between returns a random duration from low to high.
 func (e *engine) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(e.random.Int64N(int64(high-low)+1))
 }
 
-// setServices makes list what is announced.
+// setServices replaces the services that are announced.
 func (e *engine) setServices(now time.Time, list []Service) {
 	wanted := make(map[string]*Service, len(list))
 	for _, s := range list {
 		if err := s.Validate(); err != nil {
-			e.log.Error("a service cannot be announced", "type", s.Type, "instance", s.Instance, "error", err)
+			e.log.Error("the service cannot be announced", "type", s.Type, "instance", s.Instance, "error", err)
 			continue
 		}
 		s = s.clone()
@@ -110,8 +110,8 @@ func (e *engine) setServices(now time.Time, list []Service) {
 	e.dirty = true
 }
 
-// diff brings a link to what is wanted. What is new comes before what goes, so
-// that the host records have a holder all the time.
+// diff adds and removes claims of a link until they are those of the wanted
+// services. It adds first, so that the host records always belong to a service.
 func (e *engine) diff(now time.Time, l *link) {
 	claims := l.claims()[1:]
 	for key, s := range e.services {
@@ -121,19 +121,19 @@ func (e *engine) diff(now time.Time, l *link) {
 			e.update(now, c, s)
 		}
 	}
-	var told []*record
+	var announced []*record
 	for _, c := range claims {
 		if e.services[c.key] == nil {
 			e.former.add(now, c.records)
-			told = append(told, l.drop(c)...)
+			announced = append(announced, l.drop(c)...)
 		}
 	}
-	e.goodbye(l, told)
+	e.goodbye(l, announced)
 }
 
-// setLinks takes what the host says of its interfaces.
+// setLinks replaces the interfaces of the host.
 func (e *engine) setLinks(now time.Time, infos []linkInfo) {
-	e.others = nil
+	e.unusable = nil
 	clear(e.own)
 	present := make(map[int]bool)
 	for _, info := range infos {
@@ -147,15 +147,15 @@ func (e *engine) setLinks(now time.Time, infos []linkInfo) {
 			if !info.flapped {
 				e.farewell(now, l)
 			} else if reason == "" {
-				reason = "it was down"
+				reason = "it went down"
 			}
 			e.closeLink(now, l, reason)
-			e.takeBackElsewhere(now, l, records)
+			e.goodbyeElsewhere(now, l, records)
 			l = nil
 		}
 		switch {
 		case info.reason != "":
-			e.others = append(e.others, info)
+			e.unusable = append(e.unusable, info)
 		case l == nil:
 			e.openLink(now, info)
 		default:
@@ -166,7 +166,7 @@ func (e *engine) setLinks(now time.Time, infos []linkInfo) {
 		if !present[index] {
 			records := l.announced()
 			e.closeLink(now, l, "the interface is gone")
-			e.takeBackElsewhere(now, l, records)
+			e.goodbyeElsewhere(now, l, records)
 		}
 	}
 	e.dirty = true
@@ -177,7 +177,7 @@ func (e *engine) openLink(now time.Time, info linkInfo) {
 	l := e.newLink(now, info)
 	e.links[info.index] = l
 	e.relinked = true
-	e.log.Info("mDNS on an interface", "interface", info.name, "host", strings.TrimSuffix(l.host.name(), "."), "addresses", info.addrs)
+	e.log.Info("announcing on an interface", "interface", info.name, "host", strings.TrimSuffix(l.host.name(), "."), "addresses", info.addrs)
 }
 
 func (e *engine) join(info linkInfo) {
@@ -186,7 +186,7 @@ func (e *engine) join(info linkInfo) {
 			continue
 		}
 		if err := e.net.join(info.index, f); err != nil {
-			e.log.Warn("cannot join the mDNS group", "interface", info.name, "group", groups[f].Addr(), "error", err)
+			e.log.Warn("the mDNS group cannot be joined", "interface", info.name, "group", groups[f].Addr(), "error", err)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (e *engine) changeLink(now time.Time, l *link, info linkInfo) {
 		l.info = info
 		return
 	}
-	e.log.Info("addresses changed", "interface", info.name, "addresses", info.addrs)
+	e.log.Info("addresses of an interface have changed", "interface", info.name, "addresses", info.addrs)
 	if info.hasFamily(ip4) && !l.info.hasFamily(ip4) {
 		e.join(info)
 	}
@@ -205,7 +205,7 @@ func (e *engine) changeLink(now time.Time, l *link, info linkInfo) {
 }
 
 func (e *engine) closeLink(now time.Time, l *link, reason string) {
-	e.log.Info("mDNS off an interface", "interface", l.info.name, "reason", reason)
+	e.log.Info("no longer announcing on an interface", "interface", l.info.name, "reason", reason)
 	for f := range families {
 		e.net.leave(l.info.index, f)
 	}
@@ -216,25 +216,26 @@ func (e *engine) closeLink(now time.Time, l *link, reason string) {
 	e.relinked = true
 }
 
-// farewell withdraws everything from a link, as far as that can still be sent.
+// farewell withdraws all services from a link. It sends goodbyes, which may fail if
+// the link is down.
 func (e *engine) farewell(now time.Time, l *link) {
-	var told []*record
+	var announced []*record
 	for _, c := range l.claims()[1:] {
 		e.former.add(now, c.records)
-		told = append(told, l.drop(c)...)
+		announced = append(announced, l.drop(c)...)
 	}
-	e.goodbye(l, told)
+	e.goodbye(l, announced)
 }
 
-// shutdown withdraws everything from everywhere.
+// shutdown withdraws all services from all links.
 func (e *engine) shutdown(now time.Time) {
 	for _, l := range sortLinks(e.links) {
 		e.farewell(now, l)
-		e.closeLink(now, l, "the end")
+		e.closeLink(now, l, "shutting down")
 	}
 }
 
-// deadline is when advance has something to do; zero for never.
+// deadline returns when advance must be called; the zero time means never.
 func (e *engine) deadline() time.Time {
 	var d time.Time
 	for _, l := range e.links {
@@ -243,7 +244,7 @@ func (e *engine) deadline() time.Time {
 	return d
 }
 
-// advance does what is due.
+// advance sends the probes, announcements and answers that are due.
 func (e *engine) advance(now time.Time) {
 	for _, l := range sortLinks(e.links) {
 		if d := l.claimsDeadline(); !d.IsZero() && !now.Before(d) {
@@ -276,7 +277,7 @@ func (e *engine) advanceClaims(now time.Time, l *link) {
 			c.enter(Announced)
 			c.step, c.failures = 0, 0
 		}
-		c.told, c.next = now, time.Time{}
+		c.announcedAt, c.next = now, time.Time{}
 		if c.step++; c.step < announcements {
 			c.next = now.Add(firstInterval << (c.step - 1))
 		}
@@ -300,7 +301,7 @@ func (e *engine) announceAll(now time.Time, l *link, claims []*claim) {
 			r.records = append(r.records, c.listed[0])
 		}
 	}
-	r.told = func(rec *record) {
+	r.written = func(rec *record) {
 		for f := range families {
 			rec.sent[f] = now
 		}
@@ -308,9 +309,9 @@ func (e *engine) announceAll(now time.Time, l *link, claims []*claim) {
 	e.packer.pack(r, func(b []byte) { e.multicastAll(l, b) })
 }
 
-// goodbye takes back what was told on a link.
-func (e *engine) goodbye(l *link, told []*record) {
-	r := &response{link: l, limit: l.info.limit(), records: told, ttl: func(uint32) uint32 { return 0 }, keep: true}
+// goodbye announces on a link that records have ended (RFC 6762, section 10.1).
+func (e *engine) goodbye(l *link, records []*record) {
+	r := &response{link: l, limit: l.info.limit(), records: records, ttl: func(uint32) uint32 { return 0 }, noFlush: true}
 	e.packer.pack(r, func(b []byte) { e.multicastAll(l, b) })
 }
 
@@ -328,6 +329,6 @@ func (e *engine) send(l *link, f family, to netip.AddrPort, from netip.Addr, b [
 	e.stats.sent.Add(1)
 	if err := e.net.send(l.info.index, f, to, from, b); err != nil {
 		e.stats.unsent.Add(1)
-		e.log.Debug("mDNS packet not sent", "interface", l.info.name, "to", to, "octets", len(b), "error", err)
+		e.log.Debug("an mDNS packet was not sent", "interface", l.info.name, "to", to, "octets", len(b), "error", err)
 	}
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// Addresses published on a link at most; a packet must hold them all.
+// Most addresses that are published on a link. All of them fit one packet.
 const maxAddrs6, maxAddrs4 = 8, 4
 
-// follower makes link infos of what a watcher of the host says.
+// follower converts the interfaces of a host.Watcher.
 type follower struct {
-	downs map[int]uint64 // as they were at the last call
+	downs map[int]uint64 // of the last call of links
 }
 
-// links returns the interfaces that are served, or would be if they could be used.
+// links returns the interfaces that are in use, or would be if they could be used.
 func (f *follower) links(list []host.Interface) (out []linkInfo) {
 	downs := make(map[int]uint64, len(list))
 	for _, i := range list {
@@ -51,8 +51,8 @@ func infoOf(i host.Interface) linkInfo {
 		info.reason, info.addrs = i.Reason, nil
 		return info
 	}
-	// IPv6 first, and what is most likely to reach us before the rest: link-local,
-	// private, global.
+	// IPv6 first, in the order of how likely they are reachable: link-local, private,
+	// global.
 	slices.SortFunc(info.addrs, func(a, b netip.Addr) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Compare(b))
 	})

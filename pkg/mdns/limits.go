@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Work per second. A busy home network has some dozens of mDNS packets a
-// second, of which few concern us.
+// Limits per second. A busy home network has some dozens of mDNS packets a second,
+// and few of them have a name of this host.
 const (
-	maxPackets    = 3000    // looked into at all
-	maxConcerning = 400     // that are about our names
+	maxPackets    = 3000    // that are parsed
+	maxConcerning = 400     // that have names of this host
 	maxPerSource  = 60      // of these, from one address
-	maxSources    = 256     // addresses counted apart; the rest count as one
-	maxUnicast    = 1 << 19 // octets of unicast answers, which could be aimed at another
+	maxSources    = 256     // addresses that are counted separately; all others count as one
+	maxUnicast    = 1 << 19 // octets of unicast answers, as the asker's address may be forged
 )
 
 // limits counts within a second.
@@ -36,14 +36,15 @@ func (l *limits) tick(now time.Time) {
 	clear(l.sources)
 }
 
-// packet counts a packet and reports whether it may be looked into.
+// packet counts a packet and reports whether it may be parsed.
 func (l *limits) packet(now time.Time) bool {
 	l.tick(now)
 	l.packets++
 	return l.packets <= maxPackets
 }
 
-// concern counts a packet about us and reports whether it may be worked on.
+// concern counts a packet that has names of this host and reports whether it may be
+// handled.
 func (l *limits) concern(from netip.Addr) bool {
 	if _, ok := l.sources[from]; !ok && len(l.sources) >= maxSources {
 		from = netip.Addr{}
@@ -65,12 +66,12 @@ func (l *limits) spend(n int) bool {
 	return true
 }
 
-// echo remembers the packets that were sent last. They come back: the kernel loops
-// them, so that other programs of this host hear them; two interfaces on one network
-// hear each other; and reflectors repeat them.
+// echo remembers the last packets that were sent, as they come in again: the kernel
+// loops them back for other programs of this host, two interfaces on one network
+// receive each other's packets, and reflectors repeat them.
 type echo struct {
 	seed maphash.Seed
-	last [1024]sentPacket // a burst for 254 services on several links
+	last [1024]sentPacket // enough for the announcement of 254 services on several links
 	next int
 }
 
@@ -84,8 +85,8 @@ func (e *echo) sent(index int, b []byte) {
 	e.next++
 }
 
-// find returns the index of the link that b was sent on; index, if that is one of
-// several.
+// find returns the index of the link on which b was sent. If there are several links,
+// it prefers index.
 func (e *echo) find(index int, b []byte) (on int, ok bool) {
 	h := maphash.Bytes(e.seed, b)
 	for _, p := range e.last {

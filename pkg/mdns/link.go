@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// linkInfo is what the host says of an interface.
+// linkInfo describes a network interface of the host.
 type linkInfo struct {
 	name  string
 	index int
@@ -18,18 +18,19 @@ type linkInfo struct {
 	// host is the first label of the host name: the hardware address as 12
 	// hexadecimal digits; empty if there is none.
 	host string
-	// addrs are to be published, IPv6 first; own are all that datagrams of
-	// ours can come from.
+	// addrs are the addresses to publish, IPv6 first; own are all addresses of
+	// the interface.
 	addrs, own []netip.Addr
-	// prefixes are on-link.
+	// prefixes are those of the networks on the link.
 	prefixes []netip.Prefix
-	// reason says why the interface cannot be used; empty if it can.
+	// reason says why the interface cannot be used. It is empty if it can.
 	reason string
-	// flapped: it was down since the last look, though it is up again.
+	// flapped says that the interface went down since the last call of setLinks.
+	// It may be up again.
 	flapped bool
 }
 
-// link is an interface on which we announce.
+// link is an interface on which services are announced.
 type link struct {
 	info     linkInfo
 	names    map[string]*node   // by folded name
@@ -37,9 +38,9 @@ type link struct {
 	services map[string]*claim  // by folded instance name
 	types    map[string]*record // the list of types, by folded name
 
-	// hears are the indices of other links whose records come here as well: on the
-	// same network, or by a reflector.
-	hears map[int]bool
+	// repeated has the indices of other links whose packets come in on this one,
+	// too: they are on the same network, or a reflector repeats them.
+	repeated map[int]bool
 
 	pending   [families]answer
 	truncated []heldQuery
@@ -55,17 +56,17 @@ func (i *linkInfo) onLink(a netip.Addr) bool {
 	return a.IsLinkLocalUnicast() || slices.ContainsFunc(i.prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// limit is the size of a packet: never so large that it would be cut into
-// fragments, which many receivers lose.
+// limit returns the largest size of a packet. A larger one would be cut into
+// fragments, which many receivers drop.
 func (i *linkInfo) limit() int {
 	const headers, smallestMTU, largest = 48, 1280, 1400 // IPv6 and UDP
 	return min(largest, max(i.mtu, smallestMTU)-headers)
 }
 
-// find looks a folded name up.
+// find returns the node of a folded name, or nil.
 func (l *link) find(key []byte) *node { return l.names[string(key)] }
 
-// nodeOf returns the node of a name, which it makes if there is none.
+// nodeOf returns the node of a name. It makes one if there is none.
 func (l *link) nodeOf(name string) *node {
 	key := fold(name)
 	n := l.names[key]
@@ -76,7 +77,7 @@ func (l *link) nodeOf(name string) *node {
 	return n
 }
 
-// add makes the records of c findable.
+// add adds records to a claim and to their names.
 func (l *link) add(c *claim, recs []*record) {
 	for _, r := range recs {
 		n := l.nodeOf(r.rr.Header().Name)
@@ -89,7 +90,7 @@ func (l *link) add(c *claim, recs []*record) {
 	c.records = append(c.records, recs...)
 }
 
-// remove takes records out again.
+// remove is the opposite of add.
 func (l *link) remove(c *claim, recs []*record) {
 	for _, r := range recs {
 		l.forget(r)
@@ -107,8 +108,8 @@ func (l *link) forget(r *record) {
 	}
 }
 
-// list puts the types of a claim's service into the list of types: the type itself and,
-// as other Matter stacks do, each subtype.
+// list adds the type of a claim's service to the list of types and, as other Matter
+// stacks do, each of its subtypes.
 func (l *link) list(c *claim) {
 	typ := c.service.typeName()
 	c.listed = []*record{l.listType(typ)}
@@ -123,8 +124,8 @@ func (l *link) list(c *claim) {
 	}
 }
 
-// unlist is the opposite of list. It returns what the network has heard and nobody holds
-// any more.
+// unlist is the opposite of list. It returns the records that were sent and that no
+// claim needs any more.
 func (l *link) unlist(c *claim) (ended []*record) {
 	for _, r := range c.listed {
 		if c.state == Announced {
@@ -143,7 +144,7 @@ func (l *link) unlist(c *claim) (ended []*record) {
 	return ended
 }
 
-// listType returns the record of a type, which it makes if there is none.
+// listType returns the record of a type in the list. It makes one if there is none.
 func (l *link) listType(typ string) *record {
 	r := l.types[fold(typ)]
 	if r == nil {
@@ -155,7 +156,8 @@ func (l *link) listType(typ string) *record {
 	return r
 }
 
-// hostDenial says that the host has no address of one family, or is nil.
+// hostDenial returns the record that says that the host has no address of one
+// family. It is nil if the host has addresses of both.
 func (l *link) hostDenial() *record {
 	if l.info.hasFamily(ip6) && l.info.hasFamily(ip4) {
 		return nil
@@ -183,7 +185,7 @@ func (l *link) announced() (list []*record) {
 	return list
 }
 
-// claimsDeadline is when the next claim has something to do.
+// claimsDeadline returns when the next probe or announcement is due.
 func (l *link) claimsDeadline() time.Time {
 	d := l.host.next
 	for _, c := range l.services {
@@ -192,7 +194,7 @@ func (l *link) claimsDeadline() time.Time {
 	return d
 }
 
-// deadline is when the link has something to do; zero for never.
+// deadline returns when something is due on the link; the zero time means never.
 func (l *link) deadline() time.Time {
 	d := l.claimsDeadline()
 	for _, p := range l.pending {
@@ -215,7 +217,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// sortLinks puts links into the order of their indices.
+// sortLinks returns links in the order of their indices.
 func sortLinks(m map[int]*link) []*link {
 	return slices.SortedFunc(maps.Values(m), func(a, b *link) int { return cmp.Compare(a.info.index, b.info.index) })
 }

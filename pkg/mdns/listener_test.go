@@ -118,7 +118,7 @@ func (l *listener) hear(what string, match func(*dns.Msg) bool) {
 	}
 }
 
-// hearRecord waits for a record to be told, or to be taken back.
+// hearRecord waits for a record to be announced, or to end.
 func (l *listener) hearRecord(want string, ends bool) {
 	l.t.Helper()
 	l.hear(fmt.Sprintf("%s, ends: %v", want, ends), func(m *dns.Msg) bool {

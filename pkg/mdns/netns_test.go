@@ -145,7 +145,7 @@ func TestOneSocketEachForManyServices(t *testing.T) {
 		for len(l.in) > 0 {
 			m := <-l.in
 			for _, r := range m.Answer {
-				// An announcement tells the SRV as an answer too.
+				// An announcement has the SRV as an answer, too.
 				if p, ok := r.(*dns.PTR); ok && m.Response && len(m.Extra) >= 2*len(m.Answer) {
 					seen[p.Ptr] = true
 				}

@@ -8,11 +8,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxFormer bounds the records that are remembered after their end.
+// maxFormer is the number of ended records that are remembered.
 const maxFormer = 2048
 
-// datum is a record as others may repeat it: its name in lower case, its type, and
-// its data with names in lower case.
+// datum identifies a record that another host repeats: by its name in lower case, its
+// type, and its data with names in lower case.
 type datum struct {
 	name string
 	typ  uint16
@@ -30,12 +30,12 @@ func datumOf(key string, typ uint16, rdata []byte) datum {
 	return datum{key, typ, string(data)}
 }
 
-// former holds the unique records that this host announced and does so no longer,
-// each until no cache can have it any more.
+// former has the unique records that this host no longer announces, each with the time
+// at which no cache can have it any more.
 type former map[datum]time.Time
 
-// add remembers records. A cache that repeats a record gives it its whole life once
-// more.
+// add adds records. Each is remembered for twice its time to live, as a cache that
+// repeats a record may start its time to live again.
 func (f former) add(now time.Time, records []*record) {
 	for _, r := range records {
 		if !r.unique {
@@ -51,14 +51,14 @@ func (f former) add(now time.Time, records []*record) {
 	}
 }
 
-// isOwn reports whether a record that is not of this link is of another one of this
-// host, or was of any a short while ago. Whoever repeats it, as reflectors between two
-// networks do, claims nothing for himself (RFC 6762, section 9).
+// isOwn reports whether a record that is not one of this link is one of another link, or
+// was one of any link recently. A host that repeats such a record, as a reflector between
+// two networks does, does not claim the name (RFC 6762, section 9).
 func (e *engine) isOwn(now time.Time, l *link, raw rawRecord, rdata []byte) bool {
 	key := fold(raw.node.name)
 	for _, other := range e.links {
 		if n := other.names[key]; other != l && n != nil && n.find(raw.typ, rdata) != nil {
-			l.hears[other.info.index] = true
+			l.repeated[other.info.index] = true
 			return true
 		}
 	}
@@ -66,20 +66,20 @@ func (e *engine) isOwn(now time.Time, l *link, raw rawRecord, rdata []byte) bool
 	return ok && now.Before(until)
 }
 
-// takeBackElsewhere takes records of a link that was closed back on the links where they
-// were heard, as the link itself may be dead: clients there would keep an address that
-// leads nowhere for two minutes.
-func (e *engine) takeBackElsewhere(now time.Time, gone *link, records []*record) {
+// goodbyeElsewhere sends goodbyes for the records of a link that was closed on the other
+// links where these records were repeated, as the closed link may be down. Otherwise
+// clients there would use an unreachable address for two minutes.
+func (e *engine) goodbyeElsewhere(now time.Time, gone *link, records []*record) {
 	for _, l := range sortLinks(e.links) {
-		if !l.hears[gone.info.index] {
+		if !l.repeated[gone.info.index] {
 			continue
 		}
-		delete(l.hears, gone.info.index)
+		delete(l.repeated, gone.info.index)
 		e.goodbye(l, slices.DeleteFunc(slices.Clone(records), func(r *record) bool {
 			n := l.names[fold(r.rr.Header().Name)]
 			return n != nil && n.find(r.typ(), r.rdata) != nil
 		}))
-		for _, c := range l.claims() { // what is still there takes its place
+		for _, c := range l.claims() { // the records of this link replace them
 			if c.state == Announced {
 				c.announce(now)
 			}

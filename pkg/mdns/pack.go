@@ -8,57 +8,58 @@ import (
 	"github.com/miekg/dns"
 )
 
-// packer writes messages: as few packets as hold everything, none larger than
-// the limit. It is for one goroutine.
+// packer writes messages in as few packets as possible, none of which is larger than
+// the limit. It must be used by one goroutine at a time.
 type packer struct {
 	buf     [maxPacket]byte
-	offsets map[string]int      // names in the packet, as the codec knows them
-	seen    map[string]struct{} // names in the packet, as the estimate knows them
+	offsets map[string]int      // of the names in the packet, for the codec
+	names   map[string]struct{} // in the packet, for the estimate of its size
 	serial  uint64
 
-	// Of the response at hand.
-	denial                *record // what the host name lacks, if anything
+	// Of the response that is being packed.
+	denial                *record // says which addresses the host lacks; or nil
 	answers, extras, more []*record
 }
 
 func newPacker() *packer {
-	return &packer{offsets: make(map[string]int), seen: make(map[string]struct{})}
+	return &packer{offsets: make(map[string]int), names: make(map[string]struct{})}
 }
 
-// response is one message that is to be sent.
+// response is a message to send.
 type response struct {
 	link    *link
 	limit   int
 	records []*record
-	// extras adds what the asker would ask next.
+	// extras adds the records that the asker would ask for next.
 	extras bool
-	// known is the round in which records that the asker has were marked; they
+	// known is the round in which the records that the asker has were marked. They
 	// are not added.
 	known uint64
-	// ttl, if not nil, is what becomes of a record's time to live.
+	// ttl, if not nil, changes the time to live of each record.
 	ttl func(uint32) uint32
-	// legacy answers one who does not speak mDNS: id and questions are its own.
+	// legacy is the query of an asker that is no mDNS implementation, or nil. Its id
+	// and questions are repeated.
 	legacy *legacyQuery
-	// keep leaves the cache-flush bit out: others may have such records, too.
-	keep bool
-	// told is called for every record that is written.
-	told func(*record)
+	// noFlush leaves the cache-flush bit out, as other links may have such records.
+	noFlush bool
+	// written, if not nil, is called for every record.
+	written func(*record)
 }
 
 type legacyQuery struct {
 	id        uint16
 	asked     int    // number of questions
-	questions []byte // as they stand in the query: pointers in them lead to each other
+	questions []byte // as in the query: compression pointers refer to each other only
 }
 
-// pack writes r and calls emit with each packet, valid during the call. A
-// legacy response is one packet with the TC bit if more would be needed.
+// pack writes r and calls emit with each packet, which is valid during the call. A
+// legacy response is a single packet; it has the TC bit if it is incomplete.
 func (p *packer) pack(r *response, emit func([]byte)) {
 	p.denial = r.link.hostDenial()
 	answers, extras := p.answers[:0], p.extras[:0]
 	size := p.begin(r)
 	for _, rec := range r.records {
-		if rec.packed == p.serial { // beside another; it is an answer itself
+		if rec.packed == p.serial { // as an extra of another; make it an answer
 			extras = slices.DeleteFunc(extras, func(x *record) bool { return x == rec })
 			answers = append(answers, rec)
 			continue
@@ -71,7 +72,7 @@ func (p *packer) pack(r *response, emit func([]byte)) {
 			}
 			answers, extras = answers[:0], extras[:0]
 			size = p.begin(r)
-			cost = p.group(r, rec) // what the last packet had counts for nothing in this one
+			cost = p.group(r, rec) // the names of the last packet are not in this one
 		}
 		size += cost
 		rec.packed = p.serial
@@ -87,8 +88,7 @@ func (p *packer) pack(r *response, emit func([]byte)) {
 	p.answers, p.extras = answers, extras
 }
 
-// group leaves in p.more what belongs beside rec, and returns what all of it
-// costs.
+// group sets p.more to the extras of rec and returns the size of all of them.
 func (p *packer) group(r *response, rec *record) int {
 	p.more = p.more[:0]
 	if r.extras {
@@ -101,18 +101,18 @@ func (p *packer) group(r *response, rec *record) int {
 	return cost
 }
 
-// begin starts the estimate of a packet and returns what it costs empty.
+// begin starts the estimate of a packet and returns its size without records.
 func (p *packer) begin(r *response) int {
 	p.serial++
-	clear(p.seen)
+	clear(p.names)
 	if r.legacy == nil {
 		return headerSize
 	}
 	return headerSize + len(r.legacy.questions)
 }
 
-// addExtras collects what an asker for rec would ask next (RFC 6763, section
-// 12) unless the packet or the asker has it already.
+// addExtras collects the records that an asker for rec would ask for next (RFC 6763,
+// section 12), without those that are in the packet or that the asker has.
 func (p *packer) addExtras(r *response, rec *record) {
 	add := func(x *record) {
 		if x != nil && x != rec && x.packed != p.serial && (r.known == 0 || x.known != r.known) && x.visible() {
@@ -120,7 +120,7 @@ func (p *packer) addExtras(r *response, rec *record) {
 		}
 	}
 	switch rec.typ() {
-	case dns.TypePTR, dns.TypeTXT: // RFC 6763 has nothing go with TXT, some askers wait for SRV
+	case dns.TypePTR, dns.TypeTXT: // RFC 6763 adds nothing to TXT, but some askers wait for SRV
 		if rec.claim == nil {
 			return
 		}
@@ -137,23 +137,23 @@ func (p *packer) addExtras(r *response, rec *record) {
 	add(p.denial)
 }
 
-// cost is an upper bound of what rec adds to the packet.
+// cost returns an upper bound of the octets that rec adds to the packet.
 func (p *packer) cost(rec *record) int {
 	n := p.nameCost(rec.rr.Header().Name) + 10
 	if ptr, ok := rec.rr.(*dns.PTR); ok {
 		return n + p.nameCost(ptr.Ptr)
 	}
-	return n + len(rec.rdata) // the codec compresses no other data
+	return n + len(rec.rdata) // the codec compresses no other names in data
 }
 
-// nameCost is what a name needs, given the names before it.
+// nameCost returns the octets of a name, compressed by the names before it.
 func (p *packer) nameCost(name string) int {
 	size := 0
 	for name != "" {
-		if _, ok := p.seen[name]; ok {
+		if _, ok := p.names[name]; ok {
 			return size + 2
 		}
-		p.seen[name] = struct{}{}
+		p.names[name] = struct{}{}
 		label, rest, _ := strings.Cut(name, ".")
 		size += 1 + len(label)
 		name = rest
@@ -176,15 +176,15 @@ func (p *packer) write(r *response, answers, extras []*record, cut bool, emit fu
 	for _, list := range [][]*record{answers, extras} {
 		for _, rec := range list {
 			class, ttl := rec.rr.Header().Class, rec.ttl()
-			if r.legacy != nil || r.keep {
+			if r.legacy != nil || r.noFlush {
 				class &^= topBit
 			}
 			if r.ttl != nil {
 				ttl = r.ttl(ttl)
 			}
 			off = p.record(off, rec, class, ttl)
-			if r.told != nil {
-				r.told(rec)
+			if r.written != nil {
+				r.written(rec)
 			}
 		}
 	}
@@ -222,7 +222,7 @@ func (p *packer) record(off int, rec *record, class uint16, ttl uint32) int {
 func (p *packer) packProbes(claims []*claim, limit int, emit func([]byte)) {
 	for len(claims) > 0 {
 		p.serial++
-		clear(p.seen)
+		clear(p.names)
 		size, n, records := headerSize, 0, 0
 		for _, c := range claims {
 			cost := p.nameCost(c.name()) + 4

@@ -18,27 +18,28 @@ const (
 	repeatInterval = time.Second // of one record in one group
 	defendInterval = 250 * time.Millisecond
 
-	// Between rescues of one record; it doubles until there was none for a while.
+	// The interval between rescues of one record doubles, up to rescueMax, until there
+	// was none for rescueCalm.
 	rescueCalm = 5 * time.Minute
 	rescueMax  = 2 * time.Minute
 )
 
-// Bounds on questions that are held.
+// Bounds on the queries that are held.
 const (
-	maxHeld      = 8     // questions on a link
+	maxHeld      = 8     // queries on a link
 	maxHeldBytes = 16384 // of one, with its known answers
 )
 
-// hopLimit is what every mDNS packet should be sent with.
+// hopLimit is the hop limit of every packet that is sent (RFC 6762, section 11).
 const hopLimit = 255
 
-// answer is what will be told to a group.
+// answer is a pending answer to a group.
 type answer struct {
 	due     time.Time // zero: nothing
 	records []*record
 }
 
-// heldQuery waits for the rest of its known answers.
+// heldQuery is a query whose remaining known answers have not come yet.
 type heldQuery struct {
 	from     netip.AddrPort
 	family   family
@@ -47,16 +48,16 @@ type heldQuery struct {
 	messages [][]byte
 }
 
-// asker is who asks, and how it can be answered.
+// asker is the sender of a query.
 type asker struct {
 	family family
 	from   netip.AddrPort
-	to     netip.Addr // the own address that was asked; the zero Addr: the group
+	to     netip.Addr // this host's address that the query was sent to; the zero Addr: the group
 	onLink bool       // a unicast answer cannot leave the link
 }
 
-// receive takes a packet and reports whether it was about us, so that there
-// may be something to do.
+// receive handles a packet. It reports whether the packet had names of this host, so
+// that advance may have something to do.
 func (e *engine) receive(now time.Time, p packet) bool {
 	e.stats.received.Add(1)
 	if !e.limits.packet(now) {
@@ -72,7 +73,7 @@ func (e *engine) receive(now time.Time, p packet) bool {
 		if on, ok := e.echo.find(p.index, p.data); ok && on == p.index {
 			return false
 		} else if ok {
-			l.hears[on] = true
+			l.repeated[on] = true
 		}
 	}
 	m := &e.msg
@@ -83,9 +84,9 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	if len(m.questions)+len(m.records) == 0 {
 		return false
 	}
-	// What was sent to the group has passed no router, whatever its hop limit and the
-	// sender's address say (RFC 6762, section 11): the Matter SDK asks with a hop limit
-	// of 64, matter.js with 1. What was sent to the host alone may have.
+	// A packet to the group has not passed a router, whatever its hop limit and source
+	// address are (RFC 6762, section 11). The Matter SDK sends queries with a hop limit
+	// of 64, matter.js with 1. A packet to an address of this host may have passed one.
 	onLink := l.info.onLink(from)
 	unicast := p.to.IsValid()
 	if unicast && (m.response || !onLink) {
@@ -93,7 +94,7 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	}
 	if !m.response && m.authority > 0 {
 		if _, ok := e.echo.find(p.index, p.data); ok {
-			return false // a probe of this host that came by another link
+			return false // a probe that this host sent on another link
 		}
 	}
 	if !e.limits.concern(from) {
@@ -104,12 +105,12 @@ func (e *engine) receive(now time.Time, p packet) bool {
 	case !m.response:
 		e.query(now, l, asker{p.family, p.from, p.to, onLink})
 	case p.from.Port() == port: // section 6
-		e.heard(now, l, p.family, from)
+		e.receiveResponse(now, l, p.family, from)
 	}
 	return true
 }
 
-// query deals with the questions of e.msg.
+// query handles the query e.msg.
 func (e *engine) query(now time.Time, l *link, from asker) {
 	m := &e.msg
 	if m.authority > 0 {
@@ -129,7 +130,7 @@ func (e *engine) query(now time.Time, l *link, from asker) {
 	}
 }
 
-// hold keeps a query until the rest of its known answers came.
+// hold keeps a query until the rest of its known answers have come.
 func (e *engine) hold(now time.Time, l *link, from asker) {
 	if l.addHeld(from, e.msg.bytes) {
 		return
@@ -144,7 +145,8 @@ func (e *engine) hold(now time.Time, l *link, from asker) {
 	})
 }
 
-// addHeld adds a message to the query of the same asker, if one is held.
+// addHeld adds a message to the held query of the same asker. It reports whether
+// there is one.
 func (l *link) addHeld(from asker, b []byte) bool {
 	for i := range l.truncated {
 		q := &l.truncated[i]
@@ -181,8 +183,8 @@ func (e *engine) answerHeld(now time.Time, l *link) {
 	})
 }
 
-// markKnown marks with the round what the asker knows and need not be told
-// (RFC 6762, section 7.1).
+// markKnown marks the records that the asker has with the current round, as they are
+// left out of the answer (RFC 6762, section 7.1).
 func (e *engine) markKnown(l *link) {
 	for _, raw := range e.msg.records {
 		if raw.section != answerSection || raw.class&^topBit != dns.ClassINET {
@@ -194,7 +196,7 @@ func (e *engine) markKnown(l *link) {
 		}
 		list := raw.node.records
 		if ptr, ok := rr.(*dns.PTR); ok {
-			// A type can have hundreds: take the way by the instance.
+			// A type can have hundreds of records: look among those of the instance.
 			if n := l.names[fold(ptr.Ptr)]; n != nil && n.owner != nil {
 				list = n.owner.records
 			}
@@ -207,7 +209,8 @@ func (e *engine) markKnown(l *link) {
 	}
 }
 
-// unpack decodes a record and its data as uncompressed octets, or returns nil.
+// unpack decodes a record, and its data as uncompressed octets. It returns nil for a
+// record that is malformed.
 func unpack(b []byte, raw rawRecord) (dns.RR, []byte) {
 	rr, _, err := dns.UnpackRR(b, raw.offset)
 	if err != nil {
@@ -220,8 +223,8 @@ func unpack(b []byte, raw rawRecord) (dns.RR, []byte) {
 	return rr, rdata
 }
 
-// match calls found with every record that answers q, and with the denial if
-// the name is ours and has none of the type.
+// match calls found with every record that answers q. If the name belongs to this
+// host and has no record of the type, it calls found with the denial.
 func match(q question, found func(*record)) {
 	if q.class != dns.ClassINET && q.class != dns.ClassANY {
 		return
@@ -238,15 +241,15 @@ func match(q question, found func(*record)) {
 	}
 }
 
-// answerQuestions answers e.msg: to the group, but to the asker alone what it
-// wants to have so and the group heard a short while ago.
+// answerQuestions answers e.msg to the group. The asker alone gets the records that it
+// asked for by unicast and that were multicast recently.
 func (e *engine) answerQuestions(now time.Time, l *link, from asker, held bool) {
 	m := &e.msg
 	least := repeatInterval
 	if m.authority > 0 {
-		least = defendInterval // somebody is about to take the name
+		least = defendInterval // another host is about to take the name
 	}
-	group, alone := e.group[:0], e.alone[:0]
+	multicast, unicast := e.multicast[:0], e.unicast[:0]
 	shared := false
 	for _, q := range m.questions {
 		match(q, func(r *record) {
@@ -257,34 +260,34 @@ func (e *engine) answerQuestions(now time.Time, l *link, from asker, held bool) 
 			age := now.Sub(r.sent[from.family])
 			switch {
 			case from.to.IsValid():
-				alone = append(alone, r)
+				unicast = append(unicast, r)
 			case q.unicast && from.onLink && age < time.Duration(r.ttl())*time.Second/4:
-				alone = append(alone, r)
+				unicast = append(unicast, r)
 			case age >= least:
-				group = append(group, r)
+				multicast = append(multicast, r)
 				shared = shared || !r.unique
 			}
 		})
 	}
-	e.group, e.alone = group, alone
-	if len(alone) > 0 {
-		e.answerAlone(l, from, &response{link: l, limit: l.info.limit(), records: alone, extras: true, known: e.round})
+	e.multicast, e.unicast = multicast, unicast
+	if len(unicast) > 0 {
+		e.answerAlone(l, from, &response{link: l, limit: l.info.limit(), records: unicast, extras: true, known: e.round})
 	}
 	switch {
-	case len(group) == 0:
+	case len(multicast) == 0:
 	case shared && !held:
-		// Others may have the same to say: spread out, and say it once for all
-		// who ask meanwhile.
+		// Other hosts may answer, too: wait for a random time, and answer all who ask
+		// in the meantime at once.
 		due := now.Add(e.between(jitterMin, jitterMax))
-		for _, r := range group {
+		for _, r := range multicast {
 			l.enqueue(from.family, r, due)
 		}
 	default:
-		e.tell(now, l, from.family, group, e.round)
+		e.sendAnswer(now, l, from.family, multicast, e.round)
 	}
 }
 
-// enqueue adds a record to the pending answer.
+// enqueue adds a record to the pending answer of a link.
 func (l *link) enqueue(f family, r *record, due time.Time) {
 	a := &l.pending[f]
 	if r.queued[f].IsZero() {
@@ -294,9 +297,9 @@ func (l *link) enqueue(f family, r *record, due time.Time) {
 	a.due = earlier(a.due, due)
 }
 
-// rescue says once more that a record has not ended, after another has said so. It does
-// so within the second after which caches forget the record, but ever less often if
-// that is said again and again.
+// rescue announces a record again after another host has said that it ended. It does so
+// within a second, after which caches would drop the record, but at growing intervals if
+// the other host repeats that.
 func (e *engine) rescue(now time.Time, l *link, f family, r *record) {
 	if now.Sub(r.rescued) > rescueCalm {
 		r.rescuePause = repeatInterval / 2
@@ -309,7 +312,7 @@ func (e *engine) rescue(now time.Time, l *link, f family, r *record) {
 	l.enqueue(f, r, due)
 }
 
-// flush tells what is pending and due.
+// flush sends the pending answer to a group if it is due.
 func (e *engine) flush(now time.Time, l *link, f family) {
 	a := &l.pending[f]
 	if a.due.IsZero() || now.Before(a.due) {
@@ -319,7 +322,7 @@ func (e *engine) flush(now time.Time, l *link, f family) {
 	var list []*record
 	a.records = slices.DeleteFunc(a.records, func(r *record) bool {
 		if r.urgent[f] && r.queued[f].Sub(now) > jitterMax {
-			a.due = earlier(a.due, r.queued[f]) // a rescue that is not for now
+			a.due = earlier(a.due, r.queued[f]) // a rescue that is not due
 			return false
 		}
 		if r.urgent[f] && r.visible() {
@@ -332,18 +335,18 @@ func (e *engine) flush(now time.Time, l *link, f family) {
 		r.queued[f], r.urgent[f] = time.Time{}, false
 		return true
 	})
-	e.tell(now, l, f, list, 0)
+	e.sendAnswer(now, l, f, list, 0)
 }
 
-// tell sends records to a group.
-func (e *engine) tell(now time.Time, l *link, f family, list []*record, known uint64) {
+// sendAnswer multicasts records, without those that were marked as known in a round.
+func (e *engine) sendAnswer(now time.Time, l *link, f family, list []*record, known uint64) {
 	r := &response{link: l, limit: l.info.limit(), records: list, extras: true, known: known}
-	r.told = func(rec *record) { rec.sent[f] = now }
+	r.written = func(rec *record) { rec.sent[f] = now }
 	e.packer.pack(r, func(b []byte) { e.send(l, f, groups[f], netip.Addr{}, b) })
 }
 
-// answerAlone sends an answer to the asker only, within what may be spent on
-// that: the address could be somebody else's.
+// answerAlone sends an answer to the asker only. The octets of such answers are
+// limited, as the address may be forged.
 func (e *engine) answerAlone(l *link, from asker, r *response) {
 	e.packer.pack(r, func(b []byte) {
 		if !e.limits.spend(len(b)) {
@@ -354,8 +357,8 @@ func (e *engine) answerAlone(l *link, from asker, r *response) {
 	})
 }
 
-// answerLegacy answers the questions of e.msg to one who does not speak mDNS (RFC 6762,
-// section 6.7). They come back with the answer as they were asked.
+// answerLegacy answers e.msg to an asker that is no mDNS implementation (RFC 6762,
+// section 6.7). The answer repeats its questions.
 func (e *engine) answerLegacy(l *link, from asker) {
 	m := &e.msg
 	limit := l.info.limit()

@@ -11,12 +11,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Times to live in seconds (RFC 6762, section 10): what names a host or is
-// named by one is short-lived, the rest long-lived.
+// Times to live in seconds (RFC 6762, section 10): short for records of a host name
+// or with one in their data, long for the others.
 const (
 	ttlHost   = 120
 	ttlOther  = 4500
-	ttlLegacy = 10 // at most, to who does not speak mDNS (section 6.7)
+	ttlLegacy = 10 // at most, for legacy askers (section 6.7)
 )
 
 // enumeration is the name of the list of types (RFC 6763, section 9).
@@ -31,34 +31,34 @@ const (
 	families
 )
 
-// record is one of ours on one link.
+// record is a record of this host on one link.
 type record struct {
 	rr     dns.RR // with its full TTL, and the cache-flush bit if unique
 	rdata  []byte // on the wire, uncompressed
 	unique bool
-	claim  *claim // the name it stands or falls with; nil in the list of types
+	claim  *claim // the claim that it belongs to; nil in the list of types
 
-	// In the list of types only: services of the type, and how many of them are
-	// announced.
+	// In the list of types only: number of services of the type, and how many of them
+	// are announced.
 	holders, users int
 
 	sent   [families]time.Time // last multicast
-	queued [families]time.Time // when the pending answer with it is due; zero: in none
-	urgent [families]bool      // and it is sent though it was a short while ago
+	queued [families]time.Time // when the pending answer that has it is due; zero: none has
+	urgent [families]bool      // the answer sends it even if it was sent recently
 
 	rescued     time.Time // last rescue
 	rescuePause time.Duration
-	picked      uint64 // round in which it was picked as an answer
-	known       uint64 // round in which the asker knew it
-	packed      uint64 // serial of the packet that has it
+	picked      uint64 // round in which it became an answer
+	known       uint64 // round in which the asker had it
+	packed      uint64 // serial of the last packet that has it
 }
 
 // node is a name on a link.
 type node struct {
 	name    string
 	records []*record
-	owner   *claim  // who owns the name; nil if it is shared
-	nsec    *record // says what the name has; made when needed
+	owner   *claim  // claim that owns the name; nil if it is shared
+	nsec    *record // lists the types of the name; made when needed
 }
 
 // find returns the record with a type and data, or nil.
@@ -83,18 +83,18 @@ func newRecord(rr dns.RR, c *claim, unique bool) *record {
 	return &record{rr: rr, rdata: rdata, unique: unique, claim: c}
 }
 
-// visible reports whether the record may be told.
+// visible reports whether the record may be sent.
 func (r *record) visible() bool {
 	if r.claim == nil {
 		return r.users > 0
 	}
-	return r.claim.state == Announced && !r.claim.gone
+	return r.claim.state == Announced && !r.claim.withdrawn
 }
 
 func (r *record) typ() uint16 { return r.rr.Header().Rrtype }
 func (r *record) ttl() uint32 { return r.rr.Header().Ttl }
 
-// rawData is the record's data as it stands on the wire, uncompressed.
+// rawData returns the record's data as it is on the wire, uncompressed.
 func rawData(rr dns.RR) ([]byte, error) {
 	b := make([]byte, maxName+10+dns.Len(rr))
 	end, err := dns.PackRR(rr, b, 0, nil, false)
@@ -114,12 +114,12 @@ func skipName(b []byte) (int, error) {
 	return off, err
 }
 
-// srvNumbers is the size of what stands before the name in an SRV record: priority,
-// weight and port.
+// srvNumbers is the size of priority, weight and port, which precede the name in the
+// data of an SRV record.
 const srvNumbers = 6
 
-// sameData compares the data of two records of one type: names in them ignore
-// case.
+// sameData compares the data of two records of one type. The case of names in them
+// does not matter.
 func sameData(typ uint16, a, b []byte) bool {
 	if typ != dns.TypePTR && typ != dns.TypeSRV {
 		return bytes.Equal(a, b)
@@ -132,7 +132,7 @@ func sameData(typ uint16, a, b []byte) bool {
 		return false
 	}
 	for i := numbers; i < len(a); i++ {
-		// The length of a label is below the letters, so it stays what it is.
+		// lower does not change the length of a label, which is less than any letter.
 		if lower(a[i]) != lower(b[i]) {
 			return false
 		}
@@ -144,8 +144,8 @@ func pointer(name, to string, c *claim) *record {
 	return newRecord(&dns.PTR{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypePTR, Ttl: ttlOther}, Ptr: to}, c, false)
 }
 
-// serviceRecords makes the records of s, whose host name is host: SRV and TXT
-// first, then those that point at it.
+// serviceRecords returns the records of s, whose host name is host: SRV and TXT first,
+// then the pointers to it.
 func serviceRecords(c *claim, s Service, host string) []*record {
 	name, typeName := s.name(), s.typeName()
 	txt := make([]string, 0, max(1, len(s.TXT)))
@@ -175,11 +175,11 @@ func addressRecord(c *claim, host string, a netip.Addr) *record {
 	return newRecord(&dns.AAAA{Hdr: hdr, AAAA: net.IP(a.AsSlice())}, c, true)
 }
 
-// denial returns the record that says which types a name of ours has
-// (RFC 6762, section 6.1).
+// denial returns the record that lists the types of a name of this host (RFC 6762,
+// section 6.1).
 func (n *node) denial() *record {
 	if n.nsec == nil {
-		var have [3]bool // in ascending order of the types, as the map wants it
+		var have [3]bool // in ascending order, as the bitmap needs it
 		types := [3]uint16{dns.TypeA, dns.TypeTXT, dns.TypeAAAA}
 		bitmap := []uint16{}
 		srv := false
@@ -205,7 +205,7 @@ func (n *node) denial() *record {
 	return n.nsec
 }
 
-// patch sets class and TTL of the record that was packed at the start of b.
+// patch sets the class and TTL of the record at the start of b.
 func patch(b []byte, class uint16, ttl uint32) {
 	off := 0
 	for b[off] != 0 {

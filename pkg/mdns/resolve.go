@@ -15,17 +15,17 @@ import (
 
 // Times of a search (RFC 6762, section 5.2).
 const (
-	askAgain   = time.Second            // then twice as long each time
+	askAgain   = time.Second            // doubles each time
 	waitOthers = 100 * time.Millisecond // for more addresses after the first
 )
 
 // maxHostAddrs bounds the addresses of one host on one link.
 const maxHostAddrs = 8
 
-// Resolve asks on all interfaces in use where an instance of a service can be
-// reached, until somebody answers or ctx ends. Addresses come in the order in
-// which to try them: link-local IPv6 with its zone, other IPv6, IPv4. Of s only
-// Type and Instance matter. It may be called from any goroutine.
+// Resolve asks on all interfaces in use for the addresses of a service instance, until
+// there is an answer or ctx ends. It returns them in the order in which to try them:
+// link-local IPv6 with its zone, other IPv6, IPv4. Only Type and Instance of s are used.
+// It may be called from any goroutine.
 func (r *Responder) Resolve(ctx context.Context, s Service) ([]netip.AddrPort, error) {
 	var links []InterfaceStatus
 	for _, i := range r.Status().Interfaces {
@@ -40,22 +40,22 @@ func (r *Responder) Resolve(ctx context.Context, s Service) ([]netip.AddrPort, e
 	return q.run(ctx)
 }
 
-// search looks for one service instance. It has sockets of its own: what is sent
-// to the groups comes to all who listen.
+// search looks for one service instance. It has its own sockets: packets to the groups
+// come to every socket that has joined them.
 type search struct {
-	name    string // as it was given: not everybody who answers ignores the case
+	name    string // as it was given: not every responder ignores the case
 	sockets *sockets
 	links   map[int]*searchLink
 	readers sync.WaitGroup
 	packets chan packet
-	done    chan struct{} // closed when nobody takes packets any more
+	done    chan struct{} // closed when the search is over
 }
 
-// searchLink is what was heard on one interface.
+// searchLink is what is known from one interface.
 type searchLink struct {
 	zone  string
 	port  uint16
-	host  string // of the SRV record, as it was heard; empty: not yet
+	host  string // of the SRV record, as it was received; empty if none was
 	addrs []netip.Addr
 }
 
@@ -72,7 +72,7 @@ func newSearch(links []InterfaceStatus, s Service) (*search, error) {
 		packets: make(chan packet, queue), done: make(chan struct{}),
 	}
 	for _, i := range links {
-		// One that has gone meanwhile hears nothing.
+		// An interface that has gone in the meantime is left out.
 		if errors.Join(socks.join(i.Index, ip6), socks.join(i.Index, ip4)) == nil {
 			q.links[i.Index] = &searchLink{zone: i.Name}
 		}
@@ -122,7 +122,7 @@ func (q *search) run(ctx context.Context) ([]netip.AddrPort, error) {
 	}
 }
 
-// read moves packets of one family to run.
+// read passes packets of one family to run.
 func (q *search) read(f family) {
 	for {
 		p, err := q.sockets.read(f, make([]byte, maxPacket+1))
@@ -137,8 +137,8 @@ func (q *search) read(f family) {
 	}
 }
 
-// ask sends a question on every link that has no answer yet: for the service, or
-// for the addresses of its host.
+// ask sends a question on every link that has no addresses yet: for the service, or for
+// the addresses of its host.
 func (q *search) ask() {
 	for index, l := range q.links {
 		m := dns.Msg{Question: []dns.Question{{Name: q.name, Qtype: dns.TypeSRV, Qclass: dns.ClassINET}}}
@@ -155,15 +155,15 @@ func (q *search) ask() {
 		if err != nil {
 			continue // a host name that cannot be asked for
 		}
-		// What is lost is asked again.
+		// A question that is lost is asked again.
 		_ = q.sockets.send(index, ip6, groups[ip6], netip.Addr{}, b)
 		_ = q.sockets.send(index, ip4, groups[ip4], netip.Addr{}, b)
 	}
 }
 
-// receive takes an answer and reports whether there was something new in it. The
-// hop limit does not matter: what was sent to the group has passed no router, and
-// matter.js sends its answers with 1.
+// receive handles an answer and reports whether it has something new. The hop limit does
+// not matter: a packet to the group has not passed a router, and matter.js sends answers
+// with a hop limit of 1.
 func (q *search) receive(p packet) (news bool) {
 	l := q.links[p.index]
 	if l == nil || p.from.Port() != port || len(p.data) > maxPacket {
@@ -203,7 +203,7 @@ func (l *searchLink) addAddress(rr dns.RR) bool {
 	return true
 }
 
-// found returns what is known, the best first.
+// found returns the addresses, the best first.
 func (q *search) found() (list []netip.AddrPort) {
 	for _, l := range q.links {
 		for _, a := range l.addrs {
@@ -221,7 +221,8 @@ func (q *search) found() (list []netip.AddrPort) {
 	return list
 }
 
-// preference orders addresses: what depends on the fewest other things comes first.
+// preference orders addresses: link-local ones need no router and no prefix, so they
+// come first.
 func preference(a netip.Addr) int {
 	switch {
 	case a.Is4():

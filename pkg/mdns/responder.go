@@ -16,8 +16,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// queue is how many packets may wait for the engine; more wait in the kernel,
-// which drops what it cannot hold.
+// queue is the number of packets that may wait for the engine. More wait in the
+// kernel, which drops those that do not fit its buffer.
 const queue = 16
 
 // readPause is the wait after a socket reported an error.
@@ -29,50 +29,50 @@ type Options struct {
 	// Responder.
 	Watcher *host.Watcher
 	Log     *slog.Logger
-	// Rand is crypto/rand.Reader but in tests.
+	// Rand is crypto/rand.Reader, except in tests.
 	Rand io.Reader
 }
 
 // Responder announces services and answers questions about them.
 type Responder struct {
 	log      *slog.Logger
-	engine   *engine // of loop, as is taken
-	taken    uint64  // calls of Set that the engine knows of
+	engine   *engine // used by loop only, as is taken
+	taken    uint64  // number of calls of Set that the engine knows of
 	watcher  *host.Watcher
-	links    follower // of loop
+	links    follower // used by loop only
 	wake     chan struct{}
 	closing  chan struct{}
 	once     sync.Once
-	ended    chan struct{} // loop is over
+	ended    chan struct{} // closed when loop has returned
 	status   atomic.Pointer[Status]
-	relinked func() // called when links come, go or have other addresses
+	relinked func() // called when interfaces come, go, or have other addresses
 
 	wanted wanted
 	input  input
 }
 
-// input is what packets come from.
+// input receives packets.
 type input struct {
 	sockets *sockets
-	unicast *unicastSockets // of loop; nil: another program takes unicast, or there is no link
+	unicast *unicastSockets // used by loop only; nil while another program receives unicast, or no link is in use
 	packets chan packet
 	free    sync.Pool // of packet buffers
 	readers sync.WaitGroup
 }
 
-// wanted is what Set leaves for the loop.
+// wanted passes services from Set to the loop.
 type wanted struct {
 	sync.Mutex
-	list *[]Service // nil: nothing new
-	set  uint64     // calls of Set
+	list *[]Service // nil: no call since the loop took the last list
+	set  uint64     // number of calls of Set
 }
 
-// New opens the sockets and starts to follow the interfaces. There may be none
-// yet: they are used when they come. Close ends it.
+// New opens the sockets and starts to follow the interfaces. An interface that comes
+// later is used, too. Close ends the Responder.
 func New(opt Options) (*Responder, error) { return newResponder(opt, func() {}) }
 
-// newResponder is New, with a function that is called when interfaces come, go or have
-// other addresses. It must not wait.
+// newResponder is New with a function that is called when interfaces come, go, or have
+// other addresses. It must not block.
 func newResponder(opt Options, relinked func()) (*Responder, error) {
 	if opt.Watcher == nil || opt.Log == nil || opt.Rand == nil {
 		panic("BUG: mdns.New without Watcher, Log or Rand")
@@ -111,9 +111,9 @@ func newResponder(opt Options, relinked func()) (*Responder, error) {
 	return r, nil
 }
 
-// Set makes services what is announced: what is new is announced, what is not
-// among them any more is withdrawn. A service that Validate refuses is logged
-// and left out. It may be called from any goroutine and does not wait.
+// Set replaces the services that are announced. A new service is announced, and one
+// that is no longer among them is withdrawn. A service for which Validate returns an
+// error is logged and left out. Set may be called from any goroutine and does not block.
 func (r *Responder) Set(services []Service) {
 	list := make([]Service, len(services))
 	for i, s := range services {
@@ -129,7 +129,7 @@ func (r *Responder) Set(services []Service) {
 	}
 }
 
-// Status is a snapshot, whose slices are not to be changed. It does not wait.
+// Status returns a snapshot, whose slices must not be changed. It does not block.
 func (r *Responder) Status() Status {
 	r.wanted.Lock()
 	set := r.wanted.set
@@ -141,8 +141,8 @@ func (r *Responder) Status() Status {
 	return s
 }
 
-// Close withdraws everything and ends the Responder; ctx bounds the wait. It
-// may be called again.
+// Close withdraws all services and ends the Responder. It returns an error if that takes
+// longer than ctx. It may be called again.
 func (r *Responder) Close(ctx context.Context) error {
 	r.once.Do(func() { close(r.closing) })
 	select {
@@ -153,7 +153,7 @@ func (r *Responder) Close(ctx context.Context) error {
 	}
 }
 
-// read moves the packets of one socket to the loop.
+// read passes the packets of one socket to the loop.
 func (r *Responder) read(next func([]byte) (packet, error)) {
 	for {
 		buf := r.input.free.Get().(*[maxPacket + 1]byte)
@@ -162,9 +162,9 @@ func (r *Responder) read(next func([]byte) (packet, error)) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			// The kernel reports what became of an earlier packet; but never
-			// spin on an error that stays.
-			r.log.Debug("mDNS socket", "error", err)
+			// The kernel reports errors of earlier packets here. The pause keeps an
+			// error that stays from using all of the processor.
+			r.log.Debug("error of an mDNS socket", "error", err)
 			select {
 			case <-time.After(readPause):
 			case <-r.closing:
@@ -180,7 +180,8 @@ func (r *Responder) read(next func([]byte) (packet, error)) {
 	}
 }
 
-// loop owns the engine. changed reports changes of the interfaces until cancel is called.
+// loop owns the engine. changed is ready after changes of the interfaces, until cancel
+// is called.
 func (r *Responder) loop(changed <-chan struct{}, cancel func()) {
 	defer close(r.ended)
 	defer cancel()
@@ -202,7 +203,7 @@ func (r *Responder) loop(changed <-chan struct{}, cancel func()) {
 			r.take()
 		case <-timer.C:
 		case <-r.closing:
-			r.take() // what was said last counts
+			r.take() // the last call of Set counts
 			e.shutdown(time.Now())
 			r.publish()
 			r.input.sockets.close()
@@ -227,7 +228,7 @@ func (r *Responder) loop(changed <-chan struct{}, cancel func()) {
 	}
 }
 
-// take hands what Set left to the engine.
+// take passes the services of the last Set to the engine.
 func (r *Responder) take() {
 	r.wanted.Lock()
 	list := r.wanted.list
@@ -238,7 +239,7 @@ func (r *Responder) take() {
 	}
 }
 
-// publish makes the state of the engine the snapshot.
+// publish stores a snapshot of the engine's state.
 func (r *Responder) publish() {
 	s := r.engine.status()
 	s.set = r.taken

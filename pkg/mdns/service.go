@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Bounds that Validate enforces. They keep a service with all its records in
-// one packet.
+// Bounds that Validate enforces. With them all records of a service fit one packet.
 const (
 	maxLabel    = 63
 	maxSubtypes = 16
@@ -18,7 +17,7 @@ const (
 
 const domain = "local."
 
-// Service is one DNS-SD service instance to be found.
+// Service is a DNS-SD service instance.
 type Service struct {
 	// Type is such as "_matterc._udp".
 	Type string
@@ -34,7 +33,7 @@ type Service struct {
 	TXT []string
 }
 
-// Validate says what is wrong with s.
+// Validate returns an error if s cannot be announced.
 func (s Service) Validate() error {
 	proto, transport, ok := strings.Cut(s.Type, ".")
 	if !ok || !strings.HasPrefix(proto, "_") || !plainLabel(proto) || (transport != "_udp" && transport != "_tcp") {
@@ -82,11 +81,11 @@ func plainLabel(s string) bool {
 	return true
 }
 
-// name is the full instance name, typeName that of the type.
+// name returns the full instance name, typeName that of the type.
 func (s Service) name() string     { return s.Instance + "." + s.typeName() }
 func (s Service) typeName() string { return s.Type + "." + domain }
 
-// subtypeName is the full name of a subtype of a type.
+// subtypeName returns the full name of a subtype of a type.
 func subtypeName(sub, typeName string) string { return sub + "._sub." + typeName }
 
 func (s Service) equal(o Service) bool {
@@ -99,8 +98,8 @@ func (s Service) clone() Service {
 	return s
 }
 
-// fold maps a name to the form in which names are compared: DNS ignores the
-// case of ASCII letters and of nothing else (RFC 4343).
+// fold returns a name in lower case, for comparisons. DNS ignores the case of ASCII
+// letters only (RFC 4343).
 func fold(name string) string {
 	b := []byte(name)
 	for i, c := range b {

@@ -17,20 +17,19 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// ErrPortTaken is returned when another program holds the mDNS port for itself
-// alone.
+// ErrPortTaken is returned when another program has the mDNS port and does not share it.
 var ErrPortTaken = errors.New("another program does not share UDP port 5353")
 
-// sendPatience bounds the wait for a link that is stuck with full queues.
+// sendPatience bounds the wait for a link whose queue is full.
 const sendPatience = 100 * time.Millisecond
 
-// sockets are the network: one socket for each address family.
+// sockets send and receive multicast, with one socket for each address family.
 type sockets struct {
 	v6 *ipv6.PacketConn
 	v4 *ipv4.PacketConn // nil if the host has no IPv4
 }
 
-// CheckPort reports whether a Responder could open its sockets.
+// CheckPort returns the error that New would return because of its sockets.
 func CheckPort() error {
 	s, err := openSockets()
 	if err == nil {
@@ -39,10 +38,9 @@ func CheckPort() error {
 	return err
 }
 
-// openSockets opens both sockets. They are bound to the groups and not to the
-// wildcard address, and take part in a group only where they joined: so they
-// get what is sent to the groups, and unicast stays with the mDNS responder of
-// the system, if there is one.
+// openSockets opens both sockets. They are bound to the groups and not to the wildcard
+// address, and receive only on the interfaces on which they have joined. So unicast is
+// left to the mDNS responder of the system, if there is one.
 func openSockets() (*sockets, error) {
 	s := &sockets{}
 	c6, err := open6()
@@ -84,7 +82,7 @@ func (s *sockets) setup4() error {
 		s.v4.SetMulticastLoopback(true))
 }
 
-// close ends the reads too.
+// close makes pending reads return, too.
 func (s *sockets) close() {
 	if s.v6 != nil {
 		s.v6.Close()
@@ -94,18 +92,18 @@ func (s *sockets) close() {
 	}
 }
 
-// open6 binds a socket to [ff02::fb]:5353 on all interfaces. The kernel wants
-// an interface for a link-local address, group or not, when it binds; and it
-// forgets that interface, but keeps the address, when a socket is connected to
-// no family. That takes no privilege.
+// open6 binds a socket to [ff02::fb]:5353 on all interfaces. The kernel requires an
+// interface to bind to a link-local address. When the socket is then connected to the
+// address family AF_UNSPEC, the kernel forgets the interface and keeps the address.
+// Neither takes a privilege.
 func open6() (net.PacketConn, error) {
 	const loopback = 1 // the index that every network namespace has
 	return open(unix.AF_INET6, func(fd int) error {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return err
 		}
-		// Before Linux 4.20 there is no such option; what others joined is
-		// then heard too, and ignored by its interface.
+		// Linux before 4.20 has no such option. Packets of groups that other
+		// programs have joined are then received, and dropped by their interface.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 			return err
 		}
@@ -122,8 +120,7 @@ func open6() (net.PacketConn, error) {
 	})
 }
 
-// disconnect connects a socket to an address of no family, for which x/sys has
-// no type.
+// disconnect connects a socket to AF_UNSPEC, for which x/sys has no type.
 func disconnect(fd int) error {
 	none := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unsafe.Sizeof(none)); errno != 0 {
@@ -141,8 +138,8 @@ func open4() (net.PacketConn, error) {
 	})
 }
 
-// open makes a socket that shares its port. The net package cannot: it binds
-// the wildcard address for a group.
+// open returns a socket that shares its port. Package net cannot bind to a group: it
+// binds to the wildcard address instead.
 func open(domain int, bind func(fd int) error) (net.PacketConn, error) {
 	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -179,13 +176,13 @@ func (s *sockets) join(index int, f family) error {
 		err = s.v4.JoinGroup(ifi, net.UDPAddrFromAddrPort(groups[f]))
 	}
 	if errors.Is(err, unix.EADDRINUSE) {
-		return nil // we are in it
+		return nil // it has joined already
 	}
 	return err
 }
 
 func (s *sockets) leave(index int, f family) {
-	// It may be gone, and the membership with it.
+	// An error means that the interface has gone, and the membership with it.
 	ifi := &net.Interface{Index: index}
 	switch {
 	case f == ip6:
@@ -197,7 +194,7 @@ func (s *sockets) leave(index int, f family) {
 
 func (s *sockets) send(index int, f family, to netip.AddrPort, from netip.Addr, b []byte) error {
 	deadline := time.Now().Add(sendPatience)
-	// The index says the interface; a zone could name another by now.
+	// The index determines the interface. The name in a zone may be another one's by now.
 	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr().WithZone(""), to.Port()))
 	var err error
 	switch {
@@ -211,8 +208,8 @@ func (s *sockets) send(index int, f family, to netip.AddrPort, from netip.Addr, 
 	return err
 }
 
-// read waits for the next packet of a family and puts it into b. What is
-// larger than b comes cut, and is malformed then.
+// read waits for the next packet of a family and puts it into b. A packet that is
+// larger than b is cut, and malformed.
 func (s *sockets) read(f family, b []byte) (packet, error) {
 	if f == ip6 {
 		return read6(s.v6, b)
@@ -227,7 +224,7 @@ func read6(c *ipv6.PacketConn, b []byte) (packet, error) {
 	}
 	p := packet{family: ip6, from: addrPort(from), data: b[:n]}
 	if cm != nil {
-		p.index, p.hopLimit, p.to = cm.IfIndex, cm.HopLimit, own(cm.Dst)
+		p.index, p.hopLimit, p.to = cm.IfIndex, cm.HopLimit, unicastTo(cm.Dst)
 	}
 	return p, nil
 }
@@ -239,7 +236,7 @@ func read4(c *ipv4.PacketConn, b []byte) (packet, error) {
 	}
 	p := packet{family: ip4, from: addrPort(from), data: b[:n]}
 	if cm != nil {
-		p.index, p.hopLimit, p.to = cm.IfIndex, cm.TTL, own(cm.Dst)
+		p.index, p.hopLimit, p.to = cm.IfIndex, cm.TTL, unicastTo(cm.Dst)
 	}
 	return p, nil
 }
@@ -253,9 +250,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
-// own returns the destination of a packet if it is an address of this host, and the
-// zero Addr if it is a group.
-func own(dst net.IP) netip.Addr {
+// unicastTo returns the destination of a packet, or the zero Addr if it is a group.
+func unicastTo(dst net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(dst)
 	if a = a.Unmap(); a.IsMulticast() {
 		return netip.Addr{}

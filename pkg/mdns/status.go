@@ -13,9 +13,9 @@ import (
 // State of a name on an interface.
 type State uint8
 
-// A name starts at Probing; three questions that nobody answers end it.
-// Announced lasts until the service is withdrawn or somebody else claims the
-// name. Conflict ends by another try, up to a minute later.
+// A name starts as Probing, until three questions have not been answered. Announced
+// lasts until the service is withdrawn or another host claims the name. Conflict lasts
+// until the next attempt, up to a minute.
 const (
 	Probing State = iota
 	Announced
@@ -38,14 +38,14 @@ func (s State) String() string {
 type Status struct {
 	// Interfaces are in the order of their indices.
 	Interfaces []InterfaceStatus
-	// Pending says that the last Set is not in it yet.
+	// Pending says that the snapshot is older than the last Set.
 	Pending bool
 	Stats   Stats
 
-	set uint64 // calls of Set that are in it
+	set uint64 // number of calls of Set that it includes
 }
 
-// InterfaceStatus says what is announced on one interface.
+// InterfaceStatus describes what is announced on one interface.
 type InterfaceStatus struct {
 	Name  string
 	Index int
@@ -53,27 +53,27 @@ type InterfaceStatus struct {
 	Host string
 	// Addrs are the addresses published, IPv6 first.
 	Addrs []netip.Addr
-	// Reason says why nothing is announced here; empty if something can be.
+	// Reason says why the interface cannot be used. It is empty if it can.
 	Reason string
 	// Services are sorted by type and instance.
 	Services []ServiceStatus
-	// Found says that the last look from the wire found what is announced here, and
-	// Lookup why it did not; neither, before there was one.
+	// Found says that the last lookup on this interface found the services. If it did
+	// not, Lookup says why. Before the first lookup both are zero.
 	Found  bool
 	Lookup string
 }
 
-// ServiceStatus is a service on an interface.
+// ServiceStatus is the status of a service on an interface.
 type ServiceStatus struct {
 	Type, Instance string
 	State          State
-	// Rival is the address of another host that announces the service, too, or
-	// tries to; the zero Addr if there is none.
+	// Rival is the address of another host that announces the service, too, or tries
+	// to. It is the zero Addr if there is none.
 	Rival netip.Addr
 }
 
-// Problem says why not every service can be found on the interface; empty if all can
-// be, or will be within seconds.
+// Problem says why controllers may not find every service on the interface. It is empty
+// if they can, or will within seconds.
 func (i InterfaceStatus) Problem() string {
 	if i.Reason != "" {
 		return i.Reason
@@ -93,7 +93,7 @@ func (i InterfaceStatus) Problem() string {
 	return i.Lookup
 }
 
-// namedRivals is how many services Problem names.
+// namedRivals is the number of services that Problem names.
 const namedRivals = 2
 
 // Stats counts since the start.
@@ -106,7 +106,7 @@ type Stats struct {
 	Conflicts uint64 // names that another host claimed
 }
 
-// counters are the Stats while they grow.
+// counters count what Stats reports.
 type counters struct {
 	received, sent, unsent, dropped, malformed, conflicts atomic.Uint64
 }
@@ -139,15 +139,15 @@ func (i InterfaceStatus) contested() bool {
 	return slices.ContainsFunc(i.Services, func(v ServiceStatus) bool { return v.State == Conflict })
 }
 
-// Announced reports whether all services are announced on an interface in use. Another
-// interface that comes up later, and probes for its names, takes nothing away. With no
-// service at all an interface is enough.
+// Announced reports whether all services are announced on at least one interface. Without
+// services it reports whether an interface is in use.
 func (s Status) Announced() bool {
 	return !s.Pending && slices.ContainsFunc(s.Interfaces, InterfaceStatus.Announced)
 }
 
-// Fault returns why controllers may not find the node, and on which interface; nil if
-// all services are announced on one and no other host has a name on any.
+// Fault returns an error that says why controllers may not find the node, and on which
+// interface. It returns nil if all services are announced on at least one interface and
+// there is no conflict on any.
 func (s Status) Fault() error {
 	var lost []string
 	for _, i := range s.Interfaces {
@@ -176,8 +176,8 @@ func (s Status) Fault() error {
 // ErrNotAnnounced is what Fault returns.
 var ErrNotAnnounced = errors.New("not announced over mDNS")
 
-// Discoverable reports whether the last look from the wire found what is announced on
-// every interface in use.
+// Discoverable reports whether the last lookup found the services on every interface in
+// use, and there is one.
 func (s Status) Discoverable() bool {
 	used := 0
 	for _, i := range s.Interfaces {
@@ -192,10 +192,10 @@ func (s Status) Discoverable() bool {
 	return used > 0
 }
 
-// status makes a snapshot, without the counters.
+// status returns a snapshot without the counters.
 func (e *engine) status() Status {
 	var s Status
-	for _, info := range e.others {
+	for _, info := range e.unusable {
 		s.Interfaces = append(s.Interfaces, InterfaceStatus{Name: info.name, Index: info.index, Reason: info.reason})
 	}
 	for _, l := range e.links {

@@ -12,8 +12,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// unicastSockets hear what is sent to port 5353 of the host itself. There are none while
-// another program of the host, such as avahi-daemon, takes that: only one program can.
+// unicastSockets receive the packets to port 5353 of the host's own addresses. They are
+// closed while another program of the host, such as avahi-daemon, receives these: only
+// one program can.
 type unicastSockets struct {
 	v6 *ipv6.PacketConn
 	v4 *ipv4.PacketConn // nil if the host has no IPv4
@@ -27,7 +28,7 @@ func openUnicast() (*unicastSockets, error) {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return err
 		}
-		// What comes to the groups is for the other sockets.
+		// Packets to the groups are received by the other sockets.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 			return err
 		}
@@ -64,7 +65,7 @@ func openUnicast() (*unicastSockets, error) {
 	return s, nil
 }
 
-// add notes the inode of a socket.
+// add remembers the inode of a socket.
 func (s *unicastSockets) add(c net.PacketConn) {
 	raw, err := c.(*net.UDPConn).SyscallConn()
 	if err != nil {
@@ -78,7 +79,7 @@ func (s *unicastSockets) add(c net.PacketConn) {
 	})
 }
 
-// close ends the reads, too.
+// close makes pending reads return, too.
 func (s *unicastSockets) close() {
 	if s.v6 != nil {
 		s.v6.Close()
@@ -88,8 +89,8 @@ func (s *unicastSockets) close() {
 	}
 }
 
-// followUnicast opens the sockets for unicast when nobody else has such, and closes them
-// when another program opens its own.
+// followUnicast opens the sockets for unicast if no other program has such sockets, and
+// closes them if one does.
 func (r *Responder) followUnicast() {
 	var own []uint64
 	if r.input.unicast != nil {
@@ -100,7 +101,7 @@ func (r *Responder) followUnicast() {
 	case want && r.input.unicast == nil:
 		s, err := openUnicast()
 		if err != nil {
-			r.log.Debug("unicast questions are not heard", "error", err)
+			r.log.Debug("unicast queries are not received", "error", err)
 			return
 		}
 		r.input.unicast = s

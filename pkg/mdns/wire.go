@@ -2,7 +2,7 @@ package mdns
 
 import "encoding/binary"
 
-// Bounds on what is read of one message.
+// Bounds on a message that is read.
 const (
 	maxPacket    = 9000 // RFC 6762, section 17
 	maxQuestions = 256
@@ -18,8 +18,8 @@ const (
 	maskOpcode   = 0xF << 11
 	maskRcode    = 0xF
 
-	// topBit asks for a unicast answer in the class of a question, and empties
-	// the caches in that of a record.
+	// topBit in the class of a question asks for a unicast answer. In the class of a
+	// record it is the cache-flush bit.
 	topBit = 1 << 15
 )
 
@@ -31,16 +31,16 @@ const (
 	additionalSection
 )
 
-// message is what an incoming packet says about names that we have. Everything
-// else is skipped without being decoded.
+// message is what a received packet says about names of this host. Everything else is
+// skipped and not decoded.
 type message struct {
 	bytes        []byte
 	id           uint16
 	response     bool
 	truncated    bool
-	asked        int // questions, ours or not
+	asked        int // number of questions, for any name
 	questionsEnd int // offset behind them
-	authority    int // records in the authority section, ours or not
+	authority    int // number of records in the authority section, for any name
 	questions    []question
 	records      []rawRecord
 	scratch      []byte // a name while it is looked up
@@ -63,8 +63,8 @@ type rawRecord struct {
 	ttl     uint32
 }
 
-// parse reads b into m; find maps a folded name to what we have of it, or nil.
-// It reports false for what is no well-formed mDNS message.
+// parse reads b into m. find returns the node of a folded name, or nil. parse reports
+// false if b is not a well-formed mDNS message.
 func (m *message) parse(b []byte, find func(key []byte) *node) bool {
 	m.bytes, m.questions, m.records = b, m.questions[:0], m.records[:0]
 	if len(b) < headerSize || len(b) > maxPacket {
@@ -144,10 +144,10 @@ func (m *message) parseRecords(off, count int, s section, find func([]byte) *nod
 	return off, true
 }
 
-// readName appends the name at off to key, folded, each label followed by a
-// dot, and returns the offset behind it. A dot within a label becomes a zero
-// octet, so that it never equals one of our names. Compression pointers must
-// lead backwards, which ends every chain of them.
+// readName appends the name at off to key, folded, each label followed by a dot, and
+// returns the offset behind it. A dot within a label becomes a zero octet, so that the
+// name is no name of this host. Compression pointers must lead backwards, so that every
+// chain of them ends.
 func readName(key, b []byte, off int) (name []byte, end int, ok bool) {
 	end = -1
 	limit := off // pointers must lead before it

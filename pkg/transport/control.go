@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Control messages of the kernel (cmsg(3)), read and written by hand: the
-// packages that do it for us allocate for every datagram.
+// Control messages of the kernel (cmsg(3)) are read and written here, as the packages
+// that do so allocate memory for every datagram.
 
 const (
 	cmsgLenSize = unix.SizeofCmsghdr - 8 // size_t, then two ints
@@ -25,8 +25,8 @@ const (
 
 func aligned(n int) int { return (n + cmsgAlign - 1) &^ (cmsgAlign - 1) }
 
-// parseControl finds the packet info in oob: our address that the datagram was
-// sent to and the interface it came in by. Anything else yields zero values.
+// parseControl returns the packet info in oob: this host's address that the datagram
+// was sent to, and the index of the interface. Without packet info both are zero.
 func parseControl(oob []byte) (local netip.Addr, index int) {
 	for len(oob) >= unix.SizeofCmsghdr {
 		size := cmsgLen(oob)
@@ -47,7 +47,7 @@ func parseControl(oob []byte) (local netip.Addr, index int) {
 		oob = oob[min(aligned(size), len(oob)):]
 	}
 	if local.IsMulticast() || local.IsUnspecified() {
-		local = netip.Addr{} // nothing that an answer can come from
+		local = netip.Addr{} // an answer cannot come from it
 	}
 	return local, index
 }
@@ -78,8 +78,8 @@ func pad(b []byte) []byte {
 	return b
 }
 
-// appendControl6 appends an IPV6_PKTINFO that makes a datagram leave from local
-// by interface index; the zero value of either leaves it to the kernel.
+// appendControl6 appends an IPV6_PKTINFO that makes a datagram leave from the address
+// local by the interface index. The kernel chooses what is zero.
 func appendControl6(b []byte, local netip.Addr, index int) []byte {
 	b = appendHeader(b, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, pktinfo6Size)
 	var a [16]byte

@@ -1,7 +1,7 @@
-// Package transport moves datagrams between the network and the node: UDP
-// sockets that know by which address and interface each datagram came in, so
-// that the answer leaves the same way (Core Specification, section 4.3
-// and 4.4), and the rule that picks the interfaces a node serves.
+// Package transport moves datagrams between the network and the node. Its UDP
+// sockets report to which address and by which interface each datagram came, so
+// that the answer leaves the same way (Core Specification, sections 4.3 and 4.4).
+// Its [Inbox] bounds what waits for the node, and what one source may send.
 //
-// It knows nothing of what the datagrams mean.
+// The package does not interpret the datagrams, apart from their headers.
 package transport

@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// filterFresh is how long an interface index is trusted to carry its name.
+	// filterFresh is how long the name of an interface index is remembered.
 	filterFresh = 5 * time.Second
-	// filterTidy is from how many indices on those are forgotten that have not been
-	// seen for so long: interfaces of containers come and go, each with a new one.
+	// filterTidy is the number of indices from which on old ones are removed. Interfaces
+	// of containers come and go, each with a new index.
 	filterTidy = 64
 )
 
-// filter keeps the datagrams of named interfaces. The kernel reports an index;
-// its name is looked up and remembered for a short while, as interfaces come,
-// go and are renamed. It is for one goroutine.
+// filter passes the datagrams of named interfaces. The kernel reports an index. Its name
+// is looked up and remembered for some seconds, as interfaces come, go and are renamed.
+// A filter must be used by one goroutine at a time.
 type filter struct {
 	names   []string
 	name    func(index int) (string, error)
@@ -30,7 +30,8 @@ type verdict struct {
 	until   time.Time
 }
 
-// newFilter returns nil, which allows everything, for no names.
+// newFilter returns a filter for the named interfaces. Without names it returns nil,
+// which allows everything.
 func newFilter(names []string) *filter {
 	if len(names) == 0 {
 		return nil
@@ -62,7 +63,7 @@ func (f *filter) allows(index int) bool {
 	}
 	name, err := f.name(index)
 	if err != nil {
-		// Gone since: its datagrams are history too.
+		// The interface has gone, and with it the peer.
 		delete(f.verdict, index)
 		return false
 	}

@@ -14,39 +14,39 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// What one source may send that does not prove who sends it. docs/robustness.md
-// has the reasons, and all other bounds.
+// Limits on datagrams of one source that do not prove who sent them. The reasons, and
+// all other bounds, are in docs/robustness.md.
 const (
-	// Handshake messages cost up to a millisecond each. What a handshake needs is
-	// half a dozen of them, and one that succeeds is paid back.
+	// Handshake messages cost up to a millisecond each. A handshake needs half a dozen,
+	// and one that succeeds is not counted.
 	HandshakesPerSecond = 100
 	handshakesAtOnce    = 400
-	// Messages that name a session and fail cost some microseconds. Somebody may
-	// send them in a good controller's name, whose own are dropped with what is
-	// beyond the bound; so that is high.
+	// Messages of a session that fail cost some microseconds. An attacker may send them
+	// with a controller's address, whose own messages beyond the limit are dropped as
+	// well; so the limit is high.
 	failuresPerSecond = 20000
 	failuresAtOnce    = 20000
-	// LimitedSources are remembered by either limit.
+	// LimitedSources is the number of sources that each limit remembers.
 	LimitedSources = 1024
 )
 
-// Bounds of what waits for the loop. A controller that switches a house sends
-// hundreds of requests at once, and as many acknowledgements.
+// Bounds of the queue. A controller that switches a house sends hundreds of requests at
+// once, and as many acknowledgements.
 const (
 	QueueLen  = 2048 // datagrams
 	laneCount = 64   // of each class
 )
 
-// class is what a datagram may cost. It can be told without looking anything up.
+// class is the kind of a datagram, by what handling it may cost.
 type class uint8
 
 const (
-	classSession   class = iota // of a session, or of nothing we know
+	classSession   class = iota // of a session, known or not
 	classHandshake              // outside any session
 	classes
 )
 
-// classOf reads it off the session id and type of the header, if there is one.
+// classOf returns the class by the session id and type in the header.
 func classOf(b []byte) class {
 	if len(b) < 4 || b[1] != 0 || b[2] != 0 || b[3]&3 != 0 {
 		return classSession
@@ -54,15 +54,14 @@ func classOf(b []byte) class {
 	return classHandshake
 }
 
-// Inbox is what stands between the sockets and the goroutine that handles their
-// datagrams: a bounded queue, and a limit of what one source may send that proves
-// nothing. Its methods may be called from several goroutines at once, except where
-// they say otherwise.
+// Inbox is the bounded queue between the sockets and the goroutine that handles their
+// datagrams, with a limit on the unauthenticated datagrams of each source. Its methods
+// may be called from several goroutines at once, except where they say otherwise.
 type Inbox struct {
 	log       *slog.Logger
 	by        [classes]*Limiter
 	limited   atomic.Uint64 // datagrams dropped because of by
-	displaced atomic.Uint64 // those that the queue had no room for
+	displaced atomic.Uint64 // datagrams dropped because the queue was full
 	queue     queue
 	free      sync.Pool
 }
@@ -77,9 +76,9 @@ func NewInbox(log *slog.Logger) *Inbox {
 	return b
 }
 
-// Read queues the datagrams of one conn until the conn is closed, or done is and the
-// conn is broken. It never waits for who takes them: what there is no room for is
-// dropped here, where it can be seen whose it is, and not by the kernel.
+// Read queues the datagrams of one conn until the conn is closed, or until done is closed
+// and the conn is broken. It never waits for room in the queue: datagrams without room
+// are dropped here, where their source counts, and not by the kernel.
 func (b *Inbox) Read(c PacketConn, done <-chan struct{}) {
 	for {
 		p := b.free.Get().(*Packet)
@@ -90,7 +89,7 @@ func (b *Inbox) Read(c PacketConn, done <-chan struct{}) {
 		case err != nil:
 			b.log.Warn("receiving failed", "error", err)
 			select {
-			case <-time.After(time.Second): // do not spin on a broken socket
+			case <-time.After(time.Second): // a broken socket must not use all of the processor
 			case <-done:
 				return
 			}
@@ -110,31 +109,31 @@ func (b *Inbox) Read(c PacketConn, done <-chan struct{}) {
 // Ready returns a channel that has a token while datagrams wait.
 func (b *Inbox) Ready() <-chan struct{} { return b.queue.ready }
 
-// Take returns the next datagram, nil if there is none.
+// Take returns the next datagram, or nil if there is none.
 func (b *Inbox) Take() *Packet { return b.queue.pop() }
 
-// Release takes a datagram back when it has been handled.
+// Release returns a datagram to the Inbox after it was handled.
 func (b *Inbox) Release(p *Packet) { b.free.Put(p) }
 
-// Charge counts a datagram that proved nothing against its source.
+// Charge counts an unauthenticated datagram against the limit of its source.
 func (b *Inbox) Charge(now time.Time, p *Packet) { b.by[p.class].Charge(now, p.source) }
 
-// Proven pays back what a handshake that succeeded has cost its source.
+// Proven resets the limit of a source after a handshake that succeeded.
 func (b *Inbox) Proven(p Path) { b.by[classHandshake].Forgive(p.Source()) }
 
 // InboxStats counts since the start.
 type InboxStats struct {
 	Limited   uint64 // datagrams dropped because their source was over its limit
 	Displaced uint64 // datagrams dropped because the queue was full
-	Sources   int    // sources that the limits remember now
+	Sources   int    // sources that the limits remember
 }
 
-// Stats returns what was counted.
+// Stats returns the counters.
 func (b *Inbox) Stats() InboxStats {
 	return InboxStats{b.limited.Load(), b.displaced.Load(), b.by[classSession].Len() + b.by[classHandshake].Len()}
 }
 
-// admit reports whether p may be queued, and counts it if not.
+// admit reports whether p may be queued. It counts p if not.
 func (b *Inbox) admit(now time.Time, p *Packet) bool {
 	if !b.by[p.class].Exhausted(now, p.source) {
 		return true
@@ -143,7 +142,7 @@ func (b *Inbox) admit(now time.Time, p *Packet) bool {
 	return false
 }
 
-// Packet is a datagram that waits, or is being handled. It is valid until
+// Packet is a datagram in the queue, or one that is being handled. It is valid until
 // [Inbox.Release].
 type Packet struct {
 	Path   Path
@@ -157,20 +156,20 @@ type Packet struct {
 // Bytes returns the datagram, which may be changed.
 func (p *Packet) Bytes() []byte { return p.buf[:p.n] }
 
-// sort notes what the limits and the queue go by.
+// sort sets the class and source, which the limits and the queue use.
 func (p *Packet) sort() {
 	p.source, p.class = p.Path.Source(), classOf(p.buf[:p.n])
 }
 
-// queue is what waits for the loop. Handshakes and sessions take turns, and
-// within either the sources do, as far as they fall into different lanes. So
-// nobody waits long for those who send much; when the queue is full, it is the
-// longest lane that loses its oldest datagram. Nothing overtakes a handshake of
-// the same source: the first message of a session comes after the end of it.
+// queue has the datagrams that wait for the loop. Handshakes and sessions take turns, and
+// so do the lanes within each, over which the sources are spread. So a source does not
+// wait long for those that send much. When the queue is full, the longest lane loses its
+// oldest datagram. No datagram overtakes a handshake of the same source, as the first
+// message of a session must come after the end of its handshake.
 type queue struct {
 	mu    sync.Mutex
 	seed  maphash.Seed
-	ready chan struct{} // holds a token while something waits
+	ready chan struct{} // has a token while datagrams wait
 
 	lanes [classes][laneCount]lane
 	used  [classes]uint64 // the lanes that are not empty, as bits
@@ -199,7 +198,7 @@ func (q *queue) init() {
 	q.ready = make(chan struct{}, 1)
 }
 
-// push lets p wait. It returns the packet that has to go for it, nil if none.
+// push adds p. It returns the packet that is dropped for it, or nil.
 func (q *queue) push(p *Packet) (dropped *Packet) {
 	i := int(maphash.Comparable(q.seed, p.source) % laneCount)
 	q.mu.Lock()
@@ -226,7 +225,7 @@ func (q *queue) push(p *Packet) (dropped *Packet) {
 	return dropped
 }
 
-// pop takes the next packet, nil if there is none.
+// pop removes the next packet. It returns nil if there is none.
 func (q *queue) pop() *Packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -238,7 +237,7 @@ func (q *queue) pop() *Packet {
 		return nil
 	}
 	q.turn = classes - 1 - c
-	// The next lane after the last one, in a circle.
+	// The next lane after the last one, cyclically.
 	after := q.last[c] + 1
 	i := (after + bits.TrailingZeros64(bits.RotateLeft64(q.used[c], -after))) % laneCount
 	q.last[c] = i

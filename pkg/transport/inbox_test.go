@@ -130,7 +130,7 @@ func TestQueueSignals(t *testing.T) {
 		default:
 		}
 		if q.n > 0 && len(q.ready) == 0 {
-			t.Fatalf("%d wait and nobody is told", q.n)
+			t.Fatalf("%d wait and the channel has no token", q.n)
 		}
 	}
 }

@@ -6,11 +6,9 @@ import (
 	"time"
 )
 
-// Source returns what datagrams that came by p are counted under where sources
-// are limited: the peer's address or, for one that is on another network than
-// the address it called, the /64 that it is in, of which a host there can take
-// any address. Hosts on our own link share their /64 with each other; each of
-// them counts by itself.
+// Source returns the address under which the limits count datagrams that came by p. It is
+// the peer's address. For a peer on another network it is the peer's /64, as a host there
+// can take any address of it. Hosts on this link share a /64 and are counted separately.
 func (p Path) Source() netip.Addr {
 	a := p.Peer.Addr()
 	if a.Is4() || a.IsLinkLocalUnicast() || !p.Local.Is6() {
@@ -26,13 +24,12 @@ func subnet(a netip.Addr) netip.Addr {
 	return netip.PrefixFrom(a, 64).Masked().Addr()
 }
 
-// Limiter bounds what each source may cost: a token bucket for every source that
-// was charged lately. A source that is not charged, or not more often than the
-// rate, never meets it.
+// Limiter is a limit for each source, with a token bucket for every source that was
+// charged recently.
 //
-// The table of sources is bounded. When it is full, the source that was charged
-// least recently is forgotten, and with it what it has used up: many sources
-// together are not bounded by a Limiter.
+// The number of buckets is bounded. When there are too many, the bucket of the source
+// that was charged least recently is removed. So a Limiter does not limit many sources
+// together.
 //
 // A Limiter may be used by several goroutines at once.
 type Limiter struct {
@@ -41,11 +38,11 @@ type Limiter struct {
 
 	mu     sync.Mutex
 	table  map[netip.Addr]*bucket
-	recent bucket // of a ring through all buckets: next is the one charged last
+	recent bucket // head of a ring of all buckets, the one charged last first
 	free   *bucket
 }
 
-// bucket is what is left of a source's allowance at a time.
+// bucket is a source's allowance at a time.
 type bucket struct {
 	source     netip.Addr
 	left       float64
@@ -53,9 +50,9 @@ type bucket struct {
 	prev, next *bucket
 }
 
-// NewLimiter returns a Limiter that lets each source be charged burst times at
-// once and perSecond times a second on average, and remembers up to sources of
-// them. Values below 1 panic.
+// NewLimiter returns a Limiter with which each source may be charged burst times at once
+// and perSecond times a second on average. It remembers up to sources of them.
+// NewLimiter panics on values below 1.
 func NewLimiter(perSecond, burst, sources int) *Limiter {
 	if perSecond < 1 || burst < 1 || sources < 1 {
 		panic("BUG: transport: a limiter that allows nothing")
@@ -76,9 +73,8 @@ func (l *Limiter) Exhausted(now time.Time, source netip.Addr) bool {
 	return b != nil && !l.refill(b, now) && b.left < 1
 }
 
-// Charge takes one from a source's allowance. What was under way when nothing was
-// left is charged as well: the source is in debt then, by its burst at most, and
-// exhausted until it has paid.
+// Charge takes one from a source's allowance, which may become negative, down to minus
+// the burst: datagrams that were queued before the source was exhausted count, too.
 func (l *Limiter) Charge(now time.Time, source netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,7 +88,7 @@ func (l *Limiter) Charge(now time.Time, source netip.Addr) {
 	b.link(&l.recent)
 }
 
-// Forgive gives a source its whole allowance back.
+// Forgive restores the whole allowance of a source.
 func (l *Limiter) Forgive(source netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,8 +104,8 @@ func (l *Limiter) Len() int {
 	return len(l.table)
 }
 
-// refill brings a bucket up to date. One that is full again says nothing: it is
-// dropped, and refill reports true.
+// refill adds the allowance since the last call. If the bucket is full, refill removes it
+// and reports true.
 func (l *Limiter) refill(b *bucket, now time.Time) (full bool) {
 	if d := now.Sub(b.at); d > 0 {
 		b.left += l.rate * d.Seconds()
@@ -122,7 +118,7 @@ func (l *Limiter) refill(b *bucket, now time.Time) (full bool) {
 	return true
 }
 
-// add returns a full bucket, which is in the table but not in the ring.
+// add returns a full bucket that is in the table, but not yet in the ring.
 func (l *Limiter) add(now time.Time, source netip.Addr) *bucket {
 	if len(l.table) == l.max {
 		l.drop(l.recent.prev)

@@ -10,11 +10,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// GroupPort is the UDP port that datagrams to multicast groups are sent to
-// (section 2.5.6.2), whatever port a node has.
+// GroupPort is the UDP port of datagrams to multicast groups (section 2.5.6.2). It does
+// not depend on the node's port.
 const GroupPort = 5540
 
-// ErrGroupPort is returned by SetGroups of a conn on another port than GroupPort.
+// ErrGroupPort is returned by SetGroups if the conn has another port than GroupPort.
 var ErrGroupPort = fmt.Errorf("messages to groups come to UDP port %d only", GroupPort)
 
 // membership is one multicast group on one interface.
@@ -45,7 +45,7 @@ func (c *udpConn) SetGroups(groups []netip.Addr) error {
 	var errs []error
 	for m := range c.joined {
 		if !want[m] {
-			// That fails where the interface is gone, and its memberships with it.
+			// An error means that the interface has gone, and its memberships with it.
 			_ = c.setMembership(unix.IPV6_LEAVE_GROUP, m)
 			delete(c.joined, m)
 		}

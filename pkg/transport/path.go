@@ -2,38 +2,37 @@ package transport
 
 import "net/netip"
 
-// Path says which way a datagram came, so that its answer can go back the same
-// way. The zero Path names nobody. Paths are comparable.
+// Path is the way that a datagram came, so that its answer can go back the same way. The
+// zero Path is no way. Paths are comparable.
 type Path struct {
-	// Peer is the other side. A link-local IPv6 address keeps its zone; IPv4
-	// addresses are never in their IPv4-mapped form.
+	// Peer is the other side. A link-local IPv6 address has a zone. An IPv4 address is
+	// never in its IPv4-mapped form.
 	Peer netip.AddrPort
-	// Local is our address that the peer used, without a zone. The zero Addr
-	// lets the kernel choose.
+	// Local is this host's address that the peer used, without a zone. With the zero
+	// Addr the kernel chooses it.
 	Local netip.Addr
-	// Interface is the index of the network interface; 0 lets the kernel (or
-	// the zone of Peer) choose.
+	// Interface is the index of the network interface. With 0 the zone of Peer or the
+	// kernel determines it.
 	Interface int
 }
 
-// PacketConn moves datagrams. Listen makes real ones, tests replace them.
-// ReadFrom is for one goroutine at a time; WriteTo and Close may be called
-// beside it and beside each other.
+// PacketConn sends and receives datagrams. Listen returns real ones; tests have their own.
+// ReadFrom must be called by one goroutine at a time. WriteTo and Close may be called
+// concurrently.
 type PacketConn interface {
-	// ReadFrom waits for the next datagram and puts it into b. Of a datagram that
-	// is larger than b it returns nothing but the path, with an n of 0: its source
-	// is to be held to account, but a part of it is no message. After Close the
-	// error is net.ErrClosed.
+	// ReadFrom waits for the next datagram and puts it into b. For a datagram that is
+	// larger than b it returns the path and an n of 0, so that the limits can count it:
+	// a part of a datagram is no message. After Close the error is net.ErrClosed.
 	ReadFrom(b []byte) (n int, p Path, err error)
 	// WriteTo sends b along p.
 	WriteTo(b []byte, p Path) error
-	// SetGroups makes groups the multicast groups whose datagrams the conn
-	// receives too, on all interfaces that the node serves at this moment. What
-	// can be joined is joined; the error says what cannot. It is for one goroutine
-	// at a time.
+	// SetGroups replaces the multicast groups whose datagrams the conn receives, on all
+	// interfaces that the node serves at this moment. If some groups cannot be joined,
+	// the others are, and the error names them. It must be called by one goroutine at a
+	// time.
 	SetGroups(groups []netip.Addr) error
 	// Port is the local UDP port.
 	Port() uint16
-	// Close ends the conn and unblocks ReadFrom.
+	// Close closes the conn and unblocks ReadFrom.
 	Close() error
 }

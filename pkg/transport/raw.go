@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls for a datagram are made here, and not by package net, because
-// that tells the scheduler of each of them that it may block. A process that was
-// at rest is then made ready for that: its monitor thread wakes up, looks for a
-// while whether the call blocks, and goes to sleep again, which took a third of
-// the time of a short request. These calls do not block: where there is nothing to
-// read or no room to write, the goroutine waits in the poller, and not in them.
+// The system calls for a datagram are made here, and not by package net, which announces
+// each of them to the scheduler as one that may block. In a process that was idle, the
+// scheduler's monitor thread then wakes up, watches for a while whether the call blocks,
+// and goes to sleep again, which took a third of the time of a short request. These calls
+// do not block: if there is nothing to read or no room to write, the goroutine waits in
+// the poller.
 
-// politeEvery is after how many datagrams in a row, with no pause between them,
-// the scheduler is told of the call after all: it is what reminds it to look at
-// sockets, timers and goroutines that wait while this one is never at rest.
+// politeEvery is the number of datagrams without a pause after which a call is announced
+// to the scheduler, so that it looks at waiting sockets, timers and goroutines while this
+// goroutine is never idle.
 const politeEvery = 64
 
-// packetMsg is a msghdr(3) and what it points at. It is kept, so that nothing is
-// allocated for a datagram.
+// packetMsg is a msghdr(3) and the buffers that it points to. It is reused, so that no
+// memory is allocated for a datagram.
 type packetMsg struct {
 	hdr  unix.Msghdr
 	iov  unix.Iovec
@@ -35,8 +35,7 @@ type packetMsg struct {
 	oob  [controlReceived]byte
 }
 
-// point makes the header point at b, and at the first so many octets of name and
-// oob.
+// point makes the header point to b and to the first octets of name and oob.
 func (m *packetMsg) point(b []byte, name, oob int) {
 	m.hdr = unix.Msghdr{Name: &m.name[0], Namelen: uint32(name), Iov: &m.iov}
 	m.hdr.SetIovlen(1)
@@ -74,11 +73,11 @@ func (m *packetMsg) call(trap, fd uintptr, polite bool) (n int, done bool, err e
 type receiver struct {
 	packetMsg
 	raw  syscall.RawConn
-	try  func(fd uintptr) bool // a closure for each datagram would be allocated
+	try  func(fd uintptr) bool // made once, as a closure for each datagram would be allocated
 	b    []byte
 	n    int
 	err  error
-	run  int // datagrams since there was none
+	run  int // datagrams since the socket was empty
 	zone zones
 }
 

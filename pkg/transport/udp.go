@@ -15,43 +15,40 @@ import (
 )
 
 var (
-	// ErrPortInUse is returned when another socket holds the UDP port. The text
-	// around it names the port and, if /proc tells, the process.
+	// ErrPortInUse is returned when another socket has the UDP port. The text of the
+	// error names the port and, if it can be found, the process.
 	ErrPortInUse = errors.New("already in use")
-	// ErrNoIPv6 is returned when the host has no IPv6: Matter cannot work
-	// without it.
+	// ErrNoIPv6 is returned when the host has no IPv6, which Matter requires.
 	ErrNoIPv6 = errors.New("this host has no IPv6, which Matter needs: turn it on in the kernel (ipv6.disable=0)")
 )
 
-// receiveBuffer is what each socket asks of the kernel: about 800 datagrams of
-// full size, so that a burst survives while the node writes to its store. The
-// kernel may grant less (net.core.rmem_max).
+// receiveBuffer is the size of each socket's buffer in the kernel: room for about 800
+// datagrams of full size, so that no burst is lost while the node writes to its store.
+// The kernel may allow less (net.core.rmem_max).
 const receiveBuffer = 1 << 20
 
-// portAttempts bounds the search for a port that is free in both families.
+// portAttempts is the number of ports that are tried for one that is free in both families.
 const portAttempts = 16
 
 // Options of Listen.
 type Options struct {
-	// Port is the UDP port; 0 picks a free one, the same for IPv6 and IPv4.
+	// Port is the UDP port. With 0 a free one is chosen, the same for IPv6 and IPv4.
 	Port uint16
-	// Interfaces, if any, names the interfaces to serve; datagrams that came
-	// in by another one are not delivered, loopback included. The names are
-	// looked up again and again, so an interface may come later or be made
-	// anew.
+	// Interfaces has the names of the interfaces to serve; empty: all. Datagrams that
+	// come by another one, loopback included, are dropped. An interface may come later
+	// or be replaced by another with its name.
 	Interfaces []string
 }
 
-// Listen opens an IPv6 conn and, if the host has IPv4, an IPv4 one on the same
-// port. The IPv6 conn is the first. The errors are ErrPortInUse, ErrNoIPv6 or
-// what the kernel said.
+// Listen opens an IPv6 conn and, if the host has IPv4, an IPv4 one on the same port. The
+// IPv6 conn is the first. The error is ErrPortInUse, ErrNoIPv6 or one of the kernel.
 func Listen(opt Options) ([]PacketConn, error) {
 	for attempt := 1; ; attempt++ {
 		conns, err := listenBoth(opt)
 		if err == nil {
 			return conns, nil
 		}
-		// A port that the kernel picked for IPv6 can be taken in IPv4.
+		// A port that the kernel chose for IPv6 may be in use in IPv4.
 		if opt.Port == 0 && errors.Is(err, ErrPortInUse) && attempt < portAttempts {
 			continue
 		}
@@ -121,7 +118,7 @@ func listenUDP(network string, wildcard netip.Addr, port uint16, interfaces []st
 }
 
 func setOptions(fd int, network string) error {
-	// The larger of what privilege and what the limit allow; neither is needed.
+	// With privilege the size is not limited. The node works with a smaller one, too.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	}
@@ -136,7 +133,7 @@ type udpConn struct {
 	udp        *net.UDPConn
 	port       uint16
 	v6         bool
-	names      []string            // of the interfaces to serve; none: by the rule
+	names      []string            // of the interfaces to serve; empty: those that host.Choose selects
 	interfaces *filter             // nil: all
 	joined     map[membership]bool // of SetGroups
 	in         *receiver
@@ -170,14 +167,14 @@ func (c *udpConn) ReadFrom(b []byte) (int, Path, error) {
 	}
 }
 
-// WriteTo implements PacketConn. When the address or the interface of p is no
-// more (a new prefix, an interface made anew) it falls back to what the kernel
-// chooses, so that a session outlives such a change.
+// WriteTo implements PacketConn. If the address or the interface of p no longer exists,
+// after a change of the prefix, for example, the kernel chooses both, so that a session
+// outlives such a change.
 func (c *udpConn) WriteTo(b []byte, p Path) error {
 	peer := p.Peer
 	if p.Interface != 0 {
-		// The index says it all. A zone would be looked up in a cache of names
-		// that can be a minute old.
+		// The index is enough. A zone would be looked up in a cache of names that may
+		// be a minute old.
 		peer = netip.AddrPortFrom(peer.Addr().WithZone(""), peer.Port())
 	}
 	err := c.send(b, peer, p.Local, p.Interface)
@@ -212,8 +209,8 @@ func (c *udpConn) send(b []byte, peer netip.AddrPort, local netip.Addr, index in
 	return c.out.send(b, oob, peer)
 }
 
-// pathGone reports whether err says that we have no such address or interface
-// any more, or that it leads nowhere.
+// pathGone reports whether err says that the host no longer has the address or the
+// interface, or has no route by it.
 func pathGone(err error) bool {
 	var errno syscall.Errno
 	return errors.As(err, &errno) && slices.Contains([]syscall.Errno{
