@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -15,7 +17,9 @@ import (
 type DACKey struct {
 	// Where says in the operator's words where it is.
 	Where string
-	// Open is called at every start and at every change of the material.
+	// Open is called at every start and at every change of the material. What it returns
+	// signs on any goroutine, one signature at a time, and may take its time: the node
+	// goes on meanwhile, and whoever needs the signature waits.
 	Open func() (attestation.Signer, error)
 }
 
@@ -36,8 +40,21 @@ func Credentials(a store.Attestation, key *DACKey, rand io.Reader) (*attestation
 	if err := attestation.CheckSigner(a.DAC, signer); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", key.Where, err)
 	}
+	signer = &queued{signer: signer}
 	c, err := attestation.New(a.DAC, a.PAI, a.CD, signer)
 	return c, signer, err
+}
+
+// queued lets one goroutine after the other sign.
+type queued struct {
+	mu     sync.Mutex
+	signer attestation.Signer
+}
+
+func (q *queued) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.signer.Sign(msg)
 }
 
 // Refusal says why the operator's request is not done, as things are.

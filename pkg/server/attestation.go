@@ -88,34 +88,30 @@ func kindOf(a store.Attestation) string {
 	return "production"
 }
 
-// attestation tells of the material in use. It belongs to the loop.
-func (s *Server) attestation(q admin.AttestationTrust) admin.Attestation {
-	opt := verifyOptions(q, s.configured)
-	material, signer := s.node.Material()
-	opt.Signer = signer
-	return describeMaterial(material, s.opt.DACKey, opt)
-}
-
 func (o operator) attestation(ctx context.Context) (admin.Attestation, error) {
 	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// verifyAttestation is Attestation held against more than is known here.
-func (o operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
-	err = o.s.node.Ask(ctx, func(time.Time) error {
-		out = o.s.attestation(q)
+// verifyAttestation is attestation held against more than is known here. The loop does
+// not wait for it: the key may be where a signature takes its time.
+func (o operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (admin.Attestation, error) {
+	opt := verifyOptions(q, o.s.configured)
+	var a store.Attestation
+	err := o.s.node.Ask(ctx, func(time.Time) error {
+		a, opt.Signer = o.s.node.Material()
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return admin.Attestation{}, err
+	}
+	return describeMaterial(a, o.s.opt.DACKey, opt), nil
 }
 
 // importAttestation replaces the material. Fabrics stay.
 func (o operator) importAttestation(ctx context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
-	a, err := imported(q, o.s.opt.DACKey, o.s.configured)
-	if err != nil {
-		return admin.AttestationChange{}, err
-	}
-	return o.replaceMaterial(ctx, func(*store.Attestation) (store.Attestation, error) { return a, nil })
+	return o.replaceMaterial(ctx, func(store.Attestation) (store.Attestation, error) {
+		return imported(q, o.s.opt.DACKey, o.s.configured)
+	})
 }
 
 // generateAttestation replaces the material by new one for development.
@@ -124,32 +120,41 @@ func (o operator) generateAttestation(ctx context.Context, q admin.GenerateReque
 	if ids == (provision.IDs{}) {
 		ids = o.s.configured
 	}
-	return o.replaceMaterial(ctx, func(there *store.Attestation) (store.Attestation, error) {
-		return provision.DevelopmentMaterial(ids, q.Force, there, o.s.opt.DACKey, o.s.opt.Rand)
+	return o.replaceMaterial(ctx, func(there store.Attestation) (store.Attestation, error) {
+		a, err := provision.DevelopmentMaterial(ids, q.Force, &there, o.s.opt.DACKey, o.s.opt.Rand)
+		return a, forOperator(err)
 	})
 }
 
 // replaceMaterial stores other material in one transaction, and the node proves
 // itself with it from then on.
-func (o operator) replaceMaterial(ctx context.Context, with func(there *store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
+func (o operator) replaceMaterial(ctx context.Context, with func(there store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
 	s := o.s
+	s.replacing.Lock() // nobody else replaces what with sees
+	defer s.replacing.Unlock()
+	var there store.Attestation
 	err = s.node.Ask(ctx, func(time.Time) error {
-		there, _ := s.node.Material()
-		a, err := with(&there)
-		if err != nil {
-			return forOperator(err)
-		}
-		device, signer, err := provision.Credentials(a, s.opt.DACKey, s.opt.Rand)
-		if err != nil {
-			return err
-		}
-		if err := s.node.ReplaceMaterial(a, device, signer); err != nil {
-			return err
-		}
-		out.Attestation = s.attestation(admin.AttestationTrust{})
-		// What is told of the product is fixed while the node runs.
-		out.Restart = a.VendorID != s.opt.Product.VendorID || a.ProductID != s.opt.Product.ProductID
+		there, _ = s.node.Material()
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	a, err := with(there)
+	if err != nil {
+		return out, err
+	}
+	device, signer, err := provision.Credentials(a, s.opt.DACKey, s.opt.Rand)
+	if err != nil {
+		return out, err
+	}
+	if err := s.node.Ask(ctx, func(time.Time) error { return s.node.ReplaceMaterial(a, device, signer) }); err != nil {
+		return out, err
+	}
+	opt := verifyOptions(admin.AttestationTrust{}, s.configured)
+	opt.Signer = signer
+	out.Attestation = describeMaterial(a, s.opt.DACKey, opt)
+	// What is said of the product is fixed while the node runs.
+	out.Restart = a.VendorID != s.opt.Product.VendorID || a.ProductID != s.opt.Product.ProductID
+	return out, nil
 }

@@ -76,11 +76,13 @@ func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 	var m node.Snapshot
 	err = s.node.Ask(ctx, func(now time.Time) error {
 		m = s.node.Snapshot(now)
-		st.Attestation = s.attestation(admin.AttestationTrust{})
 		st.Uptime = now.Sub(s.begun).Seconds()
 		return nil
 	})
 	if err != nil {
+		return st, err
+	}
+	if st.Attestation, err = o.attestation(ctx); err != nil {
 		return st, err
 	}
 	p := &m.Product

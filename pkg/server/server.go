@@ -37,7 +37,6 @@ type Server struct {
 	log         *slog.Logger
 	begun       time.Time
 	store       *store.Store
-	host        *host.Host
 	watcher     Watcher // nil: the network of a test
 	ports       []transport.PacketConn
 	announcer   Announcer
@@ -47,6 +46,7 @@ type Server struct {
 	metricsAddr string
 	teardown    teardown
 	prober      prober
+	replacing   sync.Mutex // of the attestation material
 }
 
 // New opens the store, makes what a first start needs, and binds every socket.
@@ -140,7 +140,7 @@ func (s *Server) checkStore() error {
 // bind opens the UDP sockets and the mDNS responder, unless a test gave its own.
 func (s *Server) bind() (err error) {
 	var watcher *host.Watcher
-	s.ports, s.watcher, s.host = s.opt.Conns, s.opt.Watcher, host.New(nil)
+	s.ports, s.watcher = s.opt.Conns, s.opt.Watcher
 	if s.ports == nil {
 		if watcher, err = host.NewWatcher(s.opt.Interfaces, s.log); err != nil {
 			return err
@@ -151,9 +151,6 @@ func (s *Server) bind() (err error) {
 		if s.ports, err = transport.Listen(transport.Options{Port: s.opt.Port, Interfaces: s.opt.Interfaces}); err != nil {
 			return err
 		}
-	}
-	if s.watcher != nil {
-		s.host = host.New(s.watcher.Interfaces)
 	}
 	for _, c := range s.ports {
 		s.teardown.push("UDP socket", func(context.Context) error { return c.Close() })
@@ -176,13 +173,16 @@ func (s *Server) bind() (err error) {
 // newNode makes the node over what was opened.
 func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats.Histogram) (err error) {
 	opt := node.Options{
-		Store: s.store, Start: start, Ports: s.ports, Host: s.host, Announce: s.announce,
+		Store: s.store, Start: start, Ports: s.ports, Host: host.New(nil), Announce: s.announce,
 		Product: s.opt.Product, PasscodeVerifierOnly: s.opt.PasscodeVerifierOnly,
 		CommissioningTimeout: s.opt.CommissioningTimeout, MaxFabrics: s.opt.MaxFabrics, Version: s.opt.Version,
 		Log: s.log, Lines: lines, Rand: s.opt.Rand, Synchronised: s.opt.Synchronised, Commits: commits,
 	}
 	if s.bridge != nil {
 		opt.Components = append(opt.Components, s.bridge)
+	}
+	if s.watcher != nil {
+		opt.Host = host.New(s.watcher.Interfaces)
 	}
 	if s.opt.Resolver != nil {
 		opt.Resolver = resolver{s.opt.Resolver}
@@ -341,19 +341,42 @@ func (t *teardown) last(f func()) {
 	t.after = append(t.after, f)
 }
 
+// run runs the steps, and what is waited for. Neither is waited for much longer than
+// until ctx ends.
 func (t *teardown) run(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var errs []error
 	for i := len(t.steps) - 1; i >= 0; i-- {
-		if err := t.steps[i].run(ctx); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+		err := bounded(ctx, func() error { return t.steps[i].run(ctx) })
+		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			errs = append(errs, fmt.Errorf("closing %s: %w", t.steps[i].name, err))
 		}
 	}
 	t.steps = nil
 	for _, f := range t.after {
-		f()
+		errs = append(errs, bounded(ctx, func() error { f(); return nil }))
 	}
 	t.after = nil
 	return errors.Join(errs...)
+}
+
+// stepTime is what a step gets when the time for all of them is up.
+const stepTime = 20 * time.Millisecond
+
+// bounded runs f and waits for it until ctx ends, and for a moment if it has ended.
+func bounded(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(stepTime):
+		return errors.New("it has not ended in time")
+	}
 }
