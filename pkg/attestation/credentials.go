@@ -153,6 +153,12 @@ func (c *Credentials) Sign(elements, challenge []byte) ([mcrypto.SignatureSize]b
 	return sig, nil
 }
 
+// Elsewhere reports whether the key is not in memory, so that Sign may take its time.
+func (c *Credentials) Elsewhere() bool {
+	_, own := c.signer.(keySigner)
+	return !own
+}
+
 // Wipe drops the key. Sign returns errors from then on.
 func (c *Credentials) Wipe() { c.signer = nil }
 

@@ -168,7 +168,9 @@ type Request struct {
 	// items of their own, each to be appended to what the first item held.
 	Appended int
 
-	engine *Engine
+	engine  *Engine
+	mayWait bool   // the command may be answered later
+	later   *later // it is
 }
 
 // Conn is the conversation that carries one interaction: an exchange. Messages

@@ -49,6 +49,10 @@ type Options struct {
 	// came, by the times that the owner passed, and its outcome; see RequestStats.
 	Observe func(a Action, st matter.Status, d time.Duration)
 
+	// Background calls work on another goroutine and then done on the Engine's, with the
+	// time. nil: commands do not wait for work, see [Request.Later].
+	Background func(work func(), done func(now time.Time))
+
 	MaxPayload         int // octets of one message; 0: DefaultMaxPayload
 	MaxPathsPerInvoke  int // commands of one request, 1 to 64; 0: 1
 	ExtraSubscriptions int // beyond the guaranteed ones, for all fabrics together; 0: DefaultExtraSubscriptions
@@ -70,6 +74,7 @@ type Engine struct {
 	reports       int                     // interactions in stateReporting
 	lingering     []*Interaction          // sent a keep-alive, see there
 	waiting       [256]int                // interactions that wait for a message, by fabric
+	waitingLater  int                     // commands that wait for work, see Request.Later
 	lists         [256]int                // octets of lists that are being put together, by fabric
 	requests      [numActions][256]uint64 // by status, which this node chose
 	load          load

@@ -66,7 +66,7 @@ func (i *Interaction) groupInvoke(now time.Time, payload []byte, members []matte
 			}
 			c.endpoint = ep
 			i.unsent(now)
-			i.execute(&c, false)
+			i.execute(&c, false, nil)
 		}
 	}
 	return matter.StatusSuccess

@@ -16,6 +16,7 @@ const (
 	statePriming                // the same, of a subscription's first report
 	stateAnswered               // the acknowledgement of a SubscribeResponse
 	stateWriting                // the next chunk of a write
+	stateWorking                // work that a command waits for, see [Request.Later]
 	stateInvoking               // the StatusResponse to a chunk of invoke responses
 	stateReporting              // the StatusResponse to a report to a subscriber
 	stateKeepAlive              // nothing, but a subscriber may object
@@ -38,10 +39,16 @@ type Interaction struct {
 	deadline time.Time // stateTimed: of the announced request; stateKeepAlive: when to close
 	reading  *reading
 	run      *listRun
-	rest     *responses
+	invoking
 	sub      *subscription
 	serial   uint64 // of a later report: the session it is on
 	complete bool   // of a subscription's report: the last message has been sent
+}
+
+// invoking is what an invoke keeps between messages.
+type invoking struct {
+	rest *responses // that are not sent yet
+	late *putOff    // nil: no command waits
 }
 
 // Open returns the Interaction for an exchange that a peer has started; the
@@ -272,7 +279,7 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 		i.reading = nil
 	}
 	i.run.free()
-	i.run, i.rest = nil, nil
+	i.run, i.invoking = nil, invoking{}
 	if st != matter.StatusSuccess && i.sub != nil && i.sub.phase != interrupted && (was == statePriming || i.sub.session.Serial == i.serial) {
 		i.e.endSubscription(now, i.sub, "report failed: "+st.String())
 	}

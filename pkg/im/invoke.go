@@ -146,12 +146,25 @@ func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
 	}
 	w := e.newMessage()
 	startResponses(w)
-	head := w.Len()
 	e.results = e.results[:0]
-	for n := range q.commands {
+	i.executeAll(now, q, payload, timed, w.Len(), 0, nil)
+}
+
+// executeAll executes the commands of q from number n on, and answers all. head is where
+// the responses begin. finish, if not nil, is how command n goes on; see [Request.Later].
+func (i *Interaction) executeAll(now time.Time, q *invokeRequest, payload []byte, timed bool, head, n int, finish func(*Request, *tlv.Writer) error) {
+	e, w := i.e, &i.e.w
+	for ; n < len(q.commands); n++ {
 		e.prepare(now, i.conn.Subject(), i.conn.Session(), true)
+		e.req.mayWait = e.opt.Background != nil && finish == nil
 		m := w.Mark()
-		i.execute(&q.commands[n], timed)
+		i.execute(&q.commands[n], timed, finish)
+		finish, e.req.mayWait = nil, false
+		if l := e.req.later; l != nil {
+			e.req.later = nil
+			i.putOff(now, q, payload, timed, n, head, l)
+			return
+		}
 		if head+len(w.Written(m))+messageEnd > e.opt.MaxPayload {
 			e.log.Error("response is too large for a message", "cluster", q.commands[n].cluster, "command", q.commands[n].id)
 			w.Rewind(m)
@@ -179,8 +192,9 @@ func startResponses(w *tlv.Writer) {
 	w.StartArray(tag1)
 }
 
-// execute carries out one command and writes its InvokeResponseIB.
-func (i *Interaction) execute(c *command, timed bool) {
+// execute carries out one command and writes its InvokeResponseIB. finish, if not nil,
+// does so in place of Invoke. A command that is answered later writes nothing.
+func (i *Interaction) execute(c *command, timed bool, finish func(*Request, *tlv.Writer) error) {
 	e, w := i.e, &i.e.w
 	in, cmd, st := e.checkInvoke(c, timed)
 	if st != matter.StatusSuccess {
@@ -194,10 +208,20 @@ func (i *Interaction) execute(c *command, timed bool) {
 	w.StartStruct(tag1)
 	e.touch(in.ep)
 	members := w.Guard()
-	err := in.cluster.Invoke(e.at(in), c.id, c.fields, w)
+	var err error
+	if finish != nil {
+		err = finish(e.at(in), w)
+	} else {
+		err = in.cluster.Invoke(e.at(in), c.id, c.fields, w)
+	}
 	if !w.Unguard(members) || err == nil && !tlv.Members(w.Written(members)) {
 		err = cmp.Or(err, errResponse)
 	}
+	if e.req.later != nil && err == ErrLater {
+		w.Rewind(m)
+		return
+	}
+	e.req.later = nil // of a cluster that returned something else
 	if err != nil || cmd.Response == NoResponse {
 		w.Rewind(m)
 		i.commandStatus(c, e.statusOf(err, in, cmd.Name))

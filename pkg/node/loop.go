@@ -30,7 +30,7 @@ type loop struct {
 	gone    chan struct{} // closed when it has ended
 	once    sync.Once
 	ended   sync.Once
-	readers sync.WaitGroup
+	others  sync.WaitGroup // goroutines that read sockets, or work for a command
 }
 
 func (l *loop) init(log *slog.Logger) {
@@ -98,6 +98,18 @@ func (n *Node) Ask(ctx context.Context, f func(now time.Time) error) error {
 	case <-n.loop.quit:
 		return ErrStopped
 	}
+}
+
+// background calls work on another goroutine, and then done on the loop, unless that has
+// ended.
+func (n *Node) background(work func(), done func(now time.Time)) {
+	n.loop.others.Go(func() {
+		work()
+		_ = n.Do(func(now time.Time) error {
+			done(now)
+			return nil
+		})
+	})
 }
 
 // OnLoop reports whether it is called on the loop of a node, be it this one or another

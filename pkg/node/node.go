@@ -201,7 +201,7 @@ func (n *Node) Start() error {
 		return err
 	}
 	for _, c := range n.opt.Ports {
-		n.loop.readers.Go(func() { n.loop.inbox.Read(c, n.loop.quit) })
+		n.loop.others.Go(func() { n.loop.inbox.Read(c, n.loop.quit) })
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ var errHeld = errors.New("a function holds the node's goroutine")
 
 // Wait waits for the goroutines of a node that was stopped. Its ports must be closed.
 func (n *Node) Wait() {
-	n.loop.readers.Wait()
+	n.loop.others.Wait()
 	n.resubscriber.lookups.Wait()
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/attestation"
@@ -40,20 +39,20 @@ func Credentials(a store.Attestation, key *DACKey, rand io.Reader) (*attestation
 	if err := attestation.CheckSigner(a.DAC, signer); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", key.Where, err)
 	}
-	signer = &queued{signer: signer}
+	signer = queued{signer, make(chan struct{}, 1)}
 	c, err := attestation.New(a.DAC, a.PAI, a.CD, signer)
 	return c, signer, err
 }
 
 // queued lets one goroutine after the other sign.
 type queued struct {
-	mu     sync.Mutex
 	signer attestation.Signer
+	busy   chan struct{} // holds one while somebody signs
 }
 
-func (q *queued) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+func (q queued) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
+	q.busy <- struct{}{}
+	defer func() { <-q.busy }()
 	return q.signer.Sign(msg)
 }
 

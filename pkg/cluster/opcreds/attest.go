@@ -55,18 +55,42 @@ func (c *Cluster) attestationRequest(r *im.Request, fields tlv.Element, w *tlv.W
 	if err != nil {
 		return err
 	}
-	return c.writeSigned(r, elements, w)
+	return c.answerSigned(r, cmdAttestationRequest, elements, w, func(*im.Request) error { return nil })
 }
 
-// writeSigned writes elements and their signature with the DAC's key.
-func (c *Cluster) writeSigned(r *im.Request, elements []byte, w *tlv.Writer) error {
-	sig, err := c.opt.Attestation.Sign(elements, r.Session.AttestationChallenge[:])
-	if err != nil {
-		return err
+// answerSigned answers a command with elements and their signature by the DAC's key.
+// effect is what the command does before it is answered. A key that is elsewhere, on a
+// token, say, lets the command wait and not the node.
+func (c *Cluster) answerSigned(r *im.Request, id matter.CommandID, elements []byte, w *tlv.Writer, effect func(*im.Request) error) error {
+	credentials, challenge := *c.opt.Attestation, r.Session.AttestationChallenge
+	var sig [mcrypto.SignatureSize]byte
+	var signErr error
+	sign := func() { sig, signErr = credentials.Sign(elements, challenge[:]) }
+	answer := func(r *im.Request, w *tlv.Writer) error {
+		if signErr != nil {
+			return signErr
+		}
+		if err := effect(r); err != nil {
+			return err
+		}
+		w.Octets(tlv.Context(0), elements)
+		w.Octets(tlv.Context(1), sig[:])
+		return nil
 	}
-	w.Octets(tlv.Context(0), elements)
-	w.Octets(tlv.Context(1), sig[:])
-	return nil
+	if !credentials.Elsewhere() {
+		sign()
+		return answer(r, w)
+	}
+	later := false
+	err := r.Later(w, sign, func(r *im.Request, w *tlv.Writer) error {
+		err := answer(r, w)
+		if later {
+			return c.executed(id, err, w)
+		}
+		return err // Invoke is under way, and follows it
+	})
+	later = true
+	return err
 }
 
 // certificateChainRequest handles CertificateChainRequest (section 11.18.6.3).
@@ -130,11 +154,13 @@ func (c *Cluster) csrRequest(r *im.Request, fields tlv.Element, w *tlv.Writer) e
 	if err != nil {
 		return err
 	}
-	if err := c.writeSigned(r, elements, w); err != nil {
-		return err
-	}
-	c.opt.FailSafe.SetCSR(key, forUpdate, r.Session.Serial)
-	return nil
+	return c.answerSigned(r, cmdCSRRequest, elements, w, func(r *im.Request) error {
+		if err := c.mayStage(r); err != nil { // the fail-safe may have ended meanwhile
+			return err
+		}
+		c.opt.FailSafe.SetCSR(key, forUpdate, r.Session.Serial)
+		return nil
+	})
 }
 
 // mayStage returns an error unless the fail-safe is armed for the accessing fabric and no

@@ -239,6 +239,14 @@ func (c *Cluster) digest() digests {
 // Invoke executes a command.
 func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
 	err := c.invoke(r, id, fields, w)
+	if errors.Is(err, im.ErrLater) {
+		return err
+	}
+	return c.executed(id, err, w)
+}
+
+// executed follows a command that was executed with err.
+func (c *Cluster) executed(id matter.CommandID, err error, w *tlv.Writer) error {
 	status := outcome(err)
 	c.opt.Executed(commandName(id), status.Error(), err)
 	if code, ok := status.(NOCStatus); ok {
