@@ -302,7 +302,7 @@ func dated(t *testing.T, paaValid, paiValid, dacValid [2]time.Time) (a store.Att
 	return store.Attestation{DAC: certs[2].Raw, PAI: certs[1].Raw, CD: cd, Key: keys[2].Scalar()}, certs[0].Raw
 }
 
-// What Basic Information tells must be what the declaration says, be the DAC the
+// Basic Information must show what the declaration says, be the DAC the
 // product's own or that of its origin (section 6.2.3.1).
 func TestVerifyProduct(t *testing.T) {
 	own := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001, 0x8003), CertificateID: testCertificateID}

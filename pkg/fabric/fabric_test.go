@@ -142,7 +142,7 @@ func TestDamagedRecordsStopTheStart(t *testing.T) {
 	foreign := newAuthority().record(1, 10)
 	for name, test := range map[string]struct {
 		change func(r *store.Fabric)
-		opens  bool // only Check tells
+		opens  bool // only Check notices
 	}{
 		"root cannot be read":   {func(r *store.Fabric) { r.Root[0] ^= 1 }, false},
 		"NOC cannot be read":    {func(r *store.Fabric) { r.NOC = r.NOC[:20] }, false},

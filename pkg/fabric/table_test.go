@@ -122,7 +122,7 @@ func TestStagedFabricIsVisibleAndNotStored(t *testing.T) {
 		t.Errorf("staged fabric %+v is not what the table shows", f)
 	}
 	if w.FindRoot(f.RootPublicKey[:], 2) != f || w.Generation() <= generation {
-		t.Error("staged fabric is not found, or not told of")
+		t.Error("the staged fabric is not found, or not marked as staged")
 	}
 	if len(before) != 1 {
 		t.Error("a slice that was handed out has changed")

@@ -132,7 +132,7 @@ func (w *world) wantEnded(want Ended) {
 		w.t.Errorf("TakeEnded = %+v, %v, want %+v", got, ok, want)
 	}
 	if _, ok := w.TakeEnded(); ok {
-		w.t.Error("TakeEnded tells of one end twice")
+		w.t.Error("TakeEnded returns one end twice")
 	}
 }
 

@@ -140,7 +140,7 @@ func TestWrongPasscode(t *testing.T) {
 		t.Errorf("%s: %v", refused, err)
 	}
 	if strings.Contains(err.Error(), fmt.Sprint(ic.Passcode)) {
-		t.Error("the error tells the passcode")
+		t.Error("the error contains the passcode")
 	}
 }
 

@@ -306,7 +306,7 @@ func (a *attempt) restarts(s *state) (n *node, err error) {
 	return n, n.stop()
 }
 
-// finds lets the administrator of f in and compares the fabrics it is told of.
+// finds opens a session as the administrator of f and compares the fabrics that it reads.
 func (a *attempt) finds(ctx context.Context, c *commissioner.Client, n *node, s *state, f *store.Fabric) error {
 	by := a.authority(f)
 	if by == nil {
@@ -324,11 +324,11 @@ func (a *attempt) finds(ctx context.Context, c *commissioner.Client, n *node, s 
 	if start <= a.events {
 		return fmt.Errorf("the restart has event number %d, and there was %d before it", start, a.events)
 	}
-	told, err := fabricsOf(ctx, x, false)
+	shown, err := fabricsOf(ctx, x, false)
 	if err != nil {
 		return err
 	}
-	return sameFabrics(told, s.fabrics)
+	return sameFabrics(shown, s.fabrics)
 }
 
 // authority returns who administers a fabric.

@@ -133,7 +133,7 @@ func (p *plan) enter(c *call) verdict {
 	return lives
 }
 
-// leave is told when a call has returned.
+// leave is called when a call has returned.
 func (p *plan) leave(pid int, c *call, result int64) verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -30,9 +30,9 @@ type scenario struct {
 	keeps   string                                // file that then holds the state before; or empty
 	says    string                                // what the process logs when it is there, though the step may fail yet; or empty
 
-	// fromStart counts the calls from the start of the process on. Its end is then
-	// no failure of open, and answered, if there is one, tells from what it printed
-	// whether it had promised anything.
+	// fromStart counts the calls from the start of the process on. open does not fail
+	// then if the process ends. answered, if there is one, reports from the output
+	// whether the process had confirmed anything.
 	fromStart bool
 	answered  func(*attempt) bool
 
@@ -238,7 +238,7 @@ func exits(_ context.Context, a *attempt) error {
 	return nil
 }
 
-// hasPrinted says whether the operator was told: of a first start, the codes.
+// hasPrinted reports whether the operator got an answer: after a first start, the codes.
 func hasPrinted(a *attempt) bool {
 	if a.s.process == "" {
 		return a.node.codes() != ""

@@ -40,7 +40,7 @@ func (t *table) row(test, scenario string) *row {
 	return r
 }
 
-// shown is how many failures of a scenario are told in words.
+// shown is how many failures of a scenario are printed.
 const shown = 5
 
 // add counts one point; an error is a failure, and fails the test.

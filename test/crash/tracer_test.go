@@ -90,7 +90,7 @@ type tracer struct {
 // thread is one thread of the process.
 type thread struct {
 	call   *call // in it now, if it is of interest
-	failed bool  // the kernel was told to leave the call out
+	failed bool  // the call was replaced by one that does nothing
 }
 
 const stopOfCall = unix.SIGTRAP | 0x80

@@ -229,7 +229,7 @@ func (b *base) endures(x trouble, retry bool) (o outcome, refused bool, err erro
 	}
 	a.node.kill()
 	o, err = a.survives(answered)
-	if err == nil && !answered && o == after && b.s.changes() && !a.uncertain() && !a.told() {
+	if err == nil && !answered && o == after && b.s.changes() && !a.uncertain() && !a.logged() {
 		err = errors.New("the state after, though the command was refused")
 	}
 	return o, refused, err
@@ -309,8 +309,8 @@ func (a *attempt) uncertain() bool {
 	return a.storeGaveUp() || a.s.process != "" && strings.HasPrefix(a.plan.struck(), syncs.String())
 }
 
-// told says whether the process has logged that the state after is there.
-func (a *attempt) told() bool {
+// logged reports whether the process has logged that the state after is there.
+func (a *attempt) logged() bool {
 	return a.s.says != "" && strings.Contains(printed(a.node.err), a.s.says)
 }
 

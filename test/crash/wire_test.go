@@ -28,8 +28,8 @@ const (
 	cmdSetVID matter.CommandID = 0x0C
 )
 
-// told is a fabric as the Fabrics attribute shows it.
-type told struct {
+// shownFabric is a fabric as the Fabrics attribute shows it.
+type shownFabric struct {
 	root   []byte // public key
 	vendor matter.VendorID
 	id     matter.FabricID
@@ -39,7 +39,7 @@ type told struct {
 }
 
 // fabricsOf reads the Fabrics attribute.
-func fabricsOf(ctx context.Context, x *commissioner.Session, own bool) (list []told, err error) {
+func fabricsOf(ctx context.Context, x *commissioner.Session, own bool) (list []shownFabric, err error) {
 	rep, err := x.Read(ctx, commissioner.ReadRequest{
 		Attributes:     []commissioner.Path{commissioner.Attr(0, commissioner.ClusterOperationalCredentials, attrFabrics)},
 		FabricFiltered: own,
@@ -53,7 +53,7 @@ func fabricsOf(ctx context.Context, x *commissioner.Session, own bool) (list []t
 	}
 	r := a.Value()
 	for r.EnterArray(); r.Next(); {
-		var f told
+		var f shownFabric
 		for r.EnterStruct(); r.Next(); {
 			switch r.ContextTag() {
 			case 1:
@@ -76,10 +76,10 @@ func fabricsOf(ctx context.Context, x *commissioner.Session, own bool) (list []t
 	return list, r.End()
 }
 
-// sameFabrics compares what a node tells with what lies in its store.
-func sameFabrics(list []told, stored []store.Fabric) error {
+// sameFabrics compares the fabrics that a node shows with those in its store.
+func sameFabrics(list []shownFabric, stored []store.Fabric) error {
 	if len(list) != len(stored) {
-		return fmt.Errorf("the node tells of %d fabrics, its store held %d", len(list), len(stored))
+		return fmt.Errorf("the node shows %d fabrics, its store held %d", len(list), len(stored))
 	}
 	for i, f := range stored {
 		root, err := cert.Parse(f.Root)
@@ -88,7 +88,7 @@ func sameFabrics(list []told, stored []store.Fabric) error {
 		}
 		t := list[i]
 		if t.index != f.Index || t.id != f.FabricID || t.node != f.NodeID || t.vendor != f.VendorID || t.label != f.Label || !bytes.Equal(t.root, root.PublicKey[:]) {
-			return fmt.Errorf("the node tells of fabric %+v, its store held %d %v %v %v %q", t, f.Index, f.FabricID, f.NodeID, f.VendorID, f.Label)
+			return fmt.Errorf("the node shows fabric %+v, its store held %d %v %v %v %q", t, f.Index, f.FabricID, f.NodeID, f.VendorID, f.Label)
 		}
 	}
 	return nil

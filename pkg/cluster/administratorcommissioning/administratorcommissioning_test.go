@@ -393,7 +393,7 @@ func TestChanges(t *testing.T) {
 		r.cluster.Changes(func(id matter.AttributeID) { got[id] = true })
 		for _, id := range ids {
 			if !got[id] {
-				t.Errorf("%s: attribute %d is not told", what, id)
+				t.Errorf("%s: attribute %d is not reported", what, id)
 			}
 		}
 		if len(got) != len(ids) {

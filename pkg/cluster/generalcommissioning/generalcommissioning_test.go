@@ -479,7 +479,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("after SetRegulatoryConfig: %v", got)
 	}
 	if got := changes(); len(got) != 0 {
-		t.Errorf("told twice: %v", got)
+		t.Errorf("reported twice: %v", got)
 	}
 }
 

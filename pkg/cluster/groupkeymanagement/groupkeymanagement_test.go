@@ -108,7 +108,7 @@ func TestKeySets(t *testing.T) {
 		step{cmdKeySetWrite, set(7, "10", "20"), "SUCCESS"},
 		step{cmdKeySetWrite, set(3, "5"), "SUCCESS"},
 		step{cmdKeySetReadAllIndices, "{}", "5{0:[0,3,7]}"},
-		step{cmdKeySetRead, "{0:7}", "2{0:{0:7,1:0,2:null,3:10,4:null,5:20,6:null,7:null}}"}, // keys are never told
+		step{cmdKeySetRead, "{0:7}", "2{0:{0:7,1:0,2:null,3:10,4:null,5:20,6:null,7:null}}"}, // keys are never returned
 		step{cmdKeySetWrite, set(7, "30"), "SUCCESS"},
 		step{cmdKeySetRead, "{0:7}", "2{0:{0:7,1:0,2:null,3:30,4:null,5:null,6:null,7:null}}"},
 		step{cmdKeySetRemove, "{0:0}", "INVALID_COMMAND"},
