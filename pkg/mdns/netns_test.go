@@ -617,3 +617,55 @@ func TestHearsIPv4(t *testing.T) {
 		t.Errorf("from %v: %v", from, briefs(m.Extra))
 	}
 }
+
+// TestHearsAnotherSubnet asks from an address of another subnet with a hop limit of 64, as
+// the Matter SDK does, over both families.
+func TestHearsAnotherSubnet(t *testing.T) {
+	if !netlab.Isolated(t) {
+		return
+	}
+	lab := netlab.New(t)
+	lab.Join("eth0")
+	lab.AddAddr("eth0", "10.0.1.1/24")
+	lab.AddPeerAddr("eth0", "172.16.9.2/24")
+	lab.AddPeerAddr("eth0", "fd00:99::2/64")
+	r := start(t, operational(1))
+	untilAnnounced(t, r)
+	q, err := asking(full(instO), dns.TypeSRV).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The sockets of the peer are those of a responder: they join, and send from port 5353.
+	var s *sockets
+	index := lab.Index("eth0")
+	lab.Do(func() {
+		if s, err = openSockets(); err == nil {
+			err = errors.Join(s.join(index, ip6), s.join(index, ip4), s.v6.SetMulticastHopLimit(64), s.v4.SetMulticastTTL(64))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	for f, from := range map[family]string{ip6: "fd00:99::2", ip4: "172.16.9.2"} {
+		b := make([]byte, maxPacket)
+		until(t, "an answer to "+from, func() bool {
+			if err := s.send(index, f, groups[f], netip.MustParseAddr(from), q); err != nil {
+				t.Fatal(err)
+			}
+			end := time.Now().Add(500 * time.Millisecond)
+			set := map[family]func(time.Time) error{ip6: s.v6.SetReadDeadline, ip4: s.v4.SetReadDeadline}[f]
+			if err := set(end); err != nil {
+				t.Fatal(err)
+			}
+			for time.Now().Before(end) {
+				p, err := s.read(f, b)
+				m := new(dns.Msg)
+				if err == nil && m.Unpack(p.data) == nil && m.Response && len(m.Answer) == 1 {
+					return !p.to.IsValid() // it came to the group
+				}
+			}
+			return false
+		})
+	}
+}
