@@ -256,20 +256,3 @@ func TestSensorsReportTogether(t *testing.T) {
 		t.Error("a big step waits")
 	}
 }
-
-func BenchmarkSensorReport(b *testing.B) {
-	r := newRig(b, Part{Type: "contact_sensor"})
-	on, off := Values{"closed": Bool(true)}, Values{"closed": Bool(false)}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		v := on
-		if i%2 == 0 {
-			v = off
-		}
-		if err := r.e.Report(r.Now, v); err != nil {
-			b.Fatal(err)
-		}
-		r.Touch(2)
-		r.Settle(r.Now)
-	}
-}
