@@ -3,12 +3,10 @@ package clustertest
 import (
 	"crypto/rand"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/opcredsd/opcredsd/pkg/acl"
 	"github.com/opcredsd/opcredsd/pkg/cluster/accesscontrol"
 	"github.com/opcredsd/opcredsd/pkg/cluster/administratorcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/cluster/basicinformation"
@@ -22,7 +20,6 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/networkcommissioning"
 	"github.com/opcredsd/opcredsd/pkg/failsafe"
 	"github.com/opcredsd/opcredsd/pkg/im"
-	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
@@ -36,15 +33,7 @@ type whole struct {
 	failSafe *failsafe.FailSafe
 	window   *window.Window
 	records  []store.Fabric // at the beginning
-	targets  []target
-}
-
-// target is a command or an attribute that can be written.
-type target struct {
-	ep        matter.EndpointID
-	spec      *im.Spec
-	command   *im.Command
-	attribute *im.Attribute
+	targets  []Target
 }
 
 func newWhole(f *testing.F) *whole {
@@ -97,91 +86,16 @@ func newWhole(f *testing.F) *whole {
 	for _, x := range w.Table.All() {
 		w.records = append(w.records, x.Clone())
 	}
-	w.aim()
+	w.targets = w.Targets()
 	return w
 }
 
-// aim lists the targets.
-func (w *whole) aim() {
-	for _, ep := range w.Endpoints() {
-		for _, c := range ep.Clusters {
-			s := c.Spec()
-			for i := range s.Commands {
-				w.targets = append(w.targets, target{ep.ID, s, &s.Commands[i], nil})
-			}
-			for i := range s.Attributes {
-				if s.Attributes[i].Write != 0 {
-					w.targets = append(w.targets, target{ep.ID, s, nil, &s.Attributes[i]})
-				}
-			}
-		}
+// state is what the target's cluster shows, the parts that time moves apart.
+func (w *whole) state(x Target) string {
+	if x.Spec.ID == generaldiagnostics.ID {
+		return ""
 	}
-}
-
-// state is what the target's cluster tells, the parts that time moves apart.
-func (w *whole) state(x target) string {
-	var b strings.Builder
-	for i := range x.spec.Attributes {
-		a := &x.spec.Attributes[i]
-		if a.Read != 0 && x.spec.ID != generaldiagnostics.ID {
-			fmt.Fprintf(&b, "%s=%s\n", a.Name, w.ReadAll(Admin(1), x.ep, x.spec.ID, a.ID))
-		}
-	}
-	return b.String()
-}
-
-// ask sends the target a value and reports whether that was carried out.
-func (w *whole) ask(s acl.Subject, x target, value tlv.Element) (done bool) {
-	c := &conn{subject: s}
-	i := w.Open(w.Now, c)
-	var m tlv.Writer
-	m.StartStruct(tlv.Anonymous)
-	m.Uint(tlv.Context(0), 1000)
-	m.End()
-	i.Receive(w.Now, im.OpcodeTimedRequest, m.Bytes())
-	m.Reset(nil)
-	m.StartStruct(tlv.Anonymous)
-	opcode, want := uint8(im.OpcodeWriteRequest), uint8(im.OpcodeWriteResponse)
-	if x.command != nil {
-		opcode, want = im.OpcodeInvokeRequest, im.OpcodeInvokeResponse
-		m.Bool(tlv.Context(0), false)
-	}
-	m.Bool(tlv.Context(1), true)
-	m.StartArray(tlv.Context(2))
-	m.StartStruct(tlv.Anonymous)
-	if x.command != nil {
-		m.StartList(tlv.Context(0))
-		m.Uint(tlv.Context(0), uint64(x.ep))
-		m.Uint(tlv.Context(1), uint64(x.spec.ID))
-		m.Uint(tlv.Context(2), uint64(x.command.ID))
-		m.End()
-		m.Element(tlv.Context(1), value)
-	} else {
-		attributePath(&m, tlv.Context(1), x.ep, x.spec.ID, x.attribute.ID)
-		m.Element(tlv.Context(2), value)
-	}
-	m.End()
-	m.End()
-	m.End()
-	i.Receive(w.Now, opcode, m.Bytes())
-	w.Settle(w.Now)
-	if c.opcode == im.OpcodeStatusResponse {
-		return false
-	}
-	if c.opcode != want {
-		w.t.Fatalf("answered with opcode %d", c.opcode)
-	}
-	return accepted(w.t, c.payload)
-}
-
-// accepted reports whether an InvokeResponse has a command in it, or one of these
-// messages a status of SUCCESS.
-func accepted(t testing.TB, payload []byte) (yes bool) {
-	t.Helper()
-	r := tlv.NewReader(payload)
-	text := Text(t, r)
-	_, command, _ := strings.Cut(text, "1:[{0:{0:<")
-	return command != "" || strings.Contains(text, "1:{0:0}")
+	return w.Shown(x.Endpoint, x.Spec)
 }
 
 // verifier is what an administrator opens a window with.
@@ -215,7 +129,7 @@ func FuzzClusters(f *testing.F) {
 		if tlv.Validate(data) != nil || len(data) > 1000 {
 			return
 		}
-		w.t = t
+		w.SetT(t)
 		subject := Admin(1)
 		if which >= 0x80 {
 			subject = PASE(0)
@@ -223,9 +137,9 @@ func FuzzClusters(f *testing.F) {
 		x := w.targets[int(which&0x7F)%len(w.targets)]
 		rd := tlv.NewReader(data)
 		before := w.state(x)
-		done := w.ask(subject, x, rd.Element())
+		done := w.Ask(subject, x, rd.Element())
 		if after := w.state(x); !done && after != before {
-			t.Errorf("%s was refused, and changed\n%s to\n%s", x.spec.Name, before, after)
+			t.Errorf("%s was refused, and changed\n%s to\n%s", x.Spec.Name, before, after)
 		}
 		if w.Table.Len() != len(w.records) {
 			t.Errorf("%d fabrics", w.Table.Len())

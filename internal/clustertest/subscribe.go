@@ -2,6 +2,8 @@ package clustertest
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/acl"
@@ -18,9 +20,10 @@ type sessions struct {
 // reporting is an exchange by which reports come.
 type reporting struct {
 	conn
-	i    *im.Interaction
-	read int // of what was sent
-	sent []sent
+	i      *im.Interaction
+	sent   []sent // and not looked at
+	last   uint8  // opcode of what was sent last
+	closed bool
 }
 
 type sent struct {
@@ -30,8 +33,11 @@ type sent struct {
 
 func (c *reporting) Send(_ time.Time, opcode uint8, payload []byte) error {
 	c.sent = append(c.sent, sent{opcode, append([]byte(nil), payload...)})
+	c.last = opcode
 	return nil
 }
+
+func (c *reporting) Close(time.Time) { c.closed = true }
 
 func (s *sessions) Open(_ time.Time, _ uint64, i *im.Interaction) (im.Conn, error) {
 	c := &reporting{i: i}
@@ -39,23 +45,29 @@ func (s *sessions) Open(_ time.Time, _ uint64, i *im.Interaction) (im.Conn, erro
 	return c, nil
 }
 
+// Everywhere stands for all endpoints.
+const Everywhere matter.EndpointID = 0xFFFF
+
 // Subscribe subscribes to all attributes of a cluster, or of an endpoint if cl is 0, for
 // reports as soon as there are any. [Node.Reported] returns them.
 func (n *Node) Subscribe(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID) {
 	n.t.Helper()
-	path := fmt.Sprintf("<2:%d>", ep)
+	var path []string
+	if ep != Everywhere {
+		path = append(path, fmt.Sprintf("2:%d", ep))
+	}
 	if cl != 0 {
-		path = fmt.Sprintf("<2:%d,3:%d>", ep, cl)
+		path = append(path, fmt.Sprintf("3:%d", cl))
 	}
 	var w tlv.Writer
-	write(n.t, &w, tlv.Anonymous, fmt.Sprintf("{0:true,1:0,2:3600,3:[%s],7:true}", path))
+	write(n.t, &w, tlv.Anonymous, fmt.Sprintf("{0:true,1:0,2:3600,3:[<%s>],7:true}", strings.Join(path, ",")))
 	c := &reporting{conn: conn{subject: s}}
 	c.i = n.Open(n.Now, c)
 	n.sessions.open = append(n.sessions.open, c)
 	c.i.Receive(n.Now, im.OpcodeSubscribeRequest, w.Bytes())
 	n.Reported()
-	if last := c.sent[len(c.sent)-1]; last.opcode != im.OpcodeSubscribeResponse {
-		n.t.Fatalf("clustertest: subscribing was answered by opcode %d", last.opcode)
+	if c.last != im.OpcodeSubscribeResponse {
+		n.t.Fatalf("clustertest: subscribing was answered by opcode %d", c.last)
 	}
 	c.i.Closed(n.Now, nil) // the response was acknowledged
 }
@@ -64,21 +76,38 @@ func (n *Node) Subscribe(s acl.Subject, ep matter.EndpointID, cl matter.ClusterI
 // what they say, each attribute as "cluster/attribute=value" in decimal numbers.
 func (n *Node) Reported() (list []string) {
 	n.t.Helper()
+	n.confirm(func(payload []byte) { list = append(list, n.reportText(payload)...) })
+	return list
+}
+
+// Confirm is Reported without looking at what the reports say. It returns how many
+// messages they were.
+func (n *Node) Confirm() (messages int) {
+	n.confirm(func([]byte) { messages++ })
+	return messages
+}
+
+// confirmation is a StatusResponse of SUCCESS.
+var confirmation = []byte{0x15, 0x24, 0x00, 0x00, 0x24, 0xFF, 0x0E, 0x18}
+
+func (n *Node) confirm(report func(payload []byte)) {
 	n.Settle(n.Now)
 	for again := true; again; {
 		again = false
-		for _, c := range n.sessions.open {
-			for ; c.read < len(c.sent); c.read++ {
-				if m := c.sent[c.read]; m.opcode == im.OpcodeReportData {
-					list = append(list, n.reportText(m.payload)...)
-					c.i.Receive(n.Now, im.OpcodeStatusResponse, Encode(n.t, "{0:0,255:14}"))
+		for i := 0; i < len(n.sessions.open); i++ {
+			c := n.sessions.open[i]
+			for len(c.sent) > 0 {
+				m := c.sent[0]
+				c.sent = c.sent[1:]
+				if again = true; m.opcode == im.OpcodeReportData {
+					report(m.payload)
+					c.i.Receive(n.Now, im.OpcodeStatusResponse, confirmation)
 				}
-				again = true
 			}
 		}
+		n.sessions.open = slices.DeleteFunc(n.sessions.open, func(c *reporting) bool { return c.closed && len(c.sent) == 0 })
 		n.Settle(n.Now)
 	}
-	return list
 }
 
 // reportText returns the attributes of a ReportData.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
@@ -99,6 +100,9 @@ func compositions() map[string]Device {
 	}
 	for i, o := range options {
 		all[fmt.Sprintf("button %d", i)] = Device{Parts: []Part{{ID: "main", Type: "generic_switch", Options: o}}}
+	}
+	for _, modes := range [][]string{{"hs"}, {"xy"}, {"hs", "xy", "loop"}} {
+		all["color "+strings.Join(modes, " ")] = Device{Parts: []Part{{ID: "main", Type: "extended_color_light", Options: Options{ColorModes: modes}}}}
 	}
 	for technology := range technologies {
 		all["occupancy "+technology] = Device{Parts: []Part{{ID: "main", Type: "occupancy_sensor", Options: Options{Technology: technology}}}}
@@ -195,12 +199,12 @@ func TestValuesConform(t *testing.T) {
 		}
 		a.Place(func(string) matter.EndpointID { return 7 })
 		for _, n := range a.Nodes {
-			checkValues(t, name+" at first", n.Endpoint)
+			checkValues(t, clustertest.Start, name+" at first", n.Endpoint)
 			for _, least := range []bool{true, false} {
 				if err := n.Report(clustertest.Start, firstState(n.Endpoint, least)); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				checkValues(t, fmt.Sprintf("%s at the least (%v)", name, least), n.Endpoint)
+				checkValues(t, clustertest.Start, fmt.Sprintf("%s at the least (%v)", name, least), n.Endpoint)
 			}
 			if got := n.Waiting(); got != nil {
 				t.Errorf("%s: waits for %v after a value of each property", name, got)
@@ -209,13 +213,13 @@ func TestValuesConform(t *testing.T) {
 	}
 }
 
-func checkValues(t *testing.T, name string, e *Endpoint) {
+func checkValues(t *testing.T, now time.Time, name string, e *Endpoint) {
 	t.Helper()
 	for _, c := range e.Clusters() {
 		facts := datamodel.ClusterByID(c.Spec().ID)
 		for _, x := range c.Spec().Attributes {
 			var w tlv.Writer
-			if err := c.Read(&im.Request{Now: clustertest.Start}, x.ID, &w, tlv.Anonymous); err != nil {
+			if err := c.Read(&im.Request{Now: now}, x.ID, &w, tlv.Anonymous); err != nil {
 				t.Errorf("%s: %s.%s: %v", name, facts.Name, x.Name, err)
 				continue
 			}

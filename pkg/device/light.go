@@ -144,11 +144,8 @@ func colored(name string, top float64, want uint32, of func(t *lighting.Tint) fl
 	return lightProperty{
 		Property: Property{Name: name, Kind: KindNumber, Max: top, Settable: true},
 		want:     want, asked: true,
-		get: func(s *lighting.Light) Value { return Number(of(&s.Color.Tint)) },
-		wish: func(s *lighting.Light) Value {
-			t := s.WantedColor()
-			return Number(of(&t))
-		},
+		get:  func(s *lighting.Light) Value { return Number(of(&s.Color.Tint)) },
+		wish: func(s *lighting.Light) Value { return Number(of(s.WantedColor())) },
 		report: func(_ *cluster.Context, s *lighting.Light, v Value) {
 			if f, ok := v.Number(); ok {
 				hear(s, f, f == of(&s.Color.Tint))

@@ -33,7 +33,9 @@ const (
 func (r *rig) joins(f matter.FabricIndex) {
 	r.t.Helper()
 	if err := r.Table.Mutate(f, func(f *store.Fabric) error {
-		f.KeySets = append(f.KeySets, store.GroupKeySet{ID: 7, Keys: []store.GroupKey{{Key: make([]byte, 16)}}})
+		if len(f.KeySets) == 1 {
+			f.KeySets = append(f.KeySets, store.GroupKeySet{ID: 7, Keys: []store.GroupKey{{Key: make([]byte, 16)}}})
+		}
 		f.GroupKeyMap = []store.GroupKeyMapping{{Group: 1, KeySet: 7}, {Group: 2, KeySet: 7}}
 		f.Groups = []store.Group{{ID: 1, Endpoints: []matter.EndpointID{2}}, {ID: 2, Endpoints: []matter.EndpointID{2}}}
 		return nil

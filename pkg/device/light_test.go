@@ -2,7 +2,6 @@ package device
 
 import (
 	"testing"
-	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -76,14 +75,4 @@ func TestDeviceTypesOfSwitches(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestTimedOffReachesTheDevice(t *testing.T) {
-	r := newRig(t, Part{Type: "on_off_light"})
-	r.invoke(onOff, datamodel.OnOffCmdOnWithTimedOff, "{0:0,1:20,2:0}")
-	r.wantSent("OnWithTimedOff", Values{"on": Bool(true)})
-	r.after(1900 * time.Millisecond)
-	r.wantSent("before the time is over")
-	r.after(100 * time.Millisecond)
-	r.wantSent("when it is over", Values{"on": Bool(false)})
 }

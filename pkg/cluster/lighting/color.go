@@ -45,11 +45,11 @@ type Tint struct {
 type path struct {
 	fromA, toA int32 // hue, not reduced to one turn; x; mireds
 	fromB, toB int32 // saturation; y
+	sent       Tint  // where the device was sent: to the end, or to that of a leg
 	// legs says that the device is sent from point to point, as it would not take the
-	// same way to the end; end is where the leg ends that it was sent on.
+	// same way to the end.
 	legs bool
 	leg  fade
-	endA int32
 }
 
 // init gives a color to a light of which none is known.
@@ -134,11 +134,19 @@ func (s *Light) sendColor(c *cluster.Context) {
 	k := &s.Color
 	k.Remaining = k.left(c.Now)
 	if k.legs {
-		k.leg = fade{c.Now, 0}
+		s.nextLeg(c)
 	} else {
-		s.wantColor(c)
+		s.sendTo(c, k.toA)
 	}
 	s.runColor(c)
+}
+
+// sendTo sends the device to a point of the way.
+func (s *Light) sendTo(c *cluster.Context, a int32) {
+	k := &s.Color
+	k.sent = k.Tint
+	k.sent.set(k.Enhanced, a, k.toB, &s.model)
+	s.wantColor(c)
 }
 
 // hued reports whether the mode is one with a hue.
@@ -180,14 +188,11 @@ func (s *Light) runColor(c *cluster.Context) time.Time {
 	case k.start.IsZero():
 		return time.Time{}
 	case k.over(c.Now):
-		k.Tint.set(k.Enhanced, k.toA, k.toB, &s.model)
-		if k.legs && k.endA != k.toA {
-			s.wantColor(c)
-		}
-		k.fade, k.path, k.Remaining = fade{}, path{}, 0
+		s.arriveColor(c)
 		return time.Time{}
+	case c.Now.After(k.start) || k.Loop.Active != 0:
+		k.Tint.set(k.Enhanced, k.at(c.Now, k.fromA, k.toA), k.at(c.Now, k.fromB, k.toB), &s.model)
 	}
-	k.Tint.set(k.Enhanced, k.at(c.Now, k.fromA, k.toA), k.at(c.Now, k.fromB, k.toB), &s.model)
 	next := k.next(c.Now)
 	if k.legs {
 		if k.leg.over(c.Now) {
@@ -203,6 +208,21 @@ func (s *Light) runColor(c *cluster.Context) time.Time {
 	return next
 }
 
+// arriveColor ends a way.
+func (s *Light) arriveColor(c *cluster.Context) {
+	k := &s.Color
+	short := k.legs && k.leg.start.Add(k.leg.length).Before(k.start.Add(k.length))
+	if k.legs {
+		k.Tint.set(k.Enhanced, k.toA, k.toB, &s.model)
+	} else {
+		k.Tint = k.sent
+	}
+	k.fade, k.path, k.Remaining = fade{}, path{}, 0
+	if short { // time has gone on without a look
+		s.wantColor(c)
+	}
+}
+
 // nextLeg sends the device on the next part of a way: a quarter of a turn, but at least
 // a second and at most ten.
 func (s *Light) nextLeg(c *cluster.Context) {
@@ -211,9 +231,8 @@ func (s *Light) nextLeg(c *cluster.Context) {
 	quarter := k.length * (circle / 4) / time.Duration(max(way, 1))
 	d := min(min(max(quarter, time.Second), 10*time.Second), k.length-c.Now.Sub(k.start))
 	k.leg = fade{c.Now, d}
-	k.endA = k.at(c.Now.Add(d), k.fromA, k.toA)
 	c.SetTransition(d)
-	s.wantColor(c)
+	s.sendTo(c, k.at(c.Now.Add(d), k.fromA, k.toA))
 }
 
 // wantColor asks for the color, in a model that the device takes. One that is off hears
@@ -234,17 +253,11 @@ func (s *Light) wantColor(c *cluster.Context) {
 
 // WantedColor returns the color that the device is to have, at the end of a fade or of
 // a leg of it.
-func (s *Light) WantedColor() Tint {
-	k := &s.Color
-	t := k.Tint
-	switch {
-	case k.start.IsZero():
-	case k.legs:
-		t.set(k.Enhanced, k.endA, k.toB, &s.model)
-	default:
-		t.set(k.Enhanced, k.toA, k.toB, &s.model)
+func (s *Light) WantedColor() *Tint {
+	if s.Color.start.IsZero() {
+		return &s.Color.Tint
 	}
-	return t
+	return &s.Color.sent
 }
 
 // coupleTemperature moves the color temperature with the level (section 3.2.7.12): as

@@ -79,6 +79,7 @@ func (s *Light) startLoop(c *cluster.Context, hue uint16) {
 	}
 	k.fade = fade{c.Now, time.Duration(max(k.Loop.Time, 1)) * time.Second}
 	k.path = path{fromA: int32(hue), toA: int32(hue) + turn, fromB: int32(k.Saturation), toB: int32(k.Saturation), legs: true}
+	k.Tint.set(modeEHue, int32(hue), int32(k.Saturation), &s.model)
 	s.sendColor(c)
 	k.Remaining = 0
 }
