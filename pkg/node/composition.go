@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// compositionDelay is how long changes are gathered: those of one occasion raise the
-	// version once.
+	// compositionDelay is how long changes are gathered, so that those of one occasion
+	// raise the version once.
 	compositionDelay = time.Second
 	// compositionGrace is how long a program may take after the start to add the
 	// endpoints that it had before.
 	compositionGrace = 30 * time.Second
-	// compositionRetry is when what could not be written is tried again.
+	// compositionRetry is the time until the next attempt after an error of the store.
 	compositionRetry = time.Minute
 )
 
-// composition keeps the version of the node's configuration, which grows when an
-// endpoint, or something that one serves, comes or goes (section 9.2.11), and never by a
-// restart.
+// composition keeps the version of the node's configuration. The version grows when an
+// endpoint is added or removed, or serves something else than before (section 9.2.11). A
+// restart does not change it.
 type composition struct {
 	log   *slog.Logger
 	write func(store.Composition) error // into the store
@@ -110,8 +110,8 @@ func digest(ep im.Endpoint) [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
-// start begins to compare. What is there that was not before, or is not there that was,
-// counts only when the program has had time to add it.
+// start begins to compare. A difference at the start counts only after compositionGrace:
+// until then the program may add the endpoints that are missing.
 func (c *composition) start(now time.Time) {
 	c.serving, c.changed = true, false
 	if !c.same() {
@@ -121,7 +121,7 @@ func (c *composition) start(now time.Time) {
 
 func (c *composition) same() bool { return bytes.Equal(c.sum[:], c.kept.Digest) }
 
-// settle sees to it that a change is compared in a while.
+// settle arranges that a change is compared after compositionDelay.
 func (c *composition) settle(now time.Time) {
 	if c.changed && c.serving && c.at.IsZero() {
 		c.at = now.Add(compositionDelay)
@@ -137,16 +137,16 @@ func (c *composition) advance(now time.Time) {
 	}
 }
 
-// stop compares at once. During the time after the start it does not, as not all may be
-// there.
+// stop compares at once, unless the grace time still runs: endpoints may be missing.
 func (c *composition) stop(now time.Time) {
 	if !c.at.IsZero() && !c.grace {
 		c.compare(now)
 	}
 }
 
-// compare keeps another composition, and raises the version if one was known. Of a
-// restored store the version has been raised, and what it counted is not known.
+// compare writes the composition down if it has changed, and raises the version. The
+// version stays if the store knew no composition: it is new, or was restored, which has
+// raised the version already.
 func (c *composition) compare(now time.Time) {
 	c.at, c.grace = time.Time{}, false
 	if c.same() {

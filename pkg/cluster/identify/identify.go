@@ -183,8 +183,8 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 	return nil
 }
 
-// trigger executes TriggerEffect. The variant is of no account: there is one only, which
-// stands for those that are not known as well.
+// trigger executes TriggerEffect. It ignores the variant: unknown variants mean the
+// default one, and there is no other.
 func (c *Cluster) trigger(r *im.Request, fields tlv.Element) error {
 	e, err := decodeEffect(fields)
 	if err != nil {
