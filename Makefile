@@ -62,7 +62,7 @@ interop-homeassistant: build
 	$(GO) test -count=1 -timeout 15m -tags "interop homeassistant" -run TestHomeAssistant -v ./test/interop
 
 # interop-certification runs the certification scripts of SDK, a checkout of
-# connectedhomeip, or the one that SCRIPT names.
+# connectedhomeip, or those that SCRIPT names.
 interop-certification: build
 	./test/setup.sh certification
 	SDK=$(abspath $(SDK)) $(GO) test -count=1 -timeout 60m -tags "interop certification" -run TestCertification -v ./test/interop
