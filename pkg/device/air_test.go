@@ -10,6 +10,7 @@ import (
 )
 
 func TestConcentrations(t *testing.T) { // section 2.10
+	r := newRig(t, Part{Type: "air_quality_sensor"})
 	for _, tt := range []struct {
 		property string
 		cluster  matter.ClusterID
@@ -30,8 +31,8 @@ func TestConcentrations(t *testing.T) { // section 2.10
 		{"radon_bq_per_m3", datamodel.RadonConcentrationMeasurementID, "7", []trip{same(98, "98f")}, 1e6 + 1},
 	} {
 		p := Part{Type: "air_quality_sensor", Options: Options{Properties: []string{tt.property}}}
-		checkTrips(t, p, tt.property, tt.cluster, 0, append(tt.trips, trip{Null, "null", Null}))
-		r := newRig(t, p)
+		r.checkTrips(p, tt.property, tt.cluster, 0, append(tt.trips, trip{Null, "null", Null}))
+		r.renew(p)
 		for id, want := range map[matter.AttributeID]string{1: "null", 2: "null", 8: tt.unit, 9: "0", 0xFFFC: "1"} {
 			if got := r.read(tt.cluster, id); got != want {
 				t.Errorf("%s: attribute 0x%04X is %s, want %s", tt.property, uint32(id), got, want)

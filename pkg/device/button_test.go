@@ -47,6 +47,7 @@ func (r *rig) play(script string) (events string) {
 
 // Section 1.13.7 and 1.13.8: each act with each set of features.
 func TestButtonEvents(t *testing.T) {
+	r := newRig(t, Part{Type: "generic_switch"})
 	const (
 		short  = "press 200 release "
 		pause  = "5000 "
@@ -106,7 +107,7 @@ func TestButtonEvents(t *testing.T) {
 		{nil, "release " + pause, ""},
 		{nil, "press press 100 release release " + pause, single + " complete-1"},
 	} {
-		r := newRig(t, Part{Type: "generic_switch", Options: Options{Gestures: tt.gestures}})
+		r.renew(Part{Type: "generic_switch", Options: Options{Gestures: tt.gestures}})
 		if got := r.play(tt.script); got != tt.want {
 			t.Errorf("%v: %s\ngot  %s\nwant %s", tt.gestures, tt.script, got, tt.want)
 		}

@@ -36,6 +36,13 @@ func newRig(t testing.TB, p Part) *rig {
 func newBareRig(t testing.TB, p Part) *rig {
 	t.Helper()
 	r := &rig{Node: clustertest.New(t, 2), t: t}
+	r.make(p)
+	return r
+}
+
+// make makes the endpoint of a part.
+func (r *rig) make(p Part) {
+	r.t.Helper()
 	p.ID = "main"
 	e, err := New("test:1", &p, func(_ time.Time, c Command) error {
 		if r.fail {
@@ -45,10 +52,17 @@ func newBareRig(t testing.TB, p Part) *rig {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	r.e = e
-	return r
+}
+
+// renew replaces the endpoint by that of another part, of which nothing is known yet.
+func (r *rig) renew(p Part) {
+	r.t.Helper()
+	r.RemoveEndpoint(2)
+	r.make(p)
+	r.add()
 }
 
 // add adds the endpoint to the node, with the clusters that the node adds itself.

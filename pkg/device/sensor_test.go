@@ -22,19 +22,25 @@ type trip struct {
 // same is a trip that comes back as it went.
 func same(v float64, raw string) trip { return trip{Number(v), raw, Number(v)} }
 
-// checkTrips reports each value on a part of its own.
-func checkTrips(t *testing.T, p Part, property string, cl matter.ClusterID, id matter.AttributeID, trips []trip) {
-	t.Helper()
+// checkTrips reports each value on an endpoint of which nothing was known.
+func (r *rig) checkTrips(p Part, property string, cl matter.ClusterID, id matter.AttributeID, trips []trip) {
+	r.t.Helper()
 	for _, x := range trips {
-		r := newRig(t, p)
+		r.renew(p)
 		r.report(Values{property: x.value})
 		if got := r.read(cl, id); got != x.raw {
-			t.Errorf("%s %s is shown as %s, want %s", property, x.value, got, x.raw)
+			r.t.Errorf("%s %s is shown as %s, want %s", property, x.value, got, x.raw)
 		}
 		if got := r.e.State(r.Now)[property]; got != x.back {
-			t.Errorf("%s %s comes back as %s, want %s", property, x.value, got, x.back)
+			r.t.Errorf("%s %s comes back as %s, want %s", property, x.value, got, x.back)
 		}
 	}
+}
+
+// checkTrips is checkTrips of a rig of its own.
+func checkTrips(t *testing.T, p Part, property string, cl matter.ClusterID, id matter.AttributeID, trips []trip) {
+	t.Helper()
+	newRig(t, p).checkTrips(p, property, cl, id, trips)
 }
 
 func TestMeasurements(t *testing.T) {
