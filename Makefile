@@ -48,7 +48,7 @@ packaging-short: setup
 # as the end of a time now and then counts as a failure of the target (context deadline
 # exceeded).
 robust-short: build setup
-	$(GO) run ./test/soak -parts storm,flood,netem -storm 3s -flood 3s -netem 2 -loss 20
+	$(GO) run ./test/soak -parts storm,flood,netem,burst -storm 3s -flood 3s -netem 2 -loss 20
 	FUZZTIME=10000x GO=$(GO) ./test/fuzz.sh $(FUZZ_SHORT)
 	FUZZTIME=50x GO=$(GO) ./test/fuzz.sh FuzzServer
 
@@ -96,7 +96,7 @@ bench: build
 
 # robust measures the floods and the lossy link of docs/robustness.md: half an hour.
 robust: build loss
-	$(GO) run ./test/soak -parts storm,flood,netem
+	$(GO) run ./test/soak -parts storm,flood,netem,burst
 	$(GO) test -count=1 -run TestSigma1Storm -v ./pkg/server -args -storm 20m
 
 # loss commissions over SEEDS simulated networks that lose, double and reorder.

@@ -42,6 +42,7 @@ var parts = []part{
 	{"storm", runStorm},
 	{"flood", runFlood},
 	{"netem", runNetem},
+	{"burst", runBurst},
 }
 
 func main() {
@@ -49,7 +50,7 @@ func main() {
 	var which string
 	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
 	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's state (default: a temporary one)")
-	flag.StringVar(&which, "parts", "mixed", "what to run: mixed, storm, flood, netem, with commas, or all")
+	flag.StringVar(&which, "parts", "mixed", "what to run: mixed, storm, flood, netem, burst, with commas, or all")
 	flag.DurationVar(&s.duration, "duration", 30*time.Minute, "of the mixed work")
 	flag.DurationVar(&s.storm, "storm", 2*time.Minute, "of each storm of Sigma1")
 	flag.DurationVar(&s.flood, "flood", 30*time.Second, "of each flood of datagrams")
