@@ -299,7 +299,8 @@ func TestChunkedReadEnds(t *testing.T) {
 	})
 	t.Run("closed by the exchange", func(t *testing.T) {
 		n, i, c := open(t)
-		i.Closed(n.now.Add(responseTimeout), errTest)
+		n.now = n.now.Add(responseTimeout)
+		i.Closed(n.now, errTest)
 		check(t, n, c, 1, "read TIMEOUT 30s")
 		i.Closed(n.now, nil)
 		n.confirm(i)

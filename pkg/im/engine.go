@@ -45,9 +45,10 @@ type Options struct {
 	// the clock is not set.
 	Boot time.Time
 
-	// Observe, if set, is called when a request has ended, with the time since it
-	// came, by the times that the owner passed, and its outcome; see RequestStats.
-	Observe func(a Action, st matter.Status, d time.Duration)
+	// Observe, if set, is called when a request has ended, with its outcome (see
+	// RequestStats) and with when it came: the time that the owner passed with the
+	// event that is handled is before what that takes.
+	Observe func(a Action, st matter.Status, came time.Time)
 
 	// Background calls work on another goroutine and then done on the Engine's, with the
 	// time. nil: commands do not wait for work, see [Request.Later].

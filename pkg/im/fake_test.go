@@ -218,8 +218,8 @@ func newHarness(t testing.TB, change func(*Options)) *harness {
 			h.block += 100
 			return first, 100, h.noEvents
 		},
-		Observe: func(a Action, st matter.Status, d time.Duration) {
-			h.outcomes = append(h.outcomes, fmt.Sprintf("%v %v %v", a, st, d))
+		Observe: func(a Action, st matter.Status, came time.Time) {
+			h.outcomes = append(h.outcomes, fmt.Sprintf("%v %v %v", a, st, h.now.Sub(came)))
 		},
 	}
 	if change != nil {

@@ -290,9 +290,9 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 	case stateTimed:
 		// The TimedRequest is counted already; what it announced may not have come.
 		if i.action != ActionTimed {
-			i.e.record(i.action, outcome, now.Sub(i.opened))
+			i.e.record(i.action, outcome, i.opened)
 		}
 	default:
-		i.e.record(i.action, outcome, now.Sub(i.opened))
+		i.e.record(i.action, outcome, i.opened)
 	}
 }

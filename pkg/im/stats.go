@@ -50,10 +50,10 @@ type SubscriptionStats struct {
 }
 
 // record counts a request that has ended.
-func (e *Engine) record(a Action, st matter.Status, d time.Duration) {
+func (e *Engine) record(a Action, st matter.Status, came time.Time) {
 	e.requests[a][st]++
 	if e.opt.Observe != nil {
-		e.opt.Observe(a, st, d)
+		e.opt.Observe(a, st, came)
 	}
 }
 

@@ -239,7 +239,7 @@ func (i *Interaction) primed(now time.Time) {
 	if !i.send(now, OpcodeSubscribeResponse, e.endMessage()) {
 		return
 	}
-	e.record(i.action, i.reading.status, now.Sub(i.opened))
+	e.record(i.action, i.reading.status, i.opened)
 	e.release(i.reading)
 	i.reading, i.state = nil, stateAnswered
 	i.unreserve()

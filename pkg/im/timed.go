@@ -19,7 +19,7 @@ func (i *Interaction) announce(now time.Time, payload []byte) {
 		return
 	}
 	if i.send(now, OpcodeStatusResponse, i.e.buildStatusResponse(matter.StatusSuccess)) {
-		i.e.record(ActionTimed, matter.StatusSuccess, now.Sub(i.opened))
+		i.e.record(ActionTimed, matter.StatusSuccess, i.opened)
 		// A late request still gets its answer, so the wait outlasts the window.
 		window := time.Duration(ms) * time.Millisecond
 		i.deadline = now.Add(window)

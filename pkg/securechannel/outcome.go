@@ -78,7 +78,7 @@ type Outcome struct {
 	Peer     netip.AddrPort // that began it
 	Result   Result
 	Resumed  bool          // the CASE session was resumed
-	Duration time.Duration // since the first message
+	Duration time.Duration // from the first message to the last
 	Err      error         // why there is no session; nil with Success
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
 // burst sends so many commands at once on each of the sessions. Each must be answered
@@ -38,6 +39,22 @@ func (r *rig) burst(sessions []*commissioner.Session, commands int, limit time.D
 	for what, n := range failed {
 		r.t.Errorf("%d of %d commands: %s", n, len(sessions)*commands, what)
 	}
+}
+
+// How long a request took is measured where it ends: one that is answered at once has
+// taken what its cluster needs.
+func TestDurationOfRequests(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
+		p := r.addPlug(plugID)
+		p.onOff.set = func(bool) { time.Sleep(30 * time.Millisecond) }
+		before := r.inspect().Took["invoke"]
+		_, err := s.Invoke(r.ctx, plugID, clOnOff, datamodel.OnOffCmdOn, nil)
+		r.must(err)
+		if took := r.inspect().Took["invoke"] - before; took < 0.029 || took > 0.031 {
+			t.Errorf("the command took %v s", took)
+		}
+	})
 }
 
 // A controller that switches a house sends a command for each lamp at once. All are

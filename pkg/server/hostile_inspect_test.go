@@ -24,7 +24,8 @@ type Inspection struct {
 	Dropped               map[string]uint64
 	CASEResults           map[string]uint64
 	PASEResults           map[string]uint64
-	Requests              map[string]uint64 // by action and status: "read SUCCESS"
+	Requests              map[string]uint64  // by action and status: "read SUCCESS"
+	Took                  map[string]float64 // seconds that requests took, by action
 	ClockTrusted          bool
 }
 
@@ -51,10 +52,14 @@ func (s *Server) Inspect() (i Inspection, err error) {
 			CASEResults:     map[string]uint64{},
 			PASEResults:     m.PASE,
 			Requests:        map[string]uint64{},
+			Took:            map[string]float64{},
 			ClockTrusted:    m.ClockTrusted,
 		}
 		for k, n := range m.Requests {
 			i.Requests[k.Action+" "+k.Status] += n
+		}
+		for action, h := range m.RequestDuration {
+			_, i.Took[action], _ = h.Totals()
 		}
 		for k, n := range m.CASE {
 			i.CASEResults[k.Result] += n
