@@ -86,7 +86,7 @@ var allowed = map[string][]string{
 	"internal/simnet":       {"pkg/transport"},
 	"internal/conformance":  join(floor, []string{"pkg/im"}),
 	"internal/clustertest":  join(floor, trust, []string{"pkg/im"}),
-	"internal/commissioner": join(floor, talk, []string{"pkg/cert", "pkg/fabric", "pkg/store", "pkg/message", "pkg/transport"}),
+	"internal/commissioner": join(floor, talk, []string{"pkg/im", "pkg/cert", "pkg/fabric", "pkg/store", "pkg/message", "pkg/transport"}),
 }
 
 func join(lists ...[]string) []string { return slices.Concat(lists...) }

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -45,19 +45,19 @@ func (s *Session) InvokeBatch(ctx context.Context, commands []Command) (*Batch, 
 	w.End()
 	finish(w)
 	b := &Batch{Statuses: map[int]matter.ClusterStatus{}}
-	err := s.transact(ctx, message.OpcodeIMInvokeRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
+	err := s.transact(ctx, im.OpcodeInvokeRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
 		more, err := b.add(m)
 		if err != nil || !more {
 			return true, err
 		}
-		return false, x.Send(now, matter.ProtocolInteractionModel, message.OpcodeIMStatusResponse, statusResponse(matter.StatusSuccess))
+		return false, x.Send(now, matter.ProtocolInteractionModel, im.OpcodeStatusResponse, statusResponse(matter.StatusSuccess))
 	})
 	return b, err
 }
 
 // add takes one message of the answer.
 func (b *Batch) add(m exchange.Message) (more bool, err error) {
-	if err := errStatus(m, message.OpcodeIMInvokeResponse); err != nil {
+	if err := errStatus(m, im.OpcodeInvokeResponse); err != nil {
 		return false, err
 	}
 	b.Messages++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
@@ -114,7 +115,7 @@ func (c *Client) InvokeGroup(g *Group, cl matter.ClusterID, cmd matter.CommandID
 	w.End()
 	w.End()
 	finish(w)
-	return c.SendGroup(g, message.OpcodeIMInvokeRequest, w.Bytes())
+	return c.SendGroup(g, im.OpcodeInvokeRequest, w.Bytes())
 }
 
 // WriteGroup writes an attribute on all endpoints of a group.
@@ -131,7 +132,7 @@ func (c *Client) WriteGroup(g *Group, cl matter.ClusterID, at matter.AttributeID
 	w.End()
 	w.End()
 	finish(w)
-	return c.SendGroup(g, message.OpcodeIMWriteRequest, w.Bytes())
+	return c.SendGroup(g, im.OpcodeWriteRequest, w.Bytes())
 }
 
 // KeySetWrite gives the node a key set with epoch keys that start at 1, 2 and 3.

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -126,13 +126,13 @@ func (s *Session) Read(ctx context.Context, req ReadRequest) (*Report, error) {
 	w.Bool(tlv.Context(3), req.FabricFiltered)
 	finish(w)
 	rep := &Report{}
-	err := s.transact(ctx, message.OpcodeIMReadRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
+	err := s.transact(ctx, im.OpcodeReadRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
 		more, suppress, err := rep.add(m)
 		if err != nil {
 			return true, err
 		}
 		if !suppress {
-			return !more, x.Send(now, matter.ProtocolInteractionModel, message.OpcodeIMStatusResponse, statusResponse(matter.StatusSuccess))
+			return !more, x.Send(now, matter.ProtocolInteractionModel, im.OpcodeStatusResponse, statusResponse(matter.StatusSuccess))
 		}
 		return !more, nil
 	})
@@ -172,7 +172,7 @@ func errStatus(m exchange.Message, want uint8) error {
 	if m.Opcode == want {
 		return nil
 	}
-	if m.Opcode != message.OpcodeIMStatusResponse {
+	if m.Opcode != im.OpcodeStatusResponse {
 		return fmt.Errorf("answer with opcode %02x", m.Opcode)
 	}
 	r := tlv.NewReader(m.Payload)
@@ -190,7 +190,7 @@ func errStatus(m exchange.Message, want uint8) error {
 
 // add takes one ReportData into r.
 func (r *Report) add(m exchange.Message) (more, suppress bool, err error) {
-	if err := errStatus(m, message.OpcodeIMReportData); err != nil {
+	if err := errStatus(m, im.OpcodeReportData); err != nil {
 		return false, false, err
 	}
 	r.Chunks++
@@ -371,7 +371,7 @@ func (s *Session) invoke(ctx context.Context, ep matter.EndpointID, cl matter.Cl
 		rsp, err = readResponse(m)
 		return true, err
 	}
-	if err := s.perhapsTimed(ctx, timeout, message.OpcodeIMInvokeRequest, w.Bytes(), final); err != nil {
+	if err := s.perhapsTimed(ctx, timeout, im.OpcodeInvokeRequest, w.Bytes(), final); err != nil {
 		return nil, err
 	}
 	if rsp.Status.Status != matter.StatusSuccess {
@@ -396,12 +396,12 @@ func (s *Session) perhapsTimed(ctx context.Context, timeout time.Duration, opcod
 	w.Uint(tlv.Context(0), uint64(timeout/time.Millisecond))
 	finish(w)
 	opened := false
-	return s.transact(ctx, message.OpcodeIMTimedRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
+	return s.transact(ctx, im.OpcodeTimedRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
 		if opened {
 			return final(now, x, m)
 		}
 		opened = true
-		if err := errStatus(m, message.OpcodeIMStatusResponse); err != nil || final == nil {
+		if err := errStatus(m, im.OpcodeStatusResponse); err != nil || final == nil {
 			return err != nil, err
 		}
 		return false, x.Send(now, matter.ProtocolInteractionModel, opcode, payload)
@@ -409,7 +409,7 @@ func (s *Session) perhapsTimed(ctx context.Context, timeout time.Duration, opcod
 }
 
 func readResponse(m exchange.Message) (*Response, error) {
-	if err := errStatus(m, message.OpcodeIMInvokeResponse); err != nil {
+	if err := errStatus(m, im.OpcodeInvokeResponse); err != nil {
 		return nil, err
 	}
 	rsp := &Response{fields: []byte{0x15, 0x18}}
@@ -473,8 +473,8 @@ func (s *Session) Write(ctx context.Context, ep matter.EndpointID, cl matter.Clu
 	w.End()
 	finish(w)
 	var status matter.ClusterStatus
-	err := s.transact(ctx, message.OpcodeIMWriteRequest, w.Bytes(), func(_ time.Time, _ *exchange.Exchange, m exchange.Message) (bool, error) {
-		if err := errStatus(m, message.OpcodeIMWriteResponse); err != nil {
+	err := s.transact(ctx, im.OpcodeWriteRequest, w.Bytes(), func(_ time.Time, _ *exchange.Exchange, m exchange.Message) (bool, error) {
+		if err := errStatus(m, im.OpcodeWriteResponse); err != nil {
 			return true, err
 		}
 		rd := tlv.NewReader(m.Payload)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/session"
@@ -49,8 +50,8 @@ func (s *Session) subscribe(ctx context.Context, req ReadRequest, min, max uint1
 	w.Bool(tlv.Context(7), req.FabricFiltered)
 	finish(w)
 	u := &Subscription{Primed: &Report{}, c: s.c, node: s.s.PeerNode, reports: make(chan *Report, reportQueue)}
-	err := s.transact(ctx, message.OpcodeIMSubscribeRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
-		if m.Protocol == matter.ProtocolInteractionModel && m.Opcode == message.OpcodeIMSubscribeResponse {
+	err := s.transact(ctx, im.OpcodeSubscribeRequest, w.Bytes(), func(now time.Time, x *exchange.Exchange, m exchange.Message) (bool, error) {
+		if m.Protocol == matter.ProtocolInteractionModel && m.Opcode == im.OpcodeSubscribeResponse {
 			if err := u.confirmed(m.Payload); err != nil {
 				return true, err
 			}
@@ -60,7 +61,7 @@ func (s *Session) subscribe(ctx context.Context, req ReadRequest, min, max uint1
 		if _, _, err := u.Primed.add(m); err != nil {
 			return true, err
 		}
-		return false, x.Send(now, matter.ProtocolInteractionModel, message.OpcodeIMStatusResponse, statusResponse(matter.StatusSuccess))
+		return false, x.Send(now, matter.ProtocolInteractionModel, im.OpcodeStatusResponse, statusResponse(matter.StatusSuccess))
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (c *Client) incoming(_ time.Time, x *exchange.Exchange, m exchange.Message)
 	case x.Session().Kind == session.Unsecured && m.Opcode == message.OpcodeSigma1:
 		return c.answer()
 	case x.Session().Kind == session.Unsecured:
-	case m.Protocol == matter.ProtocolInteractionModel && m.Opcode == message.OpcodeIMReportData:
+	case m.Protocol == matter.ProtocolInteractionModel && m.Opcode == im.OpcodeReportData:
 		return &reporting{c: c, rep: &Report{}}
 	case m.Protocol == matter.ProtocolSecureChannel && m.Opcode == message.OpcodeStatusReport:
 		return ending{c}
@@ -133,7 +134,7 @@ func (h *reporting) Receive(now time.Time, x *exchange.Exchange, m exchange.Mess
 	h.rep.At, h.rep.Called = now, !x.Session().Initiator
 	if !suppress || status != matter.StatusSuccess {
 		// What cannot be sent is missed by the node, which ends the subscription.
-		_ = x.Send(now, matter.ProtocolInteractionModel, message.OpcodeIMStatusResponse, statusResponse(status))
+		_ = x.Send(now, matter.ProtocolInteractionModel, im.OpcodeStatusResponse, statusResponse(status))
 	}
 	if more {
 		x.AwaitResponse(now.Add(responseTimeout))

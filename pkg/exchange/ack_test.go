@@ -10,7 +10,7 @@ import (
 
 // request is the protocol header of a reliable message that begins exchange id.
 func request(id uint16) message.ProtocolHeader {
-	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMInvokeRequest, Exchange: id, Protocol: im}
+	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: opcodeInvoke, Exchange: id, Protocol: im}
 }
 
 // serve makes n accept every exchange and give it to r.
@@ -282,7 +282,7 @@ func TestPermitted(t *testing.T) {
 		{message.ProtocolHeader{Opcode: message.OpcodeMsgCounterSyncReq}, secured},
 		{message.ProtocolHeader{Opcode: message.OpcodeICDCheckIn}, secured},
 		{message.ProtocolHeader{Opcode: 0x25}, secured},
-		{message.ProtocolHeader{Protocol: im, Opcode: message.OpcodeIMReadRequest}, secured},
+		{message.ProtocolHeader{Protocol: im, Opcode: opcodeRead}, secured},
 		{message.ProtocolHeader{Protocol: im, Opcode: message.OpcodeSigma1}, secured},
 		{message.ProtocolHeader{Protocol: 2}, secured},
 		{message.ProtocolHeader{Vendor: 0xFFF1, Opcode: message.OpcodeSigma1}, secured},

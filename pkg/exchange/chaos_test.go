@@ -261,7 +261,7 @@ func (h *fuzzHandler) Closed(_ time.Time, x *Exchange, _ error) { h.closed[x]++ 
 type answerer struct{ payload []byte }
 
 func (a *answerer) Receive(now time.Time, x *Exchange, m Message) {
-	if err := x.Send(now, im, message.OpcodeIMInvokeResponse, a.payload); err != nil {
+	if err := x.Send(now, im, opcodeInvokeResponse, a.payload); err != nil {
 		panic(err)
 	}
 	x.Close(now)

@@ -222,7 +222,7 @@ func TestMessageIsHeldWhileAnotherIsOutstanding(t *testing.T) {
 	x := w.initiate(w.a, w.sa, r)
 	payload := []byte("2")
 	send(t, w.now, x, "1")
-	if err := x.Send(w.now, im, message.OpcodeIMWriteRequest, payload); err != nil {
+	if err := x.Send(w.now, im, opcodeWrite, payload); err != nil {
 		t.Fatal(err)
 	}
 	payload[0] = 'X' // it was not kept
@@ -235,7 +235,7 @@ func TestMessageIsHeldWhileAnotherIsOutstanding(t *testing.T) {
 	w.a.inject(w.sb, message.ProtocolHeader{Reliable: true, Protocol: im, Exchange: x.ID(), HasAck: true, Ack: fs[0].counter}, "")
 	fs = w.take()
 	wantFrames(t, "after the acknowledgement", fs, "IRA 2")
-	if fs[0].p.Opcode != message.OpcodeIMWriteRequest || len(r.closed) != 0 {
+	if fs[0].p.Opcode != opcodeWrite || len(r.closed) != 0 {
 		t.Errorf("%+v, closed %v", fs[0].p, r.closed)
 	}
 	w.a.inject(w.sb, message.ProtocolHeader{Opcode: message.OpcodeMRPStandaloneAck, Exchange: x.ID(), HasAck: true, Ack: fs[0].counter}, "")

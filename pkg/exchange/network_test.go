@@ -17,6 +17,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
+const opcodeRead uint8 = 2 // of the Interaction Model
+
 // station is a node as a server would run it: a reader, and a loop that owns
 // sessions and exchanges.
 type station struct {
@@ -121,7 +123,7 @@ func TestOverALossyNetwork(t *testing.T) {
 			a.inbox <- func() {
 				x, err := a.m.Initiate(time.Now(), sa, caller{results})
 				if err == nil {
-					err = x.Send(time.Now(), matter.ProtocolInteractionModel, message.OpcodeIMReadRequest, fmt.Append(nil, i))
+					err = x.Send(time.Now(), matter.ProtocolInteractionModel, opcodeRead, fmt.Append(nil, i))
 					x.AwaitResponse(time.Now().Add(10 * time.Second))
 				}
 				if err != nil {
@@ -150,7 +152,7 @@ func TestOverALossyNetwork(t *testing.T) {
 		a.inbox <- func() {
 			x, err := a.m.Initiate(time.Now(), sa, caller{results})
 			if err == nil {
-				err = x.Send(time.Now(), matter.ProtocolInteractionModel, message.OpcodeIMReadRequest, nil)
+				err = x.Send(time.Now(), matter.ProtocolInteractionModel, opcodeRead, nil)
 			}
 			if err != nil {
 				t.Error(err)

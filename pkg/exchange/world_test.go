@@ -20,6 +20,12 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 const (
 	im      = matter.ProtocolInteractionModel
 	channel = matter.ProtocolSecureChannel
+
+	// Opcodes of the Interaction Model, which mean nothing here.
+	opcodeRead           uint8 = 2
+	opcodeWrite          uint8 = 6
+	opcodeInvoke         uint8 = 8
+	opcodeInvokeResponse uint8 = 9
 )
 
 // zeros is a random source without jitter, for exact times.
@@ -274,7 +280,7 @@ func (w *world) initiate(n *node, s *session.Session, h Handler) *Exchange {
 
 func send(t testing.TB, now time.Time, x *Exchange, payload string) {
 	t.Helper()
-	if err := x.Send(now, im, message.OpcodeIMInvokeRequest, []byte(payload)); err != nil {
+	if err := x.Send(now, im, opcodeInvoke, []byte(payload)); err != nil {
 		t.Fatal(err)
 	}
 }

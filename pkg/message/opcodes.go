@@ -2,30 +2,20 @@ package message
 
 // Opcodes of the secure channel protocol (section 4.11).
 const (
-	OpcodeMsgCounterSyncReq   uint8 = 0x00
-	OpcodeMsgCounterSyncRsp   uint8 = 0x01
-	OpcodeMRPStandaloneAck    uint8 = 0x10
-	OpcodePBKDFParamRequest   uint8 = 0x20
-	OpcodePBKDFParamResponse  uint8 = 0x21
-	OpcodePake1               uint8 = 0x22
-	OpcodePake2               uint8 = 0x23
-	OpcodePake3               uint8 = 0x24
-	OpcodeSigma1              uint8 = 0x30
-	OpcodeSigma2              uint8 = 0x31
-	OpcodeSigma3              uint8 = 0x32
-	OpcodeSigma2Resume        uint8 = 0x33
-	OpcodeStatusReport        uint8 = 0x40
-	OpcodeICDCheckIn          uint8 = 0x50
-	OpcodeIMStatusResponse    uint8 = 0x01
-	OpcodeIMReadRequest       uint8 = 0x02
-	OpcodeIMSubscribeRequest  uint8 = 0x03
-	OpcodeIMSubscribeResponse uint8 = 0x04
-	OpcodeIMReportData        uint8 = 0x05
-	OpcodeIMWriteRequest      uint8 = 0x06
-	OpcodeIMWriteResponse     uint8 = 0x07
-	OpcodeIMInvokeRequest     uint8 = 0x08
-	OpcodeIMInvokeResponse    uint8 = 0x09
-	OpcodeIMTimedRequest      uint8 = 0x0A
+	OpcodeMsgCounterSyncReq  uint8 = 0x00
+	OpcodeMsgCounterSyncRsp  uint8 = 0x01
+	OpcodeMRPStandaloneAck   uint8 = 0x10
+	OpcodePBKDFParamRequest  uint8 = 0x20
+	OpcodePBKDFParamResponse uint8 = 0x21
+	OpcodePake1              uint8 = 0x22
+	OpcodePake2              uint8 = 0x23
+	OpcodePake3              uint8 = 0x24
+	OpcodeSigma1             uint8 = 0x30
+	OpcodeSigma2             uint8 = 0x31
+	OpcodeSigma3             uint8 = 0x32
+	OpcodeSigma2Resume       uint8 = 0x33
+	OpcodeStatusReport       uint8 = 0x40
+	OpcodeICDCheckIn         uint8 = 0x50
 )
 
 // Handshake reports whether a secure channel opcode is one of PASE or CASE,

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -23,7 +23,7 @@ func (x *raw) inParts(at matter.AttributeID, first commissioner.Value, more ...f
 			w.Element(t, rd.Element())
 		}})
 	}
-	p, body, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, writeRequest(false, items...))
+	p, body, ok := x.ask(matter.ProtocolInteractionModel, im.OpcodeWriteRequest, writeRequest(false, items...))
 	if !ok {
 		x.s.r.t.Fatal("no answer")
 	}
@@ -161,7 +161,7 @@ func TestExtensionRefusedBesideEntries(t *testing.T) {
 			w.Octets(tlv.Context(1), extensionData(129))
 			w.End()
 		}
-		_, _, ok := raw.ask(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, writeRequest(false,
+		_, _, ok := raw.ask(matter.ProtocolInteractionModel, im.OpcodeWriteRequest, writeRequest(false,
 			item{clAccess, 1, false, extensionList()}, item{clAccess, 1, true, long}, item{clAccess, 0, false, entries(administers(a))}))
 		if rep := r.next(sub); !ok || rep == nil {
 			t.Errorf("answered %v, reported %v", ok, rep != nil)

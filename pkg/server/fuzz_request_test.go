@@ -4,8 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -21,7 +21,7 @@ func (p *program) administer() {
 		p.ask(p.other)
 		return
 	}
-	p.other.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, p.command())
+	p.other.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, p.command())
 }
 
 // cluster returns one that there is, mostly.
@@ -85,24 +85,24 @@ func (p *program) ask(x *raw) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
 	opcode := [...]uint8{
-		message.OpcodeIMReadRequest, message.OpcodeIMSubscribeRequest, message.OpcodeIMWriteRequest,
-		message.OpcodeIMInvokeRequest, message.OpcodeIMTimedRequest, message.OpcodeIMStatusResponse,
+		im.OpcodeReadRequest, im.OpcodeSubscribeRequest, im.OpcodeWriteRequest,
+		im.OpcodeInvokeRequest, im.OpcodeTimedRequest, im.OpcodeStatusResponse,
 	}[p.byte()%6]
 	switch opcode {
-	case message.OpcodeIMReadRequest:
+	case im.OpcodeReadRequest:
 		p.paths(w, 0)
 		w.Bool(tlv.Context(3), true)
-	case message.OpcodeIMSubscribeRequest:
+	case im.OpcodeSubscribeRequest:
 		w.Bool(tlv.Context(0), p.byte()&1 == 0)
 		w.Uint(tlv.Context(1), uint64(p.byte()))
 		w.Uint(tlv.Context(2), uint64(p.byte())<<4)
 		p.paths(w, 3)
 		w.Bool(tlv.Context(7), true)
-	case message.OpcodeIMTimedRequest:
+	case im.OpcodeTimedRequest:
 		w.Uint(tlv.Context(0), uint64(p.byte())<<6)
-	case message.OpcodeIMStatusResponse:
+	case im.OpcodeStatusResponse:
 		w.Uint(tlv.Context(0), uint64(p.byte()))
-	case message.OpcodeIMWriteRequest:
+	case im.OpcodeWriteRequest:
 		x.s.send(x.next(matter.ProtocolInteractionModel, opcode, writeRequest(p.byte()&1 != 0, p.item(), p.item())))
 		return
 	default:

@@ -204,9 +204,9 @@ func TestGroupMessages(t *testing.T) {
 			l.want("no such command")
 			l.must(l.c.InvokeGroup(g, 0x28, 0, nil))
 			l.want("no such cluster")
-			l.must(l.c.SendGroup(g, message.OpcodeIMReadRequest, []byte{0x15, 0x28, 3, 0x18}))
-			l.must(l.c.SendGroup(g, message.OpcodeIMInvokeRequest, []byte{0x15}))
-			l.must(l.c.SendGroup(g, message.OpcodeIMTimedRequest, []byte{0x15, 0x24, 0, 100, 0x18}))
+			l.must(l.c.SendGroup(g, im.OpcodeReadRequest, []byte{0x15, 0x28, 3, 0x18}))
+			l.must(l.c.SendGroup(g, im.OpcodeInvokeRequest, []byte{0x15}))
+			l.must(l.c.SendGroup(g, im.OpcodeTimedRequest, []byte{0x15, 0x24, 0, 100, 0x18}))
 			l.want("what has no place here")
 			g.Control = true
 			l.must(l.c.InvokeGroup(g, clLamp, 0, nil))
@@ -234,7 +234,7 @@ func TestGroupMessages(t *testing.T) {
 			l.want("a group without members")
 			unmapped := next
 			unmapped.ID = 9
-			b, err = unmapped.Seal(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, nil)
+			b, err = unmapped.Seal(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, nil)
 			l.must(err)
 			l.must(l.c.SendDatagram(g.Addr(), b))
 			l.want("a group without a key")

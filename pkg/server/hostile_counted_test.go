@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/server"
@@ -19,7 +20,7 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
 		list := func(w *tlv.Writer, t tlv.Tag) { w.StartArray(t); w.End() }
 		element := func(w *tlv.Writer, t tlv.Tag) { w.Octets(t, make([]byte, 900)) }
-		write := func(more bool, items ...item) { x.goOn(1, message.OpcodeIMWriteRequest, writeRequest(more, items...)) }
+		write := func(more bool, items ...item) { x.goOn(1, im.OpcodeWriteRequest, writeRequest(more, items...)) }
 		for _, tt := range []struct {
 			counted string
 			do      func()
@@ -43,7 +44,7 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 				for n := range 3 {
 					y := r.stranger(20+n).caseSession(a, node)
 					for range 200 {
-						y.s.send(y.next(1, message.OpcodeIMWriteRequest, writeRequest(true, item{clAccess, 0, false, list})))
+						y.s.send(y.next(1, im.OpcodeWriteRequest, writeRequest(true, item{clAccess, 0, false, list})))
 					}
 					time.Sleep(time.Second)
 				}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -79,7 +80,7 @@ func written(t *testing.T, opcode uint8, payload []byte) (list []matter.Status) 
 	r := tlv.NewReader(payload)
 	for r.EnterStruct(); r.Next(); {
 		switch {
-		case r.ContextTag() == 0 && opcode == message.OpcodeIMStatusResponse:
+		case r.ContextTag() == 0 && opcode == im.OpcodeStatusResponse:
 			list = append(list, matter.Status(r.Uint8()))
 		case r.ContextTag() == 0:
 			for r.EnterArray(); r.Next(); {
@@ -158,7 +159,7 @@ func TestCVE_2024_56317_ACLWriteAllOrNothing(t *testing.T) {
 		for name, messages := range tests {
 			raw.exchange++
 			for _, b := range messages {
-				if _, _, ok := raw.goOn(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, b); !ok {
+				if _, _, ok := raw.goOn(matter.ProtocolInteractionModel, im.OpcodeWriteRequest, b); !ok {
 					t.Errorf("%s: no answer", name)
 				}
 			}
@@ -170,7 +171,7 @@ func TestCVE_2024_56317_ACLWriteAllOrNothing(t *testing.T) {
 		if after := fmt.Sprint(readACL(t, r, done.CASE, true)); after != before {
 			t.Fatalf("later: the list is %s, it was %s", after, before)
 		}
-		p, body, _ := raw.ask(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, whole)
+		p, body, _ := raw.ask(matter.ProtocolInteractionModel, im.OpcodeWriteRequest, whole)
 		if got := written(t, p.Opcode, body); !slices.Equal(got, []matter.Status{0}) {
 			t.Errorf("the whole list: %v", got)
 		}
@@ -215,7 +216,7 @@ func TestCVE_2024_56318_ZeroLength(t *testing.T) {
 				for _, f := range []commissioner.Fields{
 					args(), args(0, []byte{}), args(0, ""), args(0, []byte{}, 1, []byte{}, 2, []byte{}, 3, 1, 4, 0xFFF1),
 				} {
-					if _, _, ok := raw.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, invokeRequest(cl, cmd, f)); !ok {
+					if _, _, ok := raw.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, invokeRequest(cl, cmd, f)); !ok {
 						t.Errorf("cluster %02X, command %02X: no answer", cl, cmd)
 					}
 				}
@@ -249,7 +250,7 @@ func TestCVE_2024_56319_UnboundedWrites(t *testing.T) {
 		}
 		write := func(more bool, items ...item) []matter.Status {
 			t.Helper()
-			return status(raw.ask(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, writeRequest(more, items...)))
+			return status(raw.ask(matter.ProtocolInteractionModel, im.OpcodeWriteRequest, writeRequest(more, items...)))
 		}
 		for _, n := range []int{33, 100, 255, 256, 1000} {
 			if got := write(false, item{clBasic, 5, false, text(n)}); !slices.Equal(got, []matter.Status{matter.StatusConstraintError}) {
@@ -267,7 +268,7 @@ func TestCVE_2024_56319_UnboundedWrites(t *testing.T) {
 		}{{"ACL", clAccess, 0}, {"extensions", clAccess, 1}, {"group key map", clGroupKeys, 0}} {
 			raw.exchange++
 			send := func(items ...item) []matter.Status {
-				return status(raw.goOn(matter.ProtocolInteractionModel, message.OpcodeIMWriteRequest, writeRequest(true, items...)))
+				return status(raw.goOn(matter.ProtocolInteractionModel, im.OpcodeWriteRequest, writeRequest(true, items...)))
 			}
 			send(item{target.cl, target.at, false, func(w *tlv.Writer, t tlv.Tag) { w.StartArray(t); w.End() }})
 			before := liveHeap()
@@ -396,7 +397,7 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 			{clOpCreds, cmdAddNOC, args(0, ff, 2, ff, 3, most, 4, 0xFFFF)},
 			{clGroupKeys, 0, args(0, most)},
 		} {
-			if _, _, ok := raw.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, invokeRequest(cmd.cl, cmd.id, cmd.f)); !ok {
+			if _, _, ok := raw.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, invokeRequest(cmd.cl, cmd.id, cmd.f)); !ok {
 				t.Errorf("cluster %02X, command %02X: no answer", cmd.cl, cmd.id)
 			}
 		}

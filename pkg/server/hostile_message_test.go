@@ -11,6 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
 	"github.com/opcredsd/opcredsd/pkg/exchange"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
@@ -29,7 +30,7 @@ func (r *rig) wantLabel(what string, s *commissioner.Session, want string) {
 }
 
 func request(exchange uint16) message.ProtocolHeader {
-	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMInvokeRequest, Exchange: exchange, Protocol: matter.ProtocolInteractionModel}
+	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: im.OpcodeInvokeRequest, Exchange: exchange, Protocol: matter.ProtocolInteractionModel}
 }
 
 // rawWorld runs f against a commissioned node, with a session whose keys are known.
@@ -116,7 +117,7 @@ func TestReplay(t *testing.T) {
 		seal("far away")
 		replay("far outside the window", second, "far away", false)
 		// The session is where it was.
-		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("home")); !ok {
+		if _, _, ok := x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("home")); !ok {
 			t.Error("the session's own peer gets no answer")
 		}
 		if n := thief.drain(); n > 0 {
@@ -130,11 +131,11 @@ func TestReplay(t *testing.T) {
 func TestHeldBack(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		thief := r.stranger(66)
-		held := x.next(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("held"))
-		x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("next"))
+		held := x.next(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("held"))
+		x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("next"))
 		thief.send(held)
 		r.wantLabel("late", good, "held")
-		x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("last"))
+		x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("last"))
 		time.Sleep(time.Minute)
 		if n := thief.drain(); n > 0 {
 			t.Errorf("the thief was sent %d datagrams", n)
@@ -158,7 +159,7 @@ func TestReflection(t *testing.T) {
 		done := r.commission(c, a)
 		r.must(done.CASE.UpdateFabricLabel(r.ctx, "kitchen"))
 		x := r.stranger(1).caseSession(a, done.Node)
-		x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("bath"))
+		x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("bath"))
 		r.net.SetTap(nil)
 		time.Sleep(time.Minute)
 		before := r.inspect()
@@ -205,7 +206,7 @@ func TestSessionIDOfAnotherPeer(t *testing.T) {
 		}
 		for i, label := range []string{"a", "b"} {
 			s := []*raw{x, y}[i]
-			if _, _, ok := s.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel(label)); !ok {
+			if _, _, ok := s.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel(label)); !ok {
 				t.Error("a session's own peer gets no answer")
 			}
 		}
@@ -245,7 +246,7 @@ func TestAckStorm(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("%d answers to acknowledgements", n)
 		}
-		again := x.next(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("once"))
+		again := x.next(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("once"))
 		if n := storm(1000, func(int) { x.s.send(bytes.Clone(again)) }); n < 500 || n > 1000+10 {
 			t.Errorf("%d datagrams for a message that came 1000 times", n)
 		}
@@ -259,7 +260,7 @@ func TestAckStorm(t *testing.T) {
 			}
 			return true
 		})
-		x.s.send(x.next(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mirror")))
+		x.s.send(x.next(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("mirror")))
 		x.s.begin()
 		x.s.tell(message.OpcodeSigma1, []byte("nonsense"))
 		time.Sleep(time.Minute)
@@ -315,7 +316,7 @@ func TestStatusReportFromStrangers(t *testing.T) {
 		sigma3, _, err := b.in.Sigma2(sigma2)
 		r.must(err)
 		s.wantReport("the handshake", message.OpcodeSigma3, sigma3, message.GeneralSuccess, message.CodeSessionEstablished)
-		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mine")); !ok {
+		if _, _, ok := x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("mine")); !ok {
 			t.Error("the session does not answer")
 		}
 		if !r.alive(good) {
@@ -408,7 +409,7 @@ func TestSourceLimits(t *testing.T) {
 			t.Errorf("%d of 3000 were dropped", dropped)
 		}
 		x.s.drain()
-		if _, _, ok := x.ask(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, setLabel("mine")); !ok {
+		if _, _, ok := x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("mine")); !ok {
 			t.Error("the source's session does not answer")
 		}
 		for i := range 40000 {
@@ -483,7 +484,7 @@ func TestDropsAreCounted(t *testing.T) {
 		const sent = exchange.DefaultMaxPerSession + 88
 		for i := range uint16(sent) {
 			x.counter++
-			x.s.send(x.seal(x.counter, message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMTimedRequest, Exchange: 1000 + i, Protocol: 1}, []byte{0x15, 0x25, 0, 0xFF, 0xFF, 0x18}))
+			x.s.send(x.seal(x.counter, message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: im.OpcodeTimedRequest, Exchange: 1000 + i, Protocol: 1}, []byte{0x15, 0x25, 0, 0xFF, 0xFF, 0x18}))
 			if i%100 == 99 {
 				time.Sleep(time.Millisecond)
 			}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/netlab"
+	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/message"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
@@ -90,7 +90,7 @@ func (l *lamps) toggleBy(lab *netlab.Lab, g *commissioner.Group, link string) {
 		if time.Now().After(end) {
 			l.t.Fatalf("%d messages by %s had no effect", sent, link)
 		}
-		b, err := g.Seal(matter.ProtocolInteractionModel, message.OpcodeIMInvokeRequest, toggleAll)
+		b, err := g.Seal(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, toggleAll)
 		l.must(err)
 		_, err = sender.WriteTo(b, net.UDPAddrFromAddrPort(g.Addr()))
 		l.must(err)

@@ -119,7 +119,7 @@ func (m groupMessage) seal(t testing.TB) []byte {
 		b = append(b, byte(len(m.extensions)), 0)
 		b = append(b, m.extensions...)
 	}
-	p := message.ProtocolHeader{Initiator: true, Opcode: message.OpcodeIMInvokeRequest, Exchange: 9, Protocol: matter.ProtocolInteractionModel}
+	p := message.ProtocolHeader{Initiator: true, Opcode: opcodeInvoke, Exchange: 9, Protocol: matter.ProtocolInteractionModel}
 	aead, err := mcrypto.NewAEAD(m.key[:])
 	if err != nil {
 		t.Fatal(err)

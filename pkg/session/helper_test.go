@@ -85,7 +85,13 @@ func pair(t testing.TB, kind Kind) (ini, res *Session) {
 	return add(t, ti, start, ci), add(t, tr, start, cr)
 }
 
-var requestHeader = message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeIMReadRequest, Exchange: 77, Protocol: matter.ProtocolInteractionModel}
+// Opcodes of the Interaction Model, which mean nothing here.
+const (
+	opcodeRead   uint8 = 2
+	opcodeInvoke uint8 = 8
+)
+
+var requestHeader = message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: opcodeRead, Exchange: 77, Protocol: matter.ProtocolInteractionModel}
 
 func seal(t testing.TB, s *Session, payload string) []byte {
 	t.Helper()
