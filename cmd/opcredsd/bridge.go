@@ -59,6 +59,7 @@ func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, er
 	}
 	if f.demo {
 		b.Fronts = append(b.Fronts, demo.New())
+		b.Resident = append(b.Resident, demo.Source)
 	} else {
 		b.Fronts = append(b.Fronts, demo.Off())
 	}

@@ -61,6 +61,10 @@ type Options struct {
 	Expose Filter
 	// Profile is what the node's ecosystem takes.
 	Profile device.Profile
+	// Resident are the sources whose devices live in the program: these get power when it
+	// starts, and do what their StartUp attributes say. A restart of the program is nothing
+	// that any other device notices.
+	Resident []string
 }
 
 // Registry holds the bridged devices of a node.
@@ -144,6 +148,12 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		e.silent = true
 		if err := r.assemble(now, e); err != nil {
 			r.log.Warn("a device is not shown", "device", e.id, "error", err)
+			continue
+		}
+		if slices.Contains(r.opt.Resident, e.source()) {
+			for _, n := range e.assembly.Nodes {
+				n.PowerUp(now)
+			}
 		}
 	}
 	r.limit()

@@ -26,6 +26,8 @@ type Bridge struct {
 	Expose  bridge.Filter // which devices are shown
 	Profile device.Profile
 	Fronts  []Front
+	// Resident are the sources whose devices live in this program; see [bridge.Options].
+	Resident []string
 }
 
 // Front is where devices come from, besides the API.
@@ -50,7 +52,7 @@ func (s *Server) openBridge() (err error) {
 	if b == nil {
 		return nil
 	}
-	s.bridge, err = bridge.New(bridge.Options{Store: s.store, Log: s.log, Expose: b.Expose, Profile: b.Profile})
+	s.bridge, err = bridge.New(bridge.Options{Store: s.store, Log: s.log, Expose: b.Expose, Profile: b.Profile, Resident: b.Resident})
 	if err != nil {
 		return err
 	}
