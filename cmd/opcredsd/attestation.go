@@ -237,7 +237,7 @@ Controllers say that such a device is not certified, and some refuse it.`,
 	return cmd
 }
 
-// changed tells of material that was replaced.
+// changed prints material that was replaced.
 func (c *common) changed(a admin.AttestationChange, how string, err error) error {
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (c *common) changed(a admin.AttestationChange, how string, err error) error
 			fmt.Fprintf(w, "note: %s\n", n)
 		}
 		if a.Restart {
-			fmt.Fprintln(w, "vendor or product are others now: restart the daemon, so that it tells them")
+			fmt.Fprintln(w, "vendor or product have changed: restart the daemon, so that it reports them")
 		}
 		return nil
 	})

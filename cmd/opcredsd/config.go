@@ -51,7 +51,7 @@ func (f *runFlags) check(cmd *cobra.Command, c *common) error {
 	return opt.Check()
 }
 
-// settingRow is a setting of run as "config show" tells it.
+// settingRow is a setting of run as "config show" prints it.
 type settingRow struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`

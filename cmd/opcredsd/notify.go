@@ -14,23 +14,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// statusEvery is how often systemd is told how the node is, where no watchdog
+// statusEvery is how often the node's state is sent to systemd, if no watchdog
 // asks for more.
 const statusEvery = 30 * time.Second
 
-// notifier tells systemd how the daemon is. Without systemd it does nothing.
+// notifier sends the state of the daemon to systemd. Without systemd it does nothing.
 type notifier struct {
 	log     *slog.Logger
 	srv     *server.Server
 	isReady atomic.Bool
 }
 
-// heard reports whether somebody is told. Otherwise the node need not be asked.
+// heard reports whether there is somebody to notify. Otherwise the node is not asked.
 func heard() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 func (n *notifier) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.log.Warn("systemd cannot be told", "error", err)
+		n.log.Warn("systemd cannot be notified", "error", err)
 	}
 }
 
@@ -63,7 +63,7 @@ func (n *notifier) reloaded() {
 }
 
 // run feeds the watchdog, if there is one, as long as the node answers a
-// datagram, and tells how the node is, until ctx ends.
+// datagram, and sends the state of the node, until ctx ends.
 func (n *notifier) run(ctx context.Context) {
 	if !heard() {
 		<-ctx.Done()
@@ -81,7 +81,7 @@ func (n *notifier) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if ctx.Err() == nil {
-			n.tell(ctx, watchdog > 0, every/2)
+			n.report(ctx, watchdog > 0, every/2)
 		}
 		select {
 		case <-ctx.Done():
@@ -92,8 +92,8 @@ func (n *notifier) run(ctx context.Context) {
 	}
 }
 
-// tell sends what is known of the node within limit.
-func (n *notifier) tell(ctx context.Context, watchdog bool, limit time.Duration) {
+// report sends the state of the node, as far as it is known within limit.
+func (n *notifier) report(ctx context.Context, watchdog bool, limit time.Duration) {
 	state := "STATUS=" + n.summary(ctx)
 	if watchdog {
 		probe, cancel := context.WithTimeout(ctx, limit)

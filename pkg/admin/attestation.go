@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Attestation says what the node proves itself with.
+// Attestation is the attestation material of the node.
 type Attestation struct {
 	Kind      string           `json:"kind"` // "TEST" or "production"
 	VendorID  matter.VendorID  `json:"vendor_id"`
@@ -39,7 +39,7 @@ type Declaration struct {
 	Type          string              `json:"type"` // "test", "provisional" or "official"
 }
 
-// AttestationTrust is what material is held against besides what is known.
+// AttestationTrust is what material is checked with, besides what the node knows.
 type AttestationTrust struct {
 	Roots     [][]byte         `json:"roots,omitempty"`      // PAAs, DER
 	Signers   [][]byte         `json:"signers,omitempty"`    // certificates of signers of declarations, DER
@@ -47,12 +47,12 @@ type AttestationTrust struct {
 	ProductID matter.ProductID `json:"product_id,omitempty"` // 0: what the node is configured with
 }
 
-// AttestationMaterial is to replace what is there.
+// AttestationMaterial is new material.
 type AttestationMaterial struct {
 	DAC   []byte           `json:"dac"`           // DER
 	PAI   []byte           `json:"pai"`           // DER
 	CD    []byte           `json:"cd"`            // DER
-	Key   []byte           `json:"key,omitempty"` // scalar, 32 octets; none where it is kept elsewhere
+	Key   []byte           `json:"key,omitempty"` // scalar, 32 octets; none if it is kept elsewhere
 	Trust AttestationTrust `json:"trust"`
 }
 
@@ -66,6 +66,6 @@ type GenerateRequest struct {
 // AttestationChange is the material after a change.
 type AttestationChange struct {
 	Attestation
-	// Restart: vendor or product differ from what the running node tells.
+	// Restart says that the ids differ from those that the running node reports.
 	Restart bool `json:"restart_needed"`
 }

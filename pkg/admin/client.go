@@ -14,15 +14,14 @@ import (
 	"time"
 )
 
-// ErrUnreachable says that no daemon answers on the socket.
+// ErrUnreachable is returned if no daemon answers on the socket.
 var ErrUnreachable = errors.New("the daemon cannot be reached")
 
-// ErrDenied says that there may be a daemon, which this user may not ask. Errors
-// that wrap it wrap ErrUnreachable, too.
+// ErrDenied is returned if there may be a daemon that this user is not allowed to ask. An
+// error that wraps it wraps ErrUnreachable, too.
 var ErrDenied = fmt.Errorf("%w", ErrUnreachable)
 
-// answerTime is how long the client waits for an answer to begin. It is longer
-// than a busy daemon takes, and ends the wait for one that hangs.
+// answerTime is how long the client waits for an answer to begin. A busy daemon needs less.
 const answerTime = 30 * time.Second
 
 // Client asks a running daemon. Its functions return errors that wrap ErrUnreachable if
@@ -47,7 +46,7 @@ func NewClient(path string) *Client {
 	return c
 }
 
-// copy writes an answer that is no JSON to w.
+// copy writes an answer that is not JSON to w.
 func (c *Client) copy(ctx context.Context, method, name string, w io.Writer) error {
 	rsp, err := c.do(ctx, method, name, nil)
 	if err != nil {
@@ -75,7 +74,7 @@ func (c *Client) call(ctx context.Context, method, name string, in, out any) err
 	return nil
 }
 
-// do sends one request; an answer that is no success is an error.
+// do sends one request. It returns an error for an answer other than success.
 func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
@@ -109,7 +108,7 @@ func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Res
 	return nil, errors.New(f.Error)
 }
 
-// unreachable says why there is no answer, and what to do.
+// unreachable returns an error that says why there is no answer, and what to do.
 func (c *Client) unreachable(err error, connected bool) error {
 	var late net.Error
 	switch {

@@ -9,13 +9,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Operator is what an operator may ask of a node, a function for each verb: those of a
-// running node, those of a [Client] that asks one over the socket, or those of a store. A
-// function that is not set cannot be asked; see [Operator.Otherwise]. An error that wraps
-// [ErrRefused] is the operator's to mend.
+// Operator has a function for each verb of an operator. The functions are those of a
+// running node, of a [Client], or of the store of a node that does not run. A function may
+// be nil; see [Operator.Otherwise]. The operator can correct an error that wraps
+// [ErrRefused].
 //
-// A verb stands in two places: here, as a field and a row of routes, and where the node
-// answers it.
+// A new verb needs a field and a route here, and a function in package server.
 type Operator struct {
 	// Status returns the node at this moment.
 	Status func(ctx context.Context) (Status, error)
@@ -29,13 +28,14 @@ type Operator struct {
 	OpenWindow func(ctx context.Context, r WindowRequest) (Window, error)
 	// CloseWindow closes the commissioning window.
 	CloseWindow func(ctx context.Context) error
-	// Attestation returns what the node proves itself with.
+	// Attestation returns the attestation material.
 	Attestation func(ctx context.Context) (Attestation, error)
-	// VerifyAttestation returns it checked against more than the node knows.
+	// VerifyAttestation returns the attestation material, checked with more than the node
+	// knows.
 	VerifyAttestation func(ctx context.Context, t AttestationTrust) (Attestation, error)
-	// ImportAttestation replaces it. Fabrics stay.
+	// ImportAttestation replaces the attestation material. Fabrics are kept.
 	ImportAttestation func(ctx context.Context, m AttestationMaterial) (AttestationChange, error)
-	// GenerateAttestation replaces it by new one for development.
+	// GenerateAttestation replaces it by new material for development.
 	GenerateAttestation func(ctx context.Context, r GenerateRequest) (AttestationChange, error)
 	// FactoryReset removes all fabrics and what controllers have set.
 	FactoryReset func(ctx context.Context) error
@@ -61,8 +61,8 @@ type Operator struct {
 	Health func(ctx context.Context) error
 }
 
-// routes are the verbs as HTTP requests below /v1/. What has a name in the second column
-// changes something, and leaves a line with that name in the log.
+// routes returns the verbs as HTTP requests below /v1/. A verb with a name in the second
+// column changes something, and is logged with that name.
 func routes(o *Operator) []route {
 	return []route{
 		query("GET status", "", &o.Status),
@@ -78,19 +78,19 @@ func routes(o *Operator) []route {
 		do("POST factory-reset", "factory reset", &o.FactoryReset),
 		do("GET store/check", "", &o.CheckStore),
 		stream("GET store/backup", &o.Backup),
-		tell("PUT log-level", "log level", &o.SetLogLevel),
+		send("PUT log-level", "log level", &o.SetLogLevel),
 		query("GET devices", "", &o.Devices),
 		query("GET devices/ignored", "", &o.IgnoredDevices),
-		tell("POST devices/set", "set device", &o.SetDevice),
-		tell("POST devices/press", "press device", &o.PressDevice),
-		tell("POST devices/rename", "rename device", &o.RenameDevice),
-		tell("POST devices/remove", "remove device", &o.RemoveDevice),
+		send("POST devices/set", "set device", &o.SetDevice),
+		send("POST devices/press", "press device", &o.PressDevice),
+		send("POST devices/rename", "rename device", &o.RenameDevice),
+		send("POST devices/remove", "remove device", &o.RemoveDevice),
 		stream("GET devices/watch", &o.WatchDevices),
 		do("GET health", "", &o.Health),
 	}
 }
 
-// Otherwise makes the functions that are not set return err.
+// Otherwise sets all functions that are nil to functions that return err.
 func (o *Operator) Otherwise(err error) {
 	for _, r := range routes(o) {
 		r.otherwise(err)

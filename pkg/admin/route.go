@@ -14,13 +14,13 @@ import (
 type route struct {
 	method, path string
 	audit        string
-	serve        func(r *http.Request) (any, error)           // answers a request
-	stream       func(ctx context.Context, w io.Writer) error // does so where the answer is no JSON
-	connect      func(c *Client)                              // makes the verb ask a daemon
-	otherwise    func(err error)                              // makes it return err if it is not set
+	serve        func(r *http.Request) (any, error)           // serves a request
+	stream       func(ctx context.Context, w io.Writer) error // in place of serve, if the answer is not JSON
+	connect      func(c *Client)                              // sets the function to one that asks a daemon
+	otherwise    func(err error)                              // sets a nil function to one that returns err
 }
 
-// form says how what a verb takes travels.
+// form is how the request of a verb is encoded.
 type form[In any] struct {
 	encode func(path string, in In) (string, any)
 	decode func(r *http.Request) (In, error)
@@ -55,7 +55,7 @@ var index = form[matter.FabricIndex]{
 	},
 }
 
-// newRoute makes a route of a verb in one form for all: ask calls it, set replaces it.
+// newRoute returns a route. ask calls the function of the verb, set replaces it.
 func newRoute[In, Out any](pattern, audit string, f form[In], isSet bool, ask func(context.Context, In) (Out, error), set func(func(context.Context, In) (Out, error))) route {
 	method, path, _ := strings.Cut(pattern, " ")
 	return route{
@@ -82,14 +82,14 @@ func newRoute[In, Out any](pattern, audit string, f form[In], isSet bool, ask fu
 	}
 }
 
-// call is a verb that takes and answers something.
+// call returns the route of a verb with a request and an answer.
 func call[In, Out any](pattern, audit string, f *func(context.Context, In) (Out, error)) route {
 	return newRoute(pattern, audit, object[In](), *f != nil,
 		func(ctx context.Context, in In) (Out, error) { return (*f)(ctx, in) },
 		func(g func(context.Context, In) (Out, error)) { *f = g })
 }
 
-// query is a verb that answers something.
+// query returns the route of a verb with an answer only.
 func query[Out any](pattern, audit string, f *func(context.Context) (Out, error)) route {
 	return newRoute(pattern, audit, nothing, *f != nil,
 		func(ctx context.Context, _ none) (Out, error) { return (*f)(ctx) },
@@ -98,12 +98,12 @@ func query[Out any](pattern, audit string, f *func(context.Context) (Out, error)
 		})
 }
 
-// tell is a verb that takes something.
-func tell[In any](pattern, audit string, f *func(context.Context, In) error) route {
+// send returns the route of a verb with a request and no answer.
+func send[In any](pattern, audit string, f *func(context.Context, In) error) route {
 	return taking(pattern, audit, object[In](), f)
 }
 
-// indexed is a verb that takes the index of a fabric.
+// indexed returns the route of a verb whose request is the index of a fabric.
 func indexed(pattern, audit string, f *func(context.Context, matter.FabricIndex) error) route {
 	return taking(pattern, audit, index, f)
 }
@@ -116,7 +116,7 @@ func taking[In any](pattern, audit string, form form[In], f *func(context.Contex
 		})
 }
 
-// do is a verb that neither takes nor answers anything.
+// do returns the route of a verb without request and answer.
 func do(pattern, audit string, f *func(context.Context) error) route {
 	return newRoute(pattern, audit, nothing, *f != nil,
 		func(ctx context.Context, _ none) (none, error) { return none{}, (*f)(ctx) },
@@ -125,7 +125,7 @@ func do(pattern, audit string, f *func(context.Context) error) route {
 		})
 }
 
-// stream is a verb whose answer may be larger than memory.
+// stream returns the route of a verb whose answer may be larger than memory.
 func stream(pattern string, f *func(context.Context, io.Writer) error) route {
 	method, path, _ := strings.Cut(pattern, " ")
 	isSet := *f != nil

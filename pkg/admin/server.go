@@ -18,10 +18,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// ErrRefused says that the node will not do what was asked, as things are.
+// ErrRefused is wrapped by errors that the operator can correct.
 var ErrRefused = errors.New("refused")
 
-// Refuse returns an error that wraps ErrRefused and reads as the format says.
+// Refuse returns an error with a formatted text that wraps ErrRefused.
 func Refuse(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
 type refusal string
@@ -125,7 +125,7 @@ func (v *route) do(w http.ResponseWriter, r *http.Request) (any, error) {
 	return v.serve(r)
 }
 
-// auditedHandler serves a request that changes something, and leaves a line in the log.
+// auditedHandler serves a request that changes something, and logs it.
 func (v *route) auditedHandler(log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		out, err := v.do(w, r)
@@ -151,7 +151,8 @@ func decode(body io.Reader, v any) error {
 	return nil
 }
 
-// streamHandler sends what is no JSON. A failure on the way shows as a missing trailer.
+// streamHandler serves a request whose answer is not JSON. A missing trailer means that it
+// is incomplete.
 func (v *route) streamHandler(log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")

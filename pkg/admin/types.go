@@ -57,7 +57,7 @@ type FabricStatus struct {
 	Interrupted   int `json:"subscriptions_interrupted"`
 }
 
-// Product is what Basic Information tells.
+// Product is what Basic Information reports.
 type Product struct {
 	VendorID     matter.VendorID  `json:"vendor_id"`
 	VendorName   string           `json:"vendor_name"`

@@ -13,9 +13,9 @@ import (
 // ringLines is how many lines of the log are kept for Diagnostic Logs.
 const ringLines = 64
 
-// shownAttrs are the attributes of a log record that the kept line shows. A log
-// may be asked for by any controller that may operate the node, of whatever
-// fabric: it tells nothing of who the others are.
+// shownAttrs are the attributes of a log record that the kept line has. Any controller with
+// the privilege Operate, of any fabric, may read the lines, so they must not identify other
+// controllers.
 var shownAttrs = []string{"reason", "result", "type", "command", "status", "fabrics", "port", "signal"}
 
 // Ring is a slog.Handler that keeps the newest lines of level Info and above, and

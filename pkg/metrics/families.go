@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
-// families are the metrics of a node but build_info, one a row: name, help text, labels,
-// and where in a snapshot the values are.
+// families are all metrics but build_info: name, help text, labels, and where in a snapshot
+// the values are.
 var families = []family{
 	gauge("fabrics", "Number of fabrics that the node is a member of.",
 		func(s *Snapshot) float64 { return float64(len(s.Fabrics)) }),
@@ -164,7 +164,7 @@ func (s *Snapshot) interfaces(f func(*mdns.InterfaceStatus)) {
 	}
 }
 
-// family is a metric with what sends its values.
+// family is a metric and the function that sends its values.
 type family struct {
 	desc    *prometheus.Desc
 	collect func(s *Snapshot, d *prometheus.Desc, ch chan<- prometheus.Metric)

@@ -1,6 +1,5 @@
-// Package metrics shows snapshots of the node to Prometheus. Names, help texts
-// and label sets stand here once; the parts of the node know nothing of
-// Prometheus. No label ever carries what a peer sent.
+// Package metrics exports snapshots of the node to Prometheus. It is the only package with
+// names, help texts and labels of metrics. No label ever has a value that a peer has sent.
 package metrics
 
 import (
@@ -26,8 +25,8 @@ type Collector struct {
 	snapshot           func() (Snapshot, bool)
 }
 
-// New returns a collector that asks snapshot at each scrape; false fails the
-// scrape.
+// New returns a collector that calls snapshot at each scrape. The scrape fails if snapshot
+// returns false.
 func New(version, goversion string, snapshot func() (Snapshot, bool)) *Collector {
 	return &Collector{version, goversion, snapshot}
 }
@@ -37,8 +36,8 @@ var buildInfo = desc("build_info", "Always 1; the labels tell the version of the
 // errNoSnapshot fails a scrape when the node does not answer.
 var errNoSnapshot = errors.New("the node's event loop does not answer")
 
-// Describe sends what Collect may show, so that a registry refuses another collector
-// with the same names.
+// Describe sends the descriptions of all metrics, so that a registry refuses another
+// collector with the same names.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- buildInfo
 	for _, f := range families {

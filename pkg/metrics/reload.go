@@ -2,8 +2,8 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Reload tells of the last time that a program read its configuration, as
-// Prometheus and Alertmanager do.
+// Reload has metrics of the last time that a program has read its configuration, like those
+// of Prometheus and Alertmanager.
 type Reload struct{ successful, successTime prometheus.Gauge }
 
 // NewReload returns a Reload of a configuration that was taken just now.
@@ -20,7 +20,7 @@ func NewReload() *Reload {
 	return r
 }
 
-// Read takes note of what came of reading the configuration.
+// Read records the outcome of reading the configuration.
 func (r *Reload) Read(err error) {
 	if err != nil {
 		r.successful.Set(0)
@@ -30,7 +30,7 @@ func (r *Reload) Read(err error) {
 	r.successTime.SetToCurrentTime()
 }
 
-// Collectors are what shows it.
+// Collectors returns the metrics.
 func (r *Reload) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{r.successful, r.successTime}
 }

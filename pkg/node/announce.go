@@ -21,7 +21,7 @@ const (
 // cycle, or the manual of the device (section 5.4.2.5.3, bits 0 and 5).
 const pairingHint = 1<<0 | 1<<5
 
-// advertised is what the announcements were last derived from.
+// advertised is the state that the current announcements were derived from.
 type advertised struct {
 	once       bool
 	generation uint64
@@ -30,8 +30,8 @@ type advertised struct {
 	kind       window.Kind
 }
 
-// announce hands what can be found now to Announce, unless it is what could be found
-// before: most changes of a fabric do not show.
+// announce calls Announce if the services have changed. Most changes of a fabric do not
+// change them.
 func (n *Node) announce() {
 	now := advertised{once: true, generation: n.trust.fabrics.Generation()}
 	now.ad, now.open = n.trust.window.Advertise()
@@ -99,7 +99,7 @@ func (n *Node) renamed() bool {
 	return true
 }
 
-// services are what can be found.
+// services returns the services that are to be announced.
 func (n *Node) services() (list []Service) {
 	if ad, open := n.trust.window.Advertise(); open {
 		list = append(list, n.commissionable(ad))

@@ -10,16 +10,16 @@ import (
 )
 
 // issuerSkew is how many seconds the clock of a certificate's issuer may be ahead of
-// a clock that is kept right: a day, for one that shows local time as UTC.
+// a synchronized clock: a day, for an issuer that takes local time for UTC.
 const issuerSkew = 24 * 60 * 60
 
 // sessionValidity returns what a peer's chain is checked against in CASE.
 //
-// A board without a battery-backed clock wakes up in 1970, at the date of its image,
-// or at that of its last shutdown; others are set by hand, to any date. A clock that
-// nothing keeps right must not keep an administrator out, be it behind or ahead, so
-// that it decides nothing. What ended before this program was built has expired by any
-// clock.
+// A board without a battery-backed clock starts in 1970, at the date of its image, or at
+// the time of its last shutdown. Other clocks are set by hand, to any date. A clock that
+// is not synchronized may be behind or ahead, and must not lock an administrator out, so
+// it is ignored. A certificate that expired before this program was built has expired by
+// any clock.
 func (n *Node) sessionValidity(now time.Time) cert.VerifyOptions {
 	if t := epoch(now); t != 0 && n.opt.Synchronised() {
 		return cert.VerifyOptions{Now: t, Exact: true, Skew: issuerSkew}
@@ -33,8 +33,8 @@ func (n *Node) clockTrusted(now time.Time) bool {
 	return t != 0 && (t >= n.trust.fabrics.LastKnownGoodTime() || n.opt.Synchronised())
 }
 
-// epoch returns now in seconds since 2000-01-01, or 0 where the clock is plainly
-// wrong: the program was not built yet.
+// epoch returns now in seconds since 2000-01-01, or 0 if the clock is certainly wrong:
+// before the program was built.
 func epoch(now time.Time) uint32 {
 	s := now.Unix() - matter.EpochOffset
 	if !host.ClockPlausible(now) || s > math.MaxUint32 {

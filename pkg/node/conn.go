@@ -21,8 +21,8 @@ func (n *Node) accept(now time.Time, x *exchange.Exchange, m exchange.Message) e
 		case x.Session().Kind == session.Unsecured:
 			return nil
 		case n.talk.closing[x.Session()]:
-			// It only waits for its last answer to arrive. The peer is not to
-			// believe that a request on it was received.
+			// The session only waits for the acknowledgement of its last answer. The
+			// peer must not believe that the request was received.
 			return exchange.Busy
 		}
 		c := &conn{n: n, x: x}
@@ -32,15 +32,14 @@ func (n *Node) accept(now time.Time, x *exchange.Exchange, m exchange.Message) e
 	return nil
 }
 
-// conn lets the Interaction Model speak on an exchange.
+// conn is the im.Conn of an exchange.
 type conn struct {
 	n *Node
 	x *exchange.Exchange
 	i *im.Interaction
 }
 
-// Subject says who the peer is at this moment: over PASE that changes with
-// AddNOC.
+// Subject returns who the peer is at this moment. AddNOC changes that over PASE.
 func (c *conn) Subject() acl.Subject { return subject(c.x.Session()) }
 
 func (c *conn) Session() im.Session {
@@ -59,8 +58,8 @@ func (c *conn) AwaitRequest(deadline time.Time)  { c.x.AwaitRequest(deadline) }
 
 func (c *conn) Close(now time.Time) { c.x.Close(now) }
 
-// Receive hands the peer's message on. One of another protocol has no place in
-// this exchange; and one of a session that is being closed comes too late.
+// Receive passes the peer's message on. A message of another protocol does not belong to
+// the exchange, and a message on a session that is being closed comes too late.
 func (c *conn) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
 	switch {
 	case c.n.talk.closing[x.Session()]:

@@ -25,7 +25,7 @@ type RequestKey struct {
 // CommandKey is a command of the Operational Credentials cluster and how it ended.
 type CommandKey struct{ Command, Status string }
 
-// counters are what no part counts for itself.
+// counters count what no part of the node counts itself.
 type counters struct {
 	received, sent, sendErrors uint64
 	dropped                    stats.Counters[string]
@@ -38,7 +38,7 @@ type counters struct {
 	requests                   stats.Counters[RequestKey]
 	durations                  map[string]stats.Histogram
 	hours                      uint32    // of operation, as the store has them
-	since                      time.Time // from when those of this run count
+	since                      time.Time // start of this run
 }
 
 func (c *counters) init() {

@@ -38,23 +38,23 @@ type Tag = descriptor.Tag
 // Endpoint is an endpoint that a program adds to the node.
 //
 // One with the Bridged Device Basic Information cluster is a bridged device: the node's
-// aggregator lists it and its parts, and Bridged Node is added to its device types, as
-// the last. Any other is a part of the node itself.
+// aggregator lists it and its parts, and the device type Bridged Node is appended to its
+// device types. Any other endpoint is a part of the node itself.
 type Endpoint struct {
 	// ID is FirstEndpoint or higher. A device keeps its number over restarts, as
 	// controllers know it by that, and no other device gets it later.
 	ID matter.EndpointID
-	// Parent is the endpoint of the device that this is a part of, if that has several.
-	// It must be there, or stand before this one in the list that is added. 0: this is a
-	// device of its own.
+	// Parent is the endpoint of the device that this endpoint is a part of, if the device
+	// has several. The parent has been added before, or precedes this endpoint in the
+	// list. 0: this endpoint is a device of its own.
 	Parent matter.EndpointID
-	// Returns says that the device had the number before, in the same run. Without it a
-	// number that was removed is refused.
+	// Returns says that the same device had the number before. Otherwise a number that was
+	// removed in this run is refused.
 	Returns bool
 	// DeviceTypes are what the endpoint is, the application's type first.
 	DeviceTypes []DeviceType
-	// Tags tell the endpoint from others of the same device type that have the same
-	// parent, up to [descriptor.MaxTags].
+	// Tags distinguish the endpoint from others with the same device type and parent. There
+	// are up to [descriptor.MaxTags].
 	Tags []Tag
 	// UniqueID is unique within the device, up to [descriptor.MaxUniqueID] octets. It
 	// may be empty.
@@ -65,15 +65,15 @@ type Endpoint struct {
 	Clusters []im.Cluster
 	// Model is what stands behind the clusters, if they share state.
 	Model im.Model
-	// Groups says that the endpoint can belong to groups: most types of lights and
-	// plugs want that. It has the Groups cluster then.
+	// Groups says that the endpoint can belong to groups, as most types of lights and plugs
+	// require. The Groups cluster is added.
 	Groups bool
 	// Scenes has the attributes that scenes of the endpoint keep: it is what stands behind
 	// the clusters, loaded with what was kept of it. Lights and plugs want that, with
 	// Groups. The endpoint has the Scenes Management cluster then.
 	Scenes *cluster.Endpoint
-	// Identify says how the device makes itself known to its user, which all types of
-	// lights and plugs want. It has the Identify cluster then.
+	// Identify says how the device identifies itself to its user, as all types of lights
+	// and plugs require. The Identify cluster is added.
 	Identify *identify.Options
 }
 
@@ -85,9 +85,8 @@ type added struct {
 }
 
 // AddEndpoints adds endpoints in one step: either all of them or, if the error is not
-// nil, none. The error says what is wrong with which. Controllers that have subscribed
-// to the lists of parts get one report, as do those whose wildcards include the
-// endpoints.
+// nil, none. The error names the endpoint and what is wrong with it. Controllers that
+// subscribe to the lists of parts get one report.
 func (n *Node) AddEndpoints(list ...Endpoint) error {
 	known := make(map[matter.EndpointID]*added, len(list))
 	build := make([]im.Endpoint, len(list))
@@ -115,8 +114,8 @@ func (n *Node) AddEndpoints(list ...Endpoint) error {
 	return nil
 }
 
-// checkEndpoint reports what is wrong with an endpoint. known are those that are added
-// with it.
+// checkEndpoint returns an error if ep cannot be added. known are the endpoints before it
+// in the list.
 func (n *Node) checkEndpoint(ep *Endpoint, known map[matter.EndpointID]*added) (*added, error) {
 	m := &n.model
 	x := &added{parent: ep.Parent}
@@ -194,12 +193,12 @@ func (n *Node) build(ep *Endpoint) (im.Endpoint, error) {
 	return x, err
 }
 
-// ErrNoEndpoint is returned for an endpoint that is not there or that is the node's own.
+// ErrNoEndpoint is returned for an endpoint that does not exist or is the node's own.
 var ErrNoEndpoint = errors.New("there is no such endpoint of the program")
 
-// RemoveEndpoints removes endpoints that AddEndpoints has added, in one step: they leave
-// their groups too. After an error of the store, or if one of them is not there or has
-// parts that stay, all are still there.
+// RemoveEndpoints removes endpoints that AddEndpoints has added, also from their groups,
+// in one step. If one of them does not exist or has parts that stay, or if the store
+// fails, none is removed.
 func (n *Node) RemoveEndpoints(ids ...matter.EndpointID) error {
 	m := &n.model
 	for _, id := range ids {
@@ -246,7 +245,7 @@ func (n *Node) Touch(id matter.EndpointID) { n.model.engine.Touch(id) }
 // TouchAll is Touch for all endpoints.
 func (n *Node) TouchAll() { n.model.engine.TouchAll() }
 
-// leaveGroups takes endpoints out of the groups of all fabrics.
+// leaveGroups removes endpoints from the groups of all fabrics.
 func (n *Node) leaveGroups(ids []matter.EndpointID) error {
 	leaves := func(e matter.EndpointID) bool { return slices.Contains(ids, e) }
 	var errs []error
@@ -265,8 +264,8 @@ func (n *Node) leaveGroups(ids []matter.EndpointID) error {
 	return errors.Join(errs...)
 }
 
-// reportParts lets subscribers know that endpoints have come or gone. Each list is
-// reported once.
+// reportParts reports the lists of parts that endpoints were added to or removed from,
+// each list once.
 func (n *Node) reportParts(changed []*added) {
 	lists := map[matter.EndpointID]bool{}
 	for _, x := range changed {
@@ -281,9 +280,9 @@ func (n *Node) reportParts(changed []*added) {
 	}
 }
 
-// UniqueID returns an id, 32 octets, for a device that a program bridges, made from
-// this node's own and whatever tells the device from the program's others. It is
-// another one after a factory reset.
+// UniqueID returns an id of 32 octets for a bridged device. It is derived from the node's
+// own unique id and from device, which distinguishes the program's devices. A factory
+// reset changes it.
 func (n *Node) UniqueID(device string) string {
 	h := hmac.New(sha256.New, []byte(n.trust.identity.UniqueID))
 	h.Write([]byte(device))

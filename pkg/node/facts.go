@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// interfaces are the host's, as General Diagnostics lists them.
+// interfaces returns the host's interfaces for General Diagnostics.
 func interfaces(h *host.Host) (list []generaldiagnostics.Interface) {
 	for _, i := range h.Adapters() {
 		list = append(list, generaldiagnostics.Interface(i))
@@ -15,11 +15,11 @@ func interfaces(h *host.Host) (list []generaldiagnostics.Interface) {
 	return list
 }
 
-// noNetwork names the interface of a host that has none: there must always be one
-// (section 11.9.6.2).
+// noNetwork is the name that is reported if the host has no interface: there must always
+// be one (section 11.9.6.2).
 const noNetwork = "ethernet"
 
-// network is the interface that Network Commissioning describes.
+// network returns the primary interface for Network Commissioning.
 func network(h *host.Host) networkcommissioning.Network {
 	name, operational := h.Primary()
 	if name == "" {
@@ -28,7 +28,7 @@ func network(h *host.Host) networkcommissioning.Network {
 	return networkcommissioning.Network{Name: name, Connected: operational}
 }
 
-// link is the state of the same interface.
+// link returns the state of the primary interface for Ethernet Network Diagnostics.
 func link(h *host.Host) ethernetdiagnostics.Link {
 	l := h.Link()
 	return ethernetdiagnostics.Link{

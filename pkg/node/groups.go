@@ -16,15 +16,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// followed is what messages to groups were last received by.
+// followed is the state that messages to groups are currently received by.
 type followed struct {
 	generation uint64 // of the fabric table; 0: look again
 	addrs      []netip.Addr
 	err        string
 }
 
-// followGroups makes the session table and the sockets follow the fabric table
-// and the links: the keys of the groups, and their multicast addresses.
+// followGroups gives the session table the keys of the groups, and the sockets their
+// multicast addresses, if the fabric table or the links have changed.
 func (n *Node) followGroups() {
 	g := &n.talk.groups
 	if g.generation == n.trust.fabrics.Generation() {
@@ -53,8 +53,8 @@ func mapped(f *fabric.Fabric, which func(store.GroupKeyMapping) bool) bool {
 }
 
 // appendGroupKeys appends the operational keys of all epochs of the key sets that
-// a group of the fabric is mapped to. Any of them may be in use, whatever their
-// start times say: not every sender has the right time.
+// a group of the fabric is mapped to. Any of them may be in use, whatever their start
+// times, as not every sender has the right time.
 func appendGroupKeys(keys []session.GroupKey, f *fabric.Fabric) []session.GroupKey {
 	for _, set := range f.KeySets {
 		var ids []matter.GroupID
@@ -81,8 +81,8 @@ func groupAddr(id matter.FabricID, group matter.GroupID) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// joinGroups takes part in the groups on all interfaces that are served. What
-// goes wrong is told once, and tried again when the links change.
+// joinGroups joins the groups on all interfaces that are served. A failure is logged
+// once, and tried again when the links change.
 func (n *Node) joinGroups(addrs []netip.Addr) {
 	g := &n.talk.groups
 	if len(addrs) == 0 && len(g.addrs) == 0 {
@@ -99,8 +99,8 @@ func (n *Node) joinGroups(addrs []netip.Addr) {
 	g.err = text
 }
 
-// receiveGroup gives a message to a group to the model. Nothing is ever answered,
-// so there is no exchange.
+// receiveGroup passes a message to a group to the Interaction Model. Such a message is
+// never answered, so there is no exchange.
 func (n *Node) receiveGroup(now time.Time, in session.Incoming) {
 	p := &in.Protocol
 	if in.Header.Control || p.Vendor != 0 || p.Protocol != matter.ProtocolInteractionModel || !p.Initiator {
@@ -135,7 +135,7 @@ func (n *Node) hasGroups() bool {
 	})
 }
 
-// groupConn lets the Interaction Model serve a message to a group.
+// groupConn is the im.Conn of a message to a group.
 type groupConn struct {
 	subject acl.Subject
 	members []matter.EndpointID

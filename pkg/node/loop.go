@@ -21,7 +21,7 @@ var ErrStopped = errors.New("the node has stopped")
 // by a function that the loop runs. It would wait for itself.
 var ErrOnLoop = errors.New("called by a cluster, or by a function that the node runs: it would wait for itself")
 
-// loop is what the goroutine that owns all state listens to.
+// loop is what the goroutine that owns all state waits for.
 type loop struct {
 	inbox   *transport.Inbox
 	calls   chan func(now time.Time)
@@ -61,7 +61,7 @@ func (n *Node) run() {
 		}
 		now := time.Now()
 		if n.loop.serving && !now.Before(due) {
-			n.step(now) // what has run out is over, even if the timer comes late
+			n.step(now) // deadlines that have passed come before the event
 		}
 		switch {
 		case p != nil:
@@ -83,8 +83,8 @@ func (n *Node) run() {
 // answered meanwhile. The error is f's, ErrOnLoop, or ErrStopped.
 func (n *Node) Do(f func(now time.Time) error) error { return n.Ask(context.Background(), f) }
 
-// Ask is Do for those who do not wait longer than ctx until f begins. Once f has begun
-// Ask waits for it, so that the error is what became of f.
+// Ask is like Do, but returns the error of ctx if ctx ends before f begins. Once f has
+// begun, Ask waits for it, so that the error is always the outcome of f.
 func (n *Node) Ask(ctx context.Context, f func(now time.Time) error) error {
 	if OnLoop() {
 		return ErrOnLoop
@@ -100,8 +100,8 @@ func (n *Node) Ask(ctx context.Context, f func(now time.Time) error) error {
 	}
 }
 
-// background calls work on another goroutine, and then done on the loop, unless that has
-// ended.
+// background calls work on another goroutine and then, if the loop still runs, done on
+// the loop.
 func (n *Node) background(work func(), done func(now time.Time)) {
 	n.loop.others.Go(func() {
 		work()
@@ -112,9 +112,9 @@ func (n *Node) background(work func(), done func(now time.Time)) {
 	})
 }
 
-// OnLoop reports whether it is called on the loop of a node, be it this one or another
-// of the process: a loop waits for nobody. The loop's goroutine is known by the
-// function at the bottom of its stack.
+// OnLoop reports whether the calling goroutine is the loop of any node in the process. No
+// loop may wait for another one either. The loop is recognized by the function at the
+// bottom of its stack.
 func OnLoop() bool {
 	var pcs [64]uintptr
 	for skip := 2; ; skip += len(pcs) {
@@ -139,42 +139,6 @@ func (n *Node) step(now time.Time) {
 	n.settle(now)
 }
 
-// onLoop runs f on the loop and waits for it.
-func (n *Node) onLoop(f func(now time.Time) error) error {
-	result := make(chan error, 1)
-	select {
-	case n.loop.calls <- func(now time.Time) { result <- f(now) }:
-		select {
-		case err := <-result:
-			return err
-		case <-n.loop.gone:
-			return ErrStopped
-		}
-	case <-n.loop.quit:
-		return ErrStopped
-	}
-}
-
-// ask is onLoop for those who do not wait longer than ctx.
-func (n *Node) ask(ctx context.Context, f func(now time.Time) error) error {
-	result := make(chan error, 1)
-	select {
-	case n.loop.calls <- func(now time.Time) { result <- f(now) }:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-n.loop.quit:
-		return ErrStopped
-	}
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-n.loop.gone:
-		return ErrStopped
-	}
-}
-
 // receive takes one datagram in.
 func (n *Node) receive(now time.Time, p *transport.Packet) {
 	n.count.received++
@@ -194,8 +158,8 @@ func (n *Node) receive(now time.Time, p *transport.Packet) {
 	n.talk.exchanges.Receive(now, in)
 }
 
-// proves reports whether a datagram proves who sent it, or is not its source's
-// doing: several interfaces may bring one message to a group.
+// proves reports whether a datagram proves who sent it, or is a copy for which its source
+// is not responsible: several interfaces may receive one message to a group.
 func proves(in *session.Incoming, err error) bool {
 	if err != nil {
 		return errors.Is(err, session.DropCopy)
@@ -211,8 +175,8 @@ func (n *Node) drop(err error) {
 	n.count.dropped[reason.String()]++
 }
 
-// send puts one datagram on the network. What cannot be sent is as good as lost
-// on the way: MRP sends it again.
+// send sends one datagram. A failure is treated like a loss on the way: MRP sends the
+// message again.
 func (n *Node) send(p transport.Path, b []byte) {
 	n.count.sent++
 	if err := n.connFor(p).WriteTo(b, p); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -229,7 +193,7 @@ func (n *Node) connFor(p transport.Path) transport.PacketConn {
 	return n.opt.Ports[0]
 }
 
-// advance lets every part do what its time has come for.
+// advance lets every part do what is due.
 func (n *Node) advance(now time.Time) {
 	n.talk.exchanges.Advance(now)
 	n.trust.failsafe.Advance(now)
@@ -251,7 +215,7 @@ func (n *Node) advance(now time.Time) {
 	}
 }
 
-// deadline returns when the first part wants to be advanced.
+// deadline returns the earliest deadline of all parts.
 func (n *Node) deadline(now time.Time) time.Time {
 	first := now.Add(time.Hour)
 	for _, c := range n.opt.Components {

@@ -31,13 +31,13 @@ const (
 	endpointAggregator matter.EndpointID = 1
 )
 
-// CASESessionsPerFabric is how many CASE sessions each fabric can count on.
+// CASESessionsPerFabric is how many CASE sessions are guaranteed to each fabric.
 const CASESessionsPerFabric = 3
 
 // eventBlock is how many event numbers are reserved in the store at once.
 const eventBlock = 1 << 16
 
-// model is what the node is.
+// model is the endpoints of the node.
 type model struct {
 	engine      *im.Engine
 	added       map[matter.EndpointID]*added // by the program
@@ -98,7 +98,7 @@ func (n *Node) addOwn(id matter.EndpointID, kind matter.DeviceTypeID, parts func
 	if err != nil {
 		return err
 	}
-	ep.Polled = true // others change the state behind it as well
+	ep.Polled = true // other parts change the state of its clusters
 	n.addEndpoint(ep)
 	return nil
 }
@@ -197,7 +197,7 @@ func (n *Node) rootClusters(now time.Time) ([]im.Cluster, error) {
 	}, nil
 }
 
-// started emits the events of a start, the first ones of the process.
+// started emits the events of a start.
 func (n *Node) started(now time.Time) {
 	e := n.model.engine
 	e.Emit(now, endpointRoot, basicinformation.ID, basicinformation.EventStartUp, matter.NoFabric, func(w *tlv.Writer) {
@@ -208,8 +208,8 @@ func (n *Node) started(now time.Time) {
 	})
 }
 
-// softwareVersion makes the number of a version such as 1.12.3, which grows from
-// one release to the next: 1012003. What is not a release is 1.
+// softwareVersion returns the number of a version, which grows from one release to the
+// next: 1012003 for 1.12.3. It is 1 for a version that is not a release.
 func softwareVersion(version string) uint32 {
 	release, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
 	parts := strings.Split(release, ".")
@@ -227,7 +227,7 @@ func softwareVersion(version string) uint32 {
 	return max(v, 1)
 }
 
-// nodeID returns the node's id in a fabric, 0 for no fabric.
+// nodeID returns the node's id in a fabric, or 0.
 func (n *Node) nodeID(i matter.FabricIndex) matter.NodeID {
 	if f := n.trust.fabrics.Get(i); f != nil {
 		return f.NodeID
@@ -235,7 +235,7 @@ func (n *Node) nodeID(i matter.FabricIndex) matter.NodeID {
 	return 0
 }
 
-// deviceTypes tells access control what an endpoint is.
+// deviceTypes returns the device types of an endpoint for access control.
 func (n *Node) deviceTypes(id matter.EndpointID) []matter.DeviceTypeID {
 	ep, _ := n.model.engine.Endpoint(id)
 	return ep.DeviceTypes
@@ -250,7 +250,7 @@ func (n *Node) servers(id matter.EndpointID) (ids []matter.ClusterID) {
 	return ids
 }
 
-// bridgedEndpoints are the parts of the aggregator: the full family (section 9.2.4).
+// bridgedEndpoints returns the parts of the aggregator, with their parts (section 9.2.4).
 func (n *Node) bridgedEndpoints() (ids []matter.EndpointID) {
 	for _, ep := range n.model.engine.Endpoints() {
 		if x := n.model.added[ep.ID]; x != nil && x.bridged {
@@ -260,7 +260,7 @@ func (n *Node) bridgedEndpoints() (ids []matter.EndpointID) {
 	return ids
 }
 
-// otherEndpoints are the parts of the root: the full family (section 9.2.4).
+// otherEndpoints returns all endpoints but the root (section 9.2.4).
 func (n *Node) otherEndpoints() (ids []matter.EndpointID) {
 	for _, ep := range n.model.engine.Endpoints() {
 		if ep.ID != endpointRoot {
@@ -270,13 +270,13 @@ func (n *Node) otherEndpoints() (ids []matter.EndpointID) {
 	return ids
 }
 
-// operationalHours returns how long the node has run since it was made.
+// operationalHours returns how many hours the node has run since its first start.
 func (n *Node) operationalHours(now time.Time) uint32 {
 	return n.trust.identity.OperationalHours + uint32(max(0, now.Sub(n.count.since))/time.Hour)
 }
 
-// keepHours writes the hours down, once an hour and when the node has stopped in
-// order, which it notes: a power cut costs less than an hour.
+// keepHours stores the hours once an hour, so that a power cut loses less than one, and
+// at an orderly stop, which it notes in the store.
 func (n *Node) keepHours(now time.Time, stopped bool) error {
 	hours := n.operationalHours(now)
 	if hours == n.count.hours && !stopped {

@@ -35,39 +35,39 @@ type Product struct {
 	HardwareVersion uint16
 }
 
-// Options are what a Node is made of. All are required, except where they say
-// otherwise.
+// Options are the parts and settings of a Node. All are required, except where the
+// comment says otherwise.
 type Options struct {
 	Store                *store.Store
 	Start                provision.Start        // of this run
-	Ports                []transport.PacketConn // the IPv6 one first; whoever opened them closes them
+	Ports                []transport.PacketConn // the IPv6 one first; the caller closes them
 	Host                 *host.Host
-	Announce             func([]Service) // makes services what is announced; it does not wait
+	Announce             func([]Service) // replaces what is announced; it does not wait
 	Resolver             Resolver        // nil: nobody is found
 	Product              Product
-	PasscodeVerifierOnly bool // the passcode is forgotten once it was shown, or a controller has come
+	PasscodeVerifierOnly bool // the passcode is removed once it was shown or a fabric was added
 	CommissioningTimeout time.Duration
 	MaxFabrics           int
 	Version              string
 	Log                  *slog.Logger
 	Lines                *logs.Ring // the newest lines of Log
 	Rand                 io.Reader
-	Synchronised         func() bool      // reports whether something keeps the clock right
+	Synchronised         func() bool      // reports whether the clock is synchronized
 	Commits              *stats.Histogram // of the store, observed on the loop
 	Components           []Component      // may be empty
 }
 
-// Component is a part of the program that lives on the loop, as the parts of the node
-// itself do. Its methods are called on the loop only, from Start on. They must not wait,
-// and may call those methods of the Node that belong to the loop.
+// Component is a part of the program that runs on the loop, like the parts of the node
+// itself. Its methods are called on the loop, from Start on. They must not wait. They may
+// call the methods of the Node that belong to the loop.
 type Component interface {
 	// Advance does what is due at now, if anything.
 	Advance(now time.Time)
 	// Deadline returns when Advance is next to be called, and whether it is. It is asked
 	// after every event.
 	Deadline() (time.Time, bool)
-	// Settle derives what follows from an event. It is called after every event, before
-	// subscribers get their reports. What it costs, every datagram costs.
+	// Settle derives the effects of an event. It is called after every event, so also for
+	// every datagram, before reports are sent to subscribers.
 	Settle(now time.Time)
 }
 
@@ -82,17 +82,18 @@ type Service struct {
 
 // Resolver finds the nodes of a fabric on the network.
 type Resolver interface {
-	// Resolve returns where an instance of a service can be reached, the best
-	// address first; an error, if nobody has answered when ctx ends. It is called
-	// from several goroutines.
+	// Resolve returns the addresses of an instance of a service, the best first. It
+	// returns an error if nobody has answered when ctx ends. It is called from several
+	// goroutines.
 	Resolve(ctx context.Context, s Service) ([]netip.AddrPort, error)
 }
 
 // Node is the protocol state of a node and the goroutine that owns it, the loop. [New]
 // makes one, which does not serve until [Node.Start].
 //
-// Do, Ask, Start, Stop and Wait may be called from any goroutine but the loop. All
-// other methods belong to the loop: they are called by a function that Do or Ask runs.
+// Do, Ask, Start, Stop and Wait may be called from any goroutine but the loop. All other
+// methods belong to the loop: they may be called by a function that Do or Ask runs, by a
+// cluster, and by a [Component].
 type Node struct {
 	opt      Options
 	log      *slog.Logger
@@ -110,7 +111,7 @@ type Node struct {
 	count        counters
 }
 
-// trust is whom the node believes and what it keeps.
+// trust is the state of identity and access.
 type trust struct {
 	store    *store.Store
 	identity store.Node
@@ -120,11 +121,11 @@ type trust struct {
 	failsafe *failsafe.FailSafe
 	device   *attestation.Credentials
 	material store.Attestation
-	signer   attestation.Signer     // with the DAC's key, where it is not in the store
+	signer   attestation.Signer     // nil if the DAC's key is in the store
 	records  *securechannel.Records // of sessions that can be resumed
 }
 
-// talk is how the node speaks.
+// talk is the state of sessions and exchanges.
 type talk struct {
 	sessions  *session.Table
 	exchanges *exchange.Manager
@@ -184,8 +185,8 @@ func (n *Node) openTrust(now time.Time) error {
 // Port returns the UDP port.
 func (n *Node) Port() uint16 { return n.opt.Ports[0].Port() }
 
-// Start begins to serve: from now on the ports are read and the node is announced. It
-// returns when what is to be found has been handed to Announce. It may be called once.
+// Start begins to serve: the ports are read and the node is announced. Announce has been
+// called when it returns. It may be called once.
 func (n *Node) Start() error {
 	err := n.Do(func(now time.Time) error {
 		n.started(now)
@@ -206,9 +207,9 @@ func (n *Node) Start() error {
 	return nil
 }
 
-// Stop ends the node: peers are told, the loop ends, and what is not written yet is.
-// It does nothing the second time. The error is ErrOnLoop if it is called on the loop,
-// and ctx's if something holds the loop until ctx ends.
+// Stop closes all sessions, ends the loop and writes what is not written yet. The second
+// call does nothing. The error is ErrOnLoop if Stop is called on the loop, and the error
+// of ctx if a function occupies the loop until ctx ends.
 func (n *Node) Stop(ctx context.Context) error {
 	if OnLoop() {
 		return ErrOnLoop
@@ -242,7 +243,7 @@ func (n *Node) Wait() {
 	n.resubscriber.lookups.Wait()
 }
 
-// subject says who speaks on a session.
+// subject returns the peer of a session for access control.
 func subject(x *session.Session) acl.Subject {
 	mode, ok := x.AuthMode()
 	if !ok {

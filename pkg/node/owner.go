@@ -19,15 +19,15 @@ func (n *Node) Commissioned() bool { return n.trust.fabrics.Len() > 0 }
 // Fabrics returns how many fabrics the node belongs to.
 func (n *Node) Fabrics() int { return n.trust.fabrics.Len() }
 
-// RemoveFabric removes a fabric in the operator's name. The error is fabric.ErrNotFound
-// if there is none with the index.
+// RemoveFabric removes a fabric for the operator. The error is fabric.ErrNotFound if there
+// is no fabric with the index.
 func (n *Node) RemoveFabric(i matter.FabricIndex) error { return n.trust.fabrics.Remove(i) }
 
-// ErrCommissioning is returned by [Node.OpenWindow] while a commissioner is at work.
+// ErrCommissioning is returned by [Node.OpenWindow] while the fail-safe is armed.
 var ErrCommissioning = errors.New("a commissioner is at work")
 
-// OpenWindow opens a window for d in the operator's name: an enhanced one with the given
-// passcode, or a basic one with the node's own if it is nil. The error is
+// OpenWindow opens a window for d for the operator: an enhanced one with the passcode
+// once or, if once is nil, a basic one with the node's own passcode. The error is
 // ErrCommissioning, or one of package window.
 func (n *Node) OpenWindow(now time.Time, d time.Duration, once *window.Passcode) error {
 	w := n.trust.window
@@ -47,14 +47,14 @@ func (n *Node) CloseWindow() bool {
 	return open
 }
 
-// Material returns the attestation material, and what signs with the DAC's key where
-// that is not in the store.
+// Material returns the attestation material, and the signer if the DAC's key is not in
+// the store.
 func (n *Node) Material() (store.Attestation, attestation.Signer) {
 	return n.trust.material, n.trust.signer
 }
 
-// ReplaceMaterial stores other attestation material in one transaction. The node proves
-// itself with it from then on.
+// ReplaceMaterial stores other attestation material in one transaction. The node uses it
+// from then on.
 func (n *Node) ReplaceMaterial(a store.Attestation, device *attestation.Credentials, signer attestation.Signer) error {
 	t := &n.trust
 	if err := t.store.Update(func(tx *store.Tx) error { return tx.PutAttestation(a) }); err != nil {

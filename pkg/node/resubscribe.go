@@ -16,8 +16,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// How subscribers are called whose subscriptions are interrupted. How long this
-// goes on is for package im to say.
+// When subscribers are called whose subscriptions are interrupted. Package im decides for
+// how long.
 const (
 	callsAtOnce  = 4                // subscribers that are called at a time
 	callSoon     = time.Second      // before the first call, and as much again at random
@@ -26,14 +26,15 @@ const (
 	resolveTime  = 5 * time.Second        // for the address of a subscriber
 	callOnLink   = 500 * time.Millisecond // after the network has come, and as much again at random
 	returnGrace  = 2 * time.Second        // for a subscriber that has come back to subscribe anew
-	// stopGrace is for those who heard the event ShutDown. Home Assistant counts the
-	// node as gone then, lets its subscription time out after 5 s and begins anew. If
-	// the old one goes on before that, it waits for ever for the new one. The call
-	// itself does not wait: by its session the subscriber finds the node.
+	// stopGrace is for subscribers that have received the event ShutDown. Home Assistant
+	// marks the node as unavailable then, lets its subscription time out after 5 s and
+	// subscribes anew. If the old subscription is resumed before that, it waits for ever
+	// for the new one. The call itself does not wait: its session lets the subscriber find
+	// the node.
 	stopGrace = 8 * time.Second
 )
 
-// nobody finds no one.
+// nobody is a Resolver that finds nobody.
 type nobody struct{}
 
 func (nobody) Resolve(context.Context, Service) ([]netip.AddrPort, error) {
@@ -42,9 +43,9 @@ func (nobody) Resolve(context.Context, Service) ([]netip.AddrPort, error) {
 
 var errNobody = errors.New("nobody is looked for")
 
-// resubscriber lets interrupted subscriptions go on: by a session that the
-// subscriber has opened, or by calling it. It belongs to the loop; only the
-// search for addresses has goroutines of its own.
+// resubscriber resumes interrupted subscriptions: on a session that the subscriber has
+// opened, or by calling the subscriber. It belongs to the loop. Only the search for
+// addresses has goroutines of its own.
 type resubscriber struct {
 	n        *Node
 	resolver Resolver
@@ -57,7 +58,7 @@ type resubscriber struct {
 	revision uint64
 }
 
-// call is what is being done for one subscriber, until a report is confirmed.
+// call is the state of the calls to one subscriber, until a report is confirmed.
 type call struct {
 	who     im.Subscriber
 	waiting bool // it has subscriptions that wait to be resumed
@@ -65,7 +66,7 @@ type call struct {
 	came    bool // the network has come since it began
 	next    time.Time
 	pause   time.Duration
-	full    bool             // do not offer to resume a session
+	full    bool             // do not offer to resume a CASE session
 	used    uint64           // serial of the session tried last
 	found   []netip.AddrPort // still to be tried in this attempt
 }
@@ -82,7 +83,7 @@ func (n *Node) newResubscriber(now time.Time) *resubscriber {
 	return a
 }
 
-// follow makes the calls follow what is interrupted.
+// follow adds and removes calls when the interrupted subscriptions have changed.
 func (a *resubscriber) follow(now time.Time) {
 	if a.revision == a.n.model.engine.Revision() {
 		return
@@ -141,7 +142,7 @@ func (a *resubscriber) advance(now time.Time) {
 	}
 }
 
-// attempt uses a session that is there, or looks for the subscriber.
+// attempt uses an existing session, or looks for the subscriber.
 func (a *resubscriber) attempt(now time.Time, c *call) {
 	if x := a.session(c.who, c.used); x != nil {
 		a.resume(now, c, x)
@@ -149,7 +150,7 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 	}
 	f := a.n.trust.fabrics.Get(c.who.Fabric)
 	if f == nil || a.n.talk.sessions.Len(session.PASE)+a.n.talk.sessions.Len(session.CASE) >= a.n.maxSessions() {
-		// A call of this node's own takes nobody's session away.
+		// A call of the node's own must not evict a session.
 		a.rest(now, c)
 		return
 	}
@@ -166,8 +167,8 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 	})
 }
 
-// session returns the newest session with a subscriber that can be used, but not
-// the one that was tried before.
+// session returns the newest usable session with a subscriber, but not the session that
+// was tried before.
 func (a *resubscriber) session(who im.Subscriber, but uint64) (newest *session.Session) {
 	for x := range a.n.talk.sessions.All() {
 		if x.Kind == session.CASE && x.Fabric == who.Fabric && x.PeerNode == who.Node && !x.Defunct && x.Serial != but && !a.n.talk.closing[x] {
@@ -182,8 +183,8 @@ func (a *resubscriber) began(c *call) {
 	a.busy++
 }
 
-// networkCame makes all calls due soon, as what kept them from the subscribers may have
-// been the network. That of an attempt that is under way is due when it has failed.
+// networkCame makes all calls due soon, as they may have failed because of the network. If
+// an attempt is under way, the next one is due when it has failed.
 func (a *resubscriber) networkCame(now time.Time) {
 	for _, c := range a.calls {
 		c.pause, c.came = 0, true
@@ -208,8 +209,8 @@ func (a *resubscriber) rest(now time.Time, c *call) {
 	c.next = now.Add(a.jitter(c.pause, -0.25, 0.25))
 }
 
-// resume lets the subscriptions go on by a session. Should they be interrupted
-// again, the next attempt comes after a pause.
+// resume resumes the subscriptions on a session. If they are interrupted again, the next
+// attempt follows after a pause.
 func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
 	if now.Before(a.earliest) {
 		a.rest(now, c)
@@ -223,7 +224,7 @@ func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
 	}
 }
 
-// resolved goes on when the search for a subscriber is over.
+// resolved is called when the search for a subscriber has ended.
 func (a *resubscriber) resolved(now time.Time, c *call, found []netip.AddrPort, err error) {
 	if err != nil || len(found) == 0 {
 		a.n.log.Debug("subscriber not found", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
@@ -252,7 +253,7 @@ func (a *resubscriber) dial(now time.Time, c *call) {
 	}
 }
 
-// called goes on when a call is over.
+// called is called when a call has ended.
 func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err error) {
 	var busy *securechannel.PeerBusy
 	switch {
@@ -270,22 +271,22 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 	}
 	a.n.log.Debug("no session with a subscriber", "fabric", c.who.Fabric, "peer", c.who.Node, "address", c.found[0], "error", err)
 	if !errors.Is(err, exchange.ErrNoAck) {
-		c.full = true // what is remembered of the last session may be what is wrong
+		c.full = true // the resumption record may be the reason
 	}
 	c.found = c.found[1:]
 	a.dial(now, c)
 }
 
-// heard takes note of a session that a peer has opened. If it has subscriptions
-// that wait, they go on by this session soon, unless it subscribes anew by then.
+// heard is called when a peer has opened a session. If subscriptions of the peer wait,
+// they are resumed on this session soon, unless the peer subscribes anew before.
 func (a *resubscriber) heard(now time.Time, x *session.Session) {
 	if c := a.calls[im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}]; c != nil && !c.busy {
 		c.next = later(now.Add(returnGrace), a.earliest)
 	}
 }
 
-// closed takes note of a session that its peer closes. The subscriptions on it
-// end, unless the peer has another session.
+// closed is called when a peer closes a session. The subscriptions on it end, unless the
+// peer has another session.
 func (a *resubscriber) closed(now time.Time, x *session.Session) {
 	if x.Kind == session.CASE && a.session(im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}, x.Serial) == nil {
 		a.n.model.engine.SessionClosed(now, x.Serial)

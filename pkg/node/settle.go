@@ -22,11 +22,11 @@ type settled struct {
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
 	advertised advertised
 	names      []operationalName // that are announced
-	owned      bool              // there has been a fabric that was no mere attempt
-	reset      bool              // what was before is to be forgotten
+	owned      bool              // a fabric was commissioned completely
+	reset      bool              // events from before are to be removed
 }
 
-// take takes the state of the fabric table in.
+// take copies the state of the fabric table.
 func (s *settled) take(t *fabric.Table) {
 	s.generation = t.Generation()
 	s.fabrics = make(map[matter.FabricIndex]*fabric.Fabric, t.Len())
@@ -36,10 +36,9 @@ func (s *settled) take(t *fabric.Table) {
 	}
 }
 
-// settle derives the effects of what the event changed. The order matters: a
-// PASE session takes the new fabric before anything asks for its fabric; the end
-// of a fail-safe shows in the fabric table, which sessions, model and
-// announcements follow.
+// settle derives the effects of an event. The order matters: a PASE session gets the new
+// fabric before anything reads its fabric, and the end of a fail-safe changes the fabric
+// table before sessions, model and announcements are compared with it.
 func (n *Node) settle(now time.Time) {
 	n.adoptFabric()
 	for ok := true; ok; ok = n.trust.failsafe.Ending() { // a fabric that goes ends its fail-safe
@@ -77,7 +76,7 @@ func (n *Node) adoptFabric() {
 	}
 }
 
-// endFailSafe closes what a fail-safe that ended leaves behind.
+// endFailSafe closes the sessions of a fail-safe that has ended.
 func (n *Node) endFailSafe(now time.Time) {
 	n.expireOrphan()
 	ended, ok := n.trust.failsafe.TakeEnded()
@@ -118,8 +117,8 @@ func (n *Node) onlyClosing(k session.Kind) bool {
 	return true
 }
 
-// expireOrphan ends a fail-safe whose PASE session is gone before it had added
-// a fabric: nobody could go on with it, and the next commissioner need not wait.
+// expireOrphan ends a fail-safe whose PASE session has ended without adding a fabric.
+// Nobody could use it any more, and the next commissioner need not wait.
 func (n *Node) expireOrphan() {
 	f := n.trust.failsafe
 	if !f.Armed() || f.Fabric() != matter.NoFabric || f.NOC() != failsafe.None {
@@ -133,7 +132,7 @@ func (n *Node) expireOrphan() {
 	f.Expire(failsafe.SessionLost)
 }
 
-// followFabrics makes sessions and model follow the fabric table.
+// followFabrics updates sessions and model if the fabric table has changed.
 func (n *Node) followFabrics(now time.Time) {
 	t := n.trust.fabrics
 	if t.Generation() == n.settled.generation {
@@ -163,9 +162,9 @@ func (n *Node) followFabrics(now time.Time) {
 
 func (n *Node) overwrite() { provision.Overwrite(n.trust.store, n.log) }
 
-// vacate makes the node ready for its next owner: the last fabric is gone, and with
-// it goes what its administrators have set (section 11.18.6.12). Were this not to
-// reach the disk, the next start would do it.
+// vacate prepares the node for its next owner after the last fabric was removed: what its
+// administrators have set is reset (section 11.18.6.12). If the store fails, the next
+// start does it.
 func (n *Node) vacate(now time.Time) {
 	n.log.Info("the last fabric is gone, the node can be commissioned again")
 	n.settled.owned, n.settled.reset = false, true
@@ -190,12 +189,12 @@ func (n *Node) vacate(now time.Time) {
 	}
 }
 
-// fabricRemoved takes away what belonged to a fabric that is no more, the
-// session that asked for it last (section 11.18.6.12).
+// fabricRemoved removes what belonged to a fabric that was removed. The session that
+// asked for that is removed last (section 11.18.6.12).
 func (n *Node) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	log := n.log.With("fabric", f.Index, "label", f.Label)
-	// Without a session it was the operator, of whom the admin socket tells, or the
-	// end of a fail-safe.
+	// Without a session it was the operator, whose request is logged, or the end of a
+	// fail-safe.
 	if x := n.talk.current; x != nil && x.Kind == session.CASE {
 		log = log.With("by", fmt.Sprintf("fabric %d", x.Fabric), "peer", x.PeerNode.String())
 	}
@@ -205,20 +204,20 @@ func (n *Node) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	e.Emit(now, 0, basicinformation.ID, basicinformation.EventLeave, f.Index, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(f.Index))
 	})
-	told := e.FabricRemoved(now, f.Index, since, n.trust.acl.Former(f))
+	reported := e.FabricRemoved(now, f.Index, since, n.trust.acl.Former(f))
 	n.trust.window.FabricRemoved(f.Index)
 	n.trust.failsafe.FabricRemoved(f.Index)
 	n.trust.records.Forget(f.Index)
-	n.closeFabricSessions(now, f.Index, told)
+	n.closeFabricSessions(now, f.Index, reported)
 }
 
-// closeFabricSessions removes the sessions of a fabric; those in told, by their
-// serial numbers, when the last that they carry has arrived.
-func (n *Node) closeFabricSessions(now time.Time, i matter.FabricIndex, told []uint64) {
+// closeFabricSessions removes the sessions of a fabric. The sessions with a serial number
+// in reported carry a last report, and are removed when it has been acknowledged.
+func (n *Node) closeFabricSessions(now time.Time, i matter.FabricIndex, reported []uint64) {
 	for x := range n.talk.sessions.All() {
 		switch {
 		case x.Kind != session.CASE || x.Fabric != i:
-		case slices.Contains(told, x.Serial):
+		case slices.Contains(reported, x.Serial):
 			n.talk.closing[x] = true
 		default:
 			n.closeSession(now, x)
@@ -226,8 +225,8 @@ func (n *Node) closeFabricSessions(now time.Time, i matter.FabricIndex, told []u
 	}
 }
 
-// forgetPast ends a factory reset, or the time of the last owner: when all have
-// heard of it, nobody else is to hear of what was before.
+// forgetPast removes the events from before a factory reset, or of the last owner, when
+// the last reports have been made.
 func (n *Node) forgetPast() {
 	if n.settled.reset {
 		n.settled.reset = false
@@ -235,8 +234,8 @@ func (n *Node) forgetPast() {
 	}
 }
 
-// closeSession removes a session; the one whose message is being handled first
-// gets its answer through, and is removed when nothing is outstanding on it.
+// closeSession removes a session. The session whose message is being handled is removed
+// when its answer has been acknowledged.
 func (n *Node) closeSession(now time.Time, x *session.Session) {
 	if x == n.talk.current {
 		n.talk.closing[x] = true
@@ -245,9 +244,9 @@ func (n *Node) closeSession(now time.Time, x *session.Session) {
 	n.talk.channel.CloseSession(now, x)
 }
 
-// forgetSession does the same, and does not say so: a commissioner that goes on
-// with the PASE session of a fail-safe that ended is to hear nothing (section
-// 11.10.7.2.2 clears the context; the certification tests wait for a timeout).
+// forgetSession removes a session without notifying the peer. A commissioner that uses the
+// PASE session of a fail-safe that has ended gets no answer (section 11.10.7.2.2 clears
+// the context; the certification tests wait for a timeout).
 func (n *Node) forgetSession(now time.Time, x *session.Session) {
 	if x == n.talk.current {
 		n.talk.closing[x] = true
@@ -256,7 +255,7 @@ func (n *Node) forgetSession(now time.Time, x *session.Session) {
 	n.talk.channel.Forget(now, x)
 }
 
-// closeSessions removes sessions that were only kept for an answer.
+// closeSessions removes sessions that were kept for an answer only.
 func (n *Node) closeSessions(now time.Time) {
 	for x := range n.talk.closing {
 		if x.Gone() {
@@ -272,7 +271,7 @@ func (n *Node) closeSessions(now time.Time) {
 	}
 }
 
-// dropEvicted tells the peers of sessions that had to make room.
+// dropEvicted notifies the peers of sessions that were evicted.
 func (n *Node) dropEvicted(now time.Time) {
 	for _, x := range n.talk.sessions.TakeEvicted() {
 		n.talk.channel.CloseSession(now, x)

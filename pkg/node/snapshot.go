@@ -51,7 +51,7 @@ type Snapshot struct {
 	Commit              stats.Histogram
 }
 
-// FabricState is a fabric with what its members have open.
+// FabricState is a fabric with its open sessions and subscriptions.
 type FabricState struct {
 	*fabric.Fabric
 	Sessions      int // CASE
@@ -160,14 +160,13 @@ func (n *Node) fabricStates(subscriptions []im.SubscriptionStats) []FabricState 
 const (
 	dropSourceLimit  = "source_limit"
 	dropQueueFull    = "queue_full"
-	dropRefused      = "refused"       // it would begin an exchange beyond the bound of its session, or that nobody wants
+	dropRefused      = "refused"       // it would begin an exchange beyond a bound, or one that nobody accepts
 	dropUnmatched    = "unmatched"     // of an exchange that does not exist
 	dropNotPermitted = "not_permitted" // on the wrong kind of session
 )
 
-// dropped counts the datagrams dropped, by reason. Every reason is there from
-// the start: the first step of a counter that comes into being at 1 is never
-// seen.
+// dropped returns the number of datagrams dropped, by reason. Every reason is present from
+// the start: Prometheus does not see the first increase of a counter that appears with 1.
 func (n *Node) dropped() stats.Counters[string] {
 	c := n.count.dropped.Clone()
 	waiting := n.loop.inbox.Stats()

@@ -10,9 +10,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// keeper makes the store hold the subscriptions that the model has. It writes
-// when one begins or ends, never for a report: a subscription may live for months
-// on an SD card.
+// keeper stores the subscriptions of the engine. It writes when one begins or ends, and
+// not for each report: a subscription may last for months, and the store may be on an SD
+// card.
 type keeper struct {
 	st      *store.Store
 	fabrics *fabric.Table
@@ -31,7 +31,7 @@ type subscriptionKey struct {
 
 func keyOf(m *im.Subscription) subscriptionKey { return subscriptionKey{m.Subscriber, m.ID} }
 
-// newKeeper gives the model the subscriptions of the process before.
+// newKeeper restores the subscriptions of the last run.
 func newKeeper(now time.Time, st *store.Store, fabrics *fabric.Table, engine *im.Engine, log *slog.Logger) (*keeper, error) {
 	k := &keeper{st: st, fabrics: fabrics, engine: engine, log: log, kept: map[subscriptionKey]bool{}}
 	var list []im.Subscription
@@ -51,7 +51,7 @@ func newKeeper(now time.Time, st *store.Store, fabrics *fabric.Table, engine *im
 	return k, nil
 }
 
-// settle writes down what has changed, in one transaction.
+// settle stores what has changed, in one transaction.
 func (k *keeper) settle() {
 	if k.revision == k.engine.Revision() && k.generation == k.fabrics.Generation() {
 		return
@@ -59,7 +59,7 @@ func (k *keeper) settle() {
 	k.revision, k.generation = k.engine.Revision(), k.fabrics.Generation()
 	gone := make(map[subscriptionKey]bool, len(k.kept))
 	for key := range k.kept {
-		// The store has dropped those of a fabric that is not there any more.
+		// The store has removed those of a fabric that was removed.
 		if k.fabrics.Get(key.Fabric) == nil {
 			delete(k.kept, key)
 		} else {
@@ -70,7 +70,7 @@ func (k *keeper) settle() {
 	for _, m := range k.engine.Subscriptions() {
 		key := keyOf(&m)
 		delete(gone, key)
-		// What is only staged is not in the store, nor is what belongs to it.
+		// A fabric that is only staged is not in the store, nor is what belongs to it.
 		if f := k.fabrics.Get(m.Fabric); !k.kept[key] && f != nil && !f.Pending {
 			begun = append(begun, m)
 		}

@@ -13,18 +13,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Bounds of what peers can make the node keep.
+// Bounds of sessions.
 const (
 	MaxUnsecured    = 64
-	sessionsReserve = 16 // beyond those that every fabric can count on
+	sessionsReserve = 16 // beyond those that are guaranteed to every fabric
 )
 
-// maxSessions is how many sessions there can be, and how many peers are
-// remembered that may resume theirs.
+// maxSessions returns how many sessions there can be, and how many resumption records.
 func (n *Node) maxSessions() int { return CASESessionsPerFabric*n.opt.MaxFabrics + sessionsReserve }
 
-// idsOfRun returns the session ids of a run, none of which were those of the run
-// before; see securechannel.Records.
+// idsOfRun returns the session ids of a run. The last run has used none of them; see
+// securechannel.Records.
 func idsOfRun(n uint64) session.IDs {
 	if n%2 == 0 {
 		return session.EvenIDs
@@ -65,7 +64,8 @@ func (n *Node) openTalk() {
 	})
 }
 
-// sessionOpened follows a handshake. PASE arms the fail-safe (section 5.5).
+// sessionOpened is called after a successful handshake. PASE arms the fail-safe (section
+// 5.5).
 func (n *Node) sessionOpened(now time.Time, x *session.Session) {
 	n.loop.inbox.Proven(x.Path)
 	if x.Kind == session.PASE {
@@ -82,7 +82,7 @@ func (n *Node) sessionOpened(now time.Time, x *session.Session) {
 	n.resubscriber.heard(now, x)
 }
 
-// handshakeOver counts a handshake, and logs one that failed.
+// handshakeOver counts a handshake, and logs a failure.
 func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 	result := o.Result.String()
 	if o.Kind == session.PASE {
@@ -101,8 +101,7 @@ func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 	}
 }
 
-// farewell is the end of serving: subscribers hear that the node shuts down, and
-// every peer that its session ends.
+// farewell ends serving: subscribers get the event ShutDown, and every session is closed.
 func (n *Node) farewell(now time.Time) error {
 	n.model.composition.stop(now)
 	e := n.model.engine

@@ -7,11 +7,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// OpenBackup opens a copy of a store to look at it.
+// OpenBackup opens a copy of a store read-only.
 func OpenBackup(file string) (*Store, error) {
 	st, err := store.Open(file, store.Options{ReadOnly: true})
 	if errors.Is(err, store.ErrDamaged) {
-		// The store's own words are on a store in its place.
+		// The store's error says what to do about the daemon's own store.
 		return nil, fmt.Errorf("%s is no good copy of a store: take another; nothing was changed", file)
 	}
 	if err != nil {
@@ -20,7 +20,7 @@ func OpenBackup(file string) (*Store, error) {
 	return &Store{st: st}, nil
 }
 
-// VerifyBackup checks a copy of a store as a store.
+// VerifyBackup checks a copy of a store.
 func VerifyBackup(file string) error {
 	o, err := OpenBackup(file)
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package provision makes and keeps what a node is before anybody has commissioned it:
-// its passcode, its ids, its attestation material and where the key for it is. It also
-// has what is done to the store of a node that does not run, and says what a factory
-// reset takes back.
+// Package provision creates what a node needs before it is commissioned: its passcode, its
+// ids and its attestation material. It also has the operations on the store of a node that
+// does not run, and defines what a factory reset removes.
 package provision

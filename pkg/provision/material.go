@@ -14,16 +14,16 @@ import (
 
 // DACKey is a DAC's key that is not in the store.
 type DACKey struct {
-	// Where says in the operator's words where it is.
+	// Where says where the key is, for the operator.
 	Where string
-	// Open is called at every start and at every change of the material. What it returns
-	// signs on any goroutine, one signature at a time, and may take its time: the node
-	// goes on meanwhile, and whoever needs the signature waits.
+	// Open is called at every start and at every change of the material. The Signer is
+	// called on any goroutine, but by one at a time. It may be slow: only the commands that
+	// need a signature wait for it.
 	Open func() (attestation.Signer, error)
 }
 
-// Credentials makes material usable. The signer is nil where the key is in the
-// store.
+// Credentials returns the credentials of a node with the material a. The Signer is nil if
+// the key is in the store.
 func Credentials(a store.Attestation, key *DACKey, rand io.Reader) (*attestation.Credentials, attestation.Signer, error) {
 	if key == nil {
 		if len(a.Key) == 0 {
@@ -44,7 +44,7 @@ func Credentials(a store.Attestation, key *DACKey, rand io.Reader) (*attestation
 	return c, signer, err
 }
 
-// queued lets one goroutine after the other sign.
+// queued is a Signer that signs for one goroutine at a time.
 type queued struct {
 	signer attestation.Signer
 	busy   chan struct{} // holds one while somebody signs
@@ -56,16 +56,15 @@ func (q queued) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
 	return q.signer.Sign(msg)
 }
 
-// Refusal says why the operator's request is not done, as things are.
+// Refusal is an error that the operator can correct.
 type Refusal string
 
 func (r Refusal) Error() string { return string(r) }
 
 func refuse(format string, args ...any) error { return Refusal(fmt.Sprintf(format, args...)) }
 
-// CheckMaterial checks material that is to replace what is there, and fills in what
-// the store keeps of it besides. An error that is a [Refusal] is the operator's to
-// mend.
+// CheckMaterial checks new material, and returns it with the ids from its certificates.
+// Errors about the material are of type [Refusal].
 func CheckMaterial(a store.Attestation, key *DACKey, opt attestation.VerifyOptions) (_ store.Attestation, err error) {
 	switch {
 	case key == nil && len(a.Key) == 0:
@@ -89,8 +88,8 @@ func CheckMaterial(a store.Attestation, key *DACKey, opt attestation.VerifyOptio
 	return a, nil
 }
 
-// DevelopmentMaterial makes material for development in place of what is there, nil if
-// nothing is. Unless force is set, it does not take the place of production material.
+// DevelopmentMaterial creates material for development. there is the material that it
+// replaces, or nil. It is a [Refusal] to replace production material without force.
 func DevelopmentMaterial(ids IDs, force bool, there *store.Attestation, key *DACKey, rand io.Reader) (a store.Attestation, err error) {
 	switch {
 	case key != nil:
@@ -105,7 +104,7 @@ func DevelopmentMaterial(ids IDs, force bool, there *store.Attestation, key *DAC
 	return a, nil
 }
 
-// Faults takes joined errors apart; nil has none.
+// Faults returns the errors that were joined to err, or none if err is nil.
 func Faults(err error) (list []error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {

@@ -13,18 +13,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// pbkdfIterations and saltLen are what this node makes verifiers with. A
-// commissioner computes PBKDF2 once for every attempt, an attacker who has the
-// verifier once for every guess.
+// pbkdfIterations and saltLen are the parameters of new verifiers. A commissioner computes
+// PBKDF2 once for every attempt, and an attacker who has the verifier once for every guess.
 const (
 	pbkdfIterations = 10_000
 	saltLen         = 32
 )
 
-// ErrNoPasscode says that the store has no passcode to make codes of.
+// ErrNoPasscode is returned if the store has no passcode, so that there are no codes.
 var ErrNoPasscode = errors.New("only the verifier of the passcode is kept: its codes were shown before; \"opcredsd window open --enhanced\" makes fresh ones")
 
-// Codes returns the onboarding payload of a node by its record.
+// Codes returns the onboarding payload of a node.
 func Codes(n *store.Node, vid matter.VendorID, pid matter.ProductID) (onboarding.Payload, error) {
 	if n.Passcode == 0 {
 		return onboarding.Payload{}, ErrNoPasscode
@@ -50,8 +49,7 @@ func FreshPasscode(rand io.Reader) (once window.Passcode, passcode uint32, err e
 	return once, passcode, err
 }
 
-// isPasscode says whether passcode is the node's, of which it may only know the
-// verifier.
+// isPasscode reports whether passcode is the node's. The record may have the verifier only.
 func isPasscode(n *store.Node, passcode uint32) bool {
 	if n.Passcode != 0 {
 		return n.Passcode == passcode
@@ -78,8 +76,7 @@ func setPasscode(n *store.Node, passcode uint32, rand io.Reader) error {
 	return nil
 }
 
-// randomPasscode draws until it has one that is allowed, each of which is
-// equally likely.
+// randomPasscode draws a passcode. All passcodes that are allowed are equally likely.
 func randomPasscode(r io.Reader) (uint32, error) {
 	for {
 		v, err := mcrypto.RandomUint32(r)
@@ -92,7 +89,7 @@ func randomPasscode(r io.Reader) (uint32, error) {
 	}
 }
 
-// Passcode returns the passcode of the node itself as the window takes it.
+// Passcode returns the node's own passcode for its commissioning window.
 func Passcode(n *store.Node) (window.Passcode, error) {
 	v, err := mcrypto.ParseVerifier(n.Verifier)
 	if err != nil {

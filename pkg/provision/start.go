@@ -23,7 +23,7 @@ type IDs struct {
 	Product matter.ProductID
 }
 
-// The ids of material for development, where none are given: a vendor id for tests.
+// The default ids of material for development.
 const (
 	DefaultVendorID  = 0xFFF1
 	DefaultProductID = 0x8001
@@ -40,13 +40,13 @@ type Options struct {
 	Log           *slog.Logger
 }
 
-// Start is what a start finds or makes.
+// Start is what Begin has found or created.
 type Start struct {
 	Node     store.Node
 	Material store.Attestation
 	Booted   bool // the host has started since the last run
 	Device   *attestation.Credentials
-	Signer   attestation.Signer // with the DAC's key, where it is not in the store
+	Signer   attestation.Signer // nil if the DAC's key is in the store
 	Stopped  bool               // the last run ended in order
 
 	Run         uint64             // number of this run of the process
@@ -57,10 +57,10 @@ type Start struct {
 // factory reset.
 const counterRuns = "runs"
 
-// Begin makes what a first start needs and is not there yet, the identity and the
-// attestation material, in one transaction; counts the start; and takes a passcode,
-// discriminator or product that the options set anew. A copy of the DAC's key is
-// removed from the store if the key is elsewhere. Errors are one line for the operator.
+// Begin creates the identity and the attestation material if there are none, counts the
+// start, and takes over a passcode, discriminator or product from the options, in one
+// transaction. It removes the DAC's key from the store if the key is elsewhere. The error
+// is one line for the operator.
 func Begin(st *store.Store, opt Options, now time.Time) (p Start, err error) {
 	err = st.Update(func(tx *store.Tx) error {
 		if p.Material, err = attest(tx, &opt, now); err != nil {
@@ -84,10 +84,10 @@ func Begin(st *store.Store, opt Options, now time.Time) (p Start, err error) {
 				return err
 			}
 			if len(fabrics) == 0 {
-				ForgetSettings(n) // they were those of a fabric that is gone
+				ForgetSettings(n) // they belonged to a fabric that was removed
 			}
 			if n.RebootCount < math.MaxUint16 {
-				n.RebootCount++ // only a factory reset takes it back to 0
+				n.RebootCount++ // only a factory reset sets it to 0
 			}
 			p.Stopped, n.Stopped = n.Stopped, false
 			id := host.BootID()
@@ -117,7 +117,8 @@ func (i IDs) orDefault() IDs {
 	return IDs{cmp.Or(i.Vendor, DefaultVendorID), cmp.Or(i.Product, DefaultProductID)}
 }
 
-// attest returns the attestation material, for development where there is none.
+// attest returns the attestation material. If there is none, it creates material for
+// development.
 func attest(tx *store.Tx, opt *Options, now time.Time) (store.Attestation, error) {
 	a, ok, err := tx.Attestation()
 	if err != nil || ok {
@@ -166,12 +167,12 @@ func complete(n *store.Node, opt *Options) error {
 		return err
 	}
 	if opt.VerifierOnly && opt.Passcode != 0 {
-		n.Passcode = 0 // whoever configured it knows it
+		n.Passcode = 0 // the operator has configured it, and knows it
 	}
 	return nil
 }
 
-// takeResumptions takes the records out of the store.
+// takeResumptions reads the resumption records and deletes them from the store.
 func takeResumptions(tx *store.Tx) ([]store.Resumption, error) {
 	list, err := tx.Resumptions()
 	if err != nil {
@@ -185,9 +186,9 @@ func takeResumptions(tx *store.Tx) ([]store.Resumption, error) {
 	return list, nil
 }
 
-// Reset takes back what controllers have set and what the node has counted, and
-// gives it another unique id (sections 11.1.5.19, 11.12.6 and 13.4). What must
-// never come again goes on: event numbers and message counters.
+// Reset removes what controllers have set and what the node has counted, and draws another
+// unique id (sections 11.1.5.19, 11.12.6 and 13.4). Event numbers and message counters are
+// kept, as they must never be used again.
 func Reset(n *store.Node, rand io.Reader) (err error) {
 	ForgetSettings(n)
 	n.RebootCount, n.OperationalHours = 0, 0
@@ -195,10 +196,10 @@ func Reset(n *store.Node, rand io.Reader) (err error) {
 	return err
 }
 
-// unknownLocation is the country code of a node that no controller has set one of.
+// unknownLocation is the country code of a node whose controllers have set none.
 const unknownLocation = "XX"
 
-// ForgetSettings takes back what controllers have set that belongs to no fabric.
+// ForgetSettings removes what controllers have set that belongs to no fabric.
 func ForgetSettings(n *store.Node) {
 	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
 }

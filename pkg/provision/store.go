@@ -23,11 +23,11 @@ type Store struct {
 	log *slog.Logger
 }
 
-// Access is what is done to the store of a node that does not run.
+// Access is how the store of a node that does not run is opened.
 type Access uint8
 
-// Read changes nothing, and shares the store with others that read. Change needs
-// a store that is there; Make also makes one.
+// Read opens the store read-only, beside other readers. Change opens an existing store;
+// Make creates one if there is none.
 const (
 	Read Access = iota
 	Change
@@ -38,7 +38,7 @@ const (
 func Open(stateDir string, a Access, log *slog.Logger) (*Store, error) {
 	path := filepath.Join(stateDir, store.FileName)
 	if _, err := os.Stat(path); err != nil && a == Change {
-		a = Read // fails as it should, and makes no directory
+		a = Read // fails, and creates no directory
 	}
 	st, err := store.Open(path, store.Options{ReadOnly: a == Read, Logger: log})
 	if err != nil {
@@ -47,17 +47,17 @@ func Open(stateDir string, a Access, log *slog.Logger) (*Store, error) {
 	return &Store{st: st, log: log}, nil
 }
 
-// Restore puts a backup in the place of the store in stateDir.
+// Restore replaces the store in stateDir by a backup.
 func Restore(stateDir string, backup io.Reader, log *slog.Logger) error {
 	err := store.Restore(filepath.Join(stateDir, store.FileName), backup, store.Options{Logger: log})
-	// Also after an error: all but the last sync may have succeeded.
+	// Also after an error, as all but the last sync may have succeeded.
 	if gave := giveAway(stateDir); err == nil {
 		err = gave
 	}
 	return err
 }
 
-// Locked reports whether err says that a running daemon holds the store.
+// Locked reports whether err means that a running daemon holds the store.
 func Locked(err error) bool { return errors.Is(err, store.ErrLocked) }
 
 // Close closes the store.
@@ -65,8 +65,8 @@ func (o *Store) Close() error {
 	return errors.Join(o.st.Close(), giveAway(filepath.Dir(o.st.Path())))
 }
 
-// giveAway makes files that root has made in a directory of the daemon's user
-// that user's: the daemon could not open them.
+// giveAway gives files that root has created in a directory of the daemon's user to that
+// user, as the daemon could not open them.
 func giveAway(stateDir string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -87,7 +87,7 @@ func giveAway(stateDir string) error {
 	return nil
 }
 
-// give makes a file that is root's, and has no other name, another's.
+// give changes the owner of a file of root that has no other name.
 func give(path string, to *syscall.Stat_t) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -119,7 +119,7 @@ func owner(path string) (*syscall.Stat_t, bool) {
 	return st, ok
 }
 
-// ErrEmpty says that no daemon has run on a store.
+// ErrEmpty is returned for a store that no daemon has used.
 var ErrEmpty = errors.New("the store is empty: start the daemon once")
 
 // Codes returns the onboarding payload.
@@ -147,7 +147,7 @@ func (o *Store) Fabrics() (*fabric.Table, error) {
 	return fabric.Open(o.st, int(matter.MaxFabricIndex))
 }
 
-// RemoveFabric removes a fabric. The error is fabric.ErrNotFound if there is none with
+// RemoveFabric removes a fabric. The error is fabric.ErrNotFound if there is no fabric with
 // the index.
 func (o *Store) RemoveFabric(i matter.FabricIndex) error {
 	t, err := o.Fabrics()
@@ -161,8 +161,8 @@ func (o *Store) RemoveFabric(i matter.FabricIndex) error {
 	return nil
 }
 
-// Overwrite takes secrets that are removed from the store out of its file, too. They
-// are removed, whatever becomes of this.
+// Overwrite overwrites secrets that were removed from the store in its file. A failure is
+// only logged, as the secrets are removed from the store already.
 func Overwrite(st *store.Store, log *slog.Logger) {
 	if err := st.Clear(); err != nil {
 		log.Warn("what was removed from the store is not overwritten", "error", err)
@@ -188,7 +188,7 @@ func (o *Store) FactoryReset() error {
 	return nil
 }
 
-// Material returns the attestation material, nil if there is none.
+// Material returns the attestation material, or nil.
 func (o *Store) Material() (*store.Attestation, error) {
 	var a store.Attestation
 	var ok bool
@@ -211,10 +211,10 @@ func (o *Store) PutMaterial(a store.Attestation) error {
 	return nil
 }
 
-// Check checks the records and what only their meaning can tell.
+// Check checks the records, and the fabrics in them.
 func (o *Store) Check() error { return Check(o.st) }
 
-// Check checks the records of a store and what only their meaning can tell.
+// Check checks the records of a store, and the fabrics in them.
 func Check(st *store.Store) error { return errors.Join(st.Check(), fabric.Check(st)) }
 
 // Backup writes a copy of the store to w.

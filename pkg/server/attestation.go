@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// forOperator turns an error that the operator can mend into one that says so.
+// forOperator turns an error that the operator can correct into a refusal.
 func forOperator(err error) error {
 	var refusal provision.Refusal
 	if errors.As(err, &refusal) {
@@ -42,7 +42,7 @@ func verifyOptions(q admin.AttestationTrust, want provision.IDs) attestation.Ver
 	return opt
 }
 
-// describeMaterial tells what commissioners will make of material.
+// describeMaterial returns how commissioners will judge material.
 func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestation.VerifyOptions) admin.Attestation {
 	out := admin.Attestation{Kind: kindOf(a), VendorID: a.VendorID, ProductID: a.ProductID, Key: "store", Faults: []string{}, Notes: []string{}}
 	switch {
@@ -69,7 +69,7 @@ func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestatio
 	return out
 }
 
-// endless says whether t stands for no well-defined end (RFC 5280, section
+// endless reports whether t means that there is no well-defined end (RFC 5280, section
 // 4.1.2.5).
 func endless(t time.Time) bool { return t.Year() >= 9999 }
 
@@ -92,8 +92,8 @@ func (o operator) attestation(ctx context.Context) (admin.Attestation, error) {
 	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// verifyAttestation is attestation held against more than is known here. The loop does
-// not wait for it: the key may be where a signature takes its time.
+// verifyAttestation returns the material, checked with roots and signers of q. It does not
+// run on the loop, as the key may be on a slow token.
 func (o operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (admin.Attestation, error) {
 	opt := verifyOptions(q, o.s.configured)
 	var a store.Attestation
@@ -126,11 +126,10 @@ func (o operator) generateAttestation(ctx context.Context, q admin.GenerateReque
 	})
 }
 
-// replaceMaterial stores other material in one transaction, and the node proves
-// itself with it from then on.
+// replaceMaterial stores the material that with returns. The node uses it from then on.
 func (o operator) replaceMaterial(ctx context.Context, with func(there store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
 	s := o.s
-	s.replacing.Lock() // nobody else replaces what with sees
+	s.replacing.Lock() // with must see the latest material
 	defer s.replacing.Unlock()
 	var there store.Attestation
 	err = s.node.Ask(ctx, func(time.Time) error {
@@ -154,7 +153,7 @@ func (o operator) replaceMaterial(ctx context.Context, with func(there store.Att
 	opt := verifyOptions(admin.AttestationTrust{}, s.configured)
 	opt.Signer = signer
 	out.Attestation = describeMaterial(a, s.opt.DACKey, opt)
-	// What is said of the product is fixed while the node runs.
+	// Basic Information does not change while the node runs.
 	out.Restart = a.VendorID != s.opt.Product.VendorID || a.ProductID != s.opt.Product.ProductID
 	return out, nil
 }

@@ -24,8 +24,8 @@ import (
 // askTimeout bounds what a scrape, a probe or the operator waits for the loop.
 const askTimeout = 2 * time.Second
 
-// What programs of this host, or of the network where the operator wants that, may
-// hold of the metrics server. It must not cost the node its file descriptors.
+// Bounds of the metrics server, so that its clients cannot use up the node's file
+// descriptors.
 const (
 	maxScrapers   = 16 // connections; others wait
 	headerTimeout = 5 * time.Second
@@ -59,19 +59,18 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = append(s.http, srv)
 	s.teardown.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
-		_ = srv.listener.Close() // also where it never served
+		_ = srv.listener.Close() // also if it has never served
 		ctx, cancel := context.WithTimeout(ctx, httpGrace)
 		defer cancel()
 		if err := srv.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		return srv.server.Close() // on who does not read the answer
+		return srv.server.Close() // also clients that do not read their answer
 	})
 	return &srv.server
 }
 
-// bindHTTP binds the metrics address and the admin socket, as far as the
-// options ask for them.
+// bindHTTP binds the metrics address and the admin socket, if the options name them.
 func (s *Server) bindHTTP() error {
 	if s.opt.MetricsAddr != "" {
 		h, err := s.metricsHandler()
@@ -106,7 +105,7 @@ func (s *Server) bindHTTP() error {
 // bound; "" if there is none.
 func (s *Server) MetricsAddr() string { return s.metricsAddr }
 
-// snapshot is what a scrape shows; false if the loop does not answer in time.
+// snapshot returns what a scrape shows, or false if the loop does not answer in time.
 func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
@@ -141,7 +140,7 @@ func (s *Server) metricsHandler() (http.Handler, error) {
 	return mux, nil
 }
 
-// landingPage is for those who open the address in a browser.
+// landingPage is shown to browsers.
 const landingPage = `<!doctype html>
 <html lang="en">
 <head><title>opcredsd</title></head>
@@ -164,8 +163,8 @@ func landing(w http.ResponseWriter, _ *http.Request) {
 // healthz says whether the process works: the loop answers.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) { s.probe(w, r, "") }
 
-// readyz says whether controllers can reach the node: its sockets are bound and
-// its store is open, or it would not run, and it is announced. It names the interface
+// readyz says whether controllers can reach the node. Sockets and store are open while the
+// node runs, so the question is whether it is announced. The answer names an interface
 // where another host has the node's name.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	fault := ""

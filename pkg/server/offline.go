@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Offline is the store of a node that does not run. It answers an operator as far as a
-// store can; the rest is refused.
+// Offline is the store of a node that does not run. It answers the verbs of an operator
+// that need no running node, and refuses the others.
 type Offline struct {
 	admin.Operator
 
@@ -23,11 +23,11 @@ type Offline struct {
 	st *provision.Store
 }
 
-// Access is what is done to the store of a node that does not run.
+// Access is how the store of a node that does not run is opened.
 type Access = provision.Access
 
-// Read changes nothing, and shares the store with others that read. Change needs
-// a store that is there; Make also makes one.
+// Read opens the store read-only, beside other readers. Change opens an existing store;
+// Make creates one if there is none.
 const (
 	Read   = provision.Read
 	Change = provision.Change
@@ -101,7 +101,7 @@ func (o *Offline) attestation(ctx context.Context) (admin.Attestation, error) {
 	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// verifyAttestation is Attestation held against more than is known here.
+// verifyAttestation returns the material, checked with roots and signers of q.
 func (o *Offline) verifyAttestation(_ context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
 	a, err := o.st.Material()
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// Operator returns what an operator may ask of the node, for programs that hold the node
-// themselves. Its functions may be called from any goroutine.
+// Operator returns the verbs of an operator, for programs that embed the node. They may be
+// called from any goroutine but the node's own.
 func (s *Server) Operator() admin.Operator {
 	o := operator{s}
 	a := admin.Operator{
@@ -39,7 +39,8 @@ func (s *Server) Operator() admin.Operator {
 	return a
 }
 
-// operator answers an operator. What touches state asks the loop.
+// operator implements the verbs of an operator. Those that need the node's state ask the
+// loop.
 type operator struct{ s *Server }
 
 // pairing returns the node's own codes, to show them.
@@ -138,7 +139,7 @@ func (o operator) removeFabric(ctx context.Context, i matter.FabricIndex) error 
 	return o.s.node.Ask(ctx, func(time.Time) error { return noSuchFabric(i, o.s.node.RemoveFabric(i)) })
 }
 
-// noSuchFabric makes an error of fabric.Table.Remove the operator's.
+// noSuchFabric turns fabric.ErrNotFound into a refusal.
 func noSuchFabric(i matter.FabricIndex, err error) error {
 	if errors.Is(err, fabric.ErrNotFound) {
 		return admin.Refuse("there is no fabric with index %d", i)
@@ -146,7 +147,7 @@ func noSuchFabric(i matter.FabricIndex, err error) error {
 	return err
 }
 
-// openWindow opens a basic or enhanced window in the operator's name.
+// openWindow opens a basic or enhanced window.
 func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admin.Window, err error) {
 	s := o.s
 	d := time.Duration(r.Seconds) * time.Second
@@ -175,7 +176,7 @@ func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admi
 		}
 		w.Closes = now.Add(d).Round(0).UTC()
 		if once == nil {
-			// Where the passcode is forgotten the codes are on the product's label.
+			// Without a passcode in the store the codes are on the product's label.
 			if p, err := s.node.ShowCodes(); err == nil {
 				w.Pairing = pairing(p)
 			}
@@ -216,8 +217,8 @@ func (o operator) setLogLevel(_ context.Context, l admin.LogLevel) error {
 	return nil
 }
 
-// health says whether controllers can be served: the loop answers, also to a
-// datagram, the store reads, the node is announced.
+// health returns nil if the node can serve controllers: the loop answers the operator and
+// a datagram, the store can be read, and the node is announced.
 func (o operator) health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -62,7 +62,7 @@ type Options struct {
 	Product              Product
 	Passcode             uint32        // 0: drawn at the first start, then kept
 	Discriminator        *uint16       // nil: drawn at the first start, then kept
-	PasscodeVerifierOnly bool          // the passcode is forgotten once it was shown, or a controller has come
+	PasscodeVerifierOnly bool          // the passcode is removed once it was shown or a fabric was added
 	DACKey               *DACKey       // nil: in the store
 	CommissioningTimeout time.Duration // 3 minutes to 48 hours
 	MaxFabrics           int           // 5 to 254
@@ -83,14 +83,13 @@ type Options struct {
 	Watcher   Watcher  // nil with Conns: the host has no interfaces
 	Rand      io.Reader
 
-	// Synchronised reports whether something keeps the clock right. nil: what the
-	// kernel says.
+	// Synchronised reports whether the clock is synchronized. nil: what the kernel says.
 	Synchronised func() bool
 }
 
 // Announcer makes the node's services known on the network. *mdns.Announcer is one.
 type Announcer interface {
-	// Set makes services what is announced; it does not block.
+	// Set replaces what is announced. It does not block.
 	Set(services []mdns.Service)
 	// Status says what is announced on each interface, whether the node finds itself
 	// there, and how many packets passed.
@@ -110,9 +109,9 @@ type Watcher interface {
 
 // Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.
 type Resolver interface {
-	// Resolve returns where an instance of a service can be reached, the best
-	// address first; an error, if nobody has answered when ctx ends. It is called
-	// from several goroutines.
+	// Resolve returns the addresses of an instance of a service, the best first. It
+	// returns an error if nobody has answered when ctx ends. It is called from several
+	// goroutines.
 	Resolve(ctx context.Context, s mdns.Service) ([]netip.AddrPort, error)
 }
 
@@ -185,14 +184,13 @@ func (o *Options) check() error {
 	return nil
 }
 
-// What the kernel takes: unix(7), netdevice(7).
+// Limits of the kernel: unix(7), netdevice(7).
 const (
 	socketPathOctets    = 107 // octets
 	interfaceNameOctets = 15  // octets
 )
 
-// checkPlaces reports what is wrong with the names of sockets and interfaces, as
-// far as that can be told without looking for them.
+// checkPlaces reports what is wrong with the form of socket and interface names.
 func (o *Options) checkPlaces() error {
 	if o.MetricsAddr != "" {
 		_, port, err := net.SplitHostPort(o.MetricsAddr)

@@ -31,10 +31,9 @@ type prober struct {
 	exchange uint16 // of the last question
 }
 
-// Probe sends the node a datagram through its UDP socket and waits, until ctx
-// ends, for what the event loop answers: the acknowledgement of a message that
-// wants nothing. It returns nil, too, if a flood of datagrams keeps the loop busy,
-// or if no interface can carry a datagram to the node now: the loop answers then.
+// Probe sends a message to the node's own UDP port and waits for the acknowledgement until
+// ctx ends. It also returns nil if a flood of datagrams keeps the loop busy, or if no
+// interface can carry a datagram to the node now, as long as the loop answers.
 func (s *Server) Probe(ctx context.Context) error {
 	before, err := s.received(ctx)
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *Server) Probe(ctx context.Context) error {
 	if err = p.ask(ctx); err == nil {
 		return nil
 	}
-	p.close() // another socket may have more luck
+	p.close() // try another socket next time
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
 	defer cancel()
 	if after, aerr := s.received(ctx); aerr == nil && after-before > transport.QueueLen {
@@ -74,8 +73,8 @@ func (s *Server) received(ctx context.Context) (n uint64, err error) {
 	return n, err
 }
 
-// probeTarget returns an address that the node serves: the loopback one, or,
-// where only some interfaces are served, the link-local one of such an interface.
+// probeTarget returns an address that the node serves: the loopback address or, if only
+// some interfaces are served, a link-local address of one of them.
 func (s *Server) probeTarget() (netip.AddrPort, bool) {
 	if len(s.opt.Interfaces) == 0 {
 		return netip.AddrPortFrom(netip.IPv6Loopback(), s.Port()), true
@@ -150,10 +149,9 @@ func (p *prober) ask(ctx context.Context) error {
 	return errDeaf
 }
 
-// question is a message that begins an exchange that nobody accepts, and wants to
-// be acknowledged (section 4.12.5.2.2). All but the first are duplicates by their
-// counter: they are acknowledged as well, for the exchange that each names, and not
-// counted among what was refused.
+// question returns a reliable message of an exchange that the node does not accept, but
+// acknowledges (section 4.12.5.2.2). All questions but the first are duplicates by their
+// counter: they are acknowledged too, and not counted as refused.
 func (p *prober) question() []byte {
 	h := message.Header{Counter: p.counter, HasSource: true, Source: p.source}
 	e := message.ProtocolHeader{Initiator: true, Reliable: true, Exchange: p.exchange, Protocol: matter.ProtocolSecureChannel, Opcode: message.OpcodeStatusReport}
@@ -161,8 +159,7 @@ func (p *prober) question() []byte {
 	return report.AppendTo(e.AppendTo(h.AppendTo(nil)))
 }
 
-// answers reports whether b acknowledges a question since the one on exchange
-// first.
+// answers reports whether b acknowledges the question on exchange first or a later one.
 func (p *prober) answers(b []byte, first uint16) bool {
 	h, size, err := message.ParseHeader(b)
 	if err != nil || !h.Unsecured() || !h.HasDest || h.Dest != p.source {

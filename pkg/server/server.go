@@ -49,9 +49,8 @@ type Server struct {
 	replacing   sync.Mutex // of the attestation material
 }
 
-// New opens the store, makes what a first start needs, and binds every socket.
-// It takes nothing half: an error has closed what was open. Errors are one line
-// for the operator.
+// New opens the store, creates what a first start needs, and binds all sockets. After an
+// error everything is closed again. The error is one line for the operator.
 func New(opt Options) (_ *Server, err error) {
 	if err := opt.check(); err != nil {
 		return nil, &UsageError{err}
@@ -91,13 +90,13 @@ func New(opt Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// UsageError is an error in what the operator asked for.
+// UsageError is an error in the options.
 type UsageError struct{ Err error }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// openStore opens the store and makes what a first start needs.
+// openStore opens the store and creates what a first start needs.
 func (s *Server) openStore(commits *stats.Histogram) (start provision.Start, err error) {
 	s.store, err = store.Open(filepath.Join(s.opt.StateDir, store.FileName), store.Options{Logger: s.log, OnCommit: commits.Observe})
 	if err != nil {
@@ -125,8 +124,8 @@ func (s *Server) openStore(commits *stats.Histogram) (start provision.Start, err
 	return start, nil
 }
 
-// checkStore refuses damage. A fabric without an administrator is useless, but
-// none of the others' business.
+// checkStore returns an error if the store is damaged. A fabric without an administrator is
+// useless, but does not affect the other fabrics.
 func (s *Server) checkStore() error {
 	for _, err := range provision.Faults(provision.Check(s.store)) {
 		if !errors.Is(err, store.ErrNoAdministrator) {
@@ -137,7 +136,7 @@ func (s *Server) checkStore() error {
 	return nil
 }
 
-// bind opens the UDP sockets and the mDNS responder, unless a test gave its own.
+// bind opens the UDP sockets and the mDNS responder, unless the options have others.
 func (s *Server) bind() (err error) {
 	var watcher *host.Watcher
 	s.ports, s.watcher = s.opt.Conns, s.opt.Watcher
@@ -170,7 +169,7 @@ func (s *Server) bind() (err error) {
 	return nil
 }
 
-// newNode makes the node over what was opened.
+// newNode makes the node.
 func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats.Histogram) (err error) {
 	opt := node.Options{
 		Store: s.store, Start: start, Ports: s.ports, Host: host.New(nil), Announce: s.announce,
@@ -195,7 +194,7 @@ func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats
 	return nil
 }
 
-// announce hands the node's services to the announcer.
+// announce passes the node's services to the announcer.
 func (s *Server) announce(list []node.Service) {
 	services := make([]mdns.Service, len(list))
 	for i, v := range list {
@@ -214,14 +213,14 @@ func (r resolver) Resolve(ctx context.Context, v node.Service) ([]netip.AddrPort
 // Port returns the UDP port.
 func (s *Server) Port() uint16 { return s.node.Port() }
 
-// Start begins to serve: from now on the sockets are read and the node is announced.
-// It may be called once.
+// Start begins to serve: the sockets are read and the node is announced. It may be called
+// once.
 func (s *Server) Start() {
 	if err := s.node.Start(); err != nil {
 		return // it was stopped
 	}
 	s.followLinks()
-	// Peers are told before HTTP ends, which may take a while.
+	// Sessions are closed before HTTP is shut down, which may take a while.
 	s.teardown.push("node", s.node.Stop)
 	for _, h := range s.http {
 		h.serve(s.log)
@@ -243,7 +242,7 @@ func (s *Server) followLinks() {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer cancel()
-		for { // at once, too: something may have changed since the node was made
+		for { // the first time at once, as links may have changed since New
 			_ = s.node.Do(func(now time.Time) error { // fails when the node has stopped
 				s.node.LinksChanged(now)
 				return nil
@@ -258,9 +257,9 @@ func (s *Server) followLinks() {
 	s.teardown.last(wg.Wait)
 }
 
-// Stop takes the node down: peers are told, records withdrawn, the store closed. It
-// returns within 5 seconds, does nothing the second time, and returns node.ErrOnLoop,
-// without doing anything, if it is called on the node's goroutine.
+// Stop closes the sessions, withdraws the mDNS records and closes the store. It returns
+// within 5 seconds. The second call does nothing. It returns ErrOnLoop, and does nothing, if
+// it is called on the node's goroutine.
 func (s *Server) Stop() error {
 	if node.OnLoop() {
 		return node.ErrOnLoop
@@ -270,8 +269,8 @@ func (s *Server) Stop() error {
 	return s.teardown.run(ctx)
 }
 
-// Run starts the node, waits for the end of ctx and stops it. ready, if not
-// nil, is called once when the node can be discovered.
+// Run starts the node, and stops it when ctx ends. ready, if not nil, is called once when
+// the node can be discovered.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.Start()
 	s.awaitReady(ctx, ready)
@@ -282,7 +281,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 
 // Commissioned reports whether the node belongs to a fabric.
 func (s *Server) Commissioned() (yes bool) {
-	_ = s.node.Do(func(time.Time) error { // a node that has stopped is asked by nobody
+	_ = s.node.Do(func(time.Time) error { // fails when the node has stopped
 		yes = s.node.Commissioned()
 		return nil
 	})
@@ -304,7 +303,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 			case <-tick.C:
 			}
 		}
-		_ = s.node.Do(func(time.Time) error { // a node that has stopped is not ready
+		_ = s.node.Do(func(time.Time) error { // fails when the node has stopped
 			material, _ := s.node.Material()
 			s.log.Info("ready", "port", s.Port(), "fabrics", s.node.Fabrics(), "attestation", kindOf(material))
 			return nil
@@ -315,8 +314,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 	}()
 }
 
-// teardown runs named steps in the reverse order of their registration, each
-// once.
+// teardown runs named steps once, in the reverse order of their registration.
 type teardown struct {
 	mu    sync.Mutex
 	steps []step
@@ -334,15 +332,15 @@ func (t *teardown) push(name string, f func(context.Context) error) {
 	t.steps = append(t.steps, step{name, f})
 }
 
-// last registers what is waited for when all steps are done.
+// last registers a function that waits for something, to be called after all steps.
 func (t *teardown) last(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.after = append(t.after, f)
 }
 
-// run runs the steps, and what is waited for. Neither is waited for much longer than
-// until ctx ends.
+// run runs the steps and the functions that wait. Each gets until ctx ends, and a moment
+// more.
 func (t *teardown) run(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -361,10 +359,10 @@ func (t *teardown) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stepTime is what a step gets when the time for all of them is up.
+// stepTime is how long a step may take after ctx has ended.
 const stepTime = 20 * time.Millisecond
 
-// bounded runs f and waits for it until ctx ends, and for a moment if it has ended.
+// bounded runs f and returns an error if f has not returned when ctx and stepTime end.
 func bounded(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

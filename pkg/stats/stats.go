@@ -1,5 +1,5 @@
-// Package stats has what the parts of a node count with. It knows nothing of how the
-// counts are shown.
+// Package stats has histograms and counters for the parts of a node, independent of how
+// they are exported.
 package stats
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Histogram counts durations in fixed buckets. It belongs to one goroutine;
-// Clone makes what may go elsewhere.
+// Histogram counts durations in fixed buckets. It belongs to one goroutine; others use a
+// Clone.
 type Histogram struct {
 	bounds []float64 // seconds, ascending
 	counts []uint64  // one more than bounds: the last is the rest
