@@ -26,7 +26,7 @@ func TestLoad(t *testing.T) {
 	i, _ := n.ask(pase(1), OpcodeSubscribeRequest, state0(0, 60))
 	check("before the first report is confirmed", 0, 0, 0)
 	n.confirm(i)
-	check("before the response is acknowledged", 0, 0, 0)
+	check("when the response has left", 1, 1, 1)
 	i.Closed(n.now, nil)
 	check("subscribed", 1, 1, 1)
 	messages("request, report, confirmation, response", before, 2, 2)

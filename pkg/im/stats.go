@@ -90,8 +90,9 @@ func (e *Engine) Stats() Stats {
 // load counts since the Engine was made.
 type load struct{ established, sent, received uint64 }
 
-// established counts a subscription that has become active. One that was interrupted
-// and goes on is the same subscription, unless the node has started anew since.
+// established counts a subscription whose SubscribeResponse has left: its subscriber may
+// look before the acknowledgement is here. One that was interrupted and goes on is the
+// same subscription, unless the node has started anew since.
 func (e *Engine) established(s *subscription) {
 	if !s.counted {
 		s.counted = true
@@ -101,7 +102,7 @@ func (e *Engine) established(s *subscription) {
 
 // Load is what the Engine carries and has done, as General Diagnostics shows it.
 type Load struct {
-	Subscriptions int    // that are active
+	Subscriptions int    // that are active, or about to be
 	OfFabric      int    // those of one fabric
 	Established   uint64 // subscriptions since the start
 	Sent          uint64 // messages since the start, without retransmissions
@@ -112,7 +113,7 @@ type Load struct {
 func (e *Engine) Load(f matter.FabricIndex) Load {
 	l := Load{Established: e.load.established, Sent: e.load.sent, Received: e.load.received}
 	for _, s := range e.subscriptions {
-		if s.phase == active {
+		if s.phase == active || s.phase == answered {
 			l.Subscriptions++
 			if s.subject.Fabric == f {
 				l.OfFabric++

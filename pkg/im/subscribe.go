@@ -239,6 +239,7 @@ func (i *Interaction) primed(now time.Time) {
 	if !i.send(now, OpcodeSubscribeResponse, e.endMessage()) {
 		return
 	}
+	e.established(s)
 	e.record(i.action, i.reading.status, i.opened)
 	e.release(i.reading)
 	i.reading, i.state = nil, stateAnswered
@@ -250,7 +251,6 @@ func (i *Interaction) primed(now time.Time) {
 func (i *Interaction) begun(now time.Time) {
 	if s := i.sub; s.phase == answered {
 		s.phase, s.report = active, nil
-		i.e.established(s)
 		i.e.log.Info("subscription begun", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "min", s.min, "max", s.max)
 	}
 	i.leave(now, matter.StatusSuccess)
