@@ -163,7 +163,8 @@ type Quantity struct {
 }
 
 const (
-	airQuality = "air_quality_sensor"
+	// AirQuality is the type of the part that all of the air's quality is in.
+	AirQuality = "air_quality_sensor"
 	// Meter is the type of a part that is nothing but a meter.
 	Meter = "electrical_sensor"
 )
@@ -177,16 +178,16 @@ var Quantities = map[string]Quantity{
 	"illuminance":                      {Type: "light_sensor", Property: "illuminance_lux", units: map[string]float64{"lx": 1, "Lx": 1, "lux": 1, "": 1}, low: -0.5, high: 3.576e6},
 	"moisture":                         {Type: "soil_sensor", Property: "moisture_percent", units: map[string]float64{"%": 1, "": 1}, low: -0.5, high: 105},
 	"volume_flow_rate":                 {Type: "flow_sensor", Property: "flow_m3_per_hour", units: map[string]float64{"m³/h": 1, "m3/h": 1, "L/min": 0.06, "L/h": 0.001, "L/s": 3.6, "m³/s": 3600, "m³/min": 60, "gal/min": 0.2271247, "ft³/min": 1.699011}, low: -0.001, high: 6553.4},
-	"carbon_dioxide":                   {Type: airQuality, Property: "co2_ppm", units: map[string]float64{"ppm": 1, "": 1}},
-	"carbon_monoxide":                  {Type: airQuality, Property: "co_ppm", units: map[string]float64{"ppm": 1, "ppb": 0.001}},
-	"nitrogen_dioxide":                 {Type: airQuality, Property: "no2_ppm", units: map[string]float64{"ppm": 1, "ppb": 0.001}},
-	"ozone":                            {Type: airQuality, Property: "ozone_ppm", units: map[string]float64{"ppm": 1, "ppb": 0.001}},
-	"pm1":                              {Type: airQuality, Property: "pm1_ug_per_m3", units: micrograms},
-	"pm25":                             {Type: airQuality, Property: "pm25_ug_per_m3", units: micrograms},
-	"pm10":                             {Type: airQuality, Property: "pm10_ug_per_m3", units: micrograms},
-	"volatile_organic_compounds_parts": {Type: airQuality, Property: "tvoc_ppb", units: map[string]float64{"ppb": 1, "ppm": 1000}},
-	"formaldehyde":                     {Type: airQuality, Property: "formaldehyde_mg_per_m3", units: map[string]float64{"mg/m³": 1, "µg/m³": 0.001, "μg/m³": 0.001}},
-	"radon":                            {Type: airQuality, Property: "radon_bq_per_m3", units: map[string]float64{"Bq/m³": 1, "Bq/m3": 1}},
+	"carbon_dioxide":                   {Type: AirQuality, Property: "co2_ppm", units: map[string]float64{"ppm": 1, "": 1}},
+	"carbon_monoxide":                  {Type: AirQuality, Property: "co_ppm", units: map[string]float64{"ppm": 1, "ppb": 0.001}},
+	"nitrogen_dioxide":                 {Type: AirQuality, Property: "no2_ppm", units: map[string]float64{"ppm": 1, "ppb": 0.001}},
+	"ozone":                            {Type: AirQuality, Property: "ozone_ppm", units: map[string]float64{"ppm": 1, "ppb": 0.001}},
+	"pm1":                              {Type: AirQuality, Property: "pm1_ug_per_m3", units: micrograms},
+	"pm25":                             {Type: AirQuality, Property: "pm25_ug_per_m3", units: micrograms},
+	"pm10":                             {Type: AirQuality, Property: "pm10_ug_per_m3", units: micrograms},
+	"volatile_organic_compounds_parts": {Type: AirQuality, Property: "tvoc_ppb", units: map[string]float64{"ppb": 1, "ppm": 1000}},
+	"formaldehyde":                     {Type: AirQuality, Property: "formaldehyde_mg_per_m3", units: map[string]float64{"mg/m³": 1, "µg/m³": 0.001, "μg/m³": 0.001}},
+	"radon":                            {Type: AirQuality, Property: "radon_bq_per_m3", units: map[string]float64{"Bq/m³": 1, "Bq/m3": 1}},
 	"power":                            {Property: "power_watts", units: map[string]float64{"W": 1, "kW": 1000, "mW": 0.001, "MW": 1e6}},
 	"energy":                           {Property: "energy_kwh", units: map[string]float64{"kWh": 1, "Wh": 0.001, "MWh": 1000, "J": 1 / 3.6e6, "kJ": 1 / 3600.0, "MJ": 1 / 3.6, "GJ": 1000 / 3.6}},
 	"energy_exported":                  {Property: "energy_exported_kwh", units: map[string]float64{"kWh": 1, "Wh": 0.001, "MWh": 1000}},
@@ -228,7 +229,7 @@ func (q Quantity) Unit(unit string) (func(float64) device.Value, bool) {
 // floor is the least value that makes sense: noise below zero is zero.
 func (q Quantity) floor() float64 {
 	switch q.Type {
-	case airQuality, "light_sensor", "flow_sensor":
+	case AirQuality, "light_sensor", "flow_sensor":
 		return 0
 	}
 	return math.Inf(-1)

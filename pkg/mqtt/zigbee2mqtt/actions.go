@@ -102,7 +102,7 @@ func (b *builder) actions(e *expose) {
 	var rest []string
 	for _, action := range e.words() {
 		if noButtons.MatchString(action) {
-			b.leave("actions that are no button's are not shown", "action "+action)
+			b.Leave("actions that are no button's are not shown", "action "+action)
 			continue
 		}
 		if name, g, ok := gestureOf(action); ok {
@@ -115,7 +115,7 @@ func (b *builder) actions(e *expose) {
 	}
 	// A device that is more than a remote says of itself what it was told to do: that
 	// is no button.
-	remote := len(b.loadsOf("")) == 0 && b.has(rankLock) == nil && b.has(rankThermostat) == nil
+	remote := len(b.Loads("")) == 0 && b.Of(reader.RankLock) == nil && b.Of(reader.RankThermostat) == nil
 	explicit := len(all) > 0
 	for _, action := range rest {
 		b.command(action, explicit, remote, all, get)
@@ -142,9 +142,9 @@ func (b *builder) command(action string, explicit, remote bool, all map[string]*
 	switch {
 	case !ok && moves[word] != nil:
 	case !ok:
-		b.leave("the action names no button that is known", "action "+action)
+		b.Leave("the action names no button that is known", "action "+action)
 	case !remote:
-		b.leave("what the device says that it was told is no button", "action "+action)
+		b.Leave("what the device says that it was told is no button", "action "+action)
 	case place != "" && all[place] != nil && len(all[place].gestures) > 0:
 		all[place].gestures[action] = device.Single // the same button in another mode
 	case explicit && place == "" && all[""] != nil:
@@ -177,7 +177,7 @@ func (b *builder) move(action string, all map[string]*button) {
 			return
 		}
 	}
-	b.leave("the action names no button that is known", "action "+action)
+	b.Leave("the action names no button that is known", "action "+action)
 }
 
 // buttons adds the parts.
@@ -192,11 +192,10 @@ func (b *builder) buttons(all map[string]*button) {
 	slices.SortFunc(names, compareButtons)
 	for i, name := range names {
 		if i >= reader.MaxButtons {
-			b.leave(fmt.Sprintf("%d buttons of a device are shown at most", reader.MaxButtons), "button "+name)
+			b.Leave(fmt.Sprintf("%d buttons of a device are shown at most", reader.MaxButtons), "button "+name)
 			continue
 		}
-		p := b.add(&draft{rank: rankButton}, "button", name)
-		p.Type = "generic_switch"
+		p := b.Add(reader.RankButton, "generic_switch", "button", name)
 		for _, g := range []device.Gesture{device.Single, device.Double, device.Triple, device.Long} {
 			for _, has := range all[name].gestures {
 				if has == g {

@@ -37,7 +37,7 @@ func (b *builder) climates(exposes []expose) {
 		}
 		for j := range e.Features {
 			if name := h.take(&e.Features[j]); name != "" {
-				b.leave("settings are not shown", name)
+				b.Leave("settings are not shown", name)
 			}
 		}
 	}
@@ -77,14 +77,14 @@ func (b *builder) thermostat(h *heater, endpoint string) {
 	}
 	switch {
 	case h.temperature == nil:
-		b.leave("a thermostat that does not say the temperature is not shown", "climate")
+		b.Leave("a thermostat that does not say the temperature is not shown", "climate")
 		return
 	case h.heating == nil && h.cooling == nil:
-		b.leave("a thermostat whose set-point cannot be set is not shown", "climate")
+		b.Leave("a thermostat whose set-point cannot be set is not shown", "climate")
 		return
 	}
-	p := b.add(&draft{rank: rankThermostat, load: true}, "thermostat", endpoint)
-	p.Type, h.part = "thermostat", p.ID
+	p := b.Add(reader.RankThermostat, "thermostat", "thermostat", endpoint)
+	h.part = p.ID
 	p.Options.Modes = h.findModes()
 	setpoint := either(h.heating, h.cooling)
 	if low, high := setpoint.limits(); low < high { // some say the same twice
@@ -106,7 +106,7 @@ func (b *builder) thermostatPower(e *expose) bool {
 	if e.Type != "binary" || e.Name != "state" || !e.settable() || !e.published() || len(b.heaters) != 1 {
 		return false
 	}
-	h, p := b.heaters[0], b.has(rankThermostat)
+	h, p := b.heaters[0], b.Of(reader.RankThermostat)
 	if _, off := h.modes["off"]; off {
 		return false
 	}

@@ -20,11 +20,11 @@ type blower struct {
 func (b *builder) fan(e *expose) {
 	f := &blower{state: e.feature("state"), mode: e.feature("mode"), speed: e.feature("speed", "percentage")}
 	if f.state == nil || !f.state.settable() {
-		b.leave("a fan that cannot be switched is not shown", e.Name)
+		b.Leave("a fan that cannot be switched is not shown", e.Name)
 		return
 	}
-	p := b.add(&draft{rank: rankFan, load: true}, "fan", e.Endpoint)
-	p.Type, f.part = "fan", p.ID
+	p := b.Add(reader.RankFan, "fan", "fan", e.Endpoint)
+	f.part = p.ID
 	f.findModes()
 	for _, m := range []string{"off", "low", "medium", "high", "auto"} {
 		if _, ok := f.modes[m]; ok {

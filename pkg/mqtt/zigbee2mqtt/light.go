@@ -13,14 +13,13 @@ import (
 func (b *builder) light(e *expose) {
 	state := e.feature("state")
 	if state == nil || !state.settable() {
-		b.leave("a light that cannot be switched is not shown", e.Name)
+		b.Leave("a light that cannot be switched is not shown", e.Name)
 		return
 	}
 	brightness, mired := e.feature("brightness"), e.feature("color_temp")
 	hs, xy := e.feature("color_hs"), e.feature("color_xy")
 	l := &lamp{state: state, brightness: brightness, mired: mired, hs: hs, xy: xy}
-	p := b.add(&draft{rank: rankLight, load: true}, "light", e.Endpoint)
-	p.Type = l.kind()
+	p := b.Add(reader.RankLight, l.kind(), "light", e.Endpoint)
 	l.part = p.ID
 	if mired != nil {
 		p.Options.MinKelvin, p.Options.MaxKelvin = reader.Mireds(mired.limits())
@@ -51,7 +50,7 @@ func (b *builder) light(e *expose) {
 		switch f := &e.Features[i]; f.Name {
 		case "state", "brightness", "color_temp", "color_hs", "color_xy":
 		default:
-			b.leave("settings are not shown", f.Name)
+			b.Leave("settings are not shown", f.Name)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 func (b *builder) switches(e *expose, climate bool) {
 	state := e.feature("state")
 	if state == nil || !state.settable() {
-		b.leave("settings are not shown", firstName(e))
+		b.Leave("settings are not shown", firstName(e))
 		return
 	}
 	want := "state"
@@ -23,16 +23,15 @@ func (b *builder) switches(e *expose, climate bool) {
 	valve := b.isValve()
 	switch {
 	case state.Property != want:
-		b.leave("settings are not shown", state.Property)
+		b.Leave("settings are not shown", state.Property)
 	case e.Endpoint != "" && !loads.MatchString(e.Endpoint):
-		b.leave("it has the form of a relay, and nothing says that it is one", state.Property)
+		b.Leave("it has the form of a relay, and nothing says that it is one", state.Property)
 	case climate && e.Endpoint == "":
-		b.leave("what this switch of a thermostat does is not known", state.Property)
+		b.Leave("what this switch of a thermostat does is not known", state.Property)
 	case valve:
 		b.valve(state, e.Endpoint)
 	default:
-		p := b.add(&draft{rank: rankPlug, load: true}, "switch", e.Endpoint)
-		p.Type = "on_off_plug"
+		p := b.Add(reader.RankPlug, "on_off_plug", "switch", e.Endpoint)
 		b.onOff(p.ID, state, "on")
 	}
 }
@@ -72,14 +71,13 @@ func (b *builder) isValve() bool {
 }
 
 func (b *builder) valve(state *expose, endpoint string) {
-	p := b.add(&draft{rank: rankValve}, "valve", endpoint)
-	p.Type = "water_valve"
+	p := b.Add(reader.RankValve, "water_valve", "valve", endpoint)
 	b.onOff(p.ID, state, "open")
 }
 
 // valveState takes the binary state by which some valves are moved.
 func (b *builder) valveState(e *expose) bool {
-	if e.Type != "binary" || e.Name != "state" || !e.settable() || !e.published() || !b.isValve() || b.has(rankValve) != nil {
+	if e.Type != "binary" || e.Name != "state" || !e.settable() || !e.published() || !b.isValve() || b.Of(reader.RankValve) != nil {
 		return false
 	}
 	b.valve(e, e.Endpoint)
@@ -90,11 +88,10 @@ func (b *builder) valveState(e *expose) bool {
 func (b *builder) cover(e *expose) {
 	state, position, tilt := e.feature("state"), e.feature("position"), e.feature("tilt")
 	if state == nil || !state.settable() {
-		b.leave("a cover that cannot be moved is not shown", e.Name)
+		b.Leave("a cover that cannot be moved is not shown", e.Name)
 		return
 	}
-	p := b.add(&draft{rank: rankCover, load: true}, "cover", e.Endpoint)
-	p.Type = "window_covering"
+	p := b.Add(reader.RankCover, "window_covering", "cover", e.Endpoint)
 	p.Options.Kind = b.coverKind()
 	p.Options.Tilt = tilt != nil
 	if position == nil || !position.settable() {
@@ -177,9 +174,9 @@ func percent(property string, e *expose) func(*thing, any, device.Values) {
 
 // moving reads whether a cover moves.
 func (b *builder) moving(e *expose) {
-	p := b.has(rankCover)
+	p := b.Of(reader.RankCover)
 	if p == nil || e.Endpoint != "" {
-		b.leave("it belongs to no cover", e.Name)
+		b.Leave("it belongs to no cover", e.Name)
 		return
 	}
 	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
@@ -199,11 +196,10 @@ func (b *builder) moving(e *expose) {
 func (b *builder) lock(e *expose) {
 	state := e.feature("state")
 	if state == nil || !state.settable() || state.Property != "state" && e.Endpoint == "" {
-		b.leave("settings are not shown", firstName(e)) // such as child_lock
+		b.Leave("settings are not shown", firstName(e)) // such as child_lock
 		return
 	}
-	p := b.add(&draft{rank: rankLock}, "lock", e.Endpoint)
-	p.Type = "door_lock"
+	p := b.Add(reader.RankLock, "door_lock", "lock", e.Endpoint)
 	detail := e.feature("lock_state")
 	b.bind(state, p.ID, func(t *thing, v any, out device.Values) {
 		if detail != nil && t.known[detail.Property] != nil {
@@ -245,9 +241,9 @@ func lockText(locked bool) device.Value {
 
 // door reads the door of a lock.
 func (b *builder) door(e *expose) {
-	p := b.has(rankLock)
+	p := b.Of(reader.RankLock)
 	if p == nil {
-		b.leave("it belongs to no lock", e.Name)
+		b.Leave("it belongs to no lock", e.Name)
 		return
 	}
 	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {

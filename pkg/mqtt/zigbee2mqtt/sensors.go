@@ -1,9 +1,6 @@
 package zigbee2mqtt
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
@@ -11,11 +8,11 @@ import (
 // simple are the sensors that say one thing, true or false.
 var simple = map[kind]struct {
 	what, typ, property string
-	rank                int
+	rank                reader.Rank
 }{
-	isContact: {"contact", "contact_sensor", "closed", rankContact},
-	isLeak:    {"leak", "water_leak_detector", "detected", rankWater},
-	isRain:    {"rain", "rain_sensor", "detected", rankWater},
+	isContact: {"contact", "contact_sensor", "closed", reader.RankContact},
+	isLeak:    {"leak", "water_leak_detector", "detected", reader.RankWater},
+	isRain:    {"rain", "rain_sensor", "detected", reader.RankWater},
 }
 
 // apply makes of an expose what its rule says.
@@ -46,12 +43,11 @@ func (b *builder) apply(r *rule, e *expose, endpoint string) {
 
 func (b *builder) simple(r *rule, e *expose, endpoint string) {
 	if e.Type != "binary" {
-		b.leave("its values are not those of such a sensor", e.Name)
+		b.Leave("its values are not those of such a sensor", e.Name)
 		return
 	}
 	s := simple[r.is]
-	p := b.add(&draft{rank: s.rank}, s.what, endpoint)
-	p.Type = s.typ
+	p := b.Add(s.rank, s.typ, s.what, endpoint)
 	read := func(v any) (bool, bool) { return e.isOn(v) }
 	if r.is == isContact {
 		read = closed(e)
@@ -77,17 +73,15 @@ func closed(e *expose) func(v any) (bool, bool) {
 
 func (b *builder) occupancy(r *rule, e *expose, endpoint string) {
 	if e.Type != "binary" {
-		b.leave("its values are not those of such a sensor", e.Name)
+		b.Leave("its values are not those of such a sensor", e.Name)
 		return
 	}
-	for _, p := range b.parts {
-		if p.rank == rankOccupancy && p.endpoint == endpoint {
-			b.leave("another property says the same", e.Name)
-			return
-		}
+	if b.In(reader.RankOccupancy, endpoint) != nil {
+		b.Leave("another one says the same", e.Name)
+		return
 	}
-	p := b.add(&draft{rank: rankOccupancy}, "occupancy", endpoint)
-	p.Type, p.Options.Technology = "occupancy_sensor", "pir"
+	p := b.Add(reader.RankOccupancy, "occupancy_sensor", "occupancy", endpoint)
+	p.Options.Technology = "pir"
 	if r.is == isPresence {
 		p.Options.Technology = "radar"
 	}
@@ -101,31 +95,17 @@ func (b *builder) occupancy(r *rule, e *expose, endpoint string) {
 // alarm adds what an alarm for smoke and gases warns of: all of it is one part.
 func (b *builder) alarm(r *rule, e *expose) {
 	if e.Type != "binary" {
-		b.leave("its values are not those of an alarm", e.Name)
+		b.Leave("its values are not those of an alarm", e.Name)
 		return
 	}
-	p := b.has(rankAlarm)
+	p, property := b.Alarm(map[kind]string{isSmoke: "smoke", isCO: "carbon_monoxide", isGas: "gas"}[r.is])
 	if p == nil {
-		p = b.add(&draft{rank: rankAlarm}, "alarm", "")
-		p.Type = "smoke_co_alarm"
-	}
-	o := &p.Options
-	has, property := map[kind]*bool{isSmoke: &o.Smoke, isCO: &o.CarbonMonoxide, isGas: &o.Gas}[r.is], map[kind]string{isSmoke: "smoke", isCO: "carbon_monoxide", isGas: "gas"}[r.is]
-	if *has {
-		b.leave("another property says the same", e.Name)
+		b.Leave("another one says the same", e.Name)
 		return
-	}
-	*has = true
-	if o.Gas && !o.Smoke && !o.CarbonMonoxide {
-		p.Name = "Gas"
-	} else if p.Name == "Gas" {
-		p.Name = ""
 	}
 	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
-		if is, ok := e.isOn(v); ok && is {
-			out[property] = device.Text("critical")
-		} else if ok {
-			out[property] = device.Text("normal")
+		if is, ok := e.isOn(v); ok {
+			out[property] = reader.Alarmed(is)
 		}
 	})
 }
@@ -134,13 +114,13 @@ func (b *builder) alarm(r *rule, e *expose) {
 func (b *builder) alarmDetail(r *rule, e *expose) {
 	property := map[kind]string{isTest: "test_in_progress", isFault: "hardware_fault", isOld: "end_of_service"}[r.is]
 	if e.Type != "binary" {
-		b.leave("its values are not those of an alarm", e.Name)
+		b.Leave("its values are not those of an alarm", e.Name)
 		return
 	}
 	b.later = append(b.later, func() {
-		p := b.has(rankAlarm)
+		p := b.Of(reader.RankAlarm)
 		if p == nil {
-			b.leave("it belongs to no alarm", e.Name)
+			b.Leave("it belongs to no alarm", e.Name)
 			return
 		}
 		b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
@@ -158,13 +138,13 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 	convert, ok := q.Unit(e.Unit)
 	switch {
 	case e.Type != "numeric":
-		b.leave("it is no number", e.Name)
+		b.Leave("it is no number", e.Name)
 		return
 	case !ok:
-		b.leave("its unit "+reader.Text(e.Unit)+" cannot be converted", e.Name)
+		b.Leave("its unit "+reader.Text(e.Unit)+" cannot be converted", e.Name)
 		return
 	case q.Type == "" && r.quantity == "voltage" && e.Category == "diagnostic":
-		b.leave("it is the voltage of a battery", e.Name)
+		b.Leave("it is the voltage of a battery", e.Name)
 		return
 	}
 	read := func(part, property string) {
@@ -176,48 +156,15 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 			}
 		})
 	}
-	switch q.Type {
-	case "":
-		b.metered = append(b.metered, measure{e, endpoint, q.Property, read})
-		return
-	case "air_quality_sensor":
-		p := b.air()
-		if !slices.Contains(p.Options.Properties, q.Property) {
-			p.Options.Properties = append(p.Options.Properties, q.Property)
-			read(p.ID, q.Property)
-		}
+	if q.Type == "" {
+		b.Measure(e.Name, endpoint, q.Property, func(part string) { read(part, q.Property) })
 		return
 	}
-	what, rank := strings.TrimSuffix(q.Type, "_sensor"), rankSensor
-	switch q.Type {
-	case "light_sensor":
-		what = "illuminance" // light is a lamp
-	case "temperature_sensor":
-		rank = rankTemperature
-	case "humidity_sensor":
-		rank = rankHumidity
-	case "soil_sensor":
-		rank = rankSoil
+	if q.Type != reader.AirQuality && b.HasType(q.Type, endpoint) {
+		b.Leave("another one says the same", e.Name)
+	} else if p := b.Sensor(q, "", endpoint); p != nil {
+		read(p.ID, q.Property)
 	}
-	for _, p := range b.parts {
-		if p.Type == q.Type && p.endpoint == endpoint {
-			b.leave("another property says the same", e.Name)
-			return
-		}
-	}
-	p := b.add(&draft{rank: rank}, what, endpoint)
-	p.Type = q.Type
-	read(p.ID, q.Property)
-}
-
-// air returns the part that all of the air's quality is in.
-func (b *builder) air() *draft {
-	if p := b.has(rankAir); p != nil {
-		return p
-	}
-	p := b.add(&draft{rank: rankAir}, "air_quality", "")
-	p.Type = "air_quality_sensor"
-	return p
 }
 
 // airLevels are words for the quality of air, of which there are several scales.
@@ -229,10 +176,10 @@ var airLevels = map[string]string{
 
 func (b *builder) airQuality(e *expose) {
 	if e.Type != "enum" {
-		b.leave("its values are no words", e.Name)
+		b.Leave("its values are no words", e.Name)
 		return
 	}
-	p := b.air()
+	p := b.Air()
 	p.Options.Properties = append(p.Options.Properties, "air_quality")
 	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
 		if s, ok := v.(string); ok && airLevels[s] != "" {
@@ -241,69 +188,13 @@ func (b *builder) airQuality(e *expose) {
 	})
 }
 
-// measure is a quantity of a meter.
-type measure struct {
-	e        *expose
-	endpoint string
-	property string
-	read     func(part, property string)
-}
-
-// meters gives each load its meter: that of its endpoint, or the device's if it is the
-// only load. What then belongs to none is a part of its own.
-func (b *builder) meters() {
-	real := map[string]bool{} // endpoints of which more than a voltage is measured
-	for _, m := range b.metered {
-		real[m.endpoint] = real[m.endpoint] || m.property != "voltage_volts"
-	}
-	for _, m := range b.metered {
-		if !real[m.endpoint] { // a voltage alone is no meter
-			b.leave("a voltage alone is not shown", m.e.Name)
-			continue
-		}
-		if all := b.loadsOf(m.endpoint); len(all) == 1 && (m.endpoint != "" || b.singleLoad()) {
-			b.meter(all[0], m)
-			continue
-		}
-		p := b.meterOf(m.endpoint)
-		if p == nil {
-			p = b.add(&draft{rank: rankMeter}, "meter", m.endpoint)
-			p.Type = reader.Meter
-		}
-		b.meter(p, m)
-	}
-}
-
-func (b *builder) singleLoad() bool { return len(b.loadsOf("")) == 1 }
-
-func (b *builder) meterOf(endpoint string) *draft {
-	for _, p := range b.parts {
-		if p.Type == reader.Meter && p.endpoint == endpoint {
-			return p
-		}
-	}
-	return nil
-}
-
-func (b *builder) meter(p *draft, m measure) {
-	if slices.Contains(p.Options.Properties, m.property) {
-		b.leave("another property says the same", m.e.Name)
-		return
-	}
-	p.Meter = p.Type != reader.Meter
-	p.Options.Properties = append(p.Options.Properties, m.property)
-	m.read(p.ID, m.property)
-}
-
 // battery binds what is told of the device's battery.
 func (b *builder) battery(r *rule, e *expose) {
 	if r.is == isBatteryState && (e.Type != "enum" || !e.has("low")) {
-		b.leave("its values are not known", e.Name)
+		b.Leave("its values are not known", e.Name)
 		return
 	}
-	if b.t.device.Battery == nil {
-		b.t.device.Battery = &device.Battery{}
-	}
+	b.Battery = true
 	b.bind(e, "", func(t *thing, v any, _ device.Values) {
 		switch r.is {
 		case isBattery:
