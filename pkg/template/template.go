@@ -63,6 +63,10 @@ func (t *Template) Render(vars map[string]any) (string, error) {
 	return strings.TrimSpace(r.out.String()), nil
 }
 
+// Text returns a value, as Render's variables are, as Python prints it: what options of
+// JSON are compared with that templates have printed.
+func Text(v any) string { return text(v) }
+
 // run is one evaluation. The first error stays, and ends it.
 type run struct {
 	vars  map[string]any

@@ -139,6 +139,22 @@ func HSFromXY(x, y float64) (hue, saturation float64) {
 	return HS(255*gamma(r), 255*gamma(g), 255*gamma(b))
 }
 
+// XYFromHS is the other way round.
+func XYFromHS(hue, saturation float64) (x, y float64) {
+	linear := func(c float64) float64 {
+		if c /= 255; c <= 0.04045 {
+			return c / 12.92
+		}
+		return math.Pow((c+0.055)/1.055, 2.4)
+	}
+	r, g, b := RGB(hue, saturation)
+	r, g, b = linear(r), linear(g), linear(b)
+	xx := 0.4124*r + 0.3576*g + 0.1805*b
+	yy := 0.2126*r + 0.7152*g + 0.0722*b
+	zz := 0.0193*r + 0.1192*g + 0.9505*b
+	return Round(xx/(xx+yy+zz), 4), Round(yy/(xx+yy+zz), 4)
+}
+
 // Celsius converts a temperature; false for an unknown unit.
 func Celsius(v float64, unit string) (float64, bool) {
 	switch strings.TrimPrefix(strings.TrimSpace(unit), "°") {

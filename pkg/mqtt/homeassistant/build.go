@@ -1,0 +1,88 @@
+package homeassistant
+
+import (
+	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// builders make entities of components.
+var builders = map[string]func(r *Reader, e *entity) error{
+	"light":             (*Reader).light,
+	"switch":            (*Reader).switches,
+	"sensor":            (*Reader).sensor,
+	"binary_sensor":     (*Reader).binarySensor,
+	"cover":             (*Reader).cover,
+	"lock":              (*Reader).lock,
+	"climate":           (*Reader).climate,
+	"fan":               (*Reader).fan,
+	"valve":             (*Reader).valve,
+	"event":             (*Reader).event,
+	"device_automation": (*Reader).automation,
+	"vacuum":            (*Reader).vacuum,
+}
+
+// build makes of an entity what its component is. The error says why it is not shown.
+func (r *Reader) build(e *entity) error {
+	c := e.config
+	f := builders[e.component]
+	category := c.text("entity_category", "")
+	battery := c.text("device_class", "") == "battery" && (e.component == "sensor" || e.component == "binary_sensor")
+	switch {
+	case f == nil && slices.Contains(components, e.component):
+		return notShown("Matter has no type for " + e.component)
+	case f == nil:
+		return notShown("the component is not known")
+	case category == "config":
+		return notShown("settings are not shown")
+	case category == "diagnostic" && !battery:
+		return notShown("diagnostics are not shown")
+	case !c.truth("enabled_by_default", true):
+		return notShown("the publisher has it switched off")
+	case c["encoding"] == "":
+		return notShown("raw octets are not read")
+	}
+	if err := r.presence(e); err != nil {
+		return err
+	}
+	return f(r, e)
+}
+
+// part adds a part of the entity to its device, with who takes its commands.
+func (e *entity) part(a *reader.Assembly, rank reader.Rank, typ string) *reader.Draft {
+	p := a.Add(rank, typ, e.id, "")
+	p.Name = e.name()
+	e.unit.parts[p.ID] = e
+	return p
+}
+
+// name is the name of a part: none if the entity is what its device is mainly.
+func (e *entity) name() string {
+	if v, ok := e.config["name"]; ok && v == nil {
+		return ""
+	}
+	return reader.Text(e.config.text("name", ""))
+}
+
+// bindTo makes the states of an entity those of a part.
+func bindTo(part string, bindings ...*binding) {
+	for _, b := range bindings {
+		if b != nil {
+			b.part = part
+		}
+	}
+}
+
+// assume reports what was commanded, for an entity that never says its state.
+func (e *entity) assume(o *output, c device.Command, stateTopic string) {
+	if !e.config.truth("optimistic", !e.config.has(stateTopic)) {
+		return
+	}
+	if o.assumed == nil {
+		o.assumed = device.Values{}
+	}
+	for name, v := range c.Set {
+		o.assumed[name] = v
+	}
+}

@@ -1,0 +1,282 @@
+package homeassistant
+
+import (
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+)
+
+// classes are device classes of sensors that reader.Quantities has under other names.
+var classes = map[string]string{"atmospheric_pressure": "pressure"}
+
+// sensor adds what a sensor measures, to the part where it belongs.
+func (r *Reader) sensor(e *entity) error {
+	c := e.config
+	if !c.has("state_topic") {
+		return notShown("state_topic: it is missing")
+	}
+	class := c.text("device_class", "")
+	unit := c.text("unit_of_measurement", "")
+	switch class {
+	case "":
+		return notShown("it has no device class")
+	case "battery":
+		return r.batterySensor(e)
+	case "aqi":
+		return r.airIndex(e)
+	}
+	if to, ok := classes[class]; ok {
+		class = to
+	}
+	q, ok := reader.Quantities[class]
+	if !ok {
+		return notShown("Matter has no type for the device class " + reader.Text(class))
+	}
+	convert, ok := q.Unit(unit)
+	if !ok {
+		return notShown("its unit " + reader.Text(unit) + " cannot be converted")
+	}
+	state, err := r.state(e, "state_topic", "value_template", func(s string, out device.Values) {
+		if f, ok := reader.Number(s); ok {
+			if v := convert(f); !v.IsNull() {
+				out[q.Property] = v
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	e.add = func(a *reader.Assembly) {
+		if q.Type == "" {
+			a.Measure(e.label(), "", q.Property, func(part string) { bindTo(part, state) })
+			return
+		}
+		p := (*reader.Draft)(nil)
+		if !e.unit.thermostatSays(e) {
+			p = a.Sensor(q, e.id, "")
+		}
+		if p == nil {
+			a.Leave("another one says the same", e.label())
+			return
+		}
+		if p.Type != reader.AirQuality {
+			p.Name = e.name()
+		}
+		bindTo(p.ID, state)
+	}
+	return nil
+}
+
+// thermostatSays reports whether a sensor says what a thermostat of its device says.
+func (u *unit) thermostatSays(sensor *entity) bool {
+	topic, tpl := sensor.config.text("state_topic", ""), sensor.config.text("value_template", "")
+	for _, e := range u.entities {
+		if e.component == "climate" && e.config.text("current_temperature_topic", "") == topic && e.config.text("current_temperature_template", "") == tpl {
+			return true
+		}
+	}
+	return false
+}
+
+// label is how an entity is called where it is left out.
+func (e *entity) label() string {
+	if n := e.name(); n != "" {
+		return n
+	}
+	return e.id
+}
+
+func (r *Reader) batterySensor(e *entity) error {
+	state, err := r.state(e, "state_topic", "value_template", func(s string, _ device.Values) {
+		if f, ok := reader.Number(s); ok && f >= 0 && e.unit != nil {
+			e.unit.battery.Percent = device.Number(reader.Round(reader.Clamp(f, 0, 100), 1))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if unit := e.config.text("unit_of_measurement", "%"); unit != "%" {
+		return notShown("its unit " + reader.Text(unit) + " cannot be converted")
+	}
+	e.add = func(a *reader.Assembly) {
+		a.Battery = true
+		state.part = ""
+	}
+	return nil
+}
+
+// airIndex reads the index of the air's quality by the levels of the United States'
+// EPA, which most sensors use.
+func (r *Reader) airIndex(e *entity) error {
+	state, err := r.state(e, "state_topic", "value_template", func(s string, out device.Values) {
+		f, ok := reader.Number(s)
+		if !ok || f < 0 {
+			return
+		}
+		level := "extremely_poor"
+		for _, l := range []struct {
+			most float64
+			name string
+		}{{50, "good"}, {100, "fair"}, {150, "moderate"}, {200, "poor"}, {300, "very_poor"}} {
+			if f <= l.most {
+				level = l.name
+				break
+			}
+		}
+		out["air_quality"] = device.Text(level)
+	})
+	if err != nil {
+		return err
+	}
+	e.add = func(a *reader.Assembly) {
+		p := a.Air()
+		p.Options.Properties = append(p.Options.Properties, "air_quality")
+		bindTo(p.ID, state)
+	}
+	return nil
+}
+
+// boolean is a class of binary sensors that is shown.
+type boolean struct {
+	rank          reader.Rank
+	typ, property string
+	inverted      bool // on is false
+}
+
+var booleans = map[string]boolean{
+	"door":        {reader.RankContact, "contact_sensor", "closed", true},
+	"window":      {reader.RankContact, "contact_sensor", "closed", true},
+	"opening":     {reader.RankContact, "contact_sensor", "closed", true},
+	"garage_door": {reader.RankContact, "contact_sensor", "closed", true},
+	"motion":      {reader.RankOccupancy, "occupancy_sensor", "occupied", false},
+	"occupancy":   {reader.RankOccupancy, "occupancy_sensor", "occupied", false},
+	"presence":    {reader.RankOccupancy, "occupancy_sensor", "occupied", false},
+	"moving":      {reader.RankOccupancy, "occupancy_sensor", "occupied", false},
+	"moisture":    {reader.RankWater, "water_leak_detector", "detected", false},
+	"cold":        {reader.RankWater, "water_freeze_detector", "detected", false},
+}
+
+// binarySensor adds a sensor that says one thing, or what it says of the device.
+func (r *Reader) binarySensor(e *entity) error {
+	c := e.config
+	class := c.text("device_class", "")
+	if !c.has("state_topic") {
+		return notShown("state_topic: it is missing")
+	}
+	b, simple := booleans[class]
+	alarm := class == "smoke" || class == "carbon_monoxide" || class == "gas"
+	switch {
+	case class == "":
+		return notShown("it has no device class")
+	case !simple && !alarm && class != "battery":
+		return notShown("Matter has no type for the device class " + reader.Text(class))
+	}
+	property := b.property
+	if alarm {
+		property = class
+	}
+	set := func(on bool, out device.Values) {
+		switch {
+		case class == "battery":
+			if e.unit != nil {
+				e.unit.battery.Low = device.Bool(on)
+			}
+		case alarm:
+			out[property] = reader.Alarmed(on)
+		default:
+			out[property] = device.Bool(on != b.inverted)
+		}
+	}
+	state, err := r.binaryState(e, set)
+	if err != nil {
+		return err
+	}
+	e.add = func(a *reader.Assembly) {
+		switch {
+		case class == "battery":
+			a.Battery = true
+		case alarm:
+			p, _ := a.Alarm(class)
+			if p == nil {
+				a.Leave("another one says the same", e.label())
+				return
+			}
+			bindTo(p.ID, state)
+		default:
+			p := e.part(a, b.rank, b.typ)
+			if b.typ == "occupancy_sensor" {
+				p.Options.Technology = map[string]string{"presence": "radar"}[class]
+				if p.Options.Technology == "" {
+					p.Options.Technology = "pir"
+				}
+			}
+			bindTo(p.ID, state)
+		}
+	}
+	return nil
+}
+
+// binaryState reads on and off, and is off by itself after off_delay.
+func (r *Reader) binaryState(e *entity, set func(on bool, out device.Values)) (*binding, error) {
+	c := e.config
+	on, off := c.text("payload_on", "ON"), c.text("payload_off", "OFF")
+	b, err := r.state(e, "state_topic", "value_template", func(s string, out device.Values) {
+		switch s {
+		case on:
+			set(true, out)
+		case off:
+			set(false, out)
+		}
+	})
+	delay := c.seconds("off_delay")
+	if err != nil || delay == 0 {
+		return b, err
+	}
+	// off_delay begins anew with each message that says on; there is one timer.
+	var due time.Time
+	running := false
+	var check func(now time.Time)
+	check = func(now time.Time) {
+		running = false
+		switch {
+		case b.last != on || e.unit == nil:
+		case now.Before(due):
+			running = true
+			r.after(now, due.Sub(now), check)
+		default:
+			b.last = off
+			r.report(now, b)
+		}
+	}
+	e.listeners = append(e.listeners, listener{e.listeners[len(e.listeners)-1].topic, func(now time.Time, _ *message) {
+		if b.last != on {
+			return
+		}
+		due = now.Add(delay)
+		if !running {
+			running = true
+			r.after(now, delay, check)
+		}
+	}})
+	return b, nil
+}
+
+// gestures are types of triggers and events, and what was done to the button.
+func gestureOf(word string) (device.Gesture, bool) {
+	word = strings.TrimPrefix(word, "button_")
+	switch word {
+	case "short_press", "single", "single_press", "press", "pressed", "click", "single_click", "1", "s", "push", "ring", "short":
+		return device.Single, true
+	case "double_press", "double", "double_click", "2", "ss", "multi_press_2":
+		return device.Double, true
+	case "triple_press", "triple", "triple_click", "3", "sss", "multi_press_3":
+		return device.Triple, true
+	case "long_press", "long", "hold", "l", "held", "long_click":
+		return device.Long, true
+	case "short_release", "long_release", "release", "released", "quadruple_press", "quintuple_press", "long_double", "hold_release":
+		return "", true
+	}
+	return "", false
+}
