@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/opcredsd/opcredsd/pkg/mqtt"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/tasmota"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
 )
 
@@ -19,6 +21,9 @@ import (
 type mqttFlags struct {
 	link        link.Options
 	zigbee2mqtt []string
+	discovery   string
+	tasmota     string
+	birth       bool
 }
 
 func (f *mqttFlags) register(fl *pflag.FlagSet) {
@@ -30,6 +35,9 @@ func (f *mqttFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.link.KeyFile, "mqtt-key-file", "", "`file` with the client certificate's key")
 	fl.StringVar(&f.link.ClientID, "mqtt-client-id", "", "client `id` at the MQTT broker (default: one that stays the same for this state directory)")
 	fl.StringArrayVar(&f.zigbee2mqtt, "mqtt-zigbee2mqtt", []string{zigbee2mqtt.DefaultBase}, "base `topic` of a zigbee2mqtt; may be repeated; empty: none")
+	fl.StringVar(&f.discovery, "mqtt-discovery-prefix", homeassistant.DefaultPrefix, "`topic` of Home Assistant's discovery; empty: none")
+	fl.StringVar(&f.tasmota, "mqtt-tasmota", tasmota.DefaultTopic, "`topic` of Tasmota's discovery; empty: none")
+	fl.BoolVar(&f.birth, "mqtt-birth", false, "publish online to PREFIX/status after connecting, as Home Assistant does: publishers that wait for it say everything again")
 }
 
 // front returns the front that the flags ask for, nil for none.
@@ -37,7 +45,7 @@ func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error
 	if f.link.URL == "" {
 		return nil, nil
 	}
-	o := mqtt.Options{Link: f.link, Log: log}
+	o := mqtt.Options{Link: f.link, Discovery: f.discovery, Tasmota: f.tasmota, Birth: f.birth, Log: log}
 	if o.Link.ClientID == "" {
 		o.Link.ClientID = clientID(stateDir)
 	}

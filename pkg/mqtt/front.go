@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/tasmota"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
 )
 
@@ -21,7 +24,12 @@ type Options struct {
 	Link link.Options
 
 	Zigbee2MQTT []string // base topics; empty: off
-	Log         *slog.Logger
+	Discovery   string   // prefix of Home Assistant's discovery; empty: off
+	Tasmota     string   // topic of Tasmota's discovery; empty: off
+	// Birth publishes "online" to Discovery's status after each connect: publishers that
+	// wait for Home Assistant say everything again.
+	Birth bool
+	Log   *slog.Logger
 }
 
 // Registry is what the front needs of the bridge.
@@ -37,18 +45,7 @@ type Registry interface {
 	Lost(source string) error
 	Found(source string) error
 	Handle(source string, f func(device.Command)) error
-}
-
-// reading is one reader of messages. Its methods are called by one goroutine.
-type reading interface {
-	Subscriptions() []link.Subscription
-	Up()
-	Settled(now time.Time)
-	Message(now time.Time, m link.Message)
-	Command(now time.Time, c device.Command) error
-	Owns(id string) bool
-	Deadline() time.Time // zero: none
-	Advance(now time.Time)
+	Device(id string) (bridge.View, error)
 }
 
 // Bounds and times of the front.
@@ -78,9 +75,15 @@ func New(o Options) (*Front, error) {
 	if len(o.Zigbee2MQTT) > 0 {
 		f.sources = append(f.sources, zigbee2mqtt.Source)
 	}
-	for _, base := range o.Zigbee2MQTT {
-		if !reader.PublishableTopic(base) {
-			return nil, fmt.Errorf("%q is no base topic", base)
+	if o.Tasmota != "" {
+		f.sources = append(f.sources, tasmota.Source)
+	}
+	if o.Discovery != "" {
+		f.sources = append(f.sources, homeassistant.Source)
+	}
+	for _, topic := range append([]string{cmp.Or(o.Tasmota, "x"), cmp.Or(o.Discovery, "x")}, o.Zigbee2MQTT...) {
+		if !reader.PublishableTopic(topic) {
+			return nil, fmt.Errorf("%q is no topic that devices can be below", topic)
 		}
 	}
 	if _, err := link.New(f.o.Link); err != nil {
@@ -149,13 +152,25 @@ type worker struct {
 
 // begin makes the readers.
 func (w *worker) begin() {
-	for _, base := range w.front.o.Zigbee2MQTT {
-		s := w.sink(zigbee2mqtt.Source)
-		s.reader = zigbee2mqtt.New(base, s)
+	readers := Readers(w.front.o, func(source string) reader.Sink { return w.sink(source) }, w.known)
+	for i, r := range readers {
+		w.sinks[i].reader = r
+		w.link.Subscribe(r.Subscriptions()...)
 	}
-	for _, s := range w.sinks {
-		w.link.Subscribe(s.reader.Subscriptions()...)
+}
+
+// known returns the description of a device that the bridge has.
+func (w *worker) known(id string) (device.Device, bool) {
+	v, err := w.registry.Device(id)
+	if err != nil {
+		return device.Device{}, false
 	}
+	d := v.Device
+	d.Parts = nil
+	for _, p := range v.Parts {
+		d.Parts = append(d.Parts, p.Part)
+	}
+	return d, true
 }
 
 // take takes a command, on the node's goroutine.
@@ -231,6 +246,11 @@ func (w *worker) event(e link.Event) {
 			s.flush()
 		}
 		w.found()
+		if w.front.o.Birth && w.front.o.Discovery != "" {
+			if err := w.link.Publish(link.Publish{Topic: w.front.o.Discovery + "/status", Payload: []byte("online")}); err != nil {
+				w.log.Warn("the birth message was not sent", "error", err)
+			}
+		}
 	case link.Down:
 		w.downAt = now
 	case link.Received:

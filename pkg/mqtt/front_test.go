@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/brokertest"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
@@ -104,6 +105,20 @@ func (r *fakeRegistry) Handle(source string, f func(device.Command)) error {
 	r.handlers[source] = f
 	r.mu.Unlock()
 	return r.note("handle %s", source)
+}
+
+func (r *fakeRegistry) Device(id string) (bridge.View, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d, ok := r.devices[id]
+	if !ok {
+		return bridge.View{}, errors.New("there is none")
+	}
+	v := bridge.View{Device: d}
+	for _, p := range d.Parts {
+		v.Parts = append(v.Parts, bridge.PartView{Part: p})
+	}
+	return v, nil
 }
 
 // await waits for a line of the log, and forgets the log up to it.
@@ -309,5 +324,37 @@ func TestHostilePublisher(t *testing.T) {
 	}
 	if ids, _ := r.IDs("z2m"); len(ids) != 2 {
 		t.Errorf("%v", ids)
+	}
+}
+
+// TestAllReaders holds that each announcement is read once: zigbee2mqtt's and Tasmota's
+// own before Home Assistant's discovery of the same devices.
+func TestAllReaders(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	c.Subscribe("homeassistant/status", "cmnd/#")
+	network(c, plug)
+	c.Publish("homeassistant/switch/0x1/switch/config", `{"unique_id":"0x1_switch_zigbee2mqtt","command_topic":"zigbee2mqtt/plug/set","state_topic":"zigbee2mqtt/plug","value_template":"{{ value_json[\"state\"] }}","device":{"identifiers":["zigbee2mqtt_0x1"]},"origin":{"name":"Zigbee2MQTT"}}`, true)
+	c.Publish("homeassistant/binary_sensor/bridge/connection/config", `{"unique_id":"bridge","state_topic":"zigbee2mqtt/bridge/state","device_class":"door","device":{"identifiers":["zigbee2mqtt_bridge_0x9"]},"origin":{"name":"Zigbee2MQTT"}}`, true)
+	c.Publish("tasmota/discovery/AABBCC000001/config", `{"dn":"T","mac":"AABBCC000001","ofln":"Offline","onln":"Online","state":["OFF","ON"],"t":"t","ft":"%prefix%/%topic%/","tp":["cmnd","stat","tele"],"rl":[1],"so":{}}`, true)
+	c.Publish("tele/t/LWT", "Online", true)
+	c.Publish("homeassistant/switch/000001_RL_1/config", `{"unique_id":"000001_RL_1","command_topic":"cmnd/t/POWER1","state_topic":"tele/t/STATE","value_template":"{{ value_json.POWER }}","device":{"identifiers":["000001"]}}`, true)
+	c.Publish("homeassistant/switch/esp/config", `{"unique_id":"esp","name":"Esp","command_topic":"esp/set","state_topic":"esp/state"}`, true)
+	r := newRegistry()
+	start(t, b, r, func(o *Options) { o.Discovery, o.Tasmota, o.Birth = "homeassistant", "tasmota/discovery", true })
+	if got := c.Next("homeassistant/status"); got != "online" {
+		t.Errorf("birth: %s", got)
+	}
+	c.Publish("esp/state", "ON", false)
+	r.await(t, "report ha:switch_esp/switch_esp on=true")
+	c.Publish("tele/t/STATE", `{"POWER":"ON"}`, false)
+	r.await(t, "report tasmota:AABBCC000001/relay_1 on=true")
+	if ids, _ := r.IDs(""); !slices.Equal(ids, []string{"ha:switch_esp", "tasmota:AABBCC000001", "z2m:0x1"}) {
+		t.Errorf("%v", ids)
+	}
+	r.handlers["tasmota"](device.Command{Device: "tasmota:AABBCC000001", Part: "relay_1", Set: device.Values{"on": device.Bool(false)}})
+	if got := c.Next("cmnd/t/POWER1"); got != "OFF" {
+		t.Errorf("published %s", got)
 	}
 }

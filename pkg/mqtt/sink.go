@@ -17,7 +17,7 @@ import (
 type sink struct {
 	*worker
 	source string
-	reader reading
+	reader Reader
 
 	waiting []device.Device     // to be described
 	parts   map[string][]string // ids of parts that the registry has, by device

@@ -221,7 +221,7 @@ func (h *heater) command(c device.Command, o *output) error {
 func (h *heater) active(c device.Command) string {
 	mode := c.Set["mode"]
 	if mode.IsNull() {
-		mode = h.e.unit.known[h.part]["mode"]
+		mode = h.e.unit.memory.Known(h.part, "mode")
 	}
 	heat, cool := "heating_setpoint_celsius", "cooling_setpoint_celsius"
 	if m, _ := mode.Text(); m == "cool" {

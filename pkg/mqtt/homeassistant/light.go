@@ -175,7 +175,7 @@ func (l *lamp) color(set device.Values) (h, s, x, y float64, xy, ok bool) {
 // known returns a value as it was reported last.
 func (l *lamp) known(name string, otherwise float64) float64 {
 	for _, b := range l.bindings {
-		if f, ok := l.e.unit.known[b.part][name].Number(); ok {
+		if f, ok := l.e.unit.memory.Known(b.part, name).Number(); ok {
 			return f
 		}
 	}

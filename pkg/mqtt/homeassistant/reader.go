@@ -30,7 +30,6 @@ const (
 	gather      = 2 * time.Second  // messages of a device are gathered for this long after the last
 	gatherMost  = 10 * time.Second // and for this long at most
 	grace       = 60 * time.Second // in which an entity that was cleared may come back
-	echo        = 2 * time.Second  // how long a state may still be from before a command
 )
 
 // Options say what is read and what is left to others.
@@ -99,8 +98,7 @@ func (r *Reader) Up() {
 		e.retained = false
 	}
 	for _, u := range r.units {
-		clear(u.known)
-		clear(u.pending)
+		u.memory.Forget()
 	}
 }
 

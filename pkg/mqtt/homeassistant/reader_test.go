@@ -552,7 +552,7 @@ func TestEcho(t *testing.T) {
 	if err := w.Command(w.now, on); err != nil {
 		t.Fatal(err)
 	}
-	w.now = w.now.Add(echo)
+	w.now = w.now.Add(reader.Echo)
 	w.send("p/state", "OFF")
 	w.want("publish p/set ON", "report ha:p/switch_p on=false")
 }

@@ -64,15 +64,8 @@ type unit struct {
 	last  time.Time // when something was said of it
 
 	reachable bool
-	known     map[string]device.Values // as they were reported last, by part
-	pending   map[string]map[string]pending
+	memory    *reader.Memory
 	battery   device.Battery
-}
-
-// pending is a property that was commanded.
-type pending struct {
-	before, want device.Value
-	until        time.Time
 }
 
 // unitOf returns the device that an entity belongs to: the one that shares an
@@ -89,7 +82,7 @@ func (r *Reader) unitOf(i info, e *entity) *unit {
 		}
 	}
 	if u == nil {
-		u = &unit{id: reader.ID(Source, idents[0]), entities: map[string]*entity{}, known: map[string]device.Values{}, pending: map[string]map[string]pending{}}
+		u = &unit{id: reader.ID(Source, idents[0]), entities: map[string]*entity{}, memory: reader.NewMemory()}
 		for n := 2; r.units[u.id] != nil; n++ { // two identifiers that differ in what ids may not have
 			u.id = reader.ID(Source, idents[0]+strings.Repeat("_", n))
 		}
@@ -207,7 +200,7 @@ func (r *Reader) describe(now time.Time, u *unit) {
 	}
 	u.told = d
 	r.sink.Ignore(u.id, ignored)
-	clear(u.known)
+	u.memory.Forget()
 	r.replay(now, u)
 }
 
@@ -273,26 +266,7 @@ func (r *Reader) news(now time.Time, u *unit, part string, out device.Values) {
 	if part == "" {
 		return
 	}
-	known := u.known[part]
-	if known == nil {
-		known = device.Values{}
-		u.known[part] = known
-	}
-	for name, v := range out {
-		before, seen := known[name]
-		if p, waiting := u.pending[part][name]; waiting {
-			if v == p.before && v != p.want && now.Before(p.until) {
-				delete(out, name)
-				continue
-			}
-			delete(u.pending[part], name)
-		} else if seen && v == before {
-			delete(out, name)
-			continue
-		}
-		known[name] = v
-	}
-	if len(out) > 0 {
+	if u.memory.News(now, part, out) {
 		r.sink.Report(u.id, part, out)
 	}
 }
@@ -317,12 +291,7 @@ func (r *Reader) Command(now time.Time, c device.Command) error {
 	if len(out.errs) > 0 {
 		return errors.Join(out.errs...)
 	}
-	if u.pending[c.Part] == nil {
-		u.pending[c.Part] = map[string]pending{}
-	}
-	for name, want := range c.Set {
-		u.pending[c.Part][name] = pending{before: u.known[c.Part][name], want: want, until: now.Add(echo)}
-	}
+	u.memory.Commanded(now, c.Part, c.Set)
 	for _, m := range out.messages {
 		r.sink.Publish(m)
 	}

@@ -308,7 +308,7 @@ func TestEcho(t *testing.T) {
 
 	w.command("z2m:0x3", "switch", device.Values{"on": device.Bool(true)})
 	w.rec.Take()
-	w.now = w.now.Add(echo)
+	w.now = w.now.Add(reader.Echo)
 	w.send("plug", `{"state":"OFF"}`) // it did not work
 	w.want("report z2m:0x3/switch on=false")
 

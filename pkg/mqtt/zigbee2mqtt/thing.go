@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
 // thing is a device or a group of zigbee2mqtt that is shown: what is known of it by its
@@ -62,9 +63,6 @@ type pending struct {
 	until  time.Time
 }
 
-// echo is how long a state may still be from before a command.
-const echo = 2 * time.Second
-
 // fresh reports whether a value of a property is news.
 func (t *thing) fresh(now time.Time, property string, v any) bool {
 	known, seen := t.known[property]
@@ -86,7 +84,7 @@ func (t *thing) commanded(now time.Time, msg map[string]any) {
 			continue
 		}
 		if before, ok := t.known[property]; ok && !equal(before, msg[property]) {
-			t.pending[property] = pending{before: before, until: now.Add(echo)}
+			t.pending[property] = pending{before: before, until: now.Add(reader.Echo)}
 		} else {
 			delete(t.known, property) // what comes now is an answer, even if it is the same
 		}

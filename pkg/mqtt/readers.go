@@ -1,0 +1,73 @@
+package mqtt
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/tasmota"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
+)
+
+// Reader reads the messages of one way in which devices are announced. Its methods are
+// called by one goroutine.
+type Reader interface {
+	// Subscriptions are what it wants to receive from the beginning.
+	Subscriptions() []link.Subscription
+	// Up begins a new connection, Settled says that all retained messages have come.
+	Up()
+	Settled(now time.Time)
+	Message(now time.Time, m link.Message)
+	// Command carries out a command for a device that it owns.
+	Command(now time.Time, c device.Command) error
+	Owns(id string) bool
+	// Deadline returns when Advance is to be called; zero: never.
+	Deadline() time.Time
+	Advance(now time.Time)
+}
+
+// Readers makes the readers that the options ask for, each with a sink for its source.
+// What a program announces of its own accord is read there, and not from Home
+// Assistant's discovery too. known returns what the bridge knows of a device.
+func Readers(o Options, sink func(source string) reader.Sink, known func(id string) (device.Device, bool)) []Reader {
+	var all []Reader
+	for _, base := range o.Zigbee2MQTT {
+		all = append(all, zigbee2mqtt.New(base, sink(zigbee2mqtt.Source)))
+	}
+	var tas *tasmota.Reader
+	if o.Tasmota != "" {
+		tas = tasmota.New(o.Tasmota, sink(tasmota.Source))
+		all = append(all, tas)
+	}
+	if o.Discovery != "" {
+		skip := func(origin string, identifiers, topics []string) bool {
+			return ofZigbee2MQTT(o.Zigbee2MQTT, origin, identifiers, topics) || tas != nil && slices.ContainsFunc(identifiers, tas.Knows)
+		}
+		all = append(all, homeassistant.New(homeassistant.Options{Prefix: o.Discovery, Skip: skip, Known: known}, sink(homeassistant.Source)))
+	}
+	return all
+}
+
+// ofZigbee2MQTT reports whether an entity is one of a zigbee2mqtt that is read by
+// itself, or of the bridge that zigbee2mqtt is.
+func ofZigbee2MQTT(bases []string, origin string, identifiers, topics []string) bool {
+	bridge := func(id string) bool { return strings.HasPrefix(id, "zigbee2mqtt_bridge_") }
+	if slices.ContainsFunc(identifiers, bridge) {
+		return true
+	}
+	if origin != "Zigbee2MQTT" && !slices.ContainsFunc(identifiers, func(id string) bool { return strings.HasPrefix(id, "zigbee2mqtt_") }) {
+		return false
+	}
+	for _, base := range bases {
+		for _, topic := range topics {
+			if strings.HasPrefix(topic, base+"/") {
+				return true
+			}
+		}
+	}
+	return false
+}
