@@ -16,15 +16,14 @@ type entity struct {
 	key       string // of the message: the component and the ids in its topic
 	id        string // of the entity: the component and its unique_id
 	component string
+	said      config // as it was said last, with long names
 	config    config
 	unit      *unit // the device that it belongs to
 
 	listeners []listener
 	bindings  []*binding
 	presence  presence
-	expires   time.Duration // after the last state; 0: never
-	heard     time.Time     // when that was
-	expiring  bool          // a timer runs
+	expiry
 
 	retained bool // the broker had kept the message
 	leaving  bool // it was cleared, and may come back
@@ -36,6 +35,13 @@ type entity struct {
 	add func(a *reader.Assembly)
 	// handle carries out a command of one of the parts; nil: it takes none.
 	handle func(c device.Command, out *output) error
+}
+
+// expiry is for how long an entity is available after it has spoken.
+type expiry struct {
+	expires  time.Duration // after the last state; 0: never
+	heard    time.Time     // when that was
+	expiring bool          // a timer runs
 }
 
 // listener is what is to be done with the messages of a topic.

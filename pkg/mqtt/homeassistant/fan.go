@@ -8,69 +8,80 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
+// rotor is how one fan with speeds is read and commanded.
+type rotor struct {
+	e               *entity
+	cmd, percentage *command
+	on, speed       *binding
+	low, high       float64 // speeds
+}
+
 // fan adds a fan. One that is only on or off is a plug to controllers: that is safer.
 func (r *Reader) fan(e *entity) error {
 	c := e.config
-	percentage, err := c.command("percentage_command_topic", "percentage_command_template")
-	if err != nil {
+	f := &rotor{e: e, low: c.number("speed_range_min", 1), high: c.number("speed_range_max", 100)}
+	var err error
+	if f.percentage, err = c.command("percentage_command_topic", "percentage_command_template"); err != nil {
 		return err
 	}
 	c["value_template"] = c["state_value_template"]
-	if percentage == nil {
+	if f.percentage == nil {
 		return r.plug(e)
 	}
-	low, high := c.number("speed_range_min", 1), c.number("speed_range_max", 100)
-	if low < 1 || high <= low {
+	if f.low < 1 || f.high <= f.low {
 		return notShown("speed_range: it is none")
 	}
-	on, err := r.onOff(e, "on")
-	if err != nil {
+	if f.on, err = r.onOff(e, "on"); err != nil {
 		return err
 	}
-	cmd, err := c.command("command_topic", "command_template")
-	if err != nil {
+	if f.cmd, err = c.command("command_topic", "command_template"); err != nil {
 		return err
 	}
-	speed, err := r.state(e, "percentage_state_topic", "percentage_value_template", func(s string, out device.Values) {
-		if f, ok := reader.Number(s); ok {
-			percent := reader.Clamp(math.Round(100*(f-low+1)/(high-low+1)), 0, 100)
-			out["fan_percent"] = device.Number(percent)
-		}
-	})
-	if err != nil {
+	if f.speed, err = r.state(e, "percentage_state_topic", "percentage_value_template", f.readSpeed); err != nil {
 		return err
 	}
-	on.read = func(s string, out device.Values) {
-		switch s {
-		case c.text("payload_off", "OFF"):
-			out["fan_percent"], out["fan_mode"] = device.Number(0), device.Text("off")
-		case c.text("payload_on", "ON"):
-			if speed.seen {
-				speed.read(speed.last, out)
-			}
-		}
-	}
+	f.on.read = f.readOn
 	e.add = func(a *reader.Assembly) {
 		p := e.part(a, reader.RankFan, "fan")
-		p.Options.Speeds = int(min(100, high-low+1))
-		bindTo(p.ID, on, speed)
+		p.Options.Speeds = int(min(100, f.high-f.low+1))
+		bindTo(p.ID, f.on, f.speed)
 	}
-	e.handle = func(command device.Command, o *output) error {
-		percent, ok := command.Set["fan_percent"].Number()
-		if m, has := command.Set["fan_mode"].Text(); has && !ok {
-			percent, ok = map[string]float64{"off": 0, "low": 33, "medium": 66, "high": 100}[m]
-		}
-		switch {
-		case !ok:
-			return errUnsupported
-		case percent <= 0:
-			cmd.value(o, c.text("payload_off", "OFF"))
-		default:
-			percentage.value(o, int64(math.Ceil(percent/100*(high-low+1)+low-1)))
-		}
-		e.assume(o, command, "percentage_state_topic")
-		return nil
+	e.handle = f.command
+	return nil
+}
+
+func (f *rotor) readSpeed(s string, out device.Values) {
+	if v, ok := reader.Number(s); ok {
+		out["fan_percent"] = device.Number(reader.Clamp(math.Round(100*(v-f.low+1)/(f.high-f.low+1)), 0, 100))
 	}
+}
+
+// readOn reads off as no speed, and on as the speed that was said last.
+func (f *rotor) readOn(s string, out device.Values) {
+	switch s {
+	case f.e.config.text("payload_off", "OFF"):
+		out["fan_percent"], out["fan_mode"] = device.Number(0), device.Text("off")
+	case f.e.config.text("payload_on", "ON"):
+		if f.speed.seen {
+			f.readSpeed(f.speed.last, out)
+		}
+	}
+}
+
+func (f *rotor) command(c device.Command, o *output) error {
+	percent, ok := c.Set["fan_percent"].Number()
+	if m, has := c.Set["fan_mode"].Text(); has && !ok {
+		percent, ok = map[string]float64{"off": 0, "low": 33, "medium": 66, "high": 100}[m]
+	}
+	switch {
+	case !ok:
+		return errUnsupported
+	case percent <= 0:
+		f.cmd.value(o, f.e.config.text("payload_off", "OFF"))
+	default:
+		f.percentage.value(o, int64(math.Ceil(percent/100*(f.high-f.low+1)+f.low-1)))
+	}
+	f.e.assume(o, c, "percentage_state_topic")
 	return nil
 }
 

@@ -302,11 +302,12 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 		r.refuse(key, component, c.text("name", ""), fmt.Sprintf("%d entities are looked at at most", MaxEntities))
 		return
 	}
-	if old != nil && !old.leaving && reflect.DeepEqual(old.config, c) {
+	if old != nil && !old.leaving && reflect.DeepEqual(old.said, c) {
 		old.retained = old.retained || retained // said again, as some do all the time
 		return
 	}
-	e := &entity{key: key, component: component, config: c, retained: retained, expires: c.seconds("expire_after")}
+	e := &entity{key: key, component: component, said: c, config: maps.Clone(c), retained: retained}
+	e.expires = c.seconds("expire_after")
 	e.id = component + "_" + c.text("unique_id", strings.ReplaceAll(key, "/", "_"))
 	if err := r.build(e); err != nil {
 		r.refuse(key, component, c.text("name", c.text("unique_id", key)), err.Error())

@@ -364,11 +364,20 @@ func TestGathered(t *testing.T) {
 	w.want()
 	w.pass(gather)
 	w.want(`describe ha:p "Plug" switch_p:on_off_plug sensor_t:temperature_sensor`, "report ha:p/switch_p on=true", "reachable ha:p true")
+	const fan = `{"unique_id":"f","command_topic":"f","percentage_command_topic":"f/p","device":{"identifiers":["f"]}}`
+	w.send("homeassistant/fan/f/config", fan)
+	w.pass(time.Minute)
+	w.rec.Take()
+	said := maps.Clone(w.entities)
 	for range 10 {
 		w.pass(time.Minute)
 		w.send("homeassistant/switch/p/config", plugConfig) // some say it again and again
+		w.send("homeassistant/fan/f/config", fan)
 	}
 	w.want()
+	if !maps.Equal(said, w.entities) {
+		t.Error("entities that were said again are new ones")
+	}
 }
 
 // TestEndlessMessages holds that a device is described although messages of it go on.

@@ -26,8 +26,7 @@ const (
 	lightRGBCW  = 5
 )
 
-// config is tasmota/discovery/MAC/config. The number of fields is that of what is read
-// of Tasmota's.
+// config is tasmota/discovery/MAC/config.
 type config struct {
 	DeviceName    string         `json:"dn"`
 	FriendlyNames []*string      `json:"fn"`
