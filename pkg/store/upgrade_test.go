@@ -452,3 +452,99 @@ func BenchmarkUpgrade(b *testing.B) {
 		open(b, old.place(b)).Close()
 	}
 }
+
+// A power cut within a commit of the old program, and the next start is that of the new
+// one: it undoes the commit, as the old program would have.
+func TestUpgradeUndoesAnInterruptedCommit(t *testing.T) {
+	old := readOld(t, 2)
+	path := old.place(t)
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		var f Fabric
+		var d digest
+		meta, fabrics, key := tx.Bucket(bucketMeta), tx.Bucket(bucketFabrics), fabricKey(1)
+		was := bytes.Clone(fabrics.Get(key))
+		err := errors.Join(unseal(bucketFabrics, key, was, &f), unseal(bucketMeta, keyDigest, meta.Get(keyDigest), &d))
+		if err != nil {
+			return err
+		}
+		f.Label = "interrupted"
+		value, err := seal(bucketFabrics, key, f)
+		if err != nil {
+			return err
+		}
+		d.remove(bucketFabrics, key, was)
+		d.add(bucketFabrics, key, value)
+		d.Transaction = uint64(tx.ID())
+		text, err := seal(bucketMeta, keyDigest, d)
+		return errors.Join(err, fabrics.Put(key, value), meta.Put(keyDigest, text))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := os.Getpagesize()
+	undone := 0
+	for at := 2 * size; at < len(old.file); at += size {
+		if bytes.Equal(whole[at:at+size], old.file[at:at+size]) {
+			continue
+		}
+		undone++ // all is there but this page
+		torn := bytes.Clone(whole)
+		copy(torn[at:at+size], old.file[at:at+size])
+		if err := os.WriteFile(path, torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, path)
+		old.isUpgraded(t, s)
+		if got := contentOf(t, s).fabrics[0].Label; got != "A house" {
+			t.Errorf("page %d: label %q", at/size, got)
+		}
+		s.Close()
+	}
+	if undone == 0 {
+		t.Error("the commit has changed no page")
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	defer s.Close()
+	if got := contentOf(t, s).fabrics[0].Label; got != "interrupted" {
+		t.Errorf("the whole commit: label %q", got)
+	}
+}
+
+// The same with a newer program's database: whether its last commit is complete is not
+// known here, and nothing is undone.
+func TestInterruptedCommitOfANewerProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := open(t, path)
+	fillStore(t, s, 2)
+	update(t, s, func(tx *Tx) error { return tx.put(bucketMeta, keySchema, SchemaVersion+1) })
+	before := fileOf(t, s)
+	update(t, s, func(tx *Tx) error { return tx.DeleteFabric(1) })
+	if err := s.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !damagePage(t, path, before) {
+		t.Fatal("the commit has changed no page")
+	}
+	damaged, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(path, Options{})
+	if !errors.Is(err, ErrNewer) && !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want ErrNewer or ErrDamaged in one line", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, damaged) {
+		t.Errorf("the file was changed: %v", err)
+	}
+}
