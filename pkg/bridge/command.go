@@ -97,7 +97,7 @@ func (r *Registry) gather(now time.Time, c device.Command) {
 		r.commands.gathering[t] = &gathered{command: c, due: now.Add(gatherCommands)}
 		return
 	}
-	maps.Copy(g.command.Set, c.Set)
+	r.replace(t, g.command.Set, c.Set)
 	if c.Transition != nil {
 		g.command.Transition = c.Transition
 	}
@@ -113,7 +113,7 @@ func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 		a = &awaited{want: device.Values{}, answered: map[string]bool{}}
 		r.commands.waiting[t] = a
 	}
-	maps.Copy(a.want, g.command.Set)
+	r.replace(t, a.want, g.command.Set)
 	for name := range g.command.Set {
 		delete(a.answered, name)
 	}
@@ -123,16 +123,40 @@ func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 	}
 }
 
+// replace puts newer wishes beside older ones. What says the same in another way goes: a
+// color is one of those that were wanted, and not a mixture. So does what makes no sense
+// any more: many lamps go on when they are asked for a brightness.
+func (r *Registry) replace(t target, wishes, newer device.Values) {
+	off := newer["on"] == device.Bool(false)
+	groups := map[string]bool{"": false}
+	for name := range newer {
+		if p := r.property(t, name); p != nil && p.Group != "" {
+			groups[p.Group] = true
+		}
+	}
+	maps.DeleteFunc(wishes, func(name string, _ device.Value) bool {
+		p := r.property(t, name)
+		return p != nil && (groups[p.Group] || off && p.OnlyOn)
+	})
+	maps.Copy(wishes, newer)
+}
+
+// property returns a property of a part, or nil.
+func (r *Registry) property(t target, name string) *device.Property {
+	if e := r.entries[t.device]; e != nil {
+		if n := e.node(t.part); n != nil {
+			return n.Property(name)
+		}
+	}
+	return nil
+}
+
 // patience returns how long the source may take to agree to values.
 func (r *Registry) patience(t target, set device.Values) time.Duration {
 	most := confirmTime
-	if e := r.entries[t.device]; e != nil {
-		if n := e.node(t.part); n != nil {
-			for name := range set {
-				if p := n.Property(name); p != nil {
-					most = max(most, p.Slow)
-				}
-			}
+	for name := range set {
+		if p := r.property(t, name); p != nil {
+			most = max(most, p.Slow)
 		}
 	}
 	return most
@@ -192,8 +216,18 @@ func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
 		return
 	}
 	back := device.Values{}
+	state := e.part(n.Key).State
+	groups := map[string]bool{"": false}
 	for name := range a.want {
-		if v, ok := e.part(n.Key).State[name]; ok && !a.answered[name] {
+		if v, ok := state[name]; ok && !a.answered[name] {
+			back[name] = v
+		}
+		if p := r.property(t, name); p != nil && p.Group != "" && !a.answered[name] {
+			groups[p.Group] = true
+		}
+	}
+	for name, v := range state { // a color is taken back whole
+		if p := r.property(t, name); p != nil && groups[p.Group] {
 			back[name] = v
 		}
 	}

@@ -128,13 +128,13 @@ var onProperty = lightProperty{
 }
 
 var brightnessProperty = lightProperty{
-	Property: Property{Name: "brightness_percent", Kind: KindNumber, Max: 100, Above: true, Settable: true},
+	Property: Property{Name: "brightness_percent", Kind: KindNumber, Max: 100, Above: true, Settable: true, OnlyOn: true},
 	want:     lighting.WantLevel, asked: true,
 	get:  func(s *lighting.Light) Value { return Number(brightnessOf(s.Level.Current.V)) },
 	wish: func(s *lighting.Light) Value { return Number(brightnessOf(s.WantedLevel())) },
-	report: func(_ *cluster.Context, s *lighting.Light, v Value) {
+	report: func(c *cluster.Context, s *lighting.Light, v Value) {
 		if f, ok := v.Number(); ok {
-			s.ReportLevel(max(brightnessLevel(f), lighting.MinLevel))
+			s.ReportLevel(c, max(brightnessLevel(f), lighting.MinLevel))
 		}
 	},
 }
@@ -142,7 +142,7 @@ var brightnessProperty = lightProperty{
 // colored is a property of a color, one number of it.
 func colored(name string, top float64, want uint32, of func(t *lighting.Tint) float64, hear func(s *lighting.Light, v float64, same bool)) lightProperty {
 	return lightProperty{
-		Property: Property{Name: name, Kind: KindNumber, Max: top, Settable: true},
+		Property: Property{Name: name, Kind: KindNumber, Max: top, Settable: true, OnlyOn: true, Group: "color"},
 		want:     want, asked: true,
 		get:  func(s *lighting.Light) Value { return Number(of(&s.Color.Tint)) },
 		wish: func(s *lighting.Light) Value { return Number(of(s.WantedColor())) },
@@ -217,7 +217,7 @@ func pick[T any](same bool, is, heard T) T {
 // of ColorModeEnum.
 func modeProperty(modes []string) lightProperty {
 	return lightProperty{
-		Property: Property{Name: "color_mode", Kind: KindText, Values: modes},
+		Property: Property{Name: "color_mode", Kind: KindText, Values: modes, Group: "color"},
 		get:      func(s *lighting.Light) Value { return Text(modes[s.Color.Mode]) },
 		report: func(_ *cluster.Context, s *lighting.Light, v Value) {
 			if name, ok := v.Text(); ok {

@@ -302,6 +302,32 @@ func TestReportedColors(t *testing.T) {
 	}
 }
 
+// What a device says during a fade of its color.
+func TestReportsDuringAFadeOfColor(t *testing.T) {
+	r := bulb(t)
+	r.do(color, datamodel.ColorControlCmdMoveToColorTemperature, "{0:153,1:0,2:0,3:0}")
+	r.do(color, datamodel.ColorControlCmdMoveToColorTemperature, "{0:500,1:100,2:0,3:0}")
+	r.after(5 * time.Second)
+	r.report(kelvin(6000))
+	r.wantRead("a late report", color, mireds, "326")
+	r.after(9 * time.Second)
+	r.wantRead("the end", color, mireds, "500")
+	r.after(2 * time.Second)
+	r.wantRead("nothing else came", color, mireds, "167")
+}
+
+// A source that reports values of all models and never says which counts: those of the
+// model that it spoke of alone before.
+func TestModeOfTheReportBefore(t *testing.T) {
+	r := bulb(t)
+	r.report(kelvin(4000))
+	r.do(color, datamodel.ColorControlCmdMoveToHueAndSaturation, "{0:0,1:254,2:0,3:0,4:0}")
+	r.wantRead("what the controller wants", color, colorMode, "0")
+	r.report(Values{"hue_degrees": Number(40), "saturation_percent": Number(50), "color_temperature_kelvin": Number(4000)})
+	r.wantRead("what the lamp is", color, colorMode, "2")
+	r.wantRead("what the lamp is", color, mireds, "250")
+}
+
 // A source that reports what it was asked for, in its own digits, changes nothing.
 func TestEchoOfAColor(t *testing.T) {
 	r := bulb(t)

@@ -354,6 +354,34 @@ func TestReportsDuringAFade(t *testing.T) {
 	r.wantRead("at the level from before", level, currentLevel, "102")
 }
 
+// The device is right in the end, also if it speaks during a fade alone: somebody has
+// stopped it, perhaps. And a lamp that fades out does not lose its brightness.
+func TestReportsAfterAFade(t *testing.T) {
+	r := dimmer(t, true, 40)
+	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
+	r.after(3 * time.Second)
+	r.report(percent(60))
+	r.after(11 * time.Second)
+	r.wantRead("the end of the fade", level, currentLevel, "254")
+	r.after(time.Second)
+	r.wantRead("nothing else came", level, currentLevel, "152")
+
+	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
+	r.report(percent(60))
+	r.after(11 * time.Second)
+	r.report(percent(100))
+	r.after(time.Minute)
+	r.wantRead("the end came", level, currentLevel, "254")
+
+	r.do(onOff, datamodel.OnOffCmdOff, "{}")
+	r.report(percent(30))
+	r.report(Values{"on": Bool(false), "brightness_percent": Number(0.4)})
+	r.wantRead("what a lamp says that fades out by itself", level, currentLevel, "254")
+	r.after(10 * time.Second)
+	r.report(percent(30))
+	r.wantRead("later it means what it says", level, currentLevel, "76")
+}
+
 // Quieter reporting (sections 1.6.6.2 and 1.6.6.3), as TC-LVL-2.3 looks at it.
 func TestLevelReports(t *testing.T) {
 	r := dimmer(t, true, 100)

@@ -19,6 +19,13 @@ type Property struct {
 	Above    bool     // Min itself is not in the range
 	Values   []string // of a text
 	Settable bool     // a controller may want it
+	// Group is the same for properties that say one thing in several ways, such as a color
+	// by its hue or by its temperature: what is wanted of one of them replaces what was
+	// wanted of the others. "": it is in no group.
+	Group string
+	// OnlyOn says that the device is asked for it only while it is to be on: the wish that
+	// "on" be false ends one for this.
+	OnlyOn bool
 	// Slow is how long the device may take to do what a controller wants, if that is more
 	// than the few seconds of most.
 	Slow time.Duration

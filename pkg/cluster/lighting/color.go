@@ -30,6 +30,8 @@ type Color struct {
 	path
 	owed  bool  // the device does not know the color yet: it was set while the light was off
 	heard heard // from the device, in this change
+	late  late[heard]
+	said  cluster.Null[datamodel.ColorControlColorMode] // the mode of what the device said last
 }
 
 // Tint is a color in all models.
@@ -125,6 +127,7 @@ func (s *Light) startColor(c *cluster.Context, toA, toB int32, d time.Duration) 
 	fromA, fromB := k.numbers()
 	k.Loop.Active = 0 // whoever sets a color does not want it to turn
 	k.fade, k.path = fade{c.Now, d}, path{fromA: fromA, toA: toA, fromB: fromB, toB: toB}
+	k.late = late[heard]{}
 	k.legs = k.hued() && d > 0 && abs(int64(toA)-int64(fromA)) > circle/2
 	s.sendColor(c)
 }
@@ -186,12 +189,15 @@ func (s *Light) runColor(c *cluster.Context) time.Time {
 	k.turn(c.Now)
 	switch {
 	case k.start.IsZero():
-		return time.Time{}
+		if h, ok := k.late.due(c.Now); ok {
+			s.take(h)
+		}
+		return k.late.at
 	case k.over(c.Now):
 		s.arriveColor(c)
-		return time.Time{}
+		return k.late.at
 	case c.Now.After(k.start) || k.Loop.Active != 0:
-		k.Tint.set(k.Enhanced, k.at(c.Now, k.fromA, k.toA), k.at(c.Now, k.fromB, k.toB), &s.model)
+		k.Tint.set(k.Enhanced, k.fade.at(c.Now, k.fromA, k.toA), k.fade.at(c.Now, k.fromB, k.toB), &s.model)
 	}
 	next := k.next(c.Now)
 	if k.legs {
@@ -218,6 +224,7 @@ func (s *Light) arriveColor(c *cluster.Context) {
 		k.Tint = k.sent
 	}
 	k.fade, k.path, k.Remaining = fade{}, path{}, 0
+	k.late.wait(c.Now)
 	if short { // time has gone on without a look
 		s.wantColor(c)
 	}
@@ -232,7 +239,7 @@ func (s *Light) nextLeg(c *cluster.Context) {
 	d := min(min(max(quarter, time.Second), 10*time.Second), k.length-c.Now.Sub(k.start))
 	k.leg = fade{c.Now, d}
 	c.SetTransition(d)
-	s.sendTo(c, k.at(c.Now.Add(d), k.fromA, k.toA))
+	s.sendTo(c, k.fade.at(c.Now.Add(d), k.fromA, k.toA))
 }
 
 // wantColor asks for the color, in a model that the device takes. One that is off hears

@@ -75,4 +75,33 @@ func quietRemaining(was, is cluster.Number, _ cluster.Moment) time.Duration {
 	return cluster.Never
 }
 
+// slowReport is how long after the end of a fade a device may still report what was in it.
+const slowReport = 5 * time.Second
+
+// late is what a device has said during a fade. The zero value is nothing.
+type late[T any] struct {
+	value T
+	some  bool
+	at    time.Time // when it counts; zero: not yet known
+}
+
+func (l *late[T]) heard(v T) { l.value, l.some = v, true }
+
+// wait says that the fade is over.
+func (l *late[T]) wait(now time.Time) {
+	if l.some {
+		l.at = now.Add(slowReport)
+	}
+}
+
+// due returns the value if it counts at now, once.
+func (l *late[T]) due(now time.Time) (v T, ok bool) {
+	if l.at.IsZero() || now.Before(l.at) {
+		return v, false
+	}
+	v = l.value
+	*l = late[T]{}
+	return v, true
+}
+
 func abs(v int64) int64 { return max(v, -v) }

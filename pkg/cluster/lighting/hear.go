@@ -1,6 +1,9 @@
 package lighting
 
-import "github.com/opcredsd/opcredsd/pkg/datamodel"
+import (
+	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+)
 
 // heard is what a device says of its color, in one report: perhaps in several models,
 // of which its mode names the one that counts.
@@ -63,8 +66,9 @@ func (s *Light) HearMireds(v uint16) {
 	s.Color.heard.has |= heardTemperature
 }
 
-// hear makes one color of what the device said. During a fade it is passed over, as a
-// level is; so is what a light that is off says of a color that was set meanwhile.
+// hear makes one color of what the device said. As with a level, what it says during a
+// fade counts only if nothing else follows, and what it says of itself while it is off is
+// nothing of a color that was set meanwhile.
 func (s *Light) hear() {
 	k := &s.Color
 	h := k.heard
@@ -72,12 +76,27 @@ func (s *Light) hear() {
 		return
 	}
 	k.heard = heard{}
-	if !k.start.IsZero() || k.owed && !s.Switch.On {
-		return
-	}
 	mode, ok := s.heardMode(h)
 	if !ok {
 		return
+	}
+	h.mode, h.has = mode, h.has|heardMode
+	k.said = cluster.Some(mode)
+	switch {
+	case !k.start.IsZero():
+		k.late.heard(h)
+	case !k.owed || s.Switch.On:
+		k.late = late[heard]{}
+		s.take(h)
+	}
+}
+
+// take makes what the device said the color. Its mode is one that the light has.
+func (s *Light) take(h heard) {
+	k := &s.Color
+	mode := k.Enhanced
+	if h.mode != k.Mode {
+		mode = datamodel.ColorControlEnhancedColorMode(h.mode)
 	}
 	a, b := k.numbersOf(mode)
 	pick := func(v *int32, bit heardBits, is int32) {
@@ -99,30 +118,25 @@ func (s *Light) hear() {
 	k.Tint.set(mode, a, b, &s.model)
 }
 
-// heardMode returns the mode that a report is in: the one that it names, else the one
-// that the light is in, if it speaks of that, else what it speaks of.
-func (s *Light) heardMode(h heard) (datamodel.ColorControlEnhancedColorMode, bool) {
+// heardMode returns the mode that a report is in: the one that it names, else what it
+// speaks of. If that is more than one, it is the one of the report before, or the one that
+// the light is in.
+func (s *Light) heardMode(h heard) (datamodel.ColorControlColorMode, bool) {
 	var can [3]bool
 	for mode, f := range [...]uint32{datamodel.ColorControlFeatureHueSaturation, datamodel.ColorControlFeatureXY, datamodel.ColorControlFeatureColorTemperature} {
 		can[mode] = s.model.Features&f != 0
 	}
-	speaks := [...]bool{h.has&heardHS != 0, h.has&heardXY != 0, h.has&heardTemperature != 0}
-	mode := s.Color.Mode
 	if h.has&heardMode != 0 {
-		mode = h.mode
-	} else if !speaks[mode] {
-		for _, m := range [...]datamodel.ColorControlColorMode{1, 0, 2} {
-			if speaks[m] && can[m] {
-				mode = m
-				break
-			}
+		return h.mode, int(h.mode) < len(can) && can[h.mode]
+	}
+	speaks := [...]bool{h.has&heardHS != 0, h.has&heardXY != 0, h.has&heardTemperature != 0}
+	for _, m := range [...]datamodel.ColorControlColorMode{
+		s.Color.said.Or(s.Color.Mode), s.Color.Mode,
+		datamodel.ColorControlColorModeCurrentXAndCurrentY, datamodel.ColorControlColorModeCurrentHueAndCurrentSaturation, datamodel.ColorControlColorModeColorTemperatureMireds,
+	} {
+		if speaks[m] && can[m] {
+			return m, true
 		}
 	}
-	if int(mode) >= len(can) || !can[mode] {
-		return 0, false
-	}
-	if mode == s.Color.Mode {
-		return s.Color.Enhanced, true
-	}
-	return datamodel.ColorControlEnhancedColorMode(mode), true
+	return 0, false
 }

@@ -23,7 +23,10 @@ type Level struct {
 	fade
 	from, to uint8
 	then     ending
-	back     uint8 // the level from before a fade that ends in the dark
+	back     uint8       // the level from before a fade that ends in the dark
+	late     late[uint8] // what the device said during the fade
+	// deaf is until when the device, which has just gone out, says how it fades.
+	deaf time.Time
 	// owed says that the device does not know Current yet: it was changed while the light
 	// was off. A brightness that is sent to a lamp that is off switches many of them on.
 	owed bool
@@ -265,7 +268,7 @@ func (s *Light) aim(c *cluster.Context, a aim) {
 // startLevel begins a fade.
 func (s *Light) startLevel(c *cluster.Context, from, to uint8, d time.Duration, then ending) {
 	l := &s.Level
-	l.fade, l.from, l.to, l.then = fade{c.Now, d}, from, to, then
+	l.fade, l.from, l.to, l.then, l.late = fade{c.Now, d}, from, to, then, late[uint8]{}
 	l.Current.V = from
 	l.Remaining = l.left(c.Now)
 	if d == 0 {
@@ -279,9 +282,15 @@ func (s *Light) arrive(c *cluster.Context) {
 	then := l.then
 	l.fade, l.then = fade{}, stay
 	l.Current.V, l.Remaining = l.to, 0
+	if l.deaf = c.Now.Add(slowReport); then == stay {
+		l.deaf = time.Time{}
+		l.late.wait(c.Now)
+		return
+	}
+	l.late = late[uint8]{}
+	s.Switch.set(false)
 	switch then {
 	case goOut:
-		s.Switch.set(false)
 		// A light that is off shows the level that it will have (section 1.6.4.1).
 		if l.OnLevel.Valid {
 			l.owed = true
@@ -289,7 +298,6 @@ func (s *Light) arrive(c *cluster.Context) {
 			l.Current.V = l.back
 		}
 	case switchOff:
-		s.Switch.set(false)
 		c.Want(WantOn)
 		l.owed = true
 	}
@@ -300,12 +308,15 @@ func (s *Light) runLevel(c *cluster.Context) time.Time {
 	l := &s.Level
 	switch {
 	case !l.moving():
-		return time.Time{}
+		if level, ok := l.late.due(c.Now); ok {
+			l.Current.V = level
+		}
+		return l.late.at
 	case l.over(c.Now):
 		s.arrive(c)
-		return time.Time{}
+		return l.late.at
 	}
-	l.Current.V = uint8(l.at(c.Now, int32(l.from), int32(l.to)))
+	l.Current.V = uint8(l.fade.at(c.Now, int32(l.from), int32(l.to)))
 	l.Remaining = l.left(c.Now)
 	return l.next(c.Now)
 }
@@ -364,12 +375,19 @@ func (s *Light) WantedLevel() uint8 {
 	return s.Level.Current.V
 }
 
-// ReportLevel takes the level from the device. What it says during a fade is passed
-// over: it comes late and in steps. So is what it says while it is off and does not
-// know what a controller has set meanwhile.
-func (s *Light) ReportLevel(level uint8) {
-	if s.Level.moving() || s.Level.owed && !s.Switch.On {
+// ReportLevel takes the level from the device. What it says during a fade comes late and
+// in steps: it counts only if nothing else follows. A light that is off says how it faded
+// out, and nothing of a level that was set meanwhile.
+func (s *Light) ReportLevel(c *cluster.Context, level uint8) {
+	l := &s.Level
+	level = clampLevel(int(level))
+	if l.moving() {
+		l.late.heard(level)
 		return
 	}
-	s.Level.Current.V = clampLevel(int(level))
+	l.late = late[uint8]{}
+	if !s.Switch.On && (l.owed || c.Now.Before(l.deaf)) {
+		return
+	}
+	l.Current.V = level
 }

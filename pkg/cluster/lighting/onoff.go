@@ -91,7 +91,7 @@ func (s *Light) ReportOn(c *cluster.Context, on bool) {
 		s.arrive(c)
 	default:
 		s.Switch.set(false)
-		s.Level.fade, s.Level.then, s.Level.Remaining = fade{}, stay, 0
+		s.Level.fade, s.Level.then, s.Level.Remaining, s.Level.late = fade{}, stay, 0, late[uint8]{}
 	}
 }
 

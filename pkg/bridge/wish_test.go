@@ -1,0 +1,86 @@
+package bridge
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
+)
+
+// command sends a command with fields to a device of one part.
+func (g *rig) command(id string, cl matter.ClusterID, cmd matter.CommandID, fields string) {
+	g.t.Helper()
+	rd := tlv.NewReader(clustertest.Encode(g.t, fields))
+	for _, c := range g.endpoint(id).Clusters {
+		if c.Spec().ID == cl {
+			if err := c.Invoke(&im.Request{Now: g.node.now}, cmd, rd.Element(), tlv.NewWriter(nil)); err != nil {
+				g.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// What is wanted within a moment makes sense together.
+func TestWishesMakeSense(t *testing.T) {
+	const (
+		toTemperature = datamodel.ColorControlCmdMoveToColorTemperature
+		toHue         = datamodel.ColorControlCmdMoveToHueAndSaturation
+		toLevel       = datamodel.LevelControlCmdMoveToLevel
+	)
+	g := newRig(t)
+	d := lamp("api:a")
+	d.Parts[0].Type = "extended_color_light"
+	d.Parts[0].State = device.Values{"on": device.Bool(true), "color_temperature_kelvin": device.Number(4000)}
+	g.put(d)
+	s := g.listen("api")
+	g.pass(time.Minute)
+	want := func(what string, v device.Values) {
+		t.Helper()
+		g.pass(50 * time.Millisecond)
+		if got := taken(t, s); len(got) != 1 || !maps.Equal(got[0].Set, v) {
+			t.Errorf("%s: %+v, want %v", what, got, v)
+		}
+	}
+	color := func(name string) device.Value { return g.get("api:a").Parts[0].State[name] }
+
+	g.command("api:a", datamodel.ColorControlID, toHue, "{0:0,1:254,2:0,3:0,4:0}")
+	g.command("api:a", datamodel.LevelControlID, toLevel, "{0:127,1:0,2:0,3:0}")
+	g.command("api:a", datamodel.ColorControlID, toTemperature, "{0:200,1:0,2:0,3:0}")
+	want("one color and not two", device.Values{"brightness_percent": device.Number(50), "color_temperature_kelvin": device.Number(5000)})
+
+	g.command("api:a", datamodel.LevelControlID, toLevel, "{0:254,1:0,2:0,3:0}")
+	g.command("api:a", datamodel.OnOffID, datamodel.OnOffCmdOff, "{}")
+	want("a lamp that is to be off", device.Values{"on": device.Bool(false)})
+
+	g.Report("api:a", "main", device.Values{"on": device.Bool(true), "brightness_percent": device.Number(50), "color_temperature_kelvin": device.Number(4000)})
+	g.pass(time.Minute)
+	g.command("api:a", datamodel.ColorControlID, toHue, "{0:0,1:254,2:0,3:0,4:0}")
+	if got := color("color_mode"); got != device.Text("hs") {
+		t.Errorf("what the controller wants: %v", got)
+	}
+	g.pass(time.Minute)
+	if got := color("color_mode"); got != device.Text("temperature") {
+		t.Errorf("what is taken back: mode %v", got)
+	}
+	if got := color("color_temperature_kelvin"); got != device.Number(4000) {
+		t.Errorf("what is taken back: %v K", got)
+	}
+
+	// A color that another one replaced is not waited for.
+	taken(t, s)
+	g.command("api:a", datamodel.ColorControlID, toHue, "{0:0,1:254,2:0,3:0,4:0}")
+	g.pass(time.Second)
+	g.command("api:a", datamodel.ColorControlID, toTemperature, "{0:200,1:0,2:0,3:0}")
+	g.pass(time.Second)
+	g.Report("api:a", "main", device.Values{"color_temperature_kelvin": device.Number(5000)})
+	g.pass(time.Minute)
+	if got := color("color_temperature_kelvin"); got != device.Number(5000) {
+		t.Errorf("what the source agreed to was taken back: %v K", got)
+	}
+}
