@@ -198,8 +198,8 @@ func (l *Link) Run(ctx context.Context) error {
 // Ready receives when Take has something, and may also when it has nothing.
 func (l *Link) Ready() <-chan struct{} { return l.q.ready }
 
-// Take returns what has happened, in batches; nil if nothing has. What is more makes
-// Ready receive again.
+// Take returns what has happened, in batches; nil if nothing has. It is called again
+// when Ready receives again, after all of the last batch has been read.
 func (l *Link) Take() []Event { return l.q.take() }
 
 // Publish sends a message as soon as it can. It fails if there is no connection, or

@@ -322,6 +322,28 @@ func TestRetainedAllArrive(t *testing.T) {
 	}
 }
 
+// TestSettledWaits holds that what is subscribed to because of a retained message has
+// come, too, when all is said to be settled.
+func TestSettledWaits(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	c.Publish("list", "a", true)
+	c.Publish("a", "b", true)
+	c.Publish("b", "c", true)
+	u := use(t, Options{URL: b.URL()}, Subscription{Filter: "list", Keep: true}).run()
+	got := ""
+	for e := u.next(); e.Kind != Settled; e = u.next() {
+		if e.Kind == Received {
+			got += string(e.Message.Payload)
+			u.Subscribe(Subscription{Filter: string(e.Message.Payload), Keep: true})
+		}
+	}
+	if got != "abc" {
+		t.Errorf("settled after %q", got)
+	}
+}
+
 // TestLostRetainedComeAgain holds that retained messages for which there was no room
 // are asked for again.
 func TestLostRetainedComeAgain(t *testing.T) {

@@ -85,6 +85,7 @@ type queue struct {
 	signs    []Event // of the connection, in front of all messages
 	settled  bool    // everything retained has been put, and Settled not been taken
 	lost     bool    // a message of kept was not taken
+	busy     bool    // what was taken last is being read, as far as is known
 	ready    chan struct{}
 	progress chan struct{} // something was put or taken; who waits for what has arrived
 	room     chan struct{} // something was taken; who waits for room
@@ -150,13 +151,14 @@ func (q *queue) sign(k Kind) {
 	wake(q.ready)
 }
 
-// take returns what waits: signs, the messages of some topics, or that all is settled.
-// It returns nil if nothing waits, and asks to be called again otherwise.
-func (q *queue) take() []Event {
+// take returns what waits: signs, the messages of some topics, or that all is settled;
+// nil if nothing does. Who takes has read what it took before, and is asked to come
+// again for that to be known.
+func (q *queue) take() (out []Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer func() {
-		if len(q.signs)+len(q.kept.topics)+len(q.other.topics) > 0 || q.settled {
+		if q.busy = len(out) > 0; q.busy {
 			wake(q.ready)
 		}
 		wake(q.progress)
@@ -166,7 +168,6 @@ func (q *queue) take() []Event {
 		q.signs = nil
 		return s
 	}
-	var out []Event
 	for _, l := range []*lane{&q.kept, &q.other} {
 		for len(out) < atOnce {
 			messages := l.take()
@@ -188,11 +189,11 @@ func (q *queue) take() []Event {
 // atOnce is about how many messages one take returns.
 const atOnce = 64
 
-// keptTaken reports whether nothing of kept waits.
-func (q *queue) keptTaken() bool {
+// keptRead reports whether all of kept has been taken and read.
+func (q *queue) keptRead() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.kept.topics) == 0
+	return len(q.kept.topics) == 0 && !q.busy
 }
 
 // lostKept reports whether a message of kept was lost since forgetLost.

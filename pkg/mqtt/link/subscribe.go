@@ -175,6 +175,18 @@ func (s *subscriptions) next() (subscribe []Subscription, unsubscribe []string) 
 	return subscribe, nil
 }
 
+// complete reports whether everything that is wanted has been asked for.
+func (s *subscriptions) complete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.order {
+		if !s.asked[f] {
+			return false
+		}
+	}
+	return true
+}
+
 // subscribe asks for what is wanted and has not been asked for, one packet after
 // another, and signs when everything retained has come.
 func (l *Link) subscribe(ctx context.Context, cm *autopaho.ConnectionManager) {
@@ -190,7 +202,8 @@ func (l *Link) subscribe(ctx context.Context, cm *autopaho.ConnectionManager) {
 			settled = false
 			l.ask(ctx, cm, add, remove)
 		case !settled:
-			if settled = l.arrived(ctx, cm); settled {
+			// What has arrived may have been a reason to subscribe to more.
+			if settled = l.arrived(ctx, cm) && l.subs.complete(); settled {
 				l.q.sign(Settled)
 			}
 		case l.q.lostKept() && r.due(time.Now()):
@@ -264,7 +277,7 @@ func (l *Link) ask(ctx context.Context, cm *autopaho.ConnectionManager, add []Su
 const barrier = "opcredsd/barrier"
 
 // arrived returns when everything that the broker had sent before has come and been
-// taken. An answer to any packet says that the first has: the broker keeps the order
+// read, so that what follows from it has been subscribed to as well. An answer to any packet says that the first has: the broker keeps the order
 // of what it sends. It reports false if the connection is lost.
 func (l *Link) arrived(ctx context.Context, cm *autopaho.ConnectionManager) bool {
 	f := l.framed.Load()
@@ -276,7 +289,7 @@ func (l *Link) arrived(ctx context.Context, cm *autopaho.ConnectionManager) bool
 	}
 	read := f.published.Load()
 	for l.connected.Load() && l.framed.Load() == f {
-		if f.handled.Load() >= read && l.q.keptTaken() {
+		if f.handled.Load() >= read && l.q.keptRead() {
 			return true
 		}
 		pause(ctx, l.q.progress, packetTimeout)
