@@ -116,10 +116,10 @@ type Watcher interface {
 	Changes(changed func(matter.AttributeID))
 }
 
-// Teller is a Watcher with events that happen otherwise than in its Invoke, where
+// EventReporter is a Watcher with events that happen otherwise than in its Invoke, where
 // it calls [Request.Emit]. Settle calls Events after Changes; it calls tell for each
 // event that has happened since, none of them fabric-sensitive.
-type Teller interface {
+type EventReporter interface {
 	Watcher
 	Events(tell func(id matter.EventID, data func(w *tlv.Writer)))
 }

@@ -29,9 +29,9 @@ func CommandError(err error) error {
 	return matter.StatusInvalidCommand
 }
 
-// OnlyUint16 reads the fields of a command that has one, an uint16 with the tag 0;
+// SingleUint16 reads the fields of a command that has one, an uint16 with the tag 0;
 // INVALID_COMMAND if it is not there.
-func OnlyUint16(fields tlv.Element) (v uint16, err error) {
+func SingleUint16(fields tlv.Element) (v uint16, err error) {
 	have := false
 	r := fields.Reader()
 	for r.EnterStruct(); r.Next(); {

@@ -32,17 +32,17 @@ func requestStatus(err error) matter.Status {
 	return matter.StatusInvalidAction
 }
 
-// seen holds which of a structure's parts have been met.
-type seen uint16
+// tagSet holds which of a structure's parts have been met.
+type tagSet uint16
 
 // once returns the number of r's current tag. It fails r if that is a known
 // one, 0 to last, for the second time.
-func (s *seen) once(r *tlv.Reader, last int) int {
+func (s *tagSet) once(r *tlv.Reader, last int) int {
 	n := r.ContextTag()
 	if n < 0 || n > last {
 		return -1
 	}
-	bit := seen(1) << n
+	bit := tagSet(1) << n
 	if *s&bit != 0 {
 		r.Fail(errRepeated)
 	}
@@ -51,14 +51,14 @@ func (s *seen) once(r *tlv.Reader, last int) int {
 }
 
 // need fails r unless all parts with these numbers were there.
-func (s seen) need(r *tlv.Reader, mask seen) {
+func (s tagSet) need(r *tlv.Reader, mask tagSet) {
 	if s&mask != mask {
 		r.Fail(errMissing)
 	}
 }
 
-func decodeAttributePath(r *tlv.Reader, self matter.NodeID) (p attributePath) {
-	var got seen
+func decodeAttributePath(r *tlv.Reader, own matter.NodeID) (p attributePath) {
+	var got tagSet
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 6) {
 		case 0:
@@ -67,7 +67,7 @@ func decodeAttributePath(r *tlv.Reader, self matter.NodeID) (p attributePath) {
 				r.Fail(errPath)
 			}
 		case 1:
-			p.elsewhere = otherNode(r.Uint(), self)
+			p.elsewhere = otherNode(r.Uint(), own)
 		case 2:
 			p.endpoint, p.given = decodeEndpoint(r), p.given|partEndpoint
 		case 3:
@@ -92,8 +92,8 @@ func decodeAttributePath(r *tlv.Reader, self matter.NodeID) (p attributePath) {
 
 // otherNode reports whether a path is for a node that is not this one. Before it has
 // an id, by which the peer could know it, there is only one that can be meant.
-func otherNode(node uint64, self matter.NodeID) bool {
-	return self != 0 && matter.NodeID(node) != self
+func otherNode(node uint64, own matter.NodeID) bool {
+	return own != 0 && matter.NodeID(node) != own
 }
 
 // decodeEndpoint returns an endpoint that may be named; 0xFFFF may not.
@@ -113,12 +113,12 @@ func decodeCluster(r *tlv.Reader) matter.ClusterID {
 	return id
 }
 
-func decodeEventPath(r *tlv.Reader, self matter.NodeID) (p eventPath) {
-	var got seen
+func decodeEventPath(r *tlv.Reader, own matter.NodeID) (p eventPath) {
+	var got tagSet
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 4) {
 		case 0:
-			p.elsewhere = otherNode(r.Uint(), self)
+			p.elsewhere = otherNode(r.Uint(), own)
 		case 1:
 			p.endpoint, p.given = decodeEndpoint(r), p.given|partEndpoint
 		case 2:
@@ -143,23 +143,23 @@ type readRequest struct {
 	filters        []versionFilter
 	eventMin       matter.EventNumber
 	fabricFiltered bool
-	self           matter.NodeID // as the peer knows this node
+	own            matter.NodeID // as the peer knows this node
 
 	// Of a SubscribeRequest only; the intervals are in seconds.
-	keep     bool
-	min, max uint16
+	keepSubscriptions bool
+	min, max          uint16
 }
 
 func (q *readRequest) reset() {
 	*q = readRequest{attributes: q.attributes[:0], events: q.events[:0], filters: q.filters[:0]}
 }
 
-// decodeRead fills q from a ReadRequest to the node self.
-func (q *readRequest) decodeRead(b []byte, self matter.NodeID) error {
+// decodeRead fills q from a ReadRequest to the node own.
+func (q *readRequest) decodeRead(b []byte, own matter.NodeID) error {
 	q.reset()
-	q.self = self
+	q.own = own
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(&r, 4) {
 		case 0:
@@ -179,16 +179,16 @@ func (q *readRequest) decodeRead(b []byte, self matter.NodeID) error {
 	return r.End()
 }
 
-// decodeSubscribe fills q from a SubscribeRequest to the node self.
-func (q *readRequest) decodeSubscribe(b []byte, self matter.NodeID) error {
+// decodeSubscribe fills q from a SubscribeRequest to the node own.
+func (q *readRequest) decodeSubscribe(b []byte, own matter.NodeID) error {
 	q.reset()
-	q.self = self
+	q.own = own
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(&r, 8) {
 		case 0:
-			q.keep = r.Bool()
+			q.keepSubscriptions = r.Bool()
 		case 1:
 			q.min = r.Uint16()
 		case 2:
@@ -220,7 +220,7 @@ func (q *readRequest) full(r *tlv.Reader) bool {
 
 func (q *readRequest) decodeAttributes(r *tlv.Reader) {
 	for r.EnterArray(); r.Next() && !q.full(r); {
-		p := decodeAttributePath(r, q.self)
+		p := decodeAttributePath(r, q.own)
 		if p.given&(partCluster|partAttribute) == partAttribute && !globalAttribute(p.attribute) ||
 			p.index == appendItem || p.index == oneItem && p.given&partAttribute == 0 {
 			r.Fail(errPath)
@@ -232,7 +232,7 @@ func (q *readRequest) decodeAttributes(r *tlv.Reader) {
 
 func (q *readRequest) decodeEvents(r *tlv.Reader) {
 	for r.EnterArray(); r.Next() && !q.full(r); {
-		q.events = append(q.events, decodeEventPath(r, q.self))
+		q.events = append(q.events, decodeEventPath(r, q.own))
 	}
 	r.Exit()
 }
@@ -241,13 +241,13 @@ func (q *readRequest) decodeEvents(r *tlv.Reader) {
 // is for another node has no effect.
 func (q *readRequest) decodeEventFilters(r *tlv.Reader) {
 	for r.EnterArray(); r.Next(); {
-		var got seen
+		var got tagSet
 		var lowest matter.EventNumber
 		other := false
 		for r.EnterStruct(); r.Next(); {
 			switch got.once(r, 1) {
 			case 0:
-				other = otherNode(r.Uint(), q.self)
+				other = otherNode(r.Uint(), q.own)
 			case 1:
 				lowest = matter.EventNumber(r.Uint())
 			}
@@ -265,13 +265,13 @@ func (q *readRequest) decodeEventFilters(r *tlv.Reader) {
 // others have no effect.
 func (q *readRequest) decodeVersionFilters(r *tlv.Reader) {
 	for r.EnterArray(); r.Next(); {
-		var got seen
+		var got tagSet
 		var f versionFilter
 		var given parts
 		for r.EnterStruct(); r.Next(); {
 			switch got.once(r, 1) {
 			case 0:
-				f.endpoint, f.cluster, given = decodeClusterPath(r, q.self)
+				f.endpoint, f.cluster, given = decodeClusterPath(r, q.own)
 			case 1:
 				f.version = matter.DataVersion(r.Uint32())
 			}
@@ -286,13 +286,13 @@ func (q *readRequest) decodeVersionFilters(r *tlv.Reader) {
 	slices.SortFunc(q.filters, versionFilter.compare)
 }
 
-func decodeClusterPath(r *tlv.Reader, self matter.NodeID) (ep matter.EndpointID, cl matter.ClusterID, given parts) {
-	var got seen
+func decodeClusterPath(r *tlv.Reader, own matter.NodeID) (ep matter.EndpointID, cl matter.ClusterID, given parts) {
+	var got tagSet
 	other := false
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
-			other = otherNode(r.Uint(), self)
+			other = otherNode(r.Uint(), own)
 		case 1:
 			ep, given = matter.EndpointID(r.Uint16()), given|partEndpoint
 		case 2:
@@ -309,7 +309,7 @@ func decodeClusterPath(r *tlv.Reader, self matter.NodeID) (ep matter.EndpointID,
 // decodeStatus returns the status of a StatusResponse (section 10.7.1).
 func decodeStatus(b []byte) (s matter.Status, err error) {
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		if got.once(&r, 0) == 0 {
 			s = matter.Status(r.Uint8())
@@ -323,7 +323,7 @@ func decodeStatus(b []byte) (s matter.Status, err error) {
 // decodeTimed returns the milliseconds of a TimedRequest (section 10.7.8).
 func decodeTimed(b []byte) (ms uint16, err error) {
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		if got.once(&r, 0) == 0 {
 			ms = r.Uint16()
@@ -338,7 +338,7 @@ func decodeTimed(b []byte) (ms uint16, err error) {
 // 10.7.3).
 func decodeReport(b []byte) (subscribed bool, err error) {
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		if got.once(&r, 0) == 0 {
 			r.Uint32()

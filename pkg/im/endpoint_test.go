@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// teller is a fakeCluster that is a Teller too.
+// teller is a fakeCluster that is a EventReporter too.
 type teller struct {
 	watched
 	happened int
@@ -115,7 +115,7 @@ func TestSubscriptionFollowsEndpoints(t *testing.T) {
 	}
 }
 
-func TestTeller(t *testing.T) {
+func TestEventReporter(t *testing.T) {
 	n := newNode(t, nil)
 	c := &teller{watched: watched{newSwitch()}}
 	n.AddEndpoint(Endpoint{ID: 3, Clusters: []Cluster{c}})

@@ -35,11 +35,11 @@ type Options struct {
 
 	// Self returns the node's id in a fabric, 0 where there is none. A path may name
 	// the node that it is for. nil: it has no id.
-	Self func(matter.FabricIndex) matter.NodeID
+	NodeID func(matter.FabricIndex) matter.NodeID
 
 	// Keep, if set, is called before a subscriber is told that its subscription is
 	// active, and so among the Subscriptions: they are to be remembered now.
-	Keep func()
+	PersistSubscriptions func()
 
 	// Boot is when the process started: events carry the time since then while
 	// the clock is not set.
@@ -110,8 +110,8 @@ func New(opt Options) *Engine {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	if e.opt.Keep == nil {
-		e.opt.Keep = func() {}
+	if e.opt.PersistSubscriptions == nil {
+		e.opt.PersistSubscriptions = func() {}
 	}
 	e.w.Reset(make([]byte, 0, 2*opt.MaxPayload))
 	e.req.engine = e

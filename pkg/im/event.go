@@ -136,7 +136,7 @@ func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, 
 	}
 	e.events.add(r)
 	for _, s := range e.subscriptions {
-		s.happened(&r)
+		s.noteEvent(&r)
 	}
 }
 
@@ -144,7 +144,7 @@ func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, 
 // them: there may be no later report.
 func (e *Engine) Hurry() {
 	for _, s := range e.subscriptions {
-		s.news.urgent = s.news.urgent || s.news.pending > 0
+		s.unreported.urgent = s.unreported.urgent || s.unreported.pending > 0
 	}
 }
 
@@ -180,7 +180,7 @@ func (e *Engine) fillEvents(rd *reading) (more bool) {
 		if r == nil || r.number >= rd.log.end {
 			break
 		}
-		if e.hears(rd, r) {
+		if e.selects(rd, r) {
 			m := w.Mark()
 			r.write(w)
 			if e.room() < 0 {
@@ -193,8 +193,8 @@ func (e *Engine) fillEvents(rd *reading) (more bool) {
 	return false
 }
 
-// hears reports whether r belongs into rd.
-func (e *Engine) hears(rd *reading, r *record) bool {
+// selects reports whether r belongs into rd.
+func (e *Engine) selects(rd *reading, r *record) bool {
 	if !r.concerns(rd.subject.Fabric) {
 		return false
 	}

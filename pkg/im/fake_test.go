@@ -207,7 +207,7 @@ func newHarness(t testing.TB, change func(*Options)) *harness {
 		Sessions: h.sessions,
 		Boot:     start.Add(-time.Hour),
 		Log:      slog.New(slog.NewTextHandler(&h.log, nil)),
-		Self: func(f matter.FabricIndex) matter.NodeID {
+		NodeID: func(f matter.FabricIndex) matter.NodeID {
 			if f == 0 {
 				return 0
 			}

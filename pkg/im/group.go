@@ -29,14 +29,14 @@ func (i *Interaction) groupRequest(now time.Time, opcode uint8, payload []byte, 
 // written in parts stays together.
 func (i *Interaction) groupWrite(now time.Time, payload []byte, members []matter.EndpointID) matter.Status {
 	q := &i.e.write
-	if err := q.decode(payload, i.self(), true); err != nil {
+	if err := q.decode(payload, i.ownNodeID(), true); err != nil {
 		return requestStatus(err)
 	}
 	if q.timed || q.more {
 		return matter.StatusInvalidAction
 	}
 	for _, ep := range members {
-		i.unsent(now)
+		i.discardResponse(now)
 		for n := range q.items {
 			x := q.items[n]
 			if x.path.given&partEndpoint != 0 && x.path.endpoint != ep {
@@ -65,15 +65,15 @@ func (i *Interaction) groupInvoke(now time.Time, payload []byte, members []matte
 				continue
 			}
 			c.endpoint = ep
-			i.unsent(now)
+			i.discardResponse(now)
 			i.execute(&c, false, nil)
 		}
 	}
 	return matter.StatusSuccess
 }
 
-// unsent makes room for an answer that is not sent.
-func (i *Interaction) unsent(now time.Time) {
+// discardResponse makes room for an answer that is not sent.
+func (i *Interaction) discardResponse(now time.Time) {
 	i.e.prepare(now, i.conn.Subject(), i.conn.Session(), true)
 	i.e.newMessage().StartArray(tag0)
 }

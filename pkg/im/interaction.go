@@ -47,8 +47,8 @@ type Interaction struct {
 
 // invoking is what an invoke keeps between messages.
 type invoking struct {
-	rest *responses // that are not sent yet
-	late *putOff    // nil: no command waits
+	rest      *responses // that are not sent yet
+	suspended *suspended // nil: no command waits
 }
 
 // Open returns the Interaction for an exchange that a peer has started; the
@@ -87,14 +87,14 @@ func (i *Interaction) Closed(now time.Time, err error) {
 	case i.state == stateAnswered && err == nil:
 		i.begun(now)
 	default:
-		i.unheard("no answer")
+		i.interruptUnconfirmed("no answer")
 		i.leave(now, matter.StatusTimeout)
 	}
 }
 
-// unheard interrupts the subscription that i's report is for, as nobody knows whether
+// interruptUnconfirmed interrupts the subscription that i's report is for, as nobody knows whether
 // the subscriber has received it, or the subscription that i has begun.
-func (i *Interaction) unheard(reason string) {
+func (i *Interaction) interruptUnconfirmed(reason string) {
 	if i.sub != nil && (i.state == stateAnswered && i.sub.phase == answered || i.sub.phase == active && i.sub.session.Serial == i.serial) {
 		i.e.interrupt(i.sub, reason)
 	}
@@ -166,7 +166,7 @@ func (i *Interaction) statusResponse(now time.Time, payload []byte) {
 func (i *Interaction) readRequest(now time.Time, payload []byte) {
 	rd := i.e.takeReading()
 	i.reading = rd
-	if err := rd.decodeRead(payload, i.self()); err != nil {
+	if err := rd.decodeRead(payload, i.ownNodeID()); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}
@@ -175,12 +175,12 @@ func (i *Interaction) readRequest(now time.Time, payload []byte) {
 	i.sendReport(now)
 }
 
-// self is the node id by which the peer knows this node; 0 where there is none yet.
-func (i *Interaction) self() matter.NodeID {
-	if i.e.opt.Self == nil {
+// ownNodeID is the node id by which the peer knows this node; 0 where there is none yet.
+func (i *Interaction) ownNodeID() matter.NodeID {
+	if i.e.opt.NodeID == nil {
 		return 0
 	}
-	return i.e.opt.Self(i.conn.Subject().Fabric)
+	return i.e.opt.NodeID(i.conn.Subject().Fabric)
 }
 
 // sendReport sends the next message of a read.
@@ -233,7 +233,7 @@ func (i *Interaction) wait(now time.Time, s state, d time.Duration) {
 func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
 	if err := i.conn.Send(now, opcode, payload); err != nil {
 		i.e.log.Warn("message not sent", "action", i.action.String(), "error", err)
-		i.unheard("message not sent")
+		i.interruptUnconfirmed("message not sent")
 		i.finish(now, matter.StatusFailure)
 		return false
 	}

@@ -40,7 +40,7 @@ var noFields = func() tlv.Element {
 func (q *invokeRequest) decode(b []byte, limit int, group bool) error {
 	*q = invokeRequest{commands: q.commands[:0]}
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(&r, 2) {
 		case 0:
@@ -68,7 +68,7 @@ func (q *invokeRequest) decode(b []byte, limit int, group bool) error {
 
 func decodeCommand(r *tlv.Reader, group bool) command {
 	c := command{fields: noFields}
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
@@ -88,7 +88,7 @@ func decodeCommand(r *tlv.Reader, group bool) command {
 }
 
 func (c *command) decodePath(r *tlv.Reader, group bool) {
-	var got seen
+	var got tagSet
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
@@ -162,7 +162,7 @@ func (i *Interaction) executeAll(now time.Time, q *invokeRequest, payload []byte
 		finish, e.req.mayWait = nil, false
 		if l := e.req.later; l != nil {
 			e.req.later = nil
-			i.putOff(now, q, payload, timed, n, head, l)
+			i.suspend(now, q, payload, timed, n, head, l)
 			return
 		}
 		if head+len(w.Written(m))+messageEnd > e.opt.MaxPayload {

@@ -47,8 +47,8 @@ func (r *Request) Later(w *tlv.Writer, work func(), finish func(r *Request, w *t
 	return ErrLater
 }
 
-// putOff is an invoke request one of whose commands waits.
-type putOff struct {
+// suspended is an invoke request one of whose commands waits.
+type suspended struct {
 	request invokeRequest // over a copy of the message
 	payload []byte
 	timed   bool
@@ -57,27 +57,27 @@ type putOff struct {
 	finish  func(r *Request, w *tlv.Writer) error
 }
 
-// putOff lets command number n of q wait for l.
-func (i *Interaction) putOff(now time.Time, q *invokeRequest, payload []byte, timed bool, n, head int, l *later) {
+// suspend lets command number n of q wait for l.
+func (i *Interaction) suspend(now time.Time, q *invokeRequest, payload []byte, timed bool, n, head int, l *later) {
 	e := i.e
-	p := i.late
+	p := i.suspended
 	if p == nil {
-		p = &putOff{payload: bytes.Clone(payload), timed: timed}
+		p = &suspended{payload: bytes.Clone(payload), timed: timed}
 		if err := p.request.decode(p.payload, e.opt.MaxPathsPerInvoke, false); err != nil {
 			panic("BUG: im: a request that was decoded is not one: " + err.Error())
 		}
-		i.late = p
+		i.suspended = p
 	}
 	p.n, p.finish = n, l.finish
 	p.before = newResponses(e.w.Bytes(), head, e.results)
 	e.waitingLater++
 	i.wait(now, stateWorking, laterTimeout)
-	e.opt.Background(l.work, i.goOn)
+	e.opt.Background(l.work, i.resumeInvoke)
 }
 
-// goOn executes the command that has waited, and those after it.
-func (i *Interaction) goOn(now time.Time) {
-	e, p := i.e, i.late
+// resumeInvoke executes the command that has waited, and those after it.
+func (i *Interaction) resumeInvoke(now time.Time) {
+	e, p := i.e, i.suspended
 	e.waitingLater--
 	if i.state != stateWorking {
 		return // the peer has gone, or has sent something else

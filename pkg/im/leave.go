@@ -17,7 +17,7 @@ func (e *Engine) FabricRemoved(now time.Time, f matter.FabricIndex, since matter
 	granted := e.opt.ACL
 	e.opt.ACL = access
 	for _, s := range e.subscriptions {
-		if s.subject.Fabric == f && s.phase == active && e.bidFarewell(now, s, since) && !slices.Contains(told, s.session.Serial) {
+		if s.subject.Fabric == f && s.phase == active && e.sendFarewell(now, s, since) && !slices.Contains(told, s.session.Serial) {
 			told = append(told, s.session.Serial)
 		}
 	}
@@ -31,10 +31,10 @@ func (e *Engine) FabricRemoved(now time.Time, f matter.FabricIndex, since matter
 	return told
 }
 
-// bidFarewell sends s a report of the latest events, if it may hear of any, and
+// sendFarewell sends s a report of the latest events, if it may hear of any, and
 // reports whether it did. Nobody waits for its confirmation; the message is sent
 // again until it is acknowledged, as all are.
-func (e *Engine) bidFarewell(now time.Time, s *subscription, since matter.EventNumber) bool {
+func (e *Engine) sendFarewell(now time.Time, s *subscription, since matter.EventNumber) bool {
 	rd := e.takeReading()
 	defer e.release(rd)
 	rd.events = append(rd.events, s.interest.events...)

@@ -42,14 +42,14 @@ func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
 	}
 	earliest := s.last.Add(s.floor())
 	switch {
-	case s.news.all:
+	case s.unreported.all:
 		t = s.last
-	case s.news.dirty || s.news.urgent || s.news.pending >= eventPressure:
+	case s.unreported.dirty || s.unreported.urgent || s.unreported.pending >= eventPressure:
 		t = earliest
 	default:
 		t = latest(s.keepAlive(), earliest)
 	}
-	return latest(t, s.again), true
+	return latest(t, s.notBefore), true
 }
 
 // floor is how long after one report the next may leave.
@@ -111,14 +111,14 @@ func (e *Engine) startReport(now time.Time, s *subscription) {
 	rd.events = append(rd.events, s.interest.events...)
 	rd.subject, rd.session, rd.fabricFiltered = s.subject, s.session, s.interest.fabricFiltered
 	rd.subscription, rd.since = s.id, s.since
-	if !s.news.all {
+	if !s.unreported.all {
 		e.collectChanged(rd)
 	}
 	rd.log.next, rd.log.end = s.nextEvent, e.events.next
 
 	payload, more := e.buildReport(now, rd)
 	if !rd.found && rd.update {
-		s.since, s.nextEvent, s.news = e.change, max(s.nextEvent, rd.log.end), news{}
+		s.since, s.nextEvent, s.unreported = e.change, max(s.nextEvent, rd.log.end), unreported{}
 		e.release(rd)
 		if !now.Before(s.keepAlive()) && !now.Before(s.last.Add(s.floor())) {
 			e.sendKeepAlive(now, s)
@@ -130,7 +130,7 @@ func (e *Engine) startReport(now time.Time, s *subscription) {
 	if !i.open(now) {
 		return
 	}
-	s.since, s.news = e.change, news{}
+	s.since, s.unreported = e.change, unreported{}
 	s.report, s.last = i, now
 	i.conn.AwaitResponse(now.Add(responseTimeout))
 	i.send(now, OpcodeReportData, payload)
@@ -147,7 +147,7 @@ func (i *Interaction) open(now time.Time) bool {
 		i.conn = conn
 		return true
 	case errors.Is(err, ErrBusy):
-		s.again = now.Add(busyPause)
+		s.notBefore = now.Add(busyPause)
 		i.sub = nil
 	default:
 		i.e.interrupt(s, err.Error())
@@ -170,13 +170,13 @@ func (e *Engine) sendKeepAlive(now time.Time, s *subscription) {
 	w.Bool(tag4, true)
 	if i.send(now, OpcodeReportData, e.endMessage()) {
 		e.lingering = append(e.lingering, i)
-		e.thinOut(now, i.serial)
+		e.closeOldestKeepAlive(now, i.serial)
 	}
 }
 
-// thinOut closes the oldest exchange of a keep-alive on a session that has too
+// closeOldestKeepAlive closes the oldest exchange of a keep-alive on a session that has too
 // many of them.
-func (e *Engine) thinOut(now time.Time, serial uint64) {
+func (e *Engine) closeOldestKeepAlive(now time.Time, serial uint64) {
 	n, oldest := 0, -1
 	for k, i := range e.lingering {
 		if i.serial == serial && i.state != stateDone {

@@ -109,7 +109,7 @@ func (e *Engine) Resume(now time.Time, peer acl.Subject, by Session) {
 		}
 		s.phase, s.subject, s.session = active, peer, by
 		e.established(s)
-		s.last, s.again, s.news.all = now, time.Time{}, true
+		s.last, s.notBefore, s.unreported.all = now, time.Time{}, true
 		e.revision++
 	}
 }
@@ -151,9 +151,9 @@ func (e *Engine) interrupt(s *subscription, reason string) {
 	e.log.Info("subscription interrupted", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "reason", reason)
 }
 
-// lapse ends what was interrupted for so long that the subscriber has given up
+// endExpired ends what was interrupted for so long that the subscriber has given up
 // too. Time counts from the first interruption after which nothing got through.
-func (e *Engine) lapse(now time.Time) {
+func (e *Engine) endExpired(now time.Time) {
 	over := false
 	for _, s := range e.subscriptions {
 		if s.phase != interrupted {

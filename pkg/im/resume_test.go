@@ -302,7 +302,7 @@ func TestKeptBeforeItIsConfirmed(t *testing.T) {
 	var c *fakeConn
 	kept := 0
 	n = newNode(t, func(o *Options) {
-		o.Keep = func() {
+		o.PersistSubscriptions = func() {
 			kept++
 			if list := n.Subscriptions(); len(list) != 1 || c.last().opcode == OpcodeSubscribeResponse {
 				t.Errorf("to be remembered %+v, last message %+v", list, c.last())

@@ -127,7 +127,7 @@ func (e *Engine) Settle(now time.Time) {
 		e.settle(now, ep)
 	}
 	e.settleTouched(now)
-	e.lapse(now)
+	e.endExpired(now)
 	e.sendReports(now)
 }
 
@@ -151,7 +151,7 @@ func (e *Engine) settle(now time.Time, ep *endpoint) {
 	for _, in := range ep.watchers {
 		p.asked = in
 		in.watcher.Changes(p.note)
-		if t, ok := in.watcher.(Teller); ok {
+		if t, ok := in.watcher.(EventReporter); ok {
 			t.Events(p.emit)
 		}
 	}
@@ -264,8 +264,8 @@ func (e *Engine) changed(in *instance, i int) {
 	}
 	e.mark(in, i)
 	for _, s := range e.subscriptions {
-		if !s.news.dirty && s.interest.attributes.cover(in, a) != nil {
-			s.news.dirty = true
+		if !s.unreported.dirty && s.interest.attributes.cover(in, a) != nil {
+			s.unreported.dirty = true
 		}
 	}
 }
@@ -276,8 +276,8 @@ func (e *Engine) markAll(in *instance) {
 		e.mark(in, i)
 	}
 	for _, s := range e.subscriptions {
-		for i := 0; i < len(in.meta.attributes) && !s.news.dirty && s.interest.attributes.coverCluster(in); i++ {
-			s.news.dirty = s.interest.attributes.cover(in, &in.meta.attributes[i]) != nil
+		for i := 0; i < len(in.meta.attributes) && !s.unreported.dirty && s.interest.attributes.coverCluster(in); i++ {
+			s.unreported.dirty = s.interest.attributes.cover(in, &in.meta.attributes[i]) != nil
 		}
 	}
 }

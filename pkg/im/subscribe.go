@@ -44,20 +44,20 @@ type subscription struct {
 	interest interest
 	min, max time.Duration
 
-	news      news
-	since     uint64             // the change up to which everything was reported
-	nextEvent matter.EventNumber // the first that was not reported and confirmed
-	last      time.Time          // when the last report left
-	again     time.Time          // not before this, as the session was busy; zero: at any time
-	expires   time.Time          // when an interruption becomes the end; zero: all was confirmed since
+	unreported unreported
+	since      uint64             // the change up to which everything was reported
+	nextEvent  matter.EventNumber // the first that was not reported and confirmed
+	last       time.Time          // when the last report left
+	notBefore  time.Time          // not before this, as the session was busy; zero: at any time
+	expires    time.Time          // when an interruption becomes the end; zero: all was confirmed since
 
 	report *Interaction // the first report or one that waits for confirmation
 
 	counted bool // as established since the start
 }
 
-// news is what there is to report.
-type news struct {
+// unreported is what there is to report.
+type unreported struct {
 	dirty   bool // an attribute has changed
 	pending int  // events that have happened
 	urgent  bool // the subscriber wants to hear of one of them at once
@@ -71,8 +71,8 @@ type interest struct {
 	fabricFiltered bool
 }
 
-// happened takes note of an event.
-func (s *subscription) happened(r *record) {
+// noteEvent takes note of an event.
+func (s *subscription) noteEvent(r *record) {
 	if !r.concerns(s.subject.Fabric) {
 		return
 	}
@@ -80,10 +80,10 @@ func (s *subscription) happened(r *record) {
 	for i := range s.interest.events {
 		if p := &s.interest.events[i]; p.covers(r.in, r.event) {
 			covered = 1
-			s.news.urgent = s.news.urgent || p.urgent
+			s.unreported.urgent = s.unreported.urgent || p.urgent
 		}
 	}
-	s.news.pending += covered
+	s.unreported.pending += covered
 }
 
 // subscribeRequest serves a SubscribeRequest.
@@ -91,7 +91,7 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 	e := i.e
 	rd := e.takeReading()
 	i.reading = rd
-	if err := rd.decodeSubscribe(payload, i.self()); err != nil {
+	if err := rd.decodeSubscribe(payload, i.ownNodeID()); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}
@@ -100,7 +100,7 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 		i.refuse(now, matter.StatusUnsupportedAccess)
 		return
 	}
-	if !rd.keep {
+	if !rd.keepSubscriptions {
 		// Even if the new request is refused: the peer has said that it counts on
 		// none of the old ones.
 		e.endWhere(now, "replaced by the subscriber", func(s *subscription) bool {
@@ -108,7 +108,7 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 		})
 	}
 	switch {
-	case rd.min > rd.max, !e.yields(rd):
+	case rd.min > rd.max, !e.selectsAnything(rd):
 		i.refuse(now, matter.StatusInvalidAction)
 	case !e.makeRoom(now, rd.subject.Fabric), !i.reserve():
 		i.refuse(now, matter.StatusResourceExhausted)
@@ -147,9 +147,9 @@ func (e *Engine) newSubscriptionID() uint32 {
 	}
 }
 
-// yields reports whether rd's paths name an attribute that the subject may read
+// selectsAnything reports whether rd's paths name an attribute that the subject may read
 // or an event that it may hear of.
-func (e *Engine) yields(rd *reading) bool {
+func (e *Engine) selectsAnything(rd *reading) bool {
 	for i := range rd.attributes {
 		p := &rd.attributes[i]
 		if p.concrete() {
@@ -163,11 +163,11 @@ func (e *Engine) yields(rd *reading) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(rd.events, func(p eventPath) bool { return e.yieldsEvent(rd.subject, &p) })
+	return slices.ContainsFunc(rd.events, func(p eventPath) bool { return e.selectsEvent(rd.subject, &p) })
 }
 
-// yieldsEvent reports whether p names an event that the subject may hear of.
-func (e *Engine) yieldsEvent(s acl.Subject, p *eventPath) bool {
+// selectsEvent reports whether p names an event that the subject may hear of.
+func (e *Engine) selectsEvent(s acl.Subject, p *eventPath) bool {
 	if p.concrete() {
 		return e.checkEvent(s, p) == matter.StatusSuccess
 	}
@@ -232,7 +232,7 @@ func (i *Interaction) primed(now time.Time) {
 	e, s := i.e, i.sub
 	s.phase, s.last = answered, now
 	e.revision++
-	e.opt.Keep()
+	e.opt.PersistSubscriptions()
 	w := e.newMessage()
 	w.Uint(tag0, uint64(s.id))
 	w.Uint(tag2, uint64(s.max/time.Second))

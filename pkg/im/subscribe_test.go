@@ -382,7 +382,7 @@ func TestReportsPerSession(t *testing.T) {
 		n.confirmAll(r)
 	}
 	for _, s := range n.subscriptions {
-		if s.news.dirty || s.report != nil {
+		if s.unreported.dirty || s.report != nil {
 			t.Errorf("subscription of %v is left out", s.subject.Node)
 		}
 	}
@@ -400,7 +400,7 @@ func TestSubscriptionsAndTheEndOfFabricOrSession(t *testing.T) {
 			n.subscribe(pase(2), state0(0, 60))
 			n.subscriptions[2].session.Serial = 9
 			n.Changed(0, 6, 0)
-			n.subscriptions[1].news.dirty = false
+			n.subscriptions[1].unreported.dirty = false
 			n.Settle(n.now)
 			reports := n.reports(2)
 			want := end(n)

@@ -30,12 +30,12 @@ type writeRequest struct {
 	items                 []writeItem
 }
 
-// decode fills q from a message to the node self. In one to a group paths may leave
+// decode fills q from a message to the node own. In one to a group paths may leave
 // the endpoint open.
-func (q *writeRequest) decode(b []byte, self matter.NodeID, group bool) error {
+func (q *writeRequest) decode(b []byte, own matter.NodeID, group bool) error {
 	*q = writeRequest{items: q.items[:0]}
 	r := tlv.NewReader(b)
-	var got seen
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(&r, 3) {
 		case 0:
@@ -48,7 +48,7 @@ func (q *writeRequest) decode(b []byte, self matter.NodeID, group bool) error {
 					r.Fail(matter.StatusPathsExhausted)
 					break
 				}
-				q.items = append(q.items, decodeWriteItem(&r, self, group))
+				q.items = append(q.items, decodeWriteItem(&r, own, group))
 			}
 			r.Exit()
 		case 3:
@@ -60,14 +60,14 @@ func (q *writeRequest) decode(b []byte, self matter.NodeID, group bool) error {
 	return r.End()
 }
 
-func decodeWriteItem(r *tlv.Reader, self matter.NodeID, group bool) (x writeItem) {
-	var got seen
+func decodeWriteItem(r *tlv.Reader, own matter.NodeID, group bool) (x writeItem) {
+	var got tagSet
 	for r.EnterStruct(); r.Next(); {
 		switch got.once(r, 2) {
 		case 0:
 			x.version, x.hasVersion = matter.DataVersion(r.Uint32()), true
 		case 1:
-			x.path = decodeAttributePath(r, self)
+			x.path = decodeAttributePath(r, own)
 		case 2:
 			x.data = r.Element()
 		}
@@ -84,7 +84,7 @@ func decodeWriteItem(r *tlv.Reader, self matter.NodeID, group bool) (x writeItem
 // TimedRequest announced it.
 func (i *Interaction) writeRequest(now time.Time, payload []byte, timed bool) {
 	e, q := i.e, &i.e.write
-	if err := q.decode(payload, i.self(), false); err != nil {
+	if err := q.decode(payload, i.ownNodeID(), false); err != nil {
 		i.refuse(now, requestStatus(err))
 		return
 	}

@@ -57,14 +57,14 @@ func (m *model) init() {
 // buildModel makes the endpoints.
 func (n *Node) buildModel(now time.Time) error {
 	n.model.engine = im.New(im.Options{
-		ACL:      n.trust.acl,
-		Rand:     n.opt.Rand,
-		Log:      n.log,
-		Boot:     now,
-		Sessions: reporter{n},
-		Observe:  n.observe,
-		Keep:     func() { n.keeper.settle() },
-		Self:     n.nodeID,
+		ACL:                  n.trust.acl,
+		Rand:                 n.opt.Rand,
+		Log:                  n.log,
+		Boot:                 now,
+		Sessions:             reporter{n},
+		Observe:              n.observe,
+		PersistSubscriptions: func() { n.keeper.settle() },
+		NodeID:               n.nodeID,
 
 		MaxPathsPerInvoke: matter.MaxPathsPerInvoke,
 		Background:        n.background,

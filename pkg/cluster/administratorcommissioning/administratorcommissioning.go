@@ -247,7 +247,7 @@ func (c *Cluster) openCommissioningWindow(r *im.Request, fields tlv.Element) err
 
 // openBasicCommissioningWindow handles OpenBasicCommissioningWindow (section 11.19.8.2).
 func (c *Cluster) openBasicCommissioningWindow(r *im.Request, fields tlv.Element) error {
-	seconds, err := im.OnlyUint16(fields)
+	seconds, err := im.SingleUint16(fields)
 	if err != nil {
 		return err
 	}

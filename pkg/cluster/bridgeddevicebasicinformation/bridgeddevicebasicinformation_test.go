@@ -165,7 +165,7 @@ func TestReachable(t *testing.T) {
 			t.Errorf("set to %v: %d attributes, %d events told, want %d", step.set, a, e, step.want)
 		}
 	}
-	var _ im.Teller = c
+	var _ im.EventReporter = c
 }
 
 // changes returns the attributes that are reported as changed.

@@ -181,7 +181,7 @@ func (s *keySetFields) check() error {
 
 // keySetRead answers with the start times of the set. Keys are never returned.
 func (c *Cluster) keySetRead(i matter.FabricIndex, fields tlv.Element, w *tlv.Writer) error {
-	id, err := im.OnlyUint16(fields)
+	id, err := im.SingleUint16(fields)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (c *Cluster) keySetRead(i matter.FabricIndex, fields tlv.Element, w *tlv.Wr
 }
 
 func (c *Cluster) keySetRemove(i matter.FabricIndex, fields tlv.Element) error {
-	id, err := im.OnlyUint16(fields)
+	id, err := im.SingleUint16(fields)
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,7 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 	if id == datamodel.IdentifyCmdTriggerEffect {
 		return c.trigger(r, fields)
 	}
-	seconds, err := im.OnlyUint16(fields)
+	seconds, err := im.SingleUint16(fields)
 	if err != nil {
 		return err
 	}
