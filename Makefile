@@ -11,7 +11,7 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 # Parts of test/packaging that need no build of packages, images or roots.
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
-.PHONY: build run test check unit interop crash-short packaging-short robust-short \
+.PHONY: build run test check vulncheck unit interop crash-short packaging-short robust-short \
 	interop-loss interop-homeassistant interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
@@ -30,6 +30,13 @@ check:
 	$(GO) vet ./...
 	$(GO) vet -tags "interop homeassistant certification crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
+	$(GO) mod tidy -diff
+	$(GO) tool staticcheck ./...
+
+# vulncheck asks the Go vulnerability database, which "make check" does without: it is
+# not to be had everywhere.
+vulncheck:
+	$(GO) tool govulncheck ./...
 
 # The race detector needs cgo; what is shipped is built without.
 unit: setup

@@ -18,7 +18,6 @@ type entry struct {
 	assembly *device.Assembly                // nil: it was removed, or cannot be made
 	fault    string                          // why it cannot be made
 	hidden   string                          // why it is not to be shown
-	plainer  string                          // why it is shown in a plainer way
 	present  bool                            // the node has its endpoints
 	infos    map[string]*information.Cluster // of its bridged endpoints, by node key
 	stale    []matter.EndpointID             // endpoints of a former assembly that the node still has

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -191,5 +190,3 @@ func taken(t *testing.T, s *Stream) (all []device.Command) {
 	}
 	return all
 }
-
-func byNumber(a, b View) int { return cmp.Compare(a.Endpoint, b.Endpoint) }

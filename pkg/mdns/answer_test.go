@@ -439,14 +439,12 @@ func TestLegacyQuestions(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1), commissionable())
 	m := asking(full(instO), dns.TypeSRV)
 	m.Id, m.Compress = 4711, true
-	for _, q := range []dns.Question{
-		{Name: full(strings.ToLower(instC)), Qtype: dns.TypeTXT, Qclass: dns.ClassINET},
-		{Name: "printer.local.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, // another host's
-		{Name: full(udp), Qtype: dns.TypePTR, Qclass: dns.ClassINET},
-		{Name: full(instO), Qtype: dns.TypeSRV, Qclass: dns.ClassINET}, // asked twice
-	} {
-		m.Question = append(m.Question, q)
-	}
+	m.Question = append(m.Question,
+		dns.Question{Name: full(strings.ToLower(instC)), Qtype: dns.TypeTXT, Qclass: dns.ClassINET},
+		dns.Question{Name: "printer.local.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, // another host's
+		dns.Question{Name: full(udp), Qtype: dns.TypePTR, Qclass: dns.ClassINET},
+		dns.Question{Name: full(instO), Qtype: dns.TypeSRV, Qclass: dns.ClassINET}, // asked twice
+	)
 	b.receiveFrom(netip.MustParseAddrPort("192.168.1.77:40000"), m)
 	got := b.take()
 	if len(got) != 1 || got[0].Id != 4711 || !slices.Equal(got[0].Question, m.Question) {

@@ -74,17 +74,6 @@ type model struct {
 	seen map[uint32]bool
 }
 
-func (m *model) secured(c uint32) bool {
-	switch {
-	case c > m.max:
-		m.max = c
-	case c == 0 || m.seen[c] || m.max-c > 32:
-		return false
-	}
-	m.seen[c] = true
-	return true
-}
-
 func (m *model) unsecured(c uint32) bool {
 	d := int64(int32(c - m.max)) // how far ahead on the circle
 	switch {

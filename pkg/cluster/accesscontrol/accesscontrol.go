@@ -19,8 +19,6 @@ import (
 // ID is the cluster's id.
 const ID = datamodel.AccessControlID
 
-const featureExtension = 1 << 0
-
 const (
 	attrACL           = datamodel.AccessControlAttrACL
 	attrExtension     = datamodel.AccessControlAttrExtension

@@ -22,8 +22,6 @@ import (
 // ID is the cluster's id.
 const ID = datamodel.AdministratorCommissioningID
 
-const featureBasic = 1 << 0
-
 const (
 	attrWindowStatus     = datamodel.AdministratorCommissioningAttrWindowStatus
 	attrAdminFabricIndex = datamodel.AdministratorCommissioningAttrAdminFabricIndex

@@ -16,11 +16,6 @@ import (
 const ID = datamodel.EthernetNetworkDiagnosticsID
 
 const (
-	featurePacketCounts = 1 << 0
-	featureErrorCounts  = 1 << 1
-)
-
-const (
 	phyRate        = datamodel.EthernetNetworkDiagnosticsAttrPHYRate
 	fullDuplex     = datamodel.EthernetNetworkDiagnosticsAttrFullDuplex
 	packetRxCount  = datamodel.EthernetNetworkDiagnosticsAttrPacketRxCount

@@ -23,8 +23,6 @@ import (
 const ID = datamodel.GroupsID
 
 const (
-	featureNames = 1 << 0
-
 	attrNameSupport = datamodel.GroupsAttrNameSupport
 	namesSupported  = 1 << 7
 

@@ -14,8 +14,6 @@ import (
 // ID is the cluster's id.
 const ID = datamodel.NetworkCommissioningID
 
-const featureEthernet = 1 << 2
-
 const (
 	maxNetworks           = datamodel.NetworkCommissioningAttrMaxNetworks
 	networks              = datamodel.NetworkCommissioningAttrNetworks
