@@ -2,6 +2,8 @@ package homeassistant
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,6 +137,16 @@ func (c config) texts(key string) []string {
 
 func (c config) seconds(key string) time.Duration {
 	return time.Duration(reader.Clamp(c.number(key, 0), 0, 7*24*3600) * float64(time.Second))
+}
+
+// topics returns all topics that an entity names but those of its availability.
+func (c config) topics() (out []string) {
+	for _, k := range slices.Sorted(maps.Keys(c)) {
+		if s, ok := c[k].(string); ok && strings.HasSuffix(k, "topic") && k != "availability_topic" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // topic returns a topic that is to be received; empty if the key is not there.

@@ -291,7 +291,7 @@ func (r *Reader) accept(key string) {
 func (r *Reader) entity(now time.Time, component, key string, c config, retained bool) {
 	old := r.entities[key]
 	info := newInfo(c)
-	if r.o.Skip != nil && r.o.Skip(info.origin, info.identifiers, []string{c.text("state_topic", ""), c.text("command_topic", ""), c.text("topic", "")}) {
+	if r.o.Skip != nil && r.o.Skip(info.origin, info.identifiers, c.topics()) {
 		r.skipped[key] = true
 		if old != nil {
 			r.drop(now, old)

@@ -627,8 +627,9 @@ func TestLeftOut(t *testing.T) {
 func TestSkip(t *testing.T) {
 	w := newWorld(t)
 	w.o.Skip = func(origin string, identifiers, topics []string) bool {
-		return origin == "Zigbee2MQTT" && strings.HasPrefix(topics[0], "zigbee2mqtt/")
+		return origin == "Zigbee2MQTT" && slices.ContainsFunc(topics, func(t string) bool { return strings.HasPrefix(t, "zigbee2mqtt/") })
 	}
+	w.retained("homeassistant/climate/c/config", `{"unique_id":"c","temperature_command_topic":"zigbee2mqtt/c/set","current_temperature_topic":"zigbee2mqtt/c","origin":{"name":"Zigbee2MQTT"}}`)
 	w.retained("homeassistant/switch/a/config", `{"unique_id":"a","command_topic":"a","state_topic":"zigbee2mqtt/a","origin":{"name":"Zigbee2MQTT"}}`)
 	w.retained("homeassistant/switch/b/config", `{"unique_id":"b","command_topic":"b","state_topic":"other/b","origin":{"name":"Zigbee2MQTT"},"value_template":"{{ value_json[\"state\"] }}"}`)
 	w.Settled(w.now)

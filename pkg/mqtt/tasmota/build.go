@@ -73,7 +73,7 @@ func (t *thing) build() []device.Ignored {
 	}
 	t.device = device.Device{
 		ID: t.id, Name: reader.Text(cmp.Or(c.DeviceName, c.Topic)), Vendor: "Tasmota", Product: reader.Text(c.Model), Serial: reader.Text(c.MAC),
-		SoftwareVersion: reader.Text(c.Software), Reachable: t.online, Parts: parts,
+		SoftwareVersion: reader.Text(c.Software), Reachable: t.online, Mains: c.Battery == 0 && c.DeepSleep == 0, Parts: parts,
 	}
 	return ignored
 }

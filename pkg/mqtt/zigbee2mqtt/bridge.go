@@ -23,6 +23,11 @@ type bridgeDevice struct {
 	Definition      *definition `json:"definition"`
 }
 
+// powered reports whether the device has said that it runs on mains power.
+func (d *bridgeDevice) powered() bool {
+	return strings.HasPrefix(d.PowerSource, "Mains") || strings.HasPrefix(d.PowerSource, "DC")
+}
+
 type definition struct {
 	Model       string   `json:"model"`
 	Vendor      string   `json:"vendor"`

@@ -65,6 +65,7 @@ func (b *builder) finish() (*thing, []device.Ignored) {
 	if b.Battery {
 		b.t.device.Battery = &device.Battery{}
 	}
+	b.t.device.Mains = !b.Battery && b.d != nil && b.d.powered()
 	return b.t, ignored
 }
 

@@ -115,7 +115,7 @@ func (r *Reader) Advance(now time.Time) {
 // does not answer, and speaks by itself when it wakes.
 func (r *Reader) ask(t *thing) bool {
 	d := r.devices[t.id]
-	if d == nil || len(t.readable) == 0 || !strings.HasPrefix(d.PowerSource, "Mains") && !strings.HasPrefix(d.PowerSource, "DC") {
+	if d == nil || len(t.readable) == 0 || !d.powered() {
 		return false
 	}
 	msg := map[string]any{}
