@@ -24,7 +24,7 @@ import (
 func newDevices(c *common) *cobra.Command {
 	cmd := group("devices", "Show, name and try the bridged devices")
 	cmd.AddCommand(newDevicesList(c), newDevicesShow(c), newDevicesWatch(c), newDevicesSet(c), newDevicesPress(c),
-		newDevicesRename(c), newDevicesRemove(c))
+		newDevicesRename(c), newDevicesRemove(c), newDevicesExplain(c))
 	return cmd
 }
 

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
+	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/mqtt"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
@@ -24,6 +26,8 @@ type mqttFlags struct {
 	discovery   string
 	tasmota     string
 	birth       bool
+
+	running *mqtt.Front // nil: none
 }
 
 func (f *mqttFlags) register(fl *pflag.FlagSet) {
@@ -40,12 +44,9 @@ func (f *mqttFlags) register(fl *pflag.FlagSet) {
 	fl.BoolVar(&f.birth, "mqtt-birth", false, "publish online to PREFIX/status after connecting, as Home Assistant does: publishers that wait for it say everything again")
 }
 
-// front returns the front that the flags ask for, nil for none.
-func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error) {
-	if f.link.URL == "" {
-		return nil, nil
-	}
-	o := mqtt.Options{Link: f.link, Discovery: f.discovery, Tasmota: f.tasmota, Birth: f.birth, Log: log}
+// options returns what the flags ask for.
+func (f *mqttFlags) options(stateDir string) (mqtt.Options, error) {
+	o := mqtt.Options{Link: f.link, Discovery: f.discovery, Tasmota: f.tasmota, Birth: f.birth}
 	if o.Link.ClientID == "" {
 		o.Link.ClientID = clientID(stateDir)
 	}
@@ -54,11 +55,39 @@ func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error
 			o.Zigbee2MQTT = append(o.Zigbee2MQTT, base)
 		}
 	}
-	front, err := mqtt.New(o)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("mqtt-url: %w", err)}
+	if f.link.URL == "" {
+		return o, nil
 	}
-	return front, nil
+	if err := o.Check(); err != nil {
+		return o, usageError{fmt.Errorf("mqtt-url: %w", err)}
+	}
+	return o, nil
+}
+
+// front returns the front that the flags ask for, nil for none.
+func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error) {
+	o, err := f.options(stateDir)
+	if err != nil || o.Link.URL == "" {
+		return nil, err
+	}
+	o.Log = log
+	f.running, err = mqtt.New(o)
+	return f.running, err
+}
+
+// collectors returns the metrics of the front, if there is one.
+func (f *mqttFlags) collectors() []prometheus.Collector {
+	if f.running == nil {
+		return nil
+	}
+	return []prometheus.Collector{metrics.NewMQTT(func() metrics.MQTT {
+		l, failures := f.running.Stats()
+		m := metrics.MQTT{Connected: l.Connected, Received: l.Received, Sent: l.Sent, Errors: failures}
+		for reason, n := range l.Errors {
+			m.Errors[string(reason)] += n
+		}
+		return m
+	})}
 }
 
 // clientID makes a client id that is the same at each start, and another for each

@@ -137,7 +137,7 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 		return err
 	}
 	reloaded := metrics.NewReload()
-	opt.Collectors = reloaded.Collectors()
+	opt.Collectors = append(reloaded.Collectors(), f.bridge.mqtt.collectors()...)
 	show := f.showCodes == "always" || f.showCodes == "auto" && isTerminal(c.stdout)
 	srv, err := server.New(opt)
 	if err != nil {

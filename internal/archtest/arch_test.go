@@ -78,7 +78,7 @@ var allowed = map[string][]string{
 	"pkg/mqtt":               {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant"},
 
 	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

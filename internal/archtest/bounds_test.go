@@ -59,6 +59,8 @@ var notBounds = map[string]string{
 	"matter.maxCATNodeID":                  "a range of numbers",
 	"mdns.maxAddrs4":                       "of the node's own host",
 	"mdns.maxAddrs6":                       "of the node's own host",
+	"mqtt.maxCaptured":                     "runs for the operator",
+	"mqtt.maxCapturedLine":                 "runs for the operator",
 	"networkcommissioning.maxNetworks":     "told to who asks",
 	"scenes.maxName":                       "form of a field",
 	"scenes.maxTransition":                 "form of a field",

@@ -65,29 +65,37 @@ type Front struct {
 	sources  []string
 }
 
-// New checks the options.
+// Check says what is wrong with the options.
+func (o *Options) Check() error {
+	for _, topic := range append([]string{cmp.Or(o.Tasmota, "x"), cmp.Or(o.Discovery, "x")}, o.Zigbee2MQTT...) {
+		if !reader.PublishableTopic(topic) {
+			return fmt.Errorf("%q is no topic that devices can be below", topic)
+		}
+	}
+	_, err := link.New(o.Link)
+	return err
+}
+
+// New returns a front.
 func New(o Options) (*Front, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	f := &Front{o: o, log: o.Log, failures: failures{counts: map[string]uint64{}}}
+	for _, reason := range failureReasons {
+		f.failures.counts[reason] = 0
+	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	f.o.Link.Log = f.log
-	if len(o.Zigbee2MQTT) > 0 {
-		f.sources = append(f.sources, zigbee2mqtt.Source)
-	}
-	if o.Tasmota != "" {
-		f.sources = append(f.sources, tasmota.Source)
-	}
-	if o.Discovery != "" {
-		f.sources = append(f.sources, homeassistant.Source)
-	}
-	for _, topic := range append([]string{cmp.Or(o.Tasmota, "x"), cmp.Or(o.Discovery, "x")}, o.Zigbee2MQTT...) {
-		if !reader.PublishableTopic(topic) {
-			return nil, fmt.Errorf("%q is no topic that devices can be below", topic)
+	for _, s := range []struct {
+		name string
+		on   bool
+	}{{zigbee2mqtt.Source, len(o.Zigbee2MQTT) > 0}, {tasmota.Source, o.Tasmota != ""}, {homeassistant.Source, o.Discovery != ""}} {
+		if s.on {
+			f.sources = append(f.sources, s.name)
 		}
-	}
-	if _, err := link.New(f.o.Link); err != nil {
-		return nil, err
 	}
 	return f, nil
 }
@@ -101,7 +109,7 @@ func (f *Front) Stats() (link.Stats, map[string]uint64) {
 	if l := f.link.Load(); l != nil {
 		return l.Stats(), f.failures.get()
 	}
-	return link.Stats{}, nil
+	return link.Stats{}, f.failures.get()
 }
 
 // Run serves the front until ctx ends.
@@ -303,6 +311,9 @@ func (w *worker) check(err error) {
 		w.log.Debug("the bridge does not take what was said", "error", err)
 	}
 }
+
+// failureReasons are why messages and commands come to nothing, beside those of the link.
+var failureReasons = []string{"json", "schema", "entry", "template", "value", "command", "command_queue", "panic"}
 
 // failures counts what could not be read or done, by reasons out of a fixed set.
 type failures struct {

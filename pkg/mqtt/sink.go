@@ -73,7 +73,7 @@ func (s *sink) describe() {
 		d := &waiting[i]
 		if err != nil {
 			delete(s.parts, d.ID)
-			s.refuse(d.ID, []device.Ignored{{ID: d.ID, Source: s.source, What: d.Name, Reason: err.Error()}})
+			s.refuse(d.ID, []device.Ignored{{ID: d.ID, Source: s.source, What: d.Name, Reason: err.Error(), Kind: device.IgnoredRefused}})
 			s.log.Warn("a device is not shown", "device", d.ID, "error", err)
 			continue
 		}
@@ -92,7 +92,7 @@ func (s *sink) known(d *device.Device) (unknown []device.Ignored) {
 		if slices.Contains(types, p.Type) {
 			return false
 		}
-		unknown = append(unknown, device.Ignored{ID: d.ID, Source: s.source, What: p.ID, Reason: fmt.Sprintf("there is no type %s yet", p.Type)})
+		unknown = append(unknown, device.Ignored{ID: d.ID, Source: s.source, What: p.ID, Reason: fmt.Sprintf("there is no type %s yet", p.Type), Kind: device.IgnoredNoType})
 		return true
 	})
 	return unknown
@@ -221,6 +221,11 @@ func (s *sink) tellIgnored() {
 			for _, key := range slices.Sorted(maps.Keys(of)) {
 				all = append(all, of[key]...)
 			}
+		}
+	}
+	for i := range all {
+		if all[i].Kind == "" {
+			all[i].Kind = reader.KindOf(all[i].Reason)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b device.Ignored) int { return strings.Compare(a.ID, b.ID) })
