@@ -71,6 +71,7 @@ func (r *Registry) Stats() *Stats {
 		Confirm:  r.counts.confirm.Clone(),
 		Streams:  len(r.commands.streams),
 	}
+	s.zero()
 	for _, e := range r.entries {
 		if !e.present || e.rec.Gone != nil {
 			continue
@@ -86,4 +87,21 @@ func (r *Registry) Stats() *Stats {
 		}
 	}
 	return s
+}
+
+// zero makes every figure about the API's devices be there from the start, as a rate
+// needs a value to begin with.
+func (s *Stats) zero() {
+	const api = "api"
+	for _, reachable := range []bool{true, false} {
+		s.Devices[DeviceKey{api, reachable}] = 0
+	}
+	for _, t := range device.Types() {
+		s.Parts[t] = 0
+	}
+	s.Ignored[IgnoredKey{Source: api}] = 0
+	s.Updates[api] += 0
+	for _, res := range []result{resultConfirmed, resultReverted, resultFailed} {
+		s.Commands[CommandKey{api, string(res)}] += 0
+	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	flagLine   = regexp.MustCompile(`(?m)^ +(?:-\w, |    )--([a-z-]+)`)
-	settingRow = regexp.MustCompile(`(?m)^#?([a-z_]+): (.*)$`)
+	flagLine   = regexp.MustCompile(`(?m)^ +(?:-\w, |    )--([a-z0-9-]+)`)
+	settingRow = regexp.MustCompile(`(?m)^#?([a-z0-9_]+): (.*)$`)
 )
 
 // The shipped configuration knows every flag of run, and nothing else; what is

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -39,6 +40,14 @@ func everything(n uint64) metrics.Snapshot {
 		RequestDuration: map[string]stats.Histogram{},
 		Commands:        stats.Counters[node.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
 		Commit:          durations(n),
+	}, Bridge: &bridge.Stats{
+		Devices:  map[bridge.DeviceKey]int{{Source: "api", Reachable: true}: 2},
+		Parts:    map[string]int{"on_off_light": 2},
+		Ignored:  map[bridge.IgnoredKey]int{{Source: "z2m"}: 3},
+		Updates:  stats.Counters[string]{"api": n},
+		Commands: stats.Counters[bridge.CommandKey]{{Source: "api", Result: "confirmed"}: n},
+		Confirm:  durations(n),
+		Streams:  1,
 	}}
 	for _, r := range securechannel.Results(session.PASE) {
 		s.PASE[r.String()] = n
