@@ -73,12 +73,14 @@ func (r *Registry) Stats() *Stats {
 	}
 	s.zero()
 	for _, e := range r.entries {
-		if !e.present || e.rec.Gone != nil {
+		if !e.present() || e.rec.Gone != nil {
 			continue
 		}
 		s.Devices[DeviceKey{Front(e.source()), e.reachable}]++
 		for i := range e.rec.Device.Parts {
-			s.Parts[e.rec.Device.Parts[i].Type]++
+			if p := &e.rec.Device.Parts[i]; e.shown[p.ID] {
+				s.Parts[p.Type]++
+			}
 		}
 	}
 	for source, all := range r.ignored {

@@ -14,10 +14,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/node"
 )
 
-// endpoints returns the endpoints of a device, as the node takes them.
-func (r *Registry) endpoints(e *entry) []node.Endpoint {
-	all := make([]node.Endpoint, 0, len(e.assembly.Nodes))
-	for _, n := range e.assembly.Nodes {
+// show returns the endpoints of a device that are ready and not yet shown, as the node
+// takes them.
+func (r *Registry) show(e *entry) []node.Endpoint {
+	ready := e.ready()
+	all := make([]node.Endpoint, 0, len(ready))
+	for _, n := range ready {
 		ep := node.Endpoint{
 			ID:       e.rec.Endpoints[n.Key].Number,
 			Returns:  true, // the registry sees to it that it is the same device
@@ -43,6 +45,10 @@ func (r *Registry) endpoints(e *entry) []node.Endpoint {
 			ep.Identify = r.identification(e, n)
 		}
 		all = append(all, ep)
+		if e.shown == nil {
+			e.shown = map[string]bool{}
+		}
+		e.shown[n.Key] = true
 	}
 	return all
 }

@@ -18,7 +18,7 @@ type entry struct {
 	assembly *device.Assembly                // nil: it was removed, or cannot be made
 	fault    string                          // why it cannot be made
 	hidden   string                          // why it is not to be shown
-	present  bool                            // the node has its endpoints
+	shown    map[string]bool                 // keys of those that the node has
 	infos    map[string]*information.Cluster // of its bridged endpoints, by node key
 	stale    []matter.EndpointID             // endpoints of a former assembly that the node still has
 
@@ -34,18 +34,42 @@ type entry struct {
 // source returns the name of the device's source.
 func (e *entry) source() string { return SourceOf(e.id) }
 
-// wantShown reports whether the device is to be in the lists, and notes why not.
+// present reports whether the node has endpoints of the device.
+func (e *entry) present() bool { return len(e.shown) > 0 }
+
+// wantShown reports whether the device is to be in the lists.
 func (e *entry) wantShown() bool {
-	return e.assembly != nil && len(e.assembly.Nodes) > 0 && e.hidden == "" && len(e.waiting()) == 0
+	return e.assembly != nil && e.hidden == "" && (e.present() || e.rec.Gone == nil && len(e.ready()) > 0)
 }
 
-// waiting returns the properties without whose first value the device is held back.
-func (e *entry) waiting() (names []string) {
-	if e.present {
-		return nil // what is shown stays
+// ready returns what of the device can be shown, and is not yet. A part whose first
+// value is unknown is held back alone: there are devices that never say all that they
+// were made to measure.
+func (e *entry) ready() (all []*device.Node) {
+	if len(e.shown) == len(e.assembly.Nodes) {
+		return nil
+	}
+	parts := false
+	for _, n := range e.assembly.Nodes {
+		if n.Part != nil && (e.shown[n.Key] || len(n.Waiting()) == 0) {
+			parts = true
+			break
+		}
 	}
 	for _, n := range e.assembly.Nodes {
-		names = append(names, n.Waiting()...)
+		if !e.shown[n.Key] && parts && len(n.Waiting()) == 0 {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// waiting returns the properties without whose first value parts are held back.
+func (e *entry) waiting() (names []string) {
+	for _, n := range e.assembly.Nodes {
+		if !e.shown[n.Key] {
+			names = append(names, n.Waiting()...)
+		}
 	}
 	return names
 }
@@ -53,23 +77,22 @@ func (e *entry) waiting() (names []string) {
 // take returns the numbers of the device's endpoints that the node has, which are to be
 // removed.
 func (e *entry) take() (numbers []matter.EndpointID) {
-	if e.present {
-		numbers = e.numbers()
-	}
-	e.present = false
-	numbers = append(numbers, e.stale...)
-	e.stale = nil
+	e.retire()
+	numbers, e.stale = e.stale, nil
 	return numbers
 }
 
-// numbers returns the numbers of the device's endpoints.
-func (e *entry) numbers() (all []matter.EndpointID) {
+// retire makes the endpoints that the node has those of a former assembly. It is called
+// before their numbers change.
+func (e *entry) retire() {
 	if e.assembly != nil {
 		for _, n := range e.assembly.Nodes {
-			all = append(all, e.rec.Endpoints[n.Key].Number)
+			if e.shown[n.Key] {
+				e.stale = append(e.stale, e.rec.Endpoints[n.Key].Number)
+			}
 		}
 	}
-	return all
+	e.shown = nil
 }
 
 // first returns the lowest number of the device's endpoints.

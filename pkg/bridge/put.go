@@ -270,8 +270,9 @@ func (r *Registry) apply(now time.Time, c *change) {
 	r.entries[e.id] = e
 	delete(r.leaving, e)
 	e.silent, e.dirty = false, false
-	had := e.numbers()
-	present := e.present
+	if c.assembly != nil {
+		e.retire()
+	}
 	*e.rec = c.rec
 	if c.assembly == nil {
 		for i := range c.device.Parts {
@@ -287,17 +288,13 @@ func (r *Registry) apply(now time.Time, c *change) {
 		e.followNames()
 		r.describeInfos(now, e)
 	} else {
-		if present {
-			e.stale = append(e.stale, had...)
-			e.present = false
-		}
 		if err := r.assemble(now, e); err != nil {
 			r.log.Error("a device is not shown", "device", e.id, "error", err)
 		}
 		r.pending.changed(now)
 	}
 	r.decide(e)
-	if e.assembly != nil && e.wantShown() != e.present {
+	if e.wantShown() != e.present() {
 		r.pending.changed(now)
 	}
 	r.updateReachable(now, e)
@@ -329,7 +326,7 @@ func (r *Registry) depart(now time.Time, e *entry, at time.Time) {
 	e.rec.Gone = &at
 	r.commands.forget(e.id)
 	r.updateReachable(now, e)
-	if e.present {
+	if e.present() {
 		r.leaving[e] = struct{}{}
 	}
 	r.notify(now, e)

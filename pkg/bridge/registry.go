@@ -159,8 +159,7 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 	r.limit()
 	for _, e := range r.sorted() {
 		if e.rec.Gone == nil && e.wantShown() {
-			all = append(all, r.endpoints(e)...)
-			e.present = true
+			all = append(all, r.show(e)...)
 		}
 	}
 	if err := n.AddEndpoints(all...); err != nil {
@@ -264,11 +263,9 @@ func (r *Registry) updateList(now time.Time) {
 		}
 		remove = append(remove, e.stale...)
 		e.stale = nil
-		switch want := e.wantShown(); {
-		case want && !e.present:
-			add = append(add, r.endpoints(e)...)
-			e.present = true
-		case !want && e.present:
+		if e.wantShown() {
+			add = append(add, r.show(e)...)
+		} else {
 			remove = append(remove, e.take()...)
 		}
 	}

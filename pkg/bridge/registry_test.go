@@ -369,3 +369,67 @@ func TestPutAll(t *testing.T) {
 		t.Errorf("%d devices, %d refused", len(ids), refused)
 	}
 }
+
+// TestPartByPart holds that a part whose first value is unknown is held back alone, and
+// comes when it has one.
+func TestPartByPart(t *testing.T) {
+	g := newRig(t)
+	d := device.Device{ID: "api:climate", Name: "Climate", Reachable: true, Parts: []device.Part{
+		{ID: "temperature", Type: "temperature_sensor"},
+		{ID: "humidity", Type: "humidity_sensor"},
+		{ID: "pressure", Type: "pressure_sensor"},
+	}}
+	g.put(d)
+	g.pass(gatherMost)
+	if v := g.get(d.ID); v.Exposed || len(g.node.list()) != 0 || v.Reason != "waiting for the first value of temperature_celsius, humidity_percent, pressure_hpa" {
+		t.Fatalf("nothing known: %v, %q", g.node.list(), v.Reason)
+	}
+	report := func(part, property string, value float64) {
+		t.Helper()
+		if err := g.Report(d.ID, part, device.Values{property: device.Number(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report("humidity", "humidity_percent", 40)
+	g.pass(gatherMost)
+	v := g.get(d.ID)
+	numbers := map[string]matter.EndpointID{}
+	for _, p := range v.Parts {
+		numbers[p.ID] = p.Endpoint
+	}
+	if want := []matter.EndpointID{v.Endpoint, numbers["humidity"]}; !slices.Equal(g.node.list(), want) {
+		t.Fatalf("endpoints %v, not %v", g.node.list(), want)
+	}
+	if !v.Exposed || v.Reason != "waiting for the first value of temperature_celsius, pressure_hpa" {
+		t.Fatalf("%v, %q", v.Exposed, v.Reason)
+	}
+	if s := g.Stats(); s.Parts["humidity_sensor"] != 1 || s.Parts["pressure_sensor"] != 0 {
+		t.Errorf("counted: %v", s.Parts)
+	}
+
+	// What is shown stays, and what comes is added, with the number that it has had.
+	report("temperature", "temperature_celsius", 20)
+	g.pass(gatherMost)
+	if want := []matter.EndpointID{v.Endpoint, numbers["temperature"], numbers["humidity"]}; !slices.Equal(g.node.list(), want) {
+		t.Fatalf("endpoints %v, not %v", g.node.list(), want)
+	}
+	g.stop()
+	g.start()
+	if want := []matter.EndpointID{v.Endpoint, numbers["temperature"], numbers["humidity"]}; !slices.Equal(g.node.list(), want) {
+		t.Fatalf("after a restart: endpoints %v, not %v", g.node.list(), want)
+	}
+
+	// Another description takes only what is there out of the list.
+	d.Parts[1].Type = "soil_sensor"
+	g.put(d)
+	g.pass(gatherMost)
+	if is := g.get(d.ID); !slices.Equal(g.node.list(), []matter.EndpointID{v.Endpoint, numbers["temperature"]}) {
+		t.Fatalf("endpoints %v of %+v", g.node.list(), is.Parts)
+	}
+	if err := g.Remove(d.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.node.list()) != 0 {
+		t.Errorf("endpoints %v", g.node.list())
+	}
+}

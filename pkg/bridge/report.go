@@ -55,8 +55,8 @@ func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Valu
 	r.commands.reported(now, r, e, n.Key, v)
 	r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	r.changed(now, e)
-	if !e.present && e.wantShown() {
-		r.pending.changed(now) // the first values have come
+	if e.wantShown() && len(e.ready()) > 0 {
+		r.pending.changed(now) // first values have come
 	}
 	r.notify(now, e)
 }
@@ -173,13 +173,9 @@ func (r *Registry) showBattery(now time.Time, e *entry, b device.Battery) {
 
 // rebuild makes the endpoints of an entry anew, with the numbers that they have.
 func (r *Registry) rebuild(now time.Time, e *entry) {
-	had, present := e.numbers(), e.present
+	e.retire()
 	if err := r.assemble(now, e); err != nil {
 		r.log.Error("a device is not shown", "device", e.id, "error", err)
-	}
-	if present {
-		e.stale = append(e.stale, had...)
-		e.present = false
 	}
 	r.pending.changed(now)
 	r.notify(now, e)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ func (r *Registry) Device(id string) (v View, err error) {
 
 // view returns what there is to say of a device, with its state at now.
 func (r *Registry) view(now time.Time, e *entry) View {
-	v := View{Device: e.rec.Device, Source: e.source(), Created: e.rec.Created, Exposed: e.present, LabelBy: BySource}
+	v := View{Device: e.rec.Device, Source: e.source(), Created: e.rec.Created, Exposed: e.present(), LabelBy: BySource}
 	v.Device.Reachable = e.reachable
 	if v.Battery != nil {
 		b := *v.Battery
@@ -120,13 +121,14 @@ func (e *entry) reason() string {
 		return e.hidden
 	case e.assembly == nil:
 		return ""
-	case e.present || len(e.assembly.Nodes) == 0:
-		return strings.Join(e.assembly.Notes, "; ")
 	}
+	notes := e.assembly.Notes
 	if w := e.waiting(); len(w) > 0 {
-		return "waiting for the first value of " + strings.Join(w, ", ")
+		notes = append(slices.Clone(notes), "waiting for the first value of "+strings.Join(w, ", "))
+	} else if !e.present() && len(e.assembly.Nodes) > 0 {
+		return "about to be shown"
 	}
-	return "about to be shown"
+	return strings.Join(notes, "; ")
 }
 
 // Ignored returns what sources offer and is not shown.
