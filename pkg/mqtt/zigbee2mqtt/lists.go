@@ -159,11 +159,11 @@ func (r *Reader) unsubscribe(name string) {
 // forget drops what is in no list any more, and tells which devices there are. While
 // zigbee2mqtt is not there its list is an old one.
 func (r *Reader) forget() {
-	if r.listed == nil || !r.hasGroups {
+	if r.listed == nil || !r.groups.complete {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.things)) {
-		if !r.listed[id] && !r.groupsListed[id] {
+		if !r.listed[id] && !r.groups.listed[id] {
 			r.drop(r.things[id])
 			r.sink.Ignore(id, nil)
 		}
@@ -179,141 +179,10 @@ func (r *Reader) forget() {
 
 // list tells which devices there are. A list without any is no reason to remove all.
 func (r *Reader) list() {
-	if !r.isOnline() || len(r.listed) == 0 || !r.hasGroups {
+	if !r.isOnline() || len(r.listed) == 0 || !r.groups.complete {
 		return
 	}
 	ids := slices.Sorted(maps.Keys(r.listed))
-	ids = append(ids, slices.Sorted(maps.Keys(r.groupsListed))...)
+	ids = append(ids, slices.Sorted(maps.Keys(r.groups.listed))...)
 	r.sink.Listed(r.base, ids)
-}
-
-// readGroups takes bridge/groups.
-func (r *Reader) readGroups(m link.Message) {
-	if len(m.Payload) == 0 {
-		return
-	}
-	entries, bad, err := list[bridgeGroup](m.Payload, reader.MaxDevices)
-	if err != nil {
-		r.sink.Failed(m.Topic, "json")
-		return
-	}
-	r.groups, r.hasGroups = entries, bad == 0
-	r.readAll()
-	r.judgeAll()
-	r.forget()
-}
-
-// readAll describes the groups anew: what they are depends on their members.
-func (r *Reader) readAll() {
-	listed := map[string]bool{}
-	for i := range r.groups {
-		g := &r.groups[i]
-		if g.ID == nil {
-			continue
-		}
-		id := r.groupID(*g.ID)
-		if listed[id] {
-			continue
-		}
-		listed[id] = true
-		r.takeGroup(id, g)
-	}
-	r.groupsListed = listed
-}
-
-// groupID makes the id of a group. Numbers of groups are the same in other networks.
-func (r *Reader) groupID(n int64) string {
-	if r.base == DefaultBase {
-		return reader.ID(Source, fmt.Sprintf("group_%d", n))
-	}
-	return reader.ID(Source, fmt.Sprintf("%s_group_%d", r.base, n))
-}
-
-// DefaultBase is zigbee2mqtt's base topic where none is configured.
-const DefaultBase = "zigbee2mqtt"
-
-// takeGroup describes a group: as what all its members can do.
-func (r *Reader) takeGroup(id string, g *bridgeGroup) {
-	ignore := func(reason string) {
-		// What it was stays: a member may be known again in a moment.
-		r.sink.Ignore(id, []device.Ignored{{ID: id, Source: Source, What: "group " + reader.Text(g.FriendlyName), Reason: reason}})
-	}
-	if !reader.PublishableTopic(g.FriendlyName) {
-		ignore("its name cannot be a topic")
-		return
-	}
-	if len(g.Members) == 0 {
-		ignore("it has no members")
-		return
-	}
-	e := r.common(g)
-	if e == nil {
-		ignore("its members have nothing in common that Matter has a type for")
-		return
-	}
-	b := newBuilder(id, g.FriendlyName)
-	b.t.device.Vendor, b.t.device.Product = "zigbee2mqtt", "Group"
-	b.specific([]expose{*e})
-	t, _ := b.finish()
-	r.sink.Ignore(id, nil)
-	r.put(t)
-}
-
-// common returns what a group has in common: a light with the features that all lights
-// of it have, if all members are lights; a switch if they can all be switched.
-func (r *Reader) common(g *bridgeGroup) *expose {
-	var all []*expose
-	for _, m := range g.Members {
-		d := r.devices[reader.ID(Source, m.IEEEAddress)]
-		if d == nil || d.Definition == nil {
-			return nil
-		}
-		main := mainOf(d.Definition.Exposes)
-		if main == nil {
-			return nil
-		}
-		all = append(all, main)
-	}
-	out := *all[0]
-	out.Endpoint = ""
-	out.Features = nil
-	for _, f := range all[0].Features {
-		shared := true
-		for _, other := range all[1:] {
-			shared = shared && other.feature(f.Name) != nil
-			if other.Type != out.Type && (other.Type == "light" || other.Type == "switch") && (out.Type == "light" || out.Type == "switch") {
-				out.Type = "switch"
-			} else if other.Type != out.Type {
-				return nil
-			}
-		}
-		if shared && slices.Contains([]string{"state", "brightness", "color_temp", "color_xy", "color_hs", "position", "tilt"}, f.Name) {
-			f.Property = groupProperty(f.Name)
-			f.Endpoint = ""
-			out.Features = append(out.Features, f)
-		}
-	}
-	if out.Type == "switch" {
-		out.Features = slices.DeleteFunc(out.Features, func(f expose) bool { return f.Name != "state" })
-	}
-	return &out
-}
-
-func groupProperty(name string) string {
-	if name == "color_xy" || name == "color_hs" {
-		return "color"
-	}
-	return name
-}
-
-// mainOf returns the load of a device that groups command.
-func mainOf(exposes []expose) *expose {
-	for _, want := range []string{"light", "switch", "cover"} {
-		for i := range exposes {
-			if e := &exposes[i]; e.Type == want && e.feature("state") != nil && (want != "switch" || e.Endpoint == "" && e.feature("state").Property == "state" || loads.MatchString(e.Endpoint)) {
-				return e
-			}
-		}
-	}
-	return nil
 }

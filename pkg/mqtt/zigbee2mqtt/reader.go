@@ -29,12 +29,10 @@ type Reader struct {
 	things  map[string]*thing // by id
 	byTopic map[string]*thing // by name
 	devices map[string]*bridgeDevice
-	groups  []bridgeGroup
+	groups  groupList
 
-	listed       map[string]bool // ids in the last bridge/devices; nil: none has come
-	groupsListed map[string]bool // ids of the groups
-	hasGroups    bool            // bridge/groups has come, and could be read
-	extra        map[string]bool // names with a slash, whose topics are subscribed to one by one
+	listed map[string]bool // ids in the last bridge/devices; nil: none has come
+	extra  map[string]bool // names with a slash, whose topics are subscribed to one by one
 
 	early map[string]bool // availability of names that are not known yet
 
@@ -70,10 +68,11 @@ func (r *Reader) Up() {
 	r.online, r.settled = nil, false
 	clear(r.early)
 	for _, t := range r.things {
-		t.available, t.heard, t.asked = nil, false, false
+		t.available, t.asked = nil, false
 		clear(t.known)
 		clear(t.pending)
 	}
+	r.followMembers()
 }
 
 // Settled says that all retained messages have come.
@@ -90,8 +89,8 @@ func (r *Reader) Settled(now time.Time) {
 // Deadline returns when Advance is to be called; zero: never.
 func (r *Reader) Deadline() time.Time { return r.askAt }
 
-// Advance asks a device for its state that has said nothing since the connection was
-// made: states are not retained.
+// Advance asks a device for what it has not said since the connection was made: states
+// are not retained.
 func (r *Reader) Advance(now time.Time) {
 	if r.askAt.IsZero() || now.Before(r.askAt) {
 		return
@@ -101,7 +100,7 @@ func (r *Reader) Advance(now time.Time) {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.things)) {
-		if t := r.things[id]; !t.asked && !t.heard && t.reachable {
+		if t := r.things[id]; !t.asked && t.reachable {
 			t.asked = true
 			if r.ask(t) {
 				r.askAt = now.Add(askEvery)
@@ -111,16 +110,22 @@ func (r *Reader) Advance(now time.Time) {
 	}
 }
 
-// ask asks for a state, and reports whether the device can be asked: one that sleeps
-// does not answer, and speaks by itself when it wakes.
+// ask asks a device for what is not known of it, and reports whether there is anything
+// to ask for. A sensor that sleeps does not answer, and speaks by itself when it wakes;
+// what takes commands listens, on a battery, too.
 func (r *Reader) ask(t *thing) bool {
 	d := r.devices[t.id]
-	if d == nil || len(t.readable) == 0 || !d.powered() {
+	if d == nil {
 		return false
 	}
 	msg := map[string]any{}
 	for property := range t.readable {
-		msg[property] = ""
+		if _, known := t.known[property]; !known && (d.powered() || t.takesCommands(property)) {
+			msg[property] = ""
+		}
+	}
+	if len(msg) == 0 {
+		return false
 	}
 	r.publish(t, "get", msg)
 	return true
@@ -245,7 +250,6 @@ func (r *Reader) readThing(now time.Time, t *thing, m link.Message) {
 		r.sink.Failed(m.Topic, "json")
 		return
 	}
-	t.heard = true
 	var changed []string
 	for property, v := range state {
 		if _, ok := t.bindings[property]; ok && v != nil && property != "action" && t.fresh(now, property, v) {
@@ -257,6 +261,12 @@ func (r *Reader) readThing(now time.Time, t *thing, m link.Message) {
 		t.known[property] = state[property]
 	}
 	r.report(t, changed)
+	t.follows = false
+	if len(changed) > 0 {
+		for _, group := range r.groups.leads[t.id] {
+			r.follow(group)
+		}
+	}
 	if action, ok := state["action"].(string); ok && !m.Retained {
 		if p, ok := t.buttons[action]; ok {
 			r.sink.Event(t.id, p.part, p.gesture)

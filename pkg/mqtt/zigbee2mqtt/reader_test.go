@@ -464,12 +464,42 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestAsks holds that devices are asked for their state that have said nothing, one
-// after another, if they do not sleep.
+// TestGroupFollows holds that a group of which nothing was said is as its members are.
+func TestGroupFollows(t *testing.T) {
+	w := newWorld(t)
+	w.start(w.entry("LED1545G12", 1, "a"), w.entry("LED1545G12", 2, "b"), w.entry("E1757", 3, "blind"))
+	w.send("a", `{"state":"OFF","brightness":254,"color_temp":250}`)
+	w.rec.Take()
+	w.send("bridge/groups", `[
+		{"id":1,"friendly_name":"lamps","members":[{"ieee_address":"0x1","endpoint":1},{"ieee_address":"0x2","endpoint":1}]},
+		{"id":2,"friendly_name":"first","members":[{"ieee_address":"0x1","endpoint":1}]},
+		{"id":3,"friendly_name":"blinds","members":[{"ieee_address":"0x3","endpoint":1}]}]`)
+	w.want(`describe z2m:group_1 "lamps" light:color_temperature_light`, `describe z2m:group_2 "first" light:color_temperature_light`, `describe z2m:group_3 "blinds" cover:window_covering`,
+		"report z2m:group_2/light brightness_percent=100 color_temperature_kelvin=4000 on=false",
+		"reachable z2m:group_1 true", "reachable z2m:group_2 true", "reachable z2m:group_3 true", "listed zigbee2mqtt 6")
+	w.send("b", `{"state":"ON","brightness":127,"color_temp":250}`)
+	w.want("report z2m:0x2/light brightness_percent=50 color_temperature_kelvin=4000 on=true",
+		"report z2m:group_1/light brightness_percent=50 color_temperature_kelvin=4000 on=true")
+	// From now on zigbee2mqtt says what it is.
+	w.send("b", `{"state":"OFF","brightness":127,"color_temp":250}`)
+	w.want("report z2m:0x2/light on=false")
+	w.send("lamps", `{"state":"OFF"}`)
+	w.want("report z2m:group_1/light on=false")
+	w.send("blinds", `{"state":"OPEN","position":100}`)
+	w.rec.Take()
+	w.send("blind", `{"state":"CLOSE","position":0}`)
+	w.want("report z2m:0x3/cover position_percent=0")
+}
+
+// TestAsks holds that devices are asked for what they have not said, one after another,
+// if they do not sleep.
 func TestAsks(t *testing.T) {
 	w := newWorld(t)
-	w.start(w.entry("SP 240", 1, "plug"), w.entry("WSDCGQ11LM", 2, "climate"), w.entry("TS0002", 3, "gangs"), w.entry("LED1545G12", 4, "lamp"))
-	w.send("gangs", `{"state_l1":"ON"}`)
+	battery := func(entry string) string {
+		return strings.Replace(entry, "Mains (single phase)", "Battery", 1)
+	}
+	w.start(w.entry("SP 240", 1, "plug"), battery(w.entry("9290012607", 2, "motion")), w.entry("TS0002", 3, "gangs"), w.entry("LED1545G12", 4, "lamp"), battery(w.entry("E1757", 5, "blind")))
+	w.send("gangs", `{"state_l1":"ON","state_l2":null}`)
 	w.rec.Take()
 	var asked []string
 	for range 10 {
@@ -481,7 +511,9 @@ func TestAsks(t *testing.T) {
 	}
 	want := []string{
 		`publish zigbee2mqtt/plug/get {"current":"","energy":"","power":"","state":"","voltage":""}`,
+		`publish zigbee2mqtt/gangs/get {"state_l2":""}`,
 		`publish zigbee2mqtt/lamp/get {"brightness":"","color_temp":"","state":""}`,
+		`publish zigbee2mqtt/blind/get {"position":""}`, // on a battery, but it takes commands
 	}
 	if !slices.Equal(asked, want) || !w.Deadline().IsZero() {
 		t.Errorf("asked %q until %v", asked, w.Deadline())

@@ -1,6 +1,7 @@
 package zigbee2mqtt
 
 import (
+	"slices"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -20,7 +21,8 @@ type thing struct {
 	// after looks over the values of a part that a state has brought.
 	after    map[string]func(t *thing, out device.Values)
 	blinks   bool            // it has an effect for that
-	readable map[string]bool // properties to ask for, if it is powered by the mains
+	readable map[string]bool // properties that it can be asked for
+	members  []groupMember   // of a group
 
 	*memory
 }
@@ -29,14 +31,21 @@ type thing struct {
 type memory struct {
 	available *bool // as its availability topic says; nil: it has said nothing
 	reachable bool  // as was said last
-	heard     bool  // a state has come since the connection was made
-	asked     bool  // for its state
+	asked     bool  // for its state, since the connection was made
+
+	follows bool // a group: it is as its members are, as long as nothing is said of it
 
 	known    map[string]any     // properties as they were said last
 	pending  map[string]pending // properties that were commanded a moment ago
 	battery  device.Battery
 	deferred map[string]float64       // brightness for the next time that a light is turned on, by part
 	values   map[string]device.Values // as they were reported, by part
+}
+
+// groupMember is a member of a group.
+type groupMember struct {
+	id   string
+	load *expose // that the group commands
 }
 
 // binding is what a property of a state means for a part.
@@ -75,6 +84,11 @@ func (t *thing) fresh(now time.Time, property string, v any) bool {
 	}
 	delete(t.pending, property)
 	return true
+}
+
+// takesCommands reports whether a property is one of a part that can be commanded.
+func (t *thing) takesCommands(property string) bool {
+	return slices.ContainsFunc(t.bindings[property], func(b binding) bool { return t.handlers[b.part] != nil })
 }
 
 // commanded notes that properties have been commanded.
