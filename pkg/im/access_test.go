@@ -15,7 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// The peers of the access tests, by what they may do.
+// The peers of the access tests, named for their privileges.
 const (
 	peerNobody  matter.NodeID = 0x10 + iota // nothing
 	peerViewer                              // View on endpoint 0, cluster 6
@@ -26,7 +26,7 @@ const (
 	peerGuest                               // Operate on endpoint 2
 )
 
-// fabricOne is fabric 1 of a table whose list says what the peers may do.
+// fabricOne is fabric 1 of a table, with access control entries for the peers.
 type fabricOne struct {
 	table *fabric.Table
 	list  *acl.List
@@ -68,8 +68,8 @@ func newFabricOne(t *testing.T) *fabricOne {
 	return x
 }
 
-// grant gives the peers what they may do, or takes it from all but the
-// administrator.
+// grant writes the peers' entries. If all is false, only the administrator keeps
+// its entry.
 func (x *fabricOne) grant(t *testing.T, all bool) {
 	t.Helper()
 	zero, two, six := matter.EndpointID(0), matter.EndpointID(2), matter.ClusterID(6)
@@ -99,7 +99,7 @@ func peer(n matter.NodeID) acl.Subject {
 	return acl.Subject{Fabric: 1, AuthMode: matter.AuthModeCASE, Node: n}
 }
 
-// strangers have no access to anything, whatever the list says.
+// strangers have no access, whatever the entries are.
 var strangers = map[string]acl.Subject{
 	"without a fabric":        {AuthMode: matter.AuthModeCASE, Node: peerAdmin},
 	"of a fabric not here":    {Fabric: 2, AuthMode: matter.AuthModeCASE, Node: peerAdmin},
@@ -115,7 +115,7 @@ func TestReadAccess(t *testing.T) {
 		path string
 		want string
 	}{
-		// Without View nothing is told of what exists.
+		// Without View a peer cannot find out what exists.
 		{peerNobody, "<2:0,3:6,4:0>", fault(0, 6, 0, matter.StatusUnsupportedAccess)},
 		{peerNobody, "<2:0,3:6,4:99>", fault(0, 6, 99, matter.StatusUnsupportedAccess)},
 		{peerNobody, "<2:0,3:6,4:2>", fault(0, 6, 2, matter.StatusUnsupportedAccess)},
@@ -126,7 +126,7 @@ func TestReadAccess(t *testing.T) {
 		{peerViewer, "<2:0,3:99,4:0>", fault(0, 99, 0, matter.StatusUnsupportedAccess)},
 		{peerViewer, "<2:2,3:6,4:0>", fault(2, 6, 0, matter.StatusUnsupportedAccess)},
 		{peerGuest, "<2:0,3:6,4:0>", fault(0, 6, 0, matter.StatusUnsupportedAccess)},
-		// With it existence comes first, then the attribute's own privilege.
+		// With View, existence is checked before the attribute's own privilege.
 		{peerViewer, "<2:0,3:6,4:0>", data(0, 6, 0, "1")},
 		{peerViewer, "<2:0,3:6,4:99>", fault(0, 6, 99, matter.StatusUnsupportedAttribute)},
 		{peerViewer, "<2:0,3:6,4:2>", fault(0, 6, 2, matter.StatusUnsupportedRead)},
@@ -278,7 +278,7 @@ func TestInvokeAccess(t *testing.T) {
 		{peerNobody, 9, 6, 0, matter.StatusUnsupportedAccess, false},
 		{peerNobody, 0, 9, 0, matter.StatusUnsupportedAccess, false},
 		{peerNobody, 0, 6, 99, matter.StatusUnsupportedAccess, false},
-		// View is not enough to learn which commands there are.
+		// View is not enough to find out which commands exist.
 		{peerViewer, 0, 6, 99, matter.StatusUnsupportedAccess, false},
 		{peerViewer, 0, 6, 0, matter.StatusUnsupportedAccess, false},
 		{peerReader, 9, 6, 0, matter.StatusUnsupportedAccess, false},
@@ -320,13 +320,13 @@ func TestInvokeAccess(t *testing.T) {
 }
 
 func TestListWriteOutlivesTheWritersRight(t *testing.T) {
-	// A list that is sent in parts is one write, decided when it begins. What
-	// follows it meets the list as written.
+	// A list that is sent in parts is one write. Its access is decided when it
+	// begins. Later items are checked against the new list.
 	x := newFabricOne(t)
 	n := newNode(t, func(o *Options) { o.ACL = x.list })
 	n.sw0.onWrite = func() { x.grant(t, false) }
 	i, c := n.ask(peer(peerManager), OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:4>,2:[]},{1:<2:0,3:6,4:4,5:null>,2:{1:"a"}}],3:true}`)
-	n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:4,5:null>,2:{1:"b"}},{1:<2:0,3:6,4:0>,2:8}]}`)
+	n.send(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:4,5:null>,2:{1:"b"}},{1:<2:0,3:6,4:0>,2:8}]}`)
 	wantLast(t, c, OpcodeWriteResponse, "{0:["+appended(0, 6, 4, 0)+","+written(0, 6, 0, matter.StatusUnsupportedAccess)+"],255:12}")
 	if len(n.sw0.writes) != 1 || n.sw0.writes[0] != `0/6/4=[{1:"a"},{1:"b"}]` {
 		t.Errorf("writes %q", n.sw0.writes)
@@ -348,13 +348,14 @@ func TestSubscriptionAccess(t *testing.T) {
 	wantStatus(t, c, matter.StatusUnsupportedAccess)
 
 	n.subscribe(peer(peerViewer), "{0:true,1:0,2:60,3:[<>],4:[<4:true>],7:true}")
-	n.Changed(2, 6, 0) // not for this peer
+	n.Changed(2, 6, 0) // this peer may not see it
 	n.Changed(0, 6, 1)
 	n.Emit(n.now, 2, 6, 0, 0, nil)
 	n.Settle(n.now)
 	n.reports(0)
 
-	// Losing access does not end it: there is just nothing to report.
+	// A subscription does not end when its subscriber loses access. There is
+	// nothing to report.
 	x.grant(t, false)
 	n.Changed(0, 6, 0)
 	n.Emit(n.now, 0, 6, 0, 0, nil)

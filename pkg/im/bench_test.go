@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// quietConn is a conversation that costs nothing.
+// quietConn is a Conn that discards what is sent.
 type quietConn struct {
 	subject acl.Subject
 	octets  int
@@ -27,7 +27,7 @@ func (c *quietConn) AwaitResponse(time.Time) {}
 func (c *quietConn) AwaitRequest(time.Time)  {}
 func (c *quietConn) Close(time.Time)         { c.closed = true }
 
-// plainCluster is a cluster of numbers and one list, without the cost of fakes.
+// plainCluster has numbers and one list. It is cheaper than fakeCluster.
 type plainCluster struct {
 	ReadOnly
 	spec *Spec

@@ -10,8 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// assembler puts the attribute reports of several messages together, as a
-// controller does, and checks the rules for parts of lists.
+// assembler joins the attribute reports of several messages as a controller does,
+// and checks the rules for parts of lists.
 type assembler struct {
 	t      testing.TB
 	order  []string
@@ -19,7 +19,7 @@ type assembler struct {
 	lists  map[string][]string
 	last   string // path of the last report
 	events []string
-	parts  int // lists' parts after the first
+	parts  int // parts of lists after the first
 }
 
 func assemble(t testing.TB, messages []message) *assembler {
@@ -59,7 +59,7 @@ func assemble(t testing.TB, messages []message) *assembler {
 	return a
 }
 
-// report takes in one AttributeReportIB.
+// report adds one AttributeReportIB.
 func (a *assembler) report(r tlv.Reader) {
 	for r.EnterStruct(); r.Next(); {
 		if r.ContextTag() == 0 {
@@ -117,7 +117,7 @@ func (a *assembler) String() string {
 	return s.String()
 }
 
-// readAll reads in as many messages as it takes.
+// readAll reads until the last message.
 func (n *node) readAll(request string) *fakeConn {
 	n.t.Helper()
 	i, c := n.ask(pase(1), OpcodeReadRequest, request)
@@ -147,7 +147,7 @@ func TestChunkedReadEqualsUnchunked(t *testing.T) {
 		if round%10 == 0 {
 			payload = DefaultMaxPayload
 		}
-		fits := payload - 60 // an element of this length and what surrounds it fit into a message
+		fits := payload - 60 // an element of this length and its headers fit into a message
 		n0, n2 := rng.IntN(14), rng.IntN(6)
 		values := map[matter.AttributeID]string{
 			0: text(fits), 1: text(fits), 3: list(n0, fits), 5: text(40), 6: text(fits), 7: list(n2, 4), 8: list(n2*20, 3),
@@ -185,7 +185,7 @@ func TestChunkedReadEqualsUnchunked(t *testing.T) {
 }
 
 func TestListBoundaries(t *testing.T) {
-	// One list beside one value, at every length around the end of a message.
+	// A list next to one value, with every length around the size of a message.
 	for size := range 400 {
 		n := newNode(t, func(o *Options) { o.MaxPayload = 200 })
 		n.sw0.values[0] = fmt.Sprintf("%q", strings.Repeat("v", size%130))
@@ -199,7 +199,7 @@ func TestListBoundaries(t *testing.T) {
 }
 
 func TestLongListAlone(t *testing.T) {
-	// The list is sent from the value as it was when its first part was made.
+	// The parts of the list come from its value when the first part was made.
 	n := newNode(t, func(o *Options) { o.MaxPayload = 128 })
 	n.sw0.values[3] = "[" + strings.Repeat(`"0123456789",`, 30) + "]"
 	i, c := n.ask(pase(0), OpcodeReadRequest, "{0:[<2:0,3:6,4:3>,<2:0,3:6,4:0>],3:false}")
@@ -217,8 +217,8 @@ func TestLongListAlone(t *testing.T) {
 			t.Errorf("message %d has the later version: %s", k, m.text)
 		}
 	}
-	// What follows has another version than the cluster now: the reader does not have
-	// the list as it is.
+	// The rest is sent with another data version than the current one, as the
+	// reader does not have the current list.
 	if !strings.Contains(c.last().text, "{0:5,1:<2:0,3:6,4:0>") {
 		t.Errorf("last message: %s", c.last().text)
 	}
@@ -278,7 +278,7 @@ func TestChunkedReadEnds(t *testing.T) {
 	}
 	t.Run("refused by the peer", func(t *testing.T) {
 		n, i, c := open(t)
-		n.tell(i, OpcodeStatusResponse, "{0:1}")
+		n.send(i, OpcodeStatusResponse, "{0:1}")
 		check(t, n, c, 1, "read FAILURE 0s")
 		n.confirm(i)
 		check(t, n, c, 1, "read FAILURE 0s")
@@ -288,12 +288,12 @@ func TestChunkedReadEnds(t *testing.T) {
 	})
 	t.Run("malformed status", func(t *testing.T) {
 		n, i, c := open(t)
-		n.tell(i, OpcodeStatusResponse, "{}")
+		n.send(i, OpcodeStatusResponse, "{}")
 		check(t, n, c, 1, "read FAILURE 0s")
 	})
 	t.Run("something else", func(t *testing.T) {
 		n, i, c := open(t)
-		n.tell(i, OpcodeReadRequest, "{3:false}")
+		n.send(i, OpcodeReadRequest, "{3:false}")
 		wantStatus(t, c, matter.StatusInvalidAction)
 		check(t, n, c, 2, "read INVALID_ACTION 0s")
 	})

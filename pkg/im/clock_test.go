@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// jump moves the wall clock of a time that also has a monotonic reading, which
-// stays: what somebody does who sets the clock.
+// jump moves the wall clock of a time and keeps its monotonic reading, as when the
+// system's clock is set.
 func jump(t *testing.T, at time.Time, d time.Duration) time.Time {
 	t.Helper()
 	const secondsShift = 30 // in the first word of a time.Time
@@ -19,14 +19,14 @@ func jump(t *testing.T, at time.Time, d time.Duration) time.Time {
 	return set
 }
 
-// Somebody sets the clock, far and often: intervals stay what they are.
+// Intervals do not change when the clock is set, however far and often.
 func TestClockIsSet(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, step := range []time.Duration{year, -year, time.Minute, -time.Minute, 20 * year, -20 * year} {
 		n := newNode(t, nil)
 		begin := time.Now()
 		wall := time.Duration(0)
-		// at returns a time after begin, by a clock that was set once more.
+		// at returns a time after begin by a clock that is set again at each call.
 		at := func(after time.Duration) time.Time {
 			wall += step
 			if wall > 20*year || wall < -20*year {
@@ -52,7 +52,7 @@ func TestClockIsSet(t *testing.T) {
 				}
 			}
 		}
-		// A change waits for the floor, and no longer.
+		// A change waits for the floor, no longer.
 		n.now = at(1000 * sec)
 		n.Settle(n.now)
 		n.reports(1)
@@ -63,7 +63,7 @@ func TestClockIsSet(t *testing.T) {
 		n.now = at(1010*sec + floorMargin)
 		n.Settle(n.now)
 		n.confirmAll(n.reports(1)[0])
-		// An interruption lasts as long as ever.
+		// An interruption lasts no longer or shorter.
 		n.interruptAll()
 		n.now = at(1010*sec + floorMargin + 60*sec + resumeGrace - 1)
 		n.Settle(n.now)

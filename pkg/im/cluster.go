@@ -20,7 +20,7 @@ const (
 	FabricSensitive                     // S
 	NonVolatile                         // N
 	Fixed                               // F of attributes that never change while the node runs
-	ChangesOmitted                      // C: changes make no subscription report
+	ChangesOmitted                      // C: subscribers get no report of a change
 	Timed                               // T: needs a timed interaction
 	List                                // the value is an array, and may be sent in parts
 )
@@ -28,8 +28,8 @@ const (
 // Has reports whether all of want are in q.
 func (q Quality) Has(want Quality) bool { return q&want == want }
 
-// Attribute is the metadata of one attribute. A privilege of 0 means that the
-// operation does not exist.
+// Attribute is the metadata of one attribute. If Read or Write is 0, the attribute
+// cannot be read or written.
 type Attribute struct {
 	ID      matter.AttributeID
 	Name    string
@@ -38,7 +38,7 @@ type Attribute struct {
 	Quality Quality
 }
 
-// NoResponse says that a command is answered by a status alone.
+// NoResponse means that a command is answered with a status alone.
 const NoResponse matter.CommandID = 0xFFFF_FFFF
 
 // Command is the metadata of one request command.
@@ -69,9 +69,9 @@ type Event struct {
 	Quality  Quality // FabricSensitive
 }
 
-// Spec is the metadata of a cluster: it stands once, beside the handler. The
-// global attributes are made from it. Attributes, Commands and Events are in
-// ascending order of their ids, without the global attributes.
+// Spec is the metadata of a cluster. It is declared once, beside the handler. The
+// global attributes are derived from it. Attributes, Commands and Events are in
+// ascending order of their ids and do not include the global attributes.
 type Spec struct {
 	ID         matter.ClusterID
 	Name       string
@@ -82,131 +82,132 @@ type Spec struct {
 	Events     []Event
 }
 
-// Cluster is one cluster server on one endpoint. The engine has checked
-// existence, access, timing and fabric before it calls: a handler sees only ids
-// that its Spec lists, and only operations that the metadata allows.
+// Cluster is one cluster server on one endpoint. The engine checks existence,
+// access, timing and fabric before it calls a handler. A handler is called only
+// with ids that its Spec lists, and only for operations that the metadata allows.
 //
-// An error that wraps a matter.Status or matter.ClusterStatus is what the peer
-// gets; any other is FAILURE to the peer and a line in the log.
+// If an error wraps a matter.Status or matter.ClusterStatus, the peer gets that
+// status. For any other error the peer gets FAILURE, and the error is logged.
 type Cluster interface {
 	Spec() *Spec
 
-	// Read writes the attribute's value, one element with tag t. With
-	// r.FabricFiltered it writes only the accessing fabric's entries of a
+	// Read writes the attribute's value, one element with tag t. If
+	// r.FabricFiltered is set, it writes only the accessing fabric's entries of a
 	// fabric-scoped list.
 	Read(r *Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error
 
-	// Write replaces the attribute's value: the whole of it, or the accessing
-	// fabric's entries of a fabric-scoped list. Parts sent by the peer (replace,
-	// then appends) have been put together. An error has changed nothing.
+	// Write replaces the attribute's value. For a fabric-scoped list, it replaces
+	// the accessing fabric's entries. If the peer sends a list in parts (replace,
+	// then appends), the engine puts them together first. Write changes nothing if
+	// it returns an error.
 	Write(r *Request, id matter.AttributeID, v tlv.Element) error
 
-	// Invoke executes a command. fields is a structure, empty where the peer
-	// sent none. A command with a response writes the response's members into
-	// w, which stands inside their structure.
+	// Invoke executes a command. fields is a structure. It is empty if the peer
+	// sent no fields. If the command has a response, Invoke writes the response's
+	// members into w, inside a structure that the engine has opened.
 	Invoke(r *Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error
 }
 
-// Watcher is a Cluster with attributes that change in other ways than by its own
-// Write, whose effect the Engine sees, and Invoke, which calls [Request.Changed].
-// Settle calls Changes after each event that touched the endpoint (see
-// [Engine.Touch]), or after every event if the endpoint is polled. Changes calls
-// changed for each attribute that is not what it was at the last call.
+// Watcher is a Cluster whose attributes can change by themselves. The Engine sees
+// the changes made by Write, and Invoke reports its own with [Request.Changed];
+// Watcher is for all others. Settle calls Changes after each event that touched the
+// endpoint (see [Engine.Touch]), or after every event if the endpoint is polled.
+// Changes calls changed for each attribute whose value differs from that at the
+// last call.
 type Watcher interface {
 	Changes(changed func(matter.AttributeID))
 }
 
-// EventReporter is a Watcher with events that happen otherwise than in its Invoke, where
-// it calls [Request.Emit]. Settle calls Events after Changes; it calls tell for each
-// event that has happened since, none of them fabric-sensitive.
+// EventReporter is a Watcher with events that occur outside of its Invoke, which
+// uses [Request.Emit]. Settle calls Events after Changes. Events calls report for
+// each event since the last call. None of them may be fabric-sensitive.
 type EventReporter interface {
 	Watcher
-	Events(tell func(id matter.EventID, data func(w *tlv.Writer)))
+	Events(report func(id matter.EventID, data func(w *tlv.Writer)))
 }
 
-// Timer is a Watcher with something to do at a certain time, as an [Engine] has.
+// Timer is a Watcher that acts at certain times.
 type Timer interface {
 	Watcher
-	// Deadline returns when Advance is next to be called, and whether it is. It is
-	// asked after Changes and after Advance.
+	// Deadline returns the time at which Advance must be called next, and whether
+	// there is one. The Engine calls it after Changes and after Advance.
 	Deadline() (time.Time, bool)
-	// Advance does what is due at now, if anything.
+	// Advance does the work that is due at now.
 	Advance(now time.Time)
 }
 
-// ReadOnly refuses writes and commands, for clusters that have none; a handler
-// embeds it.
+// ReadOnly rejects writes and commands. A handler without any embeds it.
 type ReadOnly struct{}
 
-// Write answers UNSUPPORTED_WRITE.
+// Write returns UNSUPPORTED_WRITE.
 func (ReadOnly) Write(*Request, matter.AttributeID, tlv.Element) error {
 	return matter.StatusUnsupportedWrite
 }
 
-// Invoke answers UNSUPPORTED_COMMAND.
+// Invoke returns UNSUPPORTED_COMMAND.
 func (ReadOnly) Invoke(*Request, matter.CommandID, tlv.Element, *tlv.Writer) error {
 	return matter.StatusUnsupportedCommand
 }
 
-// Session is what a handler may know of the session that a request came by.
+// Session describes the session that a request arrived on.
 type Session struct {
 	Serial               uint64 // unique while the process lives
 	AttestationChallenge [16]byte
 }
 
-// Request is the context of one read, write or command. It is the engine's and
-// valid during the call.
+// Request is the context of one read, write or command. It belongs to the engine
+// and is valid only during the call.
 type Request struct {
 	Now            time.Time
-	Subject        acl.Subject // who asks; its Fabric is the accessing fabric
+	Subject        acl.Subject // the requester; its Fabric is the accessing fabric
 	Session        Session
 	FabricFiltered bool
 	Endpoint       matter.EndpointID
 	Cluster        matter.ClusterID
 
-	// Appended is, of a list that is written, how many of its last elements came as
-	// items of their own, each to be appended to what the first item held.
+	// Appended is set when a list is written. It is the number of elements, at the
+	// end of the list, that the peer appended one by one to the list in its first
+	// item.
 	Appended int
 
 	engine  *Engine
-	mayWait bool   // the command may be answered later
-	later   *later // it is
+	mayWait bool   // the command may call Later
+	later   *later // set if it did
 }
 
-// Conn is the conversation that carries one interaction: an exchange. Messages
-// sent on it are reliable; the peer's answers come back through
-// [Interaction.Receive].
+// Conn is the exchange that carries one interaction. Messages sent on it are
+// reliable. The peer's answers arrive through [Interaction.Receive].
 type Conn interface {
 	Subject() acl.Subject
 	Session() Session
 
-	// Group returns the endpoints that belong to the group that the message was
-	// sent to, and whether it was sent to one. No answer is ever sent then.
+	// Group reports whether the message was sent to a group, and returns the
+	// group's endpoints. Nothing is sent in reply to such a message.
 	Group() (members []matter.EndpointID, ok bool)
 
-	// Send sends one message. payload may be reused when it returns.
+	// Send sends one message. The caller may reuse payload when Send returns.
 	Send(now time.Time, opcode uint8, payload []byte) error
 
-	// AwaitResponse bounds the wait for the peer's next message; past it the
+	// AwaitResponse sets the deadline for the peer's next message. After it, the
 	// interaction's Closed is called.
 	AwaitResponse(deadline time.Time)
 
-	// AwaitRequest is AwaitResponse, but a peer that acknowledges nothing until then
-	// does not end the interaction before.
+	// AwaitRequest is like AwaitResponse, but the interaction goes on until the
+	// deadline even if the peer acknowledges nothing.
 	AwaitRequest(deadline time.Time)
 
-	// Close says that nothing more is to be sent or expected.
+	// Close announces that nothing more will be sent or expected.
 	Close(now time.Time)
 }
 
-// Sessions opens conversations of the node's own, for subscription reports.
+// Sessions opens exchanges that the node starts itself, for subscription reports.
 type Sessions interface {
-	// Open starts an exchange on the session with this serial number. Answers
-	// come through i. An error is ErrBusy if the session has too many exchanges
-	// at the moment, any other if it can carry none any more.
+	// Open starts an exchange on the session with this serial number. The peer's
+	// answers go to i. The error is ErrBusy if the session has too many exchanges
+	// at the moment. Any other error means that the session is no longer usable.
 	Open(now time.Time, serial uint64, i *Interaction) (Conn, error)
 }
 
-// ErrBusy is returned by [Sessions.Open] for a session that will have room for an
-// exchange shortly.
+// ErrBusy is returned by [Sessions.Open] if the session has no room for an exchange
+// now but will have some soon.
 var ErrBusy = errors.New("too many exchanges on the session")

@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// cached is what a controller keeps of one attribute.
+// cached is a controller's copy of one attribute.
 type cached struct {
 	version matter.DataVersion
 	value   string
@@ -18,7 +18,7 @@ type cached struct {
 
 var reportedData = regexp.MustCompile(`\{1:\{0:(\d+),1:<2:(\d+),3:(\d+),4:(\d+)(,5:null)?>,2:`)
 
-// keep takes the attributes of messages into a controller's cache. Parts of lists are
+// keep adds the attributes of messages to a controller's cache, with parts of lists
 // appended.
 func keep(t *testing.T, cache map[string]cached, sent []message) {
 	t.Helper()
@@ -47,9 +47,9 @@ func keep(t *testing.T, cache map[string]cached, sent []message) {
 	}
 }
 
-// coherent checks what a controller has of one cluster: if it has an attribute by the
-// present data version, it has all as they are at present, as it will not be sent them
-// again.
+// coherent checks a controller's copy of one cluster. If the controller has one
+// attribute with the current data version, it must have the current values of all,
+// as it will not be sent them again.
 func (n *node) coherent(t *testing.T, cache map[string]cached, ep matter.EndpointID, cl matter.ClusterID) {
 	t.Helper()
 	in, _ := n.find(ep, cl)
@@ -70,7 +70,8 @@ func (n *node) coherent(t *testing.T, cache map[string]cached, ep matter.Endpoin
 	}
 }
 
-// A cluster that takes several messages begins again when it changes meanwhile.
+// The expansion of a cluster that takes several messages starts again when it
+// changes.
 func TestClusterOfSeveralMessagesIsCoherent(t *testing.T) {
 	for name, request := range map[string]string{
 		"all":                "{0:[<>],3:false}",
@@ -107,7 +108,7 @@ func TestClusterOfSeveralMessagesIsCoherent(t *testing.T) {
 	}
 }
 
-// So does one in a report to a subscriber.
+// The same holds in a report to a subscriber.
 func TestReportedClusterIsCoherent(t *testing.T) {
 	for after := range 8 {
 		n := newNode(t, func(o *Options) { o.MaxPayload = 128 })
@@ -139,8 +140,8 @@ func TestReportedClusterIsCoherent(t *testing.T) {
 	}
 }
 
-// A cluster that changes all the time does not keep the report from its end; it does
-// not pass for unchanged either.
+// A report ends even if a cluster changes all the time, and the cluster is not
+// taken for unchanged.
 func TestClusterThatChangesAllTheTime(t *testing.T) {
 	n := newNode(t, func(o *Options) { o.MaxPayload = 128 })
 	i, c := n.ask(pase(1), OpcodeReadRequest, "{0:[<2:0>],3:false}")

@@ -7,9 +7,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// WriteError maps the error of a [tlv.Reader] over an attribute's new value:
-// CONSTRAINT_ERROR for a number outside its type's range, INVALID_DATA_TYPE for
-// everything else (section 8.7). nil stays nil.
+// WriteError converts the error of a [tlv.Reader] that read an attribute's new
+// value. It returns CONSTRAINT_ERROR for a number outside its type's range,
+// INVALID_DATA_TYPE for any other error (section 8.7), and nil for nil.
 func WriteError(err error) error {
 	switch {
 	case err == nil:
@@ -20,8 +20,8 @@ func WriteError(err error) error {
 	return matter.StatusInvalidDataType
 }
 
-// CommandError maps the error of a [tlv.Reader] over a command's fields: such
-// fields are no command, INVALID_COMMAND (section 8.8). nil stays nil.
+// CommandError converts the error of a [tlv.Reader] that read a command's fields.
+// It returns INVALID_COMMAND for any error (section 8.8), and nil for nil.
 func CommandError(err error) error {
 	if err == nil {
 		return nil
@@ -29,8 +29,8 @@ func CommandError(err error) error {
 	return matter.StatusInvalidCommand
 }
 
-// SingleUint16 reads the fields of a command that has one, an uint16 with the tag 0;
-// INVALID_COMMAND if it is not there.
+// SingleUint16 reads the fields of a command whose only field is a uint16 with tag
+// 0. It returns INVALID_COMMAND if the field is missing.
 func SingleUint16(fields tlv.Element) (v uint16, err error) {
 	have := false
 	r := fields.Reader()

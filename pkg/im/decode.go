@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// What one request may hold. The guaranteed minimum is 9 paths a read and 3 a
-// subscription (section 2.11.2); version filters beyond the limit go unused, as
+// Limits of one request. The specification guarantees 9 paths in a read and 3 in a
+// subscription (section 2.11.2). Version filters beyond the limit are ignored, as
 // they only save work.
 const (
 	MaxPaths   = 64
@@ -18,12 +18,12 @@ const (
 )
 
 var (
-	errRepeated = errors.New("im: part is there twice")
-	errMissing  = errors.New("im: mandatory part is missing")
-	errPath     = errors.New("im: path is not allowed")
+	errRepeated = errors.New("im: duplicate part")
+	errMissing  = errors.New("im: missing mandatory part")
+	errPath     = errors.New("im: invalid path")
 )
 
-// requestStatus is what the peer gets for a message that does not decode.
+// requestStatus returns the status for a message that cannot be decoded.
 func requestStatus(err error) matter.Status {
 	var s matter.Status
 	if errors.As(err, &s) {
@@ -32,11 +32,11 @@ func requestStatus(err error) matter.Status {
 	return matter.StatusInvalidAction
 }
 
-// tagSet holds which of a structure's parts have been met.
+// tagSet is the set of a structure's parts that have been read.
 type tagSet uint16
 
-// once returns the number of r's current tag. It fails r if that is a known
-// one, 0 to last, for the second time.
+// once returns the number of r's current tag. It fails r if the tag is between 0
+// and last and has been read before.
 func (s *tagSet) once(r *tlv.Reader, last int) int {
 	n := r.ContextTag()
 	if n < 0 || n > last {
@@ -50,7 +50,7 @@ func (s *tagSet) once(r *tlv.Reader, last int) int {
 	return n
 }
 
-// need fails r unless all parts with these numbers were there.
+// need fails r unless all parts in mask have been read.
 func (s tagSet) need(r *tlv.Reader, mask tagSet) {
 	if s&mask != mask {
 		r.Fail(errMissing)
@@ -62,12 +62,13 @@ func decodeAttributePath(r *tlv.Reader, own matter.NodeID) (p attributePath) {
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 6) {
 		case 0:
-			// With compressed tags an omitted part is the previous path's, no wildcard.
+			// With compressed tags an omitted part is not a wildcard but has the
+			// previous path's value.
 			if r.Bool() {
 				r.Fail(errPath)
 			}
 		case 1:
-			p.elsewhere = otherNode(r.Uint(), own)
+			p.otherNode = otherNode(r.Uint(), own)
 		case 2:
 			p.endpoint, p.given = decodeEndpoint(r), p.given|partEndpoint
 		case 3:
@@ -90,13 +91,14 @@ func decodeAttributePath(r *tlv.Reader, own matter.NodeID) (p attributePath) {
 	return p
 }
 
-// otherNode reports whether a path is for a node that is not this one. Before it has
-// an id, by which the peer could know it, there is only one that can be meant.
+// otherNode reports whether a path is for another node. Before this node has an id,
+// no path is.
 func otherNode(node uint64, own matter.NodeID) bool {
 	return own != 0 && matter.NodeID(node) != own
 }
 
-// decodeEndpoint returns an endpoint that may be named; 0xFFFF may not.
+// decodeEndpoint reads an endpoint number. It fails r for 0xFFFF, which is
+// reserved.
 func decodeEndpoint(r *tlv.Reader) matter.EndpointID {
 	id := matter.EndpointID(r.Uint16())
 	if id == 0xFFFF {
@@ -118,7 +120,7 @@ func decodeEventPath(r *tlv.Reader, own matter.NodeID) (p eventPath) {
 	for r.EnterList(); r.Next(); {
 		switch got.once(r, 4) {
 		case 0:
-			p.elsewhere = otherNode(r.Uint(), own)
+			p.otherNode = otherNode(r.Uint(), own)
 		case 1:
 			p.endpoint, p.given = decodeEndpoint(r), p.given|partEndpoint
 		case 2:
@@ -143,7 +145,7 @@ type readRequest struct {
 	filters        []versionFilter
 	eventMin       matter.EventNumber
 	fabricFiltered bool
-	own            matter.NodeID // as the peer knows this node
+	own            matter.NodeID // this node's id on the peer's fabric
 
 	// Of a SubscribeRequest only; the intervals are in seconds.
 	keepSubscriptions bool
@@ -154,7 +156,7 @@ func (q *readRequest) reset() {
 	*q = readRequest{attributes: q.attributes[:0], events: q.events[:0], filters: q.filters[:0]}
 }
 
-// decodeRead fills q from a ReadRequest to the node own.
+// decodeRead decodes a ReadRequest into q. own is this node's id.
 func (q *readRequest) decodeRead(b []byte, own matter.NodeID) error {
 	q.reset()
 	q.own = own
@@ -179,7 +181,7 @@ func (q *readRequest) decodeRead(b []byte, own matter.NodeID) error {
 	return r.End()
 }
 
-// decodeSubscribe fills q from a SubscribeRequest to the node own.
+// decodeSubscribe decodes a SubscribeRequest into q. own is this node's id.
 func (q *readRequest) decodeSubscribe(b []byte, own matter.NodeID) error {
 	q.reset()
 	q.own = own
@@ -237,8 +239,8 @@ func (q *readRequest) decodeEvents(r *tlv.Reader) {
 	r.Exit()
 }
 
-// decodeEventFilters keeps the highest of the minima: an event must pass all. What
-// is for another node has no effect.
+// decodeEventFilters keeps the highest of the minimum event numbers, as an event
+// must pass all filters. Filters for another node have no effect.
 func (q *readRequest) decodeEventFilters(r *tlv.Reader) {
 	for r.EnterArray(); r.Next(); {
 		var got tagSet
@@ -261,8 +263,8 @@ func (q *readRequest) decodeEventFilters(r *tlv.Reader) {
 	r.Exit()
 }
 
-// decodeVersionFilters keeps the filters that name a cluster instance; the
-// others have no effect.
+// decodeVersionFilters keeps the filters that name a cluster instance of this node.
+// The others have no effect.
 func (q *readRequest) decodeVersionFilters(r *tlv.Reader) {
 	for r.EnterArray(); r.Next(); {
 		var got tagSet
@@ -301,7 +303,7 @@ func decodeClusterPath(r *tlv.Reader, own matter.NodeID) (ep matter.EndpointID, 
 	}
 	r.Exit()
 	if other {
-		given = 0 // no cluster of this node
+		given = 0 // it is for another node
 	}
 	return ep, cl, given
 }

@@ -9,24 +9,24 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Endpoint is one endpoint of the node: what it is and what it serves. The
-// Descriptor cluster among Clusters reports its parts and device types.
+// Endpoint describes one endpoint of the node. Its parts and device types are
+// served by the Descriptor cluster, which must be one of Clusters.
 type Endpoint struct {
 	ID          matter.EndpointID
 	DeviceTypes []matter.DeviceTypeID
 	Clusters    []Cluster
 
-	// Model, if set, reports the changes of clusters that share state. Clusters that
-	// are not part of it may still be Watchers and Timers.
+	// Model, if set, reports the changes of clusters that share state. The other
+	// clusters of the endpoint may still be Watchers and Timers.
 	Model Model
 
-	// Polled says that the clusters show state that others change as well. Settle
-	// asks them what has changed after every event, and not only when the endpoint
-	// was touched. The cost of every event grows with the number of such endpoints.
+	// Polled means that the clusters serve state that is changed otherNode. Settle
+	// then asks them for changes after every event, even if the endpoint was not
+	// touched. The cost of every event grows with the number of such endpoints.
 	Polled bool
 }
 
-// endpoint is an Endpoint of an Engine, with what the Engine needs to serve it.
+// endpoint is an Endpoint together with the Engine's data about it.
 type endpoint struct {
 	id        matter.EndpointID
 	instances []*instance // ascending by cluster
@@ -35,20 +35,20 @@ type endpoint struct {
 	timers    []Timer
 	polled    bool
 
-	touched  bool      // it is in pending.touched
-	reported uint64    // number of the last change when the endpoint was settled last
-	due      time.Time // when it is next to be advanced
-	place    int       // its index in pending.timed, -1 if it is not there
+	touched  bool      // is in pending.touched
+	reported uint64    // number of the last change when the endpoint was last settled
+	due      time.Time // when Advance is due
+	place    int       // index in pending.timed, or -1
 }
 
-// layout holds the endpoints and their clusters. What it costs to find one of them
-// does not depend on how many there are.
+// layout holds the endpoints and their clusters. The cost of finding one does not
+// depend on their number.
 type layout struct {
 	endpoints []Endpoint  // ascending
 	ordered   []*endpoint // the same, at the same indexes
 	byID      map[matter.EndpointID]*endpoint
 	metadata  map[*Spec]*metadata
-	revision  uint // counts the changes of ordered
+	revision  uint // incremented when ordered changes
 }
 
 func (l *layout) init() {
@@ -56,19 +56,19 @@ func (l *layout) init() {
 	l.metadata = make(map[*Spec]*metadata)
 }
 
-// position returns the index of the first endpoint whose number is id or higher,
-// and whether it is id.
+// position returns the index of the first endpoint whose number is at least id, and
+// whether its number is id.
 func (l *layout) position(id matter.EndpointID) (int, bool) {
 	return slices.BinarySearchFunc(l.ordered, id, func(x *endpoint, id matter.EndpointID) int { return cmp.Compare(x.id, id) })
 }
 
-// Endpoints returns the endpoints in ascending order of their numbers. The
-// slice is the Engine's: read only, valid until the next AddEndpoint or
-// RemoveEndpoint. A cluster may call it at any time.
+// Endpoints returns the endpoints in ascending order of their numbers. The caller
+// must not modify the slice, which is valid until the next AddEndpoint or
+// RemoveEndpoint. Clusters may call it at any time.
 func (l *layout) Endpoints() []Endpoint { return l.endpoints }
 
-// Endpoint returns the endpoint with this number, and whether there is one. A
-// cluster may call it at any time.
+// Endpoint returns the endpoint with this number, and whether it exists. Clusters
+// may call it at any time.
 func (l *layout) Endpoint(id matter.EndpointID) (ep Endpoint, ok bool) {
 	if l.byID[id] == nil {
 		return Endpoint{}, false
@@ -77,7 +77,7 @@ func (l *layout) Endpoint(id matter.EndpointID) (ep Endpoint, ok bool) {
 	return l.endpoints[i], ok
 }
 
-// find returns the cluster on the endpoint, or nil and why there is none.
+// find returns the cluster on the endpoint, or nil and a status with the reason.
 func (l *layout) find(ep matter.EndpointID, cl matter.ClusterID) (*instance, matter.Status) {
 	x := l.byID[ep]
 	if x == nil {
@@ -89,8 +89,8 @@ func (l *layout) find(ep matter.EndpointID, cl matter.ClusterID) (*instance, mat
 	return nil, matter.StatusUnsupportedCluster
 }
 
-// position returns the index of the first cluster whose id is cl or higher, and
-// whether it is cl.
+// position returns the index of the first cluster whose id is at least cl, and
+// whether its id is cl.
 func (ep *endpoint) position(cl matter.ClusterID) (int, bool) {
 	lo, hi := 0, len(ep.instances)
 	for lo < hi {
@@ -104,13 +104,13 @@ func (ep *endpoint) position(cl matter.ClusterID) (int, bool) {
 	return lo, lo < len(ep.instances) && ep.instances[lo].id == cl
 }
 
-// AddEndpoint adds an endpoint, before or after the first request. Its attributes
-// are reported to the subscribers whose paths include them. It panics if the number
-// is in use, or if a cluster is there twice.
+// AddEndpoint adds an endpoint. It may be called at any time. The attributes are
+// reported to subscribers whose paths include them. AddEndpoint panics if the
+// number is in use or a cluster occurs twice.
 func (e *Engine) AddEndpoint(ep Endpoint) {
 	i, found := e.layout.position(ep.ID)
 	if found {
-		panic(fmt.Sprintf("BUG: im: endpoint %d is there already", ep.ID))
+		panic(fmt.Sprintf("BUG: im: endpoint %d already exists", ep.ID))
 	}
 	x := &endpoint{id: ep.ID, model: ep.Model, polled: ep.Polled, place: -1}
 	x.instances = make([]*instance, 0, len(ep.Clusters))
@@ -157,8 +157,9 @@ func (e *Engine) addCluster(ep *endpoint, c Cluster) {
 	}
 }
 
-// RemoveEndpoint removes an endpoint and its events, and reports whether it was
-// there. Paths no longer lead to it, and subscribers hear no more of it.
+// RemoveEndpoint removes an endpoint and its events, and reports whether it
+// existed. Paths to it are no longer valid, and subscribers get no more reports
+// about it.
 func (e *Engine) RemoveEndpoint(id matter.EndpointID) bool {
 	x := e.byID[id]
 	if x == nil {

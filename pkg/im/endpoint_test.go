@@ -10,15 +10,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// teller is a fakeCluster that is a EventReporter too.
-type teller struct {
+// eventCluster is a fakeCluster that is also an EventReporter.
+type eventCluster struct {
 	watched
 	happened int
 }
 
-func (c *teller) Events(tell func(matter.EventID, func(*tlv.Writer))) {
+func (c *eventCluster) Events(report func(matter.EventID, func(*tlv.Writer))) {
 	for ; c.happened > 0; c.happened-- {
-		tell(0, func(w *tlv.Writer) { w.Uint(tag1, 7) })
+		report(0, func(w *tlv.Writer) { w.Uint(tag1, 7) })
 	}
 }
 
@@ -53,14 +53,15 @@ func TestRemoveEndpoint(t *testing.T) {
 	}
 	n.Changed(2, 6, 0)
 
-	// And a new one by that number is another one.
+	// A new endpoint with the same number is another endpoint.
 	n.AddEndpoint(Endpoint{ID: 2, Clusters: []Cluster{newSwitch()}})
 	if got := n.readAll("{0:[<2:2,3:6,4:0>],3:false}").last().text; !strings.Contains(got, "2:1") {
 		t.Errorf("a new endpoint: %s", got)
 	}
 }
 
-// Wherever a read stands when an endpoint goes, it reports all the others whole.
+// If an endpoint is removed during a read, the read reports all others completely,
+// at any position.
 func TestRemoveEndpointDuringARead(t *testing.T) {
 	for after := range 12 {
 		n := newNode(t, func(o *Options) { o.MaxPayload = 128 })
@@ -85,19 +86,19 @@ func TestRemoveEndpointDuringARead(t *testing.T) {
 	}
 }
 
-// A list that is being sent to a cluster that goes is not given to it.
+// A list whose cluster is removed while it is being sent is discarded.
 func TestRemoveEndpointDuringAWrite(t *testing.T) {
 	n := newNode(t, nil)
 	i, c := n.ask(pase(1), OpcodeWriteRequest, `{1:false,2:[{1:<2:2,3:6,4:3>,2:[]}],3:true}`)
 	n.RemoveEndpoint(2)
-	n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:2,3:6,4:3,5:null>,2:"a"}]}`)
+	n.send(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:2,3:6,4:3,5:null>,2:"a"}]}`)
 	if len(n.sw2.writes) != 0 || !c.closed {
 		t.Errorf("written %q, closed %v", n.sw2.writes, c.closed)
 	}
 }
 
-// Subscribers hear of the attributes of a new endpoint, and no more of one that is
-// gone, before or after the other.
+// Subscribers get reports of a new endpoint's attributes and none of a removed
+// one's, in either order.
 func TestSubscriptionFollowsEndpoints(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:600,3:[<3:6,4:0>],7:true}")
@@ -117,7 +118,7 @@ func TestSubscriptionFollowsEndpoints(t *testing.T) {
 
 func TestEventReporter(t *testing.T) {
 	n := newNode(t, nil)
-	c := &teller{watched: watched{newSwitch()}}
+	c := &eventCluster{watched: watched{newSwitch()}}
 	n.AddEndpoint(Endpoint{ID: 3, Clusters: []Cluster{c}})
 	n.subscribe(pase(1), "{0:true,1:0,2:600,4:[<1:3,2:6,4:true>],7:true}")
 	n.Settle(n.now)

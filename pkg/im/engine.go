@@ -12,17 +12,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Defaults and bounds of Options.
+// Defaults and limits of Options.
 const (
 	DefaultMaxPayload         = 1162
 	DefaultExtraSubscriptions = 64
-	// SubscriptionsPerFabric are guaranteed to each fabric.
+	// SubscriptionsPerFabric is the number of subscriptions guaranteed to each
+	// fabric.
 	SubscriptionsPerFabric = 3
 
 	minMaxPayload       = 128
 	limitPathsPerInvoke = 64
 	waitingPerFabric    = 512              // interactions that wait for the peer's next message
-	responseTimeout     = 30 * time.Second // for that message, acknowledgements apart
+	responseTimeout     = 30 * time.Second // for that message; retransmissions have their own timeout
 )
 
 // Options configure an Engine.
@@ -31,27 +32,29 @@ type Options struct {
 	Rand     io.Reader    // required; first data versions, subscription ids
 	Events   EventNumbers // required
 	Sessions Sessions     // required; opens exchanges for subscription reports
-	Log      *slog.Logger // nil: no log
+	Log      *slog.Logger // nil disables logging
 
-	// Self returns the node's id in a fabric, 0 where there is none. A path may name
-	// the node that it is for. nil: it has no id.
+	// NodeID returns the node's id in a fabric, or 0 if it has none. It is compared
+	// with the node in a path. If NodeID is nil, the node has no id.
 	NodeID func(matter.FabricIndex) matter.NodeID
 
-	// Keep, if set, is called before a subscriber is told that its subscription is
-	// active, and so among the Subscriptions: they are to be remembered now.
+	// PersistSubscriptions, if set, stores the result of Subscriptions. It is
+	// called before a SubscribeResponse is sent, so that the store has the
+	// subscription before its subscriber relies on it.
 	PersistSubscriptions func()
 
-	// Boot is when the process started: events carry the time since then while
-	// the clock is not set.
+	// Boot is when the process started. While the clock is not set, events carry
+	// the time since then.
 	Boot time.Time
 
-	// Observe, if set, is called when a request has ended, with its outcome (see
-	// RequestStats) and with when it came: the time that the owner passed with the
-	// event that is handled is before what that takes.
+	// Observe, if set, is called at the end of each request with its outcome (see
+	// RequestStats) and the time at which it was received. It reads the clock
+	// itself for the duration, because the Engine's time does not advance while the
+	// Engine handles an event.
 	Observe func(a Action, st matter.Status, came time.Time)
 
-	// Background calls work on another goroutine and then done on the Engine's, with the
-	// time. nil: commands do not wait for work, see [Request.Later].
+	// Background calls work on another goroutine, and then calls done with the time
+	// on the Engine's goroutine. If it is nil, [Request.Later] calls work at once.
 	Background func(work func(), done func(now time.Time))
 
 	MaxPayload         int // octets of one message; 0: DefaultMaxPayload
@@ -59,9 +62,9 @@ type Options struct {
 	ExtraSubscriptions int // beyond the guaranteed ones, for all fabrics together; 0: DefaultExtraSubscriptions
 }
 
-// Engine serves the Interaction Model for one node. It is owned by one
-// goroutine: no method may be called by two at once, nor by a cluster that the
-// Engine has called, except where the method says so.
+// Engine serves the Interaction Model for one node. One goroutine owns it. Its
+// methods may not be called concurrently. A cluster may call a method only if the
+// method's comment says so.
 type Engine struct {
 	opt Options
 	log *slog.Logger
@@ -71,28 +74,28 @@ type Engine struct {
 
 	events        eventLog
 	subscriptions []*subscription
-	revision      uint64                  // counts what happens to subscriptions, see Revision
+	revision      uint64                  // incremented when subscriptions change, see Revision
 	reports       int                     // interactions in stateReporting
-	lingering     []*Interaction          // sent a keep-alive, see there
+	lingering     []*Interaction          // those that sent a keep-alive, see sendKeepAlive
 	waiting       [256]int                // interactions that wait for a message, by fabric
-	waitingLater  int                     // commands that wait for work, see Request.Later
-	lists         [256]int                // octets of lists that are being put together, by fabric
-	requests      [numActions][256]uint64 // by status, which this node chose
+	waitingLater  int                     // commands that wait, see Request.Later
+	lists         [256]int                // octets of partly received lists, by fabric
+	requests      [numActions][256]uint64 // by status; this node chose it
 	load          load
 
 	scratch
 }
 
-// scratch is what a call works in. Nothing in it outlives the call, so that
-// serving a request allocates next to nothing.
+// scratch holds buffers that are reused, so that a request causes few allocations.
+// Nothing in it is valid after the call.
 type scratch struct {
 	req     Request
 	w       tlv.Writer // the message being built
-	value   tlv.Writer // a list that is to be sent in parts
-	spare   *reading   // nil while a reading that was taken is in use
+	value   tlv.Writer // a list to be sent in parts
+	spare   *reading   // nil while a reading is in use
 	write   writeRequest
 	invoke  invokeRequest
-	results []int // where each response of an invoke ends
+	results []int // the end of each response of an invoke
 }
 
 // New returns an Engine without endpoints. It panics if a required option is
@@ -118,41 +121,41 @@ func New(opt Options) *Engine {
 	return e
 }
 
-// allowed is the one place that asks for access.
+// allowed checks access. Nothing else calls the access control list.
 func (e *Engine) allowed(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID, p matter.Privilege) bool {
 	return e.opt.ACL.Check(s, acl.Target{Endpoint: ep, Cluster: cl}, p)
 }
 
-// prepare makes e.req the context of what follows for one subject.
+// prepare initializes e.req for the following calls by one subject.
 func (e *Engine) prepare(now time.Time, s acl.Subject, session Session, filtered bool) {
 	e.req.Now, e.req.Subject, e.req.Session, e.req.FabricFiltered = now, s, session, filtered
 }
 
-// at makes e.req the context of one call of a cluster.
+// at prepares e.req for one call of a cluster.
 func (e *Engine) at(in *instance) *Request {
 	e.req.Endpoint, e.req.Cluster = in.ep.id, in.id
 	return &e.req
 }
 
-// newMessage empties e.w and opens the structure of a message.
+// newMessage resets e.w and opens the message's structure.
 func (e *Engine) newMessage() *tlv.Writer {
 	e.w.Reset(e.w.Bytes()[:0])
 	e.w.StartStruct(tlv.Anonymous)
 	return &e.w
 }
 
-// endMessage writes the revision, closes the message and returns it.
+// endMessage appends the revision, closes the message and returns it.
 func (e *Engine) endMessage() []byte {
 	e.w.Uint(tagRevision, matter.InteractionModelRevision)
 	e.w.End()
 	return e.w.Bytes()
 }
 
-// messageEnd is what may follow the members of a message's last array: its
-// end, one flag, the revision and the end of the message.
+// messageEnd is the size of what follows the members of a message's last array: the
+// end of the array, one flag, the revision and the end of the message.
 const messageEnd = 1 + 2 + 3 + 1
 
-// room returns how many octets more fit into the message in e.w; it may be
+// room returns how many more octets fit into the message in e.w. The result may be
 // negative.
 func (e *Engine) room() int { return e.opt.MaxPayload - messageEnd - e.w.Len() }
 

@@ -62,7 +62,7 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("instance %d is not in order", i)
 		}
 	}
-	wantPanic(t, "is there already", func() { n.AddEndpoint(Endpoint{ID: 1}) })
+	wantPanic(t, "already exists", func() { n.AddEndpoint(Endpoint{ID: 1}) })
 	wantPanic(t, "Switch twice", func() { n.AddEndpoint(Endpoint{ID: 3, Clusters: []Cluster{newSwitch(), newSwitch()}}) })
 }
 
@@ -140,7 +140,7 @@ func TestDataErrors(t *testing.T) {
 }
 
 func TestRequestContext(t *testing.T) {
-	// What a cluster is told of a request, in each of its calls.
+	// The Request that each method of a cluster gets.
 	n := newNode(t, nil)
 	var got []string
 	n.sw0.invoke = func(r *Request, _ matter.CommandID, _ tlv.Element, _ *tlv.Writer) error {
@@ -156,7 +156,7 @@ func TestRequestContext(t *testing.T) {
 }
 
 func TestTheOpenRequestSurvivesManyOthers(t *testing.T) {
-	// Requests that wait keep their state apart from those that come between.
+	// Requests that wait do not share state with those that arrive in between.
 	n := newNode(t, func(o *Options) { o.MaxPayload = 256 })
 	var waiting []*Interaction
 	var conns []*fakeConn

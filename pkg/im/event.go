@@ -11,41 +11,42 @@ import (
 )
 
 const (
-	// eventsPerPriority are kept; then the oldest of the same priority goes, so
-	// that no number of lesser events displaces a graver one.
+	// eventsPerPriority is the number of events that are kept for each priority.
+	// Beyond it the oldest event of the same priority is dropped, so that events of
+	// low priority never displace important ones.
 	eventsPerPriority = 64
 
-	// eventOverhead bounds what an event takes in a report beside its data.
+	// eventOverhead is the maximum size of an event in a report without its data.
 	eventOverhead = 64
 
-	// clockSet is a time (2025-01-01) before which a clock is not believed.
+	// clockSet is 2025-01-01. A clock that shows an earlier time has not been set.
 	clockSet = 1735689600
 )
 
-// EventNumbers reserves the next block of event numbers, count of them from
-// first. Numbers never come twice in a node's life (section 7.14), so the
-// reservation must last over restarts.
+// EventNumbers reserves the next block of event numbers, count numbers beginning
+// with first. A node never uses a number twice in its life (section 7.14), so
+// reservations must survive restarts.
 type EventNumbers func() (first, count uint64, err error)
 
-// record is one event that has happened.
+// record is one event that has occurred.
 type record struct {
 	number matter.EventNumber
 	in     *instance
 	event  *Event
 	fabric matter.FabricIndex
-	epoch  bool   // ms counts from 1970, else from the start of the process
-	ms     uint64 // when
+	epoch  bool   // ms counts from 1970, otherwise from the start of the process
+	ms     uint64 // when it occurred
 	data   tlv.Element
 }
 
-// eventLog holds the latest events. Numbers from next to end, without end, are
-// in hand.
+// eventLog holds the latest events. The numbers from next up to but not including
+// end are reserved.
 type eventLog struct {
 	next, end matter.EventNumber
 	kept      [Critical + 1][]record // ascending numbers
 }
 
-// add keeps r.
+// add appends r.
 func (l *eventLog) add(r record) {
 	k := l.kept[r.event.Priority]
 	if len(k) == eventsPerPriority {
@@ -54,7 +55,7 @@ func (l *eventLog) add(r record) {
 	l.kept[r.event.Priority] = append(k, r)
 }
 
-// from returns the first event whose number is n or higher, or nil.
+// from returns the first event whose number is at least n, or nil.
 func (l *eventLog) from(n matter.EventNumber) (first *record) {
 	for p := range l.kept {
 		k := l.kept[p]
@@ -71,7 +72,7 @@ func (l *eventLog) from(n matter.EventNumber) (first *record) {
 	return first
 }
 
-// number takes the next event number.
+// eventNumber returns the next event number.
 func (e *Engine) eventNumber() (matter.EventNumber, error) {
 	l := &e.events
 	if l.next == l.end {
@@ -89,21 +90,23 @@ func (e *Engine) eventNumber() (matter.EventNumber, error) {
 	return n, nil
 }
 
-// Emit records an event of the cluster that r is for; see [Engine.Emit].
+// Emit records an event of the cluster that r addresses; see [Engine.Emit].
 func (r *Request) Emit(id matter.EventID, fabric matter.FabricIndex, data func(w *tlv.Writer)) {
 	r.engine.Emit(r.Now, r.Endpoint, r.Cluster, id, fabric, data)
 }
 
 // Emit records an event (section 7.14). data writes the members of the event's
-// structure; nil writes none. fabric is the one that a fabric-sensitive event
-// is about, and matters for no other. A cluster may call Emit at any time.
+// structure. It may be nil if there are none. fabric is the subject of a
+// fabric-sensitive event and is ignored for other events. Clusters may call Emit at
+// any time.
 //
-// An event that the cluster's Spec does not list, whose data is malformed, that
-// cannot be numbered or is too large for a message is lost, with a line in the log.
+// An event is dropped, with a line in the log, if the cluster's Spec does not list
+// it, its data is malformed or too large for a message, or no number can be
+// reserved.
 func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, id matter.EventID, fabric matter.FabricIndex, data func(w *tlv.Writer)) {
 	in, _ := e.find(ep, cl)
 	if in == nil || in.meta.event(id) == nil {
-		e.log.Error("there is no such event", "endpoint", ep, "cluster", cl, "event", id)
+		e.log.Error("event is not in the cluster's Spec", "endpoint", ep, "cluster", cl, "event", id)
 		return
 	}
 	r := record{in: in, event: in.meta.event(id), fabric: fabric}
@@ -114,7 +117,7 @@ func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, 
 		data(&w)
 	}
 	if !w.Unguard(m) || !tlv.Members(w.Written(m)) {
-		e.statusOf(errEvent, in, r.event.Name) // it is told to the operator only
+		e.statusOf(errEvent, in, r.event.Name) // only to log it
 		return
 	}
 	w.End()
@@ -126,7 +129,7 @@ func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, 
 	r.data = element.Element()
 	var err error
 	if r.number, err = e.eventNumber(); err != nil {
-		e.log.Error("event is lost for want of a number", "cluster", in.meta.spec.Name, "event", r.event.Name, "error", err)
+		e.log.Error("event dropped: no event number", "cluster", in.meta.spec.Name, "event", r.event.Name, "error", err)
 		return
 	}
 	if r.epoch = now.Unix() >= clockSet; r.epoch {
@@ -140,22 +143,22 @@ func (e *Engine) Emit(now time.Time, ep matter.EndpointID, cl matter.ClusterID, 
 	}
 }
 
-// Hurry makes the events that have happened urgent for all who have subscribed to
-// them: there may be no later report.
+// Hurry makes all past events urgent for their subscribers. It is called when there
+// may be no later report.
 func (e *Engine) Hurry() {
 	for _, s := range e.subscriptions {
 		s.unreported.urgent = s.unreported.urgent || s.unreported.pending > 0
 	}
 }
 
-// concerns reports whether a peer of the fabric may hear of r at all.
+// concerns reports whether a peer of the fabric may see r.
 func (r *record) concerns(f matter.FabricIndex) bool {
 	return !r.event.Quality.Has(FabricSensitive) || f != matter.NoFabric && f == r.fabric
 }
 
-// fillEvents writes the event part of a report (section 8.4.3.3): first why
-// paths have none, then events, in ascending order of their numbers. It reports
-// whether there is more than fits.
+// fillEvents writes the event part of a report (section 8.4.3.3): first the
+// statuses of paths that failed, then events in ascending order of their numbers.
+// It reports whether some did not fit.
 func (e *Engine) fillEvents(rd *reading) (more bool) {
 	w := &e.w
 	for ; rd.log.path < len(rd.events) && !rd.update; rd.log.path++ {
@@ -193,7 +196,7 @@ func (e *Engine) fillEvents(rd *reading) (more bool) {
 	return false
 }
 
-// selects reports whether r belongs into rd.
+// selects reports whether rd includes r.
 func (e *Engine) selects(rd *reading, r *record) bool {
 	if !r.concerns(rd.subject.Fabric) {
 		return false
@@ -206,10 +209,10 @@ func (e *Engine) selects(rd *reading, r *record) bool {
 	return false
 }
 
-// checkEvent finds out whether events of a concrete path may be read, in the
-// order of [Engine.checkRead].
+// checkEvent checks whether the events of a concrete path may be read, in the same
+// order as [Engine.checkRead].
 func (e *Engine) checkEvent(s acl.Subject, p *eventPath) matter.Status {
-	if p.elsewhere {
+	if p.otherNode {
 		return matter.StatusUnsupportedNode
 	}
 	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
@@ -255,8 +258,8 @@ func (r *record) write(w *tlv.Writer) {
 	w.End()
 }
 
-// dropEvents forgets the fabric-sensitive events of a fabric, as its index may
-// come to be another's.
+// dropEvents removes the fabric-sensitive events of a fabric, as another fabric may
+// later get the same index.
 func (e *Engine) dropEvents(f matter.FabricIndex) {
 	for p := range e.events.kept {
 		e.events.kept[p] = slices.DeleteFunc(e.events.kept[p], func(r record) bool {

@@ -61,7 +61,7 @@ func TestEventPaths(t *testing.T) {
 		{"cluster", "{1:[<2:6>],3:false}", 1, "1000 1001 1002 1003 1005"},
 		{"event everywhere", "{1:[<2:6,3:0>],3:false}", 1, "1000 1001"},
 		{"concrete", "{1:[<0:7,1:0,2:6,3:0,4:true>],3:false}", 1, "1000"},
-		{"twice named, once told", "{1:[<1:0>,<>],3:false}", 0, "1000 1001 1002 1005"},
+		{"named twice, reported once", "{1:[<1:0>,<>],3:false}", 0, "1000 1001 1002 1005"},
 		{"attributes only", "{0:[<2:0,3:6,4:0>],3:false}", 1, ""},
 		{"no endpoint", "{1:[<1:9,2:6,3:0>],3:false}", 1, "9/6/0=UNSUPPORTED_ENDPOINT"},
 		{"no cluster", "{1:[<1:0,2:9,3:0>],3:false}", 1, "0/9/0=UNSUPPORTED_CLUSTER"},

@@ -7,36 +7,36 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// reading is a read, or a report to a subscriber: the request and how far it
-// has got. It outlives the call when the report takes more than one message.
+// reading is a read, or a report to a subscriber: the request and its progress. It
+// outlives the call if the report takes more than one message.
 type reading struct {
 	readRequest
 	subject acl.Subject
 	session Session
 
-	// Of subscriptions: the id, and whether only what changed after the change
-	// numbered since is wanted, without statuses.
+	// For subscriptions: the id and, in an update, the number of the change that
+	// was reported last. An update contains no statuses.
 	subscription uint32
 	update       bool
 	since        uint64
-	changed      []*instance // since then, ascending
+	changed      []*instance // changed since then, ascending
 	begun        uint64      // number of the last change before the report began
-	suppress     bool        // the last message wants no answer
+	suppress     bool        // the last message needs no response
 
 	walk   walk
-	item   item // expanded, not yet in a message; none if its path is nil
+	item   item // expanded, but not yet in a message; none if its path is nil
 	list   listRest
-	status matter.Status // the first path's that failed
+	status matter.Status // of the first path that failed
 	found  bool          // something has been written
 
 	log eventWalk
 }
 
-// eventWalk is where the event part of a report stands.
+// eventWalk is the progress of the event part of a report.
 type eventWalk struct {
-	path int // the next whose status is to be looked at
+	path int // the next path whose status is to be checked
 	next matter.EventNumber
-	end  matter.EventNumber // the first that is too late for this report
+	end  matter.EventNumber // first event that is not part of this report
 }
 
 func (rd *reading) reset() {
@@ -45,7 +45,7 @@ func (rd *reading) reset() {
 	rd.readRequest.reset()
 }
 
-// takeReading returns an empty reading; release gives it back.
+// takeReading returns an empty reading. The caller passes it to release after use.
 func (e *Engine) takeReading() *reading {
 	rd := e.spare
 	if rd == nil {
@@ -60,7 +60,7 @@ func (e *Engine) release(rd *reading) {
 	e.spare = rd
 }
 
-// item is one attribute to report, or, with a status, a path that cannot be.
+// item is one attribute to report or, if it has a status, a path that failed.
 type item struct {
 	in     *instance
 	index  int // of the attribute in in.meta.attributes
@@ -69,9 +69,9 @@ type item struct {
 	begun  uint64 // number of the last change before the first part of the cluster was written
 }
 
-// version returns the data version to report with the item. If parts of the cluster
-// have left before it changed, the reader must not get the present one: it would
-// believe to have the whole cluster as it is now.
+// version returns the data version to report with the item. If the cluster has
+// changed since a part of it was sent, the current version would be wrong: the
+// reader would assume that it has the whole cluster in its current state.
 func (it *item) version() matter.DataVersion {
 	if it.in.altered > it.begun {
 		return it.in.version - 1
@@ -79,23 +79,23 @@ func (it *item) version() matter.DataVersion {
 	return it.in.version
 }
 
-// walk is where the expansion of a list of paths stands.
+// walk is the progress of the expansion of a list of paths.
 type walk struct {
 	path     int
-	started  bool // path's expansion has begun: the rest is valid
-	ep       int  // index into layout.ordered; of an update, into reading.changed
+	started  bool // expansion of path has begun; the fields below are valid
+	ep       int  // index into layout.ordered; in an update, into reading.changed
 	inst     int  // index into that endpoint's instances
-	attr     int  // the next attribute of that
+	attr     int  // the next attribute of that instance
 	cluster  progress
 	at       *endpoint
 	revision uint // layout.revision that ep belongs to
 }
 
-// maxRestarts bounds how often the expansion of a cluster begins again, so that one
-// that changes all the time does not keep a report from its end.
+// maxRestarts limits how often the expansion of a cluster starts again, so that a
+// report ends even if a cluster changes all the time.
 const maxRestarts = 3
 
-// progress is how the expansion of one cluster goes.
+// progress is the progress of the expansion of one cluster.
 type progress struct {
 	in       *instance
 	granted  grants
@@ -103,9 +103,10 @@ type progress struct {
 	restarts int
 }
 
-// enter makes in the cluster that is expanded, and reports whether it was another. If
-// it was the same and has changed since its expansion began, that begins again, as a
-// part has left with a data version that is no longer true.
+// enter makes in the cluster that is being expanded, and reports whether it was not
+// already. If it was, and has changed since its expansion began, the expansion
+// starts again, because the data version that was sent with the first part is no
+// longer valid.
 func (e *Engine) enter(w *walk, in *instance) bool {
 	c := &w.cluster
 	if c.in != in {
@@ -119,7 +120,7 @@ func (e *Engine) enter(w *walk, in *instance) bool {
 	return false
 }
 
-// grants remembers what one subject may do on one cluster instance.
+// grants caches what one subject may do on one cluster instance.
 type grants struct{ asked, given uint8 }
 
 func (e *Engine) granted(g *grants, s acl.Subject, in *instance, p matter.Privilege) bool {
@@ -133,7 +134,8 @@ func (e *Engine) granted(g *grants, s acl.Subject, in *instance, p matter.Privil
 	return g.given&bit != 0
 }
 
-// nextAttribute returns what rd's paths name next (section 8.4.3.2).
+// nextAttribute returns the next attribute that rd's paths include (section
+// 8.4.3.2).
 func (e *Engine) nextAttribute(rd *reading) (item, bool) {
 	if rd.update {
 		return e.nextChanged(rd)
@@ -155,8 +157,8 @@ func (e *Engine) nextAttribute(rd *reading) (item, bool) {
 	return item{}, false
 }
 
-// concreteAttribute returns the attribute that p names or the status that says
-// why there is none; neither, if the reader has it already.
+// concreteAttribute returns the attribute that p names, or an item with a status if
+// p fails. It returns false if the reader already has the attribute.
 func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
 	in, i, st := e.checkRead(rd.subject, p)
 	switch {
@@ -168,11 +170,11 @@ func (e *Engine) concreteAttribute(rd *reading, p *attributePath) (item, bool) {
 	return item{in: in, index: i, path: p, begun: rd.begun}, true
 }
 
-// findAttribute finds the attribute that a concrete path names. Access is checked
-// first, as for an attribute that anyone might read: without it a peer does not
-// learn what exists.
+// findAttribute finds the attribute that a concrete path names. It first checks for
+// View access, so that a peer without access cannot find out which attributes
+// exist.
 func (e *Engine) findAttribute(s acl.Subject, p *attributePath) (*instance, int, matter.Status) {
-	if p.elsewhere {
+	if p.otherNode {
 		return nil, 0, matter.StatusUnsupportedNode
 	}
 	if !e.allowed(s, p.endpoint, p.cluster, matter.PrivilegeView) {
@@ -205,9 +207,9 @@ func (e *Engine) checkRead(s acl.Subject, p *attributePath) (*instance, int, mat
 	return in, i, matter.StatusSuccess
 }
 
-// unchanged reports whether the data version filters say that the reader has the
-// cluster's attributes as they are: one names the cluster, and none of those that do
-// has another version.
+// unchanged reports whether the reader's copy of the cluster is current: at least
+// one data version filter names the cluster, and all that do have the current
+// version.
 func (rd *reading) unchanged(in *instance) (same bool) {
 	want := versionFilter{endpoint: in.ep.id, cluster: in.id}
 	i, _ := slices.BinarySearchFunc(rd.filters, want, versionFilter.compare)
@@ -220,10 +222,10 @@ func (rd *reading) unchanged(in *instance) (same bool) {
 	return same
 }
 
-// nextWildcard returns the next attribute that p includes. What may not be read
-// is left out without a status.
+// nextWildcard returns the next attribute that p includes. Attributes that may not
+// be read are skipped without a status.
 func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
-	if p.elsewhere {
+	if p.otherNode {
 		return item{}, false
 	}
 	w := &rd.walk
@@ -237,7 +239,7 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 		w.ep, _ = e.layout.position(w.at.id)
 		w.revision = e.layout.revision
 		if w.ep == len(e.ordered) || e.ordered[w.ep] != w.at {
-			w.inst, w.attr = 0, 0 // it was removed: this is the next one
+			w.inst, w.attr = 0, 0 // it was removed: continue with the next one
 		}
 	}
 	for ; w.ep < len(e.ordered); w.ep, w.inst, w.attr = w.ep+1, 0, 0 {
@@ -264,14 +266,14 @@ func (e *Engine) nextWildcard(rd *reading, p *attributePath) (item, bool) {
 	return item{}, false
 }
 
-// enters reports whether p's expansion may find anything in the instance.
+// enters reports whether p's expansion can include attributes of the instance.
 func (e *Engine) enters(rd *reading, p *attributePath, in *instance) bool {
 	return (p.given&partCluster == 0 || p.cluster == in.id) && !p.skipsCluster(in) && !rd.unchanged(in) &&
 		e.granted(&rd.walk.cluster.granted, rd.subject, in, matter.PrivilegeView)
 }
 
-// collectChanged makes rd an update: a report of what has changed since rd.since. It
-// costs as much as there is that has changed.
+// collectChanged makes rd an update: a report of what has changed since rd.since.
+// Its cost grows only with the number of changes.
 func (e *Engine) collectChanged(rd *reading) {
 	rd.update = true
 	for in := e.newest; in != nil && in.last > rd.since; in = in.older {
@@ -280,8 +282,8 @@ func (e *Engine) collectChanged(rd *reading) {
 	slices.SortFunc(rd.changed, (*instance).compare)
 }
 
-// nextChanged returns the next attribute that has changed and that rd's paths
-// include. What may not be read is left out.
+// nextChanged returns the next changed attribute that rd's paths include.
+// Attributes that may not be read are skipped.
 func (e *Engine) nextChanged(rd *reading) (item, bool) {
 	for w := &rd.walk; w.ep < len(rd.changed); w.ep, w.attr = w.ep+1, 0 {
 		in := rd.changed[w.ep]

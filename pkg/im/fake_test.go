@@ -18,22 +18,22 @@ import (
 // start is when the tests' clock starts.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// fakeCluster serves values given as texts.
+// fakeCluster serves values given as text.
 type fakeCluster struct {
 	spec   *Spec
 	values map[matter.AttributeID]string
-	fails  map[matter.AttributeID]error // of Read and Write
+	fails  map[matter.AttributeID]error // errors of Read and Write
 	lists  map[matter.AttributeID][]entry
 
-	// invoke answers commands; nil answers with the fields.
+	// invoke handles commands; if nil, the response is the fields.
 	invoke func(r *Request, id matter.CommandID, fields tlv.Element, w *tlv.Writer) error
 
 	onWrite func() // called after a Write
 
 	writes   []string
-	appended []int // of each Write
+	appended []int // Request.Appended of each Write
 	invokes  []string
-	changes  []matter.AttributeID // what Changes is to tell
+	changes  []matter.AttributeID // what Changes reports
 }
 
 // entry is a member of a fabric-scoped list.
@@ -46,7 +46,7 @@ func (c *fakeCluster) Spec() *Spec { return c.spec }
 
 func (c *fakeCluster) Read(r *Request, id matter.AttributeID, w *tlv.Writer, t tlv.Tag) error {
 	if err := c.fails[id]; err != nil {
-		w.StartStruct(t) // what a failed Read leaves must not stay
+		w.StartStruct(t) // a failed Read must leave nothing in the message
 		return err
 	}
 	if list, ok := c.lists[id]; ok {
@@ -98,7 +98,7 @@ func (c *fakeCluster) Invoke(r *Request, id matter.CommandID, fields tlv.Element
 	return f.Err()
 }
 
-// watched is a fakeCluster that is a Watcher too.
+// watched is a fakeCluster that is also a Watcher.
 type watched struct{ *fakeCluster }
 
 func (c watched) Changes(changed func(matter.AttributeID)) {
@@ -114,18 +114,18 @@ type message struct {
 	raw    []byte
 }
 
-// fakeConn keeps what is sent on it.
+// fakeConn records what is sent on it.
 type fakeConn struct {
 	t        testing.TB
 	subject  acl.Subject
 	session  Session
-	group    []matter.EndpointID // members of the group asked; nil: none is
+	group    []matter.EndpointID // members of the addressed group; nil: not to a group
 	sent     []message
 	deadline time.Time
 	closed   bool
 	sendErr  error
 	limit    int
-	opened   *Interaction // if the engine has opened it
+	opened   *Interaction // set if the engine has opened it
 }
 
 func (c *fakeConn) Subject() acl.Subject { return c.subject }
@@ -246,7 +246,7 @@ func pase(f matter.FabricIndex) acl.Subject {
 	return acl.Subject{Fabric: f, AuthMode: matter.AuthModePASE, Node: matter.NodeID(f) * 100}
 }
 
-// ask opens an interaction and gives it a message.
+// ask opens an interaction and passes it a message.
 func (h *harness) ask(s acl.Subject, opcode uint8, text string) (*Interaction, *fakeConn) {
 	h.t.Helper()
 	c := h.newConn(s)
@@ -255,15 +255,15 @@ func (h *harness) ask(s acl.Subject, opcode uint8, text string) (*Interaction, *
 	return i, c
 }
 
-// tell gives an interaction a further message.
-func (h *harness) tell(i *Interaction, opcode uint8, text string) {
+// send passes another message to an interaction.
+func (h *harness) send(i *Interaction, opcode uint8, text string) {
 	h.t.Helper()
 	i.Receive(h.now, opcode, encode(h.t, text))
 }
 
 const ok = `{0:0,255:12}`
 
-// confirm answers a chunk.
+// confirm sends SUCCESS for a chunk.
 func (h *harness) confirm(i *Interaction) { i.Receive(h.now, OpcodeStatusResponse, encode(h.t, ok)) }
 
 // wantStatus checks that the conversation ended with a StatusResponse.

@@ -64,14 +64,14 @@ func newBridge(tb testing.TB, n int) *bridge {
 	return b
 }
 
-// step does what the owner of an engine does after every event.
+// step does the work of the engine's owner after an event.
 func (b *bridge) step() {
 	b.e.Advance(b.now)
 	b.e.Settle(b.now)
 	b.e.Deadline()
 }
 
-// request serves a request, and each of its messages as an event.
+// request handles a request and each of its later messages as an event.
 func (b *bridge) request(opcode uint8, payload []byte) {
 	c := &quietConn{subject: pase(1)}
 	i := b.e.Open(b.now, c)
@@ -81,8 +81,8 @@ func (b *bridge) request(opcode uint8, payload []byte) {
 	}
 }
 
-// What a node does costs the same with a thousand endpoints as with one. Both are
-// measured in turns, so that the ratio means something on a busy machine.
+// The cost of an operation is the same with a thousand endpoints as with one. The
+// two are measured alternately, so that the ratio is meaningful on a busy machine.
 func BenchmarkFlat(b *testing.B) {
 	read := encode(b, "{0:[<2:1,3:6,4:4>],3:false,255:12}")
 	command := encode(b, "{0:false,1:false,2:[{0:<0:1,1:6,2:1>,1:{0:5}}],255:12}")
@@ -90,7 +90,7 @@ func BenchmarkFlat(b *testing.B) {
 	for _, tt := range []struct {
 		name string
 		do   func(x *bridge)
-		each bool // the cost is that of one endpoint
+		each bool // the cost is per endpoint
 	}{
 		{"Read", func(x *bridge) { x.request(OpcodeReadRequest, read) }, false},
 		{"Invoke", func(x *bridge) { x.request(OpcodeInvokeRequest, command) }, false},
@@ -111,7 +111,7 @@ func BenchmarkFlat(b *testing.B) {
 			for b.Loop() {
 				rounds := 1
 				if tt.each {
-					rounds = (many + 1) / 2 // so that both write as many attributes
+					rounds = (many + 1) / 2 // both write the same number of attributes
 				}
 				t0 := time.Now()
 				for range rounds {
@@ -131,7 +131,7 @@ func BenchmarkFlat(b *testing.B) {
 	}
 }
 
-// An attribute of a wildcard read costs the same with 5,500 attributes and with
+// One attribute of a wildcard read costs the same with 5,500 attributes as with
 // 36,000.
 func BenchmarkWildcard(b *testing.B) {
 	wildcard := encode(b, "{0:[<>],3:false,255:12}")
@@ -166,7 +166,7 @@ func BenchmarkAddEndpoint(b *testing.B) {
 	}
 }
 
-// heap returns the octets that are in use.
+// heapInUse returns the size of the heap in octets.
 func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -175,7 +175,7 @@ func heapInUse() uint64 {
 	return m.HeapAlloc
 }
 
-// An endpoint of five clusters takes less than 12 KB, the clusters included.
+// An endpoint with five clusters takes less than 12 KB, including the clusters.
 func TestMemoryOfAnEndpoint(t *testing.T) {
 	const many = 1000
 	before := heapInUse()
@@ -188,8 +188,8 @@ func TestMemoryOfAnEndpoint(t *testing.T) {
 	runtime.KeepAlive(x)
 }
 
-// The clusters of an endpoint are asked what has changed, and when they are next to
-// be advanced, only if it was touched: that is what keeps an event's cost flat.
+// The clusters of an endpoint are asked for changes and deadlines only if it was
+// touched. The flat cost of an event depends on that.
 func TestAnEventAsksOneEndpoint(t *testing.T) {
 	n := newNode(t, nil)
 	asked := make(map[matter.EndpointID]int)

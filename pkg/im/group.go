@@ -6,12 +6,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// groupRequest serves a message to a group: a write or a command, for each of
-// the group's endpoints that its paths may mean. There is no answer to it, and
-// what is not allowed is passed over in silence (sections 8.7.2 and 8.8.2).
+// groupRequest handles a write or a command to a group. It is carried out on each
+// of the group's endpoints that its paths include. It is never answered, and paths
+// without access are skipped silently (sections 8.7.2 and 8.8.2).
 //
-// A sender shall set SuppressResponse. One that forgets is served all the same:
-// whether it asks for answers or not, it gets none.
+// The sender must set SuppressResponse. The flag is not checked, as no response is
+// sent in any case.
 func (i *Interaction) groupRequest(now time.Time, opcode uint8, payload []byte, members []matter.EndpointID) {
 	st := matter.StatusInvalidAction
 	switch opcode {
@@ -25,8 +25,8 @@ func (i *Interaction) groupRequest(now time.Time, opcode uint8, payload []byte, 
 	i.finish(now, st)
 }
 
-// groupWrite carries out the items endpoint by endpoint, so that a list that is
-// written in parts stays together.
+// groupWrite processes all items for one endpoint before the next endpoint, so that
+// the parts of a list stay together.
 func (i *Interaction) groupWrite(now time.Time, payload []byte, members []matter.EndpointID) matter.Status {
 	q := &i.e.write
 	if err := q.decode(payload, i.ownNodeID(), true); err != nil {
@@ -61,7 +61,7 @@ func (i *Interaction) groupInvoke(now time.Time, payload []byte, members []matte
 	for n := range q.commands {
 		for _, ep := range members {
 			c := q.commands[n]
-			if !c.anywhere && c.endpoint != ep {
+			if !c.anyEndpoint && c.endpoint != ep {
 				continue
 			}
 			c.endpoint = ep
@@ -72,7 +72,7 @@ func (i *Interaction) groupInvoke(now time.Time, payload []byte, members []matte
 	return matter.StatusSuccess
 }
 
-// discardResponse makes room for an answer that is not sent.
+// discardResponse resets the message of an answer that is not sent.
 func (i *Interaction) discardResponse(now time.Time) {
 	i.e.prepare(now, i.conn.Subject(), i.conn.Session(), true)
 	i.e.newMessage().StartArray(tag0)

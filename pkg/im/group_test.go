@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// askGroup gives the node a message to a group with these members.
+// askGroup passes the node a message to a group with these members.
 func (h *harness) askGroup(s acl.Subject, members []matter.EndpointID, opcode uint8, text string) *fakeConn {
 	h.t.Helper()
 	c := h.newConn(s)
@@ -28,7 +28,7 @@ func TestGroup(t *testing.T) {
 		members []matter.EndpointID
 		opcode  uint8
 		text    string
-		did     []string // writes, then commands, of endpoint 0 and then 2
+		did     []string // writes, then commands, on endpoint 0 and then 2
 	}{
 		{"write", both, OpcodeWriteRequest, `{0:true,1:false,2:[{1:<3:6,4:0>,2:8}]}`, []string{"0/6/0=8", "2/6/0=8"}},
 		{"write to the endpoints that have it", []matter.EndpointID{0, 1, 2, 9}, OpcodeWriteRequest, `{0:true,1:false,2:[{1:<3:6,4:0>,2:8}]}`, []string{"0/6/0=8", "2/6/0=8"}},
@@ -75,8 +75,8 @@ func TestGroup(t *testing.T) {
 	}
 }
 
-// What a group may do is said by the entries for groups, with the group as the
-// subject; what it may not do it does nowhere, and goes on with the rest.
+// Entries for groups grant access, with the group as the subject. An item without
+// access is skipped, and the others are carried out.
 func TestGroupAccess(t *testing.T) {
 	x := newFabricOne(t)
 	const group matter.GroupID = 7

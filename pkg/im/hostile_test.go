@@ -6,8 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// requests holds, by opcode, messages that are in order; they seed the tests of
-// hostile ones.
+// requests holds valid messages by opcode. They seed the tests of hostile ones.
 var requests = map[uint8][]string{
 	OpcodeStatusResponse: {ok, "{0:1,255:12}"},
 	OpcodeReadRequest: {
@@ -31,7 +30,7 @@ var requests = map[uint8][]string{
 	OpcodeTimedRequest: {"{0:500,255:12}"},
 }
 
-// hostile is a node that takes one message after another.
+// hostile is a node that receives one message after another.
 type hostile struct{ *node }
 
 func newHostile(t testing.TB) hostile {
@@ -41,8 +40,8 @@ func newHostile(t testing.TB) hostile {
 	return hostile{n}
 }
 
-// receive gives a message to a conversation that expects what state says, and
-// checks what holds whatever the message is.
+// receive passes a message to an exchange in the state that before sets up, and
+// checks the invariants.
 func (h hostile) receive(t testing.TB, before func(c *fakeConn) *Interaction, opcode uint8, payload []byte) {
 	h.t = t
 	c := h.newConn(pase(1))
@@ -85,7 +84,7 @@ func (h hostile) receive(t testing.TB, before func(c *fakeConn) *Interaction, op
 	}
 }
 
-// openings are the conversations in which a message may come.
+// openings are the states of an exchange in which a message may arrive.
 func (h hostile) openings() map[string]func(c *fakeConn) *Interaction {
 	after := func(opcode uint8, text string) func(*fakeConn) *Interaction {
 		return func(c *fakeConn) *Interaction {
@@ -152,7 +151,7 @@ func TestTruncatedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// fuzz gives messages with one opcode to an engine, in every conversation.
+// fuzz passes messages with one opcode to an engine, in every state of an exchange.
 func fuzz(f *testing.F, opcode uint8) {
 	for _, text := range requests[opcode] {
 		f.Add(encode(f, text))

@@ -10,13 +10,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// metadata is a Spec with what is made from it: the global attributes and the
+// metadata is a Spec and what is derived from it: the global attributes and the
 // commands that the cluster generates. Instances with the same Spec share it.
 type metadata struct {
 	spec       *Spec
 	attributes []Attribute // own and global ones, ascending
 	generated  []matter.CommandID
-	instances  int // that share it
+	instances  int // number of instances that share it
 }
 
 // globals are the attributes of every cluster (section 7.13).
@@ -44,8 +44,8 @@ func newMetadata(s *Spec) *metadata {
 	return m
 }
 
-// Check returns an error unless the elements of s are in ascending order, each there
-// once and none of them global, and its events have a priority.
+// Check returns an error unless the elements of s are in ascending order without
+// duplicates and without global attributes, and its events have valid priorities.
 func (s *Spec) Check() error {
 	global := func(a Attribute) bool {
 		return slices.ContainsFunc(globals, func(g Attribute) bool { return g.ID == a.ID })
@@ -53,7 +53,7 @@ func (s *Spec) Check() error {
 	if !ascend(s.Attributes, func(a Attribute) uint32 { return uint32(a.ID) }) || slices.ContainsFunc(s.Attributes, global) ||
 		!ascend(s.Commands, func(c Command) uint32 { return uint32(c.ID) }) ||
 		!ascend(s.Events, func(e Event) uint32 { return uint32(e.ID) }) {
-		return fmt.Errorf("the elements of %s are not in ascending order, each there once, without the global ones", s.Name)
+		return fmt.Errorf("elements of %s are not in ascending order, or include duplicates or global attributes", s.Name)
 	}
 	for _, ev := range s.Events {
 		if ev.Priority > Critical {
@@ -108,13 +108,13 @@ type instance struct {
 	version matter.DataVersion // section 7.10.3
 
 	// changed holds, for each of meta's attributes, the number of its last change
-	// that subscribers are to hear of; last is the highest of them. A subscription
+	// that subscribers get a report of. last is the highest of them. A subscription
 	// remembers the number up to which it has reported.
 	changed []uint64
 	last    uint64
 	altered uint64 // number of the last change of version
 
-	newer, older *instance // clusters by their last change, see pending.newest
+	newer, older *instance // list of clusters by their last change, see pending.newest
 
 	watcher Watcher // or nil
 }
@@ -140,12 +140,12 @@ func (in *instance) read(r *Request, i int, w *tlv.Writer, t tlv.Tag) error {
 	return err
 }
 
-// Errors of what a cluster has written. They are told to the operator, and the peer
-// gets FAILURE for one path.
+// Errors in what a cluster has written. They are logged, and the peer gets FAILURE
+// for the path.
 var (
-	errValue    = errors.New("it did not write exactly one well-formed value with the given tag")
-	errResponse = errors.New("it did not write well-formed members of its response")
-	errEvent    = errors.New("it did not write well-formed members of its event")
+	errValue    = errors.New("cluster did not write exactly one well-formed value with the given tag")
+	errResponse = errors.New("cluster did not write well-formed members of its response")
+	errEvent    = errors.New("cluster did not write well-formed members of its event")
 )
 
 func (in *instance) readGlobal(id matter.AttributeID, w *tlv.Writer, t tlv.Tag) {

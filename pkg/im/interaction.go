@@ -13,18 +13,17 @@ const (
 	stateNew       state = iota // the peer's request
 	stateTimed                  // the write or invoke that a TimedRequest announced
 	stateReading                // the StatusResponse to a chunk of a read
-	statePriming                // the same, of a subscription's first report
+	statePriming                // the StatusResponse to a chunk of a subscription's first report
 	stateAnswered               // the acknowledgement of a SubscribeResponse
 	stateWriting                // the next chunk of a write
 	stateWorking                // work that a command waits for, see [Request.Later]
 	stateInvoking               // the StatusResponse to a chunk of invoke responses
 	stateReporting              // the StatusResponse to a report to a subscriber
-	stateKeepAlive              // nothing, but a subscriber may object
+	stateKeepAlive              // nothing; the subscriber may still reject the report
 	stateDone
 )
 
-// Interaction is what happens on one exchange: a peer's request, or a report
-// to a subscriber.
+// Interaction handles one exchange: a peer's request or a report to a subscriber.
 type Interaction struct {
 	e      *Engine
 	conn   Conn
@@ -36,28 +35,28 @@ type Interaction struct {
 	waits  bool // counted in e.waiting
 	fabric matter.FabricIndex
 
-	deadline time.Time // stateTimed: of the announced request; stateKeepAlive: when to close
+	deadline time.Time // stateTimed: for the announced request; stateKeepAlive: when to close
 	reading  *reading
 	run      *listRun
 	invoking
 	sub      *subscription
-	serial   uint64 // of a later report: the session it is on
-	complete bool   // of a subscription's report: the last message has been sent
+	serial   uint64 // of a later report: the session that carries it
+	complete bool   // of a subscription's report: the last message was sent
 }
 
-// invoking is what an invoke keeps between messages.
+// invoking is the state of an invoke between its messages.
 type invoking struct {
-	rest      *responses // that are not sent yet
+	rest      *responses // not sent yet
 	suspended *suspended // nil: no command waits
 }
 
-// Open returns the Interaction for an exchange that a peer has started; the
-// peer's messages go to its Receive.
+// Open returns the Interaction for an exchange that a peer has started. The caller
+// passes the peer's messages to its Receive.
 func (e *Engine) Open(now time.Time, c Conn) *Interaction {
 	return &Interaction{e: e, conn: c, action: ActionOther, opened: now}
 }
 
-// Receive takes a message of the peer. payload is read during the call only.
+// Receive handles a message from the peer. It does not keep payload.
 func (i *Interaction) Receive(now time.Time, opcode uint8, payload []byte) {
 	i.e.load.received++
 	switch {
@@ -77,8 +76,8 @@ func (i *Interaction) Receive(now time.Time, opcode uint8, payload []byte) {
 	}
 }
 
-// Closed tells that the exchange is over: in order, or with the error that
-// ended it. The Interaction does not use its Conn afterwards.
+// Closed reports that the exchange has ended, normally if err is nil. The
+// Interaction does not use its Conn afterwards.
 func (i *Interaction) Closed(now time.Time, err error) {
 	switch {
 	case i.state == stateDone:
@@ -92,8 +91,8 @@ func (i *Interaction) Closed(now time.Time, err error) {
 	}
 }
 
-// interruptUnconfirmed interrupts the subscription that i's report is for, as nobody knows whether
-// the subscriber has received it, or the subscription that i has begun.
+// interruptUnconfirmed interrupts the subscription that i reports for or has begun,
+// because it is not known whether the subscriber received the message.
 func (i *Interaction) interruptUnconfirmed(reason string) {
 	if i.sub != nil && (i.state == stateAnswered && i.sub.phase == answered || i.sub.phase == active && i.sub.session.Serial == i.serial) {
 		i.e.interrupt(i.sub, reason)
@@ -122,7 +121,7 @@ func (i *Interaction) request(now time.Time, opcode uint8, payload []byte) {
 		i.action = ActionTimed
 		i.announce(now, payload)
 	case OpcodeReportData:
-		// This node subscribes to nothing.
+		// This node has no subscriptions of its own.
 		st := matter.StatusInvalidAction
 		if subscribed, err := decodeReport(payload); err == nil && subscribed {
 			st = matter.StatusInvalidSubscription
@@ -133,9 +132,9 @@ func (i *Interaction) request(now time.Time, opcode uint8, payload []byte) {
 	}
 }
 
-// statusResponse takes the peer's word on what it was sent. It is never
-// answered with a status. A refusal counts as FAILURE: what a
-// peer sends is no label.
+// statusResponse handles a StatusResponse. It is never answered with a status. A
+// rejection is counted as FAILURE, as a value that a peer sends must not become a
+// metric label.
 func (i *Interaction) statusResponse(now time.Time, payload []byte) {
 	st, err := decodeStatus(payload)
 	if err != nil {
@@ -143,7 +142,7 @@ func (i *Interaction) statusResponse(now time.Time, payload []byte) {
 	}
 	if st != matter.StatusSuccess {
 		if i.sub != nil {
-			i.e.endSubscription(now, i.sub, "refused by the subscriber: "+st.String())
+			i.e.endSubscription(now, i.sub, "rejected by the subscriber: "+st.String())
 		}
 		i.finish(now, matter.StatusFailure)
 		return
@@ -175,7 +174,7 @@ func (i *Interaction) readRequest(now time.Time, payload []byte) {
 	i.sendReport(now)
 }
 
-// ownNodeID is the node id by which the peer knows this node; 0 where there is none yet.
+// ownNodeID returns this node's id on the peer's fabric, or 0 if it has none.
 func (i *Interaction) ownNodeID() matter.NodeID {
 	if i.e.opt.NodeID == nil {
 		return 0
@@ -199,8 +198,8 @@ func (i *Interaction) sendReport(now time.Time) {
 	}
 }
 
-// reserve makes sure that the interaction may wait for further messages of the
-// peer. It reports false if too many of the fabric's do already.
+// reserve reports whether the interaction may wait for another message of the peer.
+// It returns false if too many of the fabric's interactions already wait.
 func (i *Interaction) reserve() bool {
 	if i.waits {
 		return true
@@ -214,7 +213,7 @@ func (i *Interaction) reserve() bool {
 	return true
 }
 
-// unreserve takes back what reserve has done.
+// unreserve undoes reserve.
 func (i *Interaction) unreserve() {
 	if i.waits {
 		i.e.waiting[i.fabric]--
@@ -222,14 +221,13 @@ func (i *Interaction) unreserve() {
 	}
 }
 
-// wait makes s the state and bounds the time for the peer's next message.
+// wait sets the state to s and a timeout for the peer's next message.
 func (i *Interaction) wait(now time.Time, s state, d time.Duration) {
 	i.state = s
 	i.conn.AwaitResponse(now.Add(d))
 }
 
-// send sends a message. If that fails the interaction is over and send reports
-// false.
+// send sends a message. If that fails, it ends the interaction and returns false.
 func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
 	if err := i.conn.Send(now, opcode, payload); err != nil {
 		i.e.log.Warn("message not sent", "action", i.action.String(), "error", err)
@@ -241,28 +239,27 @@ func (i *Interaction) send(now time.Time, opcode uint8, payload []byte) bool {
 	return i.state != stateDone
 }
 
-// refuse answers with a StatusResponse and ends the interaction.
+// refuse sends a StatusResponse and ends the interaction.
 func (i *Interaction) refuse(now time.Time, st matter.Status) {
 	if i.send(now, OpcodeStatusResponse, i.e.buildStatusResponse(st)) {
 		i.finish(now, st)
 	}
 }
 
-// finish ends the interaction with the status of its message.
+// finish ends the interaction. st is its outcome.
 func (i *Interaction) finish(now time.Time, st matter.Status) {
 	was := i.state
 	if was == stateDone {
 		return
 	}
 	i.leave(now, st)
-	if was != stateAnswered { // where that is done
+	if was != stateAnswered { // sending the SubscribeResponse closed it
 		i.conn.Close(now)
 	}
 }
 
-// leave gives back what the interaction holds. A request is counted; a report
-// to a subscriber ends the subscription unless it went well or has interrupted
-// it.
+// leave releases the interaction's resources and counts a request. If it was a
+// report that failed, it ends the subscription, unless that was interrupted.
 func (i *Interaction) leave(now time.Time, st matter.Status) {
 	was := i.state
 	i.state = stateDone
@@ -288,7 +285,8 @@ func (i *Interaction) leave(now time.Time, st matter.Status) {
 		i.e.reports--
 	case stateKeepAlive, stateAnswered:
 	case stateTimed:
-		// The TimedRequest is counted already; what it announced may not have come.
+		// A TimedRequest was counted when it arrived. The announced request may not
+		// have arrived.
 		if i.action != ActionTimed {
 			i.e.record(i.action, outcome, i.opened)
 		}

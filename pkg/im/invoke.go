@@ -11,22 +11,22 @@ import (
 // command is a CommandDataIB of an InvokeRequest. fields points into the
 // message.
 type command struct {
-	endpoint matter.EndpointID
-	anywhere bool // no endpoint given, in a message to a group
-	cluster  matter.ClusterID
-	id       matter.CommandID
-	ref      uint16
-	hasRef   bool
-	fields   tlv.Element
+	endpoint    matter.EndpointID
+	anyEndpoint bool // no endpoint in the path; only in a message to a group
+	cluster     matter.ClusterID
+	id          matter.CommandID
+	ref         uint16
+	hasRef      bool
+	fields      tlv.Element
 }
 
-// invokeRequest is an InvokeRequest (section 10.7.9).
+// invokeRequest is a decoded InvokeRequest (section 10.7.9).
 type invokeRequest struct {
 	suppress, timed bool
 	commands        []command
 }
 
-// noFields stands for the fields that a command came without.
+// noFields is used for a command without fields.
 var noFields = func() tlv.Element {
 	var w tlv.Writer
 	w.StartStruct(tlv.Anonymous)
@@ -35,8 +35,8 @@ var noFields = func() tlv.Element {
 	return r.Element()
 }()
 
-// decode fills q from a message with at most limit commands. In a message to a
-// group paths may leave the endpoint open.
+// decode decodes a message with at most limit commands. If group is set, paths may
+// omit the endpoint.
 func (q *invokeRequest) decode(b []byte, limit int, group bool) error {
 	*q = invokeRequest{commands: q.commands[:0]}
 	r := tlv.NewReader(b)
@@ -100,14 +100,15 @@ func (c *command) decodePath(r *tlv.Reader, group bool) {
 		}
 	}
 	r.Exit()
-	if c.anywhere = got&(1<<0) == 0; c.anywhere && !group {
+	if c.anyEndpoint = got&(1<<0) == 0; c.anyEndpoint && !group {
 		r.Fail(errMissing)
 	}
 	got.need(r, 1<<1|1<<2)
 }
 
-// distinct reports whether q's commands can be told apart: there is one, or all
-// have references and neither those nor the paths repeat (section 8.8.2).
+// distinct reports whether the responses to q's commands can be distinguished:
+// there is only one command, or all commands have references, and neither
+// references nor paths repeat (section 8.8.2).
 func (q *invokeRequest) distinct() bool {
 	if len(q.commands) == 1 {
 		return true
@@ -127,9 +128,9 @@ func (q *invokeRequest) distinct() bool {
 	return len(q.commands) > 0
 }
 
-// invokeRequest serves an InvokeRequest (section 8.8). timed says that a
-// TimedRequest announced it. All commands are executed before the first
-// response leaves.
+// invokeRequest handles an InvokeRequest (section 8.8). timed reports whether a
+// TimedRequest preceded it. All commands are executed before the first response is
+// sent.
 func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
 	e, q := i.e, &i.e.invoke
 	if err := q.decode(payload, e.opt.MaxPathsPerInvoke, false); err != nil {
@@ -140,7 +141,7 @@ func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
 	case q.timed != timed:
 		i.refuse(now, matter.StatusTimedRequestMismatch)
 		return
-	case len(q.commands) > 1 && !i.reserve(): // the responses may take several messages
+	case len(q.commands) > 1 && !i.reserve(): // the responses may need several messages
 		i.refuse(now, matter.StatusBusy)
 		return
 	}
@@ -150,8 +151,9 @@ func (i *Interaction) invokeRequest(now time.Time, payload []byte, timed bool) {
 	i.executeAll(now, q, payload, timed, w.Len(), 0, nil)
 }
 
-// executeAll executes the commands of q from number n on, and answers all. head is where
-// the responses begin. finish, if not nil, is how command n goes on; see [Request.Later].
+// executeAll executes the commands of q from number n on and answers all of them.
+// head is the offset of the first response. If finish is not nil, it completes
+// command n; see [Request.Later].
 func (i *Interaction) executeAll(now time.Time, q *invokeRequest, payload []byte, timed bool, head, n int, finish func(*Request, *tlv.Writer) error) {
 	e, w := i.e, &i.e.w
 	for ; n < len(q.commands); n++ {
@@ -186,14 +188,15 @@ func (i *Interaction) executeAll(now time.Time, q *invokeRequest, payload []byte
 	}
 }
 
-// startResponses opens an InvokeResponse (section 10.7.10) up to its array.
+// startResponses begins an InvokeResponse (section 10.7.10) and opens its array.
 func startResponses(w *tlv.Writer) {
 	w.Bool(tag0, false)
 	w.StartArray(tag1)
 }
 
-// execute carries out one command and writes its InvokeResponseIB. finish, if not nil,
-// does so in place of Invoke. A command that is answered later writes nothing.
+// execute executes one command and writes its InvokeResponseIB. If finish is not
+// nil, it is called in place of Invoke. Nothing is written for a command that is
+// answered later.
 func (i *Interaction) execute(c *command, timed bool, finish func(*Request, *tlv.Writer) error) {
 	e, w := i.e, &i.e.w
 	in, cmd, st := e.checkInvoke(c, timed)
@@ -221,7 +224,7 @@ func (i *Interaction) execute(c *command, timed bool, finish func(*Request, *tlv
 		w.Rewind(m)
 		return
 	}
-	e.req.later = nil // of a cluster that returned something else
+	e.req.later = nil // the cluster returned another error than ErrLater
 	if err != nil || cmd.Response == NoResponse {
 		w.Rewind(m)
 		i.commandStatus(c, e.statusOf(err, in, cmd.Name))
@@ -252,8 +255,9 @@ func (i *Interaction) commandStatus(c *command, st matter.ClusterStatus) {
 	w.End()
 }
 
-// checkInvoke finds a command (section 8.8.3). Access comes before existence:
-// the command's own where it exists, Operate where it does not.
+// checkInvoke finds a command (section 8.8.3). It checks access before existence.
+// The required privilege is the command's, or Operate if the command does not
+// exist.
 func (e *Engine) checkInvoke(c *command, timed bool) (*instance, *Command, matter.Status) {
 	in, st := e.find(c.endpoint, c.cluster)
 	var cmd *Command
@@ -278,14 +282,14 @@ func (e *Engine) checkInvoke(c *command, timed bool) (*instance, *Command, matte
 	return in, cmd, matter.StatusSuccess
 }
 
-// responses are the InvokeResponseIBs of a batch that are not sent yet.
+// responses are the InvokeResponseIBs of a batch that have not been sent.
 type responses struct {
 	buf  []byte
-	ends []int // where each ends in buf
+	ends []int // end of each block in buf
 	next int
 }
 
-// newResponses copies the blocks that begin at head in a message.
+// newResponses copies the blocks that begin at head in message.
 func newResponses(message []byte, head int, ends []int) *responses {
 	r := &responses{buf: append([]byte(nil), message[head:]...), ends: append([]int(nil), ends...)}
 	for n := range r.ends {

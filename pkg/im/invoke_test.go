@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// outcome is the InvokeResponseIB of a status; response that of a response.
+// outcome is the InvokeResponseIB with a status; response is one with data.
 func outcome(ep, cl, id uint32, st matter.Status) string {
 	return fmt.Sprintf("{1:{0:<0:%d,1:%d,2:%d>,1:{0:%d}}}", ep, cl, id, st)
 }
@@ -67,7 +67,7 @@ func TestInvokeFailure(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t, nil)
 			n.sw0.invoke = func(_ *Request, _ matter.CommandID, _ tlv.Element, w *tlv.Writer) error {
-				w.StartStruct(tag0) // what a failed command leaves must not stay
+				w.StartStruct(tag0) // a failed command must leave nothing in the message
 				return tt.err
 			}
 			_, c := n.ask(pase(0), OpcodeInvokeRequest, fmt.Sprintf("{0:false,1:false,2:[{0:<0:0,1:6,2:%d>}]}", tt.id))
@@ -137,7 +137,8 @@ func TestInvokeBatch(t *testing.T) {
 }
 
 func TestInvokeBatchInChunks(t *testing.T) {
-	// Responses of every size: each message within the limit, all in order.
+	// Responses of every size: each message is within the limit, and their order is
+	// kept.
 	for size := range 180 {
 		n := newNode(t, func(o *Options) { o.MaxPathsPerInvoke, o.MaxPayload = 6, 256 })
 		for ep := matter.EndpointID(10); ep < 15; ep++ {
@@ -179,11 +180,11 @@ func TestInvokeBatchEnds(t *testing.T) {
 	const request = `{0:false,1:false,2:[{0:<0:0,1:6,2:1>,1:{0:"0123456789012345678901234567890123456789"},2:1},{0:<0:2,1:6,2:1>,1:{0:"0123456789012345678901234567890123456789"},2:2}]}`
 	n := newNode(t, func(o *Options) { o.MaxPathsPerInvoke, o.MaxPayload = 2, 128 })
 	i, c := n.ask(pase(1), OpcodeInvokeRequest, request)
-	n.tell(i, OpcodeStatusResponse, "{0:1}")
+	n.send(i, OpcodeStatusResponse, "{0:1}")
 	if len(c.sent) != 1 || !c.closed || n.Stats().Waiting != 0 {
 		t.Errorf("%d messages, closed %v", len(c.sent), c.closed)
 	}
-	// A batch is not begun if its responses may not be delivered.
+	// A batch is not executed if its responses cannot be delivered.
 	for range waitingPerFabric {
 		n.ask(pase(1), OpcodeTimedRequest, "{0:1000}")
 	}
@@ -221,7 +222,7 @@ func TestTimed(t *testing.T) {
 		after  time.Duration
 		opcode uint8
 		text   string
-		want   string // the answer's text
+		want   string // text of the answer
 		calls  int
 	}{
 		{"invoke", 0, OpcodeInvokeRequest, invoke, "{0:false,1:[" + response(0, 6, 4, "{}") + "],255:12}", 1},
@@ -247,7 +248,7 @@ func TestTimed(t *testing.T) {
 				t.Fatalf("closed %v, deadline %v", c.closed, c.deadline)
 			}
 			n.now = n.now.Add(tt.after)
-			n.tell(i, tt.opcode, tt.text)
+			n.send(i, tt.opcode, tt.text)
 			if got := c.last().text; got != tt.want || !c.closed || len(c.sent) != 2 {
 				t.Errorf("got %s, closed %v, %d messages", got, c.closed, len(c.sent))
 			}

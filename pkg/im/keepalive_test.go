@@ -10,13 +10,13 @@ import (
 func TestReportFails(t *testing.T) {
 	tests := []struct {
 		name        string
-		interrupted int // instead of ended
+		interrupted int // interrupted, not ended
 		do          func(n *node, r *fakeConn)
 	}{
-		{"INVALID_SUBSCRIPTION", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:125}") }},
-		{"another status", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:1}") }},
-		{"malformed status", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{}") }},
-		{"another message", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeReadRequest, "{3:true}") }},
+		{"INVALID_SUBSCRIPTION", 0, func(n *node, r *fakeConn) { n.send(r.opened, OpcodeStatusResponse, "{0:125}") }},
+		{"another status", 0, func(n *node, r *fakeConn) { n.send(r.opened, OpcodeStatusResponse, "{0:1}") }},
+		{"malformed status", 0, func(n *node, r *fakeConn) { n.send(r.opened, OpcodeStatusResponse, "{}") }},
+		{"another message", 0, func(n *node, r *fakeConn) { n.send(r.opened, OpcodeReadRequest, "{3:true}") }},
 		{"no answer", 1, func(n *node, r *fakeConn) { r.opened.Closed(n.now, errTest); r.closed = true }},
 		{"closed by the peer", 1, func(n *node, r *fakeConn) { r.opened.Closed(n.now, nil); r.closed = true }},
 	}
@@ -122,8 +122,8 @@ func TestKeepAliveEnds(t *testing.T) {
 		do   func(n *node, r *fakeConn)
 	}{
 		{"confirmed all the same", 1, func(n *node, r *fakeConn) { n.confirm(r.opened) }},
-		{"INVALID_SUBSCRIPTION", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:125}") }},
-		{"another message", 0, func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeReadRequest, "{3:true}") }},
+		{"INVALID_SUBSCRIPTION", 0, func(n *node, r *fakeConn) { n.send(r.opened, OpcodeStatusResponse, "{0:125}") }},
+		{"another message", 0, func(n *node, r *fakeConn) { n.send(r.opened, OpcodeReadRequest, "{3:true}") }},
 		{"closed in order", 1, func(n *node, r *fakeConn) { r.opened.Closed(n.now, nil); r.closed = true }},
 		{"not acknowledged", 0, func(n *node, r *fakeConn) { r.opened.Closed(n.now, errTest); r.closed = true }},
 		{"not acknowledged in the end", 0, func(n *node, r *fakeConn) { n.pass(56 * sec); r.opened.Closed(n.now, errTest) }},
@@ -166,7 +166,7 @@ func TestKeepAliveEnds(t *testing.T) {
 	})
 }
 
-// failingSessions opens conversations that send nothing.
+// failingSessions opens exchanges whose Send fails.
 type failingSessions struct{ *fakeSessions }
 
 func (s failingSessions) Open(now time.Time, serial uint64, i *Interaction) (Conn, error) {
@@ -187,7 +187,7 @@ func TestKeepAliveHoldsUpNothing(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	n.confirmAll(r)
-	// Counted from this report on.
+	// The interval counts from this report.
 	n.pass(100*sec - 1)
 	n.reports(0)
 	n.pass(100 * sec)

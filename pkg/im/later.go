@@ -10,31 +10,33 @@ import (
 )
 
 const (
-	// MaxLater is how many commands may wait for work outside of the Engine.
+	// MaxLater is the number of commands that may wait for work outside of the
+	// Engine.
 	MaxLater = 8
-	// laterTimeout is how long one may wait. Its peer has given up by then.
+	// laterTimeout is the longest time that a command may wait. After it the peer
+	// has given up.
 	laterTimeout = 60 * time.Second
 )
 
-// ErrLater is what [Request.Later] returns for a command that is answered later.
+// ErrLater is returned by [Request.Later] if the command will be answered later.
 var ErrLater = errors.New("answered later")
 
-// later is what a command waits for, and how it goes on.
+// later is the work that a command waits for, and its continuation.
 type later struct {
 	work   func()
 	finish func(r *Request, w *tlv.Writer) error
 }
 
-// Later lets a command wait for work without the Engine waiting: signing with a key that
-// is on a token, say. work is called on another goroutine; it must not use r, nor the
-// state of the node. Then finish is called as Invoke is, with a Request of its own: access
-// and existence are checked again by then, but what Invoke has found out itself may not
-// hold any more. The command takes effect in finish, which is never called if the peer has
-// gone meanwhile.
+// Later postpones the answer of a command until work is done, without blocking the
+// Engine. An example is a signature with a key on a token. work is called on
+// another goroutine. It must not use r or the state of the node. Then finish is
+// called in the same way as Invoke, with a new Request. Access and existence are
+// checked again before that, but finish must repeat the checks that Invoke has
+// made. The command takes effect in finish. finish is not called if the peer has
+// gone.
 //
-// Invoke returns what Later returns, which is BUSY if too many commands wait already.
-// Where a command cannot wait, in a message to a group, work and finish are called at
-// once.
+// Invoke must return the result of Later. It is BUSY if too many commands wait
+// already. In a message to a group, work and finish are called at once.
 func (r *Request) Later(w *tlv.Writer, work func(), finish func(r *Request, w *tlv.Writer) error) error {
 	switch {
 	case !r.mayWait:
@@ -47,24 +49,24 @@ func (r *Request) Later(w *tlv.Writer, work func(), finish func(r *Request, w *t
 	return ErrLater
 }
 
-// suspended is an invoke request one of whose commands waits.
+// suspended is an invoke request with a command that waits.
 type suspended struct {
-	request invokeRequest // over a copy of the message
+	request invokeRequest // refers to a copy of the message
 	payload []byte
 	timed   bool
 	n       int        // the command that waits
-	before  *responses // of those before it
+	before  *responses // of the commands before it
 	finish  func(r *Request, w *tlv.Writer) error
 }
 
-// suspend lets command number n of q wait for l.
+// suspend makes command number n of q wait for l.
 func (i *Interaction) suspend(now time.Time, q *invokeRequest, payload []byte, timed bool, n, head int, l *later) {
 	e := i.e
 	p := i.suspended
 	if p == nil {
 		p = &suspended{payload: bytes.Clone(payload), timed: timed}
 		if err := p.request.decode(p.payload, e.opt.MaxPathsPerInvoke, false); err != nil {
-			panic("BUG: im: a request that was decoded is not one: " + err.Error())
+			panic("BUG: im: decoding a request for the second time: " + err.Error())
 		}
 		i.suspended = p
 	}
@@ -75,12 +77,12 @@ func (i *Interaction) suspend(now time.Time, q *invokeRequest, payload []byte, t
 	e.opt.Background(l.work, i.resumeInvoke)
 }
 
-// resumeInvoke executes the command that has waited, and those after it.
+// resumeInvoke completes the command that waited, and executes those after it.
 func (i *Interaction) resumeInvoke(now time.Time) {
 	e, p := i.e, i.suspended
 	e.waitingLater--
 	if i.state != stateWorking {
-		return // the peer has gone, or has sent something else
+		return // the peer has gone or has sent another message
 	}
 	i.state = stateNew
 	i.conn.AwaitResponse(time.Time{})

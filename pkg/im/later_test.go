@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// desk is where the work of commands is put off to.
+// desk collects the postponed work of commands.
 type desk struct {
 	work []func()
 	done []func(time.Time)
@@ -21,7 +21,7 @@ func (d *desk) background(work func(), done func(time.Time)) {
 	d.work, d.done = append(d.work, work), append(d.done, done)
 }
 
-// finish does the first of the work.
+// finish does the first piece of work.
 func (d *desk) finish(now time.Time) {
 	d.work[0]()
 	done := d.done[0]
@@ -29,8 +29,8 @@ func (d *desk) finish(now time.Time) {
 	done(now)
 }
 
-// newWaiting returns a node whose command 1 of cluster 6 on endpoint 0 waits for work,
-// and then echoes what that has made.
+// newWaiting returns a node whose command 1 of cluster 6 on endpoint 0 waits for
+// work and then returns its result.
 func newWaiting(t *testing.T, opt func(*Options)) (*node, *desk, *[]string) {
 	d, did := &desk{}, &[]string{}
 	n := newNode(t, func(o *Options) {
@@ -60,7 +60,8 @@ func newWaiting(t *testing.T, opt func(*Options)) (*node, *desk, *[]string) {
 
 const echoCommand = "{0:<0:0,1:6,2:1>,2:2}"
 
-// A command waits for its work, nobody else does, and its answer comes when that is done.
+// A command waits for its work and is answered when it is done. Other requests do
+// not wait.
 func TestLater(t *testing.T) {
 	n, d, did := newWaiting(t, nil)
 	_, c := n.ask(pase(1), OpcodeInvokeRequest, "{0:false,1:false,2:["+echoCommand+"]}")
@@ -78,7 +79,8 @@ func TestLater(t *testing.T) {
 	}
 }
 
-// In a batch the commands behind it are executed after it, and the answers are in order.
+// The commands after it in a batch are executed later, and the order of the answers
+// is kept.
 func TestLaterInABatch(t *testing.T) {
 	n, d, did := newWaiting(t, func(o *Options) { o.MaxPathsPerInvoke = 9 })
 	before, after := "{0:<0:0,1:6,2:0>,2:1}", "{0:<0:0,1:6,2:2>,2:3}"
@@ -86,7 +88,7 @@ func TestLaterInABatch(t *testing.T) {
 	if len(c.sent) != 0 || !slices.Equal(*did, []string{"command 0"}) {
 		t.Fatalf("before the work: sent %v, did %q", c.sent, *did)
 	}
-	n.ask(pase(1), OpcodeInvokeRequest, "{0:false,1:false,2:[{0:<0:2,1:6,2:0>}]}") // uses what the engine works in
+	n.ask(pase(1), OpcodeInvokeRequest, "{0:false,1:false,2:[{0:<0:2,1:6,2:0>}]}") // reuses the engine's scratch buffers
 	d.finish(n.now)
 	if got := c.last().text; !strings.HasPrefix(got, "{0:false,1:[{1:{0:<0:0,1:6,2:0>,1:{0:0},2:1}},{0:{0:<0:0,1:6,2:9>") || !strings.Contains(got, ",2:3}}],255:12}") {
 		t.Errorf("answer %s", got)
@@ -96,8 +98,8 @@ func TestLaterInABatch(t *testing.T) {
 	}
 }
 
-// Who has gone meanwhile gets no answer, and nothing takes effect; nor for who has lost
-// his access.
+// If the peer has gone or has lost its access in the meantime, there is no answer
+// and no effect.
 func TestLaterAndGone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		meanwhile func(n *node, i *Interaction)
@@ -126,8 +128,8 @@ func TestLaterAndGone(t *testing.T) {
 	}
 }
 
-// What waits is bounded, and makes room when its work is done, whether anybody is there
-// to hear of it or not.
+// The number of waiting commands is limited. A place becomes free when the work is
+// done, even if the peer has gone.
 func TestLaterIsBounded(t *testing.T) {
 	n, d, _ := newWaiting(t, nil)
 	ask := func() (*Interaction, *fakeConn) {
@@ -157,7 +159,7 @@ func TestLaterIsBounded(t *testing.T) {
 	}
 }
 
-// Where nothing can wait, the work is done at once.
+// The work is done at once if nothing can wait.
 func TestLaterAtOnce(t *testing.T) {
 	n, _, did := newWaiting(t, func(o *Options) { o.Background = nil })
 	_, c := n.ask(pase(1), OpcodeInvokeRequest, "{0:false,1:false,2:["+echoCommand+"]}")

@@ -8,17 +8,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// FabricRemoved ends the subscriptions of a fabric and forgets the events that
-// only its members may see. Those who had subscribed to them are told, a last time,
-// of the events whose number is since or higher (section 11.1.6.3): access is what
-// was granted to them. It returns the serial numbers of the sessions that this is
-// on its way by; the others of the fabric have nothing to wait for.
-func (e *Engine) FabricRemoved(now time.Time, f matter.FabricIndex, since matter.EventNumber, access *acl.List) (told []uint64) {
+// FabricRemoved ends the subscriptions of a fabric and removes the events that only
+// its members may see. Before that, it sends subscribers a last report of events
+// whose number is at least since (section 11.1.6.3). access is the access control
+// list before the removal. FabricRemoved returns the serial numbers of the sessions
+// on which such a report was sent. The fabric's other sessions can be closed at
+// once.
+func (e *Engine) FabricRemoved(now time.Time, f matter.FabricIndex, since matter.EventNumber, access *acl.List) (sessions []uint64) {
 	granted := e.opt.ACL
 	e.opt.ACL = access
 	for _, s := range e.subscriptions {
-		if s.subject.Fabric == f && s.phase == active && e.sendFarewell(now, s, since) && !slices.Contains(told, s.session.Serial) {
-			told = append(told, s.session.Serial)
+		if s.subject.Fabric == f && s.phase == active && e.sendFarewell(now, s, since) && !slices.Contains(sessions, s.session.Serial) {
+			sessions = append(sessions, s.session.Serial)
 		}
 	}
 	e.opt.ACL = granted
@@ -28,12 +29,12 @@ func (e *Engine) FabricRemoved(now time.Time, f matter.FabricIndex, since matter
 		}
 	}
 	e.dropEvents(f)
-	return told
+	return sessions
 }
 
-// sendFarewell sends s a report of the latest events, if it may hear of any, and
-// reports whether it did. Nobody waits for its confirmation; the message is sent
-// again until it is acknowledged, as all are.
+// sendFarewell sends s a report of the latest events, and reports whether there
+// were any that it may see. The subscriber's confirmation is not awaited. The
+// message is retransmitted until it is acknowledged, as any other.
 func (e *Engine) sendFarewell(now time.Time, s *subscription, since matter.EventNumber) bool {
 	rd := e.takeReading()
 	defer e.release(rd)
@@ -57,8 +58,8 @@ func (e *Engine) sendFarewell(now time.Time, s *subscription, since matter.Event
 	return err == nil
 }
 
-// ForgetEvents empties the event log, as a factory reset does. Numbers go on where
-// they are.
+// ForgetEvents removes all events, as a factory reset does. The event numbers
+// continue.
 func (e *Engine) ForgetEvents() {
 	for p := range e.events.kept {
 		clear(e.events.kept[p])

@@ -10,12 +10,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// fabricRemoved removes a fabric that has nothing more to hear.
+// fabricRemoved removes a fabric and sends no last events.
 func (h *harness) fabricRemoved(f matter.FabricIndex) {
 	h.FabricRemoved(h.now, f, h.events.next, h.opt.ACL)
 }
 
-// nobodyMay is the access control of a fabric without entries.
+// nobodyMay is the access control list of a fabric without entries.
 var nobodyMay = acl.New(new(fabric.Table), func(matter.EndpointID) []matter.DeviceTypeID { return nil }).Former(&fabric.Fabric{})
 
 func TestRemovedFabricHearsOfIt(t *testing.T) {
@@ -29,9 +29,9 @@ func TestRemovedFabricHearsOfIt(t *testing.T) {
 	n.Emit(n.now, 0, 6, 0, 0, nil)
 	since := n.Stats().Events
 	n.Emit(n.now, 0, 6, 0, 0, nil)
-	told := n.FabricRemoved(n.now, 1, since, n.opt.ACL)
-	if len(told) != 1 || told[0] != 7 || len(n.sessions.conns) != 1 {
-		t.Fatalf("sessions %v, %d messages", told, len(n.sessions.conns))
+	sessions := n.FabricRemoved(n.now, 1, since, n.opt.ACL)
+	if len(sessions) != 1 || sessions[0] != 7 || len(n.sessions.conns) != 1 {
+		t.Fatalf("sessions %v, %d messages", sessions, len(n.sessions.conns))
 	}
 	c := n.sessions.conns[0]
 	if got := c.last(); !c.closed || len(c.sent) != 1 || got.opcode != OpcodeReportData || eventNumbers(t, c.sent) != "1001" || strings.Contains(got.text, ",4:true") {
@@ -40,13 +40,13 @@ func TestRemovedFabricHearsOfIt(t *testing.T) {
 	if active, interrupted := n.phases(); active != 1 || interrupted != 0 {
 		t.Errorf("%d subscriptions are left, %d interrupted", active, interrupted)
 	}
-	// What the subscriber says to it changes nothing.
+	// The subscriber's answer changes nothing.
 	n.confirm(c.opened)
 	c.opened.Closed(n.now, nil)
 	n.pass(time.Hour)
 }
 
-// Only those who might have heard of it before, and can still be told.
+// Only subscribers that had access and can still be reached get a report.
 func TestRemovedFabricDoesNotHear(t *testing.T) {
 	for name, f := range map[string]func(n *node) *acl.List{
 		"who had no access": func(n *node) *acl.List {
@@ -73,8 +73,8 @@ func TestRemovedFabricDoesNotHear(t *testing.T) {
 			n.sessions.conns = nil
 			since := n.Stats().Events
 			n.Emit(n.now, 0, 6, 0, 0, nil)
-			if told := n.FabricRemoved(n.now, 1, since, access); len(told) != 0 || len(n.sessions.conns) != 0 || len(n.subscriptions) != 0 {
-				t.Errorf("sessions %v, %d messages, %d subscriptions left", told, len(n.sessions.conns), len(n.subscriptions))
+			if sessions := n.FabricRemoved(n.now, 1, since, access); len(sessions) != 0 || len(n.sessions.conns) != 0 || len(n.subscriptions) != 0 {
+				t.Errorf("sessions %v, %d messages, %d subscriptions left", sessions, len(n.sessions.conns), len(n.subscriptions))
 			}
 			if n.opt.ACL != granted {
 				t.Error("access control is not what it was")

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The load counts messages and subscriptions as General Diagnostics wants them (section
-// 11.12.5.7): those that are active, and each once since the start.
+// Load counts messages and subscriptions as General Diagnostics requires (section
+// 11.12.5.7): those that are active, and all since the start.
 func TestLoad(t *testing.T) {
 	n := newNode(t, nil)
 	check := func(when string, fabric1, all int, established uint64) {
@@ -45,13 +45,14 @@ func TestLoad(t *testing.T) {
 	}
 	messages("two reports", before, 2, 2)
 
-	// Interrupted, a subscription is not active; it is the same one that goes on.
+	// An interrupted subscription is not active. When it is resumed, it is not
+	// counted as established again.
 	n.interruptAll()
 	check("interrupted", 0, 0, 2)
 	n.Resume(n.now, pase(1), Session{Serial: 9})
 	check("resumed", 1, 1, 2)
 
-	// After a start it is established anew.
+	// After a restart it is.
 	kept := n.Subscriptions()
 	n = newNode(t, nil)
 	n.Restore(n.now, kept)

@@ -8,7 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// sloppy are things that a cluster may write in place of one element with tag t.
+// sloppy are the wrong things that a cluster may write instead of one element with
+// tag t.
 var sloppy = map[string]func(w *tlv.Writer, t tlv.Tag){
 	"nothing":             func(*tlv.Writer, tlv.Tag) {},
 	"two values":          func(w *tlv.Writer, t tlv.Tag) { w.Uint(t, 1); w.Uint(t, 2) },
@@ -34,7 +35,7 @@ var sloppy = map[string]func(w *tlv.Writer, t tlv.Tag){
 	},
 }
 
-// sloppyCluster writes what it should not.
+// sloppyCluster writes malformed values.
 type sloppyCluster struct {
 	ReadOnly
 	write func(w *tlv.Writer, t tlv.Tag)
@@ -69,8 +70,8 @@ func (c sloppyCluster) Invoke(_ *Request, _ matter.CommandID, _ tlv.Element, w *
 	return nil
 }
 
-// A cluster that writes something else than a value costs its reader that value, and
-// nothing else.
+// If a cluster writes something that is not a value, its reader does not get that
+// value but gets all others.
 func TestMalformedValues(t *testing.T) {
 	for name, write := range sloppy {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestMalformedValues(t *testing.T) {
 			if got := strings.Count(n.log.String(), "cluster failed"); got != 2 || !strings.Contains(n.log.String(), "element=Value") {
 				t.Errorf("%d lines in the log: %s", got, n.log.String())
 			}
-			// It can be written and subscribed to all the same.
+			// The cluster can still be written and subscribed to.
 			n.ask(pase(1), OpcodeWriteRequest, "{1:false,2:[{1:<2:9,3:9,4:0>,2:1}]}")
 			n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<2:9>],7:false}")
 		})
@@ -98,7 +99,7 @@ func TestMalformedValues(t *testing.T) {
 func TestMalformedResponses(t *testing.T) {
 	for name, write := range sloppy {
 		if name == "nothing" || name == "another tag" {
-			continue // that may be
+			continue // allowed
 		}
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, func(o *Options) { o.MaxPathsPerInvoke = 3 })
@@ -135,7 +136,7 @@ func TestMalformedEvents(t *testing.T) {
 	}
 }
 
-// An event of a cluster that does not have it is not recorded.
+// An event that is not in the cluster's Spec is not recorded.
 func TestEventThatIsNotThere(t *testing.T) {
 	n := newNode(t, nil)
 	for _, at := range [][3]uint32{{77, 6, 0}, {0, 77, 0}, {0, 6, 77}} {
@@ -144,7 +145,7 @@ func TestEventThatIsNotThere(t *testing.T) {
 	if got := eventNumbers(t, n.readAll("{1:[<>],3:false}").sent); got != "" {
 		t.Errorf("events %s", got)
 	}
-	if got := strings.Count(n.log.String(), "no such event"); got != 3 {
+	if got := strings.Count(n.log.String(), "event is not in the cluster's Spec"); got != 3 {
 		t.Errorf("%d lines in the log", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// fakeModel is the Model of an endpoint: it reports what a test has put into it.
+// fakeModel is a Model that reports what a test has set.
 type fakeModel struct {
 	calls    []string
 	changes  []matter.AttributeID // of cluster 6
@@ -45,14 +45,14 @@ func (m *fakeModel) Advance(now time.Time) {
 	m.due = time.Time{}
 }
 
-// take returns what was called, and forgets it.
+// take returns the recorded calls and clears them.
 func (m *fakeModel) take() string {
 	s := strings.Join(m.calls, ", ")
 	m.calls = nil
 	return s
 }
 
-// addModel adds an endpoint with a model and settles it for the first time.
+// addModel adds an endpoint with a model and settles it.
 func (n *node) addModel(id matter.EndpointID) (*fakeModel, *fakeCluster) {
 	m, sw := new(fakeModel), newSwitch()
 	n.AddEndpoint(Endpoint{ID: id, Clusters: []Cluster{sw}, Model: m})
@@ -72,7 +72,7 @@ func TestModelIsSettledWhenItsEndpointWasTouched(t *testing.T) {
 		"a write that fails":      {func(n *node, _ *fakeModel) { n.writeOne("{1:<2:4,3:6,4:2>,2:8}") }, "settle"},
 		"a list":                  {func(n *node, _ *fakeModel) { n.writeOne(`{1:<2:4,3:6,4:3>,2:["a"]}`) }, "settle"},
 		"a write that is refused": {func(n *node, _ *fakeModel) { n.writeOne("{1:<2:4,3:6,4:99>,2:8}") }, ""},
-		"a write elsewhere":       {func(n *node, _ *fakeModel) { n.writeOne("{1:<2:0,3:6,4:0>,2:8}") }, ""},
+		"a write otherNode":       {func(n *node, _ *fakeModel) { n.writeOne("{1:<2:0,3:6,4:0>,2:8}") }, ""},
 		"a command": {func(n *node, _ *fakeModel) {
 			n.ask(pase(1), OpcodeInvokeRequest, "{0:false,1:false,2:[{0:<0:4,1:6,2:1>}]}")
 		}, "settle"},
@@ -145,7 +145,7 @@ func TestModelReportsChanges(t *testing.T) {
 	if in.version != version+2 { // once for each attribute
 		t.Errorf("data version %d, was %d", in.version, version)
 	}
-	// What a write has changed is not counted for a second time.
+	// A change by a write is not counted twice.
 	version = in.version
 	n.writeOne("{1:<2:4,3:6,4:0>,2:8}")
 	m.changes = []matter.AttributeID{0, 1}
@@ -153,13 +153,13 @@ func TestModelReportsChanges(t *testing.T) {
 	if in.version != version+2 {
 		t.Errorf("data version %d after a write and a change, was %d", in.version, version)
 	}
-	// A cluster that is not there is ignored.
+	// A cluster that does not exist is ignored.
 	m.settle = func() { n.report.Attribute(7, 0) }
 	n.Touch(4)
 	n.Settle(n.now)
 }
 
-// Settle asks the watchers of endpoints that were touched, and of polled ones.
+// Settle asks the watchers of touched endpoints and of polled ones.
 func TestWatchersAreAskedWhenTouched(t *testing.T) {
 	n := newNode(t, nil)
 	c := watched{newSwitch()}
@@ -176,7 +176,7 @@ func TestWatchersAreAskedWhenTouched(t *testing.T) {
 	}
 }
 
-// timer is a fakeCluster that is a Timer too.
+// timer is a fakeCluster that is also a Timer.
 type timer struct {
 	watched
 	due      time.Time
@@ -192,8 +192,8 @@ func (c *timer) Advance(now time.Time) {
 	}
 }
 
-// The engine's deadline is that of the endpoint whose is first, whatever comes, goes
-// and changes meanwhile.
+// The engine's deadline is the earliest of its endpoints' deadlines, whatever is
+// added, removed or changed.
 func TestDeadlineOfEndpoints(t *testing.T) {
 	n := newNode(t, nil)
 	var all []*timer
@@ -244,8 +244,7 @@ func TestDeadlineOfEndpoints(t *testing.T) {
 	}
 }
 
-// What is reported after changes is what has changed, in whatever order and however
-// often it did.
+// A report contains exactly what has changed, in whatever order and however often.
 func TestReportsHoldWhatHasChanged(t *testing.T) {
 	n := newNode(t, nil)
 	for id := range matter.EndpointID(20) {

@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// A path may say of which node it speaks (section 8.2.1); this one is node 7.
+// A path may name its node (section 8.2.1); this one is node 7.
 func TestNodeOfPaths(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -38,7 +38,7 @@ func TestNodeOfPaths(t *testing.T) {
 	}
 }
 
-// Items for another node are no parts of this node's list, nor the other way round.
+// An item for another node is not part of this node's list, and vice versa.
 func TestNodeOfListParts(t *testing.T) {
 	const own, ownPart = "{1:<1:7,2:0,3:6,4:3>,2:[]}", `{1:<1:7,2:0,3:6,4:3,5:null>,2:"x"}`
 	const other, otherPart = "{1:<1:8,2:0,3:6,4:3>,2:[]}", `{1:<1:8,2:0,3:6,4:3,5:null>,2:"y"}`
@@ -60,7 +60,7 @@ func TestNodeOfListParts(t *testing.T) {
 	}
 }
 
-// The events of one node say nothing of those of another.
+// An event filter for another node has no effect.
 func TestNodeOfEventFilters(t *testing.T) {
 	for filters, want := range map[string]string{
 		"{0:7,1:1001}":          "1001",
@@ -76,7 +76,7 @@ func TestNodeOfEventFilters(t *testing.T) {
 	}
 }
 
-// What is another node's makes no report, and is not remembered.
+// Paths to another node are neither reported nor stored.
 func TestSubscriptionToAnotherNode(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:600,3:[<2:0,3:7,4:0>,<1:8,3:6>],4:[<0:8>],7:true}")

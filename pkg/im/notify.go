@@ -1,24 +1,23 @@
 package im
 
-// NodeEvent is something that happens to the node as a whole, and not by a request.
+// NodeEvent is an event of the whole node that no request has caused.
 type NodeEvent uint8
 
-// The events of a node.
+// The events.
 const (
-	// FactoryReset takes back what controllers have set and what was counted.
+	// FactoryReset: what controllers have configured, and all counters, are reset.
 	FactoryReset NodeEvent = iota
-	// LinksChanged says that links or addresses of the host may have changed.
+	// LinksChanged: network interfaces or addresses of the host may have changed.
 	LinksChanged
 )
 
-// Follower is a Cluster, or a Model, that does something when the node as a whole is
-// concerned.
+// Follower is a Cluster or a Model that handles events of the whole node.
 type Follower interface {
 	Follow(e NodeEvent)
 }
 
-// Notify calls every Follower with ev. The next Settle asks their endpoints what has
-// changed.
+// Notify calls every Follower with ev. The next Settle asks their endpoints for
+// changes.
 func (e *Engine) Notify(ev NodeEvent) {
 	follow := func(ep *endpoint, x any) {
 		if f, ok := x.(Follower); ok {

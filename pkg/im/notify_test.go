@@ -6,7 +6,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// following is a cluster, and followingModel a model, that an event of the node changes.
+// following is a cluster, and followingModel a model, that events of the node
+// change.
 type following struct{ watched }
 
 func (f following) Follow(e NodeEvent) {
@@ -24,8 +25,8 @@ func (m followingModel) Follow(e NodeEvent) {
 	}
 }
 
-// Clusters and models that follow the node hear of its events, and what they report is
-// reported.
+// Followers are called with the node's events, and the changes that they report
+// reach subscribers.
 func TestNotify(t *testing.T) {
 	n := newNode(t, nil)
 	sw, m := newSwitch(), new(fakeModel)

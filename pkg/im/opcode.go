@@ -16,7 +16,8 @@ const (
 	OpcodeTimedRequest      uint8 = 0x0A
 )
 
-// The context tags, and the tag of the revision that ends every message.
+// The context tags. The last one is the tag of the revision at the end of each
+// message.
 var (
 	tag0        = tlv.Context(0)
 	tag1        = tlv.Context(1)

@@ -7,7 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// parts says which elements of a path are given; the others are wildcards.
+// parts is the set of elements that a path contains. The other elements are
+// wildcards.
 type parts uint8
 
 const (
@@ -17,7 +18,7 @@ const (
 	partEvent
 )
 
-// wildcardFlags leave elements out of an expansion (section 8.2).
+// wildcardFlags exclude elements from an expansion (section 8.2).
 type wildcardFlags uint32
 
 const (
@@ -32,13 +33,13 @@ const (
 	skipDiagnostics
 )
 
-// listIndex is what a path says of the members of a list.
+// listIndex is the list index in a path.
 type listIndex uint8
 
 const (
 	wholeValue listIndex = iota
-	appendItem           // null
-	oneItem              // a number
+	appendItem           // null: append
+	oneItem              // a number: one member
 )
 
 // attributePath is an AttributePathIB (section 10.6.2).
@@ -49,7 +50,7 @@ type attributePath struct {
 	flags     wildcardFlags
 	given     parts
 	index     listIndex
-	elsewhere bool // of another node
+	otherNode bool // for another node
 }
 
 // concrete reports whether p names exactly one attribute.
@@ -57,13 +58,13 @@ func (p *attributePath) concrete() bool {
 	return p.given == partEndpoint|partCluster|partAttribute
 }
 
-// coversCluster reports whether p may name attributes of the cluster.
+// coversCluster reports whether p includes attributes of the cluster.
 func (p *attributePath) coversCluster(in *instance) bool {
-	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.ep.id) &&
+	return !p.otherNode && (p.given&partEndpoint == 0 || p.endpoint == in.ep.id) &&
 		(p.given&partCluster == 0 || p.cluster == in.id) && !p.skipsCluster(in)
 }
 
-// covers reports whether the attribute is one that p may name.
+// covers reports whether p includes the attribute.
 func (p *attributePath) covers(in *instance, a *Attribute) bool {
 	return p.coversCluster(in) && (p.given&partAttribute == 0 || p.attribute == a.ID) && !p.skipsAttribute(a)
 }
@@ -71,7 +72,7 @@ func (p *attributePath) covers(in *instance, a *Attribute) bool {
 // attributePaths are the paths of a request.
 type attributePaths []attributePath
 
-// coverCluster reports whether one of the paths may name attributes of the cluster.
+// coverCluster reports whether one of the paths includes attributes of the cluster.
 func (list attributePaths) coverCluster(in *instance) bool {
 	for i := range list {
 		if list[i].coversCluster(in) {
@@ -81,8 +82,8 @@ func (list attributePaths) coverCluster(in *instance) bool {
 	return false
 }
 
-// cover returns the first of the paths that names the attribute, or nil. One that
-// names a member of a list can never be read.
+// cover returns the first path that includes the attribute, or nil. Paths to one
+// member of a list are skipped, as they cannot be read.
 func (list attributePaths) cover(in *instance, a *Attribute) *attributePath {
 	for i := range list {
 		if p := &list[i]; p.covers(in, a) && !(p.concrete() && p.index == oneItem) {
@@ -92,8 +93,8 @@ func (list attributePaths) cover(in *instance, a *Attribute) *attributePath {
 	return nil
 }
 
-// skipsCluster reports whether p's flags leave the cluster out. They bear only
-// on the parts of the path that are wildcards.
+// skipsCluster reports whether p's flags exclude the cluster. The flags apply only
+// to the wildcards of a path.
 func (p *attributePath) skipsCluster(in *instance) bool {
 	if p.flags == 0 {
 		return false
@@ -129,10 +130,11 @@ func (p *attributePath) skipsAttribute(a *Attribute) bool {
 }
 
 // diagnosticsCluster reports whether the cluster has the diagnostics quality:
-// Diagnostic Logs, General, Software, Thread, Wi-Fi and Ethernet Network Diagnostics.
+// General, Software, Thread, Wi-Fi and Ethernet Network Diagnostics, and Diagnostic
+// Logs.
 func diagnosticsCluster(id matter.ClusterID) bool { return id >= 0x32 && id <= 0x37 }
 
-// globalAttribute reports whether id belongs to every cluster (section 7.13).
+// globalAttribute reports whether every cluster has the attribute (section 7.13).
 func globalAttribute(id matter.AttributeID) bool { return id >= 0xF000 && id <= 0xFFFE }
 
 // eventPath is an EventPathIB (section 10.6.8).
@@ -143,14 +145,14 @@ type eventPath struct {
 	given    parts
 	urgent   bool
 
-	elsewhere bool // of another node
+	otherNode bool // for another node
 }
 
 func (p *eventPath) concrete() bool { return p.given == partEndpoint|partCluster|partEvent }
 
-// covers reports whether the event is one that p may name.
+// covers reports whether p includes the event.
 func (p *eventPath) covers(in *instance, ev *Event) bool {
-	return !p.elsewhere && (p.given&partEndpoint == 0 || p.endpoint == in.ep.id) &&
+	return !p.otherNode && (p.given&partEndpoint == 0 || p.endpoint == in.ep.id) &&
 		(p.given&partCluster == 0 || p.cluster == in.id) &&
 		(p.given&partEvent == 0 || p.event == ev.ID)
 }

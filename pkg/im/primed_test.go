@@ -7,8 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// A subscription is active when its SubscribeResponse has been acknowledged: a report
-// that overtakes that would be of a subscription that the subscriber does not know.
+// A subscription becomes active when its SubscribeResponse is acknowledged. Until
+// then the subscriber might not know the subscription, and no report is sent.
 func TestNoReportBeforeTheSubscribeResponseArrived(t *testing.T) {
 	n := newNode(t, nil)
 	i, c := n.ask(pase(1), OpcodeSubscribeRequest, "{0:true,1:0,2:600,3:[<2:0,3:6,4:0>],7:true}")
@@ -32,7 +32,8 @@ func TestNoReportBeforeTheSubscribeResponseArrived(t *testing.T) {
 	}
 }
 
-// Nobody knows whether a subscriber has received what it did not acknowledge.
+// It is not known whether the subscriber received a message that it did not
+// acknowledge.
 func TestSubscribeResponseWithoutAcknowledgement(t *testing.T) {
 	for name, tt := range map[string]struct {
 		subject     matter.FabricIndex

@@ -9,33 +9,32 @@ import (
 )
 
 const (
-	// keepAliveMargin is how early a keep-alive leaves, so that retransmissions
-	// are over before the subscriber gives the node up; a third of the interval
-	// where that is less.
+	// keepAliveMargin is how long before the end of the maximum interval a
+	// keep-alive is sent, so that retransmissions end before the subscriber gives
+	// up. It is at most a third of the interval.
 	keepAliveMargin = 10 * time.Second
 
-	// keepAliveLinger is how long the exchange of a keep-alive stays open for a
-	// subscriber that objects to it.
+	// keepAliveLinger is how long the exchange of a keep-alive stays open, so that
+	// the subscriber can reject it.
 	keepAliveLinger = 5 * time.Second
 
-	// lingeringPerSession bounds the exchanges that do so.
+	// lingeringPerSession limits the number of those exchanges.
 	lingeringPerSession = 8
 
-	// reportsPerSession may be under way at a time.
+	// reportsPerSession is the number of reports that may be in progress at a time.
 	reportsPerSession = 2
 
-	// floorMargin is how much later than the minimum interval allows a report
-	// leaves, so that also by the subscriber's clock, and after a network that was
-	// slower with the report before, it does not come too early.
+	// floorMargin is added to the minimum interval. Without it a report could
+	// arrive too early by the subscriber's clock, or after the network delayed the
+	// report before it.
 	floorMargin = 50 * time.Millisecond
 
-	// busyPause is how long a report waits for a session that has no exchange
-	// left.
+	// busyPause is how long a report waits if the session has no free exchange.
 	busyPause = 250 * time.Millisecond
 )
 
-// due returns when the subscription's next report is to leave, if it is for the
-// passage of time alone to decide.
+// due returns the time at which the subscription's next report is due. It returns
+// false if that does not depend on the time.
 func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
 	if s.phase != active || s.report != nil || e.saturated(s.session.Serial) {
 		return t, false
@@ -52,7 +51,7 @@ func (e *Engine) due(s *subscription) (t time.Time, ok bool) {
 	return latest(t, s.notBefore), true
 }
 
-// floor is how long after one report the next may leave.
+// floor returns the shortest time between two reports.
 func (s *subscription) floor() time.Duration {
 	if s.min == 0 {
 		return 0
@@ -67,13 +66,13 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// keepAlive returns when a report must leave though nothing has changed.
+// keepAlive returns the time at which a report is due even if nothing has changed.
 func (s *subscription) keepAlive() time.Time {
 	return s.last.Add(s.max - min(s.max/3, keepAliveMargin))
 }
 
-// saturated reports whether the session has as many reports under way as it
-// may.
+// saturated reports whether the session has reached its limit of reports in
+// progress.
 func (e *Engine) saturated(serial uint64) bool {
 	if e.reports < reportsPerSession {
 		return false
@@ -94,7 +93,7 @@ func (e *Engine) sendReports(now time.Time) {
 		if t, ok := e.due(s); ok && !t.After(now) {
 			e.startReport(now, s)
 		}
-		// A subscription that has ended is gone from the list.
+		// A subscription that has ended is no longer in the list.
 		if n < len(e.subscriptions) && e.subscriptions[n] == s {
 			n++
 		}
@@ -102,11 +101,11 @@ func (e *Engine) sendReports(now time.Time) {
 }
 
 // startReport sends what has changed for s since its last report, or everything
-// after an interruption; if there is nothing that it may see, a keep-alive where
-// one is due.
+// after an interruption. If the subscriber may see none of it, startReport sends a
+// keep-alive if one is due.
 func (e *Engine) startReport(now time.Time, s *subscription) {
 	rd := e.takeReading()
-	// Copies: rd goes back to the engine, which reuses its slices.
+	// Copy the slices: the engine reuses those of rd.
 	rd.attributes = append(rd.attributes, s.interest.attributes...)
 	rd.events = append(rd.events, s.interest.events...)
 	rd.subject, rd.session, rd.fabricFiltered = s.subject, s.session, s.interest.fabricFiltered
@@ -136,8 +135,8 @@ func (e *Engine) startReport(now time.Time, s *subscription) {
 	i.send(now, OpcodeReportData, payload)
 }
 
-// open starts the exchange of a report. If the session has too many, the report
-// is made anew a little later.
+// open starts the exchange of a report. If the session has too many, it schedules
+// the report for a little later.
 func (i *Interaction) open(now time.Time) bool {
 	s := i.sub
 	i.serial = s.session.Serial
@@ -156,9 +155,9 @@ func (i *Interaction) open(now time.Time) bool {
 	return false
 }
 
-// sendKeepAlive sends a report of nothing, which wants no answer. Its exchange
-// stays open for a while: a subscriber that knows nothing of the subscription
-// says so.
+// sendKeepAlive sends an empty report that needs no response. Its exchange stays
+// open for a while, so that a subscriber that does not know the subscription can
+// reject it.
 func (e *Engine) sendKeepAlive(now time.Time, s *subscription) {
 	i := &Interaction{e: e, state: stateKeepAlive, sub: s, deadline: now.Add(keepAliveLinger)}
 	if !i.open(now) {
@@ -174,8 +173,8 @@ func (e *Engine) sendKeepAlive(now time.Time, s *subscription) {
 	}
 }
 
-// closeOldestKeepAlive closes the oldest exchange of a keep-alive on a session that has too
-// many of them.
+// closeOldestKeepAlive closes the oldest exchange of a keep-alive on a session that
+// has too many of them.
 func (e *Engine) closeOldestKeepAlive(now time.Time, serial uint64) {
 	n, oldest := 0, -1
 	for k, i := range e.lingering {
@@ -192,8 +191,8 @@ func (e *Engine) closeOldestKeepAlive(now time.Time, serial uint64) {
 	}
 }
 
-// closeLingering closes the exchanges of keep-alives to which nobody has
-// objected. Whether they were received is still to be heard: by Closed.
+// closeLingering closes the exchanges of keep-alives that were not rejected. Closed
+// is called later if one was not acknowledged.
 func (e *Engine) closeLingering(now time.Time) {
 	e.lingering = slices.DeleteFunc(e.lingering, func(i *Interaction) bool {
 		if i.state == stateDone {
@@ -207,7 +206,8 @@ func (e *Engine) closeLingering(now time.Time) {
 	})
 }
 
-// Deadline returns when Advance is next to be called, and whether it is.
+// Deadline returns the time at which Advance must be called next, and whether there
+// is one.
 func (e *Engine) Deadline() (first time.Time, ok bool) {
 	sooner := func(t time.Time) {
 		if !ok || t.Before(first) {

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// The node of most tests: endpoints 0 and 2, cluster 6 on both, 7 on 0, and a
-// manufacturer's and a diagnostics cluster on 2.
+// The node of most tests has endpoints 0 and 2, cluster 6 on both, 7 on 0, and a
+// manufacturer-specific and a diagnostics cluster on 2.
 var specSwitch = &Spec{
 	ID: 6, Name: "Switch", Revision: 3, Features: 5,
 	Attributes: []Attribute{
@@ -124,7 +124,7 @@ func TestReadConcrete(t *testing.T) {
 }
 
 func TestReadExample(t *testing.T) {
-	// The request that the reference gives octet by octet.
+	// The request of the reference, octet by octet.
 	n := newNode(t, nil)
 	c := n.newConn(pase(0))
 	i := n.Open(n.now, c)
@@ -132,7 +132,7 @@ func TestReadExample(t *testing.T) {
 	wantLast(t, c, OpcodeReportData, "{1:["+fault(0, 0x3e, 5, matter.StatusUnsupportedCluster)+"],4:true,255:12}")
 }
 
-// paths lists what a report holds, as endpoint/cluster/attribute.
+// reportedPaths lists the paths of a report as endpoint/cluster/attribute.
 func reportedPaths(text string) string {
 	var out []string
 	for _, part := range strings.Split(text, "<2:")[1:] {
@@ -255,7 +255,7 @@ func TestReadNothing(t *testing.T) {
 }
 
 func TestReadManyPaths(t *testing.T) {
-	// Nine are guaranteed; what the node takes, it answers.
+	// Nine paths are guaranteed. All that the node accepts are answered.
 	n := newNode(t, nil)
 	i, c := n.ask(pase(0), OpcodeReadRequest, "{0:["+strings.Repeat("<2:0,3:6,4:0>,", MaxPaths)+"],3:false}")
 	for !c.closed {
@@ -344,7 +344,7 @@ func TestReadFailure(t *testing.T) {
 	}
 }
 
-// The six clusters with the quality K of the release.
+// The six clusters with quality K in this release.
 func TestDiagnosticsClusters(t *testing.T) {
 	for id := matter.ClusterID(0); id < 0x100; id++ {
 		want := id == 0x32 || id == 0x33 || id == 0x34 || id == 0x35 || id == 0x36 || id == 0x37

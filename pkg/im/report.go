@@ -8,7 +8,7 @@ import (
 )
 
 // buildReport writes the next ReportData of rd into e.w (section 10.7.3) and
-// reports whether another must follow. What does not fit stays in rd.
+// reports whether another must follow. Items that do not fit stay in rd.
 func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more bool) {
 	e.prepare(now, rd.subject, rd.session, rd.fabricFiltered)
 	w := e.newMessage()
@@ -35,22 +35,22 @@ func (e *Engine) buildReport(now time.Time, rd *reading) (payload []byte, more b
 	return e.endMessage(), more
 }
 
-// stale reports whether the item that did not fit into the last message is to be
-// expanded anew, as its cluster has changed or is gone.
+// stale reports whether the item that did not fit into the last message must be
+// expanded again, because its cluster has changed or was removed.
 func (e *Engine) stale(rd *reading) bool {
 	in := rd.item.in
 	return in != nil && (!rd.item.path.concrete() || rd.update) && (in.altered > rd.item.begun || e.byID[in.ep.id] != in.ep)
 }
 
-// openArray opens an array of the message. It returns where that begins, and
-// where its members do.
+// openArray opens an array of the message. It returns the positions of the array
+// and of its first member.
 func (e *Engine) openArray(t tlv.Tag) (array tlv.Mark, members int) {
 	array = e.w.Mark()
 	e.w.StartArray(t)
 	return array, e.w.Len()
 }
 
-// closeArray closes the array, or takes it back if it has no members.
+// closeArray closes the array, or removes it if it is empty.
 func (e *Engine) closeArray(rd *reading, array tlv.Mark, members int) {
 	if e.w.Len() == members {
 		e.w.Rewind(array)
@@ -60,9 +60,8 @@ func (e *Engine) closeArray(rd *reading, array tlv.Mark, members int) {
 	rd.found = true
 }
 
-// fillAttributes writes the attribute part of a report and reports whether
-// there is more than fits. alone is the writer's length while the message holds
-// nothing yet.
+// fillAttributes writes the attribute part of a report and reports whether some
+// attributes did not fit. alone is the length of the message while it is empty.
 func (e *Engine) fillAttributes(rd *reading, alone int) (more bool) {
 	w := &e.w
 	for {
@@ -113,9 +112,9 @@ func (e *Engine) attributeReport(rd *reading, it *item) {
 	w.End()
 }
 
-// startAttributeData opens an AttributeReportIB and the AttributeDataIB in it.
-// Every one carries the data version, parts of a list too: the official SDK
-// keeps no attribute that comes without.
+// startAttributeData opens an AttributeReportIB and its AttributeDataIB. Each of
+// them carries the data version, even for parts of a list, because the official SDK
+// does not cache an attribute without one.
 func startAttributeData(w *tlv.Writer, in *instance, index int, v matter.DataVersion, li listIndex) {
 	w.StartStruct(tlv.Anonymous)
 	w.StartStruct(tag1)
@@ -123,7 +122,7 @@ func startAttributeData(w *tlv.Writer, in *instance, index int, v matter.DataVer
 	writeAttributePath(w, tag1, in.ep.id, in.id, in.meta.attributes[index].ID, li)
 }
 
-// attributeStatus writes an AttributeReportIB that says why there is no data.
+// attributeStatus writes an AttributeReportIB with a status.
 func (e *Engine) attributeStatus(rd *reading, it *item, st matter.ClusterStatus) {
 	if rd.status == matter.StatusSuccess {
 		rd.status = st.Status
@@ -141,12 +140,12 @@ func (e *Engine) attributeStatus(rd *reading, it *item, st matter.ClusterStatus)
 	w.End()
 }
 
-// listRest is a list that is being sent in parts, which may take several
-// messages: the value as it was when the first part was made.
+// listRest is a list that is being sent in parts, which may take several messages.
+// The value is encoded before the first part is sent and does not change.
 type listRest struct {
 	active  bool
-	started bool // the first part is written
-	more    bool // r stands on an element that is not yet written
+	started bool // the first part was written
+	more    bool // r is at an element that was not written yet
 	in      *instance
 	index   int
 	version matter.DataVersion
@@ -154,10 +153,10 @@ type listRest struct {
 	r       tlv.Reader // inside buf's array
 }
 
-// cut begins to send rd's item in parts, if it is a list and its parts can be
-// sent. It declines where the message holds something already and the list had
-// better begin in the next one: it fits there whole and little room is lost, or
-// not even its first element fits here.
+// cut starts sending rd's item in parts, if it is a list that can be divided. It
+// returns false if the list should begin in the next message instead. That is the
+// case if the message is not empty and either the list fits whole into the next one
+// and little room is wasted, or not even its first element fits into this one.
 func (e *Engine) cut(rd *reading, alone int) bool {
 	it := &rd.item
 	if it.in == nil || !it.in.meta.attributes[it.index].Quality.Has(List) {
@@ -178,8 +177,8 @@ func (e *Engine) cut(rd *reading, alone int) bool {
 	if r.Type() != tlv.TypeArray {
 		return false
 	}
-	// An element of n octets takes head+n+3 in a report of its own, be that the
-	// list's first or an appended one; a whole list takes two octets less.
+	// An element of n octets takes head+n+3 octets in a report of its own, whether
+	// it is the first or an appended one. A whole list takes two octets less.
 	empty, free := e.opt.MaxPayload-messageEnd-alone, e.room()
 	if head+value.Len()+1 <= empty && free < e.opt.MaxPayload/4 {
 		return false
@@ -200,8 +199,8 @@ func (e *Engine) cut(rd *reading, alone int) bool {
 	return true
 }
 
-// fillList writes as many parts of the list as fit and reports whether that was
-// the last.
+// fillList writes as many parts of the list as fit and reports whether it is
+// complete.
 func (e *Engine) fillList(rd *reading) (done bool) {
 	w, l := &e.w, &rd.list
 	if !l.started {

@@ -9,8 +9,8 @@ import (
 )
 
 // resumeGrace is how long after the maximum interval an interrupted subscription
-// can still be resumed. A subscriber that has heard nothing for the interval and
-// all retransmissions counts it as lost and subscribes anew (section 8.5).
+// can be resumed. A subscriber that has received nothing for the interval and all
+// retransmissions considers it lost and subscribes again (section 8.5).
 const resumeGrace = 10 * time.Minute
 
 // Subscriber is a node that has subscriptions to this one.
@@ -19,8 +19,8 @@ type Subscriber struct {
 	Node   matter.NodeID
 }
 
-// Subscription is what is to be remembered of a subscription, so that it can
-// outlive the process and its sessions.
+// Subscription is the persistent part of a subscription. With it the subscription
+// survives a restart and the loss of its session.
 type Subscription struct {
 	Subscriber
 	ID             uint32
@@ -30,7 +30,7 @@ type Subscription struct {
 	Events         []EventPath
 }
 
-// AttributePath is a path as a subscriber gave it; nil is a wildcard.
+// AttributePath is a path in the form that a subscriber sent. nil is a wildcard.
 type AttributePath struct {
 	Endpoint  *matter.EndpointID
 	Cluster   *matter.ClusterID
@@ -38,7 +38,7 @@ type AttributePath struct {
 	Flags     uint32 // section 8.2
 }
 
-// EventPath is a path as a subscriber gave it; nil is a wildcard.
+// EventPath is a path in the form that a subscriber sent. nil is a wildcard.
 type EventPath struct {
 	Endpoint *matter.EndpointID
 	Cluster  *matter.ClusterID
@@ -46,11 +46,12 @@ type EventPath struct {
 	Urgent   bool
 }
 
-// Revision counts what changes the results of Subscriptions and Interruptions.
+// Revision is incremented when the results of Subscriptions or Interruptions
+// change.
 func (e *Engine) Revision() uint64 { return e.revision }
 
-// Subscriptions returns the subscriptions to be remembered: those whose
-// subscriber was told that they are active, interrupted or not.
+// Subscriptions returns the subscriptions to store: those whose SubscribeResponse
+// was sent, whether interrupted or not.
 func (e *Engine) Subscriptions() (list []Subscription) {
 	for _, s := range e.subscriptions {
 		if s.phase != priming && s.subject.Node != 0 {
@@ -60,15 +61,15 @@ func (e *Engine) Subscriptions() (list []Subscription) {
 	return list
 }
 
-// Interruption is a subscriber whose subscriptions are not confirmed since they
-// were interrupted.
+// Interruption is a subscriber with interrupted subscriptions, or with resumed ones
+// whose first report it has not confirmed.
 type Interruption struct {
 	Subscriber
-	Waiting bool // some wait for Resume, and do not just wait for a confirmation
+	Waiting bool // some wait for Resume, not only for a confirmation
 }
 
-// Interruptions returns the subscribers whose subscriptions are to be resumed, in
-// the order of the subscriptions.
+// Interruptions returns the subscribers with subscriptions to resume, in the order
+// of the subscriptions.
 func (e *Engine) Interruptions() (list []Interruption) {
 	for _, s := range e.subscriptions {
 		if s.phase != interrupted && s.expires.IsZero() {
@@ -84,8 +85,9 @@ func (e *Engine) Interruptions() (list []Interruption) {
 	return list
 }
 
-// Restore takes subscriptions of an earlier process, all of them interrupted. It
-// is called before the first request. What cannot be is left out.
+// Restore adds the stored subscriptions of an earlier process. All of them are
+// interrupted. It must be called before the first request. Invalid subscriptions
+// are ignored.
 func (e *Engine) Restore(now time.Time, list []Subscription) {
 	for i := range list {
 		m := &list[i]
@@ -98,9 +100,9 @@ func (e *Engine) Restore(now time.Time, list []Subscription) {
 	}
 }
 
-// Resume lets the interrupted subscriptions of the peer go on by a session with
-// it. Each begins with a report of everything there is, as a subscription does
-// (section 8.5).
+// Resume continues the interrupted subscriptions of the peer on a session with it.
+// Each begins with a report of everything, as a new subscription does (section
+// 8.5).
 func (e *Engine) Resume(now time.Time, peer acl.Subject, by Session) {
 	who := Subscriber{peer.Fabric, peer.Node}
 	for _, s := range e.subscriptions {
@@ -114,14 +116,14 @@ func (e *Engine) Resume(now time.Time, peer acl.Subject, by Session) {
 	}
 }
 
-// SessionClosed ends the subscriptions that are on the session with this serial
-// number: the subscriber wants them no more.
+// SessionClosed ends the subscriptions on the session with this serial number, as
+// the subscriber has closed it.
 func (e *Engine) SessionClosed(now time.Time, serial uint64) {
 	e.endWhere(now, "session closed by the subscriber", func(s *subscription) bool { return s.session.Serial == serial })
 }
 
-// SessionGone interrupts the subscriptions that are on the session with this
-// serial number. Its exchanges end with it.
+// SessionGone interrupts the subscriptions on the session with this serial number.
+// The exchanges of the session end with it.
 func (e *Engine) SessionGone(serial uint64) {
 	for _, s := range slices.Clone(e.subscriptions) {
 		switch {
@@ -134,15 +136,15 @@ func (e *Engine) SessionGone(serial uint64) {
 	}
 }
 
-// Carries reports whether subscriptions are on the session with this serial
-// number.
+// Carries reports whether the session with this serial number carries
+// subscriptions.
 func (e *Engine) Carries(serial uint64) bool {
 	return slices.ContainsFunc(e.subscriptions, func(s *subscription) bool { return s.session.Serial == serial })
 }
 
 // interrupt makes an active subscription wait for Resume.
 func (e *Engine) interrupt(s *subscription, reason string) {
-	if s.subject.Node == 0 { // over PASE: nobody who could be called
+	if s.subject.Node == 0 { // over PASE: the node cannot call the peer
 		e.forget(s, reason)
 		return
 	}
@@ -151,8 +153,8 @@ func (e *Engine) interrupt(s *subscription, reason string) {
 	e.log.Info("subscription interrupted", "fabric", s.subject.Fabric, "peer", s.subject.Node.String(), "id", s.id, "reason", reason)
 }
 
-// endExpired ends what was interrupted for so long that the subscriber has given up
-// too. Time counts from the first interruption after which nothing got through.
+// endExpired ends subscriptions whose subscriber has given up. The time counts from
+// the first interruption since the last confirmed report.
 func (e *Engine) endExpired(now time.Time) {
 	over := false
 	for _, s := range e.subscriptions {
@@ -165,7 +167,7 @@ func (e *Engine) endExpired(now time.Time) {
 		over = over || !now.Before(s.expires)
 	}
 	if over {
-		e.endWhere(now, "the subscriber was not found in time", func(s *subscription) bool {
+		e.endWhere(now, "subscriber not reached in time", func(s *subscription) bool {
 			return s.phase == interrupted && !now.Before(s.expires)
 		})
 	}
@@ -180,8 +182,8 @@ func (s *subscription) remember() Subscription {
 		FabricFiltered: s.interest.fabricFiltered,
 	}
 	for _, p := range s.interest.attributes {
-		if p.index == oneItem || p.elsewhere {
-			continue // there is never anything to report
+		if p.index == oneItem || p.otherNode {
+			continue // it can never report anything
 		}
 		m.Attributes = append(m.Attributes, AttributePath{
 			Endpoint: given(p.given, partEndpoint, p.endpoint), Cluster: given(p.given, partCluster, p.cluster),
@@ -189,7 +191,7 @@ func (s *subscription) remember() Subscription {
 		})
 	}
 	for _, p := range s.interest.events {
-		if p.elsewhere {
+		if p.otherNode {
 			continue
 		}
 		m.Events = append(m.Events, EventPath{
@@ -224,7 +226,7 @@ func (m *Subscription) restore() *subscription {
 	return s
 }
 
-// given returns a part of a path, nil if it is a wildcard.
+// given returns an element of a path, or nil if it is a wildcard.
 func given[T any](have, part parts, v T) *T {
 	if have&part == 0 {
 		return nil
@@ -232,7 +234,7 @@ func given[T any](have, part parts, v T) *T {
 	return &v
 }
 
-// take is the way back.
+// take is the reverse of given.
 func take[T any](p *T, v *T, have *parts, part parts) {
 	if p != nil {
 		*v, *have = *p, *have|part

@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// interrupt takes the session away.
+// interruptAll ends the session.
 func (n *node) interruptAll() {
 	n.t.Helper()
 	active, _ := n.phases()
@@ -50,7 +50,7 @@ func TestResume(t *testing.T) {
 	n.Resume(n.now, by, Session{Serial: 9})
 	n.Settle(n.now)
 	r = n.reports(1)[0]
-	// Everything, with the same id: also what was in the report that got lost.
+	// Everything, with the same id, including the report that was lost.
 	want := id + ",1:[{1:{0:7,1:<2:0,3:6,4:0>,2:1}}," + fault(0, 6, 99, matter.StatusUnsupportedAttribute) + "],2:[{1:{0:<1:0,2:6,3:0>,1:1000,"
 	if got := r.last().text; !strings.HasPrefix(got, want) || r.session.Serial != 9 {
 		t.Errorf("on session %d\ngot  %s\nwant %s", r.session.Serial, got, want)
@@ -69,7 +69,7 @@ func TestResume(t *testing.T) {
 		t.Error(n.log.String())
 	}
 
-	// From here on it is a subscription like any other.
+	// It is now an ordinary subscription.
 	n.Emit(n.now, 0, 6, 0, 0, nil)
 	n.Changed(0, 6, 0)
 	n.pass(24 * sec)
@@ -81,7 +81,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A resumed subscription says so even if there is nothing to report.
+// A resumed subscription sends a report even if it is empty.
 func TestResumeWithNothingToTell(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:60,4:[<1:0,2:6>],7:true}")
@@ -99,7 +99,7 @@ func TestResumeFails(t *testing.T) {
 		do   func(n *node, r *fakeConn)
 		left int
 	}{
-		"INVALID_SUBSCRIPTION": {func(n *node, r *fakeConn) { n.tell(r.opened, OpcodeStatusResponse, "{0:125}") }, 0},
+		"INVALID_SUBSCRIPTION": {func(n *node, r *fakeConn) { n.send(r.opened, OpcodeStatusResponse, "{0:125}") }, 0},
 		"no answer":            {func(n *node, r *fakeConn) { r.opened.Closed(n.now, errTest) }, 1},
 		"session gone":         {func(n *node, r *fakeConn) { n.SessionGone(9); r.opened.Closed(n.now, errTest) }, 1},
 	} {
@@ -122,8 +122,8 @@ func TestResumeFails(t *testing.T) {
 	}
 }
 
-// The end of a conversation on the session before does not touch a subscription
-// that goes on by another.
+// The end of an exchange on the old session does not affect a subscription that was
+// resumed on another.
 func TestResumedOutlivesOldConversations(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), state0(0, 60))
@@ -226,7 +226,7 @@ func TestInterruptionEnds(t *testing.T) {
 	})
 }
 
-// Interrupted subscriptions never keep others out.
+// Interrupted subscriptions never prevent new ones.
 func TestInterruptedGiveWay(t *testing.T) {
 	n := newNode(t, func(o *Options) { o.ExtraSubscriptions = 2 })
 	for range SubscriptionsPerFabric + 2 {
@@ -252,7 +252,7 @@ func TestInterruptedGiveWay(t *testing.T) {
 	}
 }
 
-// What is remembered makes the same subscription in another process.
+// A stored subscription continues in another process.
 func TestRestore(t *testing.T) {
 	const paths = "3:[<>,<2:0>,<3:6>,<2:0,3:6,4:0>,<4:65533>,<6:65>,<2:0,3:6,4:3,5:7>],4:[<>,<1:0>,<2:6,4:true>,<1:0,2:6,3:0>],7:true}"
 	before := newNode(t, nil)
@@ -266,7 +266,7 @@ func TestRestore(t *testing.T) {
 
 	n := newNode(t, nil)
 	damaged := slices.Concat(list, []Subscription{
-		list[0], // its id is taken
+		list[0], // its id is in use
 		{Subscriber: list[0].Subscriber, ID: 0, Max: 60},
 		{Subscriber: list[0].Subscriber, ID: 1, Max: 0},
 		{Subscriber: list[0].Subscriber, ID: 2, Min: 61, Max: 60},
@@ -289,14 +289,14 @@ func TestRestore(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	n.confirmAll(r)
-	// The interval counts from the report on.
+	// The interval counts from the report.
 	n.pass(30*sec + 3590*sec - 1)
 	n.reports(0)
 	n.pass(30*sec + 3590*sec)
 	n.reports(1)
 }
 
-// What is to be remembered is, before the subscriber counts on it.
+// A subscription is stored before its subscriber relies on it.
 func TestKeptBeforeItIsConfirmed(t *testing.T) {
 	var n *node
 	var c *fakeConn
@@ -362,7 +362,7 @@ func TestRevision(t *testing.T) {
 	want(true, "ended")
 }
 
-// A session with too many exchanges delays a report and loses nothing.
+// A session with too many exchanges delays a report but loses nothing.
 func TestBusySession(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<2:0,3:6,4:0>],4:[<1:0,4:true>],7:true}")
@@ -392,7 +392,7 @@ func TestBusySession(t *testing.T) {
 	}
 }
 
-// Many keep-alives at once do not use up the exchanges of their session.
+// Keep-alives never use up the exchanges of their session.
 func TestLingeringKeepAlives(t *testing.T) {
 	n := newNode(t, nil)
 	const count = 40

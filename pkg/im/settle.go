@@ -9,33 +9,34 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Model is what stands behind several clusters of one endpoint. Its clusters report
-// nothing themselves: the Model compares what they serve with what it was.
+// Model is the state behind several clusters of one endpoint. Those clusters do not
+// report changes themselves. The Model compares their attributes with the values at
+// the last call.
 type Model interface {
-	// Settle reports to r what has changed since the last Settle. The Engine calls it
-	// once for each event that touched the endpoint: a Write or Invoke of one of its
-	// clusters, Advance, or [Engine.Touch]. An attribute that the Engine has found
-	// changed by a Write in the same event is not reported twice.
+	// Settle reports to r what has changed since the last Settle. The Engine calls
+	// it once for each event that touched the endpoint: a Write or Invoke of one of
+	// its clusters, Advance, or [Engine.Touch]. If the Engine has already found an
+	// attribute changed by a Write in the same event, it is not counted again.
 	Settle(now time.Time, r *Changes)
 
-	// Deadline returns when Advance is next to be called, and whether it is. It is
-	// asked after Settle and after Advance.
+	// Deadline returns the time at which Advance must be called next, and whether
+	// there is one. The Engine calls it after Settle and after Advance.
 	Deadline() (time.Time, bool)
 
-	// Advance does what is due at now, if anything.
+	// Advance does the work that is due at now.
 	Advance(now time.Time)
 }
 
-// Changes takes what a Model reports about its endpoint. It is the Engine's and
-// valid during the call of [Model.Settle].
+// Changes receives what a Model reports about its endpoint. It belongs to the
+// Engine and is valid during the call of [Model.Settle].
 type Changes struct {
 	engine *Engine
 	ep     *endpoint
 	now    time.Time
 }
 
-// Attribute reports that an attribute has changed. What the endpoint does not
-// serve is ignored.
+// Attribute reports that an attribute has changed. It is ignored if the endpoint
+// does not serve the attribute.
 func (c *Changes) Attribute(cl matter.ClusterID, id matter.AttributeID) {
 	n, ok := c.ep.position(cl)
 	if !ok {
@@ -57,19 +58,19 @@ func (c *Changes) FabricEvent(cl matter.ClusterID, id matter.EventID, fabric mat
 	c.engine.Emit(c.now, c.ep.id, cl, id, fabric, data)
 }
 
-// pending is what Settle, Advance and the reports to subscribers have to look at,
-// so that they need not look at every endpoint.
+// pending is the work of Settle, Advance and the subscription reports. It is kept
+// so that they do not visit every endpoint.
 type pending struct {
 	change    uint64      // number of the last change of an attribute
-	newest    *instance   // the cluster that changed last; others follow by instance.older
+	newest    *instance   // the cluster that changed last; instance.older leads to the others
 	touched   []*endpoint // to be settled
 	polled    []*endpoint // to be settled after every event
 	timed     timed
 	advancing []*endpoint // scratch of Advance
 
-	report Changes                  // what a Model reports to
-	asked  *instance                // the cluster that is being asked what has changed
-	note   func(matter.AttributeID) // takes the answer
+	report Changes                  // passed to a Model
+	asked  *instance                // the cluster that is reporting its changes
+	note   func(matter.AttributeID) // records them
 	emit   func(matter.EventID, func(*tlv.Writer))
 }
 
@@ -85,7 +86,7 @@ func (p *pending) init(e *Engine) {
 	}
 }
 
-// remove forgets an endpoint.
+// remove removes an endpoint.
 func (p *pending) remove(ep *endpoint) {
 	is := func(x *endpoint) bool { return x == ep }
 	p.touched = slices.DeleteFunc(p.touched, is)
@@ -95,16 +96,17 @@ func (p *pending) remove(ep *endpoint) {
 	}
 }
 
-// Touch says that the state behind an endpoint may have changed: the next Settle
-// asks its Model and its Watchers, and takes its deadline again. A Write, an Invoke
-// and Advance do the same. Nothing happens if there is no such endpoint.
+// Touch records that the state behind an endpoint may have changed. The next Settle
+// asks its Model and its Watchers for changes and updates its deadline. A Write, an
+// Invoke and Advance have the same effect. Touch does nothing if the endpoint does
+// not exist.
 func (e *Engine) Touch(id matter.EndpointID) {
 	if ep := e.byID[id]; ep != nil {
 		e.touch(ep)
 	}
 }
 
-// TouchAll is Touch for all endpoints.
+// TouchAll touches all endpoints.
 func (e *Engine) TouchAll() {
 	for _, ep := range e.ordered {
 		e.touch(ep)
@@ -118,9 +120,9 @@ func (p *pending) touch(ep *endpoint) {
 	}
 }
 
-// Settle derives what follows from the calls since the last one: it asks what
-// has changed on the endpoints that were touched, and sends the reports that are
-// due. The owner calls it after every event.
+// Settle carries out what follows from the calls since the last Settle. It asks the
+// touched endpoints for changes and sends the reports that are due. The owner calls
+// it after every event.
 func (e *Engine) Settle(now time.Time) {
 	e.settleTouched(now)
 	for _, ep := range e.polled {
@@ -131,8 +133,8 @@ func (e *Engine) Settle(now time.Time) {
 	e.sendReports(now)
 }
 
-// settleTouched settles the endpoints that were touched, those that one of them
-// touches meanwhile included.
+// settleTouched settles the touched endpoints, including those touched while it
+// runs.
 func (e *Engine) settleTouched(now time.Time) {
 	for n := 0; n < len(e.touched); n++ {
 		e.settle(now, e.touched[n])
@@ -159,7 +161,7 @@ func (e *Engine) settle(now time.Time, ep *endpoint) {
 	p.schedule(ep)
 }
 
-// Advance does what is due at now.
+// Advance does the work that is due at now.
 func (e *Engine) Advance(now time.Time) {
 	e.advancing = e.advancing[:0]
 	for len(e.timed) > 0 && !now.Before(e.timed[0].due) {
@@ -179,7 +181,7 @@ func (e *Engine) Advance(now time.Time) {
 	e.sendReports(now)
 }
 
-// schedule asks ep when it is next to be advanced.
+// schedule updates the deadline of ep.
 func (p *pending) schedule(ep *endpoint) {
 	var first time.Time
 	some := false
@@ -205,7 +207,8 @@ func (p *pending) schedule(ep *endpoint) {
 	}
 }
 
-// timed is a heap of the endpoints with a deadline, the first of them at index 0.
+// timed is a heap of the endpoints that have a deadline. The earliest is at index
+// 0.
 type timed []*endpoint
 
 func (h timed) Len() int           { return len(h) }
@@ -231,9 +234,10 @@ func (h *timed) Pop() any {
 	return ep
 }
 
-// Changed says that attributes of a cluster have changed: its data version grows
-// and they are reported to subscribers. What the cluster does not have is ignored.
-// A cluster may call it at any time; for its own attributes see [Request.Changed].
+// Changed reports that attributes of a cluster have changed. It increments the data
+// version, and subscribers get a report. Attributes that the cluster does not have
+// are ignored. Clusters may call it at any time; for its own attributes see
+// [Request.Changed].
 func (e *Engine) Changed(ep matter.EndpointID, cl matter.ClusterID, ids ...matter.AttributeID) {
 	in, st := e.find(ep, cl)
 	if st != matter.StatusSuccess {
@@ -246,18 +250,18 @@ func (e *Engine) Changed(ep matter.EndpointID, cl matter.ClusterID, ids ...matte
 	}
 }
 
-// Changed says that a command has changed attributes of the cluster that r is
-// for. A successful Write says so by itself.
+// Changed reports that a command has changed attributes of its cluster. It is not
+// needed after a successful Write.
 func (r *Request) Changed(ids ...matter.AttributeID) {
 	r.engine.Changed(r.Endpoint, r.Cluster, ids...)
 }
 
-// changed takes note that attribute number i of in has changed.
+// changed records that attribute number i of in has changed.
 func (e *Engine) changed(in *instance, i int) {
 	in.version++
 	e.change++
 	in.altered = e.change
-	// Some changes are not reported to subscribers (section 7.7, Changes Omitted).
+	// Subscribers get no report of some changes (section 7.7, Changes Omitted).
 	a := &in.meta.attributes[i]
 	if a.Quality.Has(ChangesOmitted) {
 		return
@@ -270,7 +274,7 @@ func (e *Engine) changed(in *instance, i int) {
 	}
 }
 
-// markAll takes note of a new cluster.
+// markAll records a new cluster.
 func (e *Engine) markAll(in *instance) {
 	for i := range in.meta.attributes {
 		e.mark(in, i)
@@ -282,8 +286,8 @@ func (e *Engine) markAll(in *instance) {
 	}
 }
 
-// mark numbers the change of attribute number i and makes in the cluster that
-// changed last.
+// mark numbers the change of attribute number i, and moves in to the front of the
+// list of changed clusters.
 func (p *pending) mark(in *instance, i int) {
 	p.change++
 	in.changed[i], in.last = p.change, p.change
@@ -297,7 +301,7 @@ func (p *pending) mark(in *instance, i int) {
 	p.newest = in
 }
 
-// unmark takes in out of the list of clusters by their last change.
+// unmark removes in from the list of changed clusters.
 func (p *pending) unmark(in *instance) {
 	if p.newest == in {
 		p.newest = in.older

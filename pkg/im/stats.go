@@ -6,11 +6,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Action is what a peer asked for. The set is fixed; its strings serve as
+// Action is the kind of a request. The set is fixed, and the strings are used as
 // metric labels.
 type Action uint8
 
-// The actions. Other is what none of the requests fits.
+// The actions. Other stands for anything else.
 const (
 	ActionRead Action = iota
 	ActionSubscribe
@@ -33,9 +33,9 @@ type Stats struct {
 	Events        matter.EventNumber  // number of the next event
 }
 
-// RequestStats counts the requests with one outcome: the status of the message
-// or, if that was answered in order, the first status other than SUCCESS in the
-// answer.
+// RequestStats counts the requests with one outcome. The outcome is the status of
+// the message or, if the message was accepted, the first status in the answer other
+// than SUCCESS.
 type RequestStats struct {
 	Action Action
 	Status matter.Status
@@ -46,7 +46,7 @@ type RequestStats struct {
 type SubscriptionStats struct {
 	Fabric      matter.FabricIndex
 	Count       int // on a session
-	Interrupted int // not on any; they may be resumed
+	Interrupted int // without a session; they may be resumed
 }
 
 // record counts a request that has ended.
@@ -57,7 +57,7 @@ func (e *Engine) record(a Action, st matter.Status, came time.Time) {
 	}
 }
 
-// Stats returns a snapshot.
+// Stats returns a snapshot of the statistics.
 func (e *Engine) Stats() Stats {
 	s := Stats{Events: e.events.next}
 	for a := range numActions {
@@ -87,12 +87,13 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// load counts since the Engine was made.
+// load counts messages and subscriptions since the Engine was created.
 type load struct{ established, sent, received uint64 }
 
-// established counts a subscription whose SubscribeResponse has left: its subscriber may
-// look before the acknowledgement is here. One that was interrupted and goes on is the
-// same subscription, unless the node has started anew since.
+// established counts a subscription when its SubscribeResponse was sent, because
+// the subscriber may read the counter before its acknowledgement arrives. A
+// subscription that is resumed is not counted again, unless the node was restarted
+// in between.
 func (e *Engine) established(s *subscription) {
 	if !s.counted {
 		s.counted = true
@@ -100,16 +101,16 @@ func (e *Engine) established(s *subscription) {
 	}
 }
 
-// Load is what the Engine carries and has done, as General Diagnostics shows it.
+// Load is the Engine's current and past work, as General Diagnostics reports it.
 type Load struct {
-	Subscriptions int    // that are active, or about to be
+	Subscriptions int    // active, or with a SubscribeResponse on its way
 	OfFabric      int    // those of one fabric
-	Established   uint64 // subscriptions since the start
+	Established   uint64 // since the start
 	Sent          uint64 // messages since the start, without retransmissions
 	Received      uint64 // messages since the start, without duplicates
 }
 
-// Load returns the load, with the subscriptions of fabric f.
+// Load returns the load. OfFabric counts the subscriptions of fabric f.
 func (e *Engine) Load(f matter.FabricIndex) Load {
 	l := Load{Established: e.load.established, Sent: e.load.sent, Received: e.load.received}
 	for _, s := range e.subscriptions {

@@ -7,9 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// statusOf maps what a cluster returned to what the peer gets. An error without
-// a status is the operator's business: it goes to the log with the name of the
-// attribute or command.
+// statusOf returns the status for an error of a cluster. An error without a status
+// is logged with the name of the attribute or command.
 func (e *Engine) statusOf(err error, in *instance, name string) matter.ClusterStatus {
 	st := matter.StatusOf(err)
 	var s matter.Status
@@ -20,8 +19,8 @@ func (e *Engine) statusOf(err error, in *instance, name string) matter.ClusterSt
 	return st
 }
 
-// writeStatus writes a StatusIB (section 10.6.17), whose tag is 1 wherever it
-// stands. A cluster's code 0 is no code.
+// writeStatus writes a StatusIB (section 10.6.17). Its tag is always 1. A cluster
+// code of 0 means that there is none.
 func writeStatus(w *tlv.Writer, st matter.ClusterStatus) {
 	w.StartStruct(tag1)
 	w.Uint(tag0, uint64(st.Status))

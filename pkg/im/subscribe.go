@@ -8,70 +8,70 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// publisherLimit is the longest interval, in seconds, that the node chooses
-// where the subscriber leaves it the choice (section 8.5).
+// publisherLimit is the longest interval, in seconds, that the node chooses on its
+// own (section 8.5).
 const publisherLimit = 3600
 
-// eventPressure is the number of events after which they no longer wait for a
-// report that is sent anyway, lest the log drops them first.
+// eventPressure is the number of events after which a report is sent at once.
+// Otherwise the log could drop events before they are reported.
 const eventPressure = eventsPerPriority / 2
 
-// phase is where in its life a subscription is.
+// phase is the phase of a subscription's life.
 type phase uint8
 
 const (
-	// priming: the first report is under way. The SubscribeResponse ends it.
+	// priming: the first report is in progress. The SubscribeResponse ends it.
 	priming phase = iota
-	// answered: the SubscribeResponse was sent, and is not acknowledged. A report
-	// must not overtake it.
+	// answered: the SubscribeResponse was sent but is not acknowledged. No report
+	// may overtake it.
 	answered
-	// active: reports leave as they become due.
+	// active: reports are sent when they are due.
 	active
-	// interrupted: the session is gone, the subscriber did not confirm a report,
-	// or the process was started anew. Resume ends it, or the time after which
-	// the subscriber has given up as well.
+	// interrupted: the session is gone, the subscriber did not confirm a report, or
+	// the process was restarted. Resume ends this phase. The subscription ends if
+	// its subscriber must have given up.
 	interrupted
 	ended
 )
 
-// subscription is a peer's standing request for reports (section 8.5). Every
-// report is confirmed.
+// subscription is a peer's subscription (section 8.5). The subscriber confirms each
+// report.
 type subscription struct {
 	id       uint32
 	phase    phase
 	subject  acl.Subject
-	session  Session // zero while it is interrupted
+	session  Session // zero while interrupted
 	interest interest
 	min, max time.Duration
 
 	unreported unreported
-	since      uint64             // the change up to which everything was reported
-	nextEvent  matter.EventNumber // the first that was not reported and confirmed
-	last       time.Time          // when the last report left
-	notBefore  time.Time          // not before this, as the session was busy; zero: at any time
-	expires    time.Time          // when an interruption becomes the end; zero: all was confirmed since
+	since      uint64             // the last change that was reported
+	nextEvent  matter.EventNumber // the first event that was not reported and confirmed
+	last       time.Time          // when the last report was sent
+	notBefore  time.Time          // the session was busy: no report before this time; may be zero
+	expires    time.Time          // when an interrupted subscription ends; zero: every report was confirmed
 
-	report *Interaction // the first report or one that waits for confirmation
+	report *Interaction // the first report, or one that waits for confirmation
 
-	counted bool // as established since the start
+	counted bool // counted by established
 }
 
-// unreported is what there is to report.
+// unreported is what the next report must contain.
 type unreported struct {
 	dirty   bool // an attribute has changed
-	pending int  // events that have happened
-	urgent  bool // the subscriber wants to hear of one of them at once
-	all     bool // the subscriber is to be told everything
+	pending int  // events
+	urgent  bool // one of the events must be reported at once
+	all     bool // everything must be reported
 }
 
-// interest is what a subscriber wants to hear of.
+// interest is the part of a subscription that selects what is reported.
 type interest struct {
 	attributes     attributePaths
 	events         []eventPath
 	fabricFiltered bool
 }
 
-// noteEvent takes note of an event.
+// noteEvent records an event.
 func (s *subscription) noteEvent(r *record) {
 	if !r.concerns(s.subject.Fabric) {
 		return
@@ -101,8 +101,8 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 		return
 	}
 	if !rd.keepSubscriptions {
-		// Even if the new request is refused: the peer has said that it counts on
-		// none of the old ones.
+		// The earlier subscriptions end even if the new request is rejected: the
+		// peer has announced that it no longer relies on them.
 		e.endWhere(now, "replaced by the subscriber", func(s *subscription) bool {
 			return s.subject.Fabric == rd.subject.Fabric && s.subject.Node == rd.subject.Node
 		})
@@ -118,8 +118,7 @@ func (i *Interaction) subscribeRequest(now time.Time, payload []byte) {
 	}
 }
 
-// subscribe makes the subscription that rd asks for and lets rd be its first
-// report.
+// subscribe creates the subscription that rd requests. rd becomes its first report.
 func (e *Engine) subscribe(rd *reading, i *Interaction) *subscription {
 	rd.log.next, rd.log.end = rd.eventMin, e.events.next
 	s := &subscription{
@@ -134,8 +133,9 @@ func (e *Engine) subscribe(rd *reading, i *Interaction) *subscription {
 	return s
 }
 
-// maxInterval chooses the longest time between reports, in seconds. It may be
-// anything from the floor to the ceiling or to an hour, whichever is more.
+// maxInterval chooses the longest time between reports, in seconds. The
+// specification allows any value from the floor to the ceiling or one hour,
+// whichever is longer.
 func maxInterval(floor, ceiling uint16) uint16 { return max(min(ceiling, publisherLimit), floor, 1) }
 
 func (e *Engine) newSubscriptionID() uint32 {
@@ -147,8 +147,8 @@ func (e *Engine) newSubscriptionID() uint32 {
 	}
 }
 
-// selectsAnything reports whether rd's paths name an attribute that the subject may read
-// or an event that it may hear of.
+// selectsAnything reports whether rd's paths include an attribute or an event that
+// the subject may see.
 func (e *Engine) selectsAnything(rd *reading) bool {
 	for i := range rd.attributes {
 		p := &rd.attributes[i]
@@ -166,7 +166,7 @@ func (e *Engine) selectsAnything(rd *reading) bool {
 	return slices.ContainsFunc(rd.events, func(p eventPath) bool { return e.selectsEvent(rd.subject, &p) })
 }
 
-// selectsEvent reports whether p names an event that the subject may hear of.
+// selectsEvent reports whether p includes an event that the subject may see.
 func (e *Engine) selectsEvent(s acl.Subject, p *eventPath) bool {
 	if p.concrete() {
 		return e.checkEvent(s, p) == matter.StatusSuccess
@@ -184,10 +184,10 @@ func (e *Engine) selectsEvent(s acl.Subject, p *eventPath) bool {
 	return false
 }
 
-// makeRoom reports whether a fabric may have one more subscription: of those it
-// is guaranteed, or of those that all share. If it may not, one is ended: the oldest
-// that is interrupted or else, as the SDK does, the oldest of the same fabric. A
-// controller that was switched off and on again has left some behind.
+// makeRoom reports whether a fabric may have one more subscription, either one of
+// those guaranteed to it or one of the shared ones. If there is none left, it ends
+// one: the oldest that is interrupted or else, like the SDK, the oldest of the same
+// fabric. Controllers that were restarted often leave some behind.
 func (e *Engine) makeRoom(now time.Time, f matter.FabricIndex) bool {
 	for {
 		var count [256]int
@@ -209,12 +209,12 @@ func (e *Engine) makeRoom(now time.Time, f matter.FabricIndex) bool {
 		if victim < 0 {
 			return false
 		}
-		e.endSubscription(now, e.subscriptions[victim], "makes room for another")
+		e.endSubscription(now, e.subscriptions[victim], "replaced by another subscription")
 	}
 }
 
-// sendConfirmed sends the next message of a subscription's report, each of
-// which the subscriber confirms.
+// sendConfirmed sends the next message of a subscription's report. The subscriber
+// confirms each message.
 func (i *Interaction) sendConfirmed(now time.Time, s state) {
 	payload, more := i.e.buildReport(now, i.reading)
 	i.complete = !more
@@ -223,7 +223,7 @@ func (i *Interaction) sendConfirmed(now time.Time, s state) {
 	i.send(now, OpcodeReportData, payload)
 }
 
-// primed goes on after the confirmation of a part of the first report.
+// primed continues the first report after the confirmation of a message.
 func (i *Interaction) primed(now time.Time) {
 	if !i.complete {
 		i.sendConfirmed(now, statePriming)
@@ -247,7 +247,8 @@ func (i *Interaction) primed(now time.Time) {
 	i.conn.Close(now)
 }
 
-// begun makes the subscription active: its SubscribeResponse was acknowledged.
+// begun makes the subscription active. It is called when the SubscribeResponse was
+// acknowledged.
 func (i *Interaction) begun(now time.Time) {
 	if s := i.sub; s.phase == answered {
 		s.phase, s.report = active, nil
@@ -256,7 +257,7 @@ func (i *Interaction) begun(now time.Time) {
 	i.leave(now, matter.StatusSuccess)
 }
 
-// reported goes on after the confirmation of a part of a later report.
+// reported continues a later report after the confirmation of a message.
 func (i *Interaction) reported(now time.Time) {
 	if !i.complete {
 		i.sendConfirmed(now, stateReporting)
@@ -272,8 +273,8 @@ func (i *Interaction) reported(now time.Time) {
 	i.finish(now, matter.StatusSuccess)
 }
 
-// endSubscription ends s if it has not ended yet, and with it the report that
-// is under way.
+// endSubscription ends s and its report in progress. It does nothing if s has ended
+// already.
 func (e *Engine) endSubscription(now time.Time, s *subscription, reason string) {
 	if !e.forget(s, reason) {
 		return
@@ -283,7 +284,7 @@ func (e *Engine) endSubscription(now time.Time, s *subscription, reason string) 
 	}
 }
 
-// forget takes s off the list, if it is there.
+// forget removes s from the list, and reports whether it was there.
 func (e *Engine) forget(s *subscription, reason string) bool {
 	n := slices.Index(e.subscriptions, s)
 	if n < 0 {

@@ -14,13 +14,13 @@ import (
 
 var subscriptionID = regexp.MustCompile(`^\{0:\d+`)
 
-// hideID replaces the random subscription id, so that texts compare.
+// hideID replaces the random subscription id, so that texts can be compared.
 func hideID(m message) message {
 	m.text = subscriptionID.ReplaceAllString(m.text, "{0:ID")
 	return m
 }
 
-// subscribe goes through a whole subscription and returns its conversation.
+// subscribe completes a subscription and returns its exchange.
 func (n *node) subscribe(s acl.Subject, request string) *fakeConn {
 	n.t.Helper()
 	i, c := n.ask(s, OpcodeSubscribeRequest, request)
@@ -34,7 +34,7 @@ func (n *node) subscribe(s acl.Subject, request string) *fakeConn {
 	return c
 }
 
-// pass lets the time go on to the given time after start, as the loop would.
+// pass advances the time to the given time after start, as the loop would.
 func (n *node) pass(to time.Duration) {
 	n.t.Helper()
 	end := start.Add(to)
@@ -56,7 +56,7 @@ func (n *node) pass(to time.Duration) {
 	n.now = end
 }
 
-// phases counts the subscriptions that are not interrupted and those that are.
+// phases returns the numbers of active and of interrupted subscriptions.
 func (n *node) phases() (active, interrupted int) {
 	for _, s := range n.Stats().Subscriptions {
 		active += s.Count
@@ -65,8 +65,8 @@ func (n *node) phases() (active, interrupted int) {
 	return active, interrupted
 }
 
-// reports takes the conversations that the engine has opened, and checks how
-// many there are.
+// reports returns the exchanges that the engine has opened since the last call, and
+// checks their number.
 func (n *node) reports(want int) []*fakeConn {
 	n.t.Helper()
 	got := n.sessions.conns
@@ -172,7 +172,7 @@ func TestSubscribeRefused(t *testing.T) {
 func TestSubscribeAccepts(t *testing.T) {
 	for _, paths := range []string{
 		"3:[<>]", "3:[<2:9>,<3:6,4:0>]", "4:[<>]", "4:[<1:0,2:6,3:3>]", "4:[<1:9>,<2:6>]", "3:[<2:9,3:9,4:9>],4:[<>]",
-		// A filter leaves nothing to report now, but later.
+		// With the filter there is nothing to report now, but there will be later.
 		"3:[<2:0,3:6,4:0>],8:[{0:<1:0,2:6>,1:5}]",
 	} {
 		n := newNode(t, nil)
@@ -181,7 +181,7 @@ func TestSubscribeAccepts(t *testing.T) {
 }
 
 func TestPriming(t *testing.T) {
-	t.Run("nothing to tell", func(t *testing.T) {
+	t.Run("nothing to report", func(t *testing.T) {
 		n := newNode(t, nil)
 		i, c := n.ask(pase(1), OpcodeSubscribeRequest, "{0:true,1:0,2:10,3:[<2:0,3:6,4:0>],7:false,8:[{0:<1:0,2:6>,1:5}]}")
 		if m := hideID(c.last()); m.text != "{0:ID,255:12}" || c.closed {
@@ -189,7 +189,7 @@ func TestPriming(t *testing.T) {
 		}
 		n.confirm(i)
 		i.Closed(n.now, nil)
-		// The filter was for this report alone.
+		// The filter applied to the first report only.
 		n.Changed(0, 6, 0)
 		n.Settle(n.now)
 		n.reports(1)
@@ -209,9 +209,9 @@ func TestPriming(t *testing.T) {
 		}
 	})
 	for name, end := range map[string]func(n *node, i *Interaction){
-		"refused":  func(n *node, i *Interaction) { n.tell(i, OpcodeStatusResponse, "{0:1}") },
+		"refused":  func(n *node, i *Interaction) { n.send(i, OpcodeStatusResponse, "{0:1}") },
 		"closed":   func(n *node, i *Interaction) { i.Closed(n.now, errTest) },
-		"confused": func(n *node, i *Interaction) { n.tell(i, OpcodeReadRequest, "{3:true}") },
+		"confused": func(n *node, i *Interaction) { n.send(i, OpcodeReadRequest, "{3:true}") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, nil)
@@ -302,7 +302,7 @@ func TestSubscriptionLimits(t *testing.T) {
 		s.Node = node
 		n.subscribe(s, state0(0, 10))
 	}
-	// want checks whose subscriptions there are.
+	// want checks which subscriptions exist.
 	want := func(when, want string) {
 		t.Helper()
 		got := ""
@@ -318,7 +318,7 @@ func TestSubscriptionLimits(t *testing.T) {
 			subscribe(f)
 		}
 	}
-	// The oldest of the same fabric have made room.
+	// The oldest subscriptions of the same fabric were ended.
 	want("six of each", " 1/2 1/3 1/4 1/5 1/6 2/10 2/11 2/12 3/16 3/17 3/18")
 	n.fabricRemoved(1)
 	for _, f := range []matter.FabricIndex{2, 3, 2, 1} {
@@ -327,7 +327,7 @@ func TestSubscriptionLimits(t *testing.T) {
 	want("without fabric 1", " 2/11 2/12 3/16 3/17 3/18 2/19 3/20 2/21 1/22")
 }
 
-// A subscription whose first report is under way makes no room.
+// A subscription whose first report is in progress is never ended for another.
 func TestNoRoomWhilePriming(t *testing.T) {
 	n := newNode(t, func(o *Options) { o.ExtraSubscriptions = 2 })
 	for range SubscriptionsPerFabric + 2 {
@@ -407,7 +407,7 @@ func TestSubscriptionsAndTheEndOfFabricOrSession(t *testing.T) {
 			if active, interrupted := n.phases(); active != 1 || interrupted != want || n.subscriptions[want].subject.Fabric != 2 {
 				t.Fatalf("%d active, %d interrupted", active, interrupted)
 			}
-			// The exchange of the report ends with its session, later.
+			// The exchange of the report ends later, with its session.
 			reports[0].opened.Closed(n.now, errTest)
 			n.confirmAll(reports[1])
 			if active, interrupted := n.phases(); active != 1 || interrupted != want || n.Engine.reports != 0 {
@@ -424,7 +424,7 @@ func TestDeadlineWithoutSubscriptions(t *testing.T) {
 	}
 }
 
-// The margin of the floor never makes a report come after the ceiling.
+// The margin of the floor never delays a report past the ceiling.
 func TestFloorMargin(t *testing.T) {
 	for _, tt := range []struct {
 		floor, ceiling int

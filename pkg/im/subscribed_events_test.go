@@ -22,7 +22,7 @@ func TestEventsInSubscriptions(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		n.confirmAll(r)
-		// Told once.
+		// It is reported once.
 		n.Changed(0, 6, 0)
 		n.pass(30 * sec)
 		if got := n.reports(1)[0].last().text; strings.Contains(got, ",2:[{1:{0:<1:") {
@@ -72,7 +72,7 @@ func TestEventsInSubscriptions(t *testing.T) {
 		n := newNode(t, nil)
 		subscribe(n, "<>")
 		n.pass(5*sec + floorMargin)
-		n.Hurry() // nothing has happened
+		n.Hurry() // no event has occurred
 		n.Settle(n.now)
 		n.reports(0)
 		n.Emit(n.now, 0, 6, 0, 0, nil)

@@ -10,8 +10,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// The tests write messages as text: {..} is a structure and <..> a list, with
-// tag:value members, [..] an array, x"00ff" octets, +1 and -1 signed integers.
+// The tests write messages as text. {..} is a structure and <..> a list, both with
+// tag:value members; [..] is an array, x"00ff" is an octet string, and +1 and -1
+// are signed integers.
 
 // encode returns the TLV of a text.
 func encode(t testing.TB, text string) []byte {

@@ -6,8 +6,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// announce serves a TimedRequest (chapter 8, Timed Request): the write or invoke that is to
-// follow must come within its time.
+// announce handles a TimedRequest (chapter 8, Timed Request). The write or invoke
+// that it announces must arrive within its time.
 func (i *Interaction) announce(now time.Time, payload []byte) {
 	ms, err := decodeTimed(payload)
 	if err != nil {
@@ -20,7 +20,8 @@ func (i *Interaction) announce(now time.Time, payload []byte) {
 	}
 	if i.send(now, OpcodeStatusResponse, i.e.buildStatusResponse(matter.StatusSuccess)) {
 		i.e.record(ActionTimed, matter.StatusSuccess, i.opened)
-		// A late request still gets its answer, so the wait outlasts the window.
+		// Even a late request gets an answer, so the wait is longer than the
+		// window.
 		window := time.Duration(ms) * time.Millisecond
 		i.deadline = now.Add(window)
 		i.state = stateTimed
@@ -28,7 +29,7 @@ func (i *Interaction) announce(now time.Time, payload []byte) {
 	}
 }
 
-// timedRequest takes the message that was announced.
+// timedRequest handles the announced message.
 func (i *Interaction) timedRequest(now time.Time, opcode uint8, payload []byte) {
 	switch opcode {
 	case OpcodeWriteRequest:

@@ -15,7 +15,7 @@ func TestUpdates(t *testing.T) {
 	n.pass(1 * sec)
 	n.Changed(0, 6, 0)
 	n.Changed(2, 6, 3)
-	n.Changed(0, 6, 0, 99) // counts twice, and an attribute that is not there
+	n.Changed(0, 6, 0, 99) // the first counts twice; the second attribute does not exist
 	n.Changed(0, 7, 0)     // not subscribed to
 	n.Changed(9, 9, 9)
 	n.pass(5*sec + floorMargin - 1)
@@ -30,7 +30,7 @@ func TestUpdates(t *testing.T) {
 		t.Errorf("session %d, deadline %v, closed %v", r.session.Serial, r.deadline, r.closed)
 	}
 
-	// The next report waits for the confirmation of this one, and the interval.
+	// The next report waits for this one's confirmation and for the interval.
 	n.Changed(0, 6, 0)
 	n.pass(20 * sec)
 	n.reports(0)
@@ -82,7 +82,7 @@ func TestUpdatesFollowWritesCommandsAndWatchers(t *testing.T) {
 	n.reports(0)
 }
 
-// A write that changes nothing is no change.
+// A write of the same value is not a change.
 func TestWriteOfTheSameValue(t *testing.T) {
 	n := newNode(t, nil)
 	n.subscribe(pase(1), "{0:true,1:0,2:60,3:[<>],7:true}")
@@ -143,7 +143,7 @@ func TestUpdateInChunks(t *testing.T) {
 	n.Settle(n.now)
 	r := n.reports(1)[0]
 	n.confirm(r.opened)
-	// What changes while the report is under way is in the next one at the latest.
+	// A change during a report is in the next one at the latest.
 	n.Changed(0, 6, 0, 6)
 	n.confirmAll(r)
 	a := assemble(t, r.sent)

@@ -9,10 +9,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Bounds, in octets, of what peers send in parts.
+// Limits, in octets, for what peers send in parts.
 const (
 	maxListSize    = 16 << 10 // a list
-	maxListsFabric = 64 << 10 // all lists that the members of a fabric are sending
+	maxListsFabric = 64 << 10 // all partly received lists of a fabric
 )
 
 // writeItem is an AttributeDataIB of a WriteRequest. data points into the
@@ -30,8 +30,8 @@ type writeRequest struct {
 	items                 []writeItem
 }
 
-// decode fills q from a message to the node own. In one to a group paths may leave
-// the endpoint open.
+// decode decodes a message to the node own. If group is set, paths may omit the
+// endpoint.
 func (q *writeRequest) decode(b []byte, own matter.NodeID, group bool) error {
 	*q = writeRequest{items: q.items[:0]}
 	r := tlv.NewReader(b)
@@ -80,8 +80,8 @@ func decodeWriteItem(r *tlv.Reader, own matter.NodeID, group bool) (x writeItem)
 	return x
 }
 
-// writeRequest serves a WriteRequest (section 8.7). timed says that a
-// TimedRequest announced it.
+// writeRequest handles a WriteRequest (section 8.7). timed reports whether a
+// TimedRequest preceded it.
 func (i *Interaction) writeRequest(now time.Time, payload []byte, timed bool) {
 	e, q := i.e, &i.e.write
 	if err := q.decode(payload, i.ownNodeID(), false); err != nil {
@@ -120,7 +120,7 @@ func (i *Interaction) writeRequest(now time.Time, payload []byte, timed bool) {
 }
 
 // answerFits reports whether the statuses of all of q's items fit into one
-// WriteResponse, as that cannot be sent in chunks.
+// WriteResponse. A WriteResponse cannot be sent in chunks.
 func (e *Engine) answerFits(q *writeRequest) bool {
 	w := e.newMessage()
 	w.StartArray(tag0)
@@ -139,8 +139,7 @@ func (e *Engine) writeItemStatus(p *attributePath, st matter.ClusterStatus) {
 	w.End()
 }
 
-// writeItem carries out one item, or takes it into the list that is being put
-// together.
+// writeItem executes one item, or adds it to a list that the peer sends in parts.
 func (i *Interaction) writeItem(x *writeItem, timed bool) {
 	e := i.e
 	if i.run.continues(x) {
@@ -152,13 +151,13 @@ func (i *Interaction) writeItem(x *writeItem, timed bool) {
 	status := matter.ClusterStatus{Status: st}
 	switch {
 	case x.path.index == wholeValue && x.data.Type() == tlv.TypeArray && (in == nil || in.meta.attributes[n].Quality.Has(List)):
-		// The path's access and data version are settled for the whole list here:
-		// its first part may revoke the writer's own right to send the rest.
+		// Access and data version are checked once, for the whole list: its first
+		// part may revoke the writer's right to send the rest.
 		i.run = e.newListRun(x, in, n, status)
 		return
 	case st != matter.StatusSuccess:
 	case x.path.index == appendItem:
-		status.Status = matter.StatusBusy // nothing that it continues
+		status.Status = matter.StatusBusy // there is no list to append to
 	case in.meta.attributes[n].Quality.Has(List) && !(x.data.Type() == tlv.TypeNull && in.meta.attributes[n].Quality.Has(Nullable)):
 		status.Status = matter.StatusInvalidDataType
 	default:
@@ -167,7 +166,7 @@ func (i *Interaction) writeItem(x *writeItem, timed bool) {
 	i.answer(&x.path, status)
 }
 
-// answer writes an item's status, and keeps the first that is not SUCCESS.
+// answer writes an item's status, and records the first that is not SUCCESS.
 func (i *Interaction) answer(p *attributePath, st matter.ClusterStatus) {
 	if i.status == matter.StatusSuccess {
 		i.status = st.Status
@@ -175,8 +174,8 @@ func (i *Interaction) answer(p *attributePath, st matter.ClusterStatus) {
 	i.e.writeItemStatus(p, st)
 }
 
-// checkWrite finds the attribute that an item is for (section 8.7.3). As with
-// reads, access comes before existence.
+// checkWrite finds the attribute of an item (section 8.7.3). It checks access
+// before existence, as for reads.
 func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance, int, matter.Status) {
 	p := &x.path
 	in, n, st := e.findAttribute(s, p)
@@ -199,8 +198,8 @@ func (e *Engine) checkWrite(s acl.Subject, x *writeItem, timed bool) (*instance,
 	return in, n, matter.StatusSuccess
 }
 
-// apply gives a value to the cluster. Subscribers hear of it if it is another than
-// before.
+// apply writes a value to the cluster. Subscribers get a report if it differs from
+// the value before.
 func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus {
 	a := &in.meta.attributes[n]
 	before := e.valueOf(in, n)
@@ -214,8 +213,8 @@ func (e *Engine) apply(in *instance, n int, v tlv.Element) matter.ClusterStatus 
 	return matter.ClusterStatus{Status: matter.StatusSuccess}
 }
 
-// applyList is apply for a list that was sent in parts. The endpoint may have gone
-// meanwhile.
+// applyList writes a list that was sent in parts. The endpoint may have been
+// removed in the meantime.
 func (e *Engine) applyList(in *instance, n int, v tlv.Element) matter.ClusterStatus {
 	if now, _ := e.find(in.ep.id, in.id); now != in {
 		return matter.ClusterStatus{Status: matter.StatusUnsupportedEndpoint}
@@ -223,7 +222,7 @@ func (e *Engine) applyList(in *instance, n int, v tlv.Element) matter.ClusterSta
 	return e.apply(in, n, v)
 }
 
-// valueOf returns an attribute's whole value, encoded; nil if it cannot be read.
+// valueOf returns an attribute's encoded value, or nil if it cannot be read.
 func (e *Engine) valueOf(in *instance, n int) []byte {
 	if in.meta.attributes[n].Read == 0 {
 		return nil
@@ -238,25 +237,25 @@ func (e *Engine) valueOf(in *instance, n int) []byte {
 	return w.Bytes()
 }
 
-// listRun is a list that a peer replaces: whole, or with one item holding the
-// first elements and further ones that append an element each. It becomes one
-// Write when the run of items ends, so that the cluster never sees, checks or
-// stores half of what the peer meant.
+// listRun is a list that a peer replaces, either whole or with one item for the
+// first elements followed by items that append one element each. When the run of
+// items ends, the list becomes a single Write, so that the cluster never sees,
+// checks or stores an incomplete list.
 //
-// Items in earlier messages of a chunked write have been answered SUCCESS by
-// then; all of the last message get the Write's status.
+// Items in earlier messages of a chunked write have already been answered with
+// SUCCESS. All items in the last message get the status of the Write.
 type listRun struct {
 	e        *Engine
 	fabric   matter.FabricIndex
 	path     attributePath
 	in       *instance
 	index    int
-	status   matter.ClusterStatus // why the list cannot be written
-	buf      []byte               // the array so far, encoded
-	held     int                  // octets that count for the fabric
+	status   matter.ClusterStatus // reason why the list cannot be written
+	buf      []byte               // encoded array so far
+	held     int                  // octets counted for the fabric
 	replace  bool                 // the first item is in this message
-	appends  int                  // of this message
-	appended int                  // of all messages
+	appends  int                  // in this message
+	appended int                  // in all messages
 }
 
 func (e *Engine) newListRun(x *writeItem, in *instance, index int, st matter.ClusterStatus) *listRun {
@@ -267,7 +266,7 @@ func (e *Engine) newListRun(x *writeItem, in *instance, index int, st matter.Clu
 	return r
 }
 
-// grow reports whether n more octets may be kept of a list that can be written.
+// grow reports whether n more octets of the list may be kept.
 func (r *listRun) grow(n int) bool {
 	if r.status.Status != matter.StatusSuccess {
 		return false
@@ -282,7 +281,7 @@ func (r *listRun) grow(n int) bool {
 	return true
 }
 
-// free forgets the list; a nil run has none.
+// free releases the list. r may be nil.
 func (r *listRun) free() {
 	if r != nil {
 		r.e.lists[r.fabric] -= r.held
@@ -290,9 +289,9 @@ func (r *listRun) free() {
 	}
 }
 
-// continues reports whether x appends to the run's list. A nil run has none.
+// continues reports whether x appends to the run's list. r may be nil.
 func (r *listRun) continues(x *writeItem) bool {
-	return r != nil && x.path.index == appendItem && x.path.elsewhere == r.path.elsewhere &&
+	return r != nil && x.path.index == appendItem && x.path.otherNode == r.path.otherNode &&
 		x.path.endpoint == r.path.endpoint && x.path.cluster == r.path.cluster && x.path.attribute == r.path.attribute
 }
 
@@ -307,8 +306,8 @@ func (r *listRun) add(x *writeItem) {
 	r.buf = append(x.data.AppendTo(r.buf[:end]), closing)
 }
 
-// endRun answers the run's items of this message, after writing the list if
-// this is where it ends.
+// endRun answers the run's items of this message. If last is set, it writes the
+// list first.
 func (i *Interaction) endRun(last bool) {
 	r := i.run
 	if r == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// written is the AttributeStatusIB of an item, appended that of a part of a
+// written is the AttributeStatusIB of an item; appended is that of a part of a
 // list.
 func written(ep, cl, id uint32, st matter.Status) string {
 	return fmt.Sprintf("{0:<2:%d,3:%d,4:%d>,1:{0:%d}}", ep, cl, id, st)
@@ -183,9 +183,9 @@ func TestChunkedWrite(t *testing.T) {
 	if want := []string{"0/6/0=8"}; !slices.Equal(n.sw0.writes, want) || c.closed || !c.deadline.Equal(start.Add(responseTimeout)) {
 		t.Fatalf("writes %q, closed %v, deadline %v", n.sw0.writes, c.closed, c.deadline)
 	}
-	n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:"c"}],3:true}`)
+	n.send(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:"c"}],3:true}`)
 	wantLast(t, c, OpcodeWriteResponse, "{0:["+appended(0, 6, 3, 0)+"],255:12}")
-	n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:"d"},{1:<2:0,3:6,4:2>,2:1},{1:<2:0,3:6,4:3,5:null>,2:"e"}],3:false}`)
+	n.send(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:"d"},{1:<2:0,3:6,4:2>,2:1},{1:<2:0,3:6,4:3,5:null>,2:"e"}],3:false}`)
 	wantLast(t, c, OpcodeWriteResponse, "{0:["+appended(0, 6, 3, 0)+","+written(0, 6, 2, 0)+","+appended(0, 6, 3, matter.StatusBusy)+"],255:12}")
 	if want := []string{"0/6/0=8", `0/6/3=["a","b","c","d"]`, "0/6/2=1"}; !slices.Equal(n.sw0.writes, want) || !c.closed {
 		t.Errorf("writes %q", n.sw0.writes)
@@ -217,7 +217,7 @@ func TestChunkedWriteEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t, nil)
 			i, c := n.ask(pase(1), OpcodeWriteRequest, first)
-			n.tell(i, tt.opcode, tt.text)
+			n.send(i, tt.opcode, tt.text)
 			if tt.want != 0 {
 				wantStatus(t, c, tt.want)
 			} else if len(c.sent) != 1 || !c.closed {
@@ -232,7 +232,7 @@ func TestChunkedWriteEnds(t *testing.T) {
 		n := newNode(t, nil)
 		i, _ := n.ask(pase(1), OpcodeWriteRequest, first)
 		i.Closed(n.now.Add(time.Minute), errTest)
-		n.tell(i, OpcodeWriteRequest, `{1:false,2:[]}`)
+		n.send(i, OpcodeWriteRequest, `{1:false,2:[]}`)
 		if len(n.sw0.writes) != 0 || n.Stats().Waiting != 0 {
 			t.Errorf("writes %q", n.sw0.writes)
 		}
@@ -244,17 +244,17 @@ func TestListOfPartsIsBounded(t *testing.T) {
 	big := fmt.Sprintf("%q", strings.Repeat("x", 1000))
 	i, c := n.ask(pase(1), OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3>,2:[]}],3:true}`)
 	for range 30 {
-		n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:`+big+`}],3:true}`)
+		n.send(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:`+big+`}],3:true}`)
 	}
 	wantLast(t, c, OpcodeWriteResponse, "{0:["+appended(0, 6, 3, matter.StatusResourceExhausted)+"],255:12}")
-	n.tell(i, OpcodeWriteRequest, `{1:false,2:[]}`)
+	n.send(i, OpcodeWriteRequest, `{1:false,2:[]}`)
 	if len(n.sw0.writes) != 0 || !c.closed {
 		t.Errorf("%d writes", len(n.sw0.writes))
 	}
 }
 
-// All lists that a fabric is sending in parts have a bound too. One that ends, in
-// whichever way, makes room.
+// All partly sent lists of a fabric together are limited too. A list that ends, for
+// any reason, frees its share.
 func TestListsOfPartsAreBounded(t *testing.T) {
 	n := newNode(t, nil)
 	big := `"` + strings.Repeat("x", 1000) + `"`
@@ -263,7 +263,7 @@ func TestListsOfPartsAreBounded(t *testing.T) {
 		i, c := n.ask(s, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3>,2:[]}],3:true}`)
 		all = append(all, i)
 		for range 10 {
-			n.tell(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:`+big+`}],3:true}`)
+			n.send(i, OpcodeWriteRequest, `{1:false,2:[{1:<2:0,3:6,4:3,5:null>,2:`+big+`}],3:true}`)
 		}
 		return c
 	}
@@ -274,7 +274,7 @@ func TestListsOfPartsAreBounded(t *testing.T) {
 	}
 	wantLast(t, begin(pase(1)), OpcodeWriteResponse, exhausted)
 	wantLast(t, begin(pase(2)), OpcodeWriteResponse, success)
-	n.tell(all[0], OpcodeWriteRequest, `{1:false,2:[]}`) // the end of it
+	n.send(all[0], OpcodeWriteRequest, `{1:false,2:[]}`) // the last message of the write
 	all[1].Closed(n.now, errTest)
 	for range 2 {
 		wantLast(t, begin(pase(1)), OpcodeWriteResponse, success)
