@@ -16,7 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// checkAgreement checks what both sides of w must agree on.
+// checkAgreement checks that both sides of w have the same result.
 func checkAgreement(t *testing.T, w *world, o outcome) {
 	t.Helper()
 	d, c := o.device, o.controller
@@ -52,7 +52,7 @@ func TestFullHandshake(t *testing.T) {
 	}
 }
 
-// One side may have an ICAC and the other not.
+// Only one side may have an ICAC.
 func TestMixedIssuers(t *testing.T) {
 	a := newAuthority(t, true)
 	bare := authority{root: a.root}
@@ -69,7 +69,7 @@ func TestTimeUnknown(t *testing.T) {
 	checkAgreement(t, w, w.mustRun(t))
 }
 
-// The largest certificates there can be still fit into a message.
+// Messages with the largest possible certificates fit.
 func TestLargestMessages(t *testing.T) {
 	w := newWorld(t, true)
 	fill := func(c *cert.Certificate, key *mcrypto.PrivateKey) *cert.Certificate {
@@ -125,7 +125,8 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// A resumption that cannot be is not an error: the handshake becomes a full one.
+// A resumption that is not possible is not an error: the handshake becomes a full
+// one.
 func TestResumptionRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -151,7 +152,7 @@ func TestResumptionRefused(t *testing.T) {
 	}
 }
 
-// What a Sigma1 offers to resume is not worth more than the rest of it.
+// An offer to resume does not help a Sigma1 that is invalid otherwise.
 func TestResumptionRefusedAndNoFabric(t *testing.T) {
 	w := newWorld(t, false)
 	w.mustRun(t)
@@ -162,8 +163,8 @@ func TestResumptionRefusedAndNoFabric(t *testing.T) {
 	}
 }
 
-// A Sigma1 that comes twice yields different full handshakes, and whoever has it
-// only from listening cannot finish any.
+// A Sigma1 that is repeated leads to different full handshakes, and an eavesdropper
+// cannot complete any.
 func TestReplayedSigma1(t *testing.T) {
 	w := newWorld(t, false)
 	o := w.mustRun(t)
@@ -200,13 +201,13 @@ func TestReplayedResumption(t *testing.T) {
 	if _, err := replay.Resumed(); !errors.Is(err, errRedeemed) {
 		t.Errorf("second session: %v", err)
 	}
-	// And later the offer is as good as none.
+	// The offer is no longer valid later.
 	if _, opcode, err := NewResponder(w.responder).Sigma1(offer); err != nil || opcode != message.OpcodeSigma2 {
 		t.Error(opcode, err)
 	}
 }
 
-// What happens to the fabric while the initiator's report is on its way counts.
+// Changes of the fabric count until the initiator's report arrives.
 func TestResumedFabricGone(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -233,19 +234,20 @@ func TestResumedFabricGone(t *testing.T) {
 	}
 }
 
-// Each side refuses a peer that is not what it says it is.
+// Each side rejects a peer with a false identity.
 func TestImpostors(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*testing.T, *world)
-		device error // what the device says; nil: it is the controller that refuses
+		device error // the device's error; nil: the controller rejects
 		want   error
 	}{
 		{"controller does not know the IPK", func(t *testing.T, w *world) { w.initiator.IPK[0] ^= 1 }, ErrNoSharedRoot, nil},
 		{"controller looks for another node", func(t *testing.T, w *world) { w.initiator.PeerNode++ }, ErrNoSharedRoot, nil},
 		{"controller has another root", func(t *testing.T, w *world) {
 			m := newAuthority(t, true).issue(t, controllerNode, homeFabric)
-			// It knows the device's root too, or it would not find the device.
+			// It knows the device's root too. Otherwise it could not address the
+			// device.
 			w.initiator.ICAC, w.initiator.NOC, w.initiator.Key = m.icac, m.noc, m.key
 		}, cert.ErrInvalid, nil},
 		{"controller has another key", func(t *testing.T, w *world) { w.initiator.Key = newKey(t) }, mcrypto.ErrSignature, nil},
@@ -277,8 +279,8 @@ func TestImpostors(t *testing.T) {
 	}
 }
 
-// A node of another fabric of the same root, or another node of the fabric, is
-// not the peer, however genuine its certificates are.
+// A node of another fabric with the same root, or another node of the fabric, is
+// not accepted as the peer, even with genuine certificates.
 func TestForeignFabric(t *testing.T) {
 	a := newAuthority(t, true)
 	w := newWorld(t, true)
@@ -287,8 +289,8 @@ func TestForeignFabric(t *testing.T) {
 	w.fabrics = table{w.device.fabric(3, w.ipk)}
 	w.initiator.Root = w.device.root
 
-	// The destination is made with the fabric id of the own NOC, so the stranger
-	// needs a hand to be found.
+	// The destination contains the fabric id of the initiator's NOC, so the test
+	// replaces it.
 	i := NewInitiator(w.initiator)
 	i.id = identity{root: home.root, icac: home.icac, noc: home.noc, key: home.key, ipk: w.ipk}
 	r := NewResponder(w.responder)
@@ -319,7 +321,7 @@ func TestForeignFabric(t *testing.T) {
 		t.Errorf("stranger: %v", err)
 	}
 
-	// The other way round: the device answers with an identity that was not called.
+	// The reverse: the device answers with an identity that was not called.
 	for _, answer := range []member{a.issue(t, deviceNode, homeFabric+1), a.issue(t, deviceNode+1, homeFabric)} {
 		w.initiator.ICAC, w.initiator.NOC, w.initiator.Key = home.icac, home.noc, home.key
 		f := w.device.fabric(3, w.ipk)
@@ -331,8 +333,7 @@ func TestForeignFabric(t *testing.T) {
 	}
 }
 
-// Of several fabrics, the one that is called answers, with the key that it was
-// called with.
+// If the device has several fabrics, the called one answers with its own key.
 func TestFabricChoice(t *testing.T) {
 	w := newWorld(t, false)
 	other := newAuthority(t, false).issue(t, deviceNode, homeFabric)
@@ -386,7 +387,7 @@ func TestOrder(t *testing.T) {
 	if err := initiator["Start"](i); !errors.Is(err, errOrder) {
 		t.Errorf("Start again: %v", err)
 	}
-	// Nothing follows a handshake that is done.
+	// A completed handshake accepts no message.
 	done := NewResponder(w.responder)
 	done.Wipe()
 	for name, do := range steps {
@@ -410,7 +411,8 @@ func TestUnofferedResumption(t *testing.T) {
 	}
 }
 
-// A random source that fails at any point is an error, not a weak key.
+// If the random source fails at any point, the result is an error and not a weak
+// key.
 func TestRandomness(t *testing.T) {
 	w := newWorld(t, false)
 	for n := range 16 + 32 + 32 {

@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// fork returns a copy of r, so that one handshake serves many messages.
+// fork returns a copy of r, so that one handshake can be used for many messages.
 func fork(t testing.TB, r *Responder) *Responder {
 	t.Helper()
 	c := *r
@@ -74,8 +74,8 @@ func FuzzSigma2(f *testing.F) {
 	f.Add(s2)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, res, err := forkInitiator(t, i).Sigma2(b); err == nil && !bytes.Equal(b, s2) || err != nil && res != (Result{}) {
-			// Parameters, random and ids are in the transcript, but only the
-			// responder's check of Sigma3 shows it; here the MIC must.
+			// Parameters, random and ids are part of the transcript, but only the
+			// responder's check of Sigma3 detects a change; here the MIC must.
 			m, perr := parseSigma2(b)
 			want, werr := parseSigma2(s2)
 			if perr != nil || werr != nil || !bytes.Equal(m.encrypted, want.encrypted) || !bytes.Equal(m.random, want.random) || !bytes.Equal(m.ephemeral, want.ephemeral) {
@@ -144,8 +144,7 @@ func FuzzSigma2Resume(f *testing.F) {
 	})
 }
 
-// FuzzInnerPart is about what is in the encrypted parts, before anything in it is
-// known to be signed.
+// FuzzInnerPart covers the encrypted parts before their signature is verified.
 func FuzzInnerPart(f *testing.F) {
 	w := newWorld(f, true, 0xABCD0001)
 	id := identity{root: w.controller.root, icac: w.controller.icac, noc: w.controller.noc, key: w.controller.key}

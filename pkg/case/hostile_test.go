@@ -24,8 +24,8 @@ func flip(bit int) tamper {
 	}
 }
 
-// tampers calls f with every way to cut a message of n octets, to turn a bit of
-// it, and with an octet put behind it.
+// tampers calls f with every truncation of a message of n octets, every flipped
+// bit, and one octet appended.
 func tampers(n int, f func(name string, c tamper)) {
 	for i := range n {
 		f(fmt.Sprintf("cut at %d", i), cut(i))
@@ -36,8 +36,7 @@ func tampers(n int, f func(name string, c tamper)) {
 	f("octet behind", func(b []byte) []byte { return append(b, 0x18) })
 }
 
-// Every full handshake of which one octet was changed on the way fails, on one
-// side or the other.
+// A full handshake fails, on either side, if any octet was changed.
 func TestTamperedMessages(t *testing.T) {
 	w := newWorld(t, true)
 	i, r := NewInitiator(w.initiator), NewResponder(w.responder)
@@ -49,7 +48,7 @@ func TestTamperedMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// finish carries the handshake on from a Sigma2.
+	// finish continues the handshake from a Sigma2.
 	finish := func(r *Responder, s2 []byte, on3 tamper) error {
 		s3, _, err := forkInitiator(t, i).Sigma2(s2)
 		if err == nil {
@@ -89,8 +88,8 @@ func TestTamperedMessages(t *testing.T) {
 	}
 }
 
-// Of a resumption, the MICs cover the random and the ids. What they do not cover
-// cannot change the keys.
+// In a resumption, the MICs cover the random and the ids. Changes elsewhere cannot
+// affect the keys.
 func TestTamperedResumption(t *testing.T) {
 	w := newWorld(t, false)
 	w.mustRun(t)
@@ -109,7 +108,7 @@ func TestTamperedResumption(t *testing.T) {
 	tampers(len(o.reply), func(name string, c tamper) {
 		check("Sigma2_Resume, "+name, w.run(t, untouched, c, untouched))
 	})
-	// The fields that are covered, each of them.
+	// Each of the covered fields.
 	m, err := parseSigma2Resume(o.reply)
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +123,8 @@ func TestTamperedResumption(t *testing.T) {
 	}
 }
 
-// What a fabric's member could put into the encrypted part: whatever is changed
-// in it, it is not believed.
+// A member of the fabric could put anything into the encrypted part. Every change
+// of it is rejected.
 func TestTamperedInnerPart(t *testing.T) {
 	w := newWorld(t, true, 0xABCD0001)
 	id := identity{root: w.controller.root, icac: w.controller.icac, noc: w.controller.noc, key: w.controller.key}
@@ -152,8 +151,8 @@ func TestTamperedInnerPart(t *testing.T) {
 	}
 }
 
-// The signed part is encoded anew by the verifier, so the form in which the
-// certificates came does not matter.
+// The verifier encodes the signed part itself, so the encoding of the received
+// certificates does not matter.
 func TestLongFormsInside(t *testing.T) {
 	w := newWorld(t, true)
 	id := identity{root: w.controller.root, icac: w.controller.icac, noc: w.controller.noc, key: w.controller.key}
@@ -167,7 +166,7 @@ func TestLongFormsInside(t *testing.T) {
 		t.Fatalf("NOC of %d octets", n)
 	}
 	long := append([]byte{0x15, 0x32, 1, byte(n), byte(n >> 8), 0, 0}, good[5:]...)
-	// Members that a later release may add.
+	// Members of a later release.
 	long = append(long[:len(long)-1], 0x24, 9, 1, 0x35, 10, 0x18, 0x18)
 	device := identity{root: w.device.root, noc: w.device.noc}
 	if _, err := device.verify(long, own[:], other[:], false, cert.VerifyOptions{}); err != nil {
@@ -175,7 +174,7 @@ func TestLongFormsInside(t *testing.T) {
 	}
 }
 
-// Points that are not on the curve, or not points at all, as ephemeral keys.
+// Ephemeral keys that are not points on the curve.
 var badPoints = map[string][]byte{
 	"zero":                     make([]byte, mcrypto.PublicKeySize),
 	"origin":                   append([]byte{4}, make([]byte, 64)...),
@@ -213,8 +212,8 @@ func TestInvalidCurvePoints(t *testing.T) {
 	}
 }
 
-// member of a message, in hexadecimal: what goes in place of, or in addition to,
-// the well-formed one.
+// replaceMember replaces a member of a message, or adds one. The new member is in
+// hexadecimal.
 func replaceMember(t *testing.T, b []byte, tag uint8, with string) []byte {
 	t.Helper()
 	raw, err := hex.DecodeString(strings.ReplaceAll(with, " ", ""))

@@ -15,9 +15,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// No transcript of a handshake with its keys is published. This derives the keys
-// a second time, from the messages and the random octets alone and by the
-// formulas of the specification, written out.
+// No transcript of a handshake with its keys is published. This test derives the
+// keys again from the messages and the random octets alone, with the formulas of
+// the specification.
 
 func derive(t *testing.T, ikm []byte, info string, n int, salt ...[]byte) []byte {
 	t.Helper()
@@ -122,7 +122,7 @@ func TestKeySchedule(t *testing.T) {
 	checkKeys(t, r.device, derive(t, secret, "SessionResumptionKeys", 48, r1.random, r1.resumptionID))
 }
 
-// checkProof checks a signature over TBSData, put together octet by octet.
+// checkProof checks a signature over TBSData, which it encodes octet by octet.
 func checkProof(t *testing.T, m member, got tbe, own, other []byte) {
 	t.Helper()
 	if !bytes.Equal(got.noc, m.noc.Raw()) || !bytes.Equal(got.icac, m.icac.Raw()) {
@@ -249,8 +249,8 @@ func BenchmarkResumption(b *testing.B) {
 	})
 }
 
-// What a Sigma1 costs that looks for a node that is not here: 16 fabrics of three
-// IPKs each are asked.
+// The cost of a Sigma1 for an unknown node: 16 fabrics with three IPKs each are
+// tried.
 func BenchmarkSigma1Unknown(b *testing.B) {
 	w := newWorld(b, false)
 	f := w.device.fabric(3, [16]byte{1}, [16]byte{2}, [16]byte{3})

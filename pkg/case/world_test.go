@@ -25,7 +25,7 @@ const (
 	homeFabric     matter.FabricID = 0xFAB0_0000_0000_0001
 )
 
-// inTime is a time in which the certificates of the tests are valid.
+// inTime is a time at which the certificates of the tests are valid.
 var inTime = cert.VerifyOptions{Now: 1500, Exact: true}
 
 func newKey(t testing.TB) *mcrypto.PrivateKey {
@@ -37,7 +37,7 @@ func newKey(t testing.TB) *mcrypto.PrivateKey {
 	return k
 }
 
-// authority is a root, and the ICAC that issues its NOCs if there is one.
+// authority is a root and, optionally, the ICAC that issues its NOCs.
 type authority struct {
 	root, icac *cert.Authority
 }
@@ -113,7 +113,7 @@ var (
 	_ Fabrics = table{}
 )
 
-// memory is what a node remembers, by resumption id.
+// memory holds a node's records by resumption id.
 type memory map[[ResumptionIDSize]byte]Record
 
 func (m memory) Find(id []byte) (Record, bool) {
@@ -121,7 +121,7 @@ func (m memory) Find(id []byte) (Record, bool) {
 	return r, ok
 }
 
-// replace is what the contract of Record asks of a caller.
+// replace does what the contract of Record requires of the caller.
 func (m memory) replace(r Record) {
 	for id, old := range m {
 		if old.Fabric == r.Fabric && old.Peer == r.Peer {
@@ -159,7 +159,7 @@ func newWorld(t testing.TB, withICAC bool, cats ...matter.CAT) *world {
 	return w
 }
 
-// outcome is how far a handshake came.
+// outcome is the result of a handshake, which may be incomplete.
 type outcome struct {
 	sigma1, reply, sigma3    []byte
 	opcode                   uint8
@@ -168,12 +168,12 @@ type outcome struct {
 	bothSucceeded            bool
 }
 
-// tamper changes a message on its way.
+// tamper changes a message in transit.
 type tamper func([]byte) []byte
 
 func untouched(b []byte) []byte { return b }
 
-// run carries a handshake through, as far as it goes.
+// run runs a handshake until it ends or fails.
 func (w *world) run(t testing.TB, on1, on2, on3 tamper) (o outcome) {
 	t.Helper()
 	i, r := NewInitiator(w.initiator), NewResponder(w.responder)
@@ -201,7 +201,7 @@ func (w *world) run(t testing.TB, on1, on2, on3 tamper) (o outcome) {
 	return o
 }
 
-// mustRun runs a handshake that nobody disturbs and remembers it on both sides.
+// mustRun runs an undisturbed handshake and stores the records of both sides.
 func (w *world) mustRun(t testing.TB) outcome {
 	t.Helper()
 	o := w.run(t, untouched, untouched, untouched)
@@ -263,7 +263,7 @@ func TestDestinationIDs(t *testing.T) {
 	}
 }
 
-// octets are octets that JSON holds in hexadecimal.
+// octets is an octet string, in hexadecimal in JSON.
 type octets []byte
 
 func (o *octets) UnmarshalText(b []byte) (err error) {

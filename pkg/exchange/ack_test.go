@@ -13,7 +13,7 @@ func request(id uint16) message.ProtocolHeader {
 	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: opcodeInvoke, Exchange: id, Protocol: im}
 }
 
-// serve makes n accept every exchange and give it to r.
+// serve makes n accept every exchange with r as its handler.
 func (n *node) serve(r *recorder) {
 	n.accept = func(*Exchange, Message) Handler { return r }
 }
@@ -142,7 +142,7 @@ func TestDuplicateIsAcknowledgedAtOnce(t *testing.T) {
 		t.Errorf("delivered %d times", len(r.got))
 	}
 
-	// The exchange is over, and the peer still asks.
+	// The exchange has ended, and the peer still requests an acknowledgement.
 	w.a.m.SessionGone(w.now, w.sa)
 	w.deliver(sent{from: w.b, data: d})
 	fs = w.take()
@@ -152,7 +152,8 @@ func TestDuplicateIsAcknowledgedAtOnce(t *testing.T) {
 	}
 }
 
-// A duplicate of an earlier message leaves alone what is owed for a later one.
+// A duplicate of an earlier message does not change the acknowledgement owed for a
+// later one.
 func TestDuplicateOfAnEarlierMessage(t *testing.T) {
 	w := newWorld(t, nil)
 	w.a.serve(&recorder{})
@@ -173,8 +174,8 @@ func TestDuplicateOfAnEarlierMessage(t *testing.T) {
 	}
 }
 
-// An acknowledgement on a duplicate counts: the message may be a duplicate
-// because its first copy was lost behind this node's own loss.
+// An acknowledgement on a duplicate is valid: the acknowledgements on the first
+// copy may have arrived while this node's message was lost.
 func TestAcknowledgementOnADuplicate(t *testing.T) {
 	w := newWorld(t, nil)
 	x := w.initiate(w.a, w.sa, &recorder{})
@@ -203,7 +204,7 @@ func TestStandaloneAckAsksForNone(t *testing.T) {
 	w.a.inject(w.sb, request(7), "x")
 	w.run(time.Second)
 	w.take()
-	for _, id := range []uint16{7, 8} { // of an exchange and of none
+	for _, id := range []uint16{7, 8} { // an existing exchange and another one
 		p := message.ProtocolHeader{Initiator: true, Reliable: true, HasAck: true, Opcode: message.OpcodeMRPStandaloneAck, Exchange: id}
 		w.a.inject(w.sb, p, "")
 	}
@@ -296,8 +297,8 @@ func TestPermitted(t *testing.T) {
 	}
 }
 
-// What may not be on the session is not even acknowledged, and acknowledges
-// nothing.
+// A message that may not be on the session is not acknowledged, and its
+// acknowledgement is ignored.
 func TestNotPermittedIsDropped(t *testing.T) {
 	w := newWorld(t, nil)
 	r := &recorder{}

@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// seal returns a message of the peer that n receives, to be injected more than once.
+// sealed returns a message of the peer for n, to be injected more than once.
 func (n *node) sealed(s *session.Session, p message.ProtocolHeader, payload string) sent {
 	n.t.Helper()
 	d, _, err := s.Seal(nil, &p, []byte(payload))
@@ -32,7 +32,7 @@ func TestExchangesPerSession(t *testing.T) {
 	}
 	w.run(time.Second)
 	w.take()
-	// What is beyond is not acknowledged, so that it comes again.
+	// Messages beyond the limit are not acknowledged, so that they are sent again.
 	refused := w.a.sealed(w.sb, request(1000), "one more")
 	for n := range uint64(3) {
 		w.deliver(refused)
@@ -41,7 +41,8 @@ func TestExchangesPerSession(t *testing.T) {
 			t.Errorf("%d delivered, session gone %v", len(r.got), w.sa.Gone())
 		}
 	}
-	// The session lives: its exchanges, those we begin, and other sessions.
+	// The session still works for its exchanges, for new ones of this node, and for
+	// other sessions.
 	w.a.inject(w.sb, request(5), "go on")
 	if len(r.got) != DefaultMaxPerSession+1 {
 		t.Error("an open exchange is not heard any more")
@@ -57,7 +58,7 @@ func TestExchangesPerSession(t *testing.T) {
 	if len(r.got) != DefaultMaxPerSession+2 {
 		t.Error("another session is refused too")
 	}
-	// A place that is free again is given to what was refused before, once.
+	// A free place can be used by a message that was refused before, once.
 	w.a.m.table[key{w.sa.Serial, 5, false}].Close(w.now)
 	w.take()
 	w.deliver(refused)
@@ -68,7 +69,7 @@ func TestExchangesPerSession(t *testing.T) {
 	wantFrames(t, "to the one that comes twice", w.take(), "A ack")
 }
 
-// All sessions together have a bound too, which leaves some exchanges to each.
+// All sessions together have a limit too. Each session keeps some exchanges.
 func TestExchangesOfAllSessions(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Max = 100 })
 	r := &recorder{}
@@ -91,7 +92,7 @@ func TestExchangesOfAllSessions(t *testing.T) {
 	}
 }
 
-// Nobody may begin many exchanges who is not known.
+// An unknown peer cannot begin many exchanges.
 func TestExchangesOfAnUnsecuredSession(t *testing.T) {
 	w := newWorld(t, nil)
 	r := &recorder{}
@@ -105,8 +106,8 @@ func TestExchangesOfAnUnsecuredSession(t *testing.T) {
 	}
 }
 
-// What Accept refuses for the moment is not acknowledged, and asked for again when it
-// comes again.
+// If Accept returns Busy, the message is not acknowledged, and Accept is called
+// again when it arrives again.
 func TestAcceptIsBusy(t *testing.T) {
 	for _, kind := range []string{"secured", "unsecured"} {
 		t.Run(kind, func(t *testing.T) {
@@ -136,8 +137,8 @@ func TestAcceptIsBusy(t *testing.T) {
 	}
 }
 
-// A request that comes so late that nobody knows whether it was received is not
-// acknowledged: it may have no answer. The last message of an exchange is.
+// A request that is too late to know whether it was received is not acknowledged,
+// as it may never be answered. The last message of an exchange is.
 func TestLateMessages(t *testing.T) {
 	w := newWorld(t, nil)
 	r := &recorder{}

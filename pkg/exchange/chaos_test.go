@@ -13,7 +13,7 @@ import (
 )
 
 // TestQueueAgainstModel moves exchanges in the queue at random and compares its
-// head with a search through all.
+// head with a linear search.
 func TestQueueAgainstModel(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -50,12 +50,12 @@ func TestQueueAgainstModel(t *testing.T) {
 	}
 }
 
-// talk is a conversation of a number of messages, numbered, that alternate.
+// talk is an exchange of numbered messages that alternate between the sides.
 type talk struct {
 	t      *testing.T
 	name   string
 	length int
-	next   [2]int // what each side is to receive next: initiator, responder
+	next   [2]int // next message each side expects: initiator, responder
 	closed [2][]error
 }
 
@@ -91,9 +91,8 @@ func (s side) Closed(_ time.Time, _ *Exchange, err error) {
 	s.closed[s.n] = append(s.closed[s.n], err)
 }
 
-// TestLossyConversations lets many conversations run over a wire that loses,
-// doubles and reorders. Everything arrives in order and once, or both sides
-// know that something went wrong.
+// TestLossyConversations runs many exchanges over a network that loses, duplicates
+// and reorders. Everything arrives in order and once, or both sides get an error.
 func TestLossyConversations(t *testing.T) {
 	var failed, total int
 	for seed := range uint64(40) {
@@ -130,8 +129,8 @@ func TestLossyConversations(t *testing.T) {
 		w.run(10 * time.Minute)
 		for name, talk := range talks {
 			total++
-			// The responder of a conversation whose first message never came
-			// does not know of it.
+			// If the first message never arrived, the responder does not know the
+			// exchange.
 			begun := talk.next[1] > 0
 			if len(talk.closed[0]) != 1 || begun && len(talk.closed[1]) != 1 {
 				t.Fatalf("seed %d: %s closed %v", seed, name, talk.closed)
@@ -157,7 +156,7 @@ func TestLossyConversations(t *testing.T) {
 	}
 }
 
-// FuzzManager feeds a Manager with messages of any header, in any order and
+// FuzzManager passes messages with any header to a Manager, in any order and
 // between its own actions.
 func FuzzManager(f *testing.F) {
 	f.Add([]byte{0, 5, 8, 1, 1, 0, 0, 0, 2, 10, 3, 0})
@@ -214,7 +213,7 @@ func FuzzManager(f *testing.F) {
 				}
 			case 8:
 				if len(w.log) > 0 {
-					// What was sent arrives late or again at the other side.
+					// A message arrives late or again at the other side.
 					w.deliver(w.log[int(arg)%len(w.log)])
 				}
 			}
@@ -269,8 +268,8 @@ func (a *answerer) Receive(now time.Time, x *Exchange, m Message) {
 
 func (a *answerer) Closed(time.Time, *Exchange, error) {}
 
-// exchangeBench is a manager that answers requests that need no cryptography to
-// make: session.Receive and Seal have benchmarks of their own.
+// exchangeBench answers requests without cryptography of its own: session.Receive
+// and Seal have separate benchmarks.
 type exchangeBench struct {
 	m       *Manager
 	s       *session.Session
@@ -315,8 +314,8 @@ func (e *exchangeBench) ack(id uint16, counter uint32) {
 	e.m.Receive(start, in)
 }
 
-// BenchmarkRequestAnswerAck is the way of every request: it arrives, is
-// answered, and the answer is acknowledged.
+// BenchmarkRequestAnswerAck measures a request that arrives, is answered, and gets
+// the answer acknowledged.
 func BenchmarkRequestAnswerAck(b *testing.B) {
 	e := newExchangeBench(b, 0)
 	b.ReportAllocs()
@@ -330,8 +329,7 @@ func BenchmarkRequestAnswerAck(b *testing.B) {
 	}
 }
 
-// BenchmarkSealAlone is the part of BenchmarkRequestAnswerAck that is the
-// session's.
+// BenchmarkSealAlone measures the session's share of BenchmarkRequestAnswerAck.
 func BenchmarkSealAlone(b *testing.B) {
 	e := newExchangeBench(b, 0)
 	p, payload, buf := request(1), make([]byte, 100), make([]byte, 0, message.MaxSize)
@@ -361,7 +359,7 @@ func BenchmarkAdvance(b *testing.B) {
 	}
 }
 
-// One allocation is the exchange itself, the others are the cipher's.
+// One allocation is for the exchange, the others are the cipher's.
 func TestHotPathAllocations(t *testing.T) {
 	e := newExchangeBench(t, 0)
 	p, payload, buf := request(1), make([]byte, 100), make([]byte, 0, message.MaxSize)

@@ -1,16 +1,15 @@
-// Package exchange matches messages to exchanges and makes them reliable: the
-// message reliability protocol (Core Specification, sections 4.10 and
-// 4.12).
+// Package exchange matches messages to exchanges and makes their delivery reliable.
+// It implements the message reliability protocol (Core Specification, sections 4.10
+// and 4.12).
 //
-// A [Manager] gets every message that a session received and gives it to the
-// [Handler] of its exchange. An [Exchange] sends; it retransmits until the peer
-// acknowledges or [Manager.Advance] has used up the transmissions. Messages of
-// one exchange go back and forth: at most one is waiting for its
-// acknowledgement.
+// A [Manager] receives every message of every session and passes it to the
+// [Handler] of its exchange. An [Exchange] sends messages. It retransmits a message
+// until the peer acknowledges it or the last transmission has failed. An exchange
+// has at most one unacknowledged message at a time.
 //
-// The package knows no opcode but the ones it needs itself: the standalone
-// acknowledgement, and which ones belong to the unsecured session.
+// The package knows only the opcodes that it needs: the standalone acknowledgement,
+// and those that belong to the unsecured session.
 //
-// A Manager belongs to one goroutine. Handlers may call it and its exchanges
-// from within their methods; the Send function may not.
+// One goroutine owns a Manager. The methods of a Handler may call the Manager and
+// its exchanges. The Send function may not.
 package exchange

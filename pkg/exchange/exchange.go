@@ -9,11 +9,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// Reasons why an exchange ended other than by Close, for [Handler.Closed].
+// Reasons for the end of an exchange that was not closed, for [Handler.Closed].
 var (
-	// ErrNoAck: the peer acknowledged none of the transmissions of a message.
+	// ErrNoAck: the peer acknowledged no transmission of a message.
 	ErrNoAck = errors.New("exchange: no acknowledgement from the peer")
-	// ErrNoResponse: the time given to AwaitResponse is over.
+	// ErrNoResponse: the deadline of AwaitResponse has passed.
 	ErrNoResponse = errors.New("exchange: no response from the peer")
 	// ErrSessionGone: the session was removed.
 	ErrSessionGone = errors.New("exchange: session is gone")
@@ -23,10 +23,10 @@ var (
 var (
 	// ErrClosed: the exchange was closed or has ended.
 	ErrClosed = errors.New("exchange: closed")
-	// ErrOutstanding: a message is waiting for its acknowledgement and another
-	// one for that.
+	// ErrOutstanding: one message waits for its acknowledgement and another one
+	// waits for that one.
 	ErrOutstanding = errors.New("exchange: a message is outstanding and another one held")
-	// ErrTooMany: the session has as many exchanges as it may.
+	// ErrTooMany: the session has reached its limit of exchanges.
 	ErrTooMany = errors.New("exchange: too many exchanges on the session")
 )
 
@@ -34,66 +34,66 @@ var (
 type Message struct {
 	Protocol uint16 // of the standard vendor
 	Opcode   uint8
-	Payload  []byte // valid during the call only
+	Payload  []byte // valid only during the call
 }
 
-// Handler is what an exchange belongs to.
+// Handler handles the messages of an exchange.
 type Handler interface {
-	// Receive is called for each new message of the exchange. Acknowledgements
-	// are not its business.
+	// Receive is called for each new message of the exchange, but not for
+	// standalone acknowledgements.
 	Receive(now time.Time, x *Exchange, m Message)
-	// Closed is called once, last: with nil after Close, when everything that
-	// was sent is acknowledged, which may be before Close returns; with
-	// ErrNoAck, ErrNoResponse or ErrSessionGone when the exchange ended
-	// otherwise, or with an error of [session.Session.Seal] if a message that
-	// was held back could not be sent.
+	// Closed is the last call, and is made once. err is nil after Close, when
+	// everything that was sent has been acknowledged; that may be before Close
+	// returns. If the exchange ended otherwise, err is ErrNoAck, ErrNoResponse or
+	// ErrSessionGone, or the error of [session.Session.Seal] for a message that was
+	// held back.
 	Closed(now time.Time, x *Exchange, err error)
 }
 
-// Exchange is one conversation with a peer.
+// Exchange is one exchange with a peer.
 type Exchange struct {
 	manager   *Manager
 	session   *session.Session
 	id        uint16
 	initiator bool
-	serial    uint64 // ascending with age
+	serial    uint64 // grows with each new exchange
 	handler   Handler
 
 	ack      acknowledgement
 	out      transmission
 	held     heldMessage
-	response time.Time // when AwaitResponse is over; zero: not waiting
-	patient  bool      // while response is not zero: it was AwaitRequest
-	closing  bool      // Close was called; lives until nothing is outstanding
+	response time.Time // deadline of AwaitResponse; zero: none
+	patient  bool      // the deadline is that of AwaitRequest
+	closing  bool      // Close was called; the exchange ends when nothing is outstanding
 	ended    bool
 
-	wake  time.Time // place in the queue is for this time
+	wake  time.Time // time of the place in the queue
 	place int       // index in the queue plus one; 0: not in it
 }
 
-// acknowledgement is what this side owes the peer.
+// acknowledgement is the acknowledgement that the node owes the peer.
 type acknowledgement struct {
-	counter uint32 // of the last message that asked for one
+	counter uint32 // of the last message that requested one
 	known   bool   // there was such a message
 	due     bool   // it was not acknowledged yet
 	at      time.Time
 }
 
-// transmission is a reliable message on its way.
+// transmission is a reliable message that is not acknowledged yet.
 type transmission struct {
-	datagram []byte // as sent, from the Manager's pool; nil: there is none
+	datagram []byte // as sent, from the Manager's pool; nil: none
 	counter  uint32
 	sent     int
 	at       time.Time // of the next transmission, or of giving up
 }
 
-// heldMessage is a message that waits for the acknowledgement of the one before
-// it: at most one may be on its way (section 4.10). It is for peers that speak
-// again without an acknowledgement, because their standalone one was lost.
+// heldMessage is a message that waits for the acknowledgement of the one before it,
+// as at most one may be unacknowledged (section 4.10). It is needed for peers that
+// send the next message although their acknowledgement was lost.
 type heldMessage struct {
 	protocol uint16
 	opcode   uint8
-	payload  []byte // from the Manager's pool; nil: there is none
+	payload  []byte // from the Manager's pool; nil: none
 }
 
 // Session returns the session that the exchange is on.
@@ -105,14 +105,14 @@ func (x *Exchange) ID() uint16 { return x.id }
 // Initiator reports whether this node began the exchange.
 func (x *Exchange) Initiator() bool { return x.initiator }
 
-// SetHandler gives the exchange to another handler.
+// SetHandler replaces the exchange's handler.
 func (x *Exchange) SetHandler(h Handler) { x.handler = h }
 
-// Send sends a reliable message of the standard vendor: it is retransmitted
-// until the peer acknowledges it. If the peer still owes the acknowledgement of
-// an earlier message, this one waits for it; a third one is refused with
-// ErrOutstanding. payload is not kept. Errors are ErrClosed, ErrOutstanding and
-// those of [session.Session.Seal].
+// Send sends a reliable message of the standard vendor. It is retransmitted until
+// the peer acknowledges it. If the peer has not acknowledged an earlier message,
+// this one is held until then; a third one fails with ErrOutstanding. payload is
+// not kept. Errors are ErrClosed, ErrOutstanding and those of
+// [session.Session.Seal].
 func (x *Exchange) Send(now time.Time, protocol uint16, opcode uint8, payload []byte) error {
 	switch {
 	case x.closing || x.ended:
@@ -128,8 +128,8 @@ func (x *Exchange) Send(now time.Time, protocol uint16, opcode uint8, payload []
 	return nil
 }
 
-// SendUnreliable sends a message once and forgets it. payload is not kept.
-// Errors are ErrClosed and those of [session.Session.Seal].
+// SendUnreliable sends a message once, without asking for an acknowledgement.
+// payload is not kept. Errors are ErrClosed and those of [session.Session.Seal].
 func (x *Exchange) SendUnreliable(now time.Time, protocol uint16, opcode uint8, payload []byte) error {
 	if x.closing || x.ended {
 		return ErrClosed
@@ -145,14 +145,13 @@ func (x *Exchange) SendUnreliable(now time.Time, protocol uint16, opcode uint8, 
 	return nil
 }
 
-// AwaitResponse ends the exchange with ErrNoResponse if no message arrives up
-// to the deadline. Each message that arrives takes the deadline away, and so
-// does the zero time.
+// AwaitResponse ends the exchange with ErrNoResponse if no message arrives by the
+// deadline. The next message removes the deadline, and so does the zero time.
 func (x *Exchange) AwaitResponse(deadline time.Time) { x.await(deadline, false) }
 
-// AwaitRequest is AwaitResponse for one who has given leave to a request that may be
-// a while in coming, and that brings the acknowledgement with it: that none comes
-// before does not end the exchange.
+// AwaitRequest is like AwaitResponse, but for a request that may take long and that
+// carries the acknowledgement. The exchange does not end if there is no
+// acknowledgement before the deadline.
 func (x *Exchange) AwaitRequest(deadline time.Time) { x.await(deadline, true) }
 
 func (x *Exchange) await(deadline time.Time, patient bool) {
@@ -163,8 +162,8 @@ func (x *Exchange) await(deadline time.Time, patient bool) {
 	x.reschedule()
 }
 
-// Close ends this side of the exchange. It stays, without receiving anything,
-// until what was sent is acknowledged. Closing twice does nothing.
+// Close closes the exchange. Nothing more is received on it. It ends when
+// everything that was sent is acknowledged. A second call has no effect.
 func (x *Exchange) Close(now time.Time) {
 	if x.closing || x.ended {
 		return
@@ -179,8 +178,8 @@ func (x *Exchange) Close(now time.Time) {
 	x.reschedule()
 }
 
-// header returns the protocol header of the next message. The last
-// acknowledgement is repeated on every message: the standalone one may be lost.
+// header returns the protocol header of the next message. Every message repeats the
+// last acknowledgement, as the standalone one may have been lost.
 func (x *Exchange) header(protocol uint16, opcode uint8) message.ProtocolHeader {
 	return message.ProtocolHeader{
 		Initiator: x.initiator,
@@ -192,7 +191,7 @@ func (x *Exchange) header(protocol uint16, opcode uint8) message.ProtocolHeader 
 	}
 }
 
-// sending sends a message that carries the acknowledgement that is owed.
+// sending sends a message that carries the owed acknowledgement.
 func (x *Exchange) sending(now time.Time, datagram []byte) {
 	x.ack.due = false
 	x.session.LastUsed = now
@@ -216,7 +215,7 @@ func (x *Exchange) transmit(now time.Time, protocol uint16, opcode uint8, payloa
 	return nil
 }
 
-// receive takes a message that matched the exchange.
+// receive handles a message of the exchange.
 func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 	p, m := &in.Protocol, x.manager
 	bare := standaloneAck(p)
@@ -225,15 +224,15 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 	case in.Duplicate:
 		m.stats.Duplicates++
 		last := x.ack.known && x.ack.counter == in.Header.Counter
-		if !in.Late || last { // else it may be one that was never received
+		if !in.Late || last { // a late message may never have been received
 			m.sendAck(x.session, x.id, x.initiator, in.Header.Counter)
 		}
 		if last {
 			x.ack.due = false
 		}
 	default:
-		// One acknowledgement is owed at a time: what is owed already goes
-		// out by itself.
+		// Only one acknowledgement can be owed at a time. Send the earlier one by
+		// itself.
 		x.flushAck(now)
 		x.ack = acknowledgement{counter: in.Header.Counter, known: true, due: true, at: now.Add(standaloneAckTimeout)}
 	}
@@ -255,8 +254,8 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 	x.handler.Receive(now, x, Message{Protocol: p.Protocol, Opcode: p.Opcode, Payload: in.Payload})
 }
 
-// acknowledged takes an acknowledgement from the peer. One of another message
-// than the outstanding one is an old one.
+// acknowledged handles an acknowledgement from the peer. If it is not for the
+// outstanding message, it is an old one.
 func (x *Exchange) acknowledged(now time.Time, counter uint32) {
 	if x.out.datagram == nil || counter != x.out.counter {
 		return
@@ -279,7 +278,7 @@ func (x *Exchange) acknowledged(now time.Time, counter uint32) {
 	}
 }
 
-// flushAck sends the acknowledgement that is owed, if one is.
+// flushAck sends the owed acknowledgement, if there is one.
 func (x *Exchange) flushAck(now time.Time) {
 	if !x.ack.due {
 		return
@@ -288,7 +287,7 @@ func (x *Exchange) flushAck(now time.Time) {
 	x.manager.sendAck(x.session, x.id, x.initiator, x.ack.counter)
 }
 
-// advance does what is due at now.
+// advance does the work that is due at now.
 func (x *Exchange) advance(now time.Time) {
 	m := x.manager
 	if x.ack.due && !now.Before(x.ack.at) {
@@ -319,7 +318,7 @@ func (x *Exchange) advance(now time.Time) {
 	x.reschedule()
 }
 
-// reschedule puts the exchange into the queue for what comes next.
+// reschedule moves the exchange to its place in the queue.
 func (x *Exchange) reschedule() {
 	if x.ended {
 		return
@@ -334,7 +333,7 @@ func (x *Exchange) reschedule() {
 	x.manager.queue.set(x, at)
 }
 
-// end takes the exchange out of the Manager and tells the handler.
+// end removes the exchange from the Manager and calls the handler's Closed.
 func (x *Exchange) end(now time.Time, err error) {
 	if x.ended {
 		return
@@ -347,8 +346,8 @@ func (x *Exchange) end(now time.Time, err error) {
 	x.handler.Closed(now, x, err)
 }
 
-// standaloneAck reports whether p is that of an acknowledgement without a
-// message, which itself asks for none, whatever its flags say.
+// standaloneAck reports whether p is the header of a standalone acknowledgement. It
+// never needs an acknowledgement itself, whatever its flags are.
 func standaloneAck(p *message.ProtocolHeader) bool {
 	return p.Vendor == 0 && p.Protocol == matter.ProtocolSecureChannel && p.Opcode == message.OpcodeMRPStandaloneAck
 }

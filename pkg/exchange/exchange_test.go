@@ -10,8 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// handshake runs three reliable messages through the world: a begins, b
-// answers, a ends it, as in PASE and CASE.
+// handshake sends three reliable messages: a begins, b answers, a ends it, as in
+// PASE and CASE.
 type handshake struct{ a, b recorder }
 
 func (h *handshake) begin(t *testing.T, w *world) {
@@ -58,7 +58,7 @@ func TestThreeMessages(t *testing.T) {
 	}
 }
 
-// Whatever one or two datagrams are lost, everything arrives, once.
+// If any one or two datagrams are lost, everything still arrives, once.
 func TestThreeMessagesWithLoss(t *testing.T) {
 	for i := range 7 {
 		for j := i; j < 8; j++ {
@@ -124,7 +124,7 @@ func TestCloseLingers(t *testing.T) {
 	if len(r.closed) != 0 || !w.a.m.Outstanding(w.sa) {
 		t.Fatalf("closed %v while a message is outstanding", r.closed)
 	}
-	// What arrives now is acknowledged at once and not delivered.
+	// Messages that arrive now are acknowledged at once and not delivered.
 	w.a.inject(w.sb, message.ProtocolHeader{Reliable: true, Protocol: im, Exchange: x.ID()}, "too late")
 	wantFrames(t, "to a message", w.take(), "IA ack")
 	w.a.inject(w.sb, message.ProtocolHeader{Reliable: true, Protocol: im, Exchange: x.ID(), HasAck: true, Ack: last}, "too late")
@@ -147,8 +147,8 @@ func TestCloseFlushesTheAcknowledgement(t *testing.T) {
 	w.wantQuiet()
 }
 
-// Who waits for a request does so whether or not what went before is acknowledged; the
-// request may do that. An answer then ends the patience.
+// AwaitRequest waits even if the message before is not acknowledged, because the
+// request may acknowledge it. A later answer ends that exception.
 func TestAwaitRequest(t *testing.T) {
 	w := newWorld(t, nil)
 	w.fate = func(int, sent) bool { return true }
@@ -214,8 +214,8 @@ func TestAwaitResponse(t *testing.T) {
 	w.wantQuiet()
 }
 
-// A peer that speaks again without acknowledging gets its answer when it has
-// acknowledged.
+// A peer that sends again without acknowledging gets its answer after its
+// acknowledgement.
 func TestMessageIsHeldWhileAnotherIsOutstanding(t *testing.T) {
 	w := newWorld(t, nil)
 	r := &recorder{}
@@ -225,7 +225,7 @@ func TestMessageIsHeldWhileAnotherIsOutstanding(t *testing.T) {
 	if err := x.Send(w.now, im, opcodeWrite, payload); err != nil {
 		t.Fatal(err)
 	}
-	payload[0] = 'X' // it was not kept
+	payload[0] = 'X' // it must not be kept
 	if err := x.Send(w.now, im, 1, []byte("3")); err != ErrOutstanding {
 		t.Errorf("a third message: %v", err)
 	}
@@ -262,7 +262,7 @@ func TestSendErrors(t *testing.T) {
 	if err := x.Send(w.now, im, 1, make([]byte, message.MaxSize+1)); err != session.ErrTooLarge {
 		t.Errorf("a large one to hold: %v", err)
 	}
-	// Held, it is found out to be too large when its turn comes.
+	// The size of a held message is checked when it is sent.
 	if err := x.Send(w.now, im, 1, large); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,8 @@ func TestSessionGone(t *testing.T) {
 	}
 }
 
-// Handlers call back: closing one exchange closes another, and begins one.
+// Handlers may call the manager: closing one exchange closes another and begins
+// one.
 func TestHandlersCallBack(t *testing.T) {
 	w := newWorld(t, nil)
 	second, third := &recorder{}, &recorder{}
@@ -340,7 +341,7 @@ func TestHandlersCallBack(t *testing.T) {
 	if !first.ended(ErrNoResponse) || !second.ended(nil) || len(third.closed) != 0 || w.a.m.Stats().Open != 1 {
 		t.Errorf("closed %v, %v, %v", first.closed, second.closed, third.closed)
 	}
-	// The handler that a message arrives at removes the session.
+	// The handler of the message removes the session.
 	gone := &recorder{on: func(now time.Time, x *Exchange, _ Message) {
 		w.a.sessions.Remove(x.Session())
 		w.a.m.SessionGone(now, x.Session())
@@ -353,7 +354,7 @@ func TestHandlersCallBack(t *testing.T) {
 	w.wantQuiet()
 }
 
-// Accept removes the session, as for CloseSession, and wants no exchange.
+// Accept removes the session, as for CloseSession, and returns no handler.
 func TestAcceptRemovesTheSession(t *testing.T) {
 	w := newWorld(t, nil)
 	w.a.accept = func(x *Exchange, m Message) Handler {
@@ -447,7 +448,7 @@ func TestNewNeedsItsOptions(t *testing.T) {
 	}
 }
 
-// An exchange that is closed waits for no request: it ends when nothing it sent is
+// A closed exchange does not wait for a request: it ends when its message is never
 // acknowledged.
 func TestAwaitRequestAfterClose(t *testing.T) {
 	w := newWorld(t, nil)

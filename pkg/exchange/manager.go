@@ -17,49 +17,50 @@ import (
 
 // Defaults of Options.
 const (
-	// DefaultMaxPerSession is more than a controller has endpoints to speak to at
-	// once. The replay window must hold the counters of as many messages, of their
-	// acknowledgements, and of what else comes until the last retransmission.
+	// DefaultMaxPerSession is more than the number of endpoints that a controller
+	// addresses at once. The replay window must be large enough for that many
+	// messages, their acknowledgements, and all others until the last
+	// retransmission.
 	DefaultMaxPerSession = 512
-	// DefaultMaxInitiated is a bound, not an advice: a node should keep to 5
+	// DefaultMaxInitiated is a limit, not a recommendation: a node should keep to 5
 	// (section 4.10.2).
 	DefaultMaxInitiated = 32
-	// DefaultMax bounds what exchanges keep, some 2 KB each.
+	// DefaultMax limits the memory of exchanges, about 2 KB each.
 	DefaultMax = 4096
 )
 
-// Guaranteed is how many exchanges the peer may begin on a session when Options.Max
-// is reached. On an unsecured session it may never begin more.
+// Guaranteed is the number of exchanges that the peer may begin on a session when
+// Options.Max is reached. On an unsecured session it is the limit at any time.
 const Guaranteed = 32
 
-// maxFree is how many buffers are kept for reuse.
+// maxFree is the number of buffers kept for reuse.
 const maxFree = 64
 
 // Options of a Manager. Send, Accept and Rand are required.
 type Options struct {
-	// Send sends a datagram. It must not keep the bytes nor call the Manager.
+	// Send sends a datagram. It must not keep the bytes or call the Manager.
 	Send func(transport.Path, []byte)
-	// Accept is asked for the handler of an exchange that the peer begins with
-	// the given message, which the handler receives next. nil refuses: the
-	// message is acknowledged and forgotten. Busy refuses for the moment: the
-	// message is not acknowledged, so that the peer sends it again. Accept must
-	// not use the exchange but to read its facts.
+	// Accept returns the handler for an exchange that the peer begins with the
+	// given message. The handler receives the message next. If Accept returns nil,
+	// the message is acknowledged and dropped. If it returns Busy, the message is
+	// not acknowledged, so that the peer sends it again. Accept must not modify the
+	// exchange.
 	Accept func(now time.Time, x *Exchange, m Message) Handler
 	// Rand is the source of jitter and of the first exchange id. It must not
 	// fail.
 	Rand io.Reader
-	// MaxPerSession bounds the exchanges that the peer may begin on one session.
-	// 0: DefaultMaxPerSession.
+	// MaxPerSession is the number of exchanges that the peer may begin on one
+	// session. 0: DefaultMaxPerSession.
 	MaxPerSession int
-	// MaxInitiated bounds the exchanges that this node may begin on one session.
-	// 0: DefaultMaxInitiated.
+	// MaxInitiated is the number of exchanges that this node may begin on one
+	// session. 0: DefaultMaxInitiated.
 	MaxInitiated int
-	// Max bounds all exchanges together, except for some on each session. 0:
-	// DefaultMax.
+	// Max is the number of all exchanges together, apart from those guaranteed to
+	// each session. 0: DefaultMax.
 	Max int
 }
 
-// Busy is what Accept returns while there is no room for an exchange.
+// Busy is returned by Accept while there is no room for an exchange.
 var Busy Handler = busy{}
 
 type busy struct{}
@@ -69,13 +70,13 @@ func (busy) Closed(time.Time, *Exchange, error)    { panic("BUG: exchange: Busy 
 
 // Stats are counts for metrics.
 type Stats struct {
-	Open            int    // exchanges now, lingering ones included
-	Retransmissions uint64 // messages sent again
-	Timeouts        uint64 // messages given up
+	Open            int    // open exchanges, including closed ones with unacknowledged messages
+	Retransmissions uint64 // retransmitted messages
+	Timeouts        uint64 // messages that were never acknowledged
 	Acks            uint64 // standalone acknowledgements sent
-	Duplicates      uint64 // messages received again
-	Refused         uint64 // messages beyond a bound, or that nobody accepted
-	Unmatched       uint64 // messages of exchanges that do not exist
+	Duplicates      uint64 // messages received more than once
+	Refused         uint64 // messages beyond a limit, or without a handler
+	Unmatched       uint64 // messages for exchanges that do not exist
 	NotPermitted    uint64 // messages on the wrong kind of session
 }
 
@@ -93,7 +94,7 @@ type Manager struct {
 	random  [4]byte // scratch: on the stack it would escape through the io.Reader
 }
 
-// key finds an exchange: ids of the two roles are apart.
+// key identifies an exchange. The two roles have separate ids.
 type key struct {
 	session   uint64
 	id        uint16
@@ -105,7 +106,8 @@ type countKey struct {
 	initiator bool
 }
 
-// New returns a Manager without exchanges.
+// New returns a Manager without exchanges. It panics if a required option is
+// missing.
 func New(opt Options) *Manager {
 	if opt.Send == nil || opt.Accept == nil || opt.Rand == nil {
 		panic("BUG: exchange: required option is missing")
@@ -130,13 +132,13 @@ func (m *Manager) rand() uint32 {
 	return binary.LittleEndian.Uint32(m.random[:])
 }
 
-// backoff returns how long to wait after the transmission that x just made.
+// backoff returns the wait after the last transmission of x.
 func (m *Manager) backoff(x *Exchange, now time.Time) time.Duration {
 	return backoff(x.session.RetryInterval(now), x.out.sent-1, float64(m.rand())/(1<<32))
 }
 
-// Receive takes a message that a session received. Those to groups have none:
-// they belong to no exchange, as nothing is ever answered.
+// Receive handles a message that a session received. Messages to groups do not
+// belong to a session and are not passed to it, as they are never answered.
 func (m *Manager) Receive(now time.Time, in session.Incoming) {
 	p := &in.Protocol
 	if !permitted(in.Session.Kind, p) {
@@ -150,9 +152,9 @@ func (m *Manager) Receive(now time.Time, in session.Incoming) {
 	m.unmatched(now, &in)
 }
 
-// permitted reports whether a message may come on a session of kind k: the
-// messages of handshakes on the unsecured one and nowhere else, and nothing
-// else there (section 4.14).
+// permitted reports whether a message may arrive on a session of kind k. The
+// unsecured session carries the messages of handshakes only, and no other session
+// carries them (section 4.14).
 func permitted(k session.Kind, p *message.ProtocolHeader) bool {
 	channel := p.Vendor == 0 && p.Protocol == matter.ProtocolSecureChannel
 	handshake := channel && message.Handshake(p.Opcode)
@@ -162,17 +164,17 @@ func permitted(k session.Kind, p *message.ProtocolHeader) bool {
 	return handshake || channel && (p.Opcode == message.OpcodeStatusReport || p.Opcode == message.OpcodeMRPStandaloneAck)
 }
 
-// unmatched takes a message that belongs to no exchange, and may begin one.
+// unmatched handles a message that belongs to no exchange and may begin one.
 func (m *Manager) unmatched(now time.Time, in *session.Incoming) {
 	p := &in.Protocol
 	if standaloneAck(p) {
-		return // of an exchange that is over
+		return // of an exchange that has ended
 	}
 	switch {
 	case in.Duplicate:
 		m.stats.Duplicates++
 		if in.Late {
-			return // it may be a request that was never received, and has no answer
+			return // possibly a new request, but it cannot be answered
 		}
 	case !p.Initiator:
 		m.stats.Unmatched++
@@ -183,15 +185,15 @@ func (m *Manager) unmatched(now time.Time, in *session.Incoming) {
 			return
 		}
 	}
-	// Nothing will come of it, however often the peer sends it.
+	// The message would be dropped however often it arrives, so acknowledge it.
 	if p.Reliable {
 		m.sendAck(in.Session, p.Exchange, !p.Initiator, in.Header.Counter)
 	}
 }
 
-// begin lets a message begin an exchange, and reports whether that was all there is
-// to do: it reports false if nobody wants the message. What there is no room for
-// counts as not received, and comes again.
+// begin begins an exchange with a message. It returns false if there is no handler
+// for it. If there is no room, the message counts as not received, so that the peer
+// sends it again.
 func (m *Manager) begin(now time.Time, in *session.Incoming) (done bool) {
 	p := &in.Protocol
 	x := &Exchange{manager: m, session: in.Session, id: p.Exchange}
@@ -213,7 +215,7 @@ func (m *Manager) begin(now time.Time, in *session.Incoming) (done bool) {
 	return true
 }
 
-// full reports whether the peer may begin no more exchanges on s.
+// full reports whether the peer has reached its limit of exchanges on s.
 func (m *Manager) full(s *session.Session) bool {
 	n := m.counts[countKey{s.Serial, false}]
 	return n >= m.opt.MaxPerSession || n >= Guaranteed && (s.Kind == session.Unsecured || len(m.table) >= m.opt.Max)
@@ -249,7 +251,7 @@ func (m *Manager) add(x *Exchange) {
 	m.counts[countKey{x.session.Serial, x.initiator}]++
 }
 
-// forget takes x out of everything.
+// forget removes x.
 func (m *Manager) forget(x *Exchange) {
 	delete(m.table, key{x.session.Serial, x.id, x.initiator})
 	c := countKey{x.session.Serial, x.initiator}
@@ -262,8 +264,8 @@ func (m *Manager) forget(x *Exchange) {
 	x.out, x.held = transmission{}, heldMessage{}
 }
 
-// SessionGone ends all exchanges of a session that was removed, the oldest
-// first, and sends nothing.
+// SessionGone ends all exchanges of a removed session, the oldest first. It sends
+// nothing.
 func (m *Manager) SessionGone(now time.Time, s *session.Session) {
 	if !m.Outstanding(s) {
 		return
@@ -280,20 +282,22 @@ func (m *Manager) SessionGone(now time.Time, s *session.Session) {
 	}
 }
 
-// Outstanding reports whether s has an exchange that is open or has something
-// unacknowledged.
+// Outstanding reports whether s has an exchange that is open or has an
+// unacknowledged message.
 func (m *Manager) Outstanding(s *session.Session) bool {
 	return m.counts[countKey{s.Serial, false}]+m.counts[countKey{s.Serial, true}] > 0
 }
 
-// Advance does what is due at now: retransmissions, acknowledgements, timeouts.
+// Advance does the work that is due at now: retransmissions, acknowledgements,
+// timeouts.
 func (m *Manager) Advance(now time.Time) {
 	for len(m.queue) > 0 && !m.queue[0].wake.After(now) {
 		m.queue[0].advance(now)
 	}
 }
 
-// Deadline returns when Advance has something to do next, and whether it has.
+// Deadline returns the time at which Advance must be called next, and whether there
+// is one.
 func (m *Manager) Deadline() (time.Time, bool) {
 	if len(m.queue) == 0 {
 		return time.Time{}, false
@@ -301,15 +305,15 @@ func (m *Manager) Deadline() (time.Time, bool) {
 	return m.queue[0].wake, true
 }
 
-// Stats returns the counts up to now.
+// Stats returns the current counts.
 func (m *Manager) Stats() Stats {
 	s := m.stats
 	s.Open = len(m.table)
 	return s
 }
 
-// sendAck sends a standalone acknowledgement. It belongs to an exchange by its
-// id only: there may be none left, or there never was one.
+// sendAck sends a standalone acknowledgement. It carries the id of an exchange that
+// may have ended or may never have existed.
 func (m *Manager) sendAck(s *session.Session, exchange uint16, initiator bool, counter uint32) {
 	p := message.ProtocolHeader{
 		Initiator: initiator,
@@ -328,7 +332,7 @@ func (m *Manager) sendAck(s *session.Session, exchange uint16, initiator bool, c
 	m.opt.Send(s.Path, datagram)
 }
 
-// sealFailed marks a session that can send no more and returns err.
+// sealFailed marks a session that cannot send any more, and returns err.
 func (m *Manager) sealFailed(s *session.Session, err error) error {
 	if errors.Is(err, session.ErrCounterExhausted) {
 		s.Defunct = true
@@ -346,7 +350,7 @@ func (m *Manager) buffer() []byte {
 	return make([]byte, 0, message.MaxSize)
 }
 
-// release takes back a buffer; nil is none.
+// release returns a buffer to the pool. b may be nil.
 func (m *Manager) release(b []byte) {
 	if b != nil && len(m.free) < maxFree {
 		m.free = append(m.free, b[:0])

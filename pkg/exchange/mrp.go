@@ -15,18 +15,18 @@ const (
 	standaloneAckTimeout = 200 * time.Millisecond
 )
 
-// backoff returns how long to wait for an acknowledgement after the n-th
-// retransmission; n is 0 after the first transmission. interval is the peer's,
-// active or idle, and random is uniform in [0, 1) (section 4.12.2.1).
+// backoff returns the wait for an acknowledgement after the n-th retransmission; n
+// is 0 after the first transmission. interval is the peer's active or idle
+// interval, and random is uniform in [0, 1) (section 4.12.2.1).
 func backoff(interval time.Duration, n int, random float64) time.Duration {
 	t := float64(interval) * backoffMargin
 	t *= math.Pow(backoffBase, float64(max(0, n-backoffThreshold)))
 	return time.Duration(t * (1 + random*backoffJitter))
 }
 
-// WorstCase returns how long it takes at most until a reliable message is
-// acknowledged or given up, for a peer with the given retransmission interval
-// (section 4.12.2.1). It is the base of response timeouts.
+// WorstCase returns the longest time until a reliable message is acknowledged or
+// given up, for a peer with the given retransmission interval (section 4.12.2.1).
+// Response timeouts are based on it.
 func WorstCase(interval time.Duration) time.Duration {
 	var sum time.Duration
 	for n := range maxTransmissions {

@@ -89,7 +89,7 @@ func TestRetransmissions(t *testing.T) {
 	}
 }
 
-// The time of giving up is that after the last transmission.
+// The manager gives up after the wait that follows the last transmission.
 func TestGivesUpAfterTheLastWait(t *testing.T) {
 	w := newWorld(t, nil)
 	r := &recorder{on: nil}
@@ -104,7 +104,7 @@ func TestGivesUpAfterTheLastWait(t *testing.T) {
 	}
 }
 
-// Every transmission asks anew whether the peer is active.
+// Each transmission checks again whether the peer is active.
 func TestActiveAndIdleIntervals(t *testing.T) {
 	w := newWorld(t, nil)
 	w.sa.Params.IdleInterval, w.sa.Params.ActiveInterval, w.sa.Params.ActiveThreshold = 2*time.Second, 300*time.Millisecond, 500*time.Millisecond
@@ -116,7 +116,8 @@ func TestActiveAndIdleIntervals(t *testing.T) {
 	for i := range len(got) - 1 {
 		gaps = append(gaps, (got[i+1].at - got[i].at).Round(time.Microsecond))
 	}
-	// At 0 and 330 ms the peer was heard of within 500 ms, later it was not.
+	// At 0 and 330 ms the last message of the peer was less than 500 ms old; later
+	// it was not.
 	want := []time.Duration{ms(330), ms(330), ms(2000 * 1.1 * 1.6), ms(2000 * 1.1 * 1.6 * 1.6)}
 	for i := range want {
 		if gaps[i] != want[i] {
@@ -190,7 +191,7 @@ func TestAcknowledgementStopsRetransmission(t *testing.T) {
 	if len(r.got) != 0 || len(r.closed) != 0 {
 		t.Errorf("the handler heard of it: %v, %v", r.got, r.closed)
 	}
-	// The same one again is one of nothing.
+	// A repeated acknowledgement has no effect.
 	ack(w.sb, x.ID(), sentCounter)
 	x.Close(w.now)
 	w.wantQuiet()

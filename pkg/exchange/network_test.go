@@ -19,8 +19,8 @@ import (
 
 const opcodeRead uint8 = 2 // of the Interaction Model
 
-// station is a node as a server would run it: a reader, and a loop that owns
-// sessions and exchanges.
+// station is a node as in a server: a reader, and a loop that owns sessions and
+// exchanges.
 type station struct {
 	conn     transport.PacketConn
 	sessions *session.Table
@@ -91,7 +91,7 @@ func (e echo) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
 
 func (e echo) Closed(time.Time, *exchange.Exchange, error) {}
 
-// caller reports its answer, or why there is none.
+// caller reports its answer or its error.
 type caller struct{ result chan<- error }
 
 func (c caller) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
@@ -130,7 +130,8 @@ func TestOverALossyNetwork(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			// Much faster, and a retransmission falls out of the replay window.
+			// If the messages were sent much faster, a retransmission would fall
+			// out of the replay window.
 			time.Sleep(150 * time.Millisecond)
 		}
 		for range requests {
@@ -147,7 +148,7 @@ func TestOverALossyNetwork(t *testing.T) {
 			}
 		}
 
-		// Nobody is reached any more.
+		// From now on nothing arrives.
 		n.SetConditions(simnet.Conditions{Loss: 1})
 		a.inbox <- func() {
 			x, err := a.m.Initiate(time.Now(), sa, caller{results})
@@ -167,7 +168,7 @@ func TestOverALossyNetwork(t *testing.T) {
 	})
 }
 
-// join gives both stations the ends of one session and returns a's.
+// join gives the stations the two ends of a session and returns a's.
 func join(t *testing.T, a, b *station) *session.Session {
 	t.Helper()
 	ida, err := a.sessions.ReserveID()

@@ -2,12 +2,12 @@ package exchange
 
 import "time"
 
-// queue is a heap of the exchanges that wait for a point in time, the earliest
-// first. Exchanges know their place in it, so that a change costs a logarithm.
+// queue is a heap of the exchanges that wait for a time. The earliest is first.
+// Each exchange stores its index, so that a change takes logarithmic time.
 type queue []*Exchange
 
-// set puts x into the queue for the time at, moves it, or with the zero time
-// takes it out.
+// set adds x to the queue at the given time, or moves it there. The zero time
+// removes it.
 func (q *queue) set(x *Exchange, at time.Time) {
 	switch {
 	case at.IsZero() && x.place == 0:
@@ -38,8 +38,8 @@ func (q *queue) remove(x *Exchange) {
 	}
 }
 
-// less orders by time, then by age, so that what is due at once always happens
-// in the same order.
+// less orders by time, then by age, so that exchanges that are due at the same time
+// are handled in a fixed order.
 func (q queue) less(i, j int) bool {
 	if c := q[i].wake.Compare(q[j].wake); c != 0 {
 		return c < 0

@@ -21,7 +21,7 @@ const (
 	im      = matter.ProtocolInteractionModel
 	channel = matter.ProtocolSecureChannel
 
-	// Opcodes of the Interaction Model, which mean nothing here.
+	// Opcodes of the Interaction Model. This package does not interpret them.
 	opcodeRead           uint8 = 2
 	opcodeWrite          uint8 = 6
 	opcodeInvoke         uint8 = 8
@@ -54,14 +54,14 @@ type sent struct {
 	data []byte
 }
 
-// world is two nodes and a wire between them, at a time that the test moves.
+// world is two nodes and a wire between them. The test advances its time.
 type world struct {
 	t     testing.TB
 	now   time.Time
 	a, b  *node
 	wire  []sent
 	log   []sent                          // every datagram, as sent
-	fate  func(n int, s sent) (lost bool) // of the n-th datagram, from 0; nil: none is lost
+	fate  func(n int, s sent) (lost bool) // reports whether the n-th datagram, from 0, is lost; nil: none is
 	twice bool                            // every datagram arrives twice
 	mix   *rand.Rand                      // the wire's order is random
 	// sa and sb are the ends of a CASE session.
@@ -103,7 +103,7 @@ func (w *world) node(addr string, seed byte, change func(*Options)) *node {
 	return n
 }
 
-// session makes a session between the nodes; a is its initiator.
+// session creates a session between the nodes. a is its initiator.
 func (w *world) session(kind session.Kind) (a, b *session.Session) {
 	w.t.Helper()
 	var ends [2]*session.Session
@@ -128,10 +128,10 @@ func (w *world) session(kind session.Kind) (a, b *session.Session) {
 	return ends[0], ends[1]
 }
 
-// lost is a fate.
+// lost is a fate: every datagram is lost.
 func lost(int, sent) bool { return true }
 
-// flow delivers what is on the wire, and what comes of it, until it is quiet.
+// flow delivers datagrams until none is left.
 func (w *world) flow() {
 	w.t.Helper()
 	for n := 0; len(w.wire) > 0; n++ {
@@ -164,7 +164,7 @@ func (w *world) deliver(s sent) {
 	to.m.Receive(w.now, in)
 }
 
-// run moves the time on by d, stopping at every deadline of the nodes.
+// run advances the time by d, stopping at every deadline of the nodes.
 func (w *world) run(d time.Duration) {
 	w.t.Helper()
 	end := w.now.Add(d)
@@ -196,7 +196,7 @@ func (w *world) take() []frame {
 	return fs
 }
 
-// frame is a datagram, decoded by a session table that forgets.
+// frame is a decoded datagram.
 type frame struct {
 	from    *node
 	at      time.Duration // after start
@@ -206,8 +206,8 @@ type frame struct {
 	data    []byte
 }
 
-// decode opens a datagram without its receiver noticing: the keys and node ids
-// of all sessions here are zero.
+// decode opens a datagram without changing its receiver. The keys and node ids of
+// all sessions are zero.
 func (w *world) decode(s sent) frame {
 	w.t.Helper()
 	h, size, err := message.ParseHeader(s.data)
@@ -232,8 +232,8 @@ func (w *world) decode(s sent) frame {
 	return frame{s.from, s.at.Sub(start), h.Counter, p, string(body[n:]), s.data}
 }
 
-// inject gives node n a message of its peer, sealed on the given session of the
-// peer, and returns its counter.
+// inject passes node n a message of its peer, sealed on the peer's session s, and
+// returns its counter.
 func (n *node) inject(s *session.Session, p message.ProtocolHeader, payload string) uint32 {
 	n.t.Helper()
 	d, counter, err := s.Seal(nil, &p, []byte(payload))
@@ -244,7 +244,7 @@ func (n *node) inject(s *session.Session, p message.ProtocolHeader, payload stri
 	return counter
 }
 
-// recorder is a handler that remembers.
+// recorder is a handler that records its calls.
 type recorder struct {
 	got      []string
 	closed   []error
@@ -285,7 +285,7 @@ func send(t testing.TB, now time.Time, x *Exchange, payload string) {
 	}
 }
 
-// wantQuiet checks that nothing is left of any exchange.
+// wantQuiet checks that no exchange is left.
 func (w *world) wantQuiet() {
 	w.t.Helper()
 	for _, n := range []*node{w.a, w.b} {
@@ -295,7 +295,7 @@ func (w *world) wantQuiet() {
 	}
 }
 
-// wantFrames checks datagrams by a short description of each.
+// wantFrames compares datagrams with short descriptions.
 func wantFrames(t *testing.T, what string, got []frame, want ...string) {
 	t.Helper()
 	var have []string
@@ -307,7 +307,7 @@ func wantFrames(t *testing.T, what string, got []frame, want ...string) {
 	}
 }
 
-// describe gives the flags and what the message is: "I R A x" is a reliable
+// describe returns the flags and the kind of a message: "I R A x" is a reliable
 // message x of the initiator with an acknowledgement.
 func (f frame) describe() string {
 	var b bytes.Buffer

@@ -9,19 +9,19 @@ import (
 
 // Sizes in octets.
 const (
-	// MaxSize is the largest message that goes into one datagram: the IPv6
-	// minimum MTU of 1280 less the IPv6 and UDP headers.
+	// MaxSize is the largest message in one datagram: the IPv6 minimum MTU of 1280
+	// minus the IPv6 and UDP headers.
 	MaxSize = 1232
-	// MaxPayload is the largest application payload to put into one message.
-	// It leaves room for the longest headers and the MIC.
+	// MaxPayload is the largest application payload of one message. It leaves room
+	// for the longest headers and the MIC.
 	MaxPayload = 1162
 	// MICSize is the length of the message integrity check at the end of every
 	// message of a secured session.
 	MICSize = 16
 )
 
-// Errors of the decoders. None of them is ever answered: a message that cannot
-// be decoded is dropped without an acknowledgement.
+// Errors of the decoders. A message that cannot be decoded is dropped. It is
+// neither answered nor acknowledged.
 var (
 	ErrTruncated   = errors.New("message: truncated")
 	ErrVersion     = errors.New("message: unknown version")
@@ -29,8 +29,8 @@ var (
 	ErrAddressing  = errors.New("message: source and destination do not fit the session type")
 )
 
-// Message flags and security flags. Bits that are not here are reserved: sent
-// as 0 and ignored on reception (sections 4.4.1.1 and 4.4.1.3).
+// Message flags and security flags. All other bits are reserved: sent as 0 and
+// ignored on reception (sections 4.4.1.1 and 4.4.1.3).
 const (
 	flagVersion  = 0xF0
 	flagSource   = 0x04
@@ -50,10 +50,10 @@ const (
 
 const fixedHeaderSize = 8
 
-// Header is the message header. It is in the clear; in secured sessions it is
+// Header is the message header. It is not encrypted. On secured sessions it is
 // authenticated.
 type Header struct {
-	SessionID uint16 // the receiver's id of the session; 0 with Group false is the unsecured session
+	SessionID uint16 // the receiver's id of the session; 0 without Group: the unsecured session
 	Group     bool
 	Control   bool
 	Privacy   bool
@@ -70,9 +70,9 @@ type Header struct {
 // Unsecured reports whether the message belongs to the unsecured session.
 func (h *Header) Unsecured() bool { return !h.Group && h.SessionID == 0 }
 
-// SecurityFlags returns the security flags octet as AppendTo writes it. For a
-// received message use the octet as it arrived (offset 3) wherever it enters
-// cryptography: it may have had bits that a Header does not keep.
+// SecurityFlags returns the security flags octet as AppendTo writes it.
+// Cryptographic operations on a received message must use the received octet
+// (offset 3) instead, as it may contain bits that a Header does not keep.
 func (h *Header) SecurityFlags() uint8 {
 	var f uint8
 	if h.Group {
@@ -115,17 +115,16 @@ func (h *Header) AppendTo(b []byte) []byte {
 	return b
 }
 
-// ParseHeader decodes the message header at the start of b and returns its
-// length, message extensions included, which are skipped. It applies the
-// validity checks of section 4.7.2 that need no session:
+// ParseHeader decodes the message header at the start of b and returns its length.
+// The length includes message extensions, which are skipped. ParseHeader makes
+// those validity checks of section 4.7.2 that need no session:
 //
-//   - the version is 0, the session type and DSIZ are not reserved;
-//   - the unsecured session has exactly one of source and destination node id;
-//   - a unicast message has no group as its destination;
+//   - the version is 0, and the session type and DSIZ are not reserved;
+//   - on the unsecured session there is either a source or a destination node id, not both;
+//   - a unicast message is not addressed to a group;
 //   - a group message has a source and a destination.
 //
-// The fields after the security flags of a message with Privacy set are still
-// obfuscated.
+// If Privacy is set, the fields after the security flags are still obfuscated.
 func ParseHeader(b []byte) (h Header, size int, err error) {
 	if len(b) < fixedHeaderSize {
 		return Header{}, 0, ErrTruncated
@@ -180,7 +179,7 @@ func ParseHeader(b []byte) (h Header, size int, err error) {
 	return h, len(b) - len(rest), nil
 }
 
-// addressed checks source and destination against the session type.
+// addressed checks whether source and destination match the session type.
 func (h *Header) addressed() bool {
 	switch {
 	case h.Group:
@@ -193,8 +192,8 @@ func (h *Header) addressed() bool {
 	return true
 }
 
-// skipExtensions returns what follows an extensions block: a 16-bit length and
-// as many octets, whose meaning this version of the protocol does not know.
+// skipExtensions returns what follows an extensions block. The block is a 16-bit
+// length and as many octets, which this version of the protocol does not define.
 func skipExtensions(b []byte) ([]byte, error) {
 	if len(b) < 2 {
 		return nil, ErrTruncated

@@ -64,7 +64,7 @@ func TestParseHeader(t *testing.T) {
 			if h != tt.want || size != tt.size || !errors.Is(err, tt.err) {
 				t.Errorf("ParseHeader(%x) = %+v, %d, %v; want %+v, %d, %v", b, h, size, err, tt.want, tt.size, tt.err)
 			}
-			// What follows the header is not its business.
+			// Octets after the header are ignored.
 			if h2, size2, err2 := ParseHeader(append(b, 0xEE, 0xEE)); tt.err == nil && (h2 != h || size2 != size || err2 != nil) {
 				t.Errorf("with a payload: %+v, %d, %v", h2, size2, err2)
 			}
@@ -170,7 +170,7 @@ func FuzzParseHeader(f *testing.F) {
 		if again, n, err := ParseHeader(w); again != h || n != len(w) || err != nil {
 			t.Fatalf("%+v written as %x is read as %+v, %d, %v", h, w, again, n, err)
 		}
-		// Without extensions and reserved bits the encoding is the only one.
+		// Without extensions and reserved bits the encoding is unique.
 		if size == len(w) && b[0]&0x08 == 0 && b[3]&0x3C == 0 && !bytes.Equal(w, b[:size]) {
 			t.Fatalf("%x written as %x", b[:size], w)
 		}

@@ -18,8 +18,8 @@ const (
 	OpcodeICDCheckIn         uint8 = 0x50
 )
 
-// Handshake reports whether a secure channel opcode is one of PASE or CASE,
-// which are spoken on the unsecured session only.
+// Handshake reports whether a secure channel opcode belongs to PASE or CASE. Those
+// are used only on the unsecured session.
 func Handshake(opcode uint8) bool {
 	return opcode >= OpcodePBKDFParamRequest && opcode <= OpcodePake3 ||
 		opcode >= OpcodeSigma1 && opcode <= OpcodeSigma2Resume

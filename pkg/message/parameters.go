@@ -7,23 +7,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Bounds that ReadParameters clamps a peer's intervals to. The upper one is the
-// protocol's own; below the lower one retransmissions would be a burst.
+// Limits to which ReadParameters clamps a peer's intervals. The upper one is the
+// protocol's. Below the lower one retransmissions would be a burst.
 const (
 	MinInterval = 10 * time.Millisecond
 	MaxInterval = time.Hour
 )
 
-// SessionParameters is what one side of a handshake tells the other about
-// itself (section 4.13.1). Intervals have a resolution of one millisecond.
+// SessionParameters are the parameters that each side of a handshake announces
+// (section 4.13.1). Intervals have a resolution of one millisecond.
 type SessionParameters struct {
 	IdleInterval    time.Duration // wait before a retransmission to this node while it is idle
 	ActiveInterval  time.Duration // the same while it is active
 	ActiveThreshold time.Duration // how long it stays active after a message; at most 65535 ms
 
-	DataModelRevision        uint16 // 0: not told, a node of release 1.2 or older
-	InteractionModelRevision uint16 // 0: not told
-	SpecificationVersion     uint32 // 0xMMmmpp00; 0: not told
+	DataModelRevision        uint16 // 0: absent, a node of release 1.2 or older
+	InteractionModelRevision uint16 // 0: absent
+	SpecificationVersion     uint32 // 0xMMmmpp00; 0: absent
 	MaxPathsPerInvoke        uint16 // at least 1
 	SupportedTransports      uint16 // bit 1: TCP client, bit 2: TCP server; 0: MRP only
 	MaxTCPMessageSize        uint32 // octets; meaningless without TCP
@@ -48,7 +48,7 @@ const (
 	tagMaxTCPMessageSize        = 9
 )
 
-// DefaultParameters returns what is assumed of a peer that has told nothing.
+// DefaultParameters returns the parameters of a peer that announces none.
 func DefaultParameters() SessionParameters {
 	return SessionParameters{
 		IdleInterval:      500 * time.Millisecond,
@@ -59,8 +59,8 @@ func DefaultParameters() SessionParameters {
 	}
 }
 
-// LocalParameters returns what a node of this module tells of itself: the
-// default intervals and the revisions it implements.
+// LocalParameters returns this node's parameters: the default intervals and the
+// revisions that it implements.
 func LocalParameters() SessionParameters {
 	p := DefaultParameters()
 	p.DataModelRevision = matter.DataModelRevision
@@ -75,9 +75,9 @@ func (p *SessionParameters) TCP() bool {
 	return p.SupportedTransports&(transportTCPClient|transportTCPServer) != 0
 }
 
-// WriteTLV writes p as a structure with the tag t. The intervals and the
-// transports are always written, so that the structure is never empty, which
-// some peers cannot read; revisions that are 0 are left out.
+// WriteTLV writes p as a structure with the tag t. It always writes the intervals
+// and the transports, as some peers cannot read an empty structure. Revisions that
+// are 0 are omitted.
 func (p *SessionParameters) WriteTLV(w *tlv.Writer, t tlv.Tag) {
 	w.StartStruct(t)
 	w.Uint(tlv.Context(tagIdleInterval), milliseconds(p.IdleInterval))
@@ -107,10 +107,10 @@ func milliseconds(d time.Duration) uint64 {
 	return uint64(min(max(d, 0), MaxInterval) / time.Millisecond)
 }
 
-// ReadParameters reads the structure that r stands on. What is absent has its
-// default, unknown tags are ignored, intervals are clamped to MinInterval and
-// MaxInterval. Errors, a field of another type or beyond its width among them,
-// stay in r, and the result is then meaningless.
+// ReadParameters reads the structure at r. Absent fields get their defaults,
+// unknown tags are ignored, and intervals are clamped to MinInterval and
+// MaxInterval. If a field has the wrong type or is out of range, r has an error and
+// the result is meaningless.
 func ReadParameters(r *tlv.Reader) SessionParameters {
 	p := DefaultParameters()
 	for r.EnterStruct(); r.Next(); {

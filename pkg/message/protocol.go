@@ -2,8 +2,8 @@ package message
 
 import "encoding/binary"
 
-// Exchange flags. Bits that are not here are reserved: sent as 0 and ignored on
-// reception (section 4.4.3.1).
+// Exchange flags. All other bits are reserved: sent as 0 and ignored on reception
+// (section 4.4.3.1).
 const (
 	exchangeInitiator  = 0x01
 	exchangeAck        = 0x02
@@ -14,16 +14,16 @@ const (
 
 const fixedProtocolHeaderSize = 6
 
-// ProtocolHeader stands at the start of the message payload, inside the
-// encryption of a secured session.
+// ProtocolHeader is at the start of the message payload. It is encrypted on secured
+// sessions.
 type ProtocolHeader struct {
 	Initiator bool // sent by the side that began the exchange
-	Reliable  bool // asks for an acknowledgement
+	Reliable  bool // requests an acknowledgement
 	HasAck    bool
 	Ack       uint32 // counter of the acknowledged message, if HasAck
 	Opcode    uint8
 	Exchange  uint16
-	Vendor    uint16 // 0 is the standard vendor; it is sent by leaving the field out
+	Vendor    uint16 // 0 is the standard vendor, encoded by omitting the field
 	Protocol  uint16
 }
 
@@ -53,8 +53,8 @@ func (p *ProtocolHeader) AppendTo(b []byte) []byte {
 	return b
 }
 
-// ParseProtocolHeader decodes the protocol header at the start of b and returns
-// its length, secured extensions included, which are skipped.
+// ParseProtocolHeader decodes the protocol header at the start of b and returns its
+// length. The length includes secured extensions, which are skipped.
 func ParseProtocolHeader(b []byte) (p ProtocolHeader, size int, err error) {
 	if len(b) < fixedProtocolHeaderSize {
 		return ProtocolHeader{}, 0, ErrTruncated
@@ -66,7 +66,7 @@ func ParseProtocolHeader(b []byte) (p ProtocolHeader, size int, err error) {
 	p.Exchange = binary.LittleEndian.Uint16(b[2:])
 	rest := b[4:]
 	if flags&exchangeVendor != 0 {
-		// The vendor stands before the protocol id on the wire.
+		// The vendor precedes the protocol id.
 		if len(rest) < 4 {
 			return ProtocolHeader{}, 0, ErrTruncated
 		}

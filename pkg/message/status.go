@@ -43,11 +43,11 @@ const statusReportSize = 8
 type StatusReport struct {
 	General  uint16
 	Protocol uint32 // vendor id in the upper half, protocol id in the lower
-	Code     uint16 // in the name space of Protocol
-	Data     []byte // what the code needs, CodeBusy: 2 octets
+	Code     uint16 // meaning depends on Protocol
+	Data     []byte // depends on the code; CodeBusy: 2 octets
 }
 
-// Success reports whether r ends a handshake well.
+// Success reports whether r reports the success of a handshake.
 func (r *StatusReport) Success() bool {
 	return r.General == GeneralSuccess && r.Protocol == 0 && r.Code == CodeSessionEstablished
 }
@@ -60,8 +60,8 @@ func (r *StatusReport) AppendTo(b []byte) []byte {
 	return append(b, r.Data...)
 }
 
-// ParseStatusReport decodes b, a whole payload. Data points into it. Codes that
-// have no name here are not an error.
+// ParseStatusReport decodes b, a complete payload. Data points into it. Codes
+// without a name here are not an error.
 func ParseStatusReport(b []byte) (StatusReport, error) {
 	if len(b) < statusReportSize {
 		return StatusReport{}, ErrTruncated
@@ -74,14 +74,14 @@ func ParseStatusReport(b []byte) (StatusReport, error) {
 	}, nil
 }
 
-// Busy returns the report that asks the initiator of a handshake to wait for at
-// least the given number of milliseconds.
+// Busy returns the report that asks the initiator of a handshake to wait at least
+// the given number of milliseconds.
 func Busy(milliseconds uint16) StatusReport {
 	return StatusReport{General: GeneralBusy, Code: CodeBusy, Data: []byte{byte(milliseconds), byte(milliseconds >> 8)}}
 }
 
-// BusyWait returns the minimum wait in milliseconds that a busy peer asks for,
-// and whether r says so.
+// BusyWait returns the minimum wait in milliseconds if r is a Busy report, and
+// whether it is.
 func (r *StatusReport) BusyWait() (milliseconds uint16, ok bool) {
 	if r.General != GeneralBusy || r.Protocol != 0 || r.Code != CodeBusy || len(r.Data) < 2 {
 		return 0, false
@@ -89,7 +89,7 @@ func (r *StatusReport) BusyWait() (milliseconds uint16, ok bool) {
 	return binary.LittleEndian.Uint16(r.Data), true
 }
 
-// String returns the numbers of the report for a log line; Data is left out.
+// String returns the numbers of the report, without Data, for logs.
 func (r *StatusReport) String() string {
 	return fmt.Sprintf("general %d, protocol %#x, code %#x", r.General, r.Protocol, r.Code)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// captured returns the two parameter messages of a captured exchange, and the
-// context that goes with them.
+// captured returns the two parameter messages of a captured exchange and their
+// context.
 func captured(t testing.TB) (request, response, context []byte) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/context.json")
@@ -120,7 +120,7 @@ func FuzzPBKDFParamResponse(f *testing.F) {
 	})
 }
 
-// FuzzPake gives all three readers the same octets: their structures nest.
+// FuzzPake passes the same octets to all three parsers.
 func FuzzPake(f *testing.F) {
 	point, hash := bytes.Repeat([]byte{4}, mcrypto.PublicKeySize), bytes.Repeat([]byte{2}, mcrypto.HashSize)
 	f.Add(encodePake(point))
@@ -140,8 +140,8 @@ func FuzzPake(f *testing.F) {
 	})
 }
 
-// FuzzResponder takes a whole hostile conversation: nothing but a peer that
-// knows the passcode gets through.
+// FuzzResponder runs a complete hostile handshake. It succeeds only for a peer that
+// knows the passcode.
 func FuzzResponder(f *testing.F) {
 	request, _, _ := captured(f)
 	rc := responderConfig()

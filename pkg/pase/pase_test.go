@@ -46,11 +46,11 @@ func initiatorConfig() InitiatorConfig {
 	return InitiatorConfig{Rand: rand.Reader, Passcode: testPasscode, SessionID: initiatorID, Params: p}
 }
 
-// The messages in their order; run numbers them from 0.
+// The messages in order; run numbers them from 0.
 var messageNames = [...]string{"PBKDFParamRequest", "PBKDFParamResponse", "Pake1", "Pake2", "Pake3"}
 
-// run drives both sides; change may alter message n on its way. It returns both
-// results, or the side that refused and why.
+// run drives both sides. change may alter message n in transit. It returns both
+// results, or the side that failed and its error.
 func run(i *Initiator, r *Responder, change func(n int, b []byte) []byte) (ri, rr Result, refused string, err error) {
 	defer i.Wipe()
 	defer r.Wipe()
@@ -144,8 +144,7 @@ func TestWrongPasscode(t *testing.T) {
 	}
 }
 
-// An initiator that goes on although it does not know the passcode is found out
-// at its confirmation.
+// An initiator that continues without the passcode is detected by its confirmation.
 func TestGuessedConfirmation(t *testing.T) {
 	_, _, refused, err := run(NewInitiator(initiatorConfig()), NewResponder(responderConfig()), func(n int, b []byte) []byte {
 		if n == 4 {
@@ -158,8 +157,7 @@ func TestGuessedConfirmation(t *testing.T) {
 	}
 }
 
-// Every bit counts: there is no change on the way, to any message, after which
-// both sides succeed.
+// No single change of any message lets both sides succeed.
 func TestEveryBitFlip(t *testing.T) {
 	for n, name := range messageNames {
 		t.Run(name, func(t *testing.T) {
@@ -186,8 +184,8 @@ func TestEveryBitFlip(t *testing.T) {
 	}
 }
 
-// knownConfig saves the initiator nothing but makes the response shorter; the
-// long form is covered by TestEveryTruncation and the fuzz targets.
+// knownConfig only makes the response shorter. The long form is covered by
+// TestEveryTruncation and the fuzz targets.
 func knownConfig() InitiatorConfig {
 	c := initiatorConfig()
 	c.PBKDF = &PBKDFParameters{Iterations: mcrypto.MinIterations, Salt: testSalt}
@@ -221,8 +219,8 @@ func TestEveryTruncation(t *testing.T) {
 	}
 }
 
-// edit rewrites a message field by field: put returns false to leave the
-// original field out; extra is written at the end.
+// edit rewrites a message field by field. put returns false to omit the original
+// field. extra writes additional fields at the end.
 func edit(b []byte, put func(w *tlv.Writer, tag int) bool, extra func(w *tlv.Writer)) []byte {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
@@ -254,7 +252,7 @@ func TestResponderOrder(t *testing.T) {
 		{"pake3"},
 		{"request", "request"},
 		{"request", "pake3"},
-		{"request", "pake1", "pake1"}, // a failed step is not tried again
+		{"request", "pake1", "pake1"}, // a failed step cannot be repeated
 		{"pake1", "request"},
 	} {
 		r := NewResponder(responderConfig())

@@ -70,7 +70,7 @@ func TestResponderTolerates(t *testing.T) {
 		w.Uint(tlv.Context(200), 1)
 		w.Uint(tlv.CommonProfile(3), 1)
 	})
-	// The initiator has to count the same octets into its context.
+	// The initiator must include the same octets in its context.
 	i.request = request
 	r := NewResponder(responderConfig())
 	response, err := r.PBKDFParamRequest(request)
@@ -182,7 +182,7 @@ func TestInitiatorRefusesResponse(t *testing.T) {
 	}
 }
 
-// Shares that are no points, or that are the blinding alone, end the handshake.
+// Shares that are not points, or that contain only the blinding, end the handshake.
 func TestBadShares(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"zeros":         make([]byte, mcrypto.PublicKeySize),

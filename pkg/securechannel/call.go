@@ -14,40 +14,40 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// answerTime is how long the called node may take for an answer, transmissions
-// included: its work, which may be slow, and that of the network.
+// answerTime is how long the called node may take to answer, including its
+// computation and retransmissions.
 const answerTime = 30 * time.Second
 
-// Call is a CASE handshake that this node begins.
+// Call describes a CASE handshake that this node begins.
 type Call struct {
 	Fabric *fabric.Fabric
 	Peer   matter.NodeID
 	Path   transport.Path
-	// Full leaves out what is remembered of an earlier session.
+	// Full disables resumption.
 	Full bool
-	// Done is called once, when the handshake is over, with the session or with
-	// the reason why there is none: a [PeerBusy], exchange.ErrNoAck, or another.
+	// Done is called once, at the end of the handshake, with the session or an
+	// error. The error may be a [PeerBusy] or exchange.ErrNoAck.
 	Done func(now time.Time, s *session.Session, err error)
 }
 
-// PeerBusy is why a called node does not want a session now.
-type PeerBusy struct{ Wait time.Duration } // at least, until the next call
+// PeerBusy is the error if the called node has asked to wait.
+type PeerBusy struct{ Wait time.Duration } // minimum time until the next call
 
 func (e *PeerBusy) Error() string { return fmt.Sprintf("the peer is busy for %v", e.Wait) }
 
-// Call begins a CASE handshake with another node of a fabric (section 4.14.2). A
-// session with it that is remembered is offered to be resumed. An error says that
-// nothing was begun, and Done is not called. How many calls are under way is for
-// the caller to bound.
+// Call begins a CASE handshake with another node of a fabric (section 4.14.2). It
+// offers to resume an earlier session with that node if there is a record of one.
+// If Call returns an error, nothing was begun and Done is not called. The caller
+// limits the number of concurrent calls.
 func (c *Channel) Call(now time.Time, call Call) error {
 	if call.Done == nil {
-		panic("BUG: securechannel: a call that nobody waits for")
+		panic("BUG: securechannel: call without Done")
 	}
 	id, err := c.opt.Sessions.ReserveID()
 	if err != nil {
 		return err
 	}
-	h := &caller{c: c, call: call, id: id, fabric: memo{Fabrics: c.opt.Fabrics, first: call.Fabric}}
+	h := &caller{c: c, call: call, id: id, fabric: handshakeFabrics{Fabrics: c.opt.Fabrics, first: call.Fabric}}
 	if err := h.begin(now); err != nil {
 		h.wipe()
 		c.opt.Sessions.ReleaseID(id)
@@ -62,9 +62,9 @@ type caller struct {
 	call   Call
 	id     uint16 // reserved for the session
 	in     *casesession.Initiator
-	fabric memo
-	result *casesession.Result // of Sigma2: the responder's report decides
-	made   *session.Session    // of Sigma2_Resume: the responder is being told
+	fabric handshakeFabrics
+	result *casesession.Result // of Sigma2; final when the responder reports success
+	made   *session.Session    // of Sigma2_Resume; the report to the responder is in progress
 	over   bool
 }
 
@@ -90,7 +90,7 @@ func (h *caller) begin(now time.Time) error {
 		err = x.Send(now, matter.ProtocolSecureChannel, message.OpcodeSigma1, sigma1)
 	}
 	if err != nil {
-		h.over = true // Closed has nothing to tell
+		h.over = true // Closed must not call Done
 		h.c.remove(now, unsecured)
 		return err
 	}
@@ -98,7 +98,7 @@ func (h *caller) begin(now time.Time) error {
 	return nil
 }
 
-// Receive takes the next message of the responder.
+// Receive handles the next message of the responder.
 func (h *caller) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
 	if h.over || h.made != nil {
 		return
@@ -108,7 +108,7 @@ func (h *caller) Receive(now time.Time, x *exchange.Exchange, m exchange.Message
 	case m.Opcode == message.OpcodeStatusReport:
 		if err = h.report(now, x, m.Payload); err != nil {
 			h.finish(now, nil, err)
-			x.Close(now) // a report is never answered
+			x.Close(now) // a StatusReport is never answered
 		}
 		return
 	case h.result != nil:
@@ -142,8 +142,8 @@ func (h *caller) sigma2(now time.Time, x *exchange.Exchange, payload []byte) err
 	return nil
 }
 
-// sigma2Resume makes the session at once, as the responder may use it as soon as
-// it has the report. The call is over when the report is known to have come.
+// sigma2Resume creates the session at once, as the responder may use it as soon as
+// it has the report. The call ends when the report is acknowledged.
 func (h *caller) sigma2Resume(now time.Time, x *exchange.Exchange, payload []byte) error {
 	res, err := h.in.Sigma2Resume(payload)
 	if err != nil {
@@ -165,7 +165,7 @@ func (h *caller) sigma2Resume(now time.Time, x *exchange.Exchange, payload []byt
 	return nil
 }
 
-// report takes the responder's StatusReport.
+// report handles the responder's StatusReport.
 func (h *caller) report(now time.Time, x *exchange.Exchange, payload []byte) error {
 	r, err := message.ParseStatusReport(payload)
 	if ms, busy := r.BusyWait(); err == nil && busy {
@@ -183,7 +183,7 @@ func (h *caller) report(now time.Time, x *exchange.Exchange, payload []byte) err
 	return nil
 }
 
-// establish makes the session of a result.
+// establish creates the session of a result.
 func (h *caller) establish(now time.Time, x *exchange.Exchange, res *casesession.Result) (*session.Session, error) {
 	if err := h.fabric.check(); err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func (h *caller) establish(now time.Time, x *exchange.Exchange, res *casesession
 	return s, nil
 }
 
-// Closed ends the call with its exchange, and the unsecured session with both.
+// Closed ends the call and removes its unsecured session.
 func (h *caller) Closed(now time.Time, x *exchange.Exchange, err error) {
 	h.c.opt.Sessions.Remove(x.Session())
 	switch {
@@ -218,14 +218,14 @@ func (h *caller) Closed(now time.Time, x *exchange.Exchange, err error) {
 
 var errClosed = errors.New("the exchange ended before the handshake")
 
-// finish tells the caller, once.
+// finish calls Done, once.
 func (h *caller) finish(now time.Time, s *session.Session, err error) {
 	if h.over {
 		return
 	}
 	h.over = true
 	h.wipe()
-	h.c.opt.Sessions.ReleaseID(h.id) // a session has taken it, if there is one
+	h.c.opt.Sessions.ReleaseID(h.id) // no effect if a session owns it
 	h.call.Done(now, s, err)
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// callee is a controller that can be called: a node with a channel of its own.
+// callee is a controller that can be called: a node with its own channel.
 type callee struct {
 	*node
 	channel *Channel
@@ -56,7 +56,7 @@ func (w *world) callee(change func(*Options)) *callee {
 	return c
 }
 
-// called is what becomes of a call.
+// called is the result of a call.
 type called struct {
 	t       *testing.T
 	done    int
@@ -81,7 +81,7 @@ func (w *world) call(t *testing.T, change func(*Call)) *called {
 	return c
 }
 
-// want checks how the call ended: with a session, or with an error that matches.
+// want checks how the call ended: with a session, or with a matching error.
 func (c *called) want(err error) {
 	c.t.Helper()
 	if c.done != 1 || (c.session == nil) == (c.err == nil) || !errors.Is(c.err, err) {
@@ -89,7 +89,7 @@ func (c *called) want(err error) {
 	}
 }
 
-// wantTalkTo checks that both ends of a session understand each other.
+// wantTalkTo checks that both ends of a session can decrypt each other's messages.
 func (w *world) wantTalkTo(c *callee, device, controller *session.Session) {
 	w.t.Helper()
 	if device.PeerID != controller.LocalID || controller.PeerID != device.LocalID || device.AttestationChallenge != controller.AttestationChallenge {
@@ -110,7 +110,7 @@ func (w *world) wantTalkTo(c *callee, device, controller *session.Session) {
 	}
 }
 
-// wantNothingLeft checks that the device keeps nothing of its calls but sessions.
+// wantNothingLeft checks that nothing is left of calls except sessions.
 func (w *world) wantNothingLeft(sessions int) {
 	w.t.Helper()
 	if n := w.device.sessions.Len(session.Unsecured); n != 0 {
@@ -140,7 +140,7 @@ func TestCall(t *testing.T) {
 		t.Error("not the same is remembered")
 	}
 
-	// The next time it is resumed.
+	// The next handshake resumes the session.
 	before := w.memory[0]
 	second := w.call(t, nil)
 	w.flow()
@@ -166,7 +166,7 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// What the controller has forgotten costs a full handshake and no more.
+// If the controller has no record, the handshake is a full one.
 func TestCallForgottenByThePeer(t *testing.T) {
 	w := newWorld(t, nil)
 	peer := w.callee(nil)
@@ -232,7 +232,7 @@ func TestCallFails(t *testing.T) {
 	}
 }
 
-// A node that acknowledges has 30 seconds to answer: it may be a slow one.
+// A node that acknowledges has 30 seconds to answer.
 func TestCallAnswerTime(t *testing.T) {
 	w := newWorld(t, nil)
 	w.callee(nil).accept = silence
@@ -245,11 +245,11 @@ func TestCallAnswerTime(t *testing.T) {
 	c.want(exchange.ErrNoResponse)
 }
 
-// silence accepts a handshake and says nothing.
+// silence accepts a handshake and sends nothing.
 func silence(time.Time, *exchange.Exchange, exchange.Message) exchange.Handler { return silent{} }
 
-// spoiler passes on what comes in, and flips a bit of the first message with an
-// opcode that goes out; of a StatusReport it makes nothing at all.
+// spoiler passes messages on. It flips a bit of the first outgoing message with an
+// opcode, or removes it if it is a StatusReport.
 type spoiler struct {
 	exchange.Handler
 	opcode uint8
@@ -301,7 +301,7 @@ func (busyPeer) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message)
 	x.Close(now)
 }
 
-// A report of success is worth nothing where it has no place.
+// A report of success has no effect at the wrong time.
 func TestCallSuccessOutOfTurn(t *testing.T) {
 	w := newWorld(t, nil)
 	peer := w.callee(nil)
@@ -320,8 +320,8 @@ func (flatterer) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message
 	x.Close(now)
 }
 
-// The responder of a resumption that never hears the last word has no session;
-// then this node has none either.
+// If the last message of a resumption never arrives, the responder has no session,
+// and this node must not keep one.
 func TestCallResumedUnheard(t *testing.T) {
 	w := newWorld(t, nil)
 	peer := w.callee(nil)
@@ -380,7 +380,7 @@ func TestCallDuplicates(t *testing.T) {
 	w.wantNothingLeft(2)
 }
 
-// Both nodes may call each other at once.
+// Two nodes may call each other at the same time.
 func TestCallsCross(t *testing.T) {
 	w := newWorld(t, nil)
 	peer := w.callee(nil)
@@ -423,7 +423,7 @@ func TestCallCannotBegin(t *testing.T) {
 	_ = w.channel.Call(w.now, Call{})
 }
 
-// A session that the peer closes is told of while it is still there.
+// OnClosed is called before a session that the peer closes is removed.
 func TestOnClosed(t *testing.T) {
 	var closed []*session.Session
 	w := newWorld(t, func(o *Options) {

@@ -29,26 +29,26 @@ func (c *Channel) acceptCASE(now time.Time, x *exchange.Exchange) exchange.Handl
 	if h == nil {
 		return nil
 	}
-	p.fabrics = memo{Fabrics: c.opt.Fabrics, place: func() bool { return c.place(now, h) }}
+	p.fabrics = handshakeFabrics{Fabrics: c.opt.Fabrics, place: func() bool { return c.place(now, h) }}
 	return h
 }
 
-// memo is a fabric table that remembers the fabric it gave first: the one that
-// the handshake is on. While a handshake is under way its fabric may be removed,
-// or its certificate replaced, which ends the sessions there are.
+// handshakeFabrics is a fabric table that remembers the first fabric it returned,
+// which is the one of the handshake. The fabric may be removed, or its certificate
+// replaced, during a handshake.
 //
-// That a fabric is asked for and found is the moment at which the initiator has
-// shown that it, or somebody whom it listened to, knows this node. Before it gets
-// the fabric, the handshake must have a place.
-type memo struct {
+// When a fabric is found, the initiator has proved that it, or somebody whose
+// messages it has recorded, knows this node. The handshake must get a place at that
+// point, before the fabric is returned.
+type handshakeFabrics struct {
 	casesession.Fabrics
 	first *fabric.Fabric
 	place func() bool
-	busy  bool // there was none
+	busy  bool // there was no place
 }
 
-// note reports whether f may be given.
-func (m *memo) note(f *fabric.Fabric) bool {
+// note reports whether f may be returned.
+func (m *handshakeFabrics) note(f *fabric.Fabric) bool {
 	if m.first == nil && f != nil && !m.busy {
 		if m.busy = !m.place(); !m.busy {
 			m.first = f
@@ -57,7 +57,7 @@ func (m *memo) note(f *fabric.Fabric) bool {
 	return f != nil && !m.busy
 }
 
-func (m *memo) FindDestination(destinationID, initiatorRandom []byte) (*fabric.Fabric, [mcrypto.KeySize]byte, bool) {
+func (m *handshakeFabrics) FindDestination(destinationID, initiatorRandom []byte) (*fabric.Fabric, [mcrypto.KeySize]byte, bool) {
 	f, ipk, ok := m.Fabrics.FindDestination(destinationID, initiatorRandom)
 	if !ok || !m.note(f) {
 		return nil, [mcrypto.KeySize]byte{}, false
@@ -65,15 +65,15 @@ func (m *memo) FindDestination(destinationID, initiatorRandom []byte) (*fabric.F
 	return f, ipk, true
 }
 
-func (m *memo) Get(i matter.FabricIndex) *fabric.Fabric {
+func (m *handshakeFabrics) Get(i matter.FabricIndex) *fabric.Fabric {
 	if f := m.Fabrics.Get(i); m.note(f) {
 		return f
 	}
 	return nil
 }
 
-// check returns an error unless the fabric is as it was.
-func (m *memo) check() error {
+// check returns an error if the fabric has changed.
+func (m *handshakeFabrics) check() error {
 	f := m.Fabrics.Get(m.first.Index)
 	if f == nil || f.FabricID != m.first.FabricID || f.RootPublicKey != m.first.RootPublicKey || !bytes.Equal(f.NOC, m.first.NOC) {
 		return &resultError{Aborted, errFabric}
@@ -84,8 +84,8 @@ func (m *memo) check() error {
 type caseResponder struct {
 	c        *Channel
 	r        *casesession.Responder
-	fabrics  memo
-	resuming bool // the initiator's StatusReport decides
+	fabrics  handshakeFabrics
+	resuming bool // waits for the initiator's StatusReport
 	record   casesession.Record
 }
 
@@ -114,8 +114,8 @@ func (p *caseResponder) take(m exchange.Message) (n next, err error) {
 	return n, err
 }
 
-// report takes a StatusReport of the initiator: after Sigma2_Resume it has the
-// last word, anywhere else it gives up.
+// report handles a StatusReport of the initiator. It completes the handshake after
+// Sigma2_Resume, and otherwise ends it with a failure.
 func (p *caseResponder) report(payload []byte) (n next, err error) {
 	if r, err := message.ParseStatusReport(payload); err != nil || !r.Success() || !p.resuming {
 		return n, peerReport(payload)
@@ -128,7 +128,7 @@ func (p *caseResponder) report(payload []byte) (n next, err error) {
 	return n, p.finish(&n, &res)
 }
 
-// finish makes the session of a result, which it wipes.
+// finish prepares the session of a result and wipes the result.
 func (p *caseResponder) finish(n *next, res *casesession.Result) error {
 	defer res.Wipe()
 	if err := p.fabrics.check(); err != nil {

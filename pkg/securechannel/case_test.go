@@ -16,7 +16,7 @@ import (
 )
 
 // controller begins a CASE handshake with the device. change may alter what it
-// sends; a nil payload leaves the message out.
+// sends. A message with a nil payload is not sent.
 func (n *node) controller(resume *casesession.Record, change func(opcode uint8, b []byte) []byte) *client {
 	n.w.t.Helper()
 	return n.controllerOf(deviceNode, resume, change)
@@ -196,8 +196,8 @@ func TestCASEUnexpected(t *testing.T) {
 	}
 }
 
-// A StatusReport ends the handshake and has no answer; success counts only after
-// Sigma2_Resume.
+// A StatusReport ends the handshake and is not answered. Success is valid only
+// after Sigma2_Resume.
 func TestCASEPeerReports(t *testing.T) {
 	for _, report := range [][]byte{reportInvalidParameter, reportBusy, reportSuccess, {}, {1, 2, 3}} {
 		w := newWorld(t, nil)
@@ -214,7 +214,7 @@ func TestCASEPeerReports(t *testing.T) {
 	}
 }
 
-// PASE is not among those that CASE is counted with.
+// A PASE handshake does not use a place of CASE.
 func TestPASEBesideCASE(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = 1 })
 	w.openWindow()
@@ -230,7 +230,7 @@ func TestPASEBesideCASE(t *testing.T) {
 	c.wantReport(reportSuccess)
 }
 
-// A handshake that fails leaves the ones beside it alone.
+// A handshake that fails does not affect others.
 func TestCASEBesideFailures(t *testing.T) {
 	w := newWorld(t, nil)
 	var good *client
@@ -302,8 +302,7 @@ func TestCASEDuplicates(t *testing.T) {
 	}
 }
 
-// A fabric that is removed, or gets another certificate, takes the handshakes on
-// it along.
+// If a fabric is removed or gets another certificate, its handshakes end.
 func TestCASEFabricChanges(t *testing.T) {
 	changed := *home().device
 	changed.NOC = []byte("another")
@@ -322,7 +321,7 @@ func TestCASEFabricChanges(t *testing.T) {
 			t.Errorf("%s: %d sessions", name, len(w.opened))
 		}
 	}
-	// A change of anything else does not matter.
+	// Other changes of the fabric do not matter.
 	other := *home().device
 	other.Label = "kitchen"
 	w := newWorld(t, nil)

@@ -14,31 +14,31 @@ import (
 )
 
 const (
-	// DefaultMaxHandshakes is how many CASE handshakes may be under way if
-	// Options do not say. One source may have half of them.
+	// DefaultMaxHandshakes is the default number of concurrent CASE handshakes. One
+	// source may have half of them.
 	DefaultMaxHandshakes = 32
-	// HandshakeTime is how long a handshake may take, from the first message to
-	// the last (section 5.5 for PASE).
+	// HandshakeTime is the maximum duration of a handshake, from the first message
+	// to the last (section 5.5 for PASE).
 	HandshakeTime = 60 * time.Second
-	// maxLingering bounds the exchanges that try to tell a peer about a failure.
+	// maxLingering limits the exchanges that retransmit a report of failure.
 	maxLingering = 8
-	// maxRetryInterval bounds what an initiator may tell of its intervals while
-	// nobody knows it: it would decide how long exchanges linger.
+	// maxRetryInterval limits the retransmission intervals of an initiator that is
+	// not authenticated yet: they determine how long exchanges linger.
 	maxRetryInterval = 2 * time.Second
 )
 
-// Resumptions keeps the records of CASE sessions that may be resumed.
+// Resumptions holds the records of CASE sessions that can be resumed.
 type Resumptions interface {
 	// Find returns the record with a resumption id of 16 octets.
 	Find(id []byte) (casesession.Record, bool)
 	// Of returns the record for a fabric and peer.
 	Of(fabric matter.FabricIndex, peer matter.NodeID) (casesession.Record, bool)
-	// Put keeps a record in place of the one for the same fabric and peer. It is
-	// called before the peer is told that its handshake has succeeded.
+	// Put stores a record and replaces that for the same fabric and peer. It is
+	// called before the peer gets the report that its handshake has succeeded.
 	Put(casesession.Record)
 }
 
-// Options of a Channel. All are required but MaxHandshakes, OnClosed and
+// Options of a Channel. All are required except MaxHandshakes, OnClosed and
 // OnHandshake.
 type Options struct {
 	Sessions    *session.Table
@@ -47,21 +47,21 @@ type Options struct {
 	Fabrics     casesession.Fabrics
 	Resumptions Resumptions
 	Rand        io.Reader
-	// Parameters are what this node tells of itself.
+	// Parameters are this node's session parameters.
 	Parameters message.SessionParameters
-	// Validity returns what the validity periods of a peer's certificates are held
-	// against.
+	// Validity returns the options for checking the validity periods of a peer's
+	// certificates.
 	Validity func(now time.Time) cert.VerifyOptions
-	// MaxHandshakes bounds the CASE handshakes under way. 0:
+	// MaxHandshakes is the maximum number of concurrent CASE handshakes. 0:
 	// DefaultMaxHandshakes.
 	MaxHandshakes int
-	// OnSession is called with every new session, when the peer was told.
+	// OnSession is called with every new session, after the peer was notified.
 	OnSession func(now time.Time, s *session.Session)
-	// OnClosed is called when a peer closes a session, before it is gone. nil:
-	// nobody cares.
+	// OnClosed, if not nil, is called when a peer closes a session, before the
+	// session is removed.
 	OnClosed func(now time.Time, s *session.Session)
-	// OnHandshake is called at the end of every handshake that a peer began. nil:
-	// nobody cares.
+	// OnHandshake, if not nil, is called at the end of every handshake that a peer
+	// began.
 	OnHandshake func(now time.Time, o Outcome)
 }
 
@@ -70,15 +70,16 @@ func (o *Options) complete() bool {
 		o.Rand != nil && o.Validity != nil && o.OnSession != nil
 }
 
-// Channel runs protocol 0 of a node. It belongs to one goroutine.
+// Channel runs protocol 0 of a node. One goroutine owns it.
 type Channel struct {
 	opt       Options
-	pase      responder    // of the PASE handshake that the window knows of; nil: none
-	cases     []*handshake // CASE handshakes under way, the oldest first
-	lingering int          // exchanges that still try to tell a peer about a failure
+	pase      responder    // of the latest PASE handshake; nil: none
+	cases     []*handshake // CASE handshakes in progress, the oldest first
+	lingering int          // exchanges that still retransmit a report of failure
 }
 
-// New returns a Channel without handshakes. Missing options panic.
+// New returns a Channel without handshakes. It panics if a required option is
+// missing.
 func New(opt Options) *Channel {
 	if !opt.complete() {
 		panic("BUG: securechannel: required option is missing")
@@ -95,8 +96,8 @@ func New(opt Options) *Channel {
 	return &Channel{opt: opt}
 }
 
-// Accept returns the handler of an exchange that a peer begins with a secure
-// channel message, nil if the message is not to be answered (section 4.11.1).
+// Accept returns the handler for an exchange that a peer begins with a secure
+// channel message, or nil if the message is not to be answered (section 4.11.1).
 func (c *Channel) Accept(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
 	unsecured := x.Session().Kind == session.Unsecured
 	switch {
@@ -110,15 +111,15 @@ func (c *Channel) Accept(now time.Time, x *exchange.Exchange, m exchange.Message
 	return nil
 }
 
-// CloseSession tells the peer of a session that it ends, once and without
-// waiting for an answer, and removes it with all its exchanges. A session that is
-// gone is left alone.
+// CloseSession sends CloseSession to the peer of a session, once and without
+// waiting for an acknowledgement. Then it removes the session and its exchanges. It
+// does nothing if the session was removed.
 func (c *Channel) CloseSession(now time.Time, s *session.Session) {
 	if s.Gone() {
 		return
 	}
 	if s.Kind != session.Unsecured {
-		// What cannot be sent is not missed: the peer finds out by the silence.
+		// If it cannot be sent, the peer will time out.
 		if x, err := c.opt.Exchanges.Initiate(now, s, silent{}); err == nil {
 			report := message.StatusReport{General: message.GeneralSuccess, Code: message.CodeCloseSession}
 			_ = x.SendUnreliable(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil))
@@ -128,8 +129,8 @@ func (c *Channel) CloseSession(now time.Time, s *session.Session) {
 	c.remove(now, s)
 }
 
-// Forget removes a session with all its exchanges, and leaves it to the peer to
-// find out. A session that is gone is left alone.
+// Forget removes a session and its exchanges without notifying the peer. It does
+// nothing if the session was removed.
 func (c *Channel) Forget(now time.Time, s *session.Session) {
 	if !s.Gone() {
 		c.remove(now, s)
@@ -147,7 +148,7 @@ func closes(payload []byte) bool {
 	return err == nil && r.General == message.GeneralSuccess && r.Protocol == 0 && r.Code == message.CodeCloseSession
 }
 
-// closing is the handler of CloseSession from the peer.
+// closing handles CloseSession from the peer.
 type closing struct{ c *Channel }
 
 func (h closing) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message) {
@@ -157,7 +158,7 @@ func (h closing) Receive(now time.Time, x *exchange.Exchange, _ exchange.Message
 
 func (closing) Closed(time.Time, *exchange.Exchange, error) {}
 
-// silent is the handler of an exchange that expects nothing.
+// silent is the handler of an exchange that expects no messages.
 type silent struct{}
 
 func (silent) Receive(time.Time, *exchange.Exchange, exchange.Message) {}

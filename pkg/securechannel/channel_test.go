@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// listener is a handler that notes what happens to its exchange.
+// listener is a handler that records the events of its exchange.
 type listener struct {
 	opcodes []uint8
 	payload []byte
@@ -74,8 +74,8 @@ func TestCloseSessionReceived(t *testing.T) {
 	}
 }
 
-// Other reports on a session, and anything that only looks like CloseSession,
-// do nothing.
+// Other reports on a session, and reports that only resemble CloseSession, have no
+// effect.
 func TestOtherReportsReceived(t *testing.T) {
 	for _, report := range [][]byte{
 		reportSuccess, reportInvalidParameter, reportBusy, {}, reportCloseSession[:7],
@@ -99,7 +99,7 @@ func TestOtherReportsReceived(t *testing.T) {
 	}
 }
 
-// Without a session nobody can close one, and reports have no answer.
+// CloseSession has no effect without a session, and reports are not answered.
 func TestReportsOnTheUnsecuredSession(t *testing.T) {
 	for _, report := range [][]byte{reportCloseSession, reportSuccess, reportInvalidParameter, {}} {
 		w := newWorld(t, nil)
@@ -162,7 +162,7 @@ func TestForget(t *testing.T) {
 	w.wantClean()
 }
 
-// A session that had to make room is out of the table, but its peer is told.
+// An evicted session is no longer in the table, but its peer gets CloseSession.
 func TestCloseSessionEvicted(t *testing.T) {
 	w := newWorld(t, nil)
 	c, device, _ := established(w)
@@ -216,8 +216,8 @@ func unsecuredFrom(t *testing.T, c *client) []byte {
 	return b
 }
 
-// Handshakes belong to the unsecured session: on another one they are not
-// accepted, by this package as little as by the exchange layer.
+// Handshakes belong to the unsecured session. Neither this package nor the exchange
+// layer accepts them on another one.
 func TestNoHandshakeOnSessions(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
@@ -235,7 +235,7 @@ func TestNoHandshakeOnSessions(t *testing.T) {
 	w.want()
 }
 
-// On the unsecured session only the two first messages begin something.
+// On the unsecured session only the two first messages begin a handshake.
 func TestAcceptedOpcodes(t *testing.T) {
 	w := newWorld(t, nil)
 	s := w.device.sessions.Unsecured(w.now, transport.Path{Peer: deviceAddr})
@@ -254,7 +254,7 @@ func TestAcceptedOpcodes(t *testing.T) {
 	}
 }
 
-// When every session is in use a handshake ends without one, and says so.
+// If every session is in use, a handshake ends with a report.
 func TestNoRoom(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
@@ -284,8 +284,8 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// Strangers that make mistakes and then do not listen cannot keep the node busy
-// telling them: few are told again and again, all are told once.
+// Strangers that send invalid messages and never acknowledge cannot keep the node
+// busy: all get one report, and only a few get retransmissions.
 func TestLingeringIsBounded(t *testing.T) {
 	w := newWorld(t, nil)
 	for i := range 20 {
@@ -313,7 +313,7 @@ func TestLingeringIsBounded(t *testing.T) {
 	w.wantClean()
 }
 
-// An endless stream of handshakes that go wrong leaves nothing behind.
+// An endless series of failed handshakes leaves nothing behind.
 func TestNothingAccumulates(t *testing.T) {
 	w := newWorld(t, nil)
 	for i := range 300 {
@@ -399,9 +399,9 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// FuzzChannel throws messages at a device with an open window: nobody gets a
-// session by that, and nothing is left. The input is opcode, length and payload,
-// again and again; opcode 0xFF begins a new exchange.
+// FuzzChannel sends messages to a device with an open window. No session may
+// result, and nothing may be left behind. The input is a series of opcode, length
+// and payload; opcode 0xFF begins a new exchange.
 func FuzzChannel(f *testing.F) {
 	f.Add([]byte{message.OpcodePBKDFParamRequest, 2, 0x15, 0x18, message.OpcodePake1, 0})
 	f.Add([]byte{message.OpcodeSigma1, 2, 0x15, 0x18, 0xFF, 0, message.OpcodeStatusReport, 8, 0, 0, 0, 0, 0, 0, 3, 0})

@@ -13,8 +13,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// handshake is what PASE and CASE have in common: an exchange that ends with a
-// session or without one.
+// handshake is the common part of PASE and CASE: an exchange that ends with or
+// without a session.
 type handshake struct {
 	c         *Channel
 	kind      session.Kind
@@ -23,27 +23,27 @@ type handshake struct {
 	exchange  *exchange.Exchange
 	peer      netip.AddrPort
 	source    netip.Addr    // of the peer
-	wait      time.Duration // that it is told with Busy
-	responder responder     // nil when the handshake is over
-	answer    bool          // the last message is not a StatusReport, which has no answer
-	lingering bool          // the exchange still tells the peer about a failure
+	wait      time.Duration // minimum wait, for a Busy report
+	responder responder     // nil when the handshake has ended
+	answer    bool          // the peer expects an answer: its last message is not a StatusReport
+	lingering bool          // the exchange still retransmits a report of failure
 }
 
-// responder is the part of a handshake that knows its messages.
+// responder is the part of a handshake that is specific to PASE or CASE.
 type responder interface {
-	// take takes a message of the initiator and says what follows from it.
+	// take handles a message of the initiator and returns the next step.
 	take(m exchange.Message) (next, error)
-	// params returns what the initiator told of itself, once it has.
+	// params returns the initiator's session parameters, once they are known.
 	params() message.SessionParameters
-	// established is called with the session in the table and before the peer is
-	// told; an error takes it out again.
+	// established is called when the session is in the table, before the peer is
+	// notified. If it returns an error, the session is removed.
 	established() error
-	// ended is called once, last: the secrets go.
+	// ended is the last call, and is made once. It erases the secrets.
 	ended(now time.Time, r Result)
 }
 
-// next is what follows from a message: an answer, or a session. A session with
-// confirm is one that the initiator has still to be told about.
+// next is the next step after a message: an answer or a session. If confirm is set,
+// the initiator must be notified of the session.
 type next struct {
 	opcode  uint8
 	payload []byte
@@ -54,10 +54,10 @@ type next struct {
 
 var (
 	errPeerReport = errors.New("the peer reported")
-	errUnexpected = errors.New("a message that has no place in the handshake")
+	errUnexpected = errors.New("message out of order")
 )
 
-// resultError is an error with the result it stands for; others are
+// resultError is an error with a Result. Other errors have the Result
 // InvalidParameter.
 type resultError struct {
 	Result Result
@@ -67,7 +67,8 @@ type resultError struct {
 func (e *resultError) Error() string { return e.Err.Error() }
 func (e *resultError) Unwrap() error { return e.Err }
 
-// begin returns the handshake that r serves, nil if there is no session id left.
+// begin returns the handshake for the responder r, or nil if there is no free
+// session id.
 func (c *Channel) begin(now time.Time, x *exchange.Exchange, kind session.Kind, r func(id uint16) responder) *handshake {
 	id, err := c.opt.Sessions.ReserveID()
 	if err != nil {
@@ -76,7 +77,7 @@ func (c *Channel) begin(now time.Time, x *exchange.Exchange, kind session.Kind, 
 	return &handshake{c: c, kind: kind, id: id, began: now, exchange: x, peer: x.Session().Path.Peer, source: x.Session().Path.Source(), responder: r(id)}
 }
 
-// Receive takes the next message of the handshake.
+// Receive handles the next message of the handshake.
 func (h *handshake) Receive(now time.Time, x *exchange.Exchange, m exchange.Message) {
 	h.answer = m.Opcode != message.OpcodeStatusReport
 	n, err := h.responder.take(m)
@@ -95,14 +96,15 @@ func (h *handshake) Receive(now time.Time, x *exchange.Exchange, m exchange.Mess
 	}
 }
 
-// clamp returns the parameters by which messages of the handshake are sent again.
+// clamp limits the parameters that are used for retransmissions during the
+// handshake.
 func clamp(p message.SessionParameters) message.SessionParameters {
 	p.IdleInterval = min(p.IdleInterval, maxRetryInterval)
 	p.ActiveInterval = min(p.ActiveInterval, maxRetryInterval)
 	return p
 }
 
-// Closed ends a handshake whose exchange ended before it.
+// Closed ends a handshake whose exchange has ended early.
 func (h *handshake) Closed(now time.Time, _ *exchange.Exchange, err error) {
 	if h.lingering {
 		h.lingering = false
@@ -121,7 +123,7 @@ func (h *handshake) Closed(now time.Time, _ *exchange.Exchange, err error) {
 	}
 }
 
-// establish makes the session and tells the initiator, if it does not know yet.
+// establish creates the session and notifies the initiator, if necessary.
 func (h *handshake) establish(now time.Time, x *exchange.Exchange, n *next) {
 	cfg := n.session
 	cfg.Kind, cfg.LocalID, cfg.Path = h.kind, h.id, x.Session().Path
@@ -149,9 +151,9 @@ func (h *handshake) establish(now time.Time, x *exchange.Exchange, n *next) {
 	h.c.opt.OnSession(now, s)
 }
 
-// fail ends the handshake and tells the peer why, if that may be. The report is
-// sent again until it is acknowledged, as long as few exchanges do that: a
-// stranger must not occupy the node with its own mistakes.
+// fail ends the handshake and reports the reason to the peer, if that is allowed.
+// The report is retransmitted until it is acknowledged, but only on a few exchanges
+// at a time, so that a stranger cannot keep the node busy with invalid messages.
 func (h *handshake) fail(now time.Time, x *exchange.Exchange, err error) {
 	o := Outcome{Result: InvalidParameter, Err: err}
 	var r *resultError
@@ -162,8 +164,8 @@ func (h *handshake) fail(now time.Time, x *exchange.Exchange, err error) {
 	if h.answer {
 		report := h.report(o.Result)
 		payload := report.AppendTo(nil)
-		// That the node is busy is said once: what was sent must not occupy the
-		// room that is missing.
+		// Busy is sent only once: retransmissions would use up the resources that
+		// are scarce.
 		if o.Result != Busy && h.c.lingering < maxLingering {
 			h.lingering = true
 			h.c.lingering++
@@ -175,18 +177,17 @@ func (h *handshake) fail(now time.Time, x *exchange.Exchange, err error) {
 	x.Close(now)
 }
 
-// end frees what the handshake held. Its exchange may live on.
+// end releases the resources of the handshake. Its exchange may continue.
 func (h *handshake) end(now time.Time, o Outcome) {
 	h.responder.ended(now, o.Result)
 	h.responder = nil
 	h.c.cases = slices.DeleteFunc(h.c.cases, func(x *handshake) bool { return x == h })
-	h.c.opt.Sessions.ReleaseID(h.id) // a session has taken it, if there is one
+	h.c.opt.Sessions.ReleaseID(h.id) // no effect if a session owns it
 	o.Kind, o.Peer, o.Duration = h.kind, h.peer, now.Sub(h.began)
 	h.c.opt.OnHandshake(now, o)
 }
 
-// peerReport returns the error that ends a handshake in which the peer sends a
-// StatusReport.
+// peerReport returns the error for a StatusReport that ends the handshake.
 func peerReport(payload []byte) error {
 	r, err := message.ParseStatusReport(payload)
 	if err != nil {

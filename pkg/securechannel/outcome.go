@@ -8,38 +8,39 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// Result is how a handshake ended. The set is fixed, so that a result can be
-// the label of a metric.
+// Result is how a handshake ended. The set is fixed, so that a result can be a
+// metric label.
 type Result uint8
 
 // The results.
 const (
-	// Success: there is a session.
+	// Success: a session was established.
 	Success Result = iota
-	// InvalidParameter: a message was malformed, out of order or not genuine; the
-	// peer was told.
+	// InvalidParameter: a message was malformed, out of order or not genuine. The
+	// peer gets a report.
 	InvalidParameter
-	// WrongPasscode: the peer used another passcode than the window's, as it found
-	// itself, or was told. PASE only.
+	// WrongPasscode: the peer used another passcode than the window's. Either side
+	// may have found out. PASE only.
 	WrongPasscode
-	// NoSharedRoot: the peer looks for a node on a fabric that is not here; it was
-	// told.
+	// NoSharedRoot: the destination is not a fabric of this node. The peer gets a
+	// report.
 	NoSharedRoot
-	// Busy: there are as many handshakes as may be; the peer was told to wait.
+	// Busy: too many handshakes are in progress. The peer was asked to wait.
 	Busy
-	// Displaced: another peer needed the place; this one was told to try again.
+	// Displaced: another peer needed the place. This one was asked to try again.
 	Displaced
-	// NoRoom: the session table is full and every session in use; the peer was
-	// told.
+	// NoRoom: the session table is full and every session is in use. The peer gets
+	// a report.
 	NoRoom
-	// PeerFailed: the peer reported a failure, or success out of turn.
+	// PeerFailed: the peer reported a failure, or reported success at the wrong
+	// time.
 	PeerFailed
-	// NoAck: the peer acknowledged none of the transmissions of a message.
+	// NoAck: the peer acknowledged no transmission of a message.
 	NoAck
 	// Timeout: the handshake took longer than HandshakeTime.
 	Timeout
-	// Aborted: the handshake lost what it needs: the unsecured session, the
-	// commissioning window or the fabric.
+	// Aborted: the handshake lost something that it needs: the unsecured session,
+	// the commissioning window or the fabric.
 	Aborted
 
 	results
@@ -69,24 +70,25 @@ func Results(k session.Kind) (all []Result) {
 	return all
 }
 
-// String returns the result as a label: lower case, words joined by underscores.
+// String returns the result in lower case, with underscores. It is used as a metric
+// label.
 func (r Result) String() string { return resultNames[r] }
 
-// Outcome is what the operator learns of a handshake.
+// Outcome describes a finished handshake for the operator.
 type Outcome struct {
 	Kind     session.Kind   // PASE or CASE
-	Peer     netip.AddrPort // that began it
+	Peer     netip.AddrPort // the initiator
 	Result   Result
 	Resumed  bool          // the CASE session was resumed
 	Duration time.Duration // from the first message to the last
-	Err      error         // why there is no session; nil with Success
+	Err      error         // the reason for the failure; nil with Success
 }
 
 func successReport() message.StatusReport {
 	return message.StatusReport{General: message.GeneralSuccess, Code: message.CodeSessionEstablished}
 }
 
-// report returns what the peer is told about a failure.
+// report returns the StatusReport for a failure.
 func (h *handshake) report(r Result) message.StatusReport {
 	report := message.StatusReport{General: message.GeneralFailure, Code: message.CodeInvalidParameter}
 	switch r {

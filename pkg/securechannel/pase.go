@@ -12,9 +12,9 @@ import (
 
 var errWindow = errors.New("the commissioning window was closed")
 
-// acceptPASE begins a PASE handshake if the commissioning window offers one.
-// Otherwise the request is not even acknowledged, as if nobody were there: it comes
-// again, and by then the handshake of somebody else may be over.
+// acceptPASE begins a PASE handshake if the commissioning window permits one.
+// Otherwise the request is not even acknowledged, as if the node did not exist. The
+// peer sends it again, and another handshake may have ended by then.
 func (c *Channel) acceptPASE(now time.Time, x *exchange.Exchange) exchange.Handler {
 	p, ok := c.opt.Window.Offer()
 	if !ok {
@@ -30,8 +30,8 @@ func (c *Channel) acceptPASE(now time.Time, x *exchange.Exchange) exchange.Handl
 		return nil
 	}
 	c.opt.Window.Begin()
-	// An older handshake whose window was closed may still be under way. It has
-	// lost its say.
+	// An older handshake, whose window was closed, may still be in progress. It is
+	// no longer c.pase.
 	c.pase = h.responder
 	return h
 }
@@ -39,7 +39,7 @@ func (c *Channel) acceptPASE(now time.Time, x *exchange.Exchange) exchange.Handl
 type paseResponder struct {
 	c         *Channel
 	r         *pase.Responder
-	succeeded bool // the window knows
+	succeeded bool // the window was notified
 }
 
 func (p *paseResponder) take(m exchange.Message) (n next, err error) {
@@ -69,8 +69,8 @@ func (p *paseResponder) take(m exchange.Message) (n next, err error) {
 	return n, err
 }
 
-// peerReport returns the error that ends the handshake. An initiator that calls Pake2
-// an invalid parameter has found that the passcodes differ.
+// peerReport returns the error for a StatusReport. If the initiator rejects Pake2
+// with InvalidParameter, the passcodes differ.
 func (p *paseResponder) peerReport(payload []byte) error {
 	err := peerReport(payload)
 	r, malformed := message.ParseStatusReport(payload)
@@ -97,7 +97,7 @@ func (p *paseResponder) ended(now time.Time, r Result) {
 	p.c.pase = nil
 	switch {
 	case r == Success:
-	case p.succeeded: // but the peer could not be told
+	case p.succeeded: // but the peer could not be notified
 		p.c.opt.Window.SessionEnded(now)
 	default:
 		p.c.opt.Window.Failed(now)

@@ -15,8 +15,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// commissioner begins a PASE handshake. change may alter what it sends; a nil
-// payload leaves the message out.
+// commissioner begins a PASE handshake. change may alter what it sends. A message
+// with a nil payload is not sent.
 func (n *node) commissioner(passcode uint32, change func(opcode uint8, b []byte) []byte) *client {
 	n.w.t.Helper()
 	c := n.client()
@@ -95,7 +95,7 @@ func TestPASE(t *testing.T) {
 	w.wantClean()
 }
 
-// The session is announced when the peer's report is on its way.
+// OnSession is called after the report to the peer was sent.
 func TestSessionAfterReport(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
@@ -129,7 +129,7 @@ func TestPASEWrongPasscode(t *testing.T) {
 	}
 	w.pass(10 * time.Second)
 	w.wantClean()
-	// The window serves the next one.
+	// The window accepts the next commissioner.
 	c := w.peer(2).commissioner(testPasscode, nil)
 	w.flow()
 	c.wantReport(reportSuccess)
@@ -178,8 +178,8 @@ func TestPASEInvalidParameter(t *testing.T) {
 	}
 }
 
-// A commissioner that gives up says so at any time. Only after Pake2, and by the code
-// for that, has it found another passcode.
+// A commissioner may give up at any time. Only InvalidParameter after Pake2 means
+// that the passcodes differ.
 func TestPASEGivenUp(t *testing.T) {
 	busy := message.Busy(500)
 	for _, tt := range []struct {
@@ -210,7 +210,7 @@ func TestPASEGivenUp(t *testing.T) {
 	}
 }
 
-// Messages out of order, of the other handshake or of no handshake's initiator.
+// Messages out of order, of the other handshake, or of the other role.
 func TestPASEUnexpected(t *testing.T) {
 	for _, opcode := range []uint8{
 		message.OpcodePBKDFParamRequest, message.OpcodePBKDFParamResponse, message.OpcodePake2, message.OpcodePake3,
@@ -232,7 +232,7 @@ func TestPASEUnexpected(t *testing.T) {
 	}
 }
 
-// Without a window there is nobody: no answer, and no exchange is left.
+// Without a window there is no answer, and no exchange is left.
 func TestPASEWithoutWindow(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.peer(1).commissioner(testPasscode, nil)
@@ -251,8 +251,8 @@ func TestPASEWithoutWindow(t *testing.T) {
 	w.wantClean()
 }
 
-// A request that comes while no window is open is not acknowledged: when it comes again,
-// there may be one.
+// A request while no window is open is not acknowledged, as a window may be open
+// when it arrives again.
 func TestPASEWhenTheWindowOpens(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.peer(1).commissioner(testPasscode, nil)
@@ -264,7 +264,7 @@ func TestPASEWhenTheWindowOpens(t *testing.T) {
 	w.want(Success)
 }
 
-// One PASE at a time: requests beside a handshake or a session are not served.
+// Only one PASE handshake or session exists at a time. Other requests are ignored.
 func TestOnePASE(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
@@ -293,7 +293,7 @@ func TestOnePASE(t *testing.T) {
 	if len(first.reports) != 0 {
 		t.Errorf("the one that was too slow got %x", first.reports)
 	}
-	// The session goes, and the window serves again.
+	// When the session ends, the window accepts commissioners again.
 	w.channel.CloseSession(w.now, w.opened[0])
 	w.window.SessionEnded(w.now)
 	fifth := w.peer(5).commissioner(testPasscode, nil)
@@ -345,7 +345,7 @@ func TestPASETimeLimitIsForAll(t *testing.T) {
 	w.want(Timeout)
 }
 
-// A peer that vanishes is given up when it acknowledges nothing.
+// A handshake ends when its peer acknowledges nothing.
 func TestPASENoAck(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
@@ -378,8 +378,8 @@ func TestTwentyFailuresCloseTheWindow(t *testing.T) {
 	c.wantSilence()
 }
 
-// A handshake that the end of the window's time overtakes goes on; one whose
-// window was revoked does not.
+// A handshake continues when its window's time ends, but not when its window is
+// revoked.
 func TestPASEAndWindowEnd(t *testing.T) {
 	for _, revoke := range []bool{false, true} {
 		w := newWorld(t, nil)
@@ -408,8 +408,8 @@ func TestPASEAndWindowEnd(t *testing.T) {
 	}
 }
 
-// A handshake of a window that was revoked neither succeeds in the next window
-// nor harms the handshake there.
+// A handshake of a revoked window cannot succeed in the next window, and does not
+// affect a handshake there.
 func TestPASEOfARevokedWindow(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		w := newWorld(t, nil)
@@ -454,7 +454,7 @@ func TestPASEOfARevokedWindow(t *testing.T) {
 	}
 }
 
-// What an initiator says of its intervals does not keep its exchanges for hours.
+// An initiator cannot make its exchanges last for hours with absurd intervals.
 func TestPASEAbsurdIntervals(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()
@@ -473,7 +473,7 @@ func TestPASEAbsurdIntervals(t *testing.T) {
 	w.wantClean()
 }
 
-// Answers are sent again at the initiator's own pace.
+// Retransmissions follow the initiator's intervals.
 func TestPASEIntervals(t *testing.T) {
 	for interval, want := range map[time.Duration]int{300 * time.Millisecond: 2, time.Second: 1} {
 		w := newWorld(t, nil)
@@ -501,8 +501,8 @@ func TestPASEIntervals(t *testing.T) {
 	}
 }
 
-// Whatever is lost once, the handshake succeeds, and what is sent again is the
-// same to the last octet.
+// The handshake succeeds if any datagram is lost once, and retransmissions are
+// identical.
 func TestPASELoss(t *testing.T) {
 	for n := range 12 {
 		w := newWorld(t, nil)
@@ -532,7 +532,7 @@ func TestPASEDuplicates(t *testing.T) {
 	}
 }
 
-// The operator's error says what was wrong and tells no secret.
+// The operator's error contains the reason and no secrets.
 func TestPASEErrorText(t *testing.T) {
 	w := newWorld(t, nil)
 	w.openWindow()

@@ -8,16 +8,16 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// Who recorded a Sigma1 can send it again for ever, and acknowledge the Sigma2
-// that it gets. Such handshakes look like those of a slow initiator. So places are
-// shared: a source may hold half of them, and where one is missing, the source
-// that holds the most loses its oldest handshake.
+// An attacker who has recorded a Sigma1 can send it again any number of times, and
+// acknowledge the Sigma2 that it gets. Such handshakes look like those of a slow
+// initiator. Therefore a source may hold only half of the places, and when there is
+// none left, the source that holds the most loses its oldest handshake.
 const (
-	// keepPlace is how long a handshake is safe from others whose source holds no
-	// less than its own. A good initiator on the local network needs a fraction of
-	// it for the whole handshake.
+	// keepPlace is how long a handshake is protected from sources that hold no more
+	// places than its own source. A genuine initiator on the local network needs a
+	// fraction of it for the whole handshake.
 	keepPlace = time.Second
-	// minBusyWait keeps initiators that are told to wait from coming back at once.
+	// minBusyWait is the shortest wait that an initiator is asked for.
 	minBusyWait = 500 * time.Millisecond
 )
 
@@ -26,9 +26,9 @@ var (
 	errDisplaced = errors.New("another initiator needed the place")
 )
 
-// place gives a CASE handshake a place among those under way, if need be that of
-// another one. It is asked for when Sigma1 has turned out to be for this node, and
-// before anything expensive. If there is none, h knows how long to wait.
+// place gives a CASE handshake a place. It may end another handshake for that.
+// place is called when Sigma1 has been found to be for this node, before any
+// expensive computation. If it returns false, it has set h.wait.
 func (c *Channel) place(now time.Time, h *handshake) bool {
 	victim, wait := c.victim(now, h)
 	if wait > 0 {
@@ -42,8 +42,8 @@ func (c *Channel) place(now time.Time, h *handshake) bool {
 	return true
 }
 
-// victim returns the handshake that must go for h, nil if none has to, or how long
-// it takes until one may.
+// victim returns the handshake to end for h, or nil if there is room. If none may
+// be ended yet, it returns how long to wait.
 func (c *Channel) victim(now time.Time, h *handshake) (victim *handshake, wait time.Duration) {
 	own, most := c.held(h), 0
 	full := len(c.cases) >= c.opt.MaxHandshakes
@@ -51,14 +51,14 @@ func (c *Channel) victim(now time.Time, h *handshake) (victim *handshake, wait t
 	if !full && !crowded {
 		return nil, 0
 	}
-	for _, o := range c.cases { // the oldest first
+	for _, o := range c.cases { // oldest first
 		if n := c.held(o); n > most && (!crowded || o.source == h.source) && o.exchange.Session() != h.exchange.Session() {
 			victim, most = o, n
 		}
 	}
 	switch {
 	case victim == nil:
-		// All are on the session of h itself, which cannot go.
+		// All are from the source of h itself.
 		return nil, keepPlace
 	case most > own+1:
 		return victim, 0
@@ -66,7 +66,7 @@ func (c *Channel) victim(now time.Time, h *handshake) (victim *handshake, wait t
 	return victim, keepPlace - now.Sub(victim.began)
 }
 
-// held returns how many handshakes the source of h has under way.
+// held returns the number of handshakes from the source of h.
 func (c *Channel) held(h *handshake) (n int) {
 	for _, o := range c.cases {
 		if o.source == h.source {
@@ -76,13 +76,13 @@ func (c *Channel) held(h *handshake) (n int) {
 	return n
 }
 
-// displace ends a handshake for the good of another one, and tells its initiator
-// once that it may try again.
+// displace ends a handshake for another one, and reports once to its initiator that
+// it may try again.
 func (h *handshake) displace(now time.Time) {
 	s := h.exchange.Session()
 	h.wait = minBusyWait
 	report := h.report(Displaced)
 	_ = h.exchange.SendUnreliable(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil))
 	h.end(now, Outcome{Result: Displaced, Err: errDisplaced})
-	h.c.remove(now, s) // nothing that was sent is sent again
+	h.c.remove(now, s) // nothing is retransmitted
 }

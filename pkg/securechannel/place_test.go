@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// slow begins a CASE handshake and holds its Sigma3 back.
+// slow begins a CASE handshake and does not send its Sigma3.
 func (n *node) slow() *client {
 	n.w.t.Helper()
 	var c *client
@@ -27,7 +27,7 @@ func (n *node) slow() *client {
 	return c
 }
 
-// wantHeld checks that the device has answered the handshake and waits.
+// wantHeld checks that the device has answered the handshake and waits for Sigma3.
 func (c *client) wantHeld() {
 	c.n.w.t.Helper()
 	if len(c.held) != 1 || len(c.reports) != 0 {
@@ -35,8 +35,8 @@ func (c *client) wantHeld() {
 	}
 }
 
-// Handshakes beyond the bound are told to wait, once each; the others do not
-// notice.
+// The initiators of handshakes beyond the limit are asked to wait, once each. The
+// other handshakes are not affected.
 func TestCASEBusy(t *testing.T) {
 	const max = 3
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = max })
@@ -58,7 +58,7 @@ func TestCASEBusy(t *testing.T) {
 		t.Errorf("busy was sent %d times to a peer that is silent", n)
 	}
 	w.pass(10 * time.Second)
-	// In another order than they began.
+	// They end in another order.
 	slices.Reverse(clients)
 	for i, c := range clients {
 		c.sendHeld()
@@ -74,8 +74,8 @@ func TestCASEBusy(t *testing.T) {
 	w.wantClean()
 }
 
-// Where nobody holds more than others, a handshake is safe for a second. Then it
-// goes for another one, and its initiator is told once to come again.
+// If no source holds more than others, a handshake is protected for a second. After
+// that it can be displaced, and its initiator is asked once to try again.
 func TestCASEDisplaced(t *testing.T) {
 	const max = 3
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = max })
@@ -86,7 +86,7 @@ func TestCASEDisplaced(t *testing.T) {
 	}
 	// 900 ms after the first one.
 	early := w.peer(10).slow()
-	early.wantReport(reportBusySoon) // 100 ms would do, but not for all that may ask
+	early.wantReport(reportBusySoon) // 100 ms would be enough, but not for everybody who asks
 	w.want(Busy)
 	w.pass(100 * time.Millisecond)
 	c := w.peer(11).controller(nil, nil)
@@ -109,8 +109,8 @@ func TestCASEDisplaced(t *testing.T) {
 	w.wantClean()
 }
 
-// A source may have half of the places, and when all are taken the source that
-// has the most makes room at once.
+// A source may have half of the places. If all are taken, the source with the most
+// loses one at once.
 func TestCASEPlacesAreShared(t *testing.T) {
 	const max = 6
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = max })
@@ -135,7 +135,7 @@ func TestCASEPlacesAreShared(t *testing.T) {
 	for _, h := range held[1:] {
 		h.wantHeld()
 	}
-	// Within a source the oldest gives way to the next one, after its second.
+	// Within a source the oldest is displaced by the next one, after its second.
 	greedy.slow().wantHeld()
 	w.want()
 	w.pass(keepPlace)
@@ -150,7 +150,7 @@ func TestCASEPlacesAreShared(t *testing.T) {
 	w.wantClean()
 }
 
-// A Sigma1 that is for no fabric here neither has a place nor takes one.
+// A Sigma1 for another node gets no place and displaces nobody.
 func TestForgedSigma1TakesNoPlace(t *testing.T) {
 	const max = 2
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = max })
@@ -169,8 +169,8 @@ func TestForgedSigma1TakesNoPlace(t *testing.T) {
 	}
 }
 
-// A peer that begins two handshakes on one unsecured session, which nobody has
-// reason to, does not pull the ground from under itself.
+// A peer that begins two handshakes on one unsecured session does not displace its
+// own first one.
 func TestCASETwiceOnOneSession(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = 2 })
 	n := w.peer(1)
@@ -195,9 +195,9 @@ func TestCASETwiceOnOneSession(t *testing.T) {
 	w.wantClean()
 }
 
-// Somebody sends a recorded Sigma1 15 times a second, from as many addresses as
-// they like, and acknowledges the answers. A good controller gets in at its first
-// try, also a slow one.
+// An attacker sends a recorded Sigma1 15 times a second from any number of
+// addresses and acknowledges the answers. A genuine controller still succeeds at
+// its first attempt, even a slow one.
 func TestReplayedSigma1FromManySources(t *testing.T) {
 	for _, sources := range []int{1, 2, 3, 40} {
 		w := newWorld(t, nil)
@@ -235,8 +235,8 @@ func TestReplayedSigma1FromManySources(t *testing.T) {
 	}
 }
 
-// What an initiator is told to wait is what it takes, between half a second and a
-// second.
+// The wait that an initiator is asked for is long enough, and between half a second
+// and a second.
 func TestBusyWaitIsHonest(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxHandshakes = 1 })
 	w.peer(1).slow()

@@ -10,46 +10,46 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// When changed resumption records are written: when nothing has changed for a
-// while, and soon enough for a power cut to find most of them there.
+// Delays for writing changed resumption records. They are long enough to collect
+// several changes, and short enough that a power cut loses few records.
 const (
 	recordsQuiet  = 5 * time.Second
 	recordsLatest = 30 * time.Second
-	recordsRetry  = 5 * time.Minute // after a write that failed
+	recordsRetry  = 5 * time.Minute // after a failed write
 )
 
-// Records are the records of sessions that can be resumed, one for each peer. They
-// are only a short cut: what is not kept costs a full handshake.
+// Records holds the records of resumable sessions, one for each peer. They only
+// save time: without a record the next handshake is a full one.
 //
-// The store has them as they were a moment ago, so that no handshake waits for
-// the disk. After a crash it may therefore hold a record that was used already.
-// Who has recorded that session can use it again, as the keys of a resumed session
-// depend on nothing that this node draws, and repeat the session's messages. Two
-// things together make them worthless. Session ids, which are part of what is
-// authenticated, are odd in one run of the process and even in the next. And a
-// record serves in the run that drew its id and in the one after it, no longer: the
-// start takes all of them out of the store, in the transaction that counts the run,
-// and those are not written again.
+// Records are stored with a short delay, so that no handshake waits for the disk.
+// After a crash the store may therefore contain a record that was used already. An
+// attacker who has recorded that session could then resume it again, because its
+// keys depend on no random value of this node, and replay its messages. Two
+// measures make that useless. First, session ids, which are authenticated, are odd
+// in one run of the process and even in the next. Second, a record can be used only
+// in the run that created its id and in the next run. Each start deletes all
+// records from the store in the transaction that counts the run, and does not write
+// them again.
 //
-// Records belong to one goroutine.
+// One goroutine owns Records.
 type Records struct {
 	st      *store.Store
 	fabrics *fabric.Table
 	max     int
-	used    uint64 // counts calls of Put
+	used    uint64 // number of calls of Put
 	byID    map[[16]byte]*record
 	byPeer  map[peer]*record
 
-	kept    map[peer][16]byte // ids of the records that the store holds
-	changed bool              // since Settle looked
-	since   time.Time         // of the first change that is not written
-	due     time.Time         // when to write; zero: nothing is to be written
+	kept    map[peer][16]byte // ids of the records in the store
+	changed bool              // since the last Settle
+	since   time.Time         // time of the first unwritten change
+	due     time.Time         // when to write; zero: no change
 }
 
 type record struct {
 	casesession.Record
 	used uint64
-	old  bool // from the run before
+	old  bool // from the previous run
 }
 
 type peer struct {
@@ -57,7 +57,7 @@ type peer struct {
 	node   matter.NodeID
 }
 
-// NewRecords begins with the records of the run before. Up to max are remembered.
+// NewRecords returns the records of the previous run. It holds at most max records.
 func NewRecords(st *store.Store, fabrics *fabric.Table, max int, before []store.Resumption) *Records {
 	r := &Records{
 		st: st, fabrics: fabrics, max: max,
@@ -92,8 +92,8 @@ func (r *Records) Of(f matter.FabricIndex, node matter.NodeID) (casesession.Reco
 	return rec.Record, true
 }
 
-// Put remembers a record in place of the peer's last one. If there are too many,
-// the one that was put least recently goes.
+// Put stores a record and replaces the peer's last one. If there are too many, it
+// drops the one that was put least recently.
 func (r *Records) Put(rec casesession.Record) {
 	r.put(rec, false)
 	r.changed = true
@@ -127,7 +127,7 @@ func (r *Records) drop(rec *record) {
 	clear(rec.SharedSecret[:])
 }
 
-// Forget drops the records of a fabric.
+// Forget removes the records of a fabric.
 func (r *Records) Forget(i matter.FabricIndex) {
 	for _, rec := range r.byPeer {
 		if rec.Fabric == i {
@@ -137,7 +137,7 @@ func (r *Records) Forget(i matter.FabricIndex) {
 	r.changed = true
 }
 
-// Settle sees to it that what has changed will be written.
+// Settle schedules the writing of changed records.
 func (r *Records) Settle(now time.Time) {
 	if !r.changed {
 		return
@@ -158,11 +158,11 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// Deadline returns when there is something to write.
+// Deadline returns the time of the next write, and whether there is one.
 func (r *Records) Deadline() (time.Time, bool) { return r.due, !r.due.IsZero() }
 
-// Advance writes what is due. It returns an error of the store; the records are
-// tried again later.
+// Advance writes the records if that is due. It returns an error of the store and
+// schedules another attempt.
 func (r *Records) Advance(now time.Time) error {
 	if r.due.IsZero() || now.Before(r.due) {
 		return nil
@@ -179,9 +179,9 @@ func (r *Records) Advance(now time.Time) error {
 	return err
 }
 
-// write makes the store hold the records of this run, in one transaction. Those
-// of a session with an identity that is only staged wait until it is not: it may
-// be taken back. It reports whether there are none of them.
+// write replaces the stored records with those of this run, in one transaction.
+// Records of a fabric whose identity is only staged are not written, because it may
+// be reverted. write reports whether there were none of them.
 func (r *Records) write() (complete bool, err error) {
 	gone := make(map[peer]bool, len(r.kept))
 	for p := range r.kept {
@@ -238,7 +238,7 @@ func (rec *record) stored() store.Resumption {
 	}
 }
 
-// Close writes what is not written yet, and forgets the secrets.
+// Close writes unwritten records and erases the secrets.
 func (r *Records) Close() error {
 	_, err := r.write()
 	for _, rec := range r.byID {

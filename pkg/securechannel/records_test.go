@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// What cannot be written is tried again, not at every turn, and lost for nobody
-// while the process lives.
+// A failed write is repeated, but not on every call, and no record is lost while
+// the process runs.
 func TestRecordsOfADiskThatFails(t *testing.T) {
 	n := clustertest.New(t, 1)
 	broken, err := store.Open(filepath.Join(t.TempDir(), store.FileName), store.Options{})
@@ -65,7 +65,7 @@ func TestRecordsOfADiskThatFails(t *testing.T) {
 	}
 	put(3)
 	due("and as ever after that", recordsQuiet)
-	// The clock is no matter: a step back delays nothing for ever.
+	// Setting the clock back does not delay a write for ever.
 	now = now.Add(-24 * time.Hour)
 	put(4)
 	due("after a step back", recordsQuiet)

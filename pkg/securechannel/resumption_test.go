@@ -28,11 +28,11 @@ func TestResumption(t *testing.T) {
 	}
 	w.wantCASE(w.opened[1])
 	w.wantTalk(second, w.opened[1])
-	w.wantTalk(first, w.opened[0]) // the old one lives on
+	w.wantTalk(first, w.opened[0]) // the old session still works
 	if len(w.memory) != 1 || w.memory[0].ID != second.record.ID || second.record.ID == first.record.ID {
 		t.Error("the record was not replaced")
 	}
-	// The old id is worth nothing: a full handshake.
+	// The old id is no longer valid: a full handshake.
 	third := w.peer(3).controller(&first.record, nil)
 	w.flow()
 	third.wantReport(reportSuccess)
@@ -69,8 +69,8 @@ func TestResumptionReports(t *testing.T) {
 	}
 }
 
-// A Sigma1 that somebody recorded gives no second session with the same keys,
-// whether it comes again during the handshake or after it.
+// A recorded Sigma1 does not give a second session with the same keys, neither
+// during the handshake nor after it.
 func TestResumptionReplay(t *testing.T) {
 	w := newWorld(t, nil)
 	first := w.peer(1).controller(nil, nil)
@@ -91,7 +91,7 @@ func TestResumptionReplay(t *testing.T) {
 		return b
 	})
 	w.flow()
-	// Its answer is on the way while the replay gets one too, and confirms first.
+	// While its answer is on the way, the replay gets one too and confirms first.
 	during := w.peer(3).client()
 	during.script = func(_ time.Time, m exchange.Message) (uint8, []byte) {
 		during.hold(message.OpcodeStatusReport, reportSuccess)
@@ -116,7 +116,7 @@ func TestResumptionReplay(t *testing.T) {
 	w.wantTalk(second, w.opened[1])
 }
 
-// The same for a handshake that resumes. Its last message has no answer.
+// The same for a handshake that resumes. Its last message is not answered.
 func TestResumptionFabricChanges(t *testing.T) {
 	w := newWorld(t, nil)
 	first := w.peer(1).controller(nil, nil)

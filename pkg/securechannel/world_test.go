@@ -38,17 +38,17 @@ var (
 	start    = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	testSalt = []byte("SPAKE2P Key Salt")
 
-	// What the peer is told, as it is on the wire.
+	// The reports to the peer, as transmitted.
 	reportSuccess          = []byte{0, 0, 0, 0, 0, 0, 0, 0}
 	reportInvalidParameter = []byte{1, 0, 0, 0, 0, 0, 2, 0}
 	reportNoSharedRoots    = []byte{1, 0, 0, 0, 0, 0, 1, 0}
 	reportGeneralFailure   = []byte{1, 0, 0, 0, 0, 0, 0xFF, 0xFF}
-	reportBusy             = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0xE8, 0x03} // come back in 1000 ms
-	reportBusySoon         = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0xF4, 0x01} // in 500 ms
+	reportBusy             = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0xE8, 0x03} // wait 1000 ms
+	reportBusySoon         = []byte{8, 0, 0, 0, 0, 0, 4, 0, 0xF4, 0x01} // wait 500 ms
 	reportCloseSession     = []byte{0, 0, 0, 0, 0, 0, 3, 0}
 )
 
-// passcodes are made once: they cost a thousand hashes.
+// passcodes are computed once, as each takes a thousand hashes.
 var passcodes = sync.OnceValue(func() map[uint32]window.Passcode {
 	m := map[uint32]window.Passcode{}
 	for _, p := range []uint32{testPasscode, otherPasscode} {
@@ -61,7 +61,7 @@ var passcodes = sync.OnceValue(func() map[uint32]window.Passcode {
 	return m
 })
 
-// home is a fabric with a device and a controller, made once.
+// home is a fabric with a device and a controller. It is created once.
 var home = sync.OnceValue(func() (h struct {
 	device     *fabric.Fabric
 	root       *cert.Certificate
@@ -123,7 +123,7 @@ func (t *fabrics) Get(i matter.FabricIndex) *fabric.Fabric {
 	return nil
 }
 
-// memory is what the device remembers to resume.
+// memory holds the device's resumption records.
 type memory []casesession.Record
 
 func (m *memory) Find(id []byte) (casesession.Record, bool) {
@@ -163,15 +163,15 @@ type datagram struct {
 	data     []byte
 }
 
-// world is a device, its peers and the wire between them, at a time that the
-// test moves.
+// world is a device, its peers and the wire between them. The test advances its
+// time.
 type world struct {
 	t     testing.TB
 	now   time.Time
 	nodes map[netip.AddrPort]*node
 	wire  []datagram
-	log   []datagram              // everything, as sent
-	fate  func(n int) (lost bool) // of the n-th datagram sent, from 0; nil: none is lost
+	log   []datagram              // all datagrams, as sent
+	fate  func(n int) (lost bool) // reports whether the n-th datagram, from 0, is lost; nil: none is
 	twice bool                    // every datagram arrives twice
 
 	device   *node
@@ -238,7 +238,7 @@ func (w *world) peer(i byte) *node {
 	return w.node(netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xFE, 0x80, 15: i}).WithZone("1"), 40000), 100)
 }
 
-// flow delivers what is on the wire, and what comes of it, until it is quiet.
+// flow delivers datagrams until none is left.
 func (w *world) flow() {
 	w.t.Helper()
 	for n := 0; len(w.wire) > 0; n++ {
@@ -263,7 +263,7 @@ func (w *world) flow() {
 	}
 }
 
-// pass lets time go by.
+// pass advances the time.
 func (w *world) pass(d time.Duration) {
 	w.t.Helper()
 	end := w.now.Add(d)
@@ -296,7 +296,7 @@ func (w *world) openWindow() {
 	}
 }
 
-// want checks how the handshakes ended, since it was called last.
+// want checks the outcomes of handshakes since the last call.
 func (w *world) want(results ...Result) {
 	w.t.Helper()
 	var got []Result
@@ -336,7 +336,7 @@ type client struct {
 
 	held   []held
 	id     uint16
-	result *session.Config // when the handshake is done, as far as the client knows
+	result *session.Config // set when the client considers the handshake complete
 	record casesession.Record
 }
 
@@ -374,7 +374,7 @@ func (c *client) begin(opcode uint8, payload []byte) {
 	}
 }
 
-// wantReport checks the one StatusReport that the client got.
+// wantReport checks that the client got exactly this StatusReport.
 func (c *client) wantReport(want []byte) {
 	c.n.w.t.Helper()
 	if len(c.reports) != 1 || !bytes.Equal(c.reports[0], want) {
@@ -382,7 +382,7 @@ func (c *client) wantReport(want []byte) {
 	}
 }
 
-// wantSilence checks that the client got nothing but acknowledgements.
+// wantSilence checks that the client got only acknowledgements.
 func (c *client) wantSilence() {
 	c.n.w.t.Helper()
 	if len(c.opcodes) != 0 || c.x == nil {
@@ -390,7 +390,7 @@ func (c *client) wantSilence() {
 	}
 }
 
-// session makes the client's end of the session.
+// session creates the client's end of the session.
 func (c *client) session() *session.Session {
 	c.n.w.t.Helper()
 	if c.result == nil {
@@ -413,7 +413,7 @@ func (c *client) hold(opcode uint8, payload []byte) {
 	c.held = append(c.held, held{opcode, slices.Clone(payload)})
 }
 
-// sendHeld sends what the client held back.
+// sendHeld sends the held messages.
 func (c *client) sendHeld() {
 	for _, h := range c.held {
 		if err := c.x.Send(c.n.w.now, matter.ProtocolSecureChannel, h.opcode, h.payload); err != nil {
@@ -432,7 +432,7 @@ func (n *node) client() *client {
 	return &client{n: n, id: id}
 }
 
-// wantTalk checks that both ends of a session understand each other.
+// wantTalk checks that both ends of a session can decrypt each other's messages.
 func (w *world) wantTalk(c *client, d *session.Session) {
 	w.t.Helper()
 	s := c.session()
@@ -473,7 +473,7 @@ func (w *world) wantIdenticalRetransmissions() {
 	}
 }
 
-// wantNoReport checks that the device has sent no StatusReport in the open.
+// wantNoReport checks that the device has sent no unencrypted StatusReport.
 func (w *world) wantNoReport() {
 	w.t.Helper()
 	for _, d := range w.log {

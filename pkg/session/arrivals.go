@@ -11,10 +11,9 @@ const (
 	interfacesOfArrival = 8
 )
 
-// arrivals remembers the interfaces by which the latest messages to groups came: a
-// host with several on one network receives each message by all of them, and that
-// is nobody's fault. Each interface is good for one copy, as a network sends no
-// more.
+// arrivals remembers on which interfaces the latest messages to groups arrived. A
+// host with several interfaces on one network receives each message on all of them,
+// which is normal. Each interface may deliver one copy, as a network sends no more.
 type arrivals struct {
 	latest [rememberedArrivals]arrival
 	next   int
@@ -25,17 +24,17 @@ type arrival struct {
 	node    matter.NodeID
 	counter uint32
 	via     [interfacesOfArrival]int
-	n       int // of via; 0: this is none
+	n       int // number of elements of via; 0: unused
 }
 
-// put remembers a new message.
+// put adds a new message.
 func (a *arrivals) put(list senderList, node matter.NodeID, counter uint32, via int) {
 	a.latest[a.next] = arrival{list: list, node: node, counter: counter, via: [interfacesOfArrival]int{via}, n: 1}
 	a.next = (a.next + 1) % len(a.latest)
 }
 
-// copied reports whether a message that was received before is a copy that another
-// interface brings.
+// copied reports whether a message that was received before arrived as a copy on
+// another interface.
 func (a *arrivals) copied(list senderList, node matter.NodeID, counter uint32, via int) bool {
 	for i := range a.latest {
 		m := &a.latest[i]

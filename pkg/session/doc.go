@@ -1,16 +1,16 @@
-// Package session keeps the sessions of a node: their keys, message counters,
-// replay windows and the table that finds them (Core Specification,
-// sections 4.6 to 4.8 and 4.13).
+// Package session implements the sessions of a node: their keys, message counters
+// and replay windows, and the table that holds them (Core Specification, sections
+// 4.6 to 4.8 and 4.13).
 //
-// [Table.Receive] takes a datagram as it came and gives back a message whose
-// sender is known, or the reason why there is none. Nothing is remembered of a
-// datagram that fails authentication. [Session.Seal] is the way back.
+// [Table.Receive] takes a received datagram. It returns a message with a known
+// sender, or the reason for dropping the datagram. A datagram that fails
+// authentication leaves no trace. [Session.Seal] is the opposite direction.
 //
-// Unsecured sessions carry handshakes. Anybody can make the node keep one, so
-// they are few, and the one used least recently gives way.
+// Unsecured sessions carry handshakes. Anybody can make the node create one, so
+// their number is small, and a new one replaces the least recently used.
 //
-// Messages to groups have no session: they are opened with the keys that
-// [Table.SetGroupKeys] was given, and are never answered.
+// Messages to groups belong to no session. They are decrypted with the keys passed
+// to [Table.SetGroupKeys] and are never answered.
 //
-// A Table and its Sessions belong to one goroutine.
+// One goroutine owns a Table and its Sessions.
 package session

@@ -1,18 +1,19 @@
 package session
 
-// DropReason is why Receive gave no message. The set is fixed, so that a reason
-// can be the label of a metric. It is an error only for the caller: nothing is
-// ever answered to a dropped datagram.
+// DropReason is the reason why Receive returned no message. The set is fixed, so
+// that a reason can be a metric label. It is an error for the caller only; a
+// dropped datagram is never answered.
 type DropReason uint8
 
 // The reasons.
 const (
-	// DropMalformed: a header that cannot be decoded or breaks a rule of its
-	// session type.
+	// DropMalformed: a header cannot be decoded or breaks a rule of its session
+	// type.
 	DropMalformed DropReason = iota
-	// DropUnknownSession: no session has the id. Peers find out by the silence.
+	// DropUnknownSession: no session has the id. The peer gets no answer and times
+	// out.
 	DropUnknownSession
-	// DropAuthentication: the message integrity check fails.
+	// DropAuthentication: the message integrity check failed.
 	DropAuthentication
 	// DropPrivacy: a unicast message with privacy.
 	DropPrivacy
@@ -20,7 +21,8 @@ const (
 	DropGroup
 	// DropReplay: a message to a group that was received before.
 	DropReplay
-	// DropCopy: a message to a group that another interface has brought already.
+	// DropCopy: a copy of a message to a group that arrived on another interface
+	// before.
 	DropCopy
 	// DropUnsecuredFull: every unsecured session is in use.
 	DropUnsecuredFull

@@ -6,17 +6,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// candidate is a session that may give way to a new one, with what decides.
+// candidate is a session that may be evicted for a new one, with the criteria.
 type candidate struct {
 	session    *Session
 	onFabric   int  // sessions of its fabric
-	sameFabric bool // as the new session
+	sameFabric bool // same fabric as the new session
 	toPeer     int  // sessions with its peer
-	samePeer   bool // as the new session, and the peer keeps an active one
-	carries    bool // something depends on it
+	samePeer   bool // same peer as the new session, and that peer has an active one
+	carries    bool // Options.Carries reports true
 }
 
-// crowd counts the sessions with one peer.
+// crowd counts the sessions of one peer.
 type crowd struct{ all, active int }
 
 type peerKey struct {
@@ -24,11 +24,12 @@ type peerKey struct {
 	node   matter.NodeID
 }
 
-// victim returns the session to evict for a new one with the given peer, nil if
-// there is none. Section 4.11.1 has the one used least recently go. That comes
-// last here, and fairness to fabrics first: one that asks for session after
-// session ends its own, not those of others. Sessions in use go only for a fabric
-// that has fewer than it is guaranteed, and only those of fabrics with more.
+// victim returns the session to evict for a new one with the given peer, or nil if
+// there is none. Section 4.11.1 evicts the least recently used session. Here that
+// is the last criterion, after fairness among fabrics: a fabric that opens session
+// after session loses its own, not those of others. A session in use is evicted
+// only for a fabric that has fewer than it is guaranteed, and only if its own
+// fabric has more.
 func (t *Table) victim(fabric matter.FabricIndex, peer matter.NodeID) *Session {
 	fabrics, peers := make(map[matter.FabricIndex]int), make(map[peerKey]crowd)
 	for _, s := range t.list {
@@ -63,7 +64,7 @@ func (t *Table) victim(fabric matter.FabricIndex, peer matter.NodeID) *Session {
 	return idle.session
 }
 
-// before reports whether c is to be evicted rather than o.
+// before reports whether c should be evicted before o.
 func (c *candidate) before(o *candidate) bool {
 	order := cmp.Or(
 		-cmp.Compare(c.onFabric, o.onFabric),
@@ -88,8 +89,8 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// evictUnsecured evicts the unsecured session used least recently of those that
-// are not in use, and reports whether there was one.
+// evictUnsecured evicts the least recently used unsecured session that is not in
+// use. It reports whether there was one.
 func (t *Table) evictUnsecured() bool {
 	var oldest *Session
 	consider := func(s *Session) {
@@ -113,9 +114,9 @@ func (t *Table) evictUnsecured() bool {
 	return true
 }
 
-// past remembers the windows of unsecured sessions that were freed lately, so
-// that a message which the network delivers twice does not begin a second
-// handshake. It has the size it has, whatever comes in.
+// past holds the windows of unsecured sessions that were freed recently, so that a
+// message that the network delivers twice does not begin a second handshake. Its
+// size is fixed.
 type past struct {
 	windows [32]struct {
 		key unsecuredKey
@@ -129,8 +130,7 @@ func (p *past) put(key unsecuredKey, in window) {
 	p.next = (p.next + 1) % len(p.windows)
 }
 
-// take returns the window of a session that was freed, an empty one if it is not
-// known.
+// take returns the window of a freed session, or an empty one if it is not known.
 func (p *past) take(key unsecuredKey) (in window) {
 	for i := range p.windows {
 		if w := &p.windows[i]; w.key == key && w.in.any {

@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// crowded is a full table, whose sessions have names.
+// crowded is a full table whose sessions have names.
 type crowded struct {
 	*Table
 	t     *testing.T
@@ -17,8 +17,9 @@ type crowded struct {
 	flags map[*Session]string
 }
 
-// newCrowded makes sessions as told: "1.2b" is one of fabric 1 with peer 2 that
-// is busy; c is one that carries something, d a defunct one.
+// newCrowded creates sessions from their descriptions: "1.2b" is a session of
+// fabric 1 with peer 2 that is busy; c is for one that carries something, d for a
+// defunct one.
 func newCrowded(t *testing.T, guaranteed int, have ...string) *crowded {
 	t.Helper()
 	c := &crowded{t: t, names: map[*Session]string{}, flags: map[*Session]string{}}
@@ -35,7 +36,7 @@ func newCrowded(t *testing.T, guaranteed int, have ...string) *crowded {
 	return c
 }
 
-// wantEvicted checks what a new session costs; "" if there is none.
+// wantEvicted checks which session a new one evicts; "" is none.
 func (c *crowded) wantEvicted(fabric matter.FabricIndex, peer matter.NodeID, want string) {
 	c.t.Helper()
 	id, err := c.ReserveID()
@@ -52,32 +53,32 @@ func (c *crowded) wantEvicted(fabric matter.FabricIndex, peer matter.NodeID, wan
 	}
 }
 
-// What a fabric is guaranteed nobody else can take, idle or not.
+// A fabric's guaranteed sessions cannot be evicted for another fabric, idle or not.
 func TestGuaranteedSessions(t *testing.T) {
 	newCrowded(t, 2, "1.a", "1.b", "2.ab", "2.bb", "2.cb").wantEvicted(2, 9, "")
 	newCrowded(t, 2, "1.a", "1.b", "2.ab", "2.bb", "2.c").wantEvicted(2, 9, "2.c")
 	newCrowded(t, 2, "1.a", "1.b", "2.ab", "2.bb", "2.cb").wantEvicted(3, 9, "2.ab")
-	// A fabric that has its share waits for those in use.
+	// A fabric that has its share cannot evict sessions in use.
 	newCrowded(t, 2, "1.a", "1.b", "2.ab", "2.bb", "2.cb").wantEvicted(1, 9, "1.a")
 	newCrowded(t, 2, "1.ab", "1.bb", "2.ab", "2.bb", "2.cb").wantEvicted(1, 9, "")
-	// One that does not have it takes it from where there is most.
+	// A fabric below its share evicts from the fabric with the most sessions.
 	newCrowded(t, 2, "1.ab", "2.ab", "2.bb", "2.cb", "3.ab", "3.bb", "3.cb", "3.db").wantEvicted(1, 9, "3.ab")
 	newCrowded(t, 2, "1.ab", "2.ab", "2.bb", "3.ab", "3.bb").wantEvicted(1, 9, "")
-	// An idle one before one in use.
+	// An idle session is evicted before one in use.
 	newCrowded(t, 2, "1.ab", "2.ab", "2.bb", "2.c", "3.ab", "3.bb", "3.cb", "3.db").wantEvicted(1, 9, "2.c")
 }
 
 func TestSessionsThatCarrySomethingGoLast(t *testing.T) {
 	newCrowded(t, 1, "1.ac", "1.b", "1.cc").wantEvicted(1, 9, "1.b")
 	newCrowded(t, 1, "1.ac", "1.bc", "1.cc").wantEvicted(1, 9, "1.ac")
-	// Fairness first: among fabrics, and among the peers of one.
+	// Fairness comes first: among fabrics, and among the peers of one fabric.
 	newCrowded(t, 1, "1.ac", "1.bc", "2.a").wantEvicted(2, 9, "1.ac")
 	newCrowded(t, 1, "1.ac", "1.a", "1.b").wantEvicted(1, 9, "1.a")
 	newCrowded(t, 1, "1.ac", "1.ac", "1.b").wantEvicted(1, 9, "1.ac")
 }
 
-// A table of the smallest size that keeps the guarantee keeps it for every
-// fabric, whatever order they come in.
+// A table of the minimum size keeps the guarantee for every fabric, in any order of
+// arrival.
 func TestEveryFabricGetsItsSessions(t *testing.T) {
 	const fabrics, guaranteed = 5, 3
 	tab := newTable(t, 1, func(o *Options) { o.Max, o.Guaranteed = fabrics*guaranteed+1, guaranteed })
@@ -92,7 +93,7 @@ func TestEveryFabricGetsItsSessions(t *testing.T) {
 	for i := range 3000 {
 		f := matter.FabricIndex(random.Uint64()%fabrics + 1)
 		if random.Uint64()%2 == 0 {
-			f = 1 // presses more than the others
+			f = 1 // opens more sessions than the others
 		}
 		add(t, tab, start.Add(time.Duration(i)*time.Second), Config{Kind: CASE, Fabric: f, PeerNode: matter.NodeID(random.Uint64()%20 + 1)})
 		tab.TakeEvicted()
@@ -111,7 +112,8 @@ func TestEveryFabricGetsItsSessions(t *testing.T) {
 	}
 }
 
-// A session that runs out of counters makes way while it can still say goodbye.
+// A session that runs out of counters is replaced while it can still send
+// CloseSession.
 func TestWornSession(t *testing.T) {
 	ini, res := pair(t, CASE)
 	tab := ini.table
@@ -133,7 +135,7 @@ func TestWornSession(t *testing.T) {
 		t.Error("evicted twice")
 	}
 	tab.Remove(ini)
-	// The peer's counters may come as close to the end as they like.
+	// The peer's counters may come as close to the maximum as they like.
 	ini, res = pair(t, CASE)
 	res.crypto.counter = math.MaxUint32 - 1
 	if _, err := ini.table.Receive(start, seal(t, res, "the very last"), pathB); err != nil {
@@ -168,7 +170,7 @@ func TestFreeUnsecured(t *testing.T) {
 		t.Error("a goodbye for what has ended in order")
 	}
 
-	// A message that comes twice is known, even if it is very late.
+	// A repeated message is recognized, even if it is very late.
 	for range 3 {
 		if in := receive(1, 100); !in.Duplicate {
 			t.Error("not known as a duplicate")
@@ -186,7 +188,7 @@ func TestFreeUnsecured(t *testing.T) {
 		t.Errorf("a message from elsewhere: %+v, %v", in, err)
 	}
 
-	// Nothing grows.
+	// The memory does not grow.
 	for i := range 1000 {
 		receive(matter.NodeID(1000+i), 1)
 		tab.FreeUnsecured()

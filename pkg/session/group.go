@@ -10,13 +10,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// maxGroupSenders bounds the senders of one fabric whose counters are
-// remembered, for data and for control messages each. The one heard last longest
-// ago gives way, and is then trusted anew. It is for each fabric so that none
-// can make the node forget what it knows of another's senders.
+// maxGroupSenders is the number of senders per fabric whose counters are
+// remembered, separately for data and control messages. Beyond it the sender that
+// has been silent longest is dropped; its next message is then accepted with any
+// counter. Each fabric has its own limit, so that none can displace another's
+// senders.
 const maxGroupSenders = 32
 
-// GroupKey is an operational group key, and what it is good for (section
+// GroupKey is an operational group key and the groups it is used for (section
 // 4.17.2).
 type GroupKey struct {
 	Fabric matter.FabricIndex
@@ -24,14 +25,14 @@ type GroupKey struct {
 	Groups []matter.GroupID // those that GroupKeyMap maps to the key's set
 }
 
-// groups is what messages to groups are received with.
+// groups holds what is needed to receive messages to groups.
 type groups struct {
 	keys    map[uint16][]*groupKey // by group session id, which is not unique
 	senders map[senderList][]groupSender
 	past    arrivals
 
-	// Scratch space. Which key a message is under is found out by trying, so it
-	// is not opened in place; headers are revealed in a copy.
+	// Scratch space. The key of a message is found by trial, so the message is not
+	// decrypted in place, and headers are deobfuscated in a copy.
 	header, plain [message.MaxSize]byte
 	nonce         [mcrypto.NonceSize]byte
 }
@@ -43,22 +44,22 @@ type groupKey struct {
 	privacy [mcrypto.KeySize]byte
 }
 
-// senderList names the senders of one kind of messages of a fabric: data and
-// control messages have a counter each.
+// senderList identifies the senders of one kind of messages on a fabric. Data and
+// control messages have separate counters.
 type senderList struct {
 	fabric  matter.FabricIndex
 	control bool
 }
 
-// groupSender is a node that sent to a group of the fabric.
+// groupSender is a node that has sent to a group of the fabric.
 type groupSender struct {
 	node matter.NodeID
 	in   window
 }
 
-// SetGroupKeys makes keys those that messages to groups are opened with: the
-// operational keys of all epochs of all key sets that a group is mapped to.
-// Counters of senders last as long as their fabric has a key.
+// SetGroupKeys sets the keys for messages to groups: the operational keys of all
+// epochs of all key sets that a group is mapped to. The counters of senders are
+// kept as long as their fabric has a key.
 func (t *Table) SetGroupKeys(keys []GroupKey) {
 	g := &t.groups
 	for _, old := range g.keys {
@@ -86,21 +87,22 @@ func (t *Table) SetGroupKeys(keys []GroupKey) {
 	}
 }
 
-// Bits of the security flags that say how to read a header, see section 4.4.1.3.
+// Bits of the security flags that determine the format of the header (section
+// 4.4.1.3).
 const (
 	securityType    = 0x03
 	securityGroup   = 0x01
 	securityPrivacy = 0x80
 )
 
-// toGroup reports whether a datagram claims to be a message to a group. Those
-// with privacy have a header that cannot be parsed as it stands.
+// toGroup reports whether a datagram claims to be a message to a group. With
+// privacy, the header cannot be parsed before it is deobfuscated.
 func toGroup(datagram []byte) bool {
 	return len(datagram) > securityFlagsOffset && datagram[securityFlagsOffset]&securityType == securityGroup
 }
 
-// receiveGroup authenticates a message to a group by trying the keys that it may
-// be under (section 4.7.2): its header has the session id in the clear.
+// receiveGroup authenticates a message to a group by trying the keys with the
+// session id in its header (section 4.7.2).
 func (t *Table) receiveGroup(datagram []byte, via int) (Incoming, error) {
 	if len(datagram) < message.MICSize+securityFlagsOffset+1 || len(datagram) > message.MaxSize {
 		return Incoming{}, DropMalformed
@@ -116,7 +118,7 @@ func (t *Table) receiveGroup(datagram []byte, via int) (Incoming, error) {
 	for _, k := range t.groups.keys[id] {
 		open := datagram
 		if private {
-			// Of a header that makes no sense it is not known why.
+			// If a header makes no sense, the cause is not known.
 			open, reason = t.groups.reveal(k, id, datagram), DropAuthentication
 		}
 		h, size, err := message.ParseHeader(open)
@@ -132,9 +134,9 @@ func (t *Table) receiveGroup(datagram []byte, via int) (Incoming, error) {
 	return Incoming{}, reason
 }
 
-// reveal returns a copy of the datagram whose header is in the clear, if k is
-// the right key; what follows the header is spoilt. The header's length is known
-// only when it is clear, so everything up to the MIC is treated as one.
+// reveal returns a copy of the datagram with its header deobfuscated, if k is the
+// right key. The rest of the copy is garbage. The length of the header is known
+// only afterwards, so everything up to the MIC is deobfuscated.
 func (g *groups) reveal(k *groupKey, id uint16, datagram []byte) []byte {
 	b := g.header[:copy(g.header[:], datagram)]
 	body := len(b) - message.MICSize
@@ -144,8 +146,8 @@ func (g *groups) reveal(k *groupKey, id uint16, datagram []byte) []byte {
 	return b
 }
 
-// unseal authenticates and decrypts the rest of a message, whose header is in the
-// clear, into scratch space.
+// unseal authenticates and decrypts a message with a clear header into scratch
+// space.
 func (g *groups) unseal(k *groupKey, h *message.Header, header, sealed []byte) ([]byte, bool) {
 	if len(sealed) < message.MICSize {
 		return nil, false
@@ -155,7 +157,7 @@ func (g *groups) unseal(k *groupKey, h *message.Header, header, sealed []byte) (
 	return plain, err == nil
 }
 
-// received takes an authentic message, unless it was received before.
+// received accepts an authentic message, unless it was received before.
 func (g *groups) received(k *groupKey, h *message.Header, body []byte, via int) (Incoming, error) {
 	in, err := parse(nil, h, body)
 	if err != nil {
@@ -174,10 +176,11 @@ func (g *groups) received(k *groupKey, h *message.Header, body []byte, via int) 
 	return in, nil
 }
 
-// fresh takes a sender's counter and reports whether it is new. The first that
-// is heard of a sender is believed: the policy is trust-first (section 4.6.5.2.2).
+// fresh reports whether a sender's counter is new, and records it. The first
+// counter of a sender is always accepted: the policy is trust-first (section
+// 4.6.5.2.2).
 func (g *groups) fresh(key senderList, node matter.NodeID, counter uint32) bool {
-	list := g.senders[key] // the sender heard last is the last one
+	list := g.senders[key] // the sender heard most recently is last
 	i := slices.IndexFunc(list, func(s groupSender) bool { return s.node == node })
 	s := groupSender{node: node}
 	switch {

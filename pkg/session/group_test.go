@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// testPublishedGroup takes one published message to a group, plain as its sender
-// wrote it and as it goes over the network.
+// testPublishedGroup checks a published message to a group, with its plaintext and
+// its datagram.
 func testPublishedGroup(t *testing.T, name string, key, plain, datagram []byte, accepted bool) {
 	h, size, err := message.ParseHeader(plain)
 	if err != nil {
@@ -49,8 +49,8 @@ func testPublishedGroup(t *testing.T, name string, key, plain, datagram []byte, 
 	}
 }
 
-// A host with several interfaces on a network gets every message by each of them;
-// more than that is a replay.
+// A host with several interfaces on a network receives every message on each of
+// them. Any further copy is a replay.
 func TestGroupMessageByTwoInterfaces(t *testing.T) {
 	tab := newTable(t, 1, nil)
 	tab.SetGroupKeys([]GroupKey{{Fabric: 1, Key: testKey(1), Groups: []matter.GroupID{7}}})
@@ -81,7 +81,7 @@ func TestGroupMessageByTwoInterfaces(t *testing.T) {
 	}
 }
 
-// groupMessage is what the tests send to a group.
+// groupMessage describes a message to a group.
 type groupMessage struct {
 	key        [16]byte
 	source     matter.NodeID
@@ -197,7 +197,7 @@ func TestGroupReceive(t *testing.T) {
 	}
 }
 
-// Every truncation and every flipped bit is dropped, and leaves nothing.
+// Every truncated or changed datagram is dropped and leaves no trace.
 func TestGroupTampering(t *testing.T) {
 	for _, private := range []bool{false, true} {
 		m := from(5, 100)
@@ -225,8 +225,7 @@ func TestGroupTampering(t *testing.T) {
 	}
 }
 
-// Data and control messages have counters of their own, as have senders and
-// fabrics.
+// Counters are separate for data and control messages, for senders and for fabrics.
 func TestGroupCounters(t *testing.T) {
 	tab := newTable(t, 1, nil)
 	keys := []GroupKey{
@@ -269,8 +268,8 @@ func TestGroupCounters(t *testing.T) {
 	}
 }
 
-// The senders that are remembered are bounded, and the one heard last longest
-// ago goes; fabrics do not push each other out.
+// The number of remembered senders is limited, and the one silent longest is
+// dropped. Fabrics do not displace each other's senders.
 func TestGroupSendersAreBounded(t *testing.T) {
 	tab := newTable(t, 1, nil)
 	tab.SetGroupKeys([]GroupKey{
@@ -291,7 +290,7 @@ func TestGroupSendersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The first is heard again: now the second is the oldest.
+	// The first sends again: now the second is the oldest.
 	if err := send(from(1, 11)); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +313,7 @@ func TestGroupSendersAreBounded(t *testing.T) {
 	}
 }
 
-// Two keys may have the same session id: it has 16 bits.
+// Two keys may have the same session id, as it has only 16 bits.
 func TestGroupSessionIDCollision(t *testing.T) {
 	first := testKey(1)
 	want, err := mcrypto.GroupSessionID(first[:])
@@ -382,7 +381,7 @@ func BenchmarkGroupReceive(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				copy(buf, d)
-				_, _ = tab.Receive(start, buf, pathA) // a replay but for the first: as much work
+				_, _ = tab.Receive(start, buf, pathA) // all but the first are replays, which cost the same
 			}
 		})
 	}

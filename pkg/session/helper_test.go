@@ -59,8 +59,8 @@ func add(t testing.TB, tab *Table, now time.Time, c Config) *Session {
 	return s
 }
 
-// pair returns the two ends of one session: of the initiator and of the
-// responder, each in a table of its own.
+// pair returns the initiator's and the responder's end of one session, each in its
+// own table.
 func pair(t testing.TB, kind Kind) (ini, res *Session) {
 	t.Helper()
 	ti, tr := newTable(t, 1, nil), newTable(t, 2, nil)
@@ -85,7 +85,7 @@ func pair(t testing.TB, kind Kind) (ini, res *Session) {
 	return add(t, ti, start, ci), add(t, tr, start, cr)
 }
 
-// Opcodes of the Interaction Model, which mean nothing here.
+// Opcodes of the Interaction Model. This package does not interpret them.
 const (
 	opcodeRead   uint8 = 2
 	opcodeInvoke uint8 = 8

@@ -9,27 +9,27 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Incoming is a message that a session, or a group, received.
+// Incoming is a received message.
 type Incoming struct {
-	// Session is nil for a message to a group, which has none: Fabric is the
-	// group's then, and the header names group and sender.
+	// Session is nil for a message to a group. Fabric is then the group's fabric,
+	// and the header contains the group and the sender.
 	Session  *Session
 	Fabric   matter.FabricIndex
 	Header   message.Header
 	Protocol message.ProtocolHeader
 	Payload  []byte // application payload; points into the datagram
-	// Duplicate: the message was received before. It is to be acknowledged if
-	// it asks for that, and otherwise forgotten. Messages to groups are never
-	// acknowledged, and not passed on twice.
+	// Duplicate: the message was received before. It must be acknowledged if it
+	// requests that, and is otherwise ignored. Messages to groups are never
+	// acknowledged, and their duplicates are dropped.
 	Duplicate bool
-	// Late: the message is a Duplicate only as it is so old that nobody knows
+	// Late: the message is counted as a Duplicate because it is too old to know
 	// whether it was received.
 	Late bool
 }
 
-// Reject takes back that the message was received, so that it is not a Duplicate
-// when it comes again. It is to be called before the next message is received, for a
-// message of a session that is no Duplicate.
+// Reject undoes the reception of the message, so that it is not a Duplicate when it
+// arrives again. It must be called before the next message is received, and only
+// for a message of a session that is not a Duplicate.
 func (in *Incoming) Reject() {
 	if s := in.Session; s.Kind == Unsecured {
 		s.in.forget(in.Header.Counter)
@@ -38,16 +38,16 @@ func (in *Incoming) Reject() {
 	}
 }
 
-// securityFlagsOffset is where a message has its security flags.
+// securityFlagsOffset is the position of the security flags in a message.
 const securityFlagsOffset = 3
 
-// Receive finds the session of a datagram that came by p, authenticates and
-// decrypts it in place and checks its counter against the replay window
-// (section 4.7.2). The error is a [DropReason]; a datagram that fails changes
+// Receive finds the session of a datagram that arrived on path p. It authenticates
+// and decrypts it in place and checks its counter against the replay window
+// (section 4.7.2). The error is a [DropReason]. A datagram that fails changes
 // nothing.
 //
-// A duplicate of an authentic message is no error, but does not count as a sign
-// of life: it may be a replay.
+// A duplicate of an authentic message is not an error. It does not count as a sign
+// of life, as it may be a replay.
 func (t *Table) Receive(now time.Time, datagram []byte, p transport.Path) (Incoming, error) {
 	if toGroup(datagram) {
 		return t.receiveGroup(datagram, p.Interface)
@@ -81,8 +81,8 @@ func (t *Table) Receive(now time.Time, datagram []byte, p transport.Path) (Incom
 	return in, nil
 }
 
-// unseal authenticates and decrypts in place the message whose header has the
-// given size.
+// unseal authenticates and decrypts a message in place. size is the length of its
+// header.
 func (s *Session) unseal(h *message.Header, datagram []byte, size int) ([]byte, DropReason, bool) {
 	sealed := datagram[size:]
 	if len(sealed) < message.MICSize {
@@ -115,8 +115,8 @@ func (t *Table) receiveUnsecured(now time.Time, h *message.Header, body []byte, 
 		if in.Session == nil {
 			return Incoming{}, DropUnknownSession
 		}
-		// Messages keep going where the handshake began: nothing here proves
-		// that the answer came from the peer.
+		// The path of the handshake stays the same: nothing proves here that the
+		// answer came from the peer.
 		p = in.Session.Path
 	} else {
 		if !h.Source.Operational() {
@@ -134,8 +134,8 @@ func (t *Table) receiveUnsecured(now time.Time, h *message.Header, body []byte, 
 	return in, nil
 }
 
-// responder returns the unsecured session of a message from an initiator,
-// making it if it is new; nil if there is no room.
+// responder returns the unsecured session of a message from an initiator. It
+// creates the session if it is new, and returns nil if there is no room.
 func (t *Table) responder(now time.Time, h *message.Header, p transport.Path) *Session {
 	key := unsecuredKey{h.Source, p.Peer}
 	if s := t.responders[key]; s != nil {

@@ -90,8 +90,8 @@ func TestPublishedSecuredMessages(t *testing.T) {
 	}
 }
 
-// published returns a PASE session with one key for both directions and one id
-// for both sides, as the published messages have it.
+// published returns a PASE session with one key and one id for both sides, as in
+// the published messages.
 func published(t *testing.T, key string, id uint16) *Session {
 	t.Helper()
 	tab := newTable(t, 1, nil)
@@ -114,7 +114,7 @@ func TestBothDirections(t *testing.T) {
 						t.Fatalf("received %+v, %v", in, err)
 					}
 				}
-				// What a side sends is not for itself.
+				// A side does not accept its own messages.
 				if _, err := way.from.table.Receive(start, seal(t, way.from, "echo"), pathA); err == nil {
 					t.Error("a session took its own message")
 				}
@@ -134,7 +134,7 @@ func TestNonceHasTheSendersNode(t *testing.T) {
 	}
 }
 
-// A PASE session's nonce stays that of no node when the session gets a fabric.
+// A PASE session that gets a fabric keeps the node id 0 in its nonces.
 func TestPASEOnFabricStillSpeaks(t *testing.T) {
 	ini, res := pair(t, PASE)
 	res.Fabric, res.LocalNode, res.PeerNode = 1, 5, 6
@@ -146,7 +146,7 @@ func TestPASEOnFabricStillSpeaks(t *testing.T) {
 	}
 }
 
-// facts is everything about a session but scratch space.
+// facts returns a session without its scratch space.
 func facts(s *Session) Session {
 	f := *s
 	f.crypto.nonce = [13]byte{}
@@ -163,8 +163,8 @@ func TestForgeriesChangeNothing(t *testing.T) {
 		in, err := res.table.Receive(start.Add(time.Second), d, pathB)
 		var reason DropReason
 		if !errors.As(err, &reason) || in.Session != nil {
-			// A flipped bit may make a valid unsecured message; that is no
-			// word from this session.
+			// A flipped bit may make a valid unsecured message, but never one of
+			// this session.
 			if err == nil && in.Session != res {
 				return
 			}
@@ -214,7 +214,7 @@ func TestReceiveSecuredDropReasons(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
 	}
-	// A reserved id is no session.
+	// A reserved id is not a session.
 	id, err := tab.ReserveID()
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestReceiveSecuredDropReasons(t *testing.T) {
 	}
 }
 
-// An authentic message with a protocol header that is none is dropped.
+// An authentic message with an invalid protocol header is dropped.
 func TestAuthenticGarbage(t *testing.T) {
 	ini, res := pair(t, PASE)
 	h := message.Header{SessionID: ini.PeerID, Counter: 9}
@@ -259,7 +259,7 @@ func TestDuplicatesAndPath(t *testing.T) {
 	if in := receive(1, 1, moved); in.Duplicate || res.Path != path(moved) || res.LastReceived != start.Add(1) || res.Defunct {
 		t.Errorf("a new message: %+v", res)
 	}
-	// Held back, and then sent on from elsewhere.
+	// Delayed, and then sent from another address.
 	if in := receive(2, 0, elsewhere); in.Duplicate || res.Path != path(moved) || res.LastReceived != start.Add(2) {
 		t.Errorf("a late message: %+v", res)
 	}
@@ -353,7 +353,7 @@ func TestSealSize(t *testing.T) {
 		if d, _, err := tt.s.Seal([]byte{7}, &requestHeader, make([]byte, len(fits)+1)); err != ErrTooLarge || len(d) != 1 {
 			t.Errorf("%v: too large gives %d octets, %v", tt.s.Kind, len(d), err)
 		}
-		// The refused message used no counter.
+		// The rejected message used no counter.
 		if _, after, _ := tt.s.Seal(nil, &requestHeader, nil); after != before+1 {
 			t.Errorf("%v: counter %d after %d", tt.s.Kind, after, before)
 		}

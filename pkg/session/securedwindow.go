@@ -1,35 +1,36 @@
 package session
 
-// securedWindowSize is how many counters of a secured session are remembered, the
-// largest included. The specification has 32 (MSG_COUNTER_WINDOW_SIZE, section 4.6):
-// a peer that sends hundreds of requests at once, of which one is lost, would be past
-// that before it sends the one again, which would then pass for a duplicate: it would
-// be acknowledged and never answered. A larger window accepts no message twice.
+// securedWindowSize is the number of counters of a secured session that are
+// remembered, including the largest. The specification has 32
+// (MSG_COUNTER_WINDOW_SIZE, section 4.6). That is too few for a peer that sends
+// hundreds of requests at once: if one is lost, its retransmission would be below
+// the window, and would be acknowledged as a duplicate but never answered. A larger
+// window still accepts no message twice.
 const securedWindowSize = 2048
 
-// securedWindow remembers which counters of a secured unicast session were received.
-// Counters do not roll over there: the session ends first. A new session's window
-// has received nothing, so that every counter from 1 on is new.
+// securedWindow records the received counters of a secured unicast session.
+// Counters do not roll over; the session ends first. The window of a new session is
+// empty, and all counters from 1 on are new.
 type securedWindow struct {
 	max  uint32                         // the largest
-	seen [securedWindowSize / 64]uint64 // a bit for each counter above max-securedWindowSize
+	seen [securedWindowSize / 64]uint64 // one bit for each counter above max-securedWindowSize
 }
 
-// verdict is what a window says of a counter.
+// verdict is the result of checking a counter.
 type verdict uint8
 
 const (
-	fresh     verdict = iota // it is new
-	duplicate                // it was received before
-	late                     // it is below the window: nobody knows
+	fresh     verdict = iota // not received before
+	duplicate                // received before
+	late                     // below the window: not known
 )
 
 func (w *securedWindow) bit(c uint32) (word *uint64, mask uint64) {
 	return &w.seen[c/64%uint32(len(w.seen))], 1 << (c % 64)
 }
 
-// accept takes a counter and says whether it is new, and whether it is the largest so
-// far. 0 is never sent.
+// accept checks and records a counter. It also reports whether it is the largest so
+// far. A counter of 0 is never sent.
 func (w *securedWindow) accept(c uint32) (v verdict, latest bool) {
 	latest = c > w.max
 	switch {
@@ -55,7 +56,7 @@ func (w *securedWindow) accept(c uint32) (v verdict, latest bool) {
 	return fresh, latest
 }
 
-// forget takes back a counter that was just accepted.
+// forget removes a counter that was just accepted.
 func (w *securedWindow) forget(c uint32) {
 	word, mask := w.bit(c)
 	*word &^= mask

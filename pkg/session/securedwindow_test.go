@@ -40,8 +40,8 @@ func TestSecuredWindow(t *testing.T) {
 	}
 }
 
-// A window of a session says what one says that remembers every counter, some of
-// which are taken back.
+// A session's window agrees with a model that remembers every counter. Some
+// counters are taken back.
 func TestSecuredWindowAgainstModel(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -78,7 +78,7 @@ func TestSecuredWindowAgainstModel(t *testing.T) {
 	}
 }
 
-// A counter that was taken back is new again, and no other is.
+// A counter that was taken back is new again, and only that one.
 func TestUnsecuredWindowForgets(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 3))

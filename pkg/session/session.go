@@ -17,20 +17,20 @@ import (
 
 // Errors of Seal and Add.
 var (
-	// ErrCounterExhausted is returned by Seal when the session's message
-	// counter has reached its end: the session must be established anew.
+	// ErrCounterExhausted is returned by Seal when the session's message counter
+	// has reached its maximum. A new session is needed.
 	ErrCounterExhausted = errors.New("session: message counter exhausted")
-	// ErrTooLarge is returned by Seal when the message does not fit a datagram
+	// ErrTooLarge is returned by Seal if the message does not fit into a datagram
 	// of message.MaxSize octets.
 	ErrTooLarge = errors.New("session: message larger than a datagram")
-	// ErrGone is returned by Seal when the session was removed.
+	// ErrGone is returned by Seal if the session was removed.
 	ErrGone = errors.New("session: session was removed")
-	// ErrFull is returned by Add when the table is full and every session in it
-	// is in use, and by ReserveID when there is no id left.
+	// ErrFull is returned by Add if the table is full and every session is in use,
+	// and by ReserveID if all ids are in use.
 	ErrFull = errors.New("session: table is full")
 )
 
-// Kind is how a session was established.
+// Kind is the way in which a session was established.
 type Kind uint8
 
 // The kinds. Messages to groups belong to no session.
@@ -42,7 +42,7 @@ const (
 
 var kindNames = [...]string{"unsecured", "pase", "case"}
 
-// String returns the kind as a label, in lower case.
+// String returns the kind in lower case. It is used as a metric label.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -50,14 +50,14 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
-// Keys are the three keys that a handshake yields (section 4.14).
+// Keys are the three keys derived by a handshake (section 4.14).
 type Keys struct {
 	I2R                  [mcrypto.KeySize]byte // messages of the session initiator
 	R2I                  [mcrypto.KeySize]byte // messages of the session responder
 	AttestationChallenge [16]byte
 }
 
-// Config is what a handshake found out, for [Table.Add].
+// Config is the result of a handshake, for [Table.Add].
 type Config struct {
 	Kind      Kind // PASE or CASE
 	Initiator bool // this node began the handshake
@@ -72,10 +72,9 @@ type Config struct {
 	Path      transport.Path
 }
 
-// Session is one session with one peer. Its fields are facts to read; the ones
-// that a later layer may set are named. It is flat, for all their number, because
-// everybody who handles a message reads s.Fabric and s.PeerNode, and none cares
-// which handshake step the fact came from.
+// Session is one session with one peer. Its fields are read-only except those whose
+// comments say otherwise. The struct is flat in spite of its size, because handlers
+// of messages need fields from different steps of the handshake.
 type Session struct {
 	Kind      Kind
 	Initiator bool   // this node began the handshake
@@ -83,7 +82,7 @@ type Session struct {
 	LocalID   uint16 // 0 on unsecured sessions
 	PeerID    uint16 // 0 on unsecured sessions
 	// Fabric is 0 for unsecured and new PASE sessions. It may be set: a PASE
-	// session gets the fabric of the AddNOC it carried (section 4.14.1).
+	// session gets the fabric that AddNOC created on it (section 4.14.1).
 	Fabric    matter.FabricIndex
 	LocalNode matter.NodeID
 	PeerNode  matter.NodeID
@@ -91,44 +90,44 @@ type Session struct {
 
 	AttestationChallenge [16]byte // zero on unsecured sessions
 
-	// Params are the peer's. On unsecured sessions they are the defaults until
-	// the handshake sets what the peer told.
+	// Params are the peer's. On unsecured sessions they are the defaults until the
+	// handshake sets the received ones.
 	Params message.SessionParameters
-	// Path is where messages go: what the newest authentic message took.
+	// Path is where messages are sent: the path of the newest authentic message.
 	Path         transport.Path
 	Created      time.Time
 	LastReceived time.Time // zero until something was received
-	LastUsed     time.Time // last received or, set by the exchange layer, sent
-	// Defunct says that the peer did not answer in time, and it may not know
-	// the session any more. The exchange layer sets it, an authentic message
-	// clears it. Eviction prefers defunct sessions.
+	LastUsed     time.Time // when a message was last received or, by the exchange layer, sent
+	// Defunct means that the peer did not answer in time and may have lost the
+	// session. The exchange layer sets it, and an authentic message clears it.
+	// Defunct sessions are evicted first.
 	Defunct bool
 
 	table     *Table
 	gone      bool
-	ephemeral matter.NodeID  // unsecured: the initiator's
-	peer      netip.AddrPort // unsecured, as responder: with ephemeral the table key
+	ephemeral matter.NodeID  // unsecured: the initiator's node id
+	peer      netip.AddrPort // unsecured responder: the table key, together with ephemeral
 	in        window         // unsecured
 	replay    securedWindow  // PASE and CASE
 	crypto    secrets
 }
 
-// counterReserve is how many counters are left when a session gives way to a new
-// one: enough to finish what is under way and to say goodbye.
+// counterReserve is the number of counters left when a session is to be replaced:
+// enough to complete what is in progress and to close the session.
 const counterReserve = 1024
 
-// secrets is what secured sessions encrypt with.
+// secrets are the keys and the counter of a secured session.
 type secrets struct {
 	seal, open cipher.AEAD
-	self, peer matter.NodeID // nonce sources: 0 on PASE sessions, for ever
+	self, peer matter.NodeID // nonce sources: always 0 on PASE sessions
 	counter    uint32        // last sent
-	// nonce is scratch space: an array on the stack would escape through the
-	// AEAD interface, one allocation for each message.
+	// nonce is scratch space: an array on the stack would escape through the AEAD
+	// interface and cost an allocation per message.
 	nonce [mcrypto.NonceSize]byte
 }
 
-// AuthMode returns how the peer proved who it is, and false on unsecured
-// sessions, where it did not.
+// AuthMode returns how the peer was authenticated. It returns false for an
+// unsecured session.
 func (s *Session) AuthMode() (matter.AuthMode, bool) {
 	switch s.Kind {
 	case PASE:
@@ -139,18 +138,18 @@ func (s *Session) AuthMode() (matter.AuthMode, bool) {
 	return 0, false
 }
 
-// Gone reports whether the session was removed. It can send nothing any more;
-// one that was evicted can, until it is removed.
+// Gone reports whether the session was removed. A removed session cannot send. An
+// evicted one can, until it is removed.
 func (s *Session) Gone() bool { return s.gone }
 
-// PeerActive reports whether the peer is to be taken as active at now: it sent
-// something within its active threshold (section 4.12.2.1).
+// PeerActive reports whether the peer is considered active at now: it sent a
+// message within its active threshold (section 4.12.2.1).
 func (s *Session) PeerActive(now time.Time) bool {
 	return !s.LastReceived.IsZero() && now.Sub(s.LastReceived) < s.Params.ActiveThreshold
 }
 
-// RetryInterval returns the peer's interval for retransmissions that MRP starts
-// from at now: the active or the idle one.
+// RetryInterval returns the peer's active or idle interval, the one that applies to
+// retransmissions at now.
 func (s *Session) RetryInterval(now time.Time) time.Duration {
 	if s.PeerActive(now) {
 		return s.Params.ActiveInterval
@@ -158,11 +157,11 @@ func (s *Session) RetryInterval(now time.Time) time.Duration {
 	return s.Params.IdleInterval
 }
 
-// Seal appends to dst the whole message for the peer: header, protocol header
-// and payload, on secured sessions encrypted and with its MIC. It takes the
-// next message counter, and returns it. payload must not overlap the free space
-// of dst. Errors are ErrCounterExhausted, ErrTooLarge and ErrGone; dst is
-// returned unchanged then, and no counter is used.
+// Seal appends the complete message for the peer to dst: header, protocol header
+// and payload. On secured sessions it is encrypted and has a MIC. Seal returns the
+// message counter that it used. payload must not overlap the free space of dst.
+// Errors are ErrCounterExhausted, ErrTooLarge and ErrGone; dst is then returned
+// unchanged, and no counter is used.
 func (s *Session) Seal(dst []byte, p *message.ProtocolHeader, payload []byte) (datagram []byte, counter uint32, err error) {
 	if s.gone {
 		return dst, 0, ErrGone
@@ -208,9 +207,9 @@ func (s *Session) sealUnsecured(dst []byte, p *message.ProtocolHeader, payload [
 	return out, counter, nil
 }
 
-// received notes an authentic message that is not a duplicate. The path follows
-// the newest message only, so that one that was held back and sent on from
-// elsewhere leads nowhere.
+// received records an authentic message that is not a duplicate. The path changes
+// only with the newest message, so that an attacker cannot redirect it with a
+// delayed message sent from another address.
 func (s *Session) received(now time.Time, p transport.Path, latest bool) {
 	s.LastReceived, s.LastUsed = now, now
 	s.Defunct = false

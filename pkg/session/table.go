@@ -19,32 +19,32 @@ import (
 // Options of a Table. Rand, Max and MaxUnsecured are required.
 type Options struct {
 	Rand io.Reader // must not fail
-	// Max bounds the PASE and CASE sessions together. For the capability that
-	// every node announces it is at least three for each supported fabric, and
-	// one.
+	// Max is the maximum number of PASE and CASE sessions together. The capability
+	// that every node announces requires at least three for each supported fabric,
+	// plus one.
 	Max int
-	// MaxUnsecured bounds the unsecured sessions. It must be above the number
-	// of handshakes that may be under way.
+	// MaxUnsecured is the maximum number of unsecured sessions. It must be larger
+	// than the number of concurrent handshakes.
 	MaxUnsecured int
-	// IDs says which session ids are handed out. 0: all of them.
+	// IDs is the set of session ids to use. 0: all of them.
 	IDs IDs
-	// Guaranteed is how many PASE and CASE sessions every fabric keeps, whatever
-	// others ask for.
+	// Guaranteed is the number of PASE and CASE sessions that every fabric can keep
+	// against the others.
 	Guaranteed int
-	// Busy reports whether a session is in use, and is not to be evicted. nil:
-	// none ever is.
+	// Busy reports whether a session is in use and must not be evicted. nil: none
+	// is.
 	Busy func(*Session) bool
-	// Carries reports whether something depends on a session while it is idle, so
-	// that others had better go first. nil: nothing does.
+	// Carries reports whether something depends on an idle session, so that others
+	// should be evicted first. nil: nothing does.
 	Carries func(*Session) bool
-	// Removed learns of each PASE or CASE session that is no more. It must not
-	// call the Table. nil: nobody does.
+	// Removed is called for each PASE or CASE session that was removed. It must not
+	// call the Table. It may be nil.
 	Removed func(*Session)
 }
 
-// IDs is a set of session ids. A session's id is authenticated with its messages:
-// where sets do not meet, no message of the one is ever taken for one of the other,
-// not even under the same keys.
+// IDs is a set of session ids. A session's id is authenticated with its messages.
+// If two sets are disjoint, no message for a session of one is accepted by a
+// session of the other, even with the same keys.
 type IDs uint8
 
 // The sets.
@@ -54,7 +54,7 @@ const (
 	OddIDs
 )
 
-// first returns id or its neighbour in the set.
+// first returns id, or its neighbour if only that is in the set.
 func (s IDs) first(id uint16) uint16 {
 	switch s {
 	case EvenIDs:
@@ -65,7 +65,7 @@ func (s IDs) first(id uint16) uint16 {
 	return id
 }
 
-// step is how far it is from one id of the set to the next.
+// step is the distance between two ids of the set.
 func (s IDs) step() uint16 {
 	if s == AllIDs {
 		return 1
@@ -79,29 +79,30 @@ type Table struct {
 	serial uint64
 
 	secure   map[uint16]*Session // by local id; nil for reserved ids
-	list     []*Session          // the secure sessions, oldest first; replaced, never shrunk in place
+	list     []*Session          // the secure sessions, oldest first; never shortened in place
 	nextID   uint16
 	reserved int
 
 	initiators  map[matter.NodeID]*Session // unsecured, by our ephemeral id
 	responders  map[unsecuredKey]*Session  // unsecured, by the peer's ephemeral id
-	freed       past                       // responders that were freed
-	unencrypted uint32                     // the global unencrypted message counter: last sent
+	freed       past                       // freed responders
+	unencrypted uint32                     // the global unencrypted message counter: last used
 
 	groups groups
 
 	evicted []*Session
 }
 
-// unsecuredKey finds an unsecured session as responder. The peer's address is
-// part of it so that nobody elsewhere can speak into a handshake by its id. The
-// local address is not: a peer may reach two of them with one message.
+// unsecuredKey identifies an unsecured session of a responder. It contains the
+// peer's address, so that nobody at another address can take part in a handshake.
+// It does not contain the local address: retransmissions of a peer may arrive at
+// another one.
 type unsecuredKey struct {
 	ephemeral matter.NodeID
 	peer      netip.AddrPort
 }
 
-// NewTable returns an empty table. Options that break their rules panic.
+// NewTable returns an empty table. It panics if the options are invalid.
 func NewTable(opt Options) *Table {
 	if opt.Rand == nil || opt.Max < 1 || opt.MaxUnsecured < 1 {
 		panic("BUG: session: table without randomness or without room")
@@ -134,15 +135,14 @@ func (t *Table) random() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// randomCounter returns a start value for a message counter: 1 to 2^28 (section
+// randomCounter returns an initial message counter from 1 to 2^28 (section
 // 4.6.1.1). It counts as used.
 func (t *Table) randomCounter() uint32 { return uint32(t.random()&(1<<28-1)) + 1 }
 
-// ReserveID returns a session id that no session has, for a handshake, and
-// keeps it from others until Add or ReleaseID. ErrFull: there is none left.
+// ReserveID returns an unused session id for a handshake and reserves it until Add
+// or ReleaseID. The error is ErrFull if there is none.
 func (t *Table) ReserveID() (uint16, error) {
-	// Ids are handed out in a circle, so that an id comes back as late as
-	// possible.
+	// Ids are used in a circle, so that an id is reused as late as possible.
 	for range 1 << 16 {
 		id := t.nextID
 		t.nextID += t.opt.IDs.step()
@@ -155,8 +155,8 @@ func (t *Table) ReserveID() (uint16, error) {
 	return 0, ErrFull
 }
 
-// ReleaseID gives back an id of a handshake that failed. An id that is not
-// reserved is left alone.
+// ReleaseID releases the id of a handshake that failed. It does nothing if the id
+// is not reserved.
 func (t *Table) ReleaseID(id uint16) {
 	if s, used := t.secure[id]; used && s == nil {
 		delete(t.secure, id)
@@ -164,10 +164,10 @@ func (t *Table) ReleaseID(id uint16) {
 	}
 }
 
-// Add makes the session that a handshake agreed on. Its LocalID must be
-// reserved; it is the session's from now on. When the table is full another
-// session is evicted, see [Table.TakeEvicted]; ErrFull if all are in use, and
-// the id is released.
+// Add creates the session of a completed handshake. Its LocalID must be reserved
+// and is owned by the session from now on. If the table is full, another session is
+// evicted; see [Table.TakeEvicted]. If all are in use, Add releases the id and
+// returns ErrFull.
 func (t *Table) Add(now time.Time, c Config) (*Session, error) {
 	if s, used := t.secure[c.LocalID]; !used || s != nil {
 		panic("BUG: session: id is not reserved")
@@ -195,7 +195,7 @@ func (t *Table) Add(now time.Time, c Config) (*Session, error) {
 		AttestationChallenge: c.Keys.AttestationChallenge,
 		Params:               c.Params,
 		Path:                 c.Path,
-		LastReceived:         now, // the handshake's last message, or the answer to it
+		LastReceived:         now, // the last message of the handshake, or its answer
 	}
 	seal, open := c.Keys.R2I, c.Keys.I2R
 	if c.Initiator {
@@ -222,20 +222,20 @@ func newAEAD(key *[mcrypto.KeySize]byte) cipher.AEAD {
 	return a
 }
 
-// adopt fills in what all kinds of sessions share.
+// adopt sets the fields that all kinds of sessions share.
 func (t *Table) adopt(now time.Time, s *Session) {
 	t.serial++
 	s.Serial, s.table = t.serial, t
 	s.Created, s.LastUsed = now, now
 }
 
-// Unsecured returns a new unsecured session as initiator, with an ephemeral
-// node id of its own, for one handshake with the peer at p. Remove it when the
-// handshake is over.
+// Unsecured returns a new unsecured session for one handshake as initiator with the
+// peer at p. It has its own ephemeral node id. The caller removes it when the
+// handshake ends.
 func (t *Table) Unsecured(now time.Time, p transport.Path) *Session {
 	if t.Len(Unsecured) >= t.opt.MaxUnsecured {
-		// The bound is against strangers; what this node begins is bounded by
-		// itself.
+		// The limit is for strangers. The node limits the handshakes that it begins
+		// elsewhere.
 		t.evictUnsecured()
 	}
 	s := &Session{Kind: Unsecured, Initiator: true, Params: message.DefaultParameters(), Path: p}
@@ -247,7 +247,7 @@ func (t *Table) Unsecured(now time.Time, p transport.Path) *Session {
 	return s
 }
 
-// Remove removes s, whose keys are forgotten. Removing it again does nothing.
+// Remove removes s and erases its keys. A second call has no effect.
 func (t *Table) Remove(s *Session) {
 	if s.gone {
 		return
@@ -261,14 +261,14 @@ func (t *Table) Remove(s *Session) {
 	}
 }
 
-// detach makes s receive nothing any more. If that was done before, its id may
-// be somebody else's by now.
+// detach removes s from the look-ups. If that was done before, another session may
+// have its id by now.
 func (t *Table) detach(s *Session) {
 	key := unsecuredKey{s.ephemeral, s.peer}
 	switch {
 	case t.secure[s.LocalID] == s:
 		delete(t.secure, s.LocalID)
-		// A new list: somebody may be ranging over the old one.
+		// The caller may be iterating over the old list.
 		t.list = slices.DeleteFunc(slices.Clone(t.list), func(o *Session) bool { return o == s })
 	case t.initiators[s.ephemeral] == s:
 		delete(t.initiators, s.ephemeral)
@@ -277,9 +277,9 @@ func (t *Table) detach(s *Session) {
 	}
 }
 
-// FreeUnsecured removes the unsecured sessions that are not in use any more. The
-// loop calls it after every event. A message that comes late is still known as a
-// duplicate, and begins no handshake.
+// FreeUnsecured removes unsecured sessions that are no longer in use. The loop
+// calls it after every event. A delayed message is still recognized as a duplicate
+// and begins no handshake.
 func (t *Table) FreeUnsecured() {
 	for _, s := range t.initiators {
 		if !t.opt.Busy(s) {
@@ -294,8 +294,9 @@ func (t *Table) FreeUnsecured() {
 	}
 }
 
-// All returns the PASE and CASE sessions, oldest first. Sessions may be added
-// and removed on the way; new ones are not seen, removed ones are skipped.
+// All returns the PASE and CASE sessions, oldest first. Sessions may be added and
+// removed during the iteration; new ones are not included, removed ones are
+// skipped.
 func (t *Table) All() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		for _, s := range t.list {
@@ -320,10 +321,10 @@ func (t *Table) Len(k Kind) int {
 	return n
 }
 
-// TakeEvicted returns the sessions that the table evicted since the last call.
-// They receive nothing any more, but can still send: the peer is to be told
-// CloseSession (section 4.11.1). The loop calls this after every event, tells
-// the peers, ends what hangs on the sessions and removes them.
+// TakeEvicted returns the sessions evicted since the last call. They receive
+// nothing but can still send. The peer must be sent CloseSession (section 4.11.1).
+// After every event the loop calls TakeEvicted, notifies the peers, ends what
+// depends on the sessions and removes them.
 func (t *Table) TakeEvicted() []*Session {
 	e := t.evicted
 	t.evicted = nil

@@ -18,7 +18,7 @@ func TestSessionIDs(t *testing.T) {
 	}
 	s := add(t, tab, start, Config{Kind: PASE, LocalID: 1})
 	tab.ReleaseID(2)
-	tab.ReleaseID(1) // a session's id is not given back
+	tab.ReleaseID(1) // the id of a session is not released
 	tab.nextID = 0xFFFE
 	if id, err := tab.ReserveID(); id != 2 || err != nil {
 		t.Errorf("ReserveID = %d, %v; want the released 2", id, err)
@@ -127,7 +127,7 @@ func TestAll(t *testing.T) {
 	if got := slices.Collect(tab.All()); !slices.Equal(got, want) {
 		t.Errorf("All = %v, want %v", got, want)
 	}
-	// Everything may change on the way.
+	// Sessions are added and removed during the iteration.
 	var got []*Session
 	for s := range tab.All() {
 		got = append(got, s)
@@ -260,7 +260,7 @@ func TestEviction(t *testing.T) {
 	}
 }
 
-// An evicted session can say goodbye, and nothing else.
+// An evicted session can only send.
 func TestEvictedSessionSaysGoodbye(t *testing.T) {
 	ini, res := pair(t, CASE)
 	tab := ini.table
@@ -277,7 +277,7 @@ func TestEvictedSessionSaysGoodbye(t *testing.T) {
 	if in, err := res.table.Receive(start, seal(t, ini, "goodbye"), pathA); err != nil || string(in.Payload) != "goodbye" {
 		t.Errorf("the peer received %q, %v", in.Payload, err)
 	}
-	// Its id may be given to the next one before it is removed.
+	// Its id may be reused before it is removed.
 	tab.Remove(next)
 	tab.nextID = id
 	next = add(t, tab, start, Config{Kind: CASE, Fabric: 1})
@@ -290,7 +290,7 @@ func TestEvictedSessionSaysGoodbye(t *testing.T) {
 	}
 }
 
-// However one fabric presses, the others keep their three sessions.
+// The other fabrics keep their three sessions, however many one fabric opens.
 func TestEvictionIsFair(t *testing.T) {
 	tab := newTable(t, 1, func(o *Options) { o.Max = 3*3 + 1 })
 	for f := matter.FabricIndex(1); f <= 3; f++ {

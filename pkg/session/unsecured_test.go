@@ -41,8 +41,8 @@ func TestUnsecuredBothWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The answer finds its session by the ephemeral id alone, and does not
-	// lead the handshake elsewhere.
+	// The answer is matched by the ephemeral id alone and does not change the path
+	// of the handshake.
 	back, err := ti.Receive(start.Add(time.Second), d, pathA)
 	if err != nil || back.Session != ini || string(back.Payload) != "hi" || back.Protocol != answer {
 		t.Fatalf("received %+v, %v", back, err)
@@ -145,7 +145,7 @@ func TestUnsecuredSessionsAreFew(t *testing.T) {
 	if in, err := tab.Receive(start, fromInitiator(3, 3), pathA); err != nil || in.Duplicate || in.Session == s[2] {
 		t.Errorf("the evicted session goes on: %+v, %v", in, err)
 	}
-	// A flood does not touch what is in use, nor does it grow.
+	// A flood does not evict sessions in use, and the table does not grow.
 	for i := range 1000 {
 		get(matter.NodeID(100+i), 100+i)
 	}
@@ -166,7 +166,7 @@ func TestUnsecuredSessionsAreFew(t *testing.T) {
 	if len(tab.TakeEvicted()) != 0 || tab.Len(Unsecured) != 4 {
 		t.Error("a session in use was evicted")
 	}
-	// What this node begins itself is not held up by strangers.
+	// Strangers do not prevent handshakes that this node begins.
 	if own := tab.Unsecured(start, pathA); own.Gone() || tab.Len(Unsecured) != 5 {
 		t.Error("no unsecured session as initiator")
 	}
@@ -184,8 +184,7 @@ func TestEphemeralIDs(t *testing.T) {
 	}
 }
 
-// The global unencrypted counter is one for all unsecured sessions, and rolls
-// over.
+// All unsecured sessions share the global unencrypted counter, which rolls over.
 func TestUnencryptedCounter(t *testing.T) {
 	tab := newTable(t, 1, nil)
 	if c := tab.unencrypted; c < 1 || c > 1<<28 {
@@ -233,7 +232,7 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
-// What the session itself allocates for a message: nothing.
+// The session allocates nothing for a message.
 func TestAllocations(t *testing.T) {
 	ini, res := pair(t, CASE)
 	payload := make([]byte, 100)

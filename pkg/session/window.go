@@ -3,20 +3,20 @@ package session
 import "math/bits"
 
 // windowSize is MSG_COUNTER_WINDOW_SIZE: how far below the largest counter a
-// message may come late (section 4.6).
+// message is still accepted (section 4.6).
 const windowSize = 32
 
-// window remembers which message counters of a peer were seen, outside of secured
-// sessions: the largest, and in bit i of seen the counter max-1-i.
+// window records received message counters of a peer, except on secured sessions:
+// the largest in max, and the counter max-1-i in bit i of seen.
 type window struct {
 	max  uint32
 	seen uint32
-	any  bool // false until a first counter was taken, for windows that trust the first
+	any  bool // false until the first counter, which is trusted
 }
 
-// acceptUnsecured takes the counter of a message of an unsecured session and
-// reports whether it is new. The first is always; counters roll over; one from
-// below the window is that of a peer that rebooted, and starts the window anew.
+// acceptUnsecured records the counter of a message on an unsecured session and
+// reports whether it is new. The first always is. Counters roll over. A counter
+// below the window means that the peer was restarted, and resets the window.
 func (w *window) acceptUnsecured(c uint32) (fresh bool) {
 	ahead := c - w.max
 	switch {
@@ -35,23 +35,23 @@ func (w *window) acceptUnsecured(c uint32) (fresh bool) {
 	return true
 }
 
-// forget takes back a counter that acceptUnsecured has just accepted.
+// forget removes a counter that acceptUnsecured has just accepted.
 func (w *window) forget(c uint32) {
 	switch {
 	case c != w.max:
 		w.seen &^= 1 << (w.max - c - 1)
 	case w.seen == 0:
 		*w = window{}
-	default: // the largest of the others takes its place
+	default: // the largest of the others replaces it
 		n := bits.TrailingZeros32(w.seen) + 1
 		w.max -= uint32(n)
 		w.seen >>= n
 	}
 }
 
-// acceptGroup takes the counter of a message to a group and reports whether it
-// is new. The first is always, and everything before it counts as seen: nobody
-// could tell it from a replay. Counters roll over.
+// acceptGroup records the counter of a message to a group and reports whether it is
+// new. The first always is, and all before it count as received, as they might be
+// replays. Counters roll over.
 func (w *window) acceptGroup(c uint32) (fresh bool) {
 	ahead := c - w.max
 	switch {
@@ -65,15 +65,16 @@ func (w *window) acceptGroup(c uint32) (fresh bool) {
 	return w.late(c)
 }
 
-// advance moves the window up to c, which is ahead of max by serial arithmetic.
+// advance moves the window up to c, which is ahead of max in serial number
+// arithmetic.
 func (w *window) advance(c uint32) {
-	// Shifts by 32 and more give 0 in Go: the window is then empty but for max.
+	// In Go, shifts by 32 or more give 0: the window is then empty except for max.
 	d := c - w.max
 	w.seen = w.seen<<d | 1<<(d-1)
 	w.max = c
 }
 
-// late takes a counter that is not ahead of max.
+// late checks and records a counter that is not ahead of max.
 func (w *window) late(c uint32) (fresh bool) {
 	back := w.max - c
 	if back == 0 || back > windowSize {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// feed is one counter and what the window is to say of it.
+// feed is a counter and the expected verdict.
 type feed struct {
 	counter uint32
 	fresh   bool
@@ -117,8 +117,8 @@ func (m *model) group(c uint32) bool {
 	return true
 }
 
-// walk yields counters that are mostly close to each other, with repetitions,
-// and now and then far away or at the ends of the range.
+// walk returns counters that are mostly close to each other, with repetitions, and
+// sometimes far away or at the ends of the range.
 func walk(r *rand.Rand, at uint32) uint32 {
 	switch r.IntN(20) {
 	case 0:
