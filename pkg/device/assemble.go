@@ -74,6 +74,9 @@ func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 		case slices.Contains(profile.hidden, p.Type):
 			a.Notes = append(a.Notes, fmt.Sprintf("%s knows no %s", profile.Name, p.Type))
 			continue
+		case slices.Contains(profile.alone, p.Type):
+			a.Notes = append(a.Notes, fmt.Sprintf("%s takes a %s on a node of its own alone", profile.Name, p.Type))
+			continue
 		case other != nil:
 			n.Shape += "/as " + other.as
 			a.Notes = append(a.Notes, fmt.Sprintf("shown as %s, as %s knows no %s", other.as, profile.Name, p.Type))

@@ -2,12 +2,13 @@ package device
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/cluster/climate"
-	"github.com/opcredsd/opcredsd/pkg/cluster/switching"
+	"github.com/opcredsd/opcredsd/pkg/cluster/filter"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
@@ -15,6 +16,7 @@ var climateKinds = map[string]kind{
 	"thermostat":           {datamodel.DeviceTypeThermostat, buildThermostat},
 	"fan":                  {datamodel.DeviceTypeFan, buildFan},
 	"room_air_conditioner": {datamodel.DeviceTypeRoomAirConditioner, buildAirConditioner},
+	"air_purifier":         {datamodel.DeviceTypeAirPurifier, buildAirPurifier},
 }
 
 // thermostatModes are the modes of a thermostat by their names.
@@ -177,6 +179,9 @@ func setpoint(name string, want uint32, from, to int16, get func(*climate.Thermo
 	}
 }
 
+// sortedNames returns the names of values.
+func sortedNames[T any](names map[string]T) []string { return slices.Sorted(maps.Keys(names)) }
+
 // nameOf returns the name of a value, or null if it has none.
 func nameOf[T comparable](names map[string]T, v T) Value {
 	for name, is := range names {
@@ -261,20 +266,41 @@ func fanProperties(modes []string) []property[climate.Fan] {
 // thermostat's; the fan has all.
 func buildAirConditioner(b *builder) error {
 	b.Identify = true
-	props := []property[switching.Switch]{{
-		Property: Property{Name: "on", Kind: KindBool, Settable: true},
-		want:     switching.WantOn,
-		get:      func(s *switching.Switch) Value { return Bool(s.On) },
-		report: func(_ *cluster.Context, s *switching.Switch, v Value) {
-			if on, ok := v.Bool(); ok {
-				s.On = on
-			}
-		},
-	}}
-	u := addUnit(b.Endpoint, switching.Switch{}, cluster.Rules[switching.Switch]{}, props)
-	u.Serve(switching.OnOff, cluster.Selection{Features: datamodel.OnOffFeatureDeadFrontBehavior, Commands: switching.Commands})
+	addSwitch(b, datamodel.OnOffFeatureDeadFrontBehavior)
 	if err := addThermostat(b); err != nil {
 		return err
 	}
 	return addFan(b, []string{"low", "medium", "high", "auto"})
+}
+
+// filterProperty is the condition of a purifier's filter. A controller sets it to 100 when
+// there is a new one.
+var filterProperty = property[filter.Filter]{
+	Property: Property{Name: "filter_percent", Kind: KindNumber, Max: 100, Settable: true, Needed: true},
+	want:     filter.WantReset, asked: true,
+	get: func(s *filter.Filter) Value { return Number(float64(s.Condition)) },
+	report: func(_ *cluster.Context, s *filter.Filter, v Value) {
+		if p, ok := v.Number(); ok {
+			s.Set(uint8(math.Round(p)))
+		}
+	},
+}
+
+// buildAirPurifier builds a fan, with a filter if the part's options or its first state
+// speak of one. What is known of the air is an air quality sensor beside it.
+func buildAirPurifier(b *builder) error {
+	b.Identify, b.Groups = true, true
+	if err := addFan(b, b.part.Options.Modes); err != nil {
+		return err
+	}
+	o := &b.part.Options
+	if !slices.Contains(o.Properties, filterProperty.Name) {
+		if b.part.State[filterProperty.Name].IsNull() {
+			return nil
+		}
+		o.Properties = append(slices.Clone(o.Properties), filterProperty.Name)
+	}
+	u := addUnit(b.Endpoint, filter.New(), cluster.Rules[filter.Filter]{}, []property[filter.Filter]{filterProperty})
+	u.Serve(filter.HEPA, filter.Selection)
+	return nil
 }

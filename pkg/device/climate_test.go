@@ -158,3 +158,29 @@ func TestAirConditioner(t *testing.T) {
 	r.wantAll("cooling", thermostatID, map[matter.AttributeID]string{datamodel.ThermostatAttrSystemMode: "3"})
 	r.wantAll("cooling", fanID, map[matter.AttributeID]string{datamodel.FanControlAttrFanMode: "5"})
 }
+
+// A purifier is a fan with a filter, if one is known of, which is new after ResetCondition
+// (section 2.8.6.1).
+func TestAirPurifier(t *testing.T) {
+	const hepa = datamodel.HEPAFilterMonitoringID
+	p := Part{Type: "air_purifier", Options: Options{Modes: []string{"low", "high"}}, State: Values{"filter_percent": Number(40), "fan_mode": Text("low")}}
+	r := newRig(t, p)
+	if got := r.e.Waiting(); len(got) != 1 || got[0] != "filter_percent" {
+		t.Errorf("waits for %v", got)
+	}
+	r.report(p.State)
+	r.wantAll("at first", hepa, map[matter.AttributeID]string{datamodel.HEPAFilterMonitoringAttrCondition: "40", datamodel.HEPAFilterMonitoringAttrChangeIndication: "0"})
+	r.wantAll("at first", fanID, map[matter.AttributeID]string{datamodel.FanControlAttrFanMode: "1", datamodel.FanControlAttrPercentSetting: "50"})
+	r.report(Values{"filter_percent": Number(4.6)})
+	r.wantAll("worn", hepa, map[matter.AttributeID]string{datamodel.HEPAFilterMonitoringAttrCondition: "5", datamodel.HEPAFilterMonitoringAttrChangeIndication: "1"})
+	r.sent = nil
+	r.do(hepa, datamodel.HEPAFilterMonitoringCmdResetCondition, "{}")
+	r.wantSent("a new filter", Values{"filter_percent": Number(100)})
+	r.wantAll("a new filter", hepa, map[matter.AttributeID]string{datamodel.HEPAFilterMonitoringAttrCondition: "100", datamodel.HEPAFilterMonitoringAttrChangeIndication: "0"})
+	r.write(fanID, datamodel.FanControlAttrPercentSetting, "90")
+	r.wantSent("faster", Values{"fan_mode": Text("high"), "fan_percent": Number(90)})
+	plain := newRig(t, Part{Type: "air_purifier"})
+	if got := plain.read(hepa, datamodel.HEPAFilterMonitoringAttrCondition); got != "UNSUPPORTED_CLUSTER" {
+		t.Errorf("a filter that nobody spoke of: %s", got)
+	}
+}

@@ -104,6 +104,14 @@ func compositions() map[string]Device {
 	for _, modes := range [][]string{{"hs"}, {"xy"}, {"hs", "xy", "loop"}} {
 		all["color "+strings.Join(modes, " ")] = Device{Parts: []Part{{ID: "main", Type: "extended_color_light", Options: Options{ColorModes: modes}}}}
 	}
+	all["purifier with a filter"] = Device{Parts: []Part{{ID: "main", Type: "air_purifier", Options: Options{Properties: []string{"filter_percent"}}}}}
+	for name, o := range map[string]Options{
+		"vacuum with modes": {CleanModes: []string{"vacuum", "mop", "vacuum and mop", "quiet", "turbo"}},
+		"vacuum with areas": {Areas: []string{"Kitchen", "Hall"}, CleanModes: []string{"only one"}},
+		"vacuum, no maps":   {Modes: []string{"cleaning"}, CleanModes: []string{"a", "b", "c"}, Areas: []string{"Attic"}},
+	} {
+		all[name] = Device{Battery: battery, Parts: []Part{{ID: "main", Type: "robotic_vacuum_cleaner", Options: o}}}
+	}
 	for technology := range technologies {
 		all["occupancy "+technology] = Device{Parts: []Part{{ID: "main", Type: "occupancy_sensor", Options: Options{Technology: technology}}}}
 	}
@@ -178,9 +186,13 @@ func firstState(e *Endpoint, least bool) Values {
 			}
 			v[p.Name] = Number(f)
 		case KindText:
-			v[p.Name] = Text(p.Values[0])
+			values := p.Values
+			if values == nil {
+				values = []string{"", "Kitchen, Attic"}
+			}
+			v[p.Name] = Text(values[0])
 			if !least {
-				v[p.Name] = Text(p.Values[len(p.Values)-1])
+				v[p.Name] = Text(values[len(values)-1])
 			}
 		}
 	}

@@ -27,6 +27,8 @@ var library = merge(
 	meterKinds,
 	alarmKinds,
 	airKinds,
+	pumpKinds,
+	vacuumKinds,
 )
 
 func merge(families ...map[string]kind) map[string]kind {

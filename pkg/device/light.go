@@ -92,7 +92,10 @@ func buildExtendedColor(b *builder) error {
 // buildLight makes the endpoint of a light or a plug.
 func buildLight(b *builder, m lighting.Model, props ...lightProperty) {
 	b.Identify, b.Groups, b.Scenes = true, true, true
-	b.IdentifyType = identifyLight
+	b.IdentifyType = uint8(datamodel.IdentifyIdentifyTypeVisibleIndicator)
+	if !isPlug(b.Types[0].ID) {
+		b.IdentifyType = uint8(datamodel.IdentifyIdentifyTypeLightOutput)
+	}
 	u := addUnit(b.Endpoint, lighting.New(m), lighting.Rules(), props)
 	u.Serve(lighting.OnOff, cluster.Selection{Features: datamodel.OnOffFeatureLighting})
 	if m.Dims {
@@ -112,8 +115,11 @@ func buildLight(b *builder, m lighting.Model, props ...lightProperty) {
 	}
 }
 
-// identifyLight is the IdentifyType of what blinks, or clicks, when it is identified.
-const identifyLight = 1
+// isPlug reports whether a type switches whatever is plugged in: nobody knows that it is
+// a light.
+func isPlug(id matter.DeviceTypeID) bool {
+	return id == datamodel.DeviceTypeOnOffPlugInUnit || id == datamodel.DeviceTypeDimmablePlugInUnit
+}
 
 var onProperty = lightProperty{
 	Property: Property{Name: "on", Kind: KindBool, Settable: true},

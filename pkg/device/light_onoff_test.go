@@ -272,8 +272,15 @@ func TestPropertiesOfLights(t *testing.T) {
 		if got := strings.Join(e.names(), " "); got != want {
 			t.Errorf("%s has %s, want %s", kind, got, want)
 		}
-		if !e.Groups || !e.Scenes || !e.Identify || e.IdentifyType == 0 {
+		if !e.Groups || !e.Scenes || !e.Identify {
 			t.Errorf("%s lacks groups, scenes or identify", kind)
+		}
+		shows := uint8(2) // visible indicator, as nobody knows what it switches (section 1.2.5.2)
+		if strings.HasSuffix(kind, "_light") {
+			shows = 1
+		}
+		if e.IdentifyType != shows {
+			t.Errorf("%s has IdentifyType %d, want %d", kind, e.IdentifyType, shows)
 		}
 	}
 }

@@ -16,6 +16,8 @@ type plainer struct {
 var (
 	// detectorAsContact is a detector as a contact that is open while it detects.
 	detectorAsContact = &plainer{kind{datamodel.DeviceTypeContactSensor, booleanAs("detected", true)}, "a contact sensor"}
+	// pumpAsPlug is a pump as a plug.
+	pumpAsPlug = &plainer{kind{datamodel.DeviceTypeOnOffPlugInUnit, buildOnOff}, "a plug"}
 	// valveAsPlug is a valve as a plug that is on while it is open.
 	valveAsPlug = &plainer{kind{datamodel.DeviceTypeOnOffPlugInUnit, buildValveAsPlug}, "a plug"}
 )

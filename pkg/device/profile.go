@@ -26,6 +26,7 @@ type Profile struct {
 
 	plainer map[string]*plainer // types that it knows as another
 	hidden  []string            // types that it does not know
+	alone   []string            // types that it takes on a node of their own alone
 }
 
 // profiles are the ecosystems, as far as their code and their public pages say.
@@ -34,13 +35,17 @@ var profiles = map[string]Profile{
 	"homeassistant": {},
 	"apple": {
 		MaxDevices: 150,
-		plainer:    map[string]*plainer{"water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact, "water_valve": valveAsPlug},
-		hidden:     []string{"pressure_sensor", "flow_sensor"},
+		plainer: map[string]*plainer{
+			"water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact, "water_valve": valveAsPlug, "pump": pumpAsPlug,
+		},
+		hidden: []string{"pressure_sensor", "flow_sensor"},
+		alone:  []string{"robotic_vacuum_cleaner"}, // bridges with one took Apple's app down
 	},
 	"google": {
 		FlatSensors: true,
 		plainer: map[string]*plainer{
 			"water_leak_detector": detectorAsContact, "water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact,
+			"pump": pumpAsPlug,
 		},
 		hidden: []string{"generic_switch"},
 	},
@@ -49,7 +54,7 @@ var profiles = map[string]Profile{
 		MaxDevices:  50,
 		plainer: map[string]*plainer{
 			"water_leak_detector": detectorAsContact, "water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact,
-			"water_valve": valveAsPlug,
+			"water_valve": valveAsPlug, "pump": pumpAsPlug,
 		},
 		hidden: []string{"pressure_sensor", "flow_sensor", "soil_sensor", "electrical_sensor"},
 	},

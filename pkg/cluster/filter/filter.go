@@ -19,6 +19,9 @@ type Filter struct {
 	LastChanged cluster.Null[uint32] // seconds since 2000; null: not known
 }
 
+// New returns the state of a new filter.
+func New() Filter { return Filter{Condition: 100} }
+
 // The clusters.
 var (
 	HEPA   = define(datamodel.HEPAFilterMonitoring)
