@@ -2,11 +2,13 @@ package bridge
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -21,6 +23,7 @@ type entry struct {
 	shown    map[string]bool                 // keys of those that the node has
 	infos    map[string]*information.Cluster // of its bridged endpoints, by node key
 	stale    []matter.EndpointID             // endpoints of a former assembly that the node still has
+	former   []former                        // the same, as long as they may be written to
 
 	silent    bool      // its source has not been heard since the start
 	lost      bool      // its source is lost
@@ -29,6 +32,12 @@ type entry struct {
 	settleAt  time.Time // when it is to be looked at again
 
 	dirty bool // the record differs from the store
+}
+
+// former is an endpoint that another one is to replace.
+type former struct {
+	node   *device.Node
+	number matter.EndpointID
 }
 
 // source returns the name of the device's source.
@@ -78,8 +87,21 @@ func (e *entry) waiting() (names []string) {
 // removed.
 func (e *entry) take() (numbers []matter.EndpointID) {
 	e.retire()
-	numbers, e.stale = e.stale, nil
+	numbers, e.stale, e.former = e.stale, nil, nil
 	return numbers
+}
+
+// unshow notes that the node has refused endpoints of the device.
+func (e *entry) unshow(refused []node.Endpoint, err error) {
+	e.fault = err.Error()
+	for _, n := range e.assembly.Nodes {
+		if slices.ContainsFunc(refused, func(ep node.Endpoint) bool { return ep.Model == n.Endpoint }) {
+			delete(e.shown, n.Key)
+		}
+	}
+	if !e.present() {
+		e.assembly = nil
+	}
 }
 
 // retire makes the endpoints that the node has those of a former assembly. It is called
@@ -89,6 +111,7 @@ func (e *entry) retire() {
 		for _, n := range e.assembly.Nodes {
 			if e.shown[n.Key] {
 				e.stale = append(e.stale, e.rec.Endpoints[n.Key].Number)
+				e.former = append(e.former, former{n, e.rec.Endpoints[n.Key].Number})
 			}
 		}
 	}
@@ -158,8 +181,9 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 		return err
 	}
 	for _, n := range a.Nodes {
-		n.Persist = func() error { return r.persist(e, n) }
-		n.Changed = func() { r.saveBy(time.Now().Add(saveKept)) }
+		number := e.rec.Endpoints[n.Key].Number
+		n.Persist = func() error { return r.persist(e, n, number) }
+		n.Changed = func() { r.saving.kept = true }
 		if n.Part != nil {
 			r.restore(now, e, n)
 		}
@@ -189,11 +213,23 @@ func (r *Registry) restore(now time.Time, e *entry, n *device.Node) {
 	}
 }
 
-// persist keeps what an endpoint keeps, at once.
-func (r *Registry) persist(e *entry, n *device.Node) error {
-	return r.store.Update(func(tx *store.Tx) error {
-		return tx.PutEndpoint(e.rec.Endpoints[n.Key].Number, n.Save())
+// persist keeps what an endpoint keeps, at once, and with it what the source reported:
+// at the next start the source's word counts, which must not be an older one.
+func (r *Registry) persist(e *entry, n *device.Node, number matter.EndpointID) error {
+	err := r.store.Update(func(tx *store.Tx) error {
+		if e.dirty {
+			if err := putRecord(tx, e); err != nil {
+				return err
+			}
+		}
+		return tx.PutEndpoint(number, n.Save())
 	})
+	if err != nil {
+		n.Unsaved()
+		return err
+	}
+	e.dirty = false
+	return nil
 }
 
 // labelOf returns the name of a bridged endpoint.

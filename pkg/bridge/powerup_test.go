@@ -10,9 +10,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// StartUpOnOff is for a device that lives in the program: the start of that is its
-// power-up (section 1.5.6.5). A restart of the bridge is none of a lamp.
-func TestPowerUpOfResidentDevices(t *testing.T) {
+// TestRule9NoPowerUp: a restart of the bridge is no power-up of a lamp. StartUpOnOff is for
+// a device that lives in the program: the start of that is its power-up (section 1.5.6.5).
+func TestRule9NoPowerUp(t *testing.T) {
 	g := newRig(t)
 	for _, id := range []string{"demo:lamp", "api:lamp"} {
 		v := g.put(lamp(id))
@@ -39,5 +39,73 @@ func TestPowerUpOfResidentDevices(t *testing.T) {
 		if got := v.Parts[0].State["on"]; got != device.Bool(want) {
 			t.Errorf("after a restart %s is on: %v, want %v", id, got, want)
 		}
+	}
+}
+
+// TestRule9LastWord: after a restart a device shows what its source said last, whether
+// that was before or after what a controller has set, and no older word of it.
+func TestRule9LastWord(t *testing.T) {
+	level := func(g *rig, percent float64) {
+		t.Helper()
+		if err := g.Report("api:a", "main", device.Values{"brightness_percent": device.Number(percent)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	toLevel := func(g *rig) {
+		g.command("api:a", datamodel.LevelControlID, datamodel.LevelControlCmdMoveToLevel, "{0:127,1:0,2:0,3:0}")
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(g *rig)
+		want float64
+	}{
+		{"nobody has agreed to what a controller wants", func(g *rig) { toLevel(g); g.pass(4 * time.Second) }, 100},
+		{"the source has agreed", func(g *rig) { toLevel(g); g.pass(time.Second); level(g, 50); g.pass(6 * time.Second) }, 50},
+		{"the source has said something else since", func(g *rig) { toLevel(g); g.pass(time.Second); level(g, 80); g.pass(6 * time.Second) }, 80},
+		{"a write keeps what the source has said a moment ago", func(g *rig) {
+			level(g, 70)
+			g.write("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff, "1")
+		}, 70},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newServedRig(t)
+			d := lamp("api:a")
+			d.Parts[0].Type = "dimmable_light"
+			d.Parts[0].State = device.Values{"on": device.Bool(true), "brightness_percent": device.Number(100)}
+			g.put(d)
+			g.listen("api")
+			g.pass(time.Minute)
+			tt.do(g)
+			g.settle()
+			g.kill()
+			g.start()
+			v := g.get("api:a")
+			if got := v.Parts[0].State["brightness_percent"]; got != device.Number(tt.want) || v.Reachable {
+				t.Errorf("%v %% is shown, want %v; reachable %v", got, tt.want, v.Reachable)
+			}
+		})
+	}
+}
+
+// TestSettingsOutliveANewDescription: what a controller writes while endpoints are about
+// to be replaced is kept.
+func TestSettingsOutliveANewDescription(t *testing.T) {
+	g := newServedRig(t)
+	g.put(lamp("api:a"))
+	g.pass(time.Minute)
+	d := lamp("api:a")
+	d.Battery = &device.Battery{Percent: device.Number(50)}
+	g.put(d) // the endpoint is made anew, and shown in a moment
+	g.write("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff, "1")
+	g.pass(time.Minute)
+	g.put(lamp("api:a"))
+	g.pass(time.Minute)
+	if got := g.read("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff); got != "1" {
+		t.Errorf("StartUpOnOff is %s", got)
+	}
+	g.kill()
+	g.start()
+	if got := g.read("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff); got != "1" {
+		t.Errorf("after a restart StartUpOnOff is %s", got)
 	}
 }

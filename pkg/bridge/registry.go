@@ -26,7 +26,7 @@ const (
 	gatherMost = 5 * time.Second
 
 	// saveValues is how long the values of devices may differ from the store, saveKept
-	// how long what controllers' commands have changed may.
+	// how long what controllers change may, and with it what the source says of that.
 	saveValues = 30 * time.Second
 	saveKept   = 5 * time.Second
 )
@@ -87,13 +87,21 @@ type Registry struct {
 	counts   counts
 	watchers map[*Watcher]struct{}
 
-	saveAt time.Time // when something is to be saved; zero: nothing
+	saving saving
+}
+
+// saving is when something is to be saved.
+type saving struct {
+	at   time.Time // zero: nothing is
+	kept bool      // what an endpoint keeps has changed, and Advance is to set at
 }
 
 // list is what is to change in the list of devices.
 type list struct {
 	since time.Time // of the first change
 	last  time.Time // of the last one; zero: nothing
+
+	remove []matter.EndpointID // that the node has not given up yet
 }
 
 // New returns a registry with the devices that the store knows. They stand, unreachable,
@@ -133,14 +141,30 @@ func New(opt Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.separate()
 	return r, nil
+}
+
+// separate takes a number that two records have from the younger device: no store that
+// is whole has such records, and controllers know the older one by it.
+func (r *Registry) separate() {
+	owner := map[matter.EndpointID]string{}
+	for _, e := range r.sorted() {
+		for key, id := range e.rec.Endpoints {
+			if other, ok := owner[id.Number]; ok {
+				r.log.Error("two devices have one endpoint number", "device", e.id, "other", other, "endpoint", id.Number)
+				delete(e.rec.Endpoints, key)
+				continue
+			}
+			owner[id.Number] = e.id
+		}
+	}
 }
 
 // Attach makes the known devices endpoints of the node, in one step and before it
 // answers anybody.
 func (r *Registry) Attach(now time.Time, n Node) error {
 	r.node = n
-	var all []node.Endpoint
 	for _, e := range r.sorted() {
 		if e.rec.Gone != nil {
 			continue
@@ -157,15 +181,7 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		}
 	}
 	r.limit()
-	for _, e := range r.sorted() {
-		if e.rec.Gone == nil && e.wantShown() {
-			all = append(all, r.show(e)...)
-		}
-	}
-	if err := n.AddEndpoints(all...); err != nil {
-		return err
-	}
-	r.shown = len(all)
+	r.add()
 	return nil
 }
 
@@ -188,8 +204,11 @@ func (r *Registry) Deadline() (first time.Time, ok bool) {
 			first, ok = t, true
 		}
 	}
+	if r.saving.kept {
+		sooner(time.Unix(0, 0)) // at once
+	}
 	sooner(r.pending.due())
-	sooner(r.saveAt)
+	sooner(r.saving.at)
 	sooner(r.commands.deadline())
 	for _, s := range r.sources {
 		sooner(s.ends)
@@ -227,6 +246,10 @@ func (r *Registry) Settle(time.Time) {}
 
 // Advance does what is due at now.
 func (r *Registry) Advance(now time.Time) {
+	if r.saving.kept {
+		r.saving.kept = false
+		r.saveBy(now.Add(saveKept))
+	}
 	r.commands.advance(now, r)
 	r.endLingering(now)
 	for e := range r.settling {
@@ -243,7 +266,7 @@ func (r *Registry) Advance(now time.Time) {
 	if due := r.pending.due(); !due.IsZero() && !now.Before(due) {
 		r.updateList(now)
 	}
-	if !r.saveAt.IsZero() && !now.Before(r.saveAt) {
+	if !r.saving.at.IsZero() && !now.Before(r.saving.at) {
 		r.save(now)
 	}
 }
@@ -251,38 +274,88 @@ func (r *Registry) Advance(now time.Time) {
 // updateList makes the node's list of endpoints that of the devices that are to be
 // shown, in one step.
 func (r *Registry) updateList(now time.Time) {
+	remove := r.pending.remove
 	r.pending = list{}
 	r.limit()
-	var remove []matter.EndpointID
-	var add []node.Endpoint
+	var anew []*entry
 	for _, e := range r.sorted() {
-		if e.rec.Gone != nil && !now.Before(e.rec.Gone.Add(GraceTime)) {
+		switch {
+		case e.rec.Gone != nil && !now.Before(e.rec.Gone.Add(GraceTime)):
 			remove = append(remove, e.take()...)
 			e.assembly = nil
-			continue
-		}
-		remove = append(remove, e.stale...)
-		e.stale = nil
-		if e.wantShown() {
-			add = append(add, r.show(e)...)
-		} else {
+		case e.wantShown():
+			if len(e.former) > 0 {
+				anew = append(anew, e)
+			}
+			remove = append(remove, e.stale...)
+			e.stale = nil
+		default:
 			remove = append(remove, e.take()...)
 		}
 	}
-	var errs []error
 	if len(remove) > 0 {
-		errs = append(errs, r.node.RemoveEndpoints(remove...))
+		if err := r.node.RemoveEndpoints(remove...); err != nil {
+			// They are still there, so that their numbers cannot be used again.
+			r.log.Error("endpoints are not removed, it is tried again", "endpoints", len(remove), "error", err)
+			r.pending = list{since: now, last: now.Add(gatherMost), remove: remove}
+			return
+		}
 	}
-	if len(add) > 0 {
-		errs = append(errs, r.node.AddEndpoints(add...))
+	for _, e := range anew {
+		r.takeOver(now, e)
 	}
-	if err := errors.Join(errs...); err != nil {
-		r.log.Error("the list of devices is not what it should be", "error", err)
+	r.shown -= len(remove)
+	if added := r.add(); added+len(remove) > 0 {
+		r.log.Info("the list of devices has changed", "added", added, "removed", len(remove), "endpoints", r.shown)
 	}
-	r.shown += len(add) - len(remove)
-	if len(add)+len(remove) > 0 {
-		r.log.Info("the list of devices has changed", "added", len(add), "removed", len(remove), "endpoints", r.shown)
+}
+
+// takeOver lets the endpoints of an entry begin with what those before them have kept
+// until now: controllers may have changed it since the new ones were made.
+func (r *Registry) takeOver(now time.Time, e *entry) {
+	for _, f := range e.former {
+		if !f.node.Dirty() || e.rec.Endpoints[f.node.Key].Number != f.number {
+			continue
+		}
+		if err := r.persist(e, f.node, f.number); err != nil {
+			r.log.Warn("what controllers have changed is not kept", "device", e.id, "error", err)
+		}
 	}
+	e.former = nil
+	if err := r.assemble(now, e); err != nil {
+		r.log.Error("a device is not shown", "device", e.id, "error", err)
+	}
+}
+
+// add adds what is ready to the node, in one step, and returns how many endpoints that
+// were. A device that the node does not take keeps no other one out.
+func (r *Registry) add() (added int) {
+	var ready []*entry
+	var each [][]node.Endpoint
+	for _, e := range r.sorted() {
+		if e.wantShown() {
+			if all := r.show(e); len(all) > 0 {
+				ready, each = append(ready, e), append(each, all)
+			}
+		}
+	}
+	if len(ready) > 0 && r.node.AddEndpoints(slices.Concat(each...)...) == nil {
+		for _, all := range each {
+			added += len(all)
+		}
+		r.shown += added
+		return added
+	}
+	for i, e := range ready {
+		if err := r.node.AddEndpoints(each[i]...); err != nil {
+			r.log.Error("a device is not shown", "device", e.id, "error", err)
+			e.unshow(each[i], err)
+			continue
+		}
+		added += len(each[i])
+	}
+	r.shown += added
+	return added
 }
 
 // do runs f on the node's goroutine.

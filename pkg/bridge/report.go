@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"maps"
 	"time"
 
 	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
@@ -50,7 +49,12 @@ func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Valu
 	if p.State == nil {
 		p.State = device.Values{}
 	}
-	maps.Copy(p.State, v)
+	for name, is := range v {
+		if was, ok := p.State[name]; (!ok || was != is) && n.Property(name).Settable {
+			r.saveBy(now.Add(saveKept)) // not later than what the endpoint keeps of it
+		}
+		p.State[name] = is
+	}
 	r.counts.update(e.source())
 	r.commands.reported(now, r, e, n.Key, v)
 	r.node.Touch(e.rec.Endpoints[n.Key].Number)
@@ -69,8 +73,8 @@ func (r *Registry) changed(now time.Time, e *entry) {
 }
 
 func (r *Registry) saveBy(t time.Time) {
-	if r.saveAt.IsZero() || t.Before(r.saveAt) {
-		r.saveAt = t
+	if r.saving.at.IsZero() || t.Before(r.saving.at) {
+		r.saving.at = t
 	}
 }
 

@@ -1,12 +1,15 @@
 package bridge
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/clustertest"
 	information "github.com/opcredsd/opcredsd/pkg/cluster/bridgeddevicebasicinformation"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -22,28 +25,49 @@ type fakeNode struct {
 	endpoints map[matter.EndpointID]node.Endpoint
 	lists     [][]matter.EndpointID // after each change
 	touched   map[matter.EndpointID]int
+	refuses   map[matter.EndpointID]bool // adding them, as a node does with what is wrong
+	keeps     bool                       // removing is refused, as by a full disk
+	engine    *clustertest.Node          // serves the endpoints, if there is one
 }
 
 func (n *fakeNode) AddEndpoints(all ...node.Endpoint) error {
 	for _, e := range all {
-		if _, ok := n.endpoints[e.ID]; ok {
-			n.t.Errorf("endpoint %d was added twice", e.ID)
+		if n.refuses[e.ID] {
+			return fmt.Errorf("endpoint %d is refused", e.ID)
+		}
+	}
+	seen := map[matter.EndpointID]bool{}
+	for _, e := range all {
+		if _, ok := n.endpoints[e.ID]; ok || seen[e.ID] {
+			return fmt.Errorf("endpoint %d is there already", e.ID)
 		}
 		if e.ID == 0 {
-			n.t.Errorf("an endpoint without a number was added")
+			return errors.New("an endpoint without a number")
 		}
+		seen[e.ID] = true
+	}
+	for _, e := range all {
 		n.endpoints[e.ID] = e
+		if n.engine != nil {
+			n.engine.AddEndpoint(im.Endpoint{ID: e.ID, Clusters: e.Clusters, Model: e.Model})
+		}
 	}
 	n.changed()
 	return nil
 }
 
 func (n *fakeNode) RemoveEndpoints(all ...matter.EndpointID) error {
+	if n.keeps {
+		return errors.New("the disk is full")
+	}
 	for _, id := range all {
 		if _, ok := n.endpoints[id]; !ok {
 			n.t.Errorf("endpoint %d was removed, but is not there", id)
 		}
 		delete(n.endpoints, id)
+		if n.engine != nil {
+			n.engine.RemoveEndpoint(id)
+		}
 	}
 	return nil
 }
@@ -51,7 +75,12 @@ func (n *fakeNode) RemoveEndpoints(all ...matter.EndpointID) error {
 func (n *fakeNode) changed()                  { n.lists = append(n.lists, n.list()) }
 func (n *fakeNode) list() []matter.EndpointID { return slices.Sorted(maps.Keys(n.endpoints)) }
 
-func (n *fakeNode) Touch(id matter.EndpointID) { n.touched[id]++ }
+func (n *fakeNode) Touch(id matter.EndpointID) {
+	n.touched[id]++
+	if n.engine != nil {
+		n.engine.Touch(id)
+	}
+}
 
 func (n *fakeNode) Do(f func(now time.Time) error) error { return f(n.now) }
 
@@ -71,6 +100,15 @@ func newRig(t *testing.T) *rig {
 	return g
 }
 
+// newServedRig is newRig with an engine that serves the endpoints.
+func newServedRig(t *testing.T) *rig {
+	g := newRig(t)
+	g.kill()
+	g.node.engine = clustertest.New(t, 1)
+	g.start()
+	return g
+}
+
 // start opens the store and makes the registry, as the daemon does at its start.
 func (g *rig) start(opt ...func(*Options)) {
 	g.t.Helper()
@@ -87,7 +125,12 @@ func (g *rig) start(opt ...func(*Options)) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.node = &fakeNode{t: g.t, now: g.node.now, endpoints: map[matter.EndpointID]node.Endpoint{}, touched: map[matter.EndpointID]int{}}
+	if g.node.engine != nil {
+		for id := range g.node.endpoints {
+			g.node.engine.RemoveEndpoint(id)
+		}
+	}
+	g.node = &fakeNode{t: g.t, now: g.node.now, engine: g.node.engine, refuses: g.node.refuses, endpoints: map[matter.EndpointID]node.Endpoint{}, touched: map[matter.EndpointID]int{}}
 	if err := g.Attach(g.node.now, g.node); err != nil {
 		g.t.Fatal(err)
 	}
@@ -122,8 +165,35 @@ func (g *rig) pass(d time.Duration) {
 			g.node.now = at
 		}
 		g.Advance(g.node.now)
+		g.settle()
 	}
 	g.node.now = end
+	g.settle()
+}
+
+// settle has the engine see what has changed.
+func (g *rig) settle() {
+	if e := g.node.engine; e != nil {
+		e.Now = g.node.now
+		e.Advance(e.Now)
+		e.Settle(e.Now)
+	}
+}
+
+// write and read do so with an attribute of a device of one part, as a controller does.
+func (g *rig) write(id string, cl matter.ClusterID, attribute matter.AttributeID, value string) {
+	g.t.Helper()
+	g.settle()
+	if got := g.node.engine.Write(clustertest.Admin(1), g.get(id).Endpoint, cl, attribute, value); got != "SUCCESS" {
+		g.t.Fatalf("write: %s", got)
+	}
+	g.settle()
+}
+
+func (g *rig) read(id string, cl matter.ClusterID, attribute matter.AttributeID) string {
+	g.t.Helper()
+	g.settle()
+	return g.node.engine.Read(clustertest.Admin(1), g.get(id).Endpoint, cl, attribute)
 }
 
 func lamp(id string) device.Device {

@@ -3,15 +3,16 @@ package bridge
 import (
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
 // save writes what has changed, in one transaction. What the disk refuses is tried again.
 func (r *Registry) save(now time.Time) {
-	r.saveAt = time.Time{}
+	r.saving.at = time.Time{}
 	if err := r.saveAll(); err != nil {
 		r.log.Warn("values of devices are not kept", "error", err)
-		r.saveAt = now.Add(saveValues)
+		r.saving.at = now.Add(saveValues)
 	}
 }
 
@@ -28,6 +29,7 @@ func (r *Registry) saveAll() error {
 	if len(records) == 0 && len(endpoints) == 0 {
 		return nil
 	}
+	var saved []*device.Node
 	err := r.store.Update(func(tx *store.Tx) error {
 		for _, e := range records {
 			if err := putRecord(tx, e); err != nil {
@@ -37,6 +39,7 @@ func (r *Registry) saveAll() error {
 		for _, e := range endpoints {
 			for _, n := range e.assembly.Nodes {
 				if n.Dirty() {
+					saved = append(saved, n)
 					if err := tx.PutEndpoint(e.rec.Endpoints[n.Key].Number, n.Save()); err != nil {
 						return err
 					}
@@ -46,6 +49,9 @@ func (r *Registry) saveAll() error {
 		return nil
 	})
 	if err != nil {
+		for _, n := range saved {
+			n.Unsaved()
+		}
 		return err
 	}
 	for _, e := range records {

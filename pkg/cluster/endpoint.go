@@ -119,6 +119,9 @@ func (e *Endpoint) persist() error {
 	return e.Persist()
 }
 
+// Unsaved says that what Save returned last has not been stored.
+func (e *Endpoint) Unsaved() { e.changed() }
+
 // Dirty reports whether something that is kept has changed since the last Save.
 func (e *Endpoint) Dirty() bool { return e.dirty }
 

@@ -67,11 +67,17 @@ func (n *Node) ReplaceMaterial(a store.Attestation, device *attestation.Credenti
 }
 
 // FactoryReset removes all fabrics and what controllers have set, in one transaction;
-// attestation, passcode and discriminator stay.
-func (n *Node) FactoryReset(now time.Time) error {
+// attestation, passcode and discriminator stay. also does what others have to do in the
+// same transaction.
+func (n *Node) FactoryReset(now time.Time, also ...func(*store.Tx) error) error {
 	t := &n.trust
 	var node store.Node
 	err := t.fabrics.RemoveAll(func(tx *store.Tx) error {
+		for _, f := range also {
+			if err := f(tx); err != nil {
+				return err
+			}
+		}
 		return tx.MutateNode(func(r *store.Node) error {
 			err := provision.Reset(r, n.opt.Rand)
 			node = *r

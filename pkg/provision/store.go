@@ -169,13 +169,17 @@ func Overwrite(st *store.Store, log *slog.Logger) {
 	}
 }
 
-// FactoryReset removes all fabrics and what controllers have set.
-func (o *Store) FactoryReset() error {
+// FactoryReset removes all fabrics and what controllers have set. also does what others
+// have to do in the same transaction.
+func (o *Store) FactoryReset(also func(*store.Tx) error) error {
 	t, err := o.Fabrics()
 	if err != nil {
 		return err
 	}
 	err = t.RemoveAll(func(tx *store.Tx) error {
+		if err := also(tx); err != nil {
+			return err
+		}
 		return tx.MutateNode(func(n *store.Node) error { return Reset(n, rand.Reader) })
 	})
 	if err != nil {

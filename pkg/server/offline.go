@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -93,8 +94,8 @@ func (o *Offline) removeFabric(_ context.Context, i matter.FabricIndex) error {
 	return noSuchFabric(i, o.st.RemoveFabric(i))
 }
 
-// factoryReset removes all fabrics and what controllers have set.
-func (o *Offline) factoryReset(context.Context) error { return o.st.FactoryReset() }
+// factoryReset removes all fabrics and what controllers have set, of bridged devices, too.
+func (o *Offline) factoryReset(context.Context) error { return o.st.FactoryReset(bridge.ResetRecords) }
 
 // attestation returns what the node would prove itself with.
 func (o *Offline) attestation(ctx context.Context) (admin.Attestation, error) {

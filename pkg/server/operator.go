@@ -198,7 +198,13 @@ func (o operator) closeWindow(ctx context.Context) error {
 // factoryReset removes all fabrics and what controllers have set; attestation, passcode
 // and discriminator stay.
 func (o operator) factoryReset(ctx context.Context) error {
-	return o.s.node.Ask(ctx, o.s.node.FactoryReset)
+	s := o.s
+	return s.node.Ask(ctx, func(now time.Time) error {
+		if s.bridge == nil {
+			return s.node.FactoryReset(now)
+		}
+		return s.bridge.Reset(now, func(also func(*store.Tx) error) error { return s.node.FactoryReset(now, also) })
+	})
 }
 
 func (o operator) checkStore(context.Context) error { return provision.Check(o.s.store) }

@@ -418,6 +418,7 @@ func afterImport(a *attempt) state {
 func afterReset(a *attempt) state {
 	s := a.base.state.clone()
 	s.fabrics, s.label = nil, ""
+	s.bridge.endpoints = map[matter.EndpointID]string{}
 	return s
 }
 
