@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var usage usageError
 	var option *server.UsageError
 	switch {
-	case errors.As(err, &usage), errors.As(err, &option):
+	case errors.As(err, &usage), errors.As(err, &option), errors.Is(err, admin.ErrConfiguration):
 		return exitUsage
 	case errors.Is(err, admin.ErrUnreachable):
 		return exitUnreachable

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -20,9 +19,8 @@ const statusEvery = 30 * time.Second
 
 // notifier sends the state of the daemon to systemd. Without systemd it does nothing.
 type notifier struct {
-	log     *slog.Logger
-	srv     *server.Server
-	isReady atomic.Bool
+	log *slog.Logger
+	srv *server.Server
 }
 
 // heard reports whether there is somebody to notify. Otherwise the node is not asked.
@@ -34,20 +32,23 @@ func (n *notifier) send(state string) {
 	}
 }
 
-// ready says that the node can be discovered.
+// ready says that the store is open and the sockets are bound. That the node can be
+// discovered is no part of it: a machine without a network has to boot, too.
 func (n *notifier) ready() {
-	n.isReady.Store(true)
-	if !heard() {
-		return
+	if heard() {
+		n.send(daemon.SdNotifyReady + "\nSTATUS=" + n.summary(context.Background()))
 	}
-	n.send(daemon.SdNotifyReady + "\nSTATUS=" + n.summary(context.Background()))
+}
+
+// status sends the node's state.
+func (n *notifier) status() {
+	if heard() {
+		n.send("STATUS=" + n.summary(context.Background()))
+	}
 }
 
 // reloading says that the configuration is read again.
 func (n *notifier) reloading() {
-	if !n.isReady.Load() {
-		return // READY=1 afterwards would be a lie
-	}
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return
@@ -56,11 +57,7 @@ func (n *notifier) reloading() {
 }
 
 // reloaded ends what reloading began.
-func (n *notifier) reloaded() {
-	if n.isReady.Load() {
-		n.send(daemon.SdNotifyReady)
-	}
-}
+func (n *notifier) reloaded() { n.send(daemon.SdNotifyReady) }
 
 // run feeds the watchdog, if there is one, as long as the node answers a
 // datagram, and sends the state of the node, until ctx ends.
@@ -119,7 +116,7 @@ func (n *notifier) summary(ctx context.Context) string {
 	text := fmt.Sprintf("%s, %s, %s, window %s", count(len(s.Fabrics), "fabric"), count(s.Sessions.CASE+s.Sessions.PASE, "session"),
 		count(s.Subscriptions, "subscription"), s.Window.Kind)
 	if !s.Ready {
-		text += ", NOT announced"
+		text += "; " + s.Fault
 	}
 	return text
 }

@@ -2,56 +2,170 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// reloadable are the settings that SIGHUP changes in a running daemon.
-var reloadable = []string{"log-level", "log-format"}
+// reloadable are the settings that a running daemon changes when it reads its
+// configuration again.
+var reloadable = []string{"log-level", "log-format", "expose"}
 
-// reloads reads the configuration again at each signal, until ctx ends.
-func (f *runFlags) reloads(ctx context.Context, cmd *cobra.Command, c *common, hup <-chan os.Signal, n *notifier, m *metrics.Reload) {
+func newReload(c *common) *cobra.Command {
+	var wrong error // what is wrong with the configuration as this command reads it
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running daemon read its configuration again",
+		Long: `Have the running daemon read its configuration again, from the file, the environment
+and the command line that it was started with. These settings change at once:
+` + strings.Join(reloadable, ", ") + `. Which others have changed and need a restart is printed.
+
+If anything is wrong with the configuration nothing changes, and the exit status is 2.`,
+		Args: cobra.NoArgs,
+		// The daemon is asked also where this command finds the file wrong: it counts the
+		// attempt, and its own configuration may be another one.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if wrong = c.load(cmd); wrong != nil {
+				return c.complete()
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := c.daemon().Reload(cmd.Context())
+			if errors.Is(err, admin.ErrUnreachable) && wrong != nil {
+				return wrong
+			}
+			if err != nil {
+				return err
+			}
+			return c.print(r, func(w io.Writer) error { return printReload(w, r) })
+		},
+	}
+}
+
+func printReload(w io.Writer, r admin.Reloaded) error {
+	text := "the configuration was read again"
+	if len(r.Changed) > 0 {
+		text += "; changed: " + strings.Join(r.Changed, ", ")
+	}
+	if len(r.Restart) > 0 {
+		text += "; needs a restart: " + strings.Join(r.Restart, ", ")
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// reloader reads the configuration of a running daemon again.
+type reloader struct {
+	cmd     *cobra.Command
+	c       *common
+	n       *notifier
+	metrics *metrics.Reload
+	expose  func(bridge.Filter) error
+
+	mu  sync.Mutex
+	now map[string]string // the settings that the daemon runs with, by flag
+}
+
+func newReloader(cmd *cobra.Command, c *common, n *notifier) *reloader {
+	r := &reloader{cmd: cmd, c: c, n: n, metrics: metrics.NewReload(), now: map[string]string{}}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { r.now[f.Name] = f.Value.String() })
+	return r
+}
+
+// serve reads the configuration again at each signal, until ctx ends.
+func (r *reloader) serve(ctx context.Context, hup <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
 		}
-		n.reloading()
-		f.reload(cmd, c, m)
-		n.reloaded()
+		_, _ = r.reload() // it is logged
 	}
 }
 
-// reload reads the configuration anew, from the same command line. If anything
-// is wrong with it nothing changes.
-func (f *runFlags) reload(cmd *cobra.Command, c *common, m *metrics.Reload) {
-	log := c.log()
-	fresh, again, err := reread(c)
-	m.Read(err)
+// reload reads the configuration anew, from the same command line. If anything is wrong
+// with it nothing changes.
+func (r *reloader) reload() (admin.Reloaded, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n.reloading()
+	defer r.n.reloaded()
+	out, err := r.take()
+	r.metrics.Read(err)
+	log := r.c.log()
 	if err != nil {
 		log.Error("the configuration is wrong and was not taken: all is as it was", "error", err)
-		return
+		return out, err
 	}
-	c.sink.set(fresh.logLevel, fresh.logFormat)
-	var restart []string
-	cmd.Flags().VisitAll(func(old *pflag.Flag) {
-		now := again.Flags().Lookup(old.Name)
-		if now != nil && now.Value.String() != old.Value.String() && !slices.Contains(reloadable, old.Name) {
-			restart = append(restart, old.Name)
+	level, text, args := slog.LevelInfo, "configuration read again", []any{}
+	if len(out.Restart) > 0 {
+		level, text = slog.LevelWarn, "configuration read again; some settings take a restart"
+		args = append(args, "restart_for", strings.Join(out.Restart, ","))
+	}
+	if len(out.Changed) > 0 {
+		args = append(args, "changed", strings.Join(out.Changed, ","))
+	}
+	log.Log(context.Background(), level, text, append(args, "log_level", r.now["log-level"], "log_format", r.now["log-format"])...)
+	return out, nil
+}
+
+// take reads the configuration and changes what can be changed.
+func (r *reloader) take() (admin.Reloaded, error) {
+	out := admin.Reloaded{Changed: []string{}, Restart: []string{}}
+	fresh, again, err := reread(r.c)
+	if err != nil {
+		return out, asConfiguration(err)
+	}
+	var changed []*pflag.Flag
+	again.Flags().VisitAll(func(f *pflag.Flag) {
+		if was, ok := r.now[f.Name]; ok && was != f.Value.String() {
+			changed = append(changed, f)
 		}
 	})
-	if len(restart) > 0 {
-		log.Warn("configuration read again; some settings take a restart", "restart_for", strings.Join(restart, ","), "log_level", fresh.logLevel, "log_format", fresh.logFormat)
-		return
+	for _, f := range changed {
+		if !slices.Contains(reloadable, f.Name) {
+			out.Restart = append(out.Restart, f.Name)
+			continue
+		}
+		if f.Name == "expose" {
+			filter, err := bridge.ParseFilter(fresh.run.bridge.expose)
+			if err != nil {
+				return admin.Reloaded{}, asConfiguration(err)
+			}
+			if err := r.expose(filter); err != nil {
+				return admin.Reloaded{}, err
+			}
+		}
+		out.Changed = append(out.Changed, f.Name)
+		r.now[f.Name] = f.Value.String()
 	}
-	log.Info("configuration read again", "log_level", fresh.logLevel, "log_format", fresh.logFormat)
+	r.c.sink.set(fresh.logLevel, fresh.logFormat) // also back from what "log-level" has set
+	return out, nil
+}
+
+// asConfiguration marks an error in the configuration as one.
+func asConfiguration(err error) error {
+	var usage usageError
+	var option *server.UsageError
+	if errors.As(err, &usage) || errors.As(err, &option) {
+		return admin.WrongConfiguration(err)
+	}
+	return err
 }
 
 // reread parses the command line, the environment and the file as at a start,

@@ -70,7 +70,7 @@ cannot be reached.`,
 	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")
 	addGroup(root, "daily", "Every day:", newPairing(c), newStatus(c), newDevices(c), newFabrics(c), newWindow(c), newDoctor(c))
 	addGroup(root, "keep", "What the node keeps:", newStore(c), newAttestation(c), newFactoryReset(c))
-	addGroup(root, "daemon", "The daemon:", newRun(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
+	addGroup(root, "daemon", "The daemon:", newRun(c), newReload(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
 	root.AddCommand(newVersion(c), newMan())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

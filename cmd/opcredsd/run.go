@@ -17,7 +17,6 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -53,8 +52,7 @@ The first start makes the store, a random passcode and discriminator, and
 development attestation material. While no controller has commissioned the node,
 it is open for commissioning for --commissioning-timeout after each start.
 
-SIGHUP reads the configuration again: level and format of the log change, and the
-log names what needs a restart.`,
+SIGHUP reads the configuration again, as "opcredsd reload" does.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, c) },
 	}
@@ -136,8 +134,10 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	if err != nil {
 		return err
 	}
-	reloaded := metrics.NewReload()
-	opt.Collectors = append(reloaded.Collectors(), f.bridge.mqtt.collectors()...)
+	n := &notifier{log: opt.Log}
+	r := newReloader(cmd, c, n)
+	opt.Reload = r.reload
+	opt.Collectors = append(r.metrics.Collectors(), f.bridge.mqtt.collectors()...)
 	show := f.showCodes == "always" || f.showCodes == "auto" && isTerminal(c.stdout)
 	srv, err := server.New(opt)
 	if err != nil {
@@ -150,13 +150,18 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 			return err
 		}
 	}
-	n := &notifier{log: opt.Log, srv: srv}
+	n.srv = srv
+	if d := srv.Devices(); d != nil {
+		r.expose = d.SetExposed
+	}
+	srv.Start()
+	n.ready()
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(cmd.Context())
 	wg.Go(func() { n.run(ctx) })
-	wg.Go(func() { f.reloads(ctx, cmd, c, hup, n, reloaded) })
-	err = srv.Run(cmd.Context(), func() {
-		n.ready()
+	wg.Go(func() { r.serve(ctx, hup) })
+	err = srv.Wait(cmd.Context(), func() {
+		n.status()
 		if err := giveBack(); err != nil {
 			opt.Log.Debug("memory of the start is kept", "error", err)
 		}

@@ -35,7 +35,7 @@ func (n *node) operator() Operator {
 		Status: n.Status, Pairing: n.Pairing, Fabrics: n.Fabrics, RemoveFabric: n.RemoveFabric,
 		OpenWindow: n.OpenWindow, CloseWindow: n.CloseWindow,
 		Attestation: n.Attestation, VerifyAttestation: n.VerifyAttestation, ImportAttestation: n.ImportAttestation, GenerateAttestation: n.GenerateAttestation,
-		FactoryReset: n.FactoryReset, CheckStore: n.CheckStore, Backup: n.Backup, SetLogLevel: n.SetLogLevel, Health: n.Health,
+		FactoryReset: n.FactoryReset, CheckStore: n.CheckStore, Backup: n.Backup, SetLogLevel: n.SetLogLevel, Reload: n.Reload, Health: n.Health,
 	}
 }
 
@@ -97,6 +97,10 @@ func (n *node) Backup(_ context.Context, w io.Writer) error {
 	return n.ask("backup")
 }
 
+func (n *node) Reload(context.Context) (Reloaded, error) {
+	return Reloaded{Restart: []string{"port"}}, n.ask("reload")
+}
+
 func (n *node) SetLogLevel(_ context.Context, l LogLevel) error { return n.ask("level " + l.Level) }
 
 // serve runs the API over n on a socket, and returns its client and its log.
@@ -146,6 +150,7 @@ func calls(ctx context.Context, c *Client, w io.Writer) []struct {
 		{"check", nil, nothing(func() error { return c.CheckStore(ctx) })},
 		{"health", nil, nothing(func() error { return c.Health(ctx) })},
 		{"level debug", nil, nothing(func() error { return c.SetLogLevel(ctx, LogLevel{"debug"}) })},
+		{"reload", Reloaded{Restart: []string{"port"}}, func() (any, error) { return c.Reload(ctx) }},
 		{"backup", nil, nothing(func() error { return c.Backup(ctx, w) })},
 	}
 }
@@ -180,6 +185,10 @@ func TestEveryCallFails(t *testing.T) {
 		n.err = Refuse("not while %s", "it rains")
 		if _, err := tc.call(); !errors.Is(err, ErrRefused) || err.Error() != "not while it rains" {
 			t.Errorf("%s: refused with %v", tc.asks, err)
+		}
+		n.err = WrongConfiguration(errors.New("config.yaml:3: port: no number"))
+		if _, err := tc.call(); !errors.Is(err, ErrConfiguration) || errors.Is(err, ErrRefused) || err.Error() != "config.yaml:3: port: no number" {
+			t.Errorf("%s: wrong configuration: %v", tc.asks, err)
 		}
 		n.err = errors.New("the disk is full")
 		if _, err := tc.call(); err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrUnreachable) || err.Error() != "the disk is full" {
@@ -282,7 +291,7 @@ func TestAudit(t *testing.T) {
 	c, log := serve(t, n)
 	changes := map[string]string{
 		"remove 7": "remove fabric", "open": "open window", "close": "close window", "import": "import attestation",
-		"generate": "generate attestation", "reset": "factory reset", "level debug": "log level",
+		"generate": "generate attestation", "reset": "factory reset", "level debug": "log level", "reload": "reload configuration",
 	}
 	for _, tc := range calls(t.Context(), c, io.Discard) {
 		for _, n.err = range []error{nil, errors.New("no")} {

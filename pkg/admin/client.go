@@ -102,8 +102,11 @@ func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Res
 	if err := json.NewDecoder(rsp.Body).Decode(&f); err != nil || f.Error == "" {
 		return nil, fmt.Errorf("the daemon answered %s", rsp.Status)
 	}
-	if f.Refused {
+	switch {
+	case f.Refused:
 		return nil, refusal(f.Error)
+	case f.Config:
+		return nil, configuration(f.Error)
 	}
 	return nil, errors.New(f.Error)
 }

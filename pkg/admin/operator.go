@@ -45,6 +45,9 @@ type Operator struct {
 	Backup func(ctx context.Context, w io.Writer) error
 	// SetLogLevel changes the least level of the node's log.
 	SetLogLevel func(ctx context.Context, l LogLevel) error
+	// Reload reads the configuration again. If it is wrong nothing changes, and the error
+	// wraps [ErrConfiguration].
+	Reload func(ctx context.Context) (Reloaded, error)
 	// Devices returns the bridged devices, IgnoredDevices what sources offer and is not
 	// shown.
 	Devices        func(ctx context.Context) ([]bridge.View, error)
@@ -79,6 +82,7 @@ func routes(o *Operator) []route {
 		do("GET store/check", "", &o.CheckStore),
 		stream("GET store/backup", &o.Backup),
 		send("PUT log-level", "log level", &o.SetLogLevel),
+		query("POST reload", "reload configuration", &o.Reload),
 		query("GET devices", "", &o.Devices),
 		query("GET devices/ignored", "", &o.IgnoredDevices),
 		send("POST devices/set", "set device", &o.SetDevice),

@@ -26,6 +26,17 @@ func Refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 
 type refusal string
 
+// ErrConfiguration is wrapped by errors in the configuration.
+var ErrConfiguration = errors.New("wrong configuration")
+
+// WrongConfiguration returns an error with the text of err that wraps ErrConfiguration.
+func WrongConfiguration(err error) error { return configuration(err.Error()) }
+
+type configuration string
+
+func (c configuration) Error() string        { return string(c) }
+func (c configuration) Is(target error) bool { return target == ErrConfiguration }
+
 func (r refusal) Error() string        { return string(r) }
 func (r refusal) Is(target error) bool { return target == ErrRefused }
 
@@ -188,13 +199,14 @@ const trailerComplete = "X-Complete"
 type failure struct {
 	Error   string `json:"error"`
 	Refused bool   `json:"refused,omitempty"`
+	Config  bool   `json:"configuration,omitempty"`
 }
 
 func answer(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		f := failure{Error: err.Error(), Refused: errors.Is(err, ErrRefused)}
-		if f.Refused {
+		f := failure{Error: err.Error(), Refused: errors.Is(err, ErrRefused), Config: errors.Is(err, ErrConfiguration)}
+		if f.Refused || f.Config {
 			w.WriteHeader(http.StatusConflict)
 		} else {
 			w.WriteHeader(http.StatusInternalServerError)

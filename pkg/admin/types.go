@@ -120,6 +120,12 @@ type Window struct {
 	Closes time.Time `json:"closes"`
 }
 
+// Reloaded is what came of reading the configuration again.
+type Reloaded struct {
+	Changed []string `json:"changed"`        // settings that were changed
+	Restart []string `json:"restart_needed"` // settings that differ and take a restart
+}
+
 // LogLevel asks for another least level of the log: debug, info, warn, error.
 type LogLevel struct {
 	Level string `json:"level"`

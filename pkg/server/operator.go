@@ -31,7 +31,7 @@ func (s *Server) Operator() admin.Operator {
 		Attestation: o.attestation, VerifyAttestation: o.verifyAttestation,
 		ImportAttestation: o.importAttestation, GenerateAttestation: o.generateAttestation,
 		FactoryReset: o.factoryReset, CheckStore: o.checkStore, Backup: o.backup,
-		SetLogLevel: o.setLogLevel, Health: o.health,
+		SetLogLevel: o.setLogLevel, Reload: o.reload, Health: o.health,
 	}
 	if s.bridge != nil {
 		devices{s.bridge}.answer(&a)
@@ -221,6 +221,13 @@ func (o operator) setLogLevel(_ context.Context, l admin.LogLevel) error {
 	}
 	o.s.opt.LogLevel.Set(level)
 	return nil
+}
+
+func (o operator) reload(context.Context) (admin.Reloaded, error) {
+	if o.s.opt.Reload == nil {
+		return admin.Reloaded{}, admin.Refuse("this node's configuration cannot be read again")
+	}
+	return o.s.opt.Reload()
 }
 
 // health returns nil if the node can serve controllers: the loop answers the operator and

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -70,6 +71,10 @@ type Options struct {
 	Version              string
 	Log                  *slog.Logger
 	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
+
+	// Reload reads the program's configuration again, for the operator. Its error wraps
+	// [admin.ErrConfiguration] if something is wrong with that. nil: it cannot be read again.
+	Reload func() (admin.Reloaded, error)
 
 	// Collectors are shown at MetricsAddr beside the node's own metrics, whose names
 	// begin with "opcredsd_", "go_" and "process_". New returns an error if one describes

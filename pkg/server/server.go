@@ -273,6 +273,12 @@ func (s *Server) Stop() error {
 // the node can be discovered.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.Start()
+	return s.Wait(ctx, ready)
+}
+
+// Wait is the rest of Run, after Start, for programs that have something to do as soon as
+// the node serves.
+func (s *Server) Wait(ctx context.Context, ready func()) error {
 	s.awaitReady(ctx, ready)
 	<-ctx.Done()
 	s.log.Info("stopping")

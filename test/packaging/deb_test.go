@@ -5,6 +5,9 @@ package packaging
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,14 +137,20 @@ func TestDebInstall(t *testing.T) {
 	if !t.Run("chroot", func(t *testing.T) { installChroot(t, dir) }) {
 		return
 	}
+	if !t.Run("offline", func(t *testing.T) { bootOffline(t, dir) }) {
+		return
+	}
 	t.Run("booted", func(t *testing.T) { installBooted(t, dir) })
 }
 
+// inRoot runs a command in a root that is not running.
+func inRoot(t *testing.T, dir, command string) string {
+	t.Helper()
+	return strings.TrimSpace(run(t, "chroot", dir, "/bin/sh", "-ec", command))
+}
+
 func installChroot(t *testing.T, dir string) {
-	in := func(command string) string {
-		t.Helper()
-		return strings.TrimSpace(run(t, "chroot", dir, "/bin/sh", "-ec", command))
-	}
+	in := func(command string) string { t.Helper(); return inRoot(t, dir, command) }
 	in("dpkg -i /root/opcredsd_*.deb")
 	if got := in("dpkg-query -W -f '${Status}' opcredsd"); got != "install ok installed" {
 		t.Errorf("status %q", got)
@@ -165,14 +174,13 @@ func installChroot(t *testing.T, dir string) {
 	}
 }
 
-// driver runs the checks beside the daemon, not after multi-user.target: that is
-// not reached before the daemon is ready.
+// driver runs checks in a booted system, and ends it.
 const driver = `[Unit]
 Description=Checks of the package
-After=dbus.service
+After=%s
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c '/bin/bash /root/booted.sh >/root/result 2>&1; systemctl exit 0'
+ExecStart=/bin/sh -c '/bin/bash /root/%s >/root/result 2>&1; systemctl exit 0'
 `
 
 // quickstartInstall is how docs/quickstart.md installs the package, for one
@@ -187,32 +195,50 @@ func quickstartInstall(t *testing.T, arch string) string {
 	return strings.NewReplacer("sudo ", "", "_arm64.deb", "_"+arch+".deb").Replace(block)
 }
 
+// bootOffline boots a root with the package installed, without a network.
+func bootOffline(t *testing.T, dir string) {
+	inRoot(t, dir, "dpkg -i /root/opcredsd_*.deb")
+	boot(t, dir, "offline.sh", "multi-user.target")
+	inRoot(t, dir, "dpkg -P opcredsd")
+}
+
 func installBooted(t *testing.T, dir string) {
 	_, arch := native(t)
 	write(t, filepath.Join(dir, "root/install.sh"), quickstartInstall(t, arch), 0o755)
-	write(t, filepath.Join(dir, "root/booted.sh"), read(t, "testdata/booted.sh"), 0o755)
-	unit := filepath.Join(dir, "etc/systemd/system/checks.service")
-	write(t, unit, driver, 0o644)
-	wants := filepath.Join(dir, "etc/systemd/system/multi-user.target.wants")
+	boot(t, dir, "booted.sh", "dbus.service")
+}
+
+// boot boots a root without a network, runs a script of testdata in it, after a unit, and
+// returns when both have ended.
+func boot(t *testing.T, dir, script, after string) {
+	t.Helper()
+	for _, name := range []string{"checks.sh", script} {
+		write(t, filepath.Join(dir, "root", name), read(t, filepath.Join("testdata", name)), 0o755)
+	}
+	write(t, filepath.Join(dir, "etc/systemd/system/checks.service"), fmt.Sprintf(driver, after, script), 0o644)
+	wants := filepath.Join(dir, "etc/systemd/system/default.target.wants")
 	if err := os.MkdirAll(wants, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("../checks.service", filepath.Join(wants, "checks.service")); err != nil {
+	if err := os.Symlink("../checks.service", filepath.Join(wants, "checks.service")); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "root/result")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	boot := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--directory="+dir, "--private-network",
+	nspawn := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--directory="+dir, "--private-network",
 		"--register=no", "--keep-unit", "--boot", "--console=pipe")
 	var console bytes.Buffer
-	boot.Stdout, boot.Stderr = &console, &console
-	boot.WaitDelay = 10 * time.Second
-	err := boot.Run()
-	result := read(t, filepath.Join(dir, "root/result"))
-	if !strings.HasSuffix(result, "all passed\n") {
+	nspawn.Stdout, nspawn.Stderr = &console, &console
+	nspawn.WaitDelay = 10 * time.Second
+	err := nspawn.Run()
+	result, _ := os.ReadFile(filepath.Join(dir, "root/result"))
+	if !strings.HasSuffix(string(result), "all passed\n") {
 		t.Fatalf("in the booted system (%v):\n%s\n\nconsole:\n%.4000s", err, result, console.String())
 	}
-	for line := range strings.Lines(result) {
+	for line := range strings.Lines(string(result)) {
 		if strings.HasPrefix(line, "pass: ") {
 			t.Log(strings.TrimSpace(line))
 		}

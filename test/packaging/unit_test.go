@@ -74,7 +74,7 @@ func TestUnitPromises(t *testing.T) {
 		}
 	}
 	for _, l := range []string{
-		"Type=notify", "WatchdogSec=30", "RestartPreventExitStatus=2", "After=network.target",
+		"Type=notify", "TimeoutStartSec=60", "StartLimitIntervalSec=0", "WatchdogSec=30", "RestartPreventExitStatus=2", "After=network.target",
 		"StateDirectory=opcredsd", "StateDirectoryMode=0700", "RuntimeDirectory=opcredsd",
 		"# LoadCredentialEncrypted=dac-key:/etc/opcredsd/dac-key.cred",
 	} {

@@ -2,37 +2,10 @@
 # Runs in a booted Debian without a network, as the only service that the test
 # adds. Each check prints a line; the first that fails ends it.
 set -u
-unit=opcredsd.service
 deb=$(echo /root/opcredsd_*.deb)
 
-fail() {
-	echo "FAIL: $*"
-	systemctl --no-pager --full status $unit
-	journalctl --no-pager -u $unit | tail -40
-	exit 1
-}
-pass() { echo "pass: $*"; }
-property() { systemctl show --property="$1" --value $unit; }
-elapsed() { echo $(($(date +%s%3N) - begun)); }
-# within SECONDS COMMAND...: until the command succeeds
-within() {
-	local end=$(($(date +%s) + $1))
-	shift
-	until "$@"; do
-		[ "$(date +%s)" -lt $end ] || return 1
-		sleep 0.1
-	done
-}
-is() { [ "$(systemctl is-active $unit)" = "$1" ]; }
-http() { # path: prints the status code
-	exec 3<>/dev/tcp/127.0.0.1/9540 || return 1
-	printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3
-	local code
-	read -r _ code _ <&3
-	exec 3<&-
-	echo "$code"
-}
-answers() { [ "$(http "$1" 2>/dev/null)" = "$2" ]; }
+# shellcheck source=test/packaging/testdata/checks.sh
+. /root/checks.sh
 
 # Without a network, as the quickstart has it.
 cd /root || fail "no /root"
@@ -42,7 +15,7 @@ timeout 60 sh -ex install.sh </dev/null || fail "the installation of the quickst
 pass "installed in $(elapsed) ms, without a network"
 within 20 answers /healthz 200 || fail "the daemon did not come up"
 within 20 test -S /run/opcredsd/admin.sock || fail "no admin socket"
-is activating || fail "without a network the unit is $(systemctl is-active $unit)"
+within 20 is active || fail "without a network the unit is $(systemctl is-active $unit)"
 answers /readyz 503 || fail "/readyz says $(http /readyz) without a network"
 [ "$(property NRestarts)" = 0 ] || fail "restarted"
 pass "starts without a network, healthy and not ready"
@@ -52,10 +25,10 @@ begun=$(date +%s%3N)
 ip link add eth0 type veth peer name vethfar0
 ip link set vethfar0 up
 ip link set eth0 up
-within 30 is active || fail "not active with a network"
+within 30 answers /readyz 200 || fail "/readyz says $(http /readyz) with a network"
 pass "ready $(elapsed) ms after the network came"
-answers /readyz 200 || fail "/readyz says $(http /readyz)"
-[ -n "$(property StatusText)" ] || fail "no status text"
+announced() { [[ $(property StatusText) == *fabrics* && $(property StatusText) != *"not announced"* ]]; }
+within 5 announced || fail "status text: $(property StatusText)"
 pass "status text: $(property StatusText)"
 opcredsd healthcheck --config /etc/opcredsd/config.yaml || fail "healthcheck"
 pass "healthcheck of root"
@@ -76,12 +49,45 @@ pass "an unprivileged user, files closed to others"
 opcredsd pairing >/dev/null || fail "pairing, without naming the configuration"
 pass "root's commands find the daemon"
 
-# Reload.
+# Reload, without a kill: a minimal Debian has none.
+mv /bin/kill /bin/kill.away
 systemctl reload $unit || fail "reload"
-sleep 1
+echo 'expose: ["*", "!demo:*"]' >>/etc/opcredsd/config.yaml
+opcredsd reload | grep -q 'changed: expose$' || fail "the reload does not say what has changed"
+echo 'max_fabrics: 3' >>/etc/opcredsd/config.yaml
+line=$(wc -l </etc/opcredsd/config.yaml)
+systemctl reload $unit && fail "a reload of a wrong configuration succeeded"
+said=$(opcredsd reload 2>&1)
+[ $? = 2 ] || fail "opcredsd reload of a wrong configuration: exit status $?"
+[[ $said == *"/etc/opcredsd/config.yaml:$line: max_fabrics"* ]] || fail "opcredsd reload says: $said"
+journalctl --no-pager -u $unit | grep -q "config.yaml:$line: max_fabrics.*254" || fail "the log does not say what is wrong"
+sed -i '/^expose/d;/^max_fabrics: 3/d' /etc/opcredsd/config.yaml
+systemctl reload $unit || fail "reload"
+mv /bin/kill.away /bin/kill
 [ "$(property MainPID)" = "$pid" ] || fail "a reload restarted it"
 is active || fail "a reload ended it"
-pass "reload"
+pass "reload; one of a wrong configuration says where and changes nothing"
+
+# Restarts as often as somebody likes.
+for _ in 1 2 3 4 5 6 7; do
+	timeout 30 systemctl restart $unit || fail "restart"
+done
+is active || fail "after seven restarts it is $(systemctl is-active $unit)"
+pass "seven restarts in a row"
+
+# A port that is held at the start, for longer than any five starts take.
+systemctl stop $unit
+OPCREDSD_CONFIG="" opcredsd run --state-dir /root/other --metrics-addr "" --bridge-socket "" >/root/other.log 2>&1 &
+other=$!
+within 10 test -S /root/other/admin.sock || fail "no other node: $(cat /root/other.log)"
+systemctl start $unit && fail "started with a port that another holds"
+sleep 25
+kill $other
+wait $other
+within 15 is active || fail "not started after the port became free"
+pass "started after the port was held for 25 s"
+within 10 answers /readyz 200
+pid=$(property MainPID)
 
 # Stop: peers and caches are told within 5 seconds.
 begun=$(date +%s%3N)
@@ -138,6 +144,19 @@ dpkg -i "$deb" || fail "second dpkg -i"
 within 30 restarted || fail "an upgrade did not restart it"
 grep -qx '# mine' /etc/opcredsd/config.yaml || fail "an upgrade overwrote the configuration"
 pass "upgraded"
+
+# Also one that is disabled and runs.
+systemctl disable $unit
+pid=$(property MainPID)
+dpkg -i "$deb" || fail "third dpkg -i"
+within 30 restarted || fail "an upgrade did not restart a daemon that is disabled and runs"
+[ "$(systemctl is-enabled $unit)" = disabled ] || fail "an upgrade enabled it"
+systemctl stop $unit
+dpkg -i "$deb" || fail "fourth dpkg -i"
+sleep 2
+is inactive || fail "an upgrade started a daemon that is disabled and was stopped"
+systemctl enable --now $unit || fail "enable"
+pass "upgraded while disabled: what runs is restarted, what is stopped stays so"
 
 # What root makes before or between is usable for the daemon's user.
 systemctl stop $unit
