@@ -223,11 +223,6 @@ func (s *sink) tellIgnored() {
 			}
 		}
 	}
-	for i := range all {
-		if all[i].Kind == "" {
-			all[i].Kind = reader.KindOf(all[i].Reason)
-		}
-	}
 	slices.SortStableFunc(all, func(a, b device.Ignored) int { return strings.Compare(a.ID, b.ID) })
 	s.check(s.registry.SetIgnored(s.source, all))
 }

@@ -31,17 +31,17 @@ func (r *Reader) build(e *entity) error {
 	battery := c.text("device_class", "") == "battery" && (e.component == "sensor" || e.component == "binary_sensor")
 	switch {
 	case f == nil && slices.Contains(components, e.component):
-		return notShown("Matter has no type for " + e.component)
+		return reader.NoType("Matter has no type for " + e.component)
 	case f == nil:
-		return notShown("the component is not known")
+		return reader.NoType("the component is not known")
 	case category == "config":
-		return notShown("settings are not shown")
+		return reader.Settings
 	case category == "diagnostic" && !battery:
-		return notShown("diagnostics are not shown")
+		return reader.Diagnostics
 	case !c.truth("enabled_by_default", true):
-		return notShown("the publisher has it switched off")
+		return reader.Reason{Kind: device.IgnoredSetting, Text: "the publisher has it switched off"}
 	case c["encoding"] == "":
-		return notShown("raw octets are not read")
+		return reader.Unreadable("raw octets are not read")
 	}
 	if err := r.presence(e); err != nil {
 		return err

@@ -25,7 +25,7 @@ func (r *Reader) event(e *entity) error {
 		return err
 	}
 	if topic == "" {
-		return notShown("state_topic: it is missing")
+		return reader.Unreadable("state_topic: it is missing")
 	}
 	types := map[string]device.Gesture{}
 	for _, word := range c.texts("event_types") {
@@ -34,7 +34,7 @@ func (r *Reader) event(e *entity) error {
 		}
 	}
 	if len(types) == 0 {
-		return notShown("none of its event types is that of a button")
+		return reader.NoType("none of its event types is that of a button")
 	}
 	part := ""
 	e.listeners = append(e.listeners, listener{topic, func(_ time.Time, m *message) {
@@ -85,7 +85,7 @@ var word = regexp.MustCompile(`^(?:(.+)_(single|double|triple|hold|long|press|cl
 func (r *Reader) automation(e *entity) error {
 	c := e.config
 	if c.text("automation_type", "") != "trigger" {
-		return notShown("it is no trigger")
+		return reader.NoType("it is no trigger")
 	}
 	topic, err := c.topic("topic")
 	if err != nil {
@@ -107,11 +107,11 @@ func (r *Reader) automation(e *entity) error {
 	}
 	switch {
 	case topic == "":
-		return notShown("topic: it is missing")
+		return reader.Unreadable("topic: it is missing")
 	case !ok:
-		return notShown("the trigger " + reader.Text(c.text("type", "")+" "+c.text("subtype", "")) + " is no gesture of a button that is known")
+		return reader.NoType("the trigger " + reader.Text(c.text("type", "")+" "+c.text("subtype", "")) + " is no gesture of a button that is known")
 	case g == "":
-		return notShown("the release of a button is not shown")
+		return reader.NoType("the release of a button is not shown")
 	}
 	e.trigger = &trigger{button: button, gesture: g}
 	payload, any := c.text("payload", ""), !c.has("payload")
@@ -135,7 +135,7 @@ func automations(u *unit, a *reader.Assembly) {
 	}
 	for i, name := range slices.Sorted(maps.Keys(buttons)) {
 		if i >= reader.MaxButtons {
-			a.Leave("a device is shown with 20 buttons at most", "button "+name)
+			a.Leave(reader.Other("a device is shown with 20 buttons at most"), "button "+name)
 			continue
 		}
 		p := a.Add(reader.RankButton, "generic_switch", "button", name)

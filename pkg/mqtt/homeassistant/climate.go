@@ -43,9 +43,9 @@ func (r *Reader) climate(e *entity) error {
 	h.both = h.low != nil && h.high != nil
 	switch {
 	case h.single == nil && !h.both:
-		return notShown("its set-point cannot be set")
+		return reader.NoType("its set-point cannot be set")
 	case !c.has("current_temperature_topic"):
-		return notShown("a thermostat that does not say the temperature is not shown")
+		return reader.NoType("a thermostat that does not say the temperature is not shown")
 	}
 	h.findModes()
 	h.limits()

@@ -57,10 +57,10 @@ func (r *Reader) cover(e *entity) error {
 		return err
 	}
 	if b.open == b.closed || b.tiltOpen == b.tiltShut {
-		return notShown("open and closed are the same position")
+		return reader.Unreadable("open and closed are the same position")
 	}
 	if b.cmd == nil && b.set == nil {
-		return notShown("it cannot be moved")
+		return reader.NoType("it cannot be moved")
 	}
 	b.positions = c.has("position_topic")
 	bindings, err := b.states(r)

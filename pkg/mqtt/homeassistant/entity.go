@@ -169,11 +169,6 @@ func (c *command) value(o *output, v any) {
 // Errors of commands.
 var errUnsupported = errors.New("the device cannot do that")
 
-// notShown is why an entity is left out.
-type notShown string
-
-func (n notShown) Error() string { return string(n) }
-
 // presence is whether an entity is available, as its topics say.
 type presence struct {
 	mode   string // all, any or latest
@@ -220,7 +215,7 @@ func (r *Reader) presence(e *entity) error {
 	for i, x := range list {
 		m, ok := x.(map[string]any)
 		if !ok || i >= most {
-			return notShown("availability: its form is not known")
+			return reader.Unreadable("availability: its form is not known")
 		}
 		if err := r.presenceTopic(e, config(m)); err != nil {
 			return err
@@ -239,7 +234,7 @@ func (r *Reader) presenceTopic(e *entity, c config) error {
 		return err
 	}
 	if topic == "" {
-		return notShown("availability: a topic is missing")
+		return reader.Unreadable("availability: a topic is missing")
 	}
 	i := len(e.presence.topics)
 	e.presence.topics = append(e.presence.topics, presenceTopic{})

@@ -29,7 +29,7 @@ func (r *Reader) fan(e *entity) error {
 		return r.plug(e)
 	}
 	if f.low < 1 || f.high <= f.low {
-		return notShown("speed_range: it is none")
+		return reader.Unreadable("speed_range: it is none")
 	}
 	if f.on, err = r.onOff(e, "on"); err != nil {
 		return err

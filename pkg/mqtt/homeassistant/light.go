@@ -40,7 +40,7 @@ func (r *Reader) light(e *entity) error {
 	case "basic", "default":
 		err = r.basicLight(l)
 	default:
-		err = notShown("schema: it is not known")
+		err = reader.Unreadable("schema: it is not known")
 	}
 	if err != nil {
 		return err

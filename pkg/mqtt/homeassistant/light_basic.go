@@ -205,7 +205,7 @@ func (r *Reader) templateLight(l *lamp) error {
 		return err
 	}
 	if on.template == nil || off.template == nil {
-		return notShown("command_on_template and command_off_template: one is missing")
+		return reader.Unreadable("command_on_template and command_off_template: one is missing")
 	}
 	add := func(tpl string, read func(s string, out device.Values)) error {
 		if !c.has(tpl) {

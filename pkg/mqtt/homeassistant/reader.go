@@ -270,14 +270,14 @@ func (r *Reader) leave(now time.Time, key string) {
 
 // refuse notes that an entity is not shown, and why; accept that there is nothing to say
 // of it any more.
-func (r *Reader) refuse(key, component, name, reason string) {
+func (r *Reader) refuse(key, component, name string, reason reader.Reason) {
 	if len(r.refused) >= MaxEntities && !r.refused[key] {
 		r.beyond++
 		r.sink.Ignore(Source+":", []device.Ignored{{ID: Source + ":more", Source: Source, What: fmt.Sprintf("%d more", r.beyond), Reason: "not even the reasons are remembered of so many"}})
 		return
 	}
 	r.refused[key] = true
-	r.sink.Ignore(Source+":"+key, []device.Ignored{{ID: reader.ID(Source, key), Source: Source, What: strings.TrimSpace(component + " " + reader.Text(name)), Reason: reason}})
+	r.sink.Ignore(Source+":"+key, []device.Ignored{reason.Ignored(Source, reader.ID(Source, key), strings.TrimSpace(component+" "+reader.Text(name)))})
 }
 
 func (r *Reader) accept(key string) {
@@ -299,7 +299,7 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 		return
 	}
 	if len(r.entities) >= MaxEntities && old == nil {
-		r.refuse(key, component, c.text("name", ""), fmt.Sprintf("%d entities are looked at at most", MaxEntities))
+		r.refuse(key, component, c.text("name", ""), reader.Other(fmt.Sprintf("%d entities are looked at at most", MaxEntities)))
 		return
 	}
 	if old != nil && !old.leaving && reflect.DeepEqual(old.said, c) {
@@ -310,7 +310,7 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 	e.expires = c.seconds("expire_after")
 	e.id = component + "_" + c.text("unique_id", strings.ReplaceAll(key, "/", "_"))
 	if err := r.build(e); err != nil {
-		r.refuse(key, component, c.text("name", c.text("unique_id", key)), err.Error())
+		r.refuse(key, component, c.text("name", c.text("unique_id", key)), reader.ReasonOf(err))
 		if old != nil {
 			r.drop(now, old)
 		}

@@ -15,13 +15,13 @@ var classes = map[string]string{"atmospheric_pressure": "pressure"}
 func (r *Reader) sensor(e *entity) error {
 	c := e.config
 	if !c.has("state_topic") {
-		return notShown("state_topic: it is missing")
+		return reader.Unreadable("state_topic: it is missing")
 	}
 	class := c.text("device_class", "")
 	unit := c.text("unit_of_measurement", "")
 	switch class {
 	case "":
-		return notShown("it has no device class")
+		return reader.NoType("it has no device class")
 	case "battery":
 		return r.batterySensor(e)
 	case "aqi":
@@ -32,11 +32,11 @@ func (r *Reader) sensor(e *entity) error {
 	}
 	q, ok := reader.Quantities[class]
 	if !ok {
-		return notShown("Matter has no type for the device class " + reader.Text(class))
+		return reader.NoType("Matter has no type for the device class " + reader.Text(class))
 	}
 	convert, ok := q.Unit(unit)
 	if !ok {
-		return notShown("its unit " + reader.Text(unit) + " cannot be converted")
+		return reader.Unreadable("its unit " + reader.Text(unit) + " cannot be converted")
 	}
 	state, err := r.state(e, "state_topic", "value_template", func(s string, out device.Values) {
 		if f, ok := reader.Number(s); ok {
@@ -58,7 +58,7 @@ func (r *Reader) sensor(e *entity) error {
 			p = a.Sensor(q, e.id, "")
 		}
 		if p == nil {
-			a.Leave("another one says the same", e.label())
+			a.Leave(reader.Twice, e.label())
 			return
 		}
 		if p.Type != reader.AirQuality {
@@ -98,7 +98,7 @@ func (r *Reader) batterySensor(e *entity) error {
 		return err
 	}
 	if unit := e.config.text("unit_of_measurement", "%"); unit != "%" {
-		return notShown("its unit " + reader.Text(unit) + " cannot be converted")
+		return reader.Unreadable("its unit " + reader.Text(unit) + " cannot be converted")
 	}
 	e.add = func(a *reader.Assembly) {
 		a.Battery = true
@@ -163,15 +163,15 @@ func (r *Reader) binarySensor(e *entity) error {
 	c := e.config
 	class := c.text("device_class", "")
 	if !c.has("state_topic") {
-		return notShown("state_topic: it is missing")
+		return reader.Unreadable("state_topic: it is missing")
 	}
 	b, simple := booleans[class]
 	alarm := class == "smoke" || class == "carbon_monoxide" || class == "gas"
 	switch {
 	case class == "":
-		return notShown("it has no device class")
+		return reader.NoType("it has no device class")
 	case !simple && !alarm && class != "battery":
-		return notShown("Matter has no type for the device class " + reader.Text(class))
+		return reader.NoType("Matter has no type for the device class " + reader.Text(class))
 	}
 	property := b.property
 	if alarm {
@@ -200,7 +200,7 @@ func (r *Reader) binarySensor(e *entity) error {
 		case alarm:
 			p, _ := a.Alarm(class)
 			if p == nil {
-				a.Leave("another one says the same", e.label())
+				a.Leave(reader.Twice, e.label())
 				return
 			}
 			bindTo(p.ID, state)

@@ -11,7 +11,7 @@ import (
 // need is a command topic that an entity cannot do without.
 func need(c *command, err error) (*command, error) {
 	if err == nil && c == nil {
-		err = notShown("command_topic: it is missing")
+		err = reader.Unreadable("command_topic: it is missing")
 	}
 	return c, err
 }
@@ -63,7 +63,7 @@ var zigbeeRelay = regexp.MustCompile(`^\{\{ value_json\["state(_[a-z0-9_]+)?"\] 
 
 func (r *Reader) switches(e *entity) error {
 	if o, ok := e.config["origin"].(map[string]any); ok && o["name"] == "Zigbee2MQTT" && !zigbeeRelay.MatchString(e.config.text("value_template", "")) {
-		return notShown("settings are not shown")
+		return reader.Settings
 	}
 	return r.plug(e)
 }
@@ -138,7 +138,7 @@ func (r *Reader) valve(e *entity) error {
 		return err
 	}
 	if open == closed {
-		return notShown("position_open and position_closed are the same")
+		return reader.Unreadable("position_open and position_closed are the same")
 	}
 	e.add = func(a *reader.Assembly) {
 		p := e.part(a, reader.RankValve, "water_valve")

@@ -175,10 +175,7 @@ func (r *Reader) describe(now time.Time, u *unit) {
 		}
 	}
 	automations(u, a)
-	parts, ignored, dropped := a.Finish(u.id)
-	for i := range ignored {
-		ignored[i].Source = Source
-	}
+	parts, ignored, dropped := a.Finish(Source, u.id)
 	for _, part := range dropped {
 		delete(u.parts, part)
 	}
@@ -191,7 +188,7 @@ func (r *Reader) describe(now time.Time, u *unit) {
 	r.complete(u, &d)
 	switch {
 	case len(d.Parts) == 0:
-		ignored = append(ignored, device.Ignored{ID: u.id, Source: Source, What: d.Name, Reason: "nothing of it has a type in Matter"})
+		ignored = append(ignored, reader.Nothing.Ignored(Source, u.id, d.Name))
 		if len(u.told.Parts) > 0 {
 			r.sink.Remove(u.id)
 		}

@@ -43,8 +43,8 @@ type Assembly struct {
 	Battery bool
 
 	used     map[string]bool
-	left     map[string][]string // names that are left out, by reason
-	reasons  []string            // in the order in which they came
+	left     map[Reason][]string // names that are left out
+	reasons  []Reason            // in the order in which they came
 	measures []measure
 }
 
@@ -72,7 +72,7 @@ type measure struct {
 
 // NewAssembly returns a device without parts.
 func NewAssembly() *Assembly {
-	return &Assembly{used: map[string]bool{}, left: map[string][]string{}}
+	return &Assembly{used: map[string]bool{}, left: map[Reason][]string{}}
 }
 
 // PartID makes the id of a part of any text.
@@ -116,7 +116,7 @@ func groupName(group string) string {
 }
 
 // Leave notes that something is left out, and why.
-func (a *Assembly) Leave(reason, name string) {
+func (a *Assembly) Leave(reason Reason, name string) {
 	if _, ok := a.left[reason]; !ok {
 		a.reasons = append(a.reasons, reason)
 	}
@@ -239,7 +239,7 @@ func (a *Assembly) meters() {
 	single := len(a.Loads("")) == 1
 	for _, m := range a.measures {
 		if !real[m.group] { // a voltage alone is no meter
-			a.Leave("a voltage alone is not shown", m.name)
+			a.Leave(NoType("a voltage alone is not shown"), m.name)
 			continue
 		}
 		p := a.In(RankMeter, m.group)
@@ -249,7 +249,7 @@ func (a *Assembly) meters() {
 			p = a.Add(RankMeter, Meter, "meter", m.group)
 		}
 		if slices.Contains(p.Options.Properties, m.property) {
-			a.Leave("another one says the same", m.name)
+			a.Leave(Twice, m.name)
 			continue
 		}
 		p.Meter = p.Type != Meter
@@ -261,12 +261,12 @@ func (a *Assembly) meters() {
 
 // Finish returns the parts in their order, and what is left out. Parts beyond the bound
 // are left out; their ids are returned.
-func (a *Assembly) Finish(id string) (parts []device.Part, ignored []device.Ignored, dropped []string) {
+func (a *Assembly) Finish(source, id string) (parts []device.Part, ignored []device.Ignored, dropped []string) {
 	a.meters()
 	slices.SortStableFunc(a.Parts, func(x, y *Draft) int { return cmp.Compare(x.Rank, y.Rank) })
 	for i, p := range a.Parts {
 		if i >= MaxParts {
-			a.Leave(fmt.Sprintf("a device is shown with %d parts at most", MaxParts), p.ID)
+			a.Leave(Other(fmt.Sprintf("a device is shown with %d parts at most", MaxParts)), p.ID)
 			dropped = append(dropped, p.ID)
 			continue
 		}
@@ -278,7 +278,7 @@ func (a *Assembly) Finish(id string) (parts []device.Part, ignored []device.Igno
 		if n := len(names); n > most {
 			names = append(names[:most:most], fmt.Sprintf("and %d more", n-most))
 		}
-		ignored = append(ignored, device.Ignored{ID: id, What: strings.Join(names, ", "), Reason: reason})
+		ignored = append(ignored, reason.Ignored(source, id, strings.Join(names, ", ")))
 	}
 	return parts, ignored, dropped
 }

@@ -6,7 +6,6 @@
 package reader
 
 import (
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -108,22 +107,4 @@ func Filterable(topic string) bool {
 		}
 	}
 	return levels[0] != "#" // everything there is, is too much
-}
-
-// KindOf sorts the reasons that readers give for what is not shown.
-func KindOf(reason string) device.IgnoredKind {
-	has := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(reason, w) })
-	}
-	switch {
-	case has("settings", "switched off"):
-		return device.IgnoredSetting
-	case has("diagnostics", "told of the radio"):
-		return device.IgnoredDiagnostic
-	case has("no type", "no rule", "device class", "is not shown", "are not shown", "has a type", "no button", "in common"):
-		return device.IgnoredNoType
-	case has("template", "topic", "cannot be read", "cannot be converted", "MAC address", "schema"):
-		return device.IgnoredUnreadable
-	}
-	return ""
 }

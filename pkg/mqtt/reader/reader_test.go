@@ -117,15 +117,3 @@ func TestNames(t *testing.T) {
 		t.Error(len(got))
 	}
 }
-
-func TestKinds(t *testing.T) {
-	for reason, want := range map[string]device.IgnoredKind{
-		"settings are not shown": device.IgnoredSetting, "diagnostics are not shown": device.IgnoredDiagnostic, "Matter has no type for sirens": device.IgnoredNoType,
-		"nothing of it has a type in Matter": device.IgnoredNoType, "value_template: function states is not supported": device.IgnoredUnreadable,
-		"its name cannot be a topic": device.IgnoredUnreadable, "its interview is not complete": "",
-	} {
-		if got := KindOf(reason); got != want {
-			t.Errorf("%s is %q, want %q", reason, got, want)
-		}
-	}
-}

@@ -202,7 +202,7 @@ var Quantities = map[string]Quantity{
 	"pm25":                             {Type: AirQuality, Property: "pm25_ug_per_m3", units: micrograms},
 	"pm10":                             {Type: AirQuality, Property: "pm10_ug_per_m3", units: micrograms},
 	"volatile_organic_compounds_parts": {Type: AirQuality, Property: "tvoc_ppb", units: map[string]float64{"ppb": 1, "ppm": 1000}},
-	"formaldehyde":                     {Type: AirQuality, Property: "formaldehyde_mg_per_m3", units: map[string]float64{"mg/m³": 1, "µg/m³": 0.001, "μg/m³": 0.001}},
+	"formaldehyde":                     {Type: AirQuality, Property: "formaldehyde_mg_per_m3", units: map[string]float64{"mg/m³": 1, "µg/m³": 0.001, "μg/m³": 0.001, "ppm": formaldehydePPM, "ppb": formaldehydePPM / 1000}},
 	"radon":                            {Type: AirQuality, Property: "radon_bq_per_m3", units: map[string]float64{"Bq/m³": 1, "Bq/m3": 1}},
 	"power":                            {Property: "power_watts", units: map[string]float64{"W": 1, "kW": 1000, "mW": 0.001, "MW": 1e6}},
 	"energy":                           {Property: "energy_kwh", units: map[string]float64{"kWh": 1, "Wh": 0.001, "MWh": 1000, "J": 1 / 3.6e6, "kJ": 1 / 3600.0, "MJ": 1 / 3.6, "GJ": 1000 / 3.6}},
@@ -210,6 +210,10 @@ var Quantities = map[string]Quantity{
 	"voltage":                          {Property: "voltage_volts", units: map[string]float64{"V": 1, "mV": 0.001, "kV": 1000}},
 	"current":                          {Property: "current_amperes", units: map[string]float64{"A": 1, "mA": 0.001}},
 }
+
+// formaldehydePPM is the mass of a part per million in mg/m³ at 25 °C and 1013 hPa: 30.03
+// g/mol in 24.45 l/mol.
+const formaldehydePPM = 30.03 / 24.45
 
 var micrograms = map[string]float64{"µg/m³": 1, "μg/m³": 1, "ug/m3": 1, "mg/m³": 1000}
 

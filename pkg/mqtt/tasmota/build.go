@@ -67,7 +67,7 @@ func (t *thing) build() []device.Ignored {
 		}
 	}
 	t.sensors(a)
-	parts, ignored, dropped := a.Finish(t.id)
+	parts, ignored, dropped := a.Finish(Source, t.id)
 	for _, id := range dropped {
 		delete(t.handlers, id)
 	}
@@ -241,7 +241,7 @@ func (t *thing) quantity(a *reader.Assembly, name, key string) {
 	unit := map[string]string{"temperature": "°" + cmp.Or(t.tempUnit, "C"), "pressure": cmp.Or(t.pressUnit, "hPa"), "carbon_dioxide": "ppm", "pm1": "µg/m³", "pm25": "µg/m³", "pm10": "µg/m³", "volatile_organic_compounds_parts": "ppb", "humidity": "%", "illuminance": "lx", "moisture": "%"}[quantities[key]]
 	convert, ok := q.Unit(unit)
 	if !ok {
-		a.Leave("its unit "+reader.Text(unit)+" cannot be converted", name+" "+key)
+		a.Leave(reader.Unreadable("its unit "+reader.Text(unit)+" cannot be converted"), name+" "+key)
 		return
 	}
 	what := strings.TrimSuffix(q.Type, "_sensor") + "_" + name
@@ -250,7 +250,7 @@ func (t *thing) quantity(a *reader.Assembly, name, key string) {
 	}
 	p := a.Sensor(q, what, "")
 	if p == nil {
-		a.Leave("another one says the same", name+" "+key)
+		a.Leave(reader.Twice, name+" "+key)
 		return
 	}
 	if p.Type != reader.AirQuality && len(t.sample) > 2 {

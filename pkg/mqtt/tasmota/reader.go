@@ -159,17 +159,18 @@ func (r *Reader) readConfig(now time.Time, mac string, m link.Message) {
 		return
 	}
 	id := reader.ID(Source, strings.ToUpper(mac))
-	if reason := c.check(); reason != "" || !strings.EqualFold(c.MAC, mac) {
-		if reason == "" {
-			reason = "its MAC address is not that of its topic"
-		}
-		r.sink.Ignore(id, []device.Ignored{{ID: id, Source: Source, What: reader.Text(c.DeviceName), Reason: reason}})
+	reason := c.check()
+	if reason == "" && !strings.EqualFold(c.MAC, mac) {
+		reason = "its MAC address is not that of its topic"
+	}
+	if reason != "" {
+		r.sink.Ignore(id, []device.Ignored{reader.Unreadable(reason).Ignored(Source, id, reader.Text(c.DeviceName))})
 		return
 	}
 	t := r.things[mac]
 	if t == nil {
 		if len(r.things) >= reader.MaxDevices {
-			r.sink.Ignore(id, []device.Ignored{{ID: id, Source: Source, What: reader.Text(c.DeviceName), Reason: "there are too many devices"}})
+			r.sink.Ignore(id, []device.Ignored{reader.Other("there are too many devices").Ignored(Source, id, reader.Text(c.DeviceName))})
 			return
 		}
 		t = &thing{id: id, memory: reader.NewMemory()}
@@ -224,12 +225,9 @@ func (r *Reader) describe(now time.Time) {
 		t.dirty = false
 		before := t.device
 		ignored := t.build()
-		for i := range ignored {
-			ignored[i].Source = Source
-		}
 		switch same := before; {
 		case len(t.device.Parts) == 0:
-			ignored = append(ignored, device.Ignored{ID: t.id, Source: Source, What: t.device.Name, Reason: "nothing of it has a type in Matter"})
+			ignored = append(ignored, reader.Nothing.Ignored(Source, t.id, t.device.Name))
 			if t.told {
 				r.sink.Remove(t.id)
 			}

@@ -99,10 +99,17 @@ func (b *builder) actions(e *expose) {
 		}
 		return all[name]
 	}
+	if words := e.words(); !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(scenes, w) }) {
+		for _, w := range words {
+			get(w).gestures[w] = device.Single
+		}
+		b.buttons(all)
+		return
+	}
 	var rest []string
 	for _, action := range e.words() {
 		if noButtons.MatchString(action) {
-			b.Leave("actions that are no button's are not shown", "action "+action)
+			b.Leave(reader.NoType("actions that are no button's are not shown"), "action "+action)
 			continue
 		}
 		if name, g, ok := gestureOf(action); ok {
@@ -121,13 +128,19 @@ func (b *builder) actions(e *expose) {
 		b.command(action, explicit, remote, all, get)
 	}
 	for _, action := range rest {
-		b.move(action, all)
+		b.move(action, remote && !explicit, all, get)
 	}
 	b.buttons(all)
 }
 
+// scenes are what the buttons of remotes are called that have nothing else. In the
+// actions of other devices the same words are no buttons.
+var scenes = []string{
+	"at_home", "center", "cinema", "circle", "enter", "go_out", "hexagon", "leave", "repast", "sleep", "square", "triangle", "wakeup",
+}
+
 // suffixed splits the number or the place of a button off an action: on_1, off_left.
-var suffixed = regexp.MustCompile(`^((?:on|off|toggle|open|close|stop|up|down|brightness_(?:step|move)_(?:up|down)|color_temperature_step_(?:up|down)))_((?:l|s|row_)?[0-9]{1,2}|(?:left|right|center|top|bottom)(?:_(?:left|right|top|bottom))?|default|both|ext)(?:_sw)?$`)
+var suffixed = regexp.MustCompile(`^((?:on|off|toggle|open|close|stop|up|down|brightness_(?:step|move)_(?:up|down)|color_temperature_step_(?:up|down)))_((?:l|s|b|e|row_)?[0-9]{1,2}|(?:b[0-9]_)?(?:up|down)|(?:left|right|center|top|bottom)(?:_(?:left|right|top|bottom))?|default|both|ext)(?:_sw)?$`)
 
 func (b *builder) command(action string, explicit, remote bool, all map[string]*button, get func(string) *button) {
 	word, place := action, ""
@@ -142,9 +155,11 @@ func (b *builder) command(action string, explicit, remote bool, all map[string]*
 	switch {
 	case !ok && moves[word] != nil:
 	case !ok:
-		b.Leave("the action names no button that is known", "action "+action)
+		b.Leave(reader.NoType("the action names no button that is known"), "action "+action)
 	case !remote:
-		b.Leave("what the device says that it was told is no button", "action "+action)
+		b.Leave(reader.NoType("what the device says that it was told is no button"), "action "+action)
+	case strings.HasSuffix(place, "up") || strings.HasSuffix(place, "down"):
+		get(place).gestures[action] = device.Single // a rocker, in one of its modes
 	case place != "" && all[place] != nil && len(all[place].gestures) > 0:
 		all[place].gestures[action] = device.Single // the same button in another mode
 	case explicit && place == "" && all[""] != nil:
@@ -162,7 +177,7 @@ func join(name, place string) string {
 }
 
 // move makes of a lamp's dimming the long press of the button that does it.
-func (b *builder) move(action string, all map[string]*button) {
+func (b *builder) move(action string, alone bool, all map[string]*button, get func(string) *button) {
 	word, place := action, ""
 	if m := suffixed.FindStringSubmatch(action); m != nil {
 		word, place = m[1], m[2]
@@ -177,7 +192,11 @@ func (b *builder) move(action string, all map[string]*button) {
 			return
 		}
 	}
-	b.Leave("the action names no button that is known", "action "+action)
+	if alone { // a knob, of which each direction is a button
+		get(join(names[0], place)).gestures[action] = device.Single
+		return
+	}
+	b.Leave(reader.NoType("the action names no button that is known"), "action "+action)
 }
 
 // buttons adds the parts.
@@ -192,7 +211,7 @@ func (b *builder) buttons(all map[string]*button) {
 	slices.SortFunc(names, compareButtons)
 	for i, name := range names {
 		if i >= reader.MaxButtons {
-			b.Leave(fmt.Sprintf("%d buttons of a device are shown at most", reader.MaxButtons), "button "+name)
+			b.Leave(reader.Other(fmt.Sprintf("%d buttons of a device are shown at most", reader.MaxButtons)), "button "+name)
 			continue
 		}
 		p := b.Add(reader.RankButton, "generic_switch", "button", name)

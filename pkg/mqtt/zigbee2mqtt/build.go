@@ -20,8 +20,8 @@ type builder struct {
 }
 
 // build describes a device: as what it is shown, and what of it is not.
-func build(source string, d *bridgeDevice) (*thing, []device.Ignored) {
-	b := newBuilder(reader.ID(source, d.IEEEAddress), d.FriendlyName)
+func build(d *bridgeDevice) (*thing, []device.Ignored) {
+	b := newBuilder(reader.ID(Source, d.IEEEAddress), d.FriendlyName)
 	b.d = d
 	if low := d.SoftwareBuildID; low != "" {
 		b.t.device.SoftwareVersion = reader.Text(low)
@@ -31,12 +31,12 @@ func build(source string, d *bridgeDevice) (*thing, []device.Ignored) {
 	b.t.device.Serial = reader.Text(d.IEEEAddress)
 	exposes := d.Definition.Exposes
 	if len(exposes) > reader.MaxExposes {
-		b.Leave("it has more features than are looked at", "the rest")
+		b.Leave(reader.Other("it has more features than are looked at"), "the rest")
 		exposes = exposes[:reader.MaxExposes]
 	}
 	if greenPower.MatchString(d.Definition.Model) {
 		exposes = slices.DeleteFunc(slices.Clone(exposes), func(e expose) bool { return e.Name != "action" })
-		b.Leave("what this device of Green Power has is not known", "all but its buttons")
+		b.Leave(reader.NoType("what this device of Green Power has is not known"), "all but its buttons")
 	}
 	b.specific(exposes)
 	b.generic(exposes)
@@ -48,7 +48,7 @@ func newBuilder(id, name string) *builder {
 		t: &thing{
 			id: id, name: name,
 			device:   device.Device{ID: id, Name: reader.Text(name[strings.LastIndexByte(name, '/')+1:])},
-			bindings: map[string][]binding{}, buttons: map[string]press{}, handlers: map[string]handler{}, after: map[string]func(*thing, device.Values){}, readable: map[string]bool{},
+			bindings: map[string][]binding{}, buttons: map[string]press{}, calls: map[string]call{}, handlers: map[string]handler{}, after: map[string]func(*thing, device.Values){}, readable: map[string]bool{},
 			memory: &memory{known: map[string]any{}, pending: map[string]pending{}, deferred: map[string]float64{}, values: map[string]device.Values{}},
 		},
 		Assembly: reader.NewAssembly(),
@@ -57,7 +57,7 @@ func newBuilder(id, name string) *builder {
 
 // finish puts the parts together, and says what was left out.
 func (b *builder) finish() (*thing, []device.Ignored) {
-	parts, ignored, dropped := b.Finish(b.t.id)
+	parts, ignored, dropped := b.Finish(Source, b.t.id)
 	for _, part := range dropped {
 		b.drop(part)
 	}
@@ -78,6 +78,11 @@ func (b *builder) drop(part string) {
 		if b.t.bindings[property] = list; len(list) == 0 {
 			delete(b.t.bindings, property)
 			delete(b.t.readable, property)
+		}
+	}
+	for property, c := range b.t.calls {
+		if c.part == part {
+			delete(b.t.calls, property)
 		}
 	}
 	for action, p := range b.t.buttons {
@@ -130,11 +135,13 @@ func (b *builder) generic(exposes []expose) {
 		b.t.blinks = b.t.blinks || e.Name == "effect" && e.has("blink")
 		r, endpoint := find(e)
 		switch {
-		case b.valveState(e), b.thermostatPower(e):
+		case b.valveState(e), b.relay(e), b.thermostatPower(e):
 		case r == nil || !e.published() || e.Property == "":
 			b.Leave(reasonFor(e), e.Name)
 		case e.Category == "config" || e.Category == "diagnostic" && !r.diagnostic:
 			b.Leave(reasonFor(e), e.Name)
+		case r.fallback:
+			b.later = append(b.later, func() { b.fallback(r, e, endpoint) })
 		default:
 			b.apply(r, e, endpoint)
 		}

@@ -37,7 +37,7 @@ func (b *builder) climates(exposes []expose) {
 		}
 		for j := range e.Features {
 			if name := h.take(&e.Features[j]); name != "" {
-				b.Leave("settings are not shown", name)
+				b.Leave(reader.Settings, name)
 			}
 		}
 	}
@@ -77,10 +77,10 @@ func (b *builder) thermostat(h *heater, endpoint string) {
 	}
 	switch {
 	case h.temperature == nil:
-		b.Leave("a thermostat that does not say the temperature is not shown", "climate")
+		b.Leave(reader.NoType("a thermostat that does not say the temperature is not shown"), "climate")
 		return
 	case h.heating == nil && h.cooling == nil:
-		b.Leave("a thermostat whose set-point cannot be set is not shown", "climate")
+		b.Leave(reader.NoType("a thermostat whose set-point cannot be set is not shown"), "climate")
 		return
 	}
 	p := b.Add(reader.RankThermostat, "thermostat", "thermostat", endpoint)

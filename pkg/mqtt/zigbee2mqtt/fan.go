@@ -20,7 +20,7 @@ type blower struct {
 func (b *builder) fan(e *expose) {
 	f := &blower{state: e.feature("state"), mode: e.feature("mode"), speed: e.feature("speed", "percentage")}
 	if f.state == nil || !f.state.settable() {
-		b.Leave("a fan that cannot be switched is not shown", e.Name)
+		b.Leave(reader.NoType("a fan that cannot be switched is not shown"), e.Name)
 		return
 	}
 	p := b.Add(reader.RankFan, "fan", "fan", e.Endpoint)

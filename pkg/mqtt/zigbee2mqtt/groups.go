@@ -66,22 +66,22 @@ const DefaultBase = "zigbee2mqtt"
 
 // takeGroup describes a group: as what all its members can do.
 func (r *Reader) takeGroup(id string, g *bridgeGroup) {
-	ignore := func(reason string) {
+	ignore := func(reason reader.Reason) {
 		// What it was stays: a member may be known again in a moment.
-		r.sink.Ignore(id, []device.Ignored{{ID: id, Source: Source, What: "group " + reader.Text(g.FriendlyName), Reason: reason}})
+		r.sink.Ignore(id, []device.Ignored{reason.Ignored(Source, id, "group "+reader.Text(g.FriendlyName))})
 	}
 	if !reader.PublishableTopic(g.FriendlyName) {
-		ignore("its name cannot be a topic")
+		ignore(reader.Unreadable("its name cannot be a topic"))
 		return
 	}
 	if len(g.Members) == 0 {
-		ignore("it has no members")
+		ignore(reader.NoType("it has no members"))
 		return
 	}
 	members := r.members(g)
 	e := common(members)
 	if e == nil {
-		ignore("its members have nothing in common that Matter has a type for")
+		ignore(reader.NoType("its members have nothing in common that Matter has a type for"))
 		return
 	}
 	b := newBuilder(id, g.FriendlyName)

@@ -13,7 +13,7 @@ import (
 func (b *builder) light(e *expose) {
 	state := e.feature("state")
 	if state == nil || !state.settable() {
-		b.Leave("a light that cannot be switched is not shown", e.Name)
+		b.Leave(reader.NoType("a light that cannot be switched is not shown"), e.Name)
 		return
 	}
 	brightness, mired := e.feature("brightness"), e.feature("color_temp")
@@ -50,7 +50,7 @@ func (b *builder) light(e *expose) {
 		switch f := &e.Features[i]; f.Name {
 		case "state", "brightness", "color_temp", "color_hs", "color_xy":
 		default:
-			b.Leave("settings are not shown", f.Name)
+			b.Leave(reader.Settings, f.Name)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (r *Reader) readDevices(now time.Time, m link.Message) {
 	key := Source + ":" + r.base
 	if bad > 0 {
 		r.sink.Failed(m.Topic, "entry")
-		r.sink.Ignore(key, []device.Ignored{{ID: key, Source: Source, What: fmt.Sprintf("%d entries of %s", bad, m.Topic), Reason: "they cannot be read, or are too many"}})
+		r.sink.Ignore(key, []device.Ignored{reader.Unreadable("they cannot be read, or are too many").Ignored(Source, key, fmt.Sprintf("%d entries of %s", bad, m.Topic))})
 		r.listed = nil // what is missing may be there
 	} else {
 		r.sink.Ignore(key, nil)
@@ -56,32 +56,29 @@ func (r *Reader) readDevices(now time.Time, m link.Message) {
 
 // take describes a device of the list, if it has changed.
 func (r *Reader) take(id string, d *bridgeDevice) {
-	if reason := unfit(d); reason != "" {
-		r.sink.Ignore(id, []device.Ignored{{ID: id, Source: Source, What: reader.Text(d.FriendlyName), Reason: reason}})
+	if reason := unfit(d); reason.Text != "" {
+		r.sink.Ignore(id, []device.Ignored{reason.Ignored(Source, id, reader.Text(d.FriendlyName))})
 		return
 	}
-	t, ignored := build(Source, d)
+	t, ignored := build(d)
 	if len(t.device.Parts) == 0 {
-		ignored = append(ignored, device.Ignored{ID: id, What: reader.Text(d.FriendlyName), Reason: "nothing of it has a type in Matter"})
-	}
-	for i := range ignored {
-		ignored[i].Source = Source
+		ignored = append(ignored, reader.Nothing.Ignored(Source, id, reader.Text(d.FriendlyName)))
 	}
 	r.sink.Ignore(id, ignored)
 	r.put(t)
 }
 
 // unfit says why a device cannot be shown.
-func unfit(d *bridgeDevice) string {
+func unfit(d *bridgeDevice) reader.Reason {
 	switch {
 	case !reader.PublishableTopic(d.FriendlyName):
-		return "its name cannot be a topic"
+		return reader.Unreadable("its name cannot be a topic")
 	case d.Definition == nil && (d.InterviewState == "IN_PROGRESS" || d.InterviewState == "PENDING" || d.Completed != nil && !*d.Completed):
-		return "its interview is not complete"
+		return reader.Other("its interview is not complete")
 	case d.Definition == nil:
-		return "zigbee2mqtt does not know this model"
+		return reader.NoType("zigbee2mqtt does not know this model")
 	}
-	return ""
+	return reader.Reason{}
 }
 
 // put replaces a thing. What is known of its state stays, and what it is is told if that

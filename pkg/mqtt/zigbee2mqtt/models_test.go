@@ -90,7 +90,7 @@ func TestModels(t *testing.T) {
 	}
 	var got bytes.Buffer
 	for i := range entries {
-		th, ignored := build(Source, &entries[i])
+		th, ignored := build(&entries[i])
 		def := entries[i].Definition
 		fmt.Fprintf(&got, "%s %s | %s\n\t%s\n", def.Vendor, def.Model, def.Description, summary(th.device))
 		for _, g := range ignored {
@@ -207,7 +207,7 @@ func TestHandChecked(t *testing.T) {
 		"TS0002":                    "switch_l1:on_off_plug, switch_l2:on_off_plug",
 		"E2112":                     "temperature:temperature_sensor, humidity:humidity_sensor, air_quality:air_quality_sensor [pm25_ug_per_m3]",
 		"TS0601_air_quality_sensor": "temperature:temperature_sensor, humidity:humidity_sensor, air_quality:air_quality_sensor [co2_ppm tvoc_ppb formaldehyde_mg_per_m3]",
-		"PJ-1203A":                  "meter_a:electrical_sensor [power_watts current_amperes energy_kwh], meter_b:electrical_sensor [power_watts current_amperes energy_kwh]",
+		"PJ-1203A":                  "meter_a:electrical_sensor [power_watts current_amperes energy_kwh energy_exported_kwh], meter_b:electrical_sensor [power_watts current_amperes energy_kwh energy_exported_kwh]",
 		"Egony_Flower":              "soil:soil_sensor, temperature:temperature_sensor, illuminance:light_sensor, battery",
 		"EFEKTA_iAQ3":               "temperature_1:temperature_sensor, temperature_2:temperature_sensor, humidity_1:humidity_sensor, humidity_2:humidity_sensor, illuminance:light_sensor, air_quality:air_quality_sensor [co2_ppm]",
 		"SMSZB-120":                 "alarm:smoke_co_alarm smoke, temperature:temperature_sensor, battery",
@@ -219,7 +219,7 @@ func TestHandChecked(t *testing.T) {
 			t.Errorf("%s is not in the sample", model)
 			continue
 		}
-		if th, _ := build(Source, d); summary(th.device) != want {
+		if th, _ := build(d); summary(th.device) != want {
 			t.Errorf("%s (%s):\n got %s\nwant %s", model, d.Definition.Description, summary(th.device), want)
 		}
 	}

@@ -1,6 +1,8 @@
 package zigbee2mqtt
 
 import (
+	"cmp"
+	"regexp"
 	"strings"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -13,7 +15,7 @@ import (
 func (b *builder) switches(e *expose, climate bool) {
 	state := e.feature("state")
 	if state == nil || !state.settable() {
-		b.Leave("settings are not shown", firstName(e))
+		b.Leave(reader.Settings, firstName(e))
 		return
 	}
 	want := "state"
@@ -23,11 +25,11 @@ func (b *builder) switches(e *expose, climate bool) {
 	valve := b.isValve()
 	switch {
 	case state.Property != want:
-		b.Leave("settings are not shown", state.Property)
+		b.Leave(reader.Settings, state.Property)
 	case e.Endpoint != "" && !loads.MatchString(e.Endpoint):
-		b.Leave("it has the form of a relay, and nothing says that it is one", state.Property)
+		b.Leave(reader.NoType("it has the form of a relay, and nothing says that it is one"), state.Property)
 	case climate && e.Endpoint == "":
-		b.Leave("what this switch of a thermostat does is not known", state.Property)
+		b.Leave(reader.NoType("what this switch of a thermostat does is not known"), state.Property)
 	case valve:
 		b.valve(state, e.Endpoint)
 	default:
@@ -75,12 +77,65 @@ func (b *builder) valve(state *expose, endpoint string) {
 	b.onOff(p.ID, state, "open")
 }
 
-// valveState takes the binary state by which some valves are moved.
+// valveNames are names of the properties by which some valves are moved, which have not
+// the form of a switch.
+var valveNames = regexp.MustCompile(`^(?:state|valve|valve_state|gas_valve_state)(?:_(l?[0-9]))?$`)
+
+// valveState takes a property by which a valve is moved: open or closed, or how far.
 func (b *builder) valveState(e *expose) bool {
-	if e.Type != "binary" || e.Name != "state" || !e.settable() || !e.published() || !b.isValve() || b.Of(reader.RankValve) != nil {
+	m := valveNames.FindStringSubmatch(e.Name)
+	if m == nil || !e.settable() || !e.published() || !b.isValve() {
 		return false
 	}
-	b.valve(e, e.Endpoint)
+	endpoint := cmp.Or(e.Endpoint, m[1])
+	if b.In(reader.RankValve, endpoint) != nil {
+		return false
+	}
+	switch {
+	case e.Type == "binary":
+		b.valve(e, endpoint)
+	case e.Type == "numeric" && e.Unit == "%":
+		b.valveLevel(e, endpoint)
+	default:
+		return false
+	}
+	return true
+}
+
+// valveLevel adds a valve that is opened by per cent.
+func (b *builder) valveLevel(e *expose, endpoint string) {
+	p := b.Add(reader.RankValve, "water_valve", "valve", endpoint)
+	p.Options.Level = true
+	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
+		if f, ok := reader.Number(v); ok {
+			out["open"] = device.Bool(f > 0)
+			out["level_percent"] = device.Number(reader.Clamp(f, 0, 100))
+		}
+	})
+	b.t.handlers[p.ID] = func(_ *thing, c device.Command, msg map[string]any) error {
+		open, switched := c.Set["open"].Bool()
+		level, ok := c.Set["level_percent"].Number()
+		switch {
+		case switched && !open:
+			level = 0
+		case !ok && !switched:
+			return errUnsupported
+		case !ok:
+			level = 100
+		}
+		msg[e.Property] = reader.Round(reader.Clamp(level, 0, 100), 0)
+		return nil
+	}
+}
+
+// relay takes the binary of an endpoint that is a relay in all but its form.
+func (b *builder) relay(e *expose) bool {
+	endpoint, ok := strings.CutPrefix(e.Name, "state_l")
+	if !ok || e.Type != "binary" || !e.settable() || !e.published() || e.Category != "" || len(endpoint) != 1 || b.In(reader.RankPlug, "l"+endpoint) != nil {
+		return false
+	}
+	p := b.Add(reader.RankPlug, "on_off_plug", "switch", "l"+endpoint)
+	b.onOff(p.ID, e, "on")
 	return true
 }
 
@@ -88,7 +143,7 @@ func (b *builder) valveState(e *expose) bool {
 func (b *builder) cover(e *expose) {
 	state, position, tilt := e.feature("state"), e.feature("position"), e.feature("tilt")
 	if state == nil || !state.settable() {
-		b.Leave("a cover that cannot be moved is not shown", e.Name)
+		b.Leave(reader.NoType("a cover that cannot be moved is not shown"), e.Name)
 		return
 	}
 	p := b.Add(reader.RankCover, "window_covering", "cover", e.Endpoint)
@@ -176,7 +231,7 @@ func percent(property string, e *expose) func(*thing, any, device.Values) {
 func (b *builder) moving(e *expose) {
 	p := b.Of(reader.RankCover)
 	if p == nil || e.Endpoint != "" {
-		b.Leave("it belongs to no cover", e.Name)
+		b.Leave(reader.NoType("it belongs to no cover"), e.Name)
 		return
 	}
 	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
@@ -196,7 +251,7 @@ func (b *builder) moving(e *expose) {
 func (b *builder) lock(e *expose) {
 	state := e.feature("state")
 	if state == nil || !state.settable() || state.Property != "state" && e.Endpoint == "" {
-		b.Leave("settings are not shown", firstName(e)) // such as child_lock
+		b.Leave(reader.Settings, firstName(e)) // such as child_lock
 		return
 	}
 	p := b.Add(reader.RankLock, "door_lock", "lock", e.Endpoint)
@@ -243,7 +298,7 @@ func lockText(locked bool) device.Value {
 func (b *builder) door(e *expose) {
 	p := b.Of(reader.RankLock)
 	if p == nil {
-		b.Leave("it belongs to no lock", e.Name)
+		b.Leave(reader.NoType("it belongs to no lock"), e.Name)
 		return
 	}
 	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {

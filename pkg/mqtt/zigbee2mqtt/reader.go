@@ -267,6 +267,13 @@ func (r *Reader) readThing(now time.Time, t *thing, m link.Message) {
 			r.follow(group)
 		}
 	}
+	for _, property := range changed {
+		if c, ok := t.calls[property]; ok && !m.Retained {
+			if on, _ := c.isOn(state[property]); on {
+				r.sink.Event(t.id, c.part, c.gesture)
+			}
+		}
+	}
 	if action, ok := state["action"].(string); ok && !m.Retained {
 		if p, ok := t.buttons[action]; ok {
 			r.sink.Event(t.id, p.part, p.gesture)

@@ -3,6 +3,9 @@ package zigbee2mqtt
 import (
 	"regexp"
 	"slices"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
 // kind is what a rule makes of an expose.
@@ -11,10 +14,16 @@ type kind uint8
 const (
 	isQuantity     kind = iota // a number that a sensor or a meter measures
 	isContact                  // true: closed
+	isDryContact               // on: closed
+	isOpening                  // words: open, closed, tilted
 	isOccupancy                // true: occupied
 	isPresence                 // the same, seen by radar
+	isPresenceWord             // none, and words for what is there
 	isLeak                     // true: wet
 	isRain                     // true: it rains
+	isZone                     // an alarm of a zone whose kind only the description says
+	isSmokeWord                // alarm, and other words
+	isSOS                      // true: somebody calls for help
 	isSmoke                    // true: alarm
 	isCO                       // the same, of carbon monoxide
 	isGas                      // the same, of another gas
@@ -36,6 +45,7 @@ type rule struct {
 	is         kind
 	quantity   string // of isQuantity: a key of reader.Quantities
 	diagnostic bool   // it counts although its category is diagnostic
+	fallback   bool   // it counts where nothing else says the same
 	why        string
 }
 
@@ -44,38 +54,45 @@ type rule struct {
 // differ within a class, and categories put batteries and buttons with diagnostics.
 var rules = []rule{
 	{names: []string{"temperature"}, quantity: "temperature", why: "others with temperature in their names are of a floor, a chip or a limit"},
+	{names: []string{"local_temperature", "current_temperature", "room_temperature", "air_temp", "display_temperature"}, quantity: "temperature", fallback: true, why: "of the room, where neither a thermostat nor a sensor says it"},
 	{names: []string{"humidity"}, quantity: "humidity", why: "relative, in per cent"},
 	{names: []string{"pressure"}, quantity: "pressure", why: "hPa or kPa, by the model"},
 	{names: []string{"illuminance", "illuminance_lux", "ambient_light"}, quantity: "illuminance", why: "before 2.0 illuminance was the raw value, and without a unit, beside illuminance_lux"},
-	{names: []string{"soil_moisture"}, quantity: "moisture", why: "of the ground, not of the air"},
-	{names: []string{"flow"}, quantity: "volume_flow_rate", why: "of valves and meters; the unit decides whether it is one"},
+	{names: []string{"soil_moisture", "moisture"}, quantity: "moisture", why: "of the ground, not of the air"},
+	{names: []string{"flow", "flow_rate"}, quantity: "volume_flow_rate", why: "of valves and meters; the unit decides whether it is one"},
 
 	{names: []string{"co2"}, quantity: "carbon_dioxide", why: "measured; eco2 is a guess from other gases"},
 	{names: []string{"co"}, quantity: "carbon_monoxide", why: "the concentration; the alarm is carbon_monoxide"},
 	{names: []string{"no2"}, quantity: "nitrogen_dioxide", why: "the unit decides"},
-	{names: []string{"o3"}, quantity: "ozone", why: "the unit decides"},
+	{names: []string{"o3", "ozone"}, quantity: "ozone", why: "the unit decides"},
 	{names: []string{"pm1"}, quantity: "pm1", why: "mass of particles; pm_n… are numbers of them"},
 	{names: []string{"pm25"}, quantity: "pm25", why: "as pm1"},
 	{names: []string{"pm10"}, quantity: "pm10", why: "as pm1"},
-	{names: []string{"voc"}, quantity: "volatile_organic_compounds_parts", why: "in parts; mass and the index voc_index cannot be converted"},
-	{names: []string{"formaldehyd", "formaldehyde", "hcho"}, quantity: "formaldehyde", why: "the name is misspelt in most models"},
+	{names: []string{"voc", "tvoc"}, quantity: "volatile_organic_compounds_parts", why: "in parts; mass and the index voc_index cannot be converted"},
+	{names: []string{"formaldehyd", "formaldehyde", "formaldehyde_concentration", "hcho"}, quantity: "formaldehyde", why: "the name is misspelt in most models"},
 	{names: []string{"radon"}, quantity: "radon", why: "in Bq/m³"},
 	{names: []string{"air_quality"}, is: isAirQuality, why: "a level in words, beside the concentrations"},
 
 	{names: []string{"power"}, quantity: "power", diagnostic: true, why: "some relays have it as a diagnostic"},
 	{names: []string{"energy"}, quantity: "energy", diagnostic: true, why: "since the meter was made; energy_today and such begin anew"},
-	{names: []string{"produced_energy"}, quantity: "energy_exported", why: "what goes into the grid"},
+	{names: []string{"produced_energy", "energy_produced", "reverse_energy"}, quantity: "energy_exported", why: "what goes into the grid"},
 	{names: []string{"voltage"}, quantity: "voltage", why: "in mV, with the category diagnostic, it is a battery's, and not a meter's"},
 	{names: []string{"current"}, quantity: "current", why: "in A or mA"},
 
-	{names: []string{"contact", "garage_door_contact"}, is: isContact, why: "true is closed, whatever value_on says"},
-	{names: []string{"occupancy", "occupancy_alarm_1"}, is: isOccupancy, why: "seen by infrared; …_alarm_1 as with water_leak"},
+	{names: []string{"contact", "garage_door_contact", "contact_alarm_1"}, is: isContact, why: "true is closed, whatever value_on says"},
+	{names: []string{"dry_contact", "input"}, is: isDryContact, why: "of a module for contacts: on is closed"},
+	{names: []string{"opening_state"}, is: isOpening, why: "of windows; a tilted one is not closed"},
+	{names: []string{"occupancy", "occupancy_alarm_1", "occupancy_or"}, is: isOccupancy, why: "seen by infrared; …_alarm_1 as with water_leak"},
 	{names: []string{"presence"}, is: isPresence, why: "seen by radar; with occupancy beside it, that is the quicker one of the two"},
+	{names: []string{"presence_state", "motion_state", "state"}, is: isPresenceWord, fallback: true, why: "radars that have no presence; a state in other words is something else"},
 	{names: []string{"water_leak", "water_leak_alarm_1"}, is: isLeak, why: "…_alarm_1 is the first alarm of a zone of that kind, …_alarm_2 another bit of the same"},
 	{names: []string{"rain", "rain_status"}, is: isRain, why: "it has no class anywhere else"},
 	{names: []string{"smoke", "smoke_alarm_1"}, is: isSmoke, why: "as water_leak_alarm_1"},
 	{names: []string{"carbon_monoxide", "carbon_monoxide_alarm_1"}, is: isCO, why: "a zone of its own kind, beside smoke in some alarms"},
 	{names: []string{"gas", "gas_alarm_1"}, is: isGas, why: "a class of its own; Matter has none, and an alarm that arrives counts more than the word"},
+	{names: []string{"smoke_state"}, is: isSmokeWord, fallback: true, why: "where there is no smoke"},
+	{names: []string{"alarm", "alarm_1", "alarm_status"}, is: isZone, fallback: true, why: "of a zone without a kind; the description of the device says which"},
+	{names: []string{"sos", "sos_alarm"}, is: isSOS, why: "a button for help, which is no action"},
 	{names: []string{"test", "test_in_progress"}, is: isTest, diagnostic: true, why: "only where there is an alarm"},
 	{names: []string{"fault", "fault_alarm", "trouble"}, is: isFault, diagnostic: true, why: "only where there is an alarm"},
 	{names: []string{"end_of_life", "lifecycle"}, is: isOld, diagnostic: true, why: "only where there is an alarm; lifecycle true is the end of it"},
@@ -92,8 +109,15 @@ var rules = []rule{
 // them: temperature_1, contact_l2.
 var numbered = regexp.MustCompile(`^([a-z][a-z_0-9]*?)_(l?[0-9]{1,2})$`)
 
-// phases matches names of what a meter measures on one of its lines.
-var phases = regexp.MustCompile(`^(power|energy|voltage|current|produced_energy)_((?:phase_)?[abc])$`)
+// phases matches names of what a meter measures on one of its lines, and of their sum.
+var (
+	phases = regexp.MustCompile(`^(power|energy|voltage|current|produced_energy|energy_produced)_((?:phase_)?[abcABCXYZ]|l[123])$`)
+	totals = regexp.MustCompile(`^total_(?:active_)?(power|energy)$`)
+)
+
+// places matches names that say where a temperature is measured, of a sensor on a cable
+// or of one of several. Limits and calibrations have words of their own.
+var places = regexp.MustCompile(`^(outdoor|outdoor_air|out|outside|floor|external|probe|soil|water|ntc[12]?|inlet_water|outlet_water|return_water|boiler_water|dhw|cable_sensor)_temp(?:erature)?$`)
 
 // find returns the rule for an expose, and its endpoint if only the name has it.
 func find(e *expose) (r *rule, endpoint string) {
@@ -116,33 +140,43 @@ func find(e *expose) (r *rule, endpoint string) {
 	if m := phases.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" {
 		return byName(m[1]), m[2]
 	}
+	if m := totals.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" {
+		return byName(m[1]), total
+	}
+	if m := places.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" && !e.settable() {
+		return byName("temperature"), m[1]
+	}
 	return nil, ""
 }
+
+// total is the endpoint of what the lines of a meter have together.
+const total = "total"
 
 // why says what to tell of an expose that no rule takes.
 var why = []struct {
 	names  *regexp.Regexp
-	reason string
+	reason reader.Reason
 }{
-	{regexp.MustCompile(`^$`), "it has no name"},
-	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), "what is told of the radio and of the software is not shown"},
-	{regexp.MustCompile(`_alarm_2$|^alarm_2$`), "it is the second alarm of the same zone"},
-	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), "an alarm, and nothing says of what"},
-	{regexp.MustCompile(`^tamper|^vibration$|^tilt|^noise|^sound`), "Matter has no type for tamper and vibration"},
-	{regexp.MustCompile(`^effect$|^identify$|^color_options$|^level_config$`), "effects are not shown"},
-	{regexp.MustCompile(`^eco2$`), "it is a guess and not measured"},
-	{regexp.MustCompile(`_phase_[abc]$|_[abc]$|^total_`), "of a meter only power, energy, voltage and current of each line are shown"},
-	{regexp.MustCompile(`^warning$|^squawk$|^siren|alarm_switch`), "Matter has no type for sirens"},
-	{regexp.MustCompile(`temperature`), "which temperature it is only its name says"},
+	{regexp.MustCompile(`^$`), reader.Unreadable("it has no name")},
+	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), reader.Reason{Kind: device.IgnoredDiagnostic, Text: "what is told of the radio and of the software is not shown"}},
+	{regexp.MustCompile(`_alarm_2$|^alarm_2$`), reader.Other("it is the second alarm of the same zone")},
+	{regexp.MustCompile(`^(bar|psi|Bar)$`), reader.Other("the pressure is shown in another unit")},
+	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), reader.NoType("an alarm, and nothing says of what")},
+	{regexp.MustCompile(`^tamper|^vibration$|^tilt|^noise|^sound`), reader.NoType("Matter has no type for tamper and vibration")},
+	{regexp.MustCompile(`^effect$|^identify$|^color_options$|^level_config$`), reader.NoType("effects are not shown")},
+	{regexp.MustCompile(`^eco2$`), reader.NoType("it is a guess and not measured")},
+	{regexp.MustCompile(`_phase_[abc]$|_[abc]$|^total_`), reader.NoType("of a meter only power, energy, voltage and current of each line are shown")},
+	{regexp.MustCompile(`^warning$|^squawk$|^siren|alarm_switch|^alarm_(state|sound|light)`), reader.NoType("Matter has no type for sirens")},
+	{regexp.MustCompile(`temperature`), reader.NoType("which temperature it is only its name says")},
 }
 
 // reasonFor says why an expose is left out.
-func reasonFor(e *expose) string {
+func reasonFor(e *expose) reader.Reason {
 	switch e.Category {
 	case "config":
-		return "settings are not shown"
+		return reader.Settings
 	case "diagnostic":
-		return "diagnostics are not shown"
+		return reader.Diagnostics
 	}
 	for _, w := range why {
 		if w.names.MatchString(e.Name) {
@@ -151,11 +185,11 @@ func reasonFor(e *expose) string {
 	}
 	switch {
 	case e.settable():
-		return "settings are not shown"
+		return reader.Settings
 	case e.Type == "composite" || e.Type == "list":
-		return "what has members of its own is not shown"
+		return reader.NoType("what has members of its own is not shown")
 	}
-	return "there is no rule for this name"
+	return reader.NoType("there is no rule for this name")
 }
 
 // greenPower are models that stand for any device of Green Power: what they expose is
@@ -171,6 +205,21 @@ var (
 	valves    = regexp.MustCompile(`(?i)\bvalve|\birrigation|\bwatering\b|\bsprinkler|\bwater timer|\bwater walve|\bgas valve`)
 	notValves = regexp.MustCompile(`(?i)radiator|thermo|heat|sensor\b.*\bvalve|remote`)
 )
+
+// zones are the kinds of alarms that are called nothing but alarm, by words of the
+// description; the first counts.
+var zones = []struct {
+	words *regexp.Regexp
+	is    kind
+}{
+	{regexp.MustCompile(`(?i)\bsirens?\b|sound and (flash|light)|vibration|\bvalve`), isZone}, // of what it warns is not said
+	{regexp.MustCompile(`(?i)smoke|\bfire\b`), isSmoke},
+	{regexp.MustCompile(`(?i)carbon monoxide|\bCO\b`), isCO},
+	{regexp.MustCompile(`(?i)\bgas\b`), isGas},
+	{regexp.MustCompile(`(?i)water leak|leakage|\bleak\b|flood`), isLeak},
+	{regexp.MustCompile(`(?i)\bdoor\b|window|opening|open/close|contact sensor`), isContact},
+	{regexp.MustCompile(`(?i)motion|\bPIR\b|occupancy|presence`), isOccupancy},
+}
 
 // covers are kinds of window coverings, by words of the description; the first counts.
 var covers = []struct {

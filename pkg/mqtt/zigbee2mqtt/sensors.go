@@ -1,6 +1,8 @@
 package zigbee2mqtt
 
 import (
+	"slices"
+
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
@@ -22,6 +24,12 @@ func (b *builder) apply(r *rule, e *expose, endpoint string) {
 		b.quantity(r, e, endpoint)
 	case isContact, isLeak, isRain:
 		b.simple(r, e, endpoint)
+	case isDryContact, isOpening:
+		b.contact(r, e, endpoint)
+	case isPresenceWord, isSmokeWord, isZone:
+		b.fallback(r, e, endpoint)
+	case isSOS:
+		b.help(e)
 	case isOccupancy, isPresence:
 		b.occupancy(r, e, endpoint)
 	case isSmoke, isCO, isGas:
@@ -43,7 +51,7 @@ func (b *builder) apply(r *rule, e *expose, endpoint string) {
 
 func (b *builder) simple(r *rule, e *expose, endpoint string) {
 	if e.Type != "binary" {
-		b.Leave("its values are not those of such a sensor", e.Name)
+		b.Leave(reader.Unreadable("its values are not those of such a sensor"), e.Name)
 		return
 	}
 	s := simple[r.is]
@@ -73,11 +81,11 @@ func closed(e *expose) func(v any) (bool, bool) {
 
 func (b *builder) occupancy(r *rule, e *expose, endpoint string) {
 	if e.Type != "binary" {
-		b.Leave("its values are not those of such a sensor", e.Name)
+		b.Leave(reader.Unreadable("its values are not those of such a sensor"), e.Name)
 		return
 	}
 	if b.In(reader.RankOccupancy, endpoint) != nil {
-		b.Leave("another one says the same", e.Name)
+		b.Leave(reader.Twice, e.Name)
 		return
 	}
 	p := b.Add(reader.RankOccupancy, "occupancy_sensor", "occupancy", endpoint)
@@ -95,32 +103,26 @@ func (b *builder) occupancy(r *rule, e *expose, endpoint string) {
 // alarm adds what an alarm for smoke and gases warns of: all of it is one part.
 func (b *builder) alarm(r *rule, e *expose) {
 	if e.Type != "binary" {
-		b.Leave("its values are not those of an alarm", e.Name)
+		b.Leave(reader.Unreadable("its values are not those of an alarm"), e.Name)
 		return
 	}
-	p, property := b.Alarm(map[kind]string{isSmoke: "smoke", isCO: "carbon_monoxide", isGas: "gas"}[r.is])
-	if p == nil {
-		b.Leave("another one says the same", e.Name)
-		return
-	}
-	b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
-		if is, ok := e.isOn(v); ok {
-			out[property] = reader.Alarmed(is)
-		}
-	})
+	b.zoneAlarm(e, r.is)
 }
+
+// alarms are what an alarm warns of.
+var alarms = map[kind]string{isSmoke: "smoke", isCO: "carbon_monoxide", isGas: "gas"}
 
 // alarmDetail adds what is told of an alarm besides, which may come before the alarm.
 func (b *builder) alarmDetail(r *rule, e *expose) {
 	property := map[kind]string{isTest: "test_in_progress", isFault: "hardware_fault", isOld: "end_of_service"}[r.is]
 	if e.Type != "binary" {
-		b.Leave("its values are not those of an alarm", e.Name)
+		b.Leave(reader.Unreadable("its values are not those of an alarm"), e.Name)
 		return
 	}
 	b.later = append(b.later, func() {
 		p := b.Of(reader.RankAlarm)
 		if p == nil {
-			b.Leave("it belongs to no alarm", e.Name)
+			b.Leave(reader.NoType("it belongs to no alarm"), e.Name)
 			return
 		}
 		b.bind(e, p.ID, func(_ *thing, v any, out device.Values) {
@@ -138,13 +140,13 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 	convert, ok := q.Unit(e.Unit)
 	switch {
 	case e.Type != "numeric":
-		b.Leave("it is no number", e.Name)
+		b.Leave(reader.Unreadable("it is no number"), e.Name)
 		return
 	case !ok:
-		b.Leave("its unit "+reader.Text(e.Unit)+" cannot be converted", e.Name)
+		b.Leave(reader.Unreadable("its unit "+reader.Text(e.Unit)+" cannot be converted"), e.Name)
 		return
 	case q.Type == "" && r.quantity == "voltage" && e.Category == "diagnostic":
-		b.Leave("it is the voltage of a battery", e.Name)
+		b.Leave(reader.NoType("it is the voltage of a battery"), e.Name)
 		return
 	}
 	read := func(part, property string) {
@@ -156,15 +158,26 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 			}
 		})
 	}
+	if endpoint == total && !b.lines() { // a meter of one line
+		endpoint = ""
+	}
 	if q.Type == "" {
 		b.Measure(e.Name, endpoint, q.Property, func(part string) { read(part, q.Property) })
 		return
 	}
 	if q.Type != reader.AirQuality && b.HasType(q.Type, endpoint) {
-		b.Leave("another one says the same", e.Name)
+		b.Leave(reader.Twice, e.Name)
 	} else if p := b.Sensor(q, "", endpoint); p != nil {
+		if places.MatchString(e.Name) {
+			p.Rank = reader.RankSensor // beside what the device is mainly for
+		}
 		read(p.ID, q.Property)
 	}
+}
+
+// lines reports whether the device's meter says what it measures line by line.
+func (b *builder) lines() bool {
+	return slices.ContainsFunc(b.d.Definition.Exposes, func(e expose) bool { return phases.MatchString(e.Name) })
 }
 
 // airLevels are words for the quality of air, of which there are several scales.
@@ -176,7 +189,7 @@ var airLevels = map[string]string{
 
 func (b *builder) airQuality(e *expose) {
 	if e.Type != "enum" {
-		b.Leave("its values are no words", e.Name)
+		b.Leave(reader.Unreadable("its values are no words"), e.Name)
 		return
 	}
 	p := b.Air()
@@ -191,7 +204,7 @@ func (b *builder) airQuality(e *expose) {
 // battery binds what is told of the device's battery.
 func (b *builder) battery(r *rule, e *expose) {
 	if r.is == isBatteryState && (e.Type != "enum" || !e.has("low")) {
-		b.Leave("its values are not known", e.Name)
+		b.Leave(reader.Unreadable("its values are not known"), e.Name)
 		return
 	}
 	b.Battery = true

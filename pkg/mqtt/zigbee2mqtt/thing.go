@@ -17,6 +17,7 @@ type thing struct {
 
 	bindings map[string][]binding // what becomes of a property of its state
 	buttons  map[string]press     // what becomes of an action
+	calls    map[string]call      // properties that are a button
 	handlers map[string]handler   // what becomes of a command, by part
 	// after looks over the values of a part that a state has brought.
 	after    map[string]func(t *thing, out device.Values)
@@ -59,6 +60,12 @@ type binding struct {
 type press struct {
 	part    string
 	gesture device.Gesture
+}
+
+// call is a button that is pressed when a property becomes true.
+type call struct {
+	press
+	isOn func(v any) (on, ok bool)
 }
 
 // handler makes the message for a command of a part, member by member. It returns an
