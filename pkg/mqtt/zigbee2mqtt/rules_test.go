@@ -1,0 +1,102 @@
+package zigbee2mqtt
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
+)
+
+const yes = `"value_on":true,"value_off":false`
+
+// TestNames holds what exposes become of which only the name, or the description of the
+// device, says what they are; with a state, and what is reported of it.
+func TestNames(t *testing.T) {
+	binary := func(name, values string) string {
+		return fmt.Sprintf(`{"type":"binary","name":%q,"property":%q,"access":1,%s}`, name, name, values)
+	}
+	enum := func(name string, words ...string) string {
+		return fmt.Sprintf(`{"type":"enum","name":%q,"property":%q,"access":1,"values":["%s"]}`, name, name, strings.Join(words, `","`))
+	}
+	number := func(name, unit string, access int) string {
+		return fmt.Sprintf(`{"type":"numeric","name":%q,"property":%q,"access":%d,"unit":%q}`, name, name, access, unit)
+	}
+	for _, c := range []struct {
+		description string
+		exposes     []string
+		parts       string
+		state       string
+		reported    []string
+	}{
+		{"Door sensor", []string{binary("alarm_1", yes)}, "contact:contact_sensor", `{"alarm_1":true}`, []string{"report z2m:0x1/contact closed=false"}},
+		{"Smoke sensor", []string{binary("alarm_1", yes), binary("alarm_2", yes)}, "alarm:smoke_co_alarm smoke", `{"alarm_1":true,"alarm_2":false}`, []string{"report z2m:0x1/alarm smoke=critical"}},
+		{"CO alarm", []string{binary("alarm", yes), binary("carbon_monoxide", yes)}, "alarm:smoke_co_alarm co", `{"alarm":true,"carbon_monoxide":false}`, []string{"report z2m:0x1/alarm carbon_monoxide=normal"}},
+		{"Smart water leakage alarm sensor", []string{enum("alarm_status", "normal", "alarm")}, "leak:water_leak_detector", `{"alarm_status":"alarm"}`, []string{"report z2m:0x1/leak detected=true"}},
+		{"Smart siren", []string{binary("alarm", yes)}, "", "", nil},
+		{"Vibration alarm sensor", []string{enum("alarm_status", "normal", "alarm")}, "", "", nil},
+		{"Smoke detector", []string{enum("smoke_state", "alarm", "normal")}, "alarm:smoke_co_alarm smoke", `{"smoke_state":"normal"}`, []string{"report z2m:0x1/alarm smoke=normal"}},
+		{"Smoke detector", []string{binary("smoke", yes), enum("smoke_state", "alarm", "normal")}, "alarm:smoke_co_alarm smoke", `{"smoke":false,"smoke_state":"alarm"}`, []string{"report z2m:0x1/alarm smoke=normal"}},
+		{"Open/close sensor", []string{binary("contact_alarm_1", yes)}, "contact:contact_sensor", `{"contact_alarm_1":true}`, []string{"report z2m:0x1/contact closed=true"}},
+		{"Dry contact sensor", []string{binary("dry_contact", `"value_on":"contact_closed","value_off":"contact_open"`)}, "contact:contact_sensor", `{"dry_contact":"contact_open"}`, []string{"report z2m:0x1/contact closed=false"}},
+		{"Window alarm", []string{enum("opening_state", "open", "closed", "tilted")}, "contact:contact_sensor", `{"opening_state":"tilted"}`, []string{"report z2m:0x1/contact closed=false"}},
+		{"Presence sensor", []string{enum("presence_state", "none", "motion", "stationary")}, "occupancy:occupancy_sensor radar", `{"presence_state":"stationary"}`, []string{"report z2m:0x1/occupancy occupied=true"}},
+		{"Presence sensor", []string{enum("presence_state", "NONE", "PRESENCE")}, "occupancy:occupancy_sensor radar", `{"presence_state":"NONE"}`, []string{"report z2m:0x1/occupancy occupied=false"}},
+		{"Presence sensor", []string{enum("state", "none", "presence", "move"), binary("presence", yes)}, "occupancy:occupancy_sensor radar", `{"state":"move","presence":false}`, []string{"report z2m:0x1/occupancy occupied=false"}},
+		{"Lock", []string{enum("state", "locked", "unlocked")}, "", "", nil},
+		{"Freezer probe", []string{number("temperature", "°C", 1), number("probe_temperature", "°F", 1), number("probe_temperature_calibration", "°C", 3)}, "temperature:temperature_sensor, temperature_probe:temperature_sensor",
+			`{"temperature":20,"probe_temperature":14}`, []string{"report z2m:0x1/temperature temperature_celsius=20", "report z2m:0x1/temperature_probe temperature_celsius=-10"}},
+		{"Radiator valve", []string{number("local_temperature", "°C", 1)}, "temperature:temperature_sensor", `{"local_temperature":19.5}`, []string{"report z2m:0x1/temperature temperature_celsius=19.5"}},
+		{"Clock", []string{number("temperature", "°C", 1), number("local_temperature", "°C", 1)}, "temperature:temperature_sensor", `{"local_temperature":19.5}`, nil},
+		{"Meter", []string{number("total_power", "W", 1), number("total_energy", "kWh", 1)}, "meter:electrical_sensor [power_watts energy_kwh]", `{"total_power":7}`, []string{"report z2m:0x1/meter power_watts=7"}},
+		{"Meter", []string{number("power_a", "W", 1), number("power_b", "W", 1), number("total_power", "W", 1)}, "meter_a:electrical_sensor [power_watts], meter_b:electrical_sensor [power_watts], meter_total:electrical_sensor [power_watts]",
+			`{"total_power":7}`, []string{"report z2m:0x1/meter_total power_watts=7"}},
+		{"Air", []string{number("formaldehyde", "ppb", 1)}, "air_quality:air_quality_sensor [formaldehyde_mg_per_m3]", `{"formaldehyde":100}`, []string{"report z2m:0x1/air_quality formaldehyde_mg_per_m3=0.122822"}},
+		{"2-zone watering timer", []string{`{"type":"binary","name":"valve_1","property":"valve_1","access":3,"value_on":"ON","value_off":"OFF"}`, `{"type":"binary","name":"valve_2","property":"valve_2","access":3,"value_on":"ON","value_off":"OFF"}`}, "valve_1:water_valve, valve_2:water_valve",
+			`{"valve_2":"ON"}`, []string{"report z2m:0x1/valve_2 open=true"}},
+		{"Watering timer", []string{number("valve_state", "%", 3)}, "valve:water_valve", `{"valve_state":40}`, []string{"report z2m:0x1/valve level_percent=40 open=true"}},
+		{"SOS button", []string{binary("sos", yes)}, "button_emergency:generic_switch [single]", `{"sos":true}`, []string{"event z2m:0x1/button_emergency single"}},
+		{"Remote", []string{enum("action", "hexagon", "square")}, "button_hexagon:generic_switch [single], button_square:generic_switch [single]", `{"action":"square"}`, []string{"event z2m:0x1/button_square single"}},
+		{"Presence", []string{enum("action", "enter", "leave", "region_1_enter")}, "", "", nil},
+		{"Knob", []string{enum("action", "brightness_move_up", "brightness_move_down", "brightness_stop")}, "button_brightness_down:generic_switch [single], button_brightness_up:generic_switch [single]", `{"action":"brightness_move_up"}`, []string{"event z2m:0x1/button_brightness_up single"}},
+		{"Rocker", []string{enum("action", "on_up", "on_down", "toggle_up")}, "button_down:generic_switch [single], button_up:generic_switch [single]", `{"action":"toggle_up"}`, []string{"event z2m:0x1/button_up single"}},
+	} {
+		w := newWorld(t)
+		w.Up()
+		w.send("bridge/state", "online")
+		w.devices(fmt.Sprintf(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":%q,"exposes":[%s]}}`, c.description, strings.Join(c.exposes, ",")))
+		w.send("bridge/groups", "[]")
+		w.Settled(w.now)
+		w.rec.Take()
+		if got := summary(w.rec.Devices["z2m:0x1"]); got != c.parts {
+			t.Errorf("%s %v:\n got %s\nwant %s", c.description, c.exposes, got, c.parts)
+			continue
+		}
+		if c.state == "" {
+			continue
+		}
+		w.send("x", c.state)
+		w.want(c.reported...)
+		w.Message(w.now, link.Message{Topic: "zigbee2mqtt/x", Payload: []byte(c.state), Retained: true})
+		w.want() // it is no news, and what is retained presses no button
+	}
+}
+
+// TestValveLevel holds what commands a valve gets that is opened by per cent.
+func TestValveLevel(t *testing.T) {
+	w := newWorld(t)
+	w.start(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":"Watering timer","exposes":[{"type":"numeric","name":"valve_state","property":"valve_state","access":3,"unit":"%"}]}}`)
+	for _, c := range []struct {
+		set  device.Values
+		want string
+	}{
+		{device.Values{"open": device.Bool(true)}, "100"},
+		{device.Values{"open": device.Bool(true), "level_percent": device.Number(30)}, "30"},
+		{device.Values{"level_percent": device.Number(250)}, "100"},
+		{device.Values{"open": device.Bool(false), "level_percent": device.Number(30)}, "0"},
+	} {
+		w.command("z2m:0x1", "valve", c.set)
+		w.want(`publish zigbee2mqtt/x/set {"valve_state":` + c.want + `}`)
+	}
+}
