@@ -40,11 +40,11 @@ build "$work/native"
 "$work/native" completion fish >"$common/completions/opcredsd.fish"
 "$work/native" man "$common/man"
 packaging/licenses.sh >"$common/THIRD-PARTY-LICENSES"
-cp LICENSE README.md CHANGELOG.md packaging/config.yaml "$common/"
+cp LICENSE README.md CHANGELOG.md packaging/config.yaml packaging/instance.yaml "$common/"
 mkdir -p "$common/docs" "$common/deploy"
 cp docs/*.md "$common/docs/"
 cp -R deploy/prometheus deploy/grafana "$common/deploy/"
-cp systemd/opcredsd.service systemd/opcredsd.sysusers "$common/systemd/"
+cp systemd/opcredsd.service systemd/opcredsd@.service systemd/opcredsd.sysusers "$common/systemd/"
 
 # What Debian wants compressed.
 mkdir -p "$work/gz/man"

@@ -47,7 +47,7 @@ func TestDebContents(t *testing.T) {
 		}
 		for _, want := range []string{
 			"./usr/bin/opcredsd", "./etc/opcredsd/config.yaml",
-			"./usr/lib/systemd/system/opcredsd.service", "./usr/lib/sysusers.d/opcredsd.conf",
+			"./usr/lib/systemd/system/opcredsd.service", "./usr/lib/systemd/system/opcredsd@.service", "./usr/share/doc/opcredsd/examples/instance.yaml", "./usr/lib/sysusers.d/opcredsd.conf",
 			"./usr/share/bash-completion/completions/opcredsd", "./usr/share/zsh/vendor-completions/_opcredsd",
 			"./usr/share/fish/vendor_completions.d/opcredsd.fish",
 			"./usr/share/man/man1/opcredsd.1.gz", "./usr/share/man/man1/opcredsd-run.1.gz",

@@ -63,6 +63,16 @@ func TestUnitSecurity(t *testing.T) {
 	}
 }
 
+// The unit of one more node differs from the first one's only in whose it is.
+func TestUnitInstance(t *testing.T) {
+	instance := strings.NewReplacer("/%i.yaml", "/config.yaml", "opcredsd-%i", "opcredsd", "%i-dac-key", "dac-key", "the Matter node %i", "a Matter node").
+		Replace(read(t, "../../systemd/opcredsd@.service"))
+	_, want, _ := strings.Cut(read(t, "../../systemd/opcredsd.service"), "[Unit]")
+	if _, got, _ := strings.Cut(instance, "[Unit]"); got != want {
+		t.Errorf("opcredsd@.service is not opcredsd.service with another name:\n%s", got)
+	}
+}
+
 // The promises of the unit that no analysis knows of.
 func TestUnitPromises(t *testing.T) {
 	lines := strings.Split(read(t, "../../systemd/opcredsd.service"), "\n")

@@ -43,9 +43,24 @@ grep -q "^Max core file size *0 *0" "/proc/$pid/limits" || fail "may dump core"
 mode() { stat -c '%a %U:%G' "$1"; }
 [ "$(mode /var/lib/opcredsd)" = "700 opcredsd:opcredsd" ] || fail "state directory: $(mode /var/lib/opcredsd)"
 [ "$(mode /var/lib/opcredsd/opcredsd.db)" = "600 opcredsd:opcredsd" ] || fail "store: $(mode /var/lib/opcredsd/opcredsd.db)"
-[ "$(mode /run/opcredsd)" = "700 opcredsd:opcredsd" ] || fail "runtime directory: $(mode /run/opcredsd)"
+[ "$(mode /run/opcredsd)" = "750 opcredsd:opcredsd" ] || fail "runtime directory: $(mode /run/opcredsd)"
 [ "$(mode /run/opcredsd/admin.sock)" = "600 opcredsd:opcredsd" ] || fail "admin socket: $(mode /run/opcredsd/admin.sock)"
+[ "$(mode /run/opcredsd/bridge.sock)" = "660 opcredsd:opcredsd" ] || fail "bridge socket: $(mode /run/opcredsd/bridge.sock)"
 pass "an unprivileged user, files closed to others"
+useradd --groups opcredsd member || fail "useradd"
+useradd stranger || fail "useradd"
+as() { # user, then a command
+	local user=$1
+	shift
+	setpriv --reuid "$user" --regid "$user" --init-groups "$@"
+}
+connects() { # user, socket
+	as "$1" perl -MIO::Socket::UNIX -e 'exit !IO::Socket::UNIX->new(Peer => shift)' "$2"
+}
+connects member /run/opcredsd/bridge.sock || fail "a member of the group cannot reach the bridge"
+connects stranger /run/opcredsd/bridge.sock && fail "anybody can reach the bridge"
+connects member /run/opcredsd/admin.sock && fail "a member of the group can reach the operator's socket"
+pass "the group opcredsd reaches the bridge, and nothing else"
 opcredsd pairing >/dev/null || fail "pairing, without naming the configuration"
 pass "root's commands find the daemon"
 
@@ -88,6 +103,19 @@ within 15 is active || fail "not started after the port became free"
 pass "started after the port was held for 25 s"
 within 10 answers /readyz 200
 pid=$(property MainPID)
+
+# A second node on the machine.
+sed s/NAME/kitchen/g /usr/share/doc/opcredsd/examples/instance.yaml >/etc/opcredsd/kitchen.yaml || fail "no example of an instance"
+opcredsd config check --config /etc/opcredsd/kitchen.yaml || fail "config check of an instance"
+systemctl enable --now opcredsd@kitchen.service || fail "an instance does not start"
+[ "$(mode /var/lib/opcredsd-kitchen)" = "700 opcredsd:opcredsd" ] || fail "state directory of an instance: $(mode /var/lib/opcredsd-kitchen)"
+payload() { opcredsd pairing -o json "$@" | grep '"qr"'; }
+[ "$(payload --config /etc/opcredsd/kitchen.yaml)" != "$(payload)" ] || fail "two nodes with one code"
+opcredsd status --config /etc/opcredsd/kitchen.yaml | grep -q 'UDP port 5541' || fail "status of an instance"
+systemctl reload opcredsd@kitchen.service || fail "reload of an instance"
+connects member /run/opcredsd-kitchen/bridge.sock || fail "a member of the group cannot reach the bridge of an instance"
+is active || fail "the first node is $(systemctl is-active $unit)"
+pass "a second node beside it, with state, port and code of its own"
 
 # Stop: peers and caches are told within 5 seconds.
 begun=$(date +%s%3N)
@@ -165,13 +193,15 @@ opcredsd store restore /root/copy.db || fail "restore without a daemon"
 systemctl start $unit || fail "does not start with a store that root restored"
 pass "starts with a store that root restored"
 
+[ "$(systemctl is-active opcredsd@kitchen.service)" = active ] || fail "the second node is $(systemctl is-active opcredsd@kitchen.service)"
+
 # Removal keeps the state, purging does not.
 dpkg -r opcredsd || fail "dpkg -r"
 [ -z "$(pidof opcredsd)" ] || fail "removed and still running"
 [ -f /var/lib/opcredsd/opcredsd.db ] || fail "removal took the store"
 [ -f /etc/opcredsd/config.yaml ] || fail "removal took the configuration"
 dpkg -P opcredsd || fail "dpkg -P"
-for gone in /var/lib/opcredsd /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
+for gone in /var/lib/opcredsd /var/lib/opcredsd-kitchen /etc/systemd/system/multi-user.target.wants/opcredsd@kitchen.service /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
 	if [ -e "$gone" ] || [ -L "$gone" ]; then fail "purged, and $gone is there"; fi
 done
 pass "removed and purged"
