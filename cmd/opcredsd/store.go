@@ -94,7 +94,7 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 		return err
 	}
 	if err := provision.VerifyBackup(f.Name()); err != nil {
-		return fmt.Errorf("the copy is not good: %w", err)
+		return fmt.Errorf("the copy is not valid: %w", err)
 	}
 	if err := os.Rename(f.Name(), file); err != nil {
 		return err

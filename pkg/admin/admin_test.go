@@ -229,8 +229,8 @@ func TestWhyUnreachable(t *testing.T) {
 		want      string
 	}{
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.EACCES)}, false, true, "only root and the daemon's own user"},
-		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", unix.ECONNRESET)}, true, true, "hung up"},
-		{io.EOF, true, true, "hung up"},
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", unix.ECONNRESET)}, true, true, "closed the connection"},
+		{io.EOF, true, true, "closed the connection"},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.ENOENT)}, false, false, "is it running"},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.ECONNREFUSED)}, false, false, "is it running"},
 		{context.DeadlineExceeded, true, false, "does not answer in time"},

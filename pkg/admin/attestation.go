@@ -11,7 +11,7 @@ type Attestation struct {
 	Kind      string           `json:"kind"` // "TEST" or "production"
 	VendorID  matter.VendorID  `json:"vendor_id"`
 	ProductID matter.ProductID `json:"product_id"`
-	Root      string           `json:"root,omitempty"` // subject of the PAA, where known
+	Root      string           `json:"root,omitempty"` // subject of the PAA, if known
 	NotAfter  *time.Time       `json:"not_after"`      // null: no end
 	Key       string           `json:"key"`            // where the DAC's key is: "store", or another place
 	DAC       *Certificate     `json:"dac,omitempty"`
@@ -39,12 +39,13 @@ type Declaration struct {
 	Type          string              `json:"type"` // "test", "provisional" or "official"
 }
 
-// AttestationTrust is what material is checked with, besides what the node knows.
+// AttestationTrust is what material is verified with, in addition to what the node
+// knows.
 type AttestationTrust struct {
 	Roots     [][]byte         `json:"roots,omitempty"`      // PAAs, DER
 	Signers   [][]byte         `json:"signers,omitempty"`    // certificates of signers of declarations, DER
-	VendorID  matter.VendorID  `json:"vendor_id,omitempty"`  // 0: what the node is configured with
-	ProductID matter.ProductID `json:"product_id,omitempty"` // 0: what the node is configured with
+	VendorID  matter.VendorID  `json:"vendor_id,omitempty"`  // 0: as configured
+	ProductID matter.ProductID `json:"product_id,omitempty"` // 0: as configured
 }
 
 // AttestationMaterial is new material.
@@ -52,7 +53,7 @@ type AttestationMaterial struct {
 	DAC   []byte           `json:"dac"`           // DER
 	PAI   []byte           `json:"pai"`           // DER
 	CD    []byte           `json:"cd"`            // DER
-	Key   []byte           `json:"key,omitempty"` // scalar, 32 octets; none if it is kept elsewhere
+	Key   []byte           `json:"key,omitempty"` // scalar, 32 octets; none if the key is kept elsewhere
 	Trust AttestationTrust `json:"trust"`
 }
 
@@ -60,12 +61,12 @@ type AttestationMaterial struct {
 type GenerateRequest struct {
 	VendorID  matter.VendorID  `json:"vendor_id,omitempty"`  // 0: as configured, or the test vendor
 	ProductID matter.ProductID `json:"product_id,omitempty"` // 0: as configured, or 0x8001
-	Force     bool             `json:"force,omitempty"`      // also in place of production material
+	Force     bool             `json:"force,omitempty"`      // also replace production material
 }
 
 // AttestationChange is the material after a change.
 type AttestationChange struct {
 	Attestation
-	// Restart says that the ids differ from those that the running node reports.
+	// Restart means that the ids differ from those that the running node reports.
 	Restart bool `json:"restart_needed"`
 }

@@ -17,23 +17,24 @@ import (
 // ErrUnreachable is returned if no daemon answers on the socket.
 var ErrUnreachable = errors.New("the daemon cannot be reached")
 
-// ErrDenied is returned if there may be a daemon that this user is not allowed to ask. An
-// error that wraps it wraps ErrUnreachable, too.
+// ErrDenied is returned if a daemon may be running but this user may not connect to
+// it. Errors that wrap it also wrap ErrUnreachable.
 var ErrDenied = fmt.Errorf("%w", ErrUnreachable)
 
-// answerTime is how long the client waits for an answer to begin. A busy daemon needs less.
+// answerTime is how long the client waits for an answer to begin. Even a busy
+// daemon needs less.
 const answerTime = 30 * time.Second
 
-// Client asks a running daemon. Its functions return errors that wrap ErrUnreachable if
-// there is none, ErrRefused if it refuses.
+// Client sends requests to a running daemon. Its functions return errors that wrap
+// ErrUnreachable if there is none, and ErrRefused if the daemon refuses.
 type Client struct {
 	Operator
 	http http.Client
 	path string
 }
 
-// NewClient returns a client of the socket at path. Calls are bounded by their
-// contexts, and end when a daemon has not begun to answer for 30 seconds.
+// NewClient returns a client of the socket at path. A call ends with its context,
+// or if the daemon does not begin to answer within 30 seconds.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
@@ -74,7 +75,7 @@ func (c *Client) call(ctx context.Context, method, name string, in, out any) err
 	return nil
 }
 
-// do sends one request. It returns an error for an answer other than success.
+// do sends one request. It returns an error for any status other than success.
 func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
@@ -111,7 +112,8 @@ func (c *Client) do(ctx context.Context, method, name string, in any) (*http.Res
 	return nil, errors.New(f.Error)
 }
 
-// unreachable returns an error that says why there is no answer, and what to do.
+// unreachable returns an error with the reason why there is no answer, and a
+// remedy.
 func (c *Client) unreachable(err error, connected bool) error {
 	var late net.Error
 	switch {
@@ -122,7 +124,7 @@ func (c *Client) unreachable(err error, connected bool) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w at %s: only root and the daemon's own user may ask it", ErrDenied, c.path)
 	case connected:
-		return fmt.Errorf("%w at %s: it hung up, as it does on others than root and its own user", ErrDenied, c.path)
+		return fmt.Errorf("%w at %s: it closed the connection, as it does for all users except root and its own", ErrDenied, c.path)
 	}
 	return fmt.Errorf("%w at %s: is it running, and is this its socket?", ErrUnreachable, c.path)
 }

@@ -2,22 +2,23 @@ package admin
 
 import "github.com/opcredsd/opcredsd/pkg/device"
 
-// DeviceValues are values of a part of a device. An empty Part is the only one.
+// DeviceValues are values of a part of a device. If Part is empty, the device must
+// have only one.
 type DeviceValues struct {
 	ID    string        `json:"id"`
 	Part  string        `json:"part,omitempty"`
 	State device.Values `json:"state"`
 }
 
-// DeviceGesture is what somebody does to a button.
+// DeviceGesture is a gesture on a button.
 type DeviceGesture struct {
 	ID      string         `json:"id"`
 	Part    string         `json:"part,omitempty"`
 	Gesture device.Gesture `json:"event"`
 }
 
-// DeviceName is a name that an operator gives a device, or a part that is shown as a
-// device of its own. An empty one gives it back to the source.
+// DeviceName is the operator's name for a device, or for a part that is shown as a
+// device of its own. An empty name restores the source's.
 type DeviceName struct {
 	ID   string `json:"id"`
 	Part string `json:"part,omitempty"`

@@ -9,14 +9,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Operator has a function for each verb of an operator. The functions are those of a
-// running node, of a [Client], or of the store of a node that does not run. A function may
-// be nil; see [Operator.Otherwise]. The operator can correct an error that wraps
-// [ErrRefused].
+// Operator has a function for each request of an operator. The functions come from
+// a running node, from a [Client], or from the store of a node that is not running.
+// A function may be nil; see [Operator.Otherwise]. The operator can correct an
+// error that wraps [ErrRefused].
 //
-// A new verb needs a field and a route here, and a function in package server.
+// A new request needs a field and a route here, and a function in package server.
 type Operator struct {
-	// Status returns the node at this moment.
+	// Status returns the current state of the node.
 	Status func(ctx context.Context) (Status, error)
 	// Pairing returns the node's own onboarding payload.
 	Pairing func(ctx context.Context) (Pairing, error)
@@ -30,42 +30,45 @@ type Operator struct {
 	CloseWindow func(ctx context.Context) error
 	// Attestation returns the attestation material.
 	Attestation func(ctx context.Context) (Attestation, error)
-	// VerifyAttestation returns the attestation material, checked with more than the node
-	// knows.
+	// VerifyAttestation returns the attestation material, verified with roots and
+	// signers of the request in addition to the node's.
 	VerifyAttestation func(ctx context.Context, t AttestationTrust) (Attestation, error)
 	// ImportAttestation replaces the attestation material. Fabrics are kept.
 	ImportAttestation func(ctx context.Context, m AttestationMaterial) (AttestationChange, error)
-	// GenerateAttestation replaces it by new material for development.
+	// GenerateAttestation replaces the attestation material with new material for
+	// development.
 	GenerateAttestation func(ctx context.Context, r GenerateRequest) (AttestationChange, error)
-	// FactoryReset removes all fabrics and what controllers have set.
+	// FactoryReset removes all fabrics and the settings of controllers.
 	FactoryReset func(ctx context.Context) error
 	// CheckStore checks the store.
 	CheckStore func(ctx context.Context) error
 	// Backup writes a copy of the store to w.
 	Backup func(ctx context.Context, w io.Writer) error
-	// SetLogLevel changes the least level of the node's log.
+	// SetLogLevel changes the minimum level of the node's log.
 	SetLogLevel func(ctx context.Context, l LogLevel) error
-	// Reload reads the configuration again. If it is wrong nothing changes, and the error
-	// wraps [ErrConfiguration].
+	// Reload reads the configuration again. If it is wrong, nothing changes and the
+	// error wraps [ErrConfiguration].
 	Reload func(ctx context.Context) (Reloaded, error)
-	// Devices returns the bridged devices, IgnoredDevices what sources offer and is not
-	// shown.
+	// Devices returns the bridged devices. IgnoredDevices returns what sources
+	// offer and the node does not show.
 	Devices        func(ctx context.Context) ([]bridge.View, error)
 	IgnoredDevices func(ctx context.Context) ([]device.Ignored, error)
-	// SetDevice reports values of a device as its source would, PressDevice a gesture.
+	// SetDevice reports values of a device as its source would. PressDevice reports
+	// a gesture.
 	SetDevice   func(ctx context.Context, v DeviceValues) error
 	PressDevice func(ctx context.Context, g DeviceGesture) error
-	// RenameDevice gives a device the operator's name, RemoveDevice removes one.
+	// RenameDevice gives a device the operator's name. RemoveDevice removes one.
 	RenameDevice func(ctx context.Context, n DeviceName) error
 	RemoveDevice func(ctx context.Context, r DeviceRemoval) error
-	// WatchDevices writes what happens to devices, a JSON object a line, until ctx ends.
+	// WatchDevices writes events of devices, one JSON object per line, until ctx
+	// ends.
 	WatchDevices func(ctx context.Context, w io.Writer) error
 	// Health returns nil if the node can serve controllers.
 	Health func(ctx context.Context) error
 }
 
-// routes returns the verbs as HTTP requests below /v1/. A verb with a name in the second
-// column changes something, and is logged with that name.
+// routes returns the requests as HTTP requests below /v1/. A request with a name in
+// the second column changes something and is logged with that name.
 func routes(o *Operator) []route {
 	return []route{
 		query("GET status", "", &o.Status),
@@ -94,7 +97,7 @@ func routes(o *Operator) []route {
 	}
 }
 
-// Otherwise sets all functions that are nil to functions that return err.
+// Otherwise replaces all functions that are nil with functions that return err.
 func (o *Operator) Otherwise(err error) {
 	for _, r := range routes(o) {
 		r.otherwise(err)

@@ -153,7 +153,8 @@ func (c *Credentials) Sign(elements, challenge []byte) ([mcrypto.SignatureSize]b
 	return sig, nil
 }
 
-// Elsewhere reports whether the key is not in memory, so that Sign may take its time.
+// Elsewhere reports whether the key is outside of the process, on a token for
+// example. Sign may then be slow.
 func (c *Credentials) Elsewhere() bool {
 	_, own := c.signer.(keySigner)
 	return !own

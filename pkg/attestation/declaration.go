@@ -162,7 +162,7 @@ func (d *Declaration) check(seen, format uint16) error {
 	case d.Type > CertificationOfficial:
 		return fmt.Errorf("unknown certification type %d", d.Type)
 	case seen&origin != 0 && seen&origin != origin:
-		return errors.New("half a DAC origin")
+		return errors.New("incomplete DAC origin")
 	case seen&paas != 0 && len(d.AuthorizedPAAs) == 0:
 		return errors.New("an empty list of authorized PAAs")
 	case len(d.AuthorizedPAAs) > maxPAAs:

@@ -13,7 +13,7 @@ import (
 // Result of a check.
 type Result string
 
-// The results: all is well; worth knowing; the node cannot work.
+// The results: no problem; a hint; the node cannot work.
 const (
 	OK    Result = "ok"
 	Note  Result = "note"
@@ -28,7 +28,7 @@ type Finding struct {
 	Remedy string `json:"remedy,omitempty"` // what to do about it
 }
 
-// Examine runs all checks, in the order in which things depend on each other. Each check
+// Examine runs all checks. A check comes after those that it depends on. Each check
 // returns at least one finding.
 func Examine(f *Facts) []Finding {
 	var all []Finding
@@ -58,8 +58,8 @@ func Examine(f *Facts) []Finding {
 	return all
 }
 
-// Summary names the checks that have found faults, such as "2 faults: state-dir, records".
-// It is empty if there are no faults.
+// Summary lists the checks that have found faults, such as "2 faults: state-dir,
+// records". It is empty if there are none.
 func Summary(list []Finding) string {
 	var n int
 	var checks []string
@@ -105,12 +105,12 @@ func (f *Facts) used() (list []host.Interface) {
 	return list
 }
 
-// blocking returns the result for an interface that cannot be used.
+// blocking returns the result for an interface that is not usable.
 func (f *Facts) blocking(name string) Result {
 	if len(f.used()) == 0 || slices.Contains(f.Named, name) {
 		return Fault
 	}
-	return Note // another one can be used
+	return Note // another one is usable
 }
 
 func checkIPv6(f *Facts) (out []Finding) {
@@ -205,10 +205,11 @@ func checkContainer(f *Facts) []Finding {
 	return ok("in a container (%s), not behind a bridge", f.Container)
 }
 
-// askAsRoot is the remedy if this user may not see something.
+// askAsRoot is the remedy if this user lacks a permission.
 const askAsRoot = "run this as root or as the daemon's user"
 
-// onlyPort is the port on which some controllers look for nodes, whatever mDNS says.
+// onlyPort is the port on which some controllers look for nodes, even if mDNS
+// announces another one.
 const onlyPort = 5540
 
 func checkPort(f *Facts) []Finding {
@@ -244,8 +245,8 @@ func checkMDNS(f *Facts) []Finding {
 	return ok("no other program uses UDP port 5353")
 }
 
-// longestInterval is how long a session may be silent: the largest interval that
-// subscriptions usually have.
+// longestInterval is how long a session may be silent: the longest usual interval
+// of subscriptions.
 const longestInterval = time.Hour
 
 func checkConntrack(f *Facts) []Finding {
@@ -256,7 +257,7 @@ func checkConntrack(f *Facts) []Finding {
 		return ok("connection tracking keeps UDP flows for %v", f.Conntrack)
 	}
 	return []Finding{{
-		Result: Note, Text: fmt.Sprintf("connection tracking forgets UDP flows after %v: behind a firewall that lets in only what it knows, quiet sessions go deaf", f.Conntrack),
-		Remedy: fmt.Sprintf("let UDP port %d and 5353 in by a rule of their own, or sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=%d", f.Port, int(longestInterval.Seconds())),
+		Result: Note, Text: fmt.Sprintf("connection tracking forgets UDP flows after %v: a stateful firewall then blocks messages on idle sessions", f.Conntrack),
+		Remedy: fmt.Sprintf("allow UDP ports %d and 5353 with firewall rules, or sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=%d", f.Port, int(longestInterval.Seconds())),
 	}}
 }

@@ -1,4 +1,4 @@
-// Package doctor finds out what on this host may keep controllers from finding or
-// commissioning the node. [Gather] collects facts. Each check judges them, and says what
-// is wrong and what to do about it.
+// Package doctor finds out what on this host may prevent controllers from finding
+// or commissioning the node. [Gather] collects facts. Each check evaluates them and
+// reports the problem and its remedy.
 package doctor

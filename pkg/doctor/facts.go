@@ -20,15 +20,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Facts are what the checks judge. Gather collects those about the host, and the caller
-// adds those about the node.
+// Facts are the input of the checks. Gather collects those about the host, and the
+// caller adds those about the node.
 type Facts struct {
 	Named         []string // interfaces named in the configuration
 	Interfaces    []host.Interface
 	InterfacesErr error
 	IPv6          bool            // the kernel has it
 	IPv6Off       map[string]bool // interfaces on which it is turned off
-	Container     string          // what made the container that this runs in; empty if it does not run in one
+	Container     string          // kind of the container that this runs in; empty if it does not run in one
 
 	Port       uint16
 	PortErr    error
@@ -46,10 +46,10 @@ type Facts struct {
 	Store       Store
 	Attestation *Attestation // nil if there is none yet
 	Daemon      *Daemon      // nil if none runs
-	Denied      bool         // a daemon may run, but this user may not ask it
+	Denied      bool         // a daemon may be running, but this user may not connect to it
 }
 
-// Validity is the time in which something may be used.
+// Validity is the validity period of something.
 type Validity struct {
 	What                string
 	NotBefore, NotAfter time.Time // the zero time means no end
@@ -73,8 +73,8 @@ type Attestation struct {
 type Daemon struct {
 	Err     error // why it cannot serve controllers
 	Records []Record
-	// Rivals has the addresses of other hosts that announce the node or try to, by the
-	// name of the interface.
+	// Rivals has the addresses of other hosts that announce the node, or try to, by
+	// interface name.
 	Rivals map[string][]string
 }
 
@@ -147,8 +147,8 @@ func readNumber(dir string, names ...string) int {
 	return n
 }
 
-// container returns what made the container that this runs in: one of those that usually
-// give it a network behind a bridge.
+// container returns the kind of container that this runs in, if it is a kind that
+// usually has a network behind a bridge.
 func container(env func(string) string, exists func(string) bool) string {
 	switch {
 	case env("KUBERNETES_SERVICE_HOST") != "":
@@ -165,12 +165,12 @@ func conntrack() time.Duration {
 	return time.Duration(max(0, readNumber("/proc/sys/net/netfilter", "nf_conntrack_udp_timeout_stream"))) * time.Second
 }
 
-// unsynced reports whether the kernel says that nothing synchronises the clock.
+// unsynced reports whether the kernel considers the clock unsynchronised.
 func unsynced() bool {
 	const staUnsync = 0x0040
 	var t unix.Timex
 	if _, err := unix.Adjtimex(&t); err != nil {
-		return false // not allowed to ask
+		return false // no permission
 	}
 	return t.Status&staUnsync != 0
 }
@@ -219,10 +219,10 @@ func stateDir(path string) (s StateDir) {
 	return s
 }
 
-// Bounds of LookUp.
+// Limits of LookUp.
 const (
 	lookTime = 4 * time.Second // for one service
-	maxLost  = 2               // services on an interface; the rest would not be found either
+	maxLost  = 2               // services not found on an interface; the others are not looked up then
 )
 
 // LookUp looks up services on each of interfaces, as a controller there does. interfaces

@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 )
 
-// clockFloor is a time before the first release of this program.
+// clockFloor is a date before the first release of this program.
 var clockFloor = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const setClock = "set it, and keep it set: timedatectl set-ntp true"
@@ -49,7 +49,8 @@ func checkClock(f *Facts) (out []Finding) {
 // size, in octets.
 const enoughSpace = 16 << 20
 
-// networkFileSystems have locks and syncs that depend on another machine.
+// networkFileSystems are file systems whose locks and syncs depend on another
+// machine.
 var networkFileSystems = []string{"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "afs"}
 
 func checkStateDir(f *Facts) (out []Finding) {

@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// Unit is the daemon's systemd unit. It may see and write less of the file system than
-// the user who runs the doctor.
+// Unit is the daemon's systemd unit. It may have less access to the file system
+// than the user who runs the doctor.
 type Unit struct {
 	Name string
-	// User is the user that it runs as. UID is -1 if it is not known.
+	// User is the user of the unit. UID is -1 if it is not known.
 	User string
 	UID  int
-	// Strict says that everything is read-only except the directories in Writable.
+	// Strict means that everything is read-only except the directories in Writable.
 	Strict   bool
 	Writable []string
-	// HomeHidden says that it cannot see the homes of users.
+	// HomeHidden means that the unit cannot see the homes of users.
 	HomeHidden bool
 }
 
-// unitName is the unit of the packages.
+// unitName is the name of the packages' unit.
 const unitName = "opcredsd.service"
 
 // systemctlTime is how long systemctl may take.
@@ -71,13 +71,13 @@ func parseUnit(out []byte) *Unit {
 		u.Writable = append(u.Writable, filepath.Join("/var/lib", dir))
 	}
 	for _, dir := range strings.Fields(p["ReadWritePaths"]) {
-		u.Writable = append(u.Writable, filepath.Clean(strings.TrimLeft(dir, "-+"))) // "-" says that it may be missing
+		u.Writable = append(u.Writable, filepath.Clean(strings.TrimLeft(dir, "-+"))) // "-" means that it may be missing
 	}
 	return u
 }
 
-// check reports whether the unit cannot write to a state directory, why, and what to do
-// about it.
+// check reports whether the unit cannot write to a state directory. It returns the
+// reason and the remedy.
 func (u *Unit) check(s *StateDir) (text, remedy string, wrong bool) {
 	path, err := filepath.Abs(s.Path)
 	if err != nil {

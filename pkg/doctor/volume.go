@@ -34,7 +34,8 @@ func (m Mount) volume(dir string) error {
 	return nil
 }
 
-// passing reports whether a file system ends with its container or the next boot.
+// passing reports whether the content of a file system is lost with its container
+// or at the next boot.
 func passing(fsType string) bool {
 	return fsType == "overlay" || fsType == "tmpfs" || fsType == "ramfs" || fsType == "aufs"
 }
@@ -45,7 +46,8 @@ func MountOf(dir string) (Mount, error) {
 	if err != nil {
 		return Mount{}, err
 	}
-	// Symbolic links are followed in the part that exists; the rest will be made below it.
+	// Symbolic links are followed in the part of the path that exists. The rest
+	// will be created below it.
 	for p, rest := dir, ""; ; p, rest = filepath.Dir(p), filepath.Join(filepath.Base(p), rest) {
 		real, err := filepath.EvalSymlinks(p)
 		if err == nil {
@@ -65,7 +67,7 @@ func MountOf(dir string) (Mount, error) {
 }
 
 // findMount finds the mount of an absolute path in the text of mountinfo
-// (proc_pid_mountinfo(5)): lines as
+// (proc_pid_mountinfo(5)), which has lines such as
 //
 //	36 35 98:0 /root /mnt rw,noatime master:1 - ext4 /dev/sda1 rw
 func findMount(table io.Reader, path string) (m Mount, err error) {
@@ -95,7 +97,7 @@ func within(path, dir string) bool {
 	return dir == "/" || path == dir || strings.HasPrefix(path, dir+"/")
 }
 
-// unescape undoes the octal escapes of mountinfo.
+// unescape decodes the octal escapes of mountinfo.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

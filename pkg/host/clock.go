@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ClockSynchronised asks the kernel whether something keeps its clock right. A sandbox
-// may forbid the question; systemd's own client leaves a mark.
+// ClockSynchronised reports whether the kernel considers the clock synchronized. If
+// a sandbox forbids the system call, it looks for the file that systemd-timesyncd
+// creates.
 func ClockSynchronised() bool {
 	const (
 		unsynchronised = 0x0040 // STA_UNSYNC
@@ -24,12 +25,12 @@ func ClockSynchronised() bool {
 	return err == nil
 }
 
-// clockFloor is a time before which this program did not exist, Unix seconds:
-// 2026-01-01. It stands in where the build does not say its time.
+// clockFloor is 2026-01-01 in Unix seconds, before which this program did not
+// exist. It is used if the build contains no time.
 const clockFloor = 1767225600
 
-// Built returns when the program was built, Unix seconds: as near as the toolchain
-// knows, by the time of the commit, so that the build stays reproducible.
+// Built returns when the program was built, in Unix seconds. It is the time of the
+// commit, so that builds are reproducible.
 var Built = sync.OnceValue(func() int64 {
 	floor := int64(clockFloor)
 	info, ok := debug.ReadBuildInfo()
@@ -47,6 +48,6 @@ var Built = sync.OnceValue(func() int64 {
 	return floor
 })
 
-// ClockPlausible reports whether the clock can be right at now: it is not before the
+// ClockPlausible reports whether the clock can be right: now is not before the
 // program was built.
 func ClockPlausible(now time.Time) bool { return now.Unix() >= Built() }

@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// Holder returns the process that has a UDP port of this host, in words for the operator:
-// `"avahi-daemon" (pid 412)`. Without the right to read other users' processes it returns
+// Holder returns the process that uses a UDP port of this host, as text for the
+// operator: `"avahi-daemon" (pid 412)`. If the process cannot be read, it returns
 // the user. It reports false if the port is free.
 func Holder(port uint16) (string, bool) {
 	list := Holders(port)
@@ -25,7 +25,7 @@ func Holder(port uint16) (string, bool) {
 	return list[0], true
 }
 
-// Holders returns all processes that have a UDP port, in the form of Holder. Several
+// Holders returns all processes that use a UDP port, in the form of Holder. Several
 // processes can share a port.
 func Holders(port uint16) []string { return holders("/proc", port) }
 
@@ -42,8 +42,9 @@ func holders(proc string, port uint16) (list []string) {
 	return list
 }
 
-// TakesUnicast reports whether another socket than those with the given inodes receives
-// the unicast datagrams to a UDP port. A socket that is bound to a group does not.
+// TakesUnicast reports whether a socket other than those with the given inodes
+// receives unicast datagrams to a UDP port. A socket that is bound to a group does
+// not.
 func TakesUnicast(port uint16, except ...uint64) bool { return takesUnicast("/proc", port, except) }
 
 func takesUnicast(proc string, port uint16, except []uint64) bool {

@@ -1,6 +1,6 @@
-// Package host has the facts of the machine that a node runs on, as Linux shows them:
-// its network interfaces, what a link is and has counted, which run of the kernel this
-// is, and whether something keeps the clock right.
+// Package host reads the facts of the Linux machine that a node runs on: its
+// network interfaces, the state and counters of a link, the boot id of the kernel,
+// and whether the clock is synchronized.
 package host
 
 import (
@@ -18,15 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How old the facts may be. A read of everything asks for them a dozen times, and the
-// kernel takes longer to answer than all the rest. It reports changes, but not what it
-// counts.
+// How old the facts may be. A read of all attributes needs them a dozen times, and
+// the kernel's answer takes longer than everything else. The kernel notifies of
+// changes, but not of its counters.
 const (
 	hostAge   = time.Minute
 	countsAge = time.Second
 )
 
-// Adapter is a network interface with an address of its own hardware.
+// Adapter is a network interface with a hardware address.
 type Adapter struct {
 	Name            string
 	Operational     bool
@@ -36,35 +36,35 @@ type Adapter struct {
 	Ethernet        bool
 }
 
-// Link is the state of an interface. Nil members are not known.
+// Link is the state of an interface. A nil member is not known.
 type Link struct {
-	Megabits   *uint32 // a second
+	Megabits   *uint32 // per second
 	FullDuplex *bool
 	Carrier    *bool
 	Counts     Counts
 }
 
-// Counts are what an interface has counted since the host started.
+// Counts are the counters of an interface since the host started.
 type Counts struct {
 	RxPackets, TxPackets, TxErrors, Collisions, Overruns uint64
 }
 
-// Host is a machine. It belongs to one goroutine.
+// Host is a machine. One goroutine owns it.
 type Host struct {
 	read func() []Interface // nil: the host has no interfaces
 
-	served  map[servedAddr]bool // when Changed was called last
+	served  map[servedAddr]bool // at the last call of Changed
 	list    []Adapter
 	state   Link
-	listed  time.Time // when list was made
-	looked  time.Time // when state was
+	listed  time.Time // when list was read
+	looked  time.Time // when state was read
 	primary string    // name of the interface that Primary returned
-	mode    string    // name of the interface whose speed state holds, since list was made
+	mode    string    // interface whose speed is in state, since list was read
 }
 
 // New returns the machine that the program runs on. read returns its interfaces, as
-// Watcher.Interfaces does; nil stands for a machine without interfaces, which a node on
-// the network of a test has.
+// Watcher.Interfaces does. It may be nil in tests, for a machine without
+// interfaces.
 func New(read func() []Interface) *Host {
 	h := &Host{read: read}
 	h.served = h.servedAddrs()
@@ -74,8 +74,9 @@ func New(read func() []Interface) *Host {
 // Networked reports whether the host can have interfaces.
 func (h *Host) Networked() bool { return h.read != nil }
 
-// Adapters returns the network interfaces, those that carry the node first. They may be
-// up to a minute old if nobody has called Changed. The slice is not to be changed.
+// Adapters returns the network interfaces, beginning with those that the node
+// serves. The result may be up to a minute old, unless Changed was called. The
+// caller must not modify the slice.
 func (h *Host) Adapters() []Adapter {
 	if now := time.Now(); h.Networked() && now.Sub(h.listed) >= hostAge {
 		h.list, h.listed, h.mode = h.look(), now, ""
@@ -87,7 +88,7 @@ func (h *Host) look() []Adapter {
 	var first, rest []Adapter
 	for _, i := range h.read() {
 		if n := len(i.HardwareAddr); i.Flags&net.FlagLoopback != 0 || n != 6 && n != 8 {
-			continue // a tunnel, say
+			continue // for example a tunnel
 		}
 		n := Adapter{
 			Name:            i.Name,
@@ -108,9 +109,9 @@ func (h *Host) look() []Adapter {
 	return append(first, rest...)
 }
 
-// Primary returns the name of the first interface that carries the node, and from then
-// on that one for as long as there is such an interface, and whether it is operational.
-// The name is empty until there was one.
+// Primary returns the name of the first interface that the node serves, and whether
+// it is operational. It returns the same one as long as that exists. The name is
+// empty until there is one.
 func (h *Host) Primary() (name string, operational bool) {
 	list := h.Adapters()
 	i := slices.IndexFunc(list, func(n Adapter) bool { return n.Name == h.primary })
@@ -120,8 +121,8 @@ func (h *Host) Primary() (name string, operational bool) {
 	return h.primary, i >= 0 && list[i].Operational
 }
 
-// Changed says that what was seen last is out of date. It reports whether an interface
-// that is served has come, or come back, or has a new address.
+// Changed discards cached facts. It reports whether a served interface has
+// appeared, has come up again, or has a new address.
 func (h *Host) Changed() (came bool) {
 	h.listed, h.looked = time.Time{}, time.Time{}
 	before := h.served
@@ -132,11 +133,12 @@ func (h *Host) Changed() (came bool) {
 	return came
 }
 
-// Served reports whether an interface is served now. A host without interfaces counts as
-// one that has a network.
+// Served reports whether the node serves an interface now. A host without
+// interfaces is treated as connected.
 func (h *Host) Served() bool { return !h.Networked() || len(h.served) > 0 }
 
-// servedAddr is an address of an interface since it was down last.
+// servedAddr is an address of an interface, with the number of times that it went
+// down.
 type servedAddr struct {
 	index int
 	downs uint64
@@ -174,7 +176,7 @@ func (h *Host) Link() Link {
 	return h.state
 }
 
-// linkMode returns how fast a link is, and whether in both directions at once.
+// linkMode returns the speed of a link and whether it is full-duplex.
 func linkMode(name string) (l Link) {
 	if v, ok := sysInt(name, "speed"); ok && v > 0 {
 		m := uint32(v)
@@ -190,7 +192,7 @@ func linkMode(name string) (l Link) {
 func linkCounts(name string) (carrier *bool, c Counts) {
 	l, err := netlink.LinkByName(name)
 	if err != nil {
-		return nil, c // it has gone meanwhile
+		return nil, c // it was removed in the meantime
 	}
 	a := l.Attrs()
 	up := a.RawFlags&unix.IFF_LOWER_UP != 0
@@ -228,7 +230,7 @@ func wireless(name string) bool {
 	return err == nil
 }
 
-// BootID names this run of the host's kernel. It is empty where it cannot be known.
+// BootID returns the kernel's boot id, or "" if it is not known.
 func BootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Interface is a network interface, and whether the node serves it.
+// Interface is a network interface, with the decision whether the node serves it.
 type Interface struct {
 	Name  string
 	Index int
@@ -17,40 +17,40 @@ type Interface struct {
 	Flags net.Flags
 	// Kind is the kernel's name for the kind of the interface, such as "veth".
 	Kind string
-	// Port is the name of the bridge, bond or mesh that the interface is a port of, and
-	// that gets its packets. It is empty if the interface is no port.
+	// Port is the name of the bridge, bond or mesh that the interface is a port of
+	// and that receives its packets. It is empty if the interface is not a port.
 	Port         string
 	HardwareAddr net.HardwareAddr
 	Addrs        []Address
 
-	// Candidate says that the node serves the interface whenever it can be used: it is
-	// named, or nothing excludes it.
+	// Candidate means that the node serves the interface whenever it is usable: the
+	// operator has named it, or nothing excludes it.
 	Candidate bool
-	// Use says whether the node serves the interface.
+	// Use reports whether the node serves the interface.
 	Use bool
-	// Reason says why, or why not, in words for the operator.
+	// Reason explains Use to the operator.
 	Reason string
 
-	// Downs is how many times a Watcher has seen the interface go down.
+	// Downs is the number of times that a Watcher has seen the interface go down.
 	Downs uint64
 }
 
 // Address is an address of an interface with the length of its prefix.
 type Address struct {
 	netip.Prefix
-	// Passing says that the address is tentative, deprecated, temporary, or a duplicate
-	// of another host's.
+	// Passing means that the address is tentative, deprecated, temporary, or a
+	// duplicate of another host's.
 	Passing bool
 }
 
-// foreignNames match the interfaces that containers, virtual machines, VPNs, mobile
-// networks and mesh radios bring along: no controller is found behind them, and some
-// would carry the node's names to strangers. An operator can still name one. Most
+// foreignNames match interfaces of containers, virtual machines, VPNs, mobile
+// networks and mesh radios. No controllers are behind them, and on some the
+// announcements would reach strangers. An operator can still name one of them. Most
 // tunnels need no entry, as they are point-to-point.
 var foreignNames = []struct{ pattern, what string }{
 	{"docker*", "a container bridge"},
-	// Docker names a bridge after the first 12 digits of its network's id. OpenWrt's
-	// bridges are br-lan and the like.
+	// Docker names a bridge after the first 12 digits of its network's id. Other
+	// bridges, such as OpenWrt's br-lan, are not excluded.
 	{"br-" + hexDigits12, "a container bridge"},
 	{"dm-" + hexDigits12, "a container network"},
 	{"hassio", "a container bridge"},
@@ -127,9 +127,9 @@ func (i *Interface) foreign() (what, by string, yes bool) {
 	return what, "kind", yes
 }
 
-// Choose decides for each interface whether the node serves it. With names only these
-// are candidates, and a name that no interface has is reported at the end of the result
-// as an unused interface with index 0.
+// Choose decides for each interface whether the node serves it. If names is not
+// empty, only these are candidates. A name without an interface is added to the end
+// of the result as an unused interface with index 0.
 func Choose(list []Interface, names []string) []Interface {
 	out := slices.Clone(list)
 	for n := range out {
@@ -154,7 +154,7 @@ func Choose(list []Interface, names []string) []Interface {
 	return out
 }
 
-// exclude says why an interface is no candidate. It returns "" if it is one.
+// exclude returns why an interface is not a candidate, or "" if it is one.
 func (i *Interface) exclude(names []string) string {
 	named := slices.Contains(names, i.Name)
 	what, by, foreign := i.foreign()
@@ -175,11 +175,11 @@ func (i *Interface) exclude(names []string) string {
 	return ""
 }
 
-// fault says why a candidate cannot be used. It returns "" if it can.
+// fault returns why a candidate cannot be used, or "" if it can.
 func (i *Interface) fault() string {
 	switch {
 	case i.Port != "":
-		return fmt.Sprintf("a port of %s, which gets what comes in: name that", i.Port)
+		return fmt.Sprintf("a port of %s, which receives its packets: name that one", i.Port)
 	case i.Flags&net.FlagUp == 0:
 		return "down"
 	case i.Flags&net.FlagRunning == 0:
@@ -192,7 +192,7 @@ func (i *Interface) fault() string {
 	return ""
 }
 
-// LinkLocal6 reports whether a is an IPv6 link-local address that can be used.
+// LinkLocal6 reports whether a is a usable IPv6 link-local address.
 func (a Address) LinkLocal6() bool {
 	return !a.Passing && a.Addr().Is6() && a.Addr().IsLinkLocalUnicast()
 }

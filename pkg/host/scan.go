@@ -58,8 +58,8 @@ func interfaceOf(link netlink.Link, all []netlink.Link) Interface {
 	return i
 }
 
-// takesFrames reports whether an interface of a kind takes what its ports receive. One
-// of another kind, such as a VRF, leaves it to them.
+// takesFrames reports whether an interface of a kind receives the frames of its
+// ports. A VRF, for example, does not.
 func takesFrames(kind string) bool {
 	return slices.Contains([]string{"bridge", "bond", "team", "openvswitch", "batadv", "hsr"}, kind)
 }
@@ -75,6 +75,6 @@ func (i *Interface) addAddr(a netlink.Addr) {
 		ones = ip.BitLen()
 	}
 	const passing = unix.IFA_F_TENTATIVE | unix.IFA_F_DEPRECATED | unix.IFA_F_TEMPORARY | unix.IFA_F_DADFAILED
-	// For IPv4 the bit of a temporary address means a secondary one.
+	// The flag of a temporary IPv6 address marks a secondary address in IPv4.
 	i.Addrs = append(i.Addrs, Address{netip.PrefixFrom(ip, ones), ip.Is6() && a.Flags&passing != 0})
 }

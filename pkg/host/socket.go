@@ -11,18 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// umask keeps others from a socket between its birth and its mode.
+// umask serializes changes of the process's umask: with it, others cannot connect
+// to a socket before its mode is set.
 var umask sync.Mutex
 
-// ListenUnix binds a stream socket at path with a mode, in place of one that nobody
-// listens on any more. Errors name the path and what is in the way.
+// ListenUnix binds a stream socket at path with a mode. It replaces a socket that
+// no process listens on. Errors contain the path and the reason.
 func ListenUnix(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
 	if st, err := os.Lstat(path); err == nil {
 		if st.Mode()&os.ModeSocket == 0 {
-			return nil, fmt.Errorf("%s is there and is not a socket", path)
+			return nil, fmt.Errorf("%s exists and is not a socket", path)
 		}
 		if c, err := net.Dial("unix", path); err == nil {
 			_ = c.Close()

@@ -1,3 +1,3 @@
-// Package logs has what the node needs of a log beyond log/slog: a handler that
-// keeps the newest lines, and a limit for lines that strangers can cause.
+// Package logs extends log/slog for the node: a handler that keeps the newest
+// lines, and a rate limit for lines that strangers can cause.
 package logs

@@ -2,23 +2,23 @@ package logs
 
 import "time"
 
-// A stranger can make the node write lines of a kind: burst at once, and one
-// more each every.
+// The rate limit for lines that strangers can cause: burst lines at once, and one
+// more after each interval of every.
 const (
 	burst = 5
 	every = 12 * time.Second
 )
 
-// Limit bounds the lines of one kind. Its zero value allows burst lines at once. It
-// belongs to one goroutine.
+// Limit limits the lines of one kind. The zero value allows burst lines at once.
+// One goroutine owns it.
 type Limit struct {
-	used   int       // lines that have not been made up for
-	since  time.Time // when the last of them began to be
+	used   int       // lines of the burst that were used
+	since  time.Time // when the first of them becomes available again
 	missed int
 }
 
-// Allow reports whether a line may be written, and how many were not since the
-// last.
+// Allow reports whether a line may be written. If so, missed is the number of lines
+// that were suppressed since the last one.
 func (l *Limit) Allow(now time.Time) (missed int, ok bool) {
 	if n := int(now.Sub(l.since) / every); l.used > 0 && n > 0 {
 		l.used = max(0, l.used-n)

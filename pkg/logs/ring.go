@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// ringLines is how many lines of the log are kept for Diagnostic Logs.
+// ringLines is the number of log lines kept for Diagnostic Logs.
 const ringLines = 64
 
-// shownAttrs are the attributes of a log record that the kept line has. Any controller with
-// the privilege Operate, of any fabric, may read the lines, so they must not identify other
+// shownAttrs are the attributes that kept lines contain. Any controller with
+// Operate, on any fabric, may read the lines, so they must not identify other
 // controllers.
 var shownAttrs = []string{"reason", "result", "type", "command", "status", "fabrics", "port", "signal"}
 
 // Ring is a slog.Handler that keeps the newest lines of level Info and above, and
-// hands every record on.
+// passes every record on.
 type Ring struct {
 	next slog.Handler
 	kept *lines
@@ -35,10 +35,10 @@ type line struct {
 	text string
 }
 
-// NewRing returns a Ring that hands records on to next.
+// NewRing returns a Ring that passes records on to next.
 func NewRing(next slog.Handler) *Ring { return &Ring{next: next, kept: new(lines)} }
 
-// Enabled reports whether anybody wants records of the level.
+// Enabled reports whether the ring or the next handler uses the level.
 func (r *Ring) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelInfo || r.next.Enabled(ctx, l)
 }
@@ -54,7 +54,7 @@ func (r *Ring) Handle(ctx context.Context, rec slog.Record) error {
 	return nil
 }
 
-// WithAttrs returns a handler with the same lines. The attributes are not shown.
+// WithAttrs returns a handler with the same lines. The attributes are not kept.
 func (r *Ring) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &Ring{next: r.next.WithAttrs(attrs), kept: r.kept}
 }

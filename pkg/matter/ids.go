@@ -20,14 +20,14 @@ type (
 	EventNumber  uint64
 )
 
-// Fabric indices are 1 to 254; 0 says "no fabric" (section 2.5.1).
+// Fabric indices are 1 to 254; 0 means "no fabric" (section 2.5.1).
 const (
 	NoFabric       FabricIndex = 0
 	MinFabricIndex FabricIndex = 1
 	MaxFabricIndex FabricIndex = 254
 )
 
-// Valid reports whether i can name a fabric.
+// Valid reports whether i is the index of a fabric.
 func (i FabricIndex) Valid() bool { return i >= MinFabricIndex && i <= MaxFabricIndex }
 
 // Ranges of the 64-bit node identifier (section 2.5.5).
@@ -44,8 +44,8 @@ const (
 // Operational reports whether n is an operational node id.
 func (n NodeID) Operational() bool { return n >= MinOperationalNodeID && n <= MaxOperationalNodeID }
 
-// CAT returns the CASE authenticated tag that n stands for as a subject, and
-// whether it stands for one. A tag with version 0 is not a tag.
+// CAT returns the CASE authenticated tag that n represents as a subject, and
+// whether it represents one. A tag with version 0 is not a tag.
 func (n NodeID) CAT() (CAT, bool) {
 	if n < minCATNodeID || n > maxCATNodeID {
 		return 0, false
@@ -54,7 +54,7 @@ func (n NodeID) CAT() (CAT, bool) {
 	return c, c.Valid()
 }
 
-// Group returns the group that n stands for, and whether it does.
+// Group returns the group that n represents, and whether it represents one.
 func (n NodeID) Group() (GroupID, bool) {
 	return GroupID(n), n >= minGroupNodeID && GroupID(n) != 0
 }
@@ -65,8 +65,8 @@ func (g GroupID) NodeID() NodeID { return minGroupNodeID | NodeID(g) }
 func (n NodeID) String() string   { return fmt.Sprintf("%016X", uint64(n)) }
 func (f FabricID) String() string { return fmt.Sprintf("%016X", uint64(f)) }
 
-// OperationallyValid reports whether a fabric's administrator may carry the
-// vendor id: not 0 and not reserved (section 2.5.2). The four test vendors are
+// OperationallyValid reports whether a fabric's administrator may have the vendor
+// id: it is not 0 and not reserved (section 2.5.2). The four test vendors are
 // valid.
 func (v VendorID) OperationallyValid() bool { return v >= 0x0001 && v <= 0xFFF4 }
 
@@ -83,7 +83,7 @@ func (c CAT) Identifier() uint16 { return uint16(c >> 16) }
 // Version returns the lower half.
 func (c CAT) Version() uint16 { return uint16(c) }
 
-// Valid reports whether c is a tag: version 0 is not.
+// Valid reports whether c is a tag. Its version must not be 0.
 func (c CAT) Valid() bool { return c.Version() != 0 }
 
 // NodeID returns the tag's form as an access control subject.
@@ -92,7 +92,7 @@ func (c CAT) NodeID() NodeID { return minCATNodeID | NodeID(c) }
 // Privilege is an access control privilege (section 9.10.5.2).
 type Privilege uint8
 
-// The privileges; each includes the ones below it, except that ProxyView only
+// The privileges. Each includes the ones before it, except that ProxyView only
 // includes View.
 const (
 	PrivilegeView       Privilege = 1
@@ -102,7 +102,7 @@ const (
 	PrivilegeAdminister Privilege = 5
 )
 
-// Includes reports whether holding p grants want.
+// Includes reports whether the privilege p includes want.
 func (p Privilege) Includes(want Privilege) bool {
 	if p == PrivilegeProxyView || want == PrivilegeProxyView {
 		return p == want || (p == PrivilegeProxyView && want == PrivilegeView) || p == PrivilegeAdminister
@@ -110,7 +110,7 @@ func (p Privilege) Includes(want Privilege) bool {
 	return p >= want
 }
 
-// AuthMode is how a peer proved who it is (section 9.10.5.4).
+// AuthMode is the way in which a peer was authenticated (section 9.10.5.4).
 type AuthMode uint8
 
 // The authentication modes.
@@ -133,8 +133,8 @@ const (
 	SpecificationVersion     = 0x01060000
 )
 
-// MaxPathsPerInvoke is how many commands one request to this node may have. More than
-// one take the data model test feature of General Diagnostics (section 11.12.4.1).
+// MaxPathsPerInvoke is the number of commands in one request. A number above one
+// requires the data model test feature of General Diagnostics (section 11.12.4.1).
 const MaxPathsPerInvoke = 64
 
 // EpochOffset is the number of seconds between 1970-01-01 and the Matter epoch,

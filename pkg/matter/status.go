@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Status is an Interaction Model status code (section 8.10). As an error it is
-// what the peer gets; the operator's errors are other types.
+// Status is an Interaction Model status code (section 8.10). As an error it is sent
+// to the peer. Errors for the operator have other types.
 type Status uint8
 
 // The status codes.
@@ -82,7 +82,7 @@ var statusNames = map[Status]string{
 	StatusInvalidTransportType:   "INVALID_TRANSPORT_TYPE",
 }
 
-// String returns the specification's name of the status.
+// String returns the name of the status in the specification.
 func (s Status) String() string {
 	if n, ok := statusNames[s]; ok {
 		return n
@@ -92,8 +92,7 @@ func (s Status) String() string {
 
 func (s Status) Error() string { return s.String() }
 
-// ClusterStatus is a status with the cluster's own code beside it (section
-// 8.10.2).
+// ClusterStatus is a status together with a cluster-specific code (section 8.10.2).
 type ClusterStatus struct {
 	Status Status
 	Code   uint8
@@ -103,8 +102,9 @@ func (c ClusterStatus) Error() string {
 	return fmt.Sprintf("%v, cluster status 0x%02X", c.Status, c.Code)
 }
 
-// StatusOf maps an error of a handler to what the peer gets: the Status or
-// ClusterStatus it wraps, SUCCESS for nil, FAILURE for everything else.
+// StatusOf returns the status to send for an error of a handler: the Status or
+// ClusterStatus that the error wraps, SUCCESS for nil, and FAILURE for any other
+// error.
 func StatusOf(err error) ClusterStatus {
 	if err == nil {
 		return ClusterStatus{Status: StatusSuccess}

@@ -9,10 +9,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// NewAEAD returns AES-128-CCM with a MIC of 16 and a nonce of 13 octets
-// (section 3.6) for a key of 16 octets. Seal and Open work in place, on
-// plaintext[:0] and ciphertext[:0], and allocate nothing there. The AEAD serves
-// one goroutine at a time.
+// NewAEAD returns AES-128-CCM with a MIC of 16 and a nonce of 13 octets (section
+// 3.6) for a key of 16 octets. Seal and Open can work in place, on plaintext[:0]
+// and ciphertext[:0], and then allocate nothing. The AEAD must not be used
+// concurrently.
 func NewAEAD(key []byte) (cipher.AEAD, error) {
 	b, err := newBlock(key)
 	if err != nil {
@@ -38,9 +38,9 @@ func MessageNonce(securityFlags uint8, counter uint32, source matter.NodeID) [No
 	return n
 }
 
-// ObfuscatePrivacy hides or reveals in place the part of a message header that
-// privacy covers: what follows the security flags, up to the payload (chapter
-// Message Privacy). It is its own inverse. mic is the message's last 16 octets.
+// ObfuscatePrivacy obfuscates or deobfuscates in place the part of a message header
+// that privacy covers, from the security flags up to the payload (chapter Message
+// Privacy). It is its own inverse. mic is the last 16 octets of the message.
 func ObfuscatePrivacy(privacyKey []byte, sessionID uint16, mic, header []byte) error {
 	b, err := newBlock(privacyKey)
 	if err != nil {
@@ -49,8 +49,8 @@ func ObfuscatePrivacy(privacyKey []byte, sessionID uint16, mic, header []byte) e
 	if len(mic) != MICSize {
 		return fmt.Errorf("a MIC has %d octets, not %d", MICSize, len(mic))
 	}
-	// CCM's first key stream block: flags for a two octet counter, the privacy
-	// nonce (session id and the MIC's tail), counter 1.
+	// The first key stream block of CCM: flags for a two-octet counter, the privacy
+	// nonce (session id and the end of the MIC), counter 1.
 	var iv [aes.BlockSize]byte
 	iv[0] = 1
 	binary.BigEndian.PutUint16(iv[1:], sessionID)

@@ -9,8 +9,7 @@ import (
 	"math"
 )
 
-// errOpen says nothing about what is wrong, so that nothing can be learnt from
-// it.
+// errOpen contains no reason, so that an attacker learns nothing.
 var errOpen = errors.New("message authentication failed")
 
 // Parameters of CCM (RFC 3610; NIST SP 800-38C, appendix A): the length of the
@@ -23,15 +22,15 @@ const (
 	flagAAD  = 1 << 6
 
 	maxMessage = math.MaxUint16
-	maxAAD     = 0xFF00 - 1 // longer ones have another form
+	maxAAD     = 0xFF00 - 1 // longer ones are encoded differently
 )
 
-// ccm is AES-128-CCM. Its blocks are scratch space: on the stack they would
-// escape through the cipher's interface, several allocations for each message.
+// ccm is AES-128-CCM. Its blocks are scratch space: on the stack they would escape
+// through the cipher's interface, which costs several allocations per message.
 type ccm struct {
 	b       cipher.Block
 	mac     [aes.BlockSize]byte
-	counter [aes.BlockSize]byte // block to encrypt next
+	counter [aes.BlockSize]byte // next block to encrypt
 	stream  [aes.BlockSize]byte // its encryption
 	tag     [MICSize]byte
 }
@@ -52,8 +51,8 @@ func (c *ccm) Seal(dst, nonce, plaintext, aad []byte) []byte {
 	return all
 }
 
-// Open implements [cipher.AEAD]. What is not authentic leaves the ciphertext as
-// it was, in place too.
+// Open implements [cipher.AEAD]. If the message is not authentic, the ciphertext
+// stays unchanged, even in place.
 func (c *ccm) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 	if len(nonce) != NonceSize {
 		panic("BUG: mcrypto: nonce of a size that CCM does not take")
@@ -67,14 +66,14 @@ func (c *ccm) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 	c.crypt(out, ciphertext[:n], false)
 	c.finish()
 	if subtle.ConstantTimeCompare(c.tag[:], ciphertext[n:]) != 1 {
-		c.start(nonce, n, nil) // the same key stream once more
+		c.start(nonce, n, nil) // the same key stream again
 		c.crypt(out, out, false)
 		return nil, errOpen
 	}
 	return all, nil
 }
 
-// grow appends n octets to b and returns the whole and what is new.
+// grow appends n octets to b. It returns the result and the appended part.
 func grow(b []byte, n int) (all, tail []byte) {
 	if total := len(b) + n; total <= cap(b) {
 		all = b[:total]
@@ -85,8 +84,8 @@ func grow(b []byte, n int) (all, tail []byte) {
 	return all, all[len(b):]
 }
 
-// start begins a message of n octets: afterwards mac has gone over the header,
-// and the key stream begins.
+// start begins a message of n octets: it adds the header to mac and starts the key
+// stream.
 func (c *ccm) start(nonce []byte, n int, aad []byte) {
 	c.mac[0] = flagsMAC
 	if len(aad) > 0 {
@@ -110,8 +109,8 @@ func (c *ccm) start(nonce []byte, n int, aad []byte) {
 	c.counter[14], c.counter[15] = 0, 1
 }
 
-// crypt encrypts or decrypts in to out, which are the same or apart, and takes
-// the plaintext into mac.
+// crypt encrypts or decrypts in to out, which may be the same slice, and adds the
+// plaintext to mac.
 func (c *ccm) crypt(out, in []byte, encrypt bool) {
 	for i := uint16(1); len(in) > 0; i++ {
 		binary.BigEndian.PutUint16(c.counter[1+NonceSize:], i)
@@ -129,7 +128,7 @@ func (c *ccm) crypt(out, in []byte, encrypt bool) {
 	}
 }
 
-// finish makes tag of mac.
+// finish computes tag from mac.
 func (c *ccm) finish() {
 	c.counter[14], c.counter[15] = 0, 0
 	c.b.Encrypt(c.stream[:], c.counter[:])

@@ -9,8 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// HKDF fills dst with HKDF-SHA256 of the input key, salt and info (section
-// 3.8). dst has at most 8160 octets; a nil salt is the empty one.
+// HKDF fills dst with HKDF-SHA256 of the input key, salt and info (section 3.8).
+// dst has at most 8160 octets. A nil salt is the same as an empty one.
 func HKDF(dst, ikm, salt []byte, info string) error {
 	k, err := hkdf.Key(sha256.New, ikm, salt, info, len(dst))
 	if err != nil {
@@ -21,9 +21,9 @@ func HKDF(dst, ikm, salt []byte, info string) error {
 	return nil
 }
 
-// CompressedFabricID derives the compressed fabric identifier from the root
-// public key (65 octets) and the fabric id; its octets are in the order in
-// which DNS-SD names show it (section 4.3.2.2).
+// CompressedFabricID derives the compressed fabric identifier from the root public
+// key (65 octets) and the fabric id (section 4.3.2.2). The octets are in the order
+// of DNS-SD names.
 func CompressedFabricID(rootPublicKey []byte, id matter.FabricID) ([8]byte, error) {
 	var c [8]byte
 	if err := CheckPublicKey(rootPublicKey); err != nil {
@@ -34,8 +34,8 @@ func CompressedFabricID(rootPublicKey []byte, id matter.FabricID) ([8]byte, erro
 	return c, err
 }
 
-// OperationalGroupKey derives the key that is used from an epoch key of 16
-// octets (chapter Group Key Management). For group key set 0 it is the operational IPK.
+// OperationalGroupKey derives the operational key of an epoch key of 16 octets
+// (chapter Group Key Management). For group key set 0 it is the operational IPK.
 func OperationalGroupKey(epochKey []byte, compressed [8]byte) ([KeySize]byte, error) {
 	var k [KeySize]byte
 	if len(epochKey) != KeySize {
@@ -45,8 +45,8 @@ func OperationalGroupKey(epochKey []byte, compressed [8]byte) ([KeySize]byte, er
 	return k, err
 }
 
-// GroupSessionID derives the session id of messages under an operational group
-// key of 16 octets (chapter Group Key Management).
+// GroupSessionID derives the session id of messages with an operational group key
+// of 16 octets (chapter Group Key Management).
 func GroupSessionID(operationalKey []byte) (uint16, error) {
 	var id [2]byte
 	if len(operationalKey) != KeySize {

@@ -25,7 +25,7 @@ const (
 	HashSize      = 32 // SHA-256
 )
 
-// Errors that a caller may tell apart.
+// Errors that callers may check for.
 var (
 	ErrPublicKey  = errors.New("not a P-256 public key")
 	ErrPrivateKey = errors.New("not a P-256 private key")
@@ -45,8 +45,8 @@ var order = func() *bigmod.Modulus {
 type PrivateKey struct {
 	ecdh   *ecdh.PrivateKey
 	public [PublicKeySize]byte
-	// ecdsa makes the other form when it is asked for: each of the two computes
-	// the public key anew, and ephemeral keys sign nothing.
+	// ecdsa creates the ECDSA form on demand: each form computes the public key
+	// again, and ephemeral keys sign nothing.
 	ecdsa func() *ecdsa.PrivateKey
 }
 
@@ -60,8 +60,8 @@ func GenerateKey(rand io.Reader) (*PrivateKey, error) {
 	return ParsePrivateKey(scalar)
 }
 
-// randomScalar draws 32 octets that are in 1..n-1. A draw is refused with a
-// probability of about 2^-32, so that a reader which never yields one is broken.
+// randomScalar draws 32 octets in 1..n-1. A draw fails with a probability of about
+// 2^-32, so a reader that repeatedly fails is broken.
 func randomScalar(rand io.Reader) ([]byte, error) {
 	b := make([]byte, ScalarSize)
 	for range 8 {
@@ -76,7 +76,7 @@ func randomScalar(rand io.Reader) ([]byte, error) {
 	return nil, errors.New("drawing a scalar: the random source is stuck")
 }
 
-// checkScalar refuses everything but 32 octets in 1..n-1.
+// checkScalar returns an error unless b is 32 octets in 1..n-1.
 func checkScalar(b []byte) error {
 	if len(b) != ScalarSize {
 		return ErrPrivateKey
@@ -89,7 +89,7 @@ func checkScalar(b []byte) error {
 }
 
 // ParsePrivateKey returns the key pair of a scalar of 32 octets, big-endian, in
-// 1..n-1. Everything else is ErrPrivateKey.
+// 1..n-1. For anything else it returns ErrPrivateKey.
 func ParsePrivateKey(scalar []byte) (*PrivateKey, error) {
 	if len(scalar) != ScalarSize {
 		return nil, ErrPrivateKey
@@ -104,21 +104,21 @@ func ParsePrivateKey(scalar []byte) (*PrivateKey, error) {
 		defer clear(scalar)
 		signer, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
 		if err != nil {
-			panic("BUG: mcrypto: a key of ECDH is none of ECDSA: " + err.Error())
+			panic("BUG: mcrypto: ECDH key is not an ECDSA key: " + err.Error())
 		}
 		return signer
 	})
 	return k, nil
 }
 
-// Scalar returns the private scalar, 32 octets big-endian: a copy, for the
-// caller to wipe.
+// Scalar returns a copy of the private scalar, 32 octets big-endian. The caller
+// wipes it.
 func (k *PrivateKey) Scalar() []byte { return k.ecdh.Bytes() }
 
 // Public returns the public key in uncompressed form.
 func (k *PrivateKey) Public() [PublicKeySize]byte { return k.public }
 
-// ECDSA returns the key as crypto/x509 wants it.
+// ECDSA returns the key in the form of crypto/x509.
 func (k *PrivateKey) ECDSA() *ecdsa.PrivateKey { return k.ecdsa() }
 
 // Sign signs the SHA-256 of msg (section 3.5.3). The signature is r and s, 32
@@ -136,8 +136,8 @@ func (k *PrivateKey) Sign(rand io.Reader, msg []byte) ([SignatureSize]byte, erro
 }
 
 // Verify checks a signature of 64 octets, r and s, over the SHA-256 of msg. The
-// public key has 65 octets; a bad one is ErrPublicKey, a bad signature
-// ErrSignature.
+// public key has 65 octets. The error is ErrPublicKey for an invalid key and
+// ErrSignature for a wrong signature.
 func Verify(pub, msg, sig []byte) error {
 	if len(pub) != PublicKeySize {
 		return ErrPublicKey
@@ -157,15 +157,16 @@ func Verify(pub, msg, sig []byte) error {
 	return nil
 }
 
-// CheckPublicKey refuses with ErrPublicKey what is not a point of P-256, 65
-// octets in uncompressed form. The identity has no such form.
+// CheckPublicKey returns ErrPublicKey unless pub is a point of P-256 in
+// uncompressed form, 65 octets. The identity has no such form.
 func CheckPublicKey(pub []byte) error {
 	_, err := parsePoint(pub)
 	return err
 }
 
-// SharedSecret is ECDH with the peer's public key of 65 octets: the shared
-// point's x coordinate. A peer key that is not on the curve is ErrPublicKey.
+// SharedSecret computes ECDH with the peer's public key of 65 octets. It returns
+// the x coordinate of the shared point, or ErrPublicKey if the peer's key is not on
+// the curve.
 func (k *PrivateKey) SharedSecret(peer []byte) ([ScalarSize]byte, error) {
 	p, err := ecdh.P256().NewPublicKey(peer)
 	if err != nil {

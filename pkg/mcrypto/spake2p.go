@@ -19,7 +19,7 @@ var (
 	pointN = mustPoint("04d8bbd6c639c62937b04d997f38c3770719c629d7014d49a24b4f98baa1292b4907d60aa6bfade45008a636337f5168c64d9bd36034808cd564490b1e656edbe7")
 )
 
-// fixedPoint keeps the form that is hashed too: to encode a point costs an
+// fixedPoint stores the encoded form too, because encoding a point takes an
 // inversion.
 type fixedPoint struct {
 	*nistec.P256Point
@@ -38,8 +38,8 @@ func mustPoint(s string) fixedPoint {
 	return fixedPoint{p, b}
 }
 
-// parsePoint reads a point in uncompressed form; nistec checks that it is on
-// the curve, the length excludes the other forms and the identity.
+// parsePoint reads a point in uncompressed form. nistec checks that it is on the
+// curve. The length excludes the other forms and the identity.
 func parsePoint(b []byte) (*nistec.P256Point, error) {
 	if len(b) != PublicKeySize {
 		return nil, ErrPublicKey
@@ -51,9 +51,8 @@ func parsePoint(b []byte) (*nistec.P256Point, error) {
 	return p, nil
 }
 
-// SPAKE2PKeys is what both sides of SPAKE2+ compute: each compares the other's
-// confirmation and sends its own. Comparing is up to the caller, in constant
-// time.
+// SPAKE2PKeys are computed by both sides of SPAKE2+. Each side sends its own
+// confirmation and compares the other's. The caller compares, in constant time.
 type SPAKE2PKeys struct {
 	CA [HashSize]byte // the prover's confirmation
 	CB [HashSize]byte // the verifier's
@@ -63,16 +62,16 @@ type SPAKE2PKeys struct {
 // Wipe erases k.
 func (k *SPAKE2PKeys) Wipe() { *k = SPAKE2PKeys{} }
 
-// SPAKE2PProver is the side that knows the passcode, the initiator of PASE
-// (section 3.10). It serves one exchange.
+// SPAKE2PProver is the side that knows the passcode, the initiator of PASE (section
+// 3.10). It is used for one exchange.
 type SPAKE2PProver struct {
 	w0, w1, x []byte
 	share     [PublicKeySize]byte
 }
 
-// NewSPAKE2PProver begins an exchange for the passcode under the PBKDF
-// parameters of the verifier: a salt of 16 to 32 octets, 1000 to 100000
-// iterations. Call Wipe when it is over.
+// NewSPAKE2PProver begins an exchange with the passcode and the PBKDF parameters of
+// the verifier: a salt of 16 to 32 octets, 1000 to 100000 iterations. Call Wipe at
+// the end.
 func NewSPAKE2PProver(rand io.Reader, passcode uint32, salt []byte, iterations int) (*SPAKE2PProver, error) {
 	w0, w1, err := passcodeScalars(passcode, salt, iterations)
 	if err != nil {
@@ -87,7 +86,7 @@ func NewSPAKE2PProver(rand io.Reader, passcode uint32, salt []byte, iterations i
 	return newProver(w0, w1, x)
 }
 
-// newProver takes w0, w1 and x over; all are in 1..n-1.
+// newProver takes ownership of w0, w1 and x. All of them must be in 1..n-1.
 func newProver(w0, w1, x []byte) (*SPAKE2PProver, error) {
 	p := &SPAKE2PProver{w0: w0, w1: w1, x: x}
 	var err error
@@ -101,9 +100,8 @@ func newProver(w0, w1, x []byte) (*SPAKE2PProver, error) {
 // Share returns pA, 65 octets.
 func (p *SPAKE2PProver) Share() [PublicKeySize]byte { return p.share }
 
-// Finish computes the keys from the context and the verifier's share pB. A
-// share that is no point of the curve, or that leaves nothing but the identity,
-// is ErrPublicKey.
+// Finish computes the keys from the context and the verifier's share pB. It returns
+// ErrPublicKey if the share is not on the curve or leads to the identity.
 func (p *SPAKE2PProver) Finish(context, pB []byte) (SPAKE2PKeys, error) {
 	y, err := unblind(pB, p.w0, pointN)
 	if err != nil {
@@ -121,23 +119,23 @@ func (p *SPAKE2PProver) Finish(context, pB []byte) (SPAKE2PKeys, error) {
 	return t.keys()
 }
 
-// Wipe erases the secrets; p is of no use after it.
+// Wipe erases the secrets. p cannot be used after it.
 func (p *SPAKE2PProver) Wipe() {
 	clear(p.w0)
 	clear(p.w1)
 	clear(p.x)
 }
 
-// SPAKE2PVerifier is the side that knows the passcode's verifier, the responder
-// of PASE (section 3.10). It serves one exchange.
+// SPAKE2PVerifier is the side that knows the passcode's verifier, the responder of
+// PASE (section 3.10). It is used for one exchange.
 type SPAKE2PVerifier struct {
 	w0, y []byte
 	l     *nistec.P256Point
 	share [PublicKeySize]byte
 }
 
-// NewSPAKE2PVerifier begins an exchange for the verifier v, which is copied and
-// checked as [ParseVerifier] does. Call Wipe when it is over.
+// NewSPAKE2PVerifier begins an exchange with a copy of the verifier v, which it
+// checks as [ParseVerifier] does. Call Wipe at the end.
 func NewSPAKE2PVerifier(rand io.Reader, v *Verifier) (*SPAKE2PVerifier, error) {
 	if err := v.check(); err != nil {
 		return nil, err
@@ -149,7 +147,7 @@ func NewSPAKE2PVerifier(rand io.Reader, v *Verifier) (*SPAKE2PVerifier, error) {
 	return newVerifierSide(v, y)
 }
 
-// newVerifierSide takes y over; it and v are valid.
+// newVerifierSide takes ownership of y. Both y and v must be valid.
 func newVerifierSide(v *Verifier, y []byte) (*SPAKE2PVerifier, error) {
 	l, err := parsePoint(v.L[:])
 	if err != nil {
@@ -166,9 +164,8 @@ func newVerifierSide(v *Verifier, y []byte) (*SPAKE2PVerifier, error) {
 // Share returns pB, 65 octets.
 func (s *SPAKE2PVerifier) Share() [PublicKeySize]byte { return s.share }
 
-// Finish computes the keys from the context and the prover's share pA. A share
-// that is no point of the curve, or that leaves nothing but the identity, is
-// ErrPublicKey.
+// Finish computes the keys from the context and the prover's share pA. It returns
+// ErrPublicKey if the share is not on the curve or leads to the identity.
 func (s *SPAKE2PVerifier) Finish(context, pA []byte) (SPAKE2PKeys, error) {
 	x, err := unblind(pA, s.w0, pointM)
 	if err != nil {
@@ -186,14 +183,14 @@ func (s *SPAKE2PVerifier) Finish(context, pA []byte) (SPAKE2PKeys, error) {
 	return t.keys()
 }
 
-// Wipe erases the secrets; s is of no use after it.
+// Wipe erases the secrets. s cannot be used after it.
 func (s *SPAKE2PVerifier) Wipe() {
 	clear(s.w0)
 	clear(s.y)
 	s.l = nistec.NewP256Point()
 }
 
-// blind returns k·P + w0·B, the share of the side that drew k.
+// blind returns k·P + w0·B, the share of the side with the random scalar k.
 func blind(k, w0 []byte, b fixedPoint) (share [PublicKeySize]byte, err error) {
 	p, err := nistec.NewP256Point().ScalarBaseMult(k)
 	if err != nil {
@@ -211,8 +208,8 @@ func blind(k, w0 []byte, b fixedPoint) (share [PublicKeySize]byte, err error) {
 	return share, nil
 }
 
-// unblind returns share − w0·B, which must not be the identity: scalars are not
-// 0 and the group has prime order, so that Z and V are not either.
+// unblind returns share − w0·B, which must not be the identity. Then Z and V are
+// not the identity either, as scalars are not 0 and the group has prime order.
 func unblind(share, w0 []byte, b fixedPoint) (*nistec.P256Point, error) {
 	p, err := parsePoint(share)
 	if err != nil {
@@ -229,8 +226,8 @@ func unblind(share, w0 []byte, b fixedPoint) (*nistec.P256Point, error) {
 	return p, nil
 }
 
-// transcript is TT, what the keys are derived from. Matter leaves both
-// identities empty; the published vectors do not.
+// transcript is TT, from which the keys are derived. Matter leaves both identities
+// empty; the published vectors do not.
 type transcript struct {
 	context, idProver, idVerifier []byte
 	x, y, z, v, w0                []byte
@@ -251,8 +248,8 @@ func writeWithLength(h hash.Hash, b []byte) {
 	h.Write(b)
 }
 
-// keys is the key schedule of the draft that Matter refers to, not the one of
-// RFC 9383. It wipes Z and V.
+// keys implements the key schedule of the draft that Matter refers to, which
+// differs from that of RFC 9383. It wipes Z and V.
 func (t *transcript) keys() (SPAKE2PKeys, error) {
 	var k SPAKE2PKeys
 	defer clear(t.z)

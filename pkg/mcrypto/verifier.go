@@ -12,7 +12,7 @@ import (
 	"filippo.io/nistec"
 )
 
-// Bounds of the PBKDF parameters (section 3.9) and sizes of SPAKE2+ values.
+// Limits of the PBKDF parameters (section 3.9) and sizes of SPAKE2+ values.
 const (
 	MinIterations = 1000
 	MaxIterations = 100_000
@@ -20,11 +20,11 @@ const (
 	MaxSaltSize   = 32
 	VerifierSize  = ScalarSize + PublicKeySize
 
-	wSize = 40 // w0s and w1s: 8 octets more than n, so that w mod n is near uniform
+	wSize = 40 // w0s and w1s: 8 octets more than n, so that w mod n is nearly uniform
 )
 
-// PasscodeValid reports whether p may be a setup passcode: 1 to 99999998 and
-// not one of the trivial ones (section 5.1.7.1).
+// PasscodeValid reports whether p may be a setup passcode: it is from 1 to 99999998
+// and not trivial (section 5.1.7.1).
 func PasscodeValid(p uint32) bool {
 	switch p {
 	case 11111111, 22222222, 33333333, 44444444, 55555555,
@@ -34,15 +34,16 @@ func PasscodeValid(p uint32) bool {
 	return p >= 1 && p <= 99999998
 }
 
-// Verifier is what a node keeps of its passcode: enough to check that a peer
-// knows it (section 3.10). It is a secret: it yields the passcode by trying.
+// Verifier is derived from a node's passcode, to check that a peer knows the
+// passcode (section 3.10). It is a secret, as the passcode can be found from it by
+// brute force.
 type Verifier struct {
 	W0 [ScalarSize]byte
 	L  [PublicKeySize]byte
 }
 
 // NewVerifier derives the verifier of a valid passcode. The salt has 16 to 32
-// octets, iterations is 1000 to 100000.
+// octets, and iterations is 1000 to 100000.
 func NewVerifier(passcode uint32, salt []byte, iterations int) (Verifier, error) {
 	var v Verifier
 	if !PasscodeValid(passcode) {
@@ -97,7 +98,7 @@ func (v *Verifier) Bytes() [VerifierSize]byte {
 // Wipe erases v.
 func (v *Verifier) Wipe() { *v = Verifier{} }
 
-// passcodeScalars derives w0 and w1, 32 octets each, which the caller wipes.
+// passcodeScalars derives w0 and w1, 32 octets each. The caller wipes them.
 func passcodeScalars(passcode uint32, salt []byte, iterations int) (w0, w1 []byte, err error) {
 	if len(salt) < MinSaltSize || len(salt) > MaxSaltSize {
 		return nil, nil, fmt.Errorf("a PBKDF salt has %d to %d octets, not %d", MinSaltSize, MaxSaltSize, len(salt))
@@ -118,7 +119,8 @@ func passcodeScalars(passcode uint32, salt []byte, iterations int) (w0, w1 []byt
 	return w0, w1, nil
 }
 
-// wide is above every number of wSize octets; bigmod wants a modulus to read one.
+// wide is a modulus above every number of wSize octets, with which bigmod can read
+// one.
 var wide = func() *bigmod.Modulus {
 	m, err := bigmod.NewModulus(bytes.Repeat([]byte{0xFF}, wSize+1))
 	if err != nil {

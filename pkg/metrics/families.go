@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
-// families are all metrics but build_info: name, help text, labels, and where in a snapshot
-// the values are.
+// families are all metrics except build_info: name, help text, labels, and the
+// function that reads the values from a snapshot.
 var families = []family{
 	gauge("fabrics", "Number of fabrics that the node is a member of.",
 		func(s *Snapshot) float64 { return float64(len(s.Fabrics)) }),
@@ -41,7 +41,7 @@ var families = []family{
 		}),
 	gauge("subscriptions", "Active subscriptions.",
 		func(s *Snapshot) float64 { return float64(s.Subscriptions) }),
-	gauge("subscriptions_interrupted", "Subscriptions whose subscriber cannot be reached; they go on when it can.",
+	gauge("subscriptions_interrupted", "Subscriptions whose subscriber cannot be reached. They are resumed when it can.",
 		func(s *Snapshot) float64 { return float64(s.Interrupted) }),
 	gauge("exchanges", "Open message exchanges.",
 		func(s *Snapshot) float64 { return float64(s.Exchanges) }),
@@ -63,25 +63,25 @@ var families = []family{
 		func(s *Snapshot) uint64 { return s.Sent }),
 	counters("datagrams_dropped_total", "Datagrams dropped by reason.", labels{"reason"},
 		func(s *Snapshot, put put) { each(s.Dropped, put) }),
-	counter("mrp_retransmissions_total", "Messages sent again because no acknowledgement came.",
+	counter("mrp_retransmissions_total", "Messages sent again because they were not acknowledged.",
 		func(s *Snapshot) uint64 { return s.Retransmissions }),
-	counter("mrp_timeouts_total", "Messages given up, as no acknowledgement came however often they were sent.",
+	counter("mrp_timeouts_total", "Messages that were never acknowledged in spite of retransmissions.",
 		func(s *Snapshot) uint64 { return s.Timeouts }),
-	counter("mrp_duplicates_total", "Messages received again.",
+	counter("mrp_duplicates_total", "Messages received more than once.",
 		func(s *Snapshot) uint64 { return s.Duplicates }),
-	counter("mrp_acknowledgements_total", "Acknowledgements sent by themselves, as there was no answer to carry them.",
+	counter("mrp_acknowledgements_total", "Standalone acknowledgements sent, because there was no answer to carry them.",
 		func(s *Snapshot) uint64 { return s.Acknowledgements }),
-	counter("mdns_packets_received_total", "Packets of multicast DNS that were heard, of every host.",
+	counter("mdns_packets_received_total", "Multicast DNS packets received, from any host.",
 		func(s *Snapshot) uint64 { return s.MDNS.Stats.Received }),
-	counter("mdns_packets_sent_total", "Packets of multicast DNS sent.",
+	counter("mdns_packets_sent_total", "Multicast DNS packets sent.",
 		func(s *Snapshot) uint64 { return s.MDNS.Stats.Sent }),
-	counters("mdns_dropped_total", "Packets of multicast DNS, and questions, that were not dealt with, by reason.", labels{"reason"},
+	counters("mdns_dropped_total", "Multicast DNS packets and questions that were not handled, by reason.", labels{"reason"},
 		func(s *Snapshot, put put) {
 			put(float64(s.MDNS.Stats.Dropped), "limit")
 			put(float64(s.MDNS.Stats.Malformed), "malformed")
 			put(float64(s.MDNS.Stats.Unsent), "unsent")
 		}),
-	counter("mdns_conflicts_total", "Names that another host claimed for itself.",
+	counter("mdns_conflicts_total", "Names that another host has claimed.",
 		func(s *Snapshot) uint64 { return s.MDNS.Stats.Conflicts }),
 	counters("im_requests_total", "Interactions by action and status.", labels{"action", "status"},
 		func(s *Snapshot, put put) {
@@ -115,7 +115,7 @@ var families = []family{
 				put(float64(n), k)
 			}
 		}),
-	gauges("bridge_ignored", "What sources offer and is not shown, by front and kind of reason.", labels{"source", "reason"},
+	gauges("bridge_ignored", "Devices and parts that sources offer and that are not shown, by front and kind of reason.", labels{"source", "reason"},
 		func(s *Snapshot, put put) {
 			for k, n := range s.bridge().Ignored {
 				put(float64(n), k.Source, cmp.Or(string(k.Reason), "other"))
@@ -129,9 +129,9 @@ var families = []family{
 				put(float64(n), k.Source, k.Result)
 			}
 		}),
-	histogram("bridge_command_confirm_seconds", "Time from a command to the agreement of its device's source.",
+	histogram("bridge_command_confirm_seconds", "Time from a command to its confirmation by the device's source.",
 		func(s *Snapshot) *stats.Histogram { return &s.bridge().Confirm }),
-	gauge("bridge_streams", "Streams of commands that sources have open.",
+	gauge("bridge_streams", "Open command streams of sources.",
 		func(s *Snapshot) float64 { return float64(s.bridge().Streams) }),
 	histogram("store_commit_duration_seconds", "Time taken by commits to the store.",
 		func(s *Snapshot) *stats.Histogram { return &s.Commit }),
@@ -145,7 +145,7 @@ var families = []family{
 		}),
 }
 
-// bridge returns the figures of the bridge; those of a node without one are zero.
+// bridge returns the figures of the bridge. They are zero if the node has none.
 func (s *Snapshot) bridge() *bridge.Stats {
 	if s.Bridge == nil {
 		return &noBridge
@@ -170,7 +170,7 @@ type family struct {
 	collect func(s *Snapshot, d *prometheus.Desc, ch chan<- prometheus.Metric)
 }
 
-// labels are names of labels; put takes a value with theirs.
+// labels are names of labels; put receives a value with the values of its labels.
 type (
 	labels []string
 	put    func(v float64, labels ...string)

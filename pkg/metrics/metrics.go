@@ -1,5 +1,6 @@
-// Package metrics exports snapshots of the node to Prometheus. It is the only package with
-// names, help texts and labels of metrics. No label ever has a value that a peer has sent.
+// Package metrics exports snapshots of the node to Prometheus. Only this package
+// contains names, help texts and labels of metrics. A value received from a peer
+// never becomes the value of a label.
 package metrics
 
 import (
@@ -31,13 +32,13 @@ func New(version, goversion string, snapshot func() (Snapshot, bool)) *Collector
 	return &Collector{version, goversion, snapshot}
 }
 
-var buildInfo = desc("build_info", "Always 1; the labels tell the version of the program.", "version", "goversion")
+var buildInfo = desc("build_info", "Always 1; the labels contain the version of the program.", "version", "goversion")
 
-// errNoSnapshot fails a scrape when the node does not answer.
+// errNoSnapshot fails a scrape if the node does not answer.
 var errNoSnapshot = errors.New("the node's event loop does not answer")
 
-// Describe sends the descriptions of all metrics, so that a registry refuses another
-// collector with the same names.
+// Describe sends the descriptions of all metrics, so that a registry rejects
+// another collector with the same names.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- buildInfo
 	for _, f := range families {

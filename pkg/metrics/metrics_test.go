@@ -69,7 +69,7 @@ opcredsd_sessions{type="pase"} 0
 # HELP opcredsd_subscriptions Active subscriptions.
 # TYPE opcredsd_subscriptions gauge
 opcredsd_subscriptions 5
-# HELP opcredsd_subscriptions_interrupted Subscriptions whose subscriber cannot be reached; they go on when it can.
+# HELP opcredsd_subscriptions_interrupted Subscriptions whose subscriber cannot be reached. They are resumed when it can.
 # TYPE opcredsd_subscriptions_interrupted gauge
 opcredsd_subscriptions_interrupted 2
 # HELP opcredsd_store_commit_duration_seconds Time taken by commits to the store.

@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// MQTT is what a scrape shows of the connection to an MQTT broker.
+// MQTT is the state of the connection to an MQTT broker.
 type MQTT struct {
 	Connected      bool
 	Received, Sent uint64
@@ -12,16 +12,16 @@ type MQTT struct {
 // mqttCollector is a prometheus.Collector over snapshots of the connection.
 type mqttCollector struct{ snapshot func() MQTT }
 
-// NewMQTT returns a collector that asks snapshot at each scrape.
+// NewMQTT returns a collector that calls snapshot at each scrape.
 func NewMQTT(snapshot func() MQTT) prometheus.Collector { return mqttCollector{snapshot} }
 
 var (
 	mqttConnected = desc("mqtt_connected", "1 while the MQTT broker is connected.")
 	mqttMessages  = desc("mqtt_messages_total", "MQTT messages by direction.", "direction")
-	mqttErrors    = desc("mqtt_errors_total", "What did not go through at the MQTT broker, by reason.", "reason")
+	mqttErrors    = desc("mqtt_errors_total", "Errors of the connection to the MQTT broker, by reason.", "reason")
 )
 
-// Describe sends what Collect may show.
+// Describe sends the descriptions of the metrics.
 func (c mqttCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{mqttConnected, mqttMessages, mqttErrors} {
 		ch <- d

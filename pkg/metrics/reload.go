@@ -2,18 +2,18 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Reload has metrics of the last time that a program has read its configuration, like those
-// of Prometheus and Alertmanager.
+// Reload has metrics of the last reading of the configuration, as Prometheus and
+// Alertmanager have.
 type Reload struct{ successful, successTime prometheus.Gauge }
 
-// NewReload returns a Reload of a configuration that was taken just now.
+// NewReload returns a Reload for a configuration that was just applied.
 func NewReload() *Reload {
 	r := &Reload{
 		prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "opcredsd_config_last_reload_successful", Help: "1 if the configuration was taken when it was last read.",
+			Name: "opcredsd_config_last_reload_successful", Help: "1 if the last attempt to read the configuration succeeded.",
 		}),
 		prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "opcredsd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last read and taken, Unix time.",
+			Name: "opcredsd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last read successfully, Unix time.",
 		}),
 	}
 	r.Read(nil)

@@ -17,8 +17,8 @@ const (
 	serviceOperational    = "_matter._tcp"
 )
 
-// pairingHint says how to bring the node into commissioning mode again: power
-// cycle, or the manual of the device (section 5.4.2.5.3, bits 0 and 5).
+// pairingHint describes how to open the commissioning window again: power cycle, or
+// the manual of the device (section 5.4.2.5.3, bits 0 and 5).
 const pairingHint = 1<<0 | 1<<5
 
 // advertised is the state that the current announcements were derived from.
@@ -49,7 +49,7 @@ func (n *Node) announce() {
 	}
 }
 
-// logWindow logs who may pair from now on.
+// logWindow logs a change of the commissioning window.
 func (n *Node) logWindow(last, now window.Kind) {
 	w := n.trust.window
 	switch now {
@@ -120,7 +120,7 @@ func operational(f *fabric.Fabric, port uint16) Service {
 	}
 }
 
-// operationalInstance returns the name by which a node of a fabric is found.
+// operationalInstance returns the instance name of a node on a fabric.
 func operationalInstance(f *fabric.Fabric, id matter.NodeID) string {
 	return fmt.Sprintf("%X-%v", f.CompressedID[:], id)
 }

@@ -15,34 +15,34 @@ import (
 )
 
 const (
-	// compositionDelay is how long changes are gathered, so that those of one occasion
+	// compositionDelay is how long changes are collected, so that related ones
 	// raise the version once.
 	compositionDelay = time.Second
-	// compositionGrace is how long a program may take after the start to add the
+	// compositionGrace is how long after the start a program may take to add the
 	// endpoints that it had before.
 	compositionGrace = 30 * time.Second
 	// compositionRetry is the time until the next attempt after an error of the store.
 	compositionRetry = time.Minute
 )
 
-// composition keeps the version of the node's configuration. The version grows when an
-// endpoint is added or removed, or serves something else than before (section 9.2.11). A
-// restart does not change it.
+// composition maintains the version of the node's configuration. The version grows
+// when an endpoint is added, removed or changed (section 9.2.11). A restart does
+// not change it.
 type composition struct {
 	log   *slog.Logger
-	write func(store.Composition) error // into the store
-	raise func(version uint32)          // makes the node show another version
+	write func(store.Composition) error // stores it
+	raise func(version uint32)          // sets the version that the node reports
 
 	kept    store.Composition
 	digests map[matter.EndpointID][sha256.Size]byte
-	sum     [sha256.Size]byte // of the digests, whatever their order
-	changed bool              // since settle
-	at      time.Time         // when sum is compared with what is kept; zero: it is the same
+	sum     [sha256.Size]byte // of the digests, independent of their order
+	changed bool              // since the last settle
+	at      time.Time         // when sum is compared with the stored one; zero: it has not changed
 	serving bool
-	grace   bool // at is the end of the time after the start
+	grace   bool // at is the end of compositionGrace
 }
 
-// newComposition reads what the store keeps.
+// newComposition reads the stored composition.
 func newComposition(s *store.Store, log *slog.Logger) (*composition, error) {
 	c := &composition{log: log, digests: map[matter.EndpointID][sha256.Size]byte{}}
 	c.write = func(next store.Composition) error {
@@ -62,13 +62,13 @@ func newComposition(s *store.Store, log *slog.Logger) (*composition, error) {
 // version returns the version of the configuration.
 func (c *composition) version() uint32 { return c.kept.Version }
 
-// add takes in an endpoint that has come.
+// add adds an endpoint.
 func (c *composition) add(ep im.Endpoint) {
 	c.digests[ep.ID] = digest(ep)
 	c.toggle(ep.ID)
 }
 
-// remove takes out an endpoint that has gone.
+// remove removes an endpoint.
 func (c *composition) remove(id matter.EndpointID) {
 	c.toggle(id)
 	delete(c.digests, id)
@@ -81,7 +81,7 @@ func (c *composition) toggle(id matter.EndpointID) {
 	c.changed = true
 }
 
-// digest is a digest of what an endpoint is and serves.
+// digest returns a digest of an endpoint's types, clusters and features.
 func digest(ep im.Endpoint) [sha256.Size]byte {
 	var b []byte
 	number := func(v uint32) { b = binary.LittleEndian.AppendUint32(b, v) }
@@ -110,8 +110,8 @@ func digest(ep im.Endpoint) [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
-// start begins to compare. A difference at the start counts only after compositionGrace:
-// until then the program may add the endpoints that are missing.
+// start enables the comparison. A difference at the start counts only after
+// compositionGrace: until then the program may add the missing endpoints.
 func (c *composition) start(now time.Time) {
 	c.serving, c.changed = true, false
 	if !c.same() {
@@ -121,7 +121,7 @@ func (c *composition) start(now time.Time) {
 
 func (c *composition) same() bool { return bytes.Equal(c.sum[:], c.kept.Digest) }
 
-// settle arranges that a change is compared after compositionDelay.
+// settle schedules the comparison after a change, with compositionDelay.
 func (c *composition) settle(now time.Time) {
 	if c.changed && c.serving && c.at.IsZero() {
 		c.at = now.Add(compositionDelay)
@@ -137,16 +137,17 @@ func (c *composition) advance(now time.Time) {
 	}
 }
 
-// stop compares at once, unless the grace time still runs: endpoints may be missing.
+// stop compares at once, unless the grace period has not ended: endpoints may be
+// missing.
 func (c *composition) stop(now time.Time) {
 	if !c.at.IsZero() && !c.grace {
 		c.compare(now)
 	}
 }
 
-// compare writes the composition down if it has changed, and raises the version. The
-// version stays if the store knew no composition: it is new, or was restored, which has
-// raised the version already.
+// compare stores the composition and raises the version if it has changed. The
+// version does not change if the store had no composition: the store is new, or it
+// was restored, and a restore raises the version itself.
 func (c *composition) compare(now time.Time) {
 	c.at, c.grace = time.Time{}, false
 	if c.same() {

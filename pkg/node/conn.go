@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// accept takes the first message of an exchange that a peer began.
+// accept handles the first message of an exchange that a peer began.
 func (n *Node) accept(now time.Time, x *exchange.Exchange, m exchange.Message) exchange.Handler {
 	switch m.Protocol {
 	case matter.ProtocolSecureChannel:
@@ -21,8 +21,8 @@ func (n *Node) accept(now time.Time, x *exchange.Exchange, m exchange.Message) e
 		case x.Session().Kind == session.Unsecured:
 			return nil
 		case n.talk.closing[x.Session()]:
-			// The session only waits for the acknowledgement of its last answer. The
-			// peer must not believe that the request was received.
+			// The session only waits for the acknowledgement of its last answer.
+			// The request must not be acknowledged.
 			return exchange.Busy
 		}
 		c := &conn{n: n, x: x}
@@ -39,7 +39,7 @@ type conn struct {
 	i *im.Interaction
 }
 
-// Subject returns who the peer is at this moment. AddNOC changes that over PASE.
+// Subject returns the peer as it is now. AddNOC changes it over PASE.
 func (c *conn) Subject() acl.Subject { return subject(c.x.Session()) }
 
 func (c *conn) Session() im.Session {

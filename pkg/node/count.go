@@ -16,16 +16,16 @@ type CASEKey struct {
 	Resumed bool
 }
 
-// RequestKey is an interaction and how it ended.
+// RequestKey is an interaction and its outcome.
 type RequestKey struct {
 	Action string // "read", "write", "invoke", "subscribe", "timed"
 	Status string
 }
 
-// CommandKey is a command of the Operational Credentials cluster and how it ended.
+// CommandKey is a command of the Operational Credentials cluster and its outcome.
 type CommandKey struct{ Command, Status string }
 
-// counters count what no part of the node counts itself.
+// counters are counts that no other part of the node has.
 type counters struct {
 	received, sent, sendErrors uint64
 	dropped                    stats.Counters[string]
@@ -37,7 +37,7 @@ type counters struct {
 	commands                   stats.Counters[CommandKey]
 	requests                   stats.Counters[RequestKey]
 	durations                  map[string]stats.Histogram
-	hours                      uint32    // of operation, as the store has them
+	hours                      uint32    // of operation, as stored
 	since                      time.Time // start of this run
 }
 
@@ -61,8 +61,8 @@ func (c *counters) init() {
 	c.caseDuration = stats.NewHistogram(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 }
 
-// observe counts an interaction that ends at this moment and came when it did. It reads
-// the clock: by the time of the event most would have taken no time.
+// observe counts an interaction that ends now. It reads the clock: the time passed
+// with the event does not include the event's handling.
 func (n *Node) observe(a im.Action, status matter.Status, came time.Time) {
 	n.count.requests[RequestKey{Action: a.String(), Status: status.String()}]++
 	n.logRequest(a, status)

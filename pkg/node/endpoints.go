@@ -37,21 +37,24 @@ type Tag = descriptor.Tag
 
 // Endpoint is an endpoint that a program adds to the node.
 //
-// One with the Bridged Device Basic Information cluster is a bridged device: the node's
-// aggregator lists it and its parts, and the device type Bridged Node is appended to its
-// device types. Any other endpoint is a part of the node itself.
+// An endpoint with the Bridged Device Basic Information cluster is a bridged
+// device: the node's aggregator lists it and its parts, and the device type Bridged
+// Node is appended to its device types. Any other endpoint is a part of the node
+// itself.
 type Endpoint struct {
-	// ID is FirstEndpoint or higher. A device keeps its number over restarts, as
-	// controllers know it by that, and no other device gets it later.
+	// ID is FirstEndpoint or higher. A device must keep its number across restarts,
+	// because controllers identify it by the number, and no other device may get it
+	// later.
 	ID matter.EndpointID
-	// Parent is the endpoint of the device that this endpoint is a part of, if the device
-	// has several. The parent has been added before, or precedes this endpoint in the
-	// list. 0: this endpoint is a device of its own.
+	// Parent is the endpoint of the device that this endpoint is a part of. It was
+	// added before, or precedes this endpoint in the list. 0: the endpoint is a
+	// device of its own.
 	Parent matter.EndpointID
-	// Returns says that the same device had the number before. Otherwise a number that was
-	// removed in this run is refused.
+	// Returns means that the same device had the number before. Without it, a
+	// number that was removed in this run cannot be used again.
 	Returns bool
-	// DeviceTypes are what the endpoint is, the application's type first.
+	// DeviceTypes are the endpoint's device types, with the application's type
+	// first.
 	DeviceTypes []DeviceType
 	// Tags distinguish the endpoint from others with the same device type and parent. There
 	// are up to [descriptor.MaxTags].
@@ -59,34 +62,33 @@ type Endpoint struct {
 	// UniqueID is unique within the device, up to [descriptor.MaxUniqueID] octets. It
 	// may be empty.
 	UniqueID string
-	// Clusters are what the endpoint serves, without Descriptor, Identify, Groups and
-	// Scenes Management, each for this endpoint alone. They are called on the loop, one at
-	// a time.
+	// Clusters are the endpoint's clusters, except Descriptor, Identify, Groups and
+	// Scenes Management. Each belongs to this endpoint alone. They are called on
+	// the loop, one at a time.
 	Clusters []im.Cluster
-	// Model is what stands behind the clusters, if they share state.
+	// Model is the state behind the clusters, if they share it.
 	Model im.Model
-	// Groups says that the endpoint can belong to groups, as most types of lights and plugs
-	// require. The Groups cluster is added.
+	// Groups adds the Groups cluster, which most types of lights and plugs require.
 	Groups bool
-	// Scenes has the attributes that scenes of the endpoint keep: it is what stands behind
-	// the clusters, loaded with what was kept of it. Lights and plugs want that, with
-	// Groups. The endpoint has the Scenes Management cluster then.
+	// Scenes adds the Scenes Management cluster, which lights and plugs require
+	// together with Groups. It holds the attributes that scenes store: the state
+	// behind the clusters, with its stored values loaded.
 	Scenes *cluster.Endpoint
-	// Identify says how the device identifies itself to its user, as all types of lights
-	// and plugs require. The Identify cluster is added.
+	// Identify adds the Identify cluster, which all types of lights and plugs
+	// require. It describes how the device identifies itself to its user.
 	Identify *identify.Options
 }
 
-// added is what the node knows of an endpoint that a program has added.
+// added is the node's data about an endpoint that a program has added.
 type added struct {
 	parent  matter.EndpointID
 	bridged bool // it is a bridged device, or a part of one
 	parts   []matter.EndpointID
 }
 
-// AddEndpoints adds endpoints in one step: either all of them or, if the error is not
-// nil, none. The error names the endpoint and what is wrong with it. Controllers that
-// subscribe to the lists of parts get one report.
+// AddEndpoints adds endpoints in one step. If it returns an error, it has added
+// none. The error contains the endpoint and the reason. Controllers that subscribe
+// to the lists of parts get one report.
 func (n *Node) AddEndpoints(list ...Endpoint) error {
 	known := make(map[matter.EndpointID]*added, len(list))
 	build := make([]im.Endpoint, len(list))
@@ -126,7 +128,7 @@ func (n *Node) checkEndpoint(ep *Endpoint, known map[matter.EndpointID]*added) (
 	case m.added[ep.ID] != nil || known[ep.ID] != nil:
 		return nil, errors.New("the number is in use")
 	case m.retired[ep.ID] && !ep.Returns:
-		return nil, errors.New("the number was another device's: controllers would take this one for that")
+		return nil, errors.New("the number belonged to another device, and controllers would confuse them")
 	case ep.Parent != 0 && up == nil:
 		return nil, fmt.Errorf("it is a part of endpoint %d, which the program has not added", ep.Parent)
 	case len(ep.DeviceTypes) == 0:
@@ -149,7 +151,7 @@ func (n *Node) checkEndpoint(ep *Endpoint, known map[matter.EndpointID]*added) (
 			return nil, err
 		}
 		if seen[spec.ID] {
-			return nil, fmt.Errorf("cluster 0x%04X is there twice", uint32(spec.ID))
+			return nil, fmt.Errorf("cluster 0x%04X occurs twice", uint32(spec.ID))
 		}
 		seen[spec.ID] = true
 	}
@@ -157,7 +159,7 @@ func (n *Node) checkEndpoint(ep *Endpoint, known map[matter.EndpointID]*added) (
 	return x, nil
 }
 
-// build makes the endpoint for the engine.
+// build returns the engine's form of the endpoint.
 func (n *Node) build(ep *Endpoint) (im.Endpoint, error) {
 	types, clusters := slices.Clone(ep.DeviceTypes), slices.Clone(ep.Clusters)
 	isBridged := func(c im.Cluster) bool { return c.Spec().ID == bridgeddevicebasicinformation.ID }
@@ -193,12 +195,13 @@ func (n *Node) build(ep *Endpoint) (im.Endpoint, error) {
 	return x, err
 }
 
-// ErrNoEndpoint is returned for an endpoint that does not exist or is the node's own.
+// ErrNoEndpoint is returned for an endpoint that does not exist or was not added by
+// the program.
 var ErrNoEndpoint = errors.New("there is no such endpoint of the program")
 
-// RemoveEndpoints removes endpoints that AddEndpoints has added, also from their groups,
-// in one step. If one of them does not exist or has parts that stay, or if the store
-// fails, none is removed.
+// RemoveEndpoints removes endpoints that AddEndpoints has added, and their group
+// memberships, in one step. It removes none if one of them does not exist or has
+// parts that stay, or if the store fails.
 func (n *Node) RemoveEndpoints(ids ...matter.EndpointID) error {
 	m := &n.model
 	for _, id := range ids {
@@ -234,15 +237,16 @@ func (n *Node) RemoveEndpoints(ids ...matter.EndpointID) error {
 	return nil
 }
 
-// Endpoints returns all endpoints of the node, in the order of their numbers. The slice
-// is not to be changed, and valid until an endpoint is added or removed.
+// Endpoints returns all endpoints of the node, in the order of their numbers. The
+// caller must not modify the slice, which is valid until an endpoint is added or
+// removed.
 func (n *Node) Endpoints() []im.Endpoint { return n.model.engine.Endpoints() }
 
-// Touch says that the state of an endpoint may have changed, so that the node asks its
-// model and its clusters what is new. TouchAll is Touch for all endpoints.
+// Touch reports that the state of an endpoint may have changed. The node then asks
+// its model and its clusters for changes.
 func (n *Node) Touch(id matter.EndpointID) { n.model.engine.Touch(id) }
 
-// TouchAll is Touch for all endpoints.
+// TouchAll touches all endpoints.
 func (n *Node) TouchAll() { n.model.engine.TouchAll() }
 
 // leaveGroups removes endpoints from the groups of all fabrics.

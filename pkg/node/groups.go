@@ -16,15 +16,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// followed is the state that messages to groups are currently received by.
+// followed is the state that the reception of group messages was last set up for.
 type followed struct {
-	generation uint64 // of the fabric table; 0: look again
+	generation uint64 // of the fabric table; 0: outdated
 	addrs      []netip.Addr
 	err        string
 }
 
-// followGroups gives the session table the keys of the groups, and the sockets their
-// multicast addresses, if the fabric table or the links have changed.
+// followGroups passes the group keys to the session table and the multicast
+// addresses to the sockets, if the fabric table or the links have changed.
 func (n *Node) followGroups() {
 	g := &n.talk.groups
 	if g.generation == n.trust.fabrics.Generation() {
@@ -52,9 +52,9 @@ func mapped(f *fabric.Fabric, which func(store.GroupKeyMapping) bool) bool {
 	return slices.ContainsFunc(f.GroupKeyMap, which)
 }
 
-// appendGroupKeys appends the operational keys of all epochs of the key sets that
-// a group of the fabric is mapped to. Any of them may be in use, whatever their start
-// times, as not every sender has the right time.
+// appendGroupKeys appends the operational keys of all epochs of the key sets that a
+// group of the fabric is mapped to. Start times are ignored, as not every sender's
+// clock is right.
 func appendGroupKeys(keys []session.GroupKey, f *fabric.Fabric) []session.GroupKey {
 	for _, set := range f.KeySets {
 		var ids []matter.GroupID
@@ -81,8 +81,8 @@ func groupAddr(id matter.FabricID, group matter.GroupID) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// joinGroups joins the groups on all interfaces that are served. A failure is logged
-// once, and tried again when the links change.
+// joinGroups joins the groups on all served interfaces. A failure is logged once,
+// and the next attempt follows a change of the links.
 func (n *Node) joinGroups(addrs []netip.Addr) {
 	g := &n.talk.groups
 	if len(addrs) == 0 && len(g.addrs) == 0 {
@@ -128,7 +128,7 @@ func (n *Node) members(i matter.FabricIndex, id matter.GroupID) []matter.Endpoin
 	return nil
 }
 
-// hasGroups reports whether any endpoint can belong to groups.
+// hasGroups reports whether an endpoint can belong to groups.
 func (n *Node) hasGroups() bool {
 	return slices.ContainsFunc(n.model.engine.Endpoints(), func(ep im.Endpoint) bool {
 		return slices.ContainsFunc(ep.Clusters, func(c im.Cluster) bool { return c.Spec().ID == groups.ID })

@@ -17,17 +17,17 @@ import (
 // ErrStopped is returned for a node that no longer runs.
 var ErrStopped = errors.New("the node has stopped")
 
-// ErrOnLoop is returned by what waits for the loop and was called on it: by a cluster, or
-// by a function that the loop runs. It would wait for itself.
+// ErrOnLoop is returned by functions that wait for the loop if they are called on
+// it, by a cluster or by a function that the loop runs. Such a call would deadlock.
 var ErrOnLoop = errors.New("called by a cluster, or by a function that the node runs: it would wait for itself")
 
-// loop is what the goroutine that owns all state waits for.
+// loop holds what the loop waits for.
 type loop struct {
 	inbox   *transport.Inbox
 	calls   chan func(now time.Time)
-	serving bool          // since Start; the loop's
+	serving bool          // after Start; used by the loop only
 	quit    chan struct{} // closed to end it
-	gone    chan struct{} // closed when it has ended
+	gone    chan struct{} // closed when the loop has ended
 	once    sync.Once
 	ended   sync.Once
 	others  sync.WaitGroup // goroutines that read sockets, or work for a command
@@ -79,8 +79,8 @@ func (n *Node) run() {
 	}
 }
 
-// Do runs f on the loop and waits for it. f must not wait for anything, as nobody is
-// answered meanwhile. The error is f's, ErrOnLoop, or ErrStopped.
+// Do runs f on the loop and waits for it. f must not block, as the node handles
+// nothing in the meantime. The error is f's, ErrOnLoop, or ErrStopped.
 func (n *Node) Do(f func(now time.Time) error) error { return n.Ask(context.Background(), f) }
 
 // Ask is like Do, but returns the error of ctx if ctx ends before f begins. Once f has
@@ -100,8 +100,8 @@ func (n *Node) Ask(ctx context.Context, f func(now time.Time) error) error {
 	}
 }
 
-// background calls work on another goroutine and then, if the loop still runs, done on
-// the loop.
+// background calls work on another goroutine and then, if the loop still runs,
+// calls done on the loop.
 func (n *Node) background(work func(), done func(now time.Time)) {
 	n.loop.others.Go(func() {
 		work()
@@ -112,9 +112,9 @@ func (n *Node) background(work func(), done func(now time.Time)) {
 	})
 }
 
-// OnLoop reports whether the calling goroutine is the loop of any node in the process. No
-// loop may wait for another one either. The loop is recognized by the function at the
-// bottom of its stack.
+// OnLoop reports whether the calling goroutine is the loop of any node in the
+// process. A loop may not wait for another one either. The loop is recognized by
+// the function at the bottom of its stack.
 func OnLoop() bool {
 	var pcs [64]uintptr
 	for skip := 2; ; skip += len(pcs) {
@@ -130,16 +130,16 @@ func OnLoop() bool {
 	}
 }
 
-// loopEntry is where the code of run begins; 0 until it has begun once.
+// loopEntry is the entry point of run, or 0 before its first call.
 var loopEntry atomic.Uintptr
 
-// step does what is due and derives the effects.
+// step does the work that is due and derives the effects.
 func (n *Node) step(now time.Time) {
 	n.advance(now)
 	n.settle(now)
 }
 
-// receive takes one datagram in.
+// receive handles one datagram.
 func (n *Node) receive(now time.Time, p *transport.Packet) {
 	n.count.received++
 	in, err := n.talk.sessions.Receive(now, p.Bytes(), p.Path)
@@ -158,8 +158,8 @@ func (n *Node) receive(now time.Time, p *transport.Packet) {
 	n.talk.exchanges.Receive(now, in)
 }
 
-// proves reports whether a datagram proves who sent it, or is a copy for which its source
-// is not responsible: several interfaces may receive one message to a group.
+// proves reports whether a datagram proves its sender, or is a copy that its sender
+// did not cause: several interfaces may receive one message to a group.
 func proves(in *session.Incoming, err error) bool {
 	if err != nil {
 		return errors.Is(err, session.DropCopy)
@@ -175,8 +175,8 @@ func (n *Node) drop(err error) {
 	n.count.dropped[reason.String()]++
 }
 
-// send sends one datagram. A failure is treated like a loss on the way: MRP sends the
-// message again.
+// send sends one datagram. A failure is treated like a loss on the network: MRP
+// retransmits the message.
 func (n *Node) send(p transport.Path, b []byte) {
 	n.count.sent++
 	if err := n.connFor(p).WriteTo(b, p); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -193,7 +193,7 @@ func (n *Node) connFor(p transport.Path) transport.PacketConn {
 	return n.opt.Ports[0]
 }
 
-// advance lets every part do what is due.
+// advance calls Advance of every part.
 func (n *Node) advance(now time.Time) {
 	n.talk.exchanges.Advance(now)
 	n.trust.failsafe.Advance(now)

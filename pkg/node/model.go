@@ -31,13 +31,13 @@ const (
 	endpointAggregator matter.EndpointID = 1
 )
 
-// CASESessionsPerFabric is how many CASE sessions are guaranteed to each fabric.
+// CASESessionsPerFabric is the number of CASE sessions guaranteed to each fabric.
 const CASESessionsPerFabric = 3
 
-// eventBlock is how many event numbers are reserved in the store at once.
+// eventBlock is the number of event numbers that are reserved in the store at once.
 const eventBlock = 1 << 16
 
-// model is the endpoints of the node.
+// model holds the endpoints of the node.
 type model struct {
 	engine      *im.Engine
 	added       map[matter.EndpointID]*added // by the program
@@ -54,7 +54,7 @@ func (m *model) init() {
 	m.retired = map[matter.EndpointID]bool{}
 }
 
-// buildModel makes the endpoints.
+// buildModel creates the node's own endpoints.
 func (n *Node) buildModel(now time.Time) error {
 	n.model.engine = im.New(im.Options{
 		ACL:                  n.trust.acl,
@@ -92,7 +92,7 @@ func (n *Node) buildModel(now time.Time) error {
 	return n.addOwn(endpointAggregator, datamodel.DeviceTypeAggregator, n.bridgedEndpoints, nil)
 }
 
-// addOwn adds an endpoint of the node's own.
+// addOwn adds one of the node's own endpoints.
 func (n *Node) addOwn(id matter.EndpointID, kind matter.DeviceTypeID, parts func() []matter.EndpointID, clusters []im.Cluster) error {
 	ep, err := n.endpoint(id, descriptor.Options{DeviceTypes: []DeviceType{deviceType(kind)}, Parts: parts}, clusters)
 	if err != nil {
@@ -103,12 +103,12 @@ func (n *Node) addOwn(id matter.EndpointID, kind matter.DeviceTypeID, parts func
 	return nil
 }
 
-// deviceType returns a device type in the revision that the node conforms to.
+// deviceType returns a device type with the revision that the node conforms to.
 func deviceType(id matter.DeviceTypeID) DeviceType {
 	return DeviceType{ID: id, Revision: datamodel.DeviceTypeByID(id).Revision}
 }
 
-// endpoint makes an endpoint with its descriptor.
+// endpoint returns an endpoint with its descriptor.
 func (n *Node) endpoint(id matter.EndpointID, opt descriptor.Options, clusters []im.Cluster) (im.Endpoint, error) {
 	opt.Servers = func() []matter.ClusterID { return n.servers(id) }
 	d, err := descriptor.New(opt)
@@ -208,8 +208,8 @@ func (n *Node) started(now time.Time) {
 	})
 }
 
-// softwareVersion returns the number of a version, which grows from one release to the
-// next: 1012003 for 1.12.3. It is 1 for a version that is not a release.
+// softwareVersion returns a number for a version: 1012003 for 1.12.3. It grows from
+// release to release. It is 1 for a version that is not a release.
 func softwareVersion(version string) uint32 {
 	release, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
 	parts := strings.Split(release, ".")
@@ -275,8 +275,8 @@ func (n *Node) operationalHours(now time.Time) uint32 {
 	return n.trust.identity.OperationalHours + uint32(max(0, now.Sub(n.count.since))/time.Hour)
 }
 
-// keepHours stores the hours once an hour, so that a power cut loses less than one, and
-// at an orderly stop, which it notes in the store.
+// keepHours stores the hours of operation once an hour, so that a power cut loses
+// less than one, and at an orderly stop, which it records as well.
 func (n *Node) keepHours(now time.Time, stopped bool) error {
 	hours := n.operationalHours(now)
 	if hours == n.count.hours && !stopped {

@@ -25,7 +25,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// Product is what Basic Information says of the product.
+// Product is what Basic Information reports about the product.
 type Product struct {
 	VendorID        matter.VendorID
 	ProductID       matter.ProductID
@@ -42,10 +42,10 @@ type Options struct {
 	Start                provision.Start        // of this run
 	Ports                []transport.PacketConn // the IPv6 one first; the caller closes them
 	Host                 *host.Host
-	Announce             func([]Service) // replaces what is announced; it does not wait
-	Resolver             Resolver        // nil: nobody is found
+	Announce             func([]Service) // replaces the announced services; must not block
+	Resolver             Resolver        // nil: no node is found
 	Product              Product
-	PasscodeVerifierOnly bool // the passcode is removed once it was shown or a fabric was added
+	PasscodeVerifierOnly bool // remove the passcode after it was shown or a fabric was added
 	CommissioningTimeout time.Duration
 	MaxFabrics           int
 	Version              string
@@ -57,21 +57,21 @@ type Options struct {
 	Components           []Component      // may be empty
 }
 
-// Component is a part of the program that runs on the loop, like the parts of the node
-// itself. Its methods are called on the loop, from Start on. They must not wait. They may
-// call the methods of the Node that belong to the loop.
+// Component is a part of the program that runs on the loop, like the node's own
+// parts. Its methods are called on the loop from Start on and must not block. They
+// may call the methods of the Node that belong to the loop.
 type Component interface {
-	// Advance does what is due at now, if anything.
+	// Advance does the work that is due at now.
 	Advance(now time.Time)
-	// Deadline returns when Advance is next to be called, and whether it is. It is asked
-	// after every event.
+	// Deadline returns the time at which Advance must be called next, and whether
+	// there is one. It is called after every event.
 	Deadline() (time.Time, bool)
-	// Settle derives the effects of an event. It is called after every event, so also for
-	// every datagram, before reports are sent to subscribers.
+	// Settle derives the effects of an event. It is called after every event,
+	// including every datagram, before reports are sent to subscribers.
 	Settle(now time.Time)
 }
 
-// Service is a DNS-SD service by which the node can be found (section 4.3).
+// Service is a DNS-SD service that announces the node (section 4.3).
 type Service struct {
 	Type     string
 	Instance string
@@ -83,17 +83,17 @@ type Service struct {
 // Resolver finds the nodes of a fabric on the network.
 type Resolver interface {
 	// Resolve returns the addresses of an instance of a service, the best first. It
-	// returns an error if nobody has answered when ctx ends. It is called from several
-	// goroutines.
+	// returns an error if there is no answer before ctx ends. It is called from
+	// several goroutines.
 	Resolve(ctx context.Context, s Service) ([]netip.AddrPort, error)
 }
 
-// Node is the protocol state of a node and the goroutine that owns it, the loop. [New]
-// makes one, which does not serve until [Node.Start].
+// Node is the protocol state of a node and the goroutine that owns it, the loop.
+// [New] returns a Node that serves from [Node.Start] on.
 //
-// Do, Ask, Start, Stop and Wait may be called from any goroutine but the loop. All other
-// methods belong to the loop: they may be called by a function that Do or Ask runs, by a
-// cluster, and by a [Component].
+// Do, Ask, Start, Stop and Wait may be called from any goroutine except the loop.
+// All other methods belong to the loop. They may be called by a function that Do or
+// Ask runs, by a cluster, and by a [Component].
 type Node struct {
 	opt      Options
 	log      *slog.Logger
@@ -111,7 +111,7 @@ type Node struct {
 	count        counters
 }
 
-// trust is the state of identity and access.
+// trust is the state that identity and access depend on.
 type trust struct {
 	store    *store.Store
 	identity store.Node
@@ -135,8 +135,8 @@ type talk struct {
 	groups    followed
 }
 
-// New returns a node over an open store and bound ports. Stop ends it, whether or not
-// it was started. Errors are one line for the operator.
+// New returns a node with an open store and bound ports. Stop must be called even
+// if Start was not. An error is one line for the operator.
 func New(opt Options) (*Node, error) {
 	now := time.Now()
 	n := &Node{opt: opt, log: opt.Log, begun: now, refusals: refusals{}}
@@ -185,8 +185,8 @@ func (n *Node) openTrust(now time.Time) error {
 // Port returns the UDP port.
 func (n *Node) Port() uint16 { return n.opt.Ports[0].Port() }
 
-// Start begins to serve: the ports are read and the node is announced. Announce has been
-// called when it returns. It may be called once.
+// Start begins to serve: the node reads its ports and is announced. Announce has
+// been called when Start returns. Start may be called once.
 func (n *Node) Start() error {
 	err := n.Do(func(now time.Time) error {
 		n.started(now)
@@ -207,9 +207,9 @@ func (n *Node) Start() error {
 	return nil
 }
 
-// Stop closes all sessions, ends the loop and writes what is not written yet. The second
-// call does nothing. The error is ErrOnLoop if Stop is called on the loop, and the error
-// of ctx if a function occupies the loop until ctx ends.
+// Stop closes all sessions, ends the loop and writes unwritten data. A second call
+// has no effect. The error is ErrOnLoop if Stop is called on the loop, and the
+// error of ctx if a function blocks the loop until ctx ends.
 func (n *Node) Stop(ctx context.Context) error {
 	if OnLoop() {
 		return ErrOnLoop
@@ -237,7 +237,7 @@ func (n *Node) Stop(ctx context.Context) error {
 // errHeld is returned by Stop.
 var errHeld = errors.New("a function holds the node's goroutine")
 
-// Wait waits for the goroutines of a node that was stopped. Its ports must be closed.
+// Wait waits for the goroutines of a stopped node. Its ports must be closed.
 func (n *Node) Wait() {
 	n.loop.others.Wait()
 	n.resubscriber.lookups.Wait()

@@ -26,9 +26,9 @@ func (n *Node) RemoveFabric(i matter.FabricIndex) error { return n.trust.fabrics
 // ErrCommissioning is returned by [Node.OpenWindow] while the fail-safe is armed.
 var ErrCommissioning = errors.New("a commissioner is at work")
 
-// OpenWindow opens a window for d for the operator: an enhanced one with the passcode
-// once or, if once is nil, a basic one with the node's own passcode. The error is
-// ErrCommissioning, or one of package window.
+// OpenWindow opens a window for the duration d at the operator's request. It is an
+// enhanced window with the passcode once or, if once is nil, a basic one with the
+// node's own passcode. The error is ErrCommissioning, or one of package window.
 func (n *Node) OpenWindow(now time.Time, d time.Duration, once *window.Passcode) error {
 	w := n.trust.window
 	switch {
@@ -66,9 +66,9 @@ func (n *Node) ReplaceMaterial(a store.Attestation, device *attestation.Credenti
 	return nil
 }
 
-// FactoryReset removes all fabrics and what controllers have set, in one transaction;
-// attestation, passcode and discriminator stay. also does what others have to do in the
-// same transaction.
+// FactoryReset removes all fabrics and all settings of controllers, in one
+// transaction, in which it also calls the functions in also. Attestation, passcode
+// and discriminator stay.
 func (n *Node) FactoryReset(now time.Time, also ...func(*store.Tx) error) error {
 	t := &n.trust
 	var node store.Node
@@ -99,7 +99,7 @@ func (n *Node) FactoryReset(now time.Time, also ...func(*store.Tx) error) error 
 	return n.model.basic.Reset()
 }
 
-// LinksChanged says that links or addresses of the host have changed.
+// LinksChanged reports that links or addresses of the host have changed.
 func (n *Node) LinksChanged(now time.Time) {
 	if n.opt.Host.Changed() {
 		n.resubscriber.networkCame(now)

@@ -6,8 +6,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// ShowCodes returns the node's own codes to show them. It removes the passcode if the
-// options say that only its verifier is kept.
+// ShowCodes returns the node's own codes for display. It removes the passcode if
+// the options keep only its verifier.
 func (n *Node) ShowCodes() (onboarding.Payload, error) {
 	p, err := provision.Codes(&n.trust.identity, n.opt.Product.VendorID, n.opt.Product.ProductID)
 	if err == nil {
@@ -16,7 +16,8 @@ func (n *Node) ShowCodes() (onboarding.Payload, error) {
 	return p, err
 }
 
-// forgetPasscode removes the passcode, but not its verifier, if the options say so.
+// forgetPasscode removes the passcode, but not its verifier, if the options keep
+// only the verifier.
 func (n *Node) forgetPasscode(why string) {
 	if !n.opt.PasscodeVerifierOnly || n.trust.identity.Passcode == 0 {
 		return

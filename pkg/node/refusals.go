@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// logHandshake logs a handshake of a peer that failed.
+// logHandshake logs a failed handshake of a peer.
 func (n *Node) logHandshake(now time.Time, o securechannel.Outcome) {
 	log := n.log.With("address", o.Peer)
 	if o.Kind != session.PASE { // anybody can make CASE handshakes fail
@@ -25,8 +25,8 @@ func (n *Node) logHandshake(now time.Time, o securechannel.Outcome) {
 	if !ok {
 		return
 	}
-	// No failure is left to see where the initial window has followed one that the
-	// last attempt closed.
+	// The count is 0 if the last attempt has closed the window and the initial one
+	// has followed it.
 	attempt := cmp.Or(n.trust.window.Failures(), window.MaxAttempts)
 	log = log.With("attempt", fmt.Sprintf("%d of %d", attempt, window.MaxAttempts), "not_logged_before", missed)
 	if o.Result == securechannel.WrongPasscode {
@@ -36,11 +36,12 @@ func (n *Node) logHandshake(now time.Time, o securechannel.Outcome) {
 	log.Warn("pairing failed", "result", o.Result.String(), "cause", o.Err)
 }
 
-// refusals says, by the serial number of a session, which refusals a warning was
-// logged for. A client that asks again and again must not fill the log.
+// refusals records which refusals were logged as a warning, by the serial number of
+// a session. A client that repeats its request must not fill the log.
 type refusals map[uint64]map[string]bool
 
-// first reports whether a session is refused something for the first time.
+// first records a refusal on a session and reports whether it is the first of its
+// kind.
 func (r refusals) first(serial uint64, what string) bool {
 	if r[serial][what] {
 		return false
@@ -52,8 +53,8 @@ func (r refusals) first(serial uint64, what string) bool {
 	return true
 }
 
-// logRefusal logs what was refused on the session whose message is being handled: as a
-// warning once, then for those who debug.
+// logRefusal logs a refusal on the session whose message is being handled: the
+// first as a warning, later ones at level debug.
 func (n *Node) logRefusal(msg, what string, attrs ...any) {
 	x := n.talk.current
 	if x == nil { // a message to a group has no session
@@ -73,8 +74,8 @@ func (n *Node) logRefusal(msg, what string, attrs ...any) {
 	log.With("address", x.Path.Peer).Log(context.Background(), level, msg, attrs...)
 }
 
-// executed counts a command of the Operational Credentials cluster, and logs one that
-// was refused.
+// executed counts a command of the Operational Credentials cluster and logs a
+// refusal.
 func (n *Node) executed(command, status string, cause error) {
 	n.count.commands[CommandKey{Command: command, Status: status}]++
 	if cause != nil {
@@ -82,8 +83,8 @@ func (n *Node) executed(command, status string, cause error) {
 	}
 }
 
-// logRequest logs a request that is refused for who asks, or for want of room. What
-// else is wrong with requests is usual: clients ask for what a node need not have.
+// logRequest logs a request that fails for lack of access or of resources. Other
+// failures are normal: clients request elements that a node need not have.
 func (n *Node) logRequest(a im.Action, status matter.Status) {
 	switch status {
 	case matter.StatusUnsupportedAccess, matter.StatusBusy, matter.StatusResourceExhausted, matter.StatusPathsExhausted:

@@ -16,36 +16,36 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// When subscribers are called whose subscriptions are interrupted. Package im decides for
-// how long.
+// Timing of the calls to subscribers whose subscriptions are interrupted. Package
+// im limits their duration.
 const (
-	callsAtOnce  = 4                // subscribers that are called at a time
-	callSoon     = time.Second      // before the first call, and as much again at random
-	callPause    = 10 * time.Second // after the first call that failed; doubles
+	callsAtOnce  = 4                // concurrent calls
+	callSoon     = time.Second      // before the first call, plus up to the same at random
+	callPause    = 10 * time.Second // after the first failed call; doubles
 	callPauseMax = 5 * time.Minute
 	resolveTime  = 5 * time.Second        // for the address of a subscriber
-	callOnLink   = 500 * time.Millisecond // after the network has come, and as much again at random
-	returnGrace  = 2 * time.Second        // for a subscriber that has come back to subscribe anew
-	// stopGrace is for subscribers that have received the event ShutDown. Home Assistant
-	// marks the node as unavailable then, lets its subscription time out after 5 s and
-	// subscribes anew. If the old subscription is resumed before that, it waits for ever
-	// for the new one. The call itself does not wait: its session lets the subscriber find
-	// the node.
+	callOnLink   = 500 * time.Millisecond // after the network has come up, plus up to the same at random
+	returnGrace  = 2 * time.Second        // for a subscriber that has opened a session and may subscribe again
+	// stopGrace is for subscribers that have received the event ShutDown. Home
+	// Assistant then marks the node as unavailable, lets its subscription time out
+	// after 5 s and subscribes again. If the old subscription is resumed before
+	// that, Home Assistant waits for ever for the new one. The call itself is not
+	// delayed: its session lets the subscriber find the node.
 	stopGrace = 8 * time.Second
 )
 
-// nobody is a Resolver that finds nobody.
+// nobody is a Resolver that finds no node.
 type nobody struct{}
 
 func (nobody) Resolve(context.Context, Service) ([]netip.AddrPort, error) {
 	return nil, errNobody
 }
 
-var errNobody = errors.New("nobody is looked for")
+var errNobody = errors.New("no resolver")
 
-// resubscriber resumes interrupted subscriptions: on a session that the subscriber has
-// opened, or by calling the subscriber. It belongs to the loop. Only the search for
-// addresses has goroutines of its own.
+// resubscriber resumes interrupted subscriptions, on a session that the subscriber
+// has opened or by calling the subscriber. It belongs to the loop. Only the look-up
+// of addresses uses other goroutines.
 type resubscriber struct {
 	n        *Node
 	resolver Resolver
@@ -53,17 +53,17 @@ type resubscriber struct {
 	stop     context.CancelFunc
 	lookups  sync.WaitGroup
 	calls    map[im.Subscriber]*call
-	busy     int       // calls with an attempt under way
-	earliest time.Time // when the first subscription goes on
+	busy     int       // calls with an attempt in progress
+	earliest time.Time // when the first subscription may be resumed
 	revision uint64
 }
 
 // call is the state of the calls to one subscriber, until a report is confirmed.
 type call struct {
 	who     im.Subscriber
-	waiting bool // it has subscriptions that wait to be resumed
-	busy    bool // an attempt is under way
-	came    bool // the network has come since it began
+	waiting bool // it has subscriptions to resume
+	busy    bool // an attempt is in progress
+	came    bool // the network came up during the attempt
 	next    time.Time
 	pause   time.Duration
 	full    bool             // do not offer to resume a CASE session
@@ -101,11 +101,11 @@ func (a *resubscriber) follow(now time.Time) {
 	}
 }
 
-// jitter returns d and a random share of it, from low to high.
+// jitter returns d with a random part, from low to high.
 func (a *resubscriber) jitter(d time.Duration, low, high float64) time.Duration {
 	n, err := mcrypto.RandomUint32(a.n.opt.Rand)
 	if err != nil {
-		return d // it is only to spread the calls
+		return d // it only spreads the calls
 	}
 	return d + time.Duration(float64(d)*(low+(high-low)*float64(n)/math.MaxUint32))
 }
@@ -133,7 +133,7 @@ func (a *resubscriber) deadline() (first time.Time, ok bool) {
 // advance begins the calls that are due.
 func (a *resubscriber) advance(now time.Time) {
 	if !a.n.opt.Host.Served() {
-		return // nobody can be reached; networkCame makes the calls due
+		return // no node can be reached; networkCame makes the calls due
 	}
 	for _, c := range a.calls {
 		if c.waiting && !c.busy && !now.Before(c.next) && a.busy < callsAtOnce {
@@ -142,7 +142,7 @@ func (a *resubscriber) advance(now time.Time) {
 	}
 }
 
-// attempt uses an existing session, or looks for the subscriber.
+// attempt uses an existing session, or looks up the subscriber.
 func (a *resubscriber) attempt(now time.Time, c *call) {
 	if x := a.session(c.who, c.used); x != nil {
 		a.resume(now, c, x)
@@ -150,7 +150,7 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 	}
 	f := a.n.trust.fabrics.Get(c.who.Fabric)
 	if f == nil || a.n.talk.sessions.Len(session.PASE)+a.n.talk.sessions.Len(session.CASE) >= a.n.maxSessions() {
-		// A call of the node's own must not evict a session.
+		// A call by the node must not evict a session.
 		a.rest(now, c)
 		return
 	}
@@ -160,14 +160,14 @@ func (a *resubscriber) attempt(now time.Time, c *call) {
 		ctx, cancel := context.WithTimeout(a.ctx, resolveTime)
 		defer cancel()
 		found, err := a.resolver.Resolve(ctx, service)
-		_ = a.n.Do(func(now time.Time) error { // a node that has stopped calls nobody
+		_ = a.n.Do(func(now time.Time) error { // no effect if the node has stopped
 			a.resolved(now, c, found, err)
 			return nil
 		})
 	})
 }
 
-// session returns the newest usable session with a subscriber, but not the session that
+// session returns the newest usable session with a subscriber, except the one that
 // was tried before.
 func (a *resubscriber) session(who im.Subscriber, but uint64) (newest *session.Session) {
 	for x := range a.n.talk.sessions.All() {
@@ -183,8 +183,8 @@ func (a *resubscriber) began(c *call) {
 	a.busy++
 }
 
-// networkCame makes all calls due soon, as they may have failed because of the network. If
-// an attempt is under way, the next one is due when it has failed.
+// networkCame makes all calls due soon, as they may have failed because of the
+// network. If an attempt is in progress, the next one is due when it fails.
 func (a *resubscriber) networkCame(now time.Time) {
 	for _, c := range a.calls {
 		c.pause, c.came = 0, true
@@ -194,7 +194,7 @@ func (a *resubscriber) networkCame(now time.Time) {
 	}
 }
 
-// rest ends an attempt and plans the next.
+// rest ends an attempt and schedules the next one.
 func (a *resubscriber) rest(now time.Time, c *call) {
 	if c.busy {
 		c.busy = false
@@ -224,7 +224,7 @@ func (a *resubscriber) resume(now time.Time, c *call, x *session.Session) {
 	}
 }
 
-// resolved is called when the search for a subscriber has ended.
+// resolved is called when the look-up of a subscriber ends.
 func (a *resubscriber) resolved(now time.Time, c *call, found []netip.AddrPort, err error) {
 	if err != nil || len(found) == 0 {
 		a.n.log.Debug("subscriber not found", "fabric", c.who.Fabric, "peer", c.who.Node, "error", err)
@@ -253,7 +253,7 @@ func (a *resubscriber) dial(now time.Time, c *call) {
 	}
 }
 
-// called is called when a call has ended.
+// called is called when a call ends.
 func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err error) {
 	var busy *securechannel.PeerBusy
 	switch {
@@ -277,8 +277,9 @@ func (a *resubscriber) called(now time.Time, c *call, x *session.Session, err er
 	a.dial(now, c)
 }
 
-// heard is called when a peer has opened a session. If subscriptions of the peer wait,
-// they are resumed on this session soon, unless the peer subscribes anew before.
+// heard is called when a peer has opened a session. Interrupted subscriptions of
+// the peer are resumed on this session after a delay, unless the peer subscribes
+// again first.
 func (a *resubscriber) heard(now time.Time, x *session.Session) {
 	if c := a.calls[im.Subscriber{Fabric: x.Fabric, Node: x.PeerNode}]; c != nil && !c.busy {
 		c.next = later(now.Add(returnGrace), a.earliest)

@@ -16,14 +16,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// settled is the state that settle compares the present one with.
+// settled is the state after the last settle.
 type settled struct {
 	generation uint64
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
 	advertised advertised
 	names      []operationalName // that are announced
-	owned      bool              // a fabric was commissioned completely
-	reset      bool              // events from before are to be removed
+	owned      bool              // a fabric was completely commissioned
+	reset      bool              // earlier events must be removed
 }
 
 // take copies the state of the fabric table.
@@ -117,8 +117,8 @@ func (n *Node) onlyClosing(k session.Kind) bool {
 	return true
 }
 
-// expireOrphan ends a fail-safe whose PASE session has ended without adding a fabric.
-// Nobody could use it any more, and the next commissioner need not wait.
+// expireOrphan ends a fail-safe whose PASE session has ended without adding a
+// fabric. It is of no use any more, and would delay the next commissioner.
 func (n *Node) expireOrphan() {
 	f := n.trust.failsafe
 	if !f.Armed() || f.Fabric() != matter.NoFabric || f.NOC() != failsafe.None {
@@ -162,9 +162,9 @@ func (n *Node) followFabrics(now time.Time) {
 
 func (n *Node) overwrite() { provision.Overwrite(n.trust.store, n.log) }
 
-// vacate prepares the node for its next owner after the last fabric was removed: what its
-// administrators have set is reset (section 11.18.6.12). If the store fails, the next
-// start does it.
+// vacate prepares the node for its next owner after the last fabric was removed:
+// the settings of its administrators are reset (section 11.18.6.12). If the store
+// fails, the next start does it.
 func (n *Node) vacate(now time.Time) {
 	n.log.Info("the last fabric is gone, the node can be commissioned again")
 	n.settled.owned, n.settled.reset = false, true
@@ -189,12 +189,12 @@ func (n *Node) vacate(now time.Time) {
 	}
 }
 
-// fabricRemoved removes what belonged to a fabric that was removed. The session that
-// asked for that is removed last (section 11.18.6.12).
+// fabricRemoved removes what belongs to a removed fabric. The session that
+// requested the removal is closed last (section 11.18.6.12).
 func (n *Node) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	log := n.log.With("fabric", f.Index, "label", f.Label)
-	// Without a session it was the operator, whose request is logged, or the end of a
-	// fail-safe.
+	// Without a session the removal was requested by the operator, whose request is
+	// logged, or caused by the end of a fail-safe.
 	if x := n.talk.current; x != nil && x.Kind == session.CASE {
 		log = log.With("by", fmt.Sprintf("fabric %d", x.Fabric), "peer", x.PeerNode.String())
 	}
@@ -211,8 +211,8 @@ func (n *Node) fabricRemoved(now time.Time, f *fabric.Fabric) {
 	n.closeFabricSessions(now, f.Index, reported)
 }
 
-// closeFabricSessions removes the sessions of a fabric. The sessions with a serial number
-// in reported carry a last report, and are removed when it has been acknowledged.
+// closeFabricSessions closes the sessions of a fabric. The sessions in reported
+// carry a last report and are closed when it is acknowledged.
 func (n *Node) closeFabricSessions(now time.Time, i matter.FabricIndex, reported []uint64) {
 	for x := range n.talk.sessions.All() {
 		switch {
@@ -225,8 +225,8 @@ func (n *Node) closeFabricSessions(now time.Time, i matter.FabricIndex, reported
 	}
 }
 
-// forgetPast removes the events from before a factory reset, or of the last owner, when
-// the last reports have been made.
+// forgetPast removes events from before a factory reset, or of the last owner,
+// after the last reports were sent.
 func (n *Node) forgetPast() {
 	if n.settled.reset {
 		n.settled.reset = false
@@ -234,8 +234,8 @@ func (n *Node) forgetPast() {
 	}
 }
 
-// closeSession removes a session. The session whose message is being handled is removed
-// when its answer has been acknowledged.
+// closeSession closes a session. The session whose message is being handled is
+// closed when the answer is acknowledged.
 func (n *Node) closeSession(now time.Time, x *session.Session) {
 	if x == n.talk.current {
 		n.talk.closing[x] = true
@@ -244,9 +244,9 @@ func (n *Node) closeSession(now time.Time, x *session.Session) {
 	n.talk.channel.CloseSession(now, x)
 }
 
-// forgetSession removes a session without notifying the peer. A commissioner that uses the
-// PASE session of a fail-safe that has ended gets no answer (section 11.10.7.2.2 clears
-// the context; the certification tests wait for a timeout).
+// forgetSession removes a session without notifying the peer. A commissioner on the
+// PASE session of a fail-safe that has ended gets no answer: section 11.10.7.2.2
+// clears the context, and the certification tests expect a timeout.
 func (n *Node) forgetSession(now time.Time, x *session.Session) {
 	if x == n.talk.current {
 		n.talk.closing[x] = true
@@ -255,7 +255,7 @@ func (n *Node) forgetSession(now time.Time, x *session.Session) {
 	n.talk.channel.Forget(now, x)
 }
 
-// closeSessions removes sessions that were kept for an answer only.
+// closeSessions removes sessions that only waited for an acknowledgement.
 func (n *Node) closeSessions(now time.Time) {
 	for x := range n.talk.closing {
 		if x.Gone() {

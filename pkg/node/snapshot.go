@@ -12,7 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
-// Snapshot is the node at one moment. It shares nothing with the node that changes.
+// Snapshot is the state of the node at one moment. It does not change with the
+// node.
 type Snapshot struct {
 	Product       Product
 	UniqueID      string
@@ -25,12 +26,12 @@ type Snapshot struct {
 	Services      []Service // that are announced
 	PASESessions  int
 	CASESessions  int
-	Unsecured     int // sessions of handshakes
-	Subscriptions int // on a session
-	Interrupted   int // subscriptions that are on no session
+	Unsecured     int // handshakes
+	Subscriptions int // with a session
+	Interrupted   int // without a session
 	Exchanges     int
 	Waiting       int // interactions that wait for their peer
-	Sources       int // of datagrams that proved nothing, as far as they are remembered
+	Sources       int // sources of unauthenticated datagrams that are remembered
 	Certificates  []Certificate
 
 	FailSafeExpirations uint64
@@ -42,9 +43,9 @@ type Snapshot struct {
 	Sent                uint64
 	Dropped             stats.Counters[string] // by reason
 	Retransmissions     uint64
-	Acknowledgements    uint64 // sent by themselves
-	Timeouts            uint64 // messages given up
-	Duplicates          uint64 // messages received again
+	Acknowledgements    uint64 // standalone ones that were sent
+	Timeouts            uint64 // messages that were never acknowledged
+	Duplicates          uint64 // messages received more than once
 	Requests            stats.Counters[RequestKey]
 	RequestDuration     map[string]stats.Histogram // by action
 	Commands            stats.Counters[CommandKey]
@@ -74,7 +75,7 @@ type FailSafeState struct {
 	Ends   time.Time // zero: it is not armed
 }
 
-// Certificate is a certificate of the node. Its expiry is the zero time where it has
+// Certificate is a certificate of the node. The expiry is the zero time if it has
 // none.
 type Certificate struct {
 	Kind     string // "dac", "pai", "noc", "icac", "rcac"
@@ -133,7 +134,7 @@ func (n *Node) Snapshot(now time.Time) Snapshot {
 	return s
 }
 
-// Received returns how many datagrams the loop has taken.
+// Received returns the number of datagrams that the loop has handled.
 func (n *Node) Received() uint64 { return n.count.received }
 
 func (n *Node) fabricStates(subscriptions []im.SubscriptionStats) []FabricState {
@@ -156,17 +157,18 @@ func (n *Node) fabricStates(subscriptions []im.SubscriptionStats) []FabricState 
 	return list
 }
 
-// Reasons to drop datagrams, besides those of package session.
+// Reasons for dropping datagrams, in addition to those of package session.
 const (
 	dropSourceLimit  = "source_limit"
 	dropQueueFull    = "queue_full"
-	dropRefused      = "refused"       // it would begin an exchange beyond a bound, or one that nobody accepts
-	dropUnmatched    = "unmatched"     // of an exchange that does not exist
+	dropRefused      = "refused"       // beyond a limit of exchanges, or without a handler
+	dropUnmatched    = "unmatched"     // for an exchange that does not exist
 	dropNotPermitted = "not_permitted" // on the wrong kind of session
 )
 
-// dropped returns the number of datagrams dropped, by reason. Every reason is present from
-// the start: Prometheus does not see the first increase of a counter that appears with 1.
+// dropped returns the number of dropped datagrams by reason. It always contains
+// every reason, because Prometheus misses the first increase of a counter that
+// appears with 1.
 func (n *Node) dropped() stats.Counters[string] {
 	c := n.count.dropped.Clone()
 	waiting := n.loop.inbox.Stats()
@@ -178,7 +180,7 @@ func (n *Node) dropped() stats.Counters[string] {
 
 func (n *Node) certificates() []Certificate {
 	var list []Certificate
-	// The PAI need not be valid any more, once it has issued the DAC.
+	// The PAI may expire after it has issued the DAC, so it is not included.
 	if c, err := x509.ParseCertificate(n.trust.material.DAC); err == nil && c.NotAfter.Year() < 9999 {
 		list = append(list, Certificate{Kind: "dac", NotAfter: c.NotAfter})
 	}

@@ -10,9 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// keeper stores the subscriptions of the engine. It writes when one begins or ends, and
-// not for each report: a subscription may last for months, and the store may be on an SD
-// card.
+// keeper stores the subscriptions of the engine. It writes only when one begins or
+// ends: a subscription may last for months, and the store may be on an SD card.
 type keeper struct {
 	st      *store.Store
 	fabrics *fabric.Table
@@ -59,7 +58,7 @@ func (k *keeper) settle() {
 	k.revision, k.generation = k.engine.Revision(), k.fabrics.Generation()
 	gone := make(map[subscriptionKey]bool, len(k.kept))
 	for key := range k.kept {
-		// The store has removed those of a fabric that was removed.
+		// The store removes the subscriptions of a fabric together with the fabric.
 		if k.fabrics.Get(key.Fabric) == nil {
 			delete(k.kept, key)
 		} else {
@@ -70,7 +69,8 @@ func (k *keeper) settle() {
 	for _, m := range k.engine.Subscriptions() {
 		key := keyOf(&m)
 		delete(gone, key)
-		// A fabric that is only staged is not in the store, nor is what belongs to it.
+		// A fabric that is only staged is not in the store, and its subscriptions
+		// cannot be either.
 		if f := k.fabrics.Get(m.Fabric); !k.kept[key] && f != nil && !f.Pending {
 			begun = append(begun, m)
 		}

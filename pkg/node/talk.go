@@ -13,17 +13,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Bounds of sessions.
+// Limits of sessions.
 const (
 	MaxUnsecured    = 64
-	sessionsReserve = 16 // beyond those that are guaranteed to every fabric
+	sessionsReserve = 16 // in addition to the guaranteed ones
 )
 
-// maxSessions returns how many sessions there can be, and how many resumption records.
+// maxSessions returns the limit of sessions, and of resumption records.
 func (n *Node) maxSessions() int { return CASESessionsPerFabric*n.opt.MaxFabrics + sessionsReserve }
 
-// idsOfRun returns the session ids of a run. The last run has used none of them; see
-// securechannel.Records.
+// idsOfRun returns the session ids for a run. They are disjoint from those of the
+// last run; see securechannel.Records.
 func idsOfRun(n uint64) session.IDs {
 	if n%2 == 0 {
 		return session.EvenIDs
@@ -31,7 +31,7 @@ func idsOfRun(n uint64) session.IDs {
 	return session.OddIDs
 }
 
-// openTalk makes sessions, exchanges and the secure channel.
+// openTalk creates sessions, exchanges and the secure channel.
 func (n *Node) openTalk() {
 	t := &n.talk
 	t.closing = map[*session.Session]bool{}
@@ -93,7 +93,7 @@ func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 	} else {
 		n.count.cases[CASEKey{Result: result, Resumed: o.Resumed}]++
 		if o.Result == securechannel.Success {
-			n.count.caseDuration.Observe(o.Duration + time.Since(now)) // the last message takes its time, too
+			n.count.caseDuration.Observe(o.Duration + time.Since(now)) // includes the handling of the last message
 		}
 	}
 	if o.Result != securechannel.Success {
@@ -101,7 +101,8 @@ func (n *Node) handshakeOver(now time.Time, o securechannel.Outcome) {
 	}
 }
 
-// farewell ends serving: subscribers get the event ShutDown, and every session is closed.
+// farewell stops serving: subscribers get the event ShutDown, and all sessions are
+// closed.
 func (n *Node) farewell(now time.Time) error {
 	n.model.composition.stop(now)
 	e := n.model.engine

@@ -1,5 +1,5 @@
-// Package onboarding makes the onboarding payload of a node that is found on
-// the IP network and commissioned by the standard flow: the text of its QR code
+// Package onboarding encodes the onboarding payload of a node that is discovered on
+// the IP network and commissioned with the standard flow: the text of its QR code
 // and its manual pairing code (section 5.1).
 package onboarding
 
@@ -12,7 +12,7 @@ import (
 // onNetwork is the discovery capability "on IP network" (section 5.1.3.1).
 const onNetwork = 1 << 2
 
-// Payload is what a commissioner needs to find and to pair a node.
+// Payload is the data with which a commissioner finds and pairs a node.
 type Payload struct {
 	VendorID      matter.VendorID
 	ProductID     matter.ProductID

@@ -11,8 +11,9 @@ import (
 func OpenBackup(file string) (*Store, error) {
 	st, err := store.Open(file, store.Options{ReadOnly: true})
 	if errors.Is(err, store.ErrDamaged) {
-		// The store's error says what to do about the daemon's own store.
-		return nil, fmt.Errorf("%s is no good copy of a store: take another; nothing was changed", file)
+		// The store's error contains advice for the daemon's own store, which does
+		// not apply here.
+		return nil, fmt.Errorf("%s is not a valid copy of a store: use another one; nothing was changed", file)
 	}
 	if err != nil {
 		return nil, err

@@ -14,11 +14,11 @@ import (
 
 // DACKey is a DAC's key that is not in the store.
 type DACKey struct {
-	// Where says where the key is, for the operator.
+	// Where is the location of the key, for the operator.
 	Where string
-	// Open is called at every start and at every change of the material. The Signer is
-	// called on any goroutine, but by one at a time. It may be slow: only the commands that
-	// need a signature wait for it.
+	// Open is called at every start and at every change of the material. The Signer
+	// is called from any goroutine, but not concurrently. It may be slow: only the
+	// commands that need a signature wait for it.
 	Open func() (attestation.Signer, error)
 }
 
@@ -44,10 +44,10 @@ func Credentials(a store.Attestation, key *DACKey, rand io.Reader) (*attestation
 	return c, signer, err
 }
 
-// queued is a Signer that signs for one goroutine at a time.
+// queued is a Signer that serializes its calls.
 type queued struct {
 	signer attestation.Signer
-	busy   chan struct{} // holds one while somebody signs
+	busy   chan struct{} // holds one element during a signature
 }
 
 func (q queued) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
@@ -82,20 +82,20 @@ func CheckMaterial(a store.Attestation, key *DACKey, opt attestation.VerifyOptio
 		for _, f := range Faults(err) {
 			list = append(list, f.Error())
 		}
-		return a, refuse("the material is not good: %s", strings.Join(list, "; "))
+		return a, refuse("the material is not valid: %s", strings.Join(list, "; "))
 	}
 	a.VendorID, a.ProductID, a.Test = report.VendorID, report.ProductID, report.Test
 	return a, nil
 }
 
-// DevelopmentMaterial creates material for development. there is the material that it
-// replaces, or nil. It is a [Refusal] to replace production material without force.
+// DevelopmentMaterial creates material for development. there is the material that
+// it replaces, or nil. Replacing production material without force is a [Refusal].
 func DevelopmentMaterial(ids IDs, force bool, there *store.Attestation, key *DACKey, rand io.Reader) (a store.Attestation, err error) {
 	switch {
 	case key != nil:
 		return a, refuse("the DAC's key is taken from %s, and development material has a key of its own: run without --dac-key-file", key.Where)
 	case there != nil && !there.Test && !force:
-		return a, refuse("this is production material, and its key would be lost: back up the store first, then say --force")
+		return a, refuse("this is production material, and its key would be lost: back up the store first, then use --force")
 	}
 	ids = ids.orDefault()
 	if a, err = attestation.Generate(rand, ids.Vendor, ids.Product, time.Now()); err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// pbkdfIterations and saltLen are the parameters of new verifiers. A commissioner computes
-// PBKDF2 once for every attempt, and an attacker who has the verifier once for every guess.
+// pbkdfIterations and saltLen are the parameters of new verifiers. A commissioner
+// computes PBKDF2 once per attempt; an attacker who has the verifier computes it
+// once per guess.
 const (
 	pbkdfIterations = 10_000
 	saltLen         = 32
@@ -76,7 +77,7 @@ func setPasscode(n *store.Node, passcode uint32, rand io.Reader) error {
 	return nil
 }
 
-// randomPasscode draws a passcode. All passcodes that are allowed are equally likely.
+// randomPasscode draws a passcode. All permitted passcodes are equally likely.
 func randomPasscode(r io.Reader) (uint32, error) {
 	for {
 		v, err := mcrypto.RandomUint32(r)

@@ -44,7 +44,7 @@ type Options struct {
 type Start struct {
 	Node     store.Node
 	Material store.Attestation
-	Booted   bool // the host has started since the last run
+	Booted   bool // the host was restarted since the last run
 	Device   *attestation.Credentials
 	Signer   attestation.Signer // nil if the DAC's key is in the store
 	Stopped  bool               // the last run ended in order
@@ -167,7 +167,7 @@ func complete(n *store.Node, opt *Options) error {
 		return err
 	}
 	if opt.VerifierOnly && opt.Passcode != 0 {
-		n.Passcode = 0 // the operator has configured it, and knows it
+		n.Passcode = 0 // the operator has configured it and knows it
 	}
 	return nil
 }
@@ -186,9 +186,9 @@ func takeResumptions(tx *store.Tx) ([]store.Resumption, error) {
 	return list, nil
 }
 
-// Reset removes what controllers have set and what the node has counted, and draws another
-// unique id (sections 11.1.5.19, 11.12.6 and 13.4). Event numbers and message counters are
-// kept, as they must never be used again.
+// Reset removes the settings of controllers and the node's counts, and draws a new
+// unique id (sections 11.1.5.19, 11.12.6 and 13.4). Event numbers and message
+// counters are kept, as they must never be used again.
 func Reset(n *store.Node, rand io.Reader) (err error) {
 	ForgetSettings(n)
 	n.RebootCount, n.OperationalHours = 0, 0
@@ -196,10 +196,10 @@ func Reset(n *store.Node, rand io.Reader) (err error) {
 	return err
 }
 
-// unknownLocation is the country code of a node whose controllers have set none.
+// unknownLocation is the country code until a controller sets one.
 const unknownLocation = "XX"
 
-// ForgetSettings removes what controllers have set that belongs to no fabric.
+// ForgetSettings removes the settings of controllers that belong to no fabric.
 func ForgetSettings(n *store.Node) {
 	n.NodeLabel, n.Location, n.LocalConfigDisabled = "", unknownLocation, false
 }

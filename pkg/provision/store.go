@@ -17,13 +17,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Store is the store of a node that does not run.
+// Store is the store of a node that is not running.
 type Store struct {
 	st  *store.Store
 	log *slog.Logger
 }
 
-// Access is how the store of a node that does not run is opened.
+// Access is the way in which the store of a node that is not running is opened.
 type Access uint8
 
 // Read opens the store read-only, beside other readers. Change opens an existing store;
@@ -65,8 +65,8 @@ func (o *Store) Close() error {
 	return errors.Join(o.st.Close(), giveAway(filepath.Dir(o.st.Path())))
 }
 
-// giveAway gives files that root has created in a directory of the daemon's user to that
-// user, as the daemon could not open them.
+// giveAway gives files that root has created in the directory of the daemon's user
+// to that user. Otherwise the daemon could not open them.
 func giveAway(stateDir string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -87,7 +87,7 @@ func giveAway(stateDir string) error {
 	return nil
 }
 
-// give changes the owner of a file of root that has no other name.
+// give changes the owner of a file that belongs to root and has no other links.
 func give(path string, to *syscall.Stat_t) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -169,8 +169,8 @@ func Overwrite(st *store.Store, log *slog.Logger) {
 	}
 }
 
-// FactoryReset removes all fabrics and what controllers have set. also does what others
-// have to do in the same transaction.
+// FactoryReset removes all fabrics and the settings of controllers, and calls also
+// in the same transaction.
 func (o *Store) FactoryReset(also func(*store.Tx) error) error {
 	t, err := o.Fabrics()
 	if err != nil {

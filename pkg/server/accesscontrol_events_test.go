@@ -19,7 +19,7 @@ type change struct {
 	node     uint64
 	passcode bool // AdminPasscodeID is not null
 	fabric   matter.FabricIndex
-	latest   string // AccessControlExtension data, or the entry's privilege
+	latest   string // AccessControlExtension data, or the privilege of the entry
 }
 
 func (r *rig) accessEvents(s *commissioner.Session) (list []change) {
@@ -65,7 +65,7 @@ func (r *rig) accessEvent(e *commissioner.Event) (c change) {
 	return c
 }
 
-// extensionList makes an Extension of these data.
+// extensionList returns an Extension with these data.
 func extensionList(data ...[]byte) commissioner.Value {
 	return func(w *tlv.Writer, t tlv.Tag) {
 		w.StartArray(t)
@@ -78,7 +78,7 @@ func extensionList(data ...[]byte) commissioner.Value {
 	}
 }
 
-// extensionData is a TLV list with one element under a profile's tag.
+// extensionData returns a TLV list with one profile-tagged element.
 func extensionData(size int) []byte {
 	w := tlv.NewWriter(nil)
 	w.StartList(tlv.Anonymous)
@@ -160,8 +160,8 @@ func TestAccessControlExtension(t *testing.T) {
 	})
 }
 
-// The event for the first entry of a fabric names who added the fabric, and only
-// that fabric sees it.
+// The event for the first entry of a fabric contains who added the fabric, and only
+// that fabric can read it.
 func TestEventsOfAddNOC(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r := p.rig
@@ -178,7 +178,7 @@ func TestEventsOfAddNOC(t *testing.T) {
 	})
 }
 
-// Those who stay see an event for a fabric that is removed.
+// The other fabrics see an event when a fabric is removed.
 func TestLeaveEvent(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, one := p.rig, p.one.CASE

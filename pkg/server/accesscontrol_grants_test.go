@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// writeACL writes the fabric's entries and returns the word for the status.
+// writeACL writes the fabric's entries and returns the status as text.
 func (r *rig) writeACL(s *commissioner.Session, list ...entry) string {
 	r.t.Helper()
 	status, err := s.Write(r.ctx, 0, clAccess, 0, entries(list...))
@@ -24,8 +24,8 @@ func administers(a *commissioner.Authority) entry {
 	return entry{matter.PrivilegeAdminister, matter.AuthModeCASE, []uint64{uint64(a.NodeID)}, nil}
 }
 
-// Tags of the NOC stand for their bearer: the same identifier, in the version of
-// the entry or a later one.
+// A tag in an entry matches NOCs with the same identifier and the same or a later
+// version.
 func TestAccessByTag(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -51,7 +51,7 @@ func TestAccessByTag(t *testing.T) {
 	})
 }
 
-// A tag may be the administrator of a new fabric.
+// The administrator of a new fabric may be a tag.
 func TestAdminIsTag(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
@@ -65,7 +65,7 @@ func TestAdminIsTag(t *testing.T) {
 	})
 }
 
-// What an entry's targets and privilege grant, and nothing else.
+// An entry grants what its targets and privilege say, and nothing else.
 func TestAccessByTarget(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -102,7 +102,7 @@ func TestAccessByTarget(t *testing.T) {
 	})
 }
 
-// More rules for entries, and how they are read back.
+// Other rules for entries, and how entries are read.
 func TestACLRules(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -145,7 +145,7 @@ func TestACLRules(t *testing.T) {
 		r.must(err)
 		r.want("a member is missing", outcome(status.Status), "INVALID_DATA_TYPE")
 
-		// Empty lists are null.
+		// Empty lists are stored as null.
 		view.subjects, view.targets = []uint64{}, [][3]*uint32{}
 		r.want("empty lists", r.writeACL(s, administers(a), view), success)
 		nulls := 0

@@ -10,8 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// inParts writes a list as older controllers do: what the first item holds, then
-// an item for each further element. It returns the words for the statuses.
+// inParts writes a list as older controllers do: the first item, then one item for
+// each further element. It returns the statuses as text.
 func (x *raw) inParts(at matter.AttributeID, first commissioner.Value, more ...func(w *tlv.Writer)) (words []string) {
 	x.s.r.t.Helper()
 	items := []item{{clAccess, at, false, first}}
@@ -33,8 +33,8 @@ func (x *raw) inParts(at matter.AttributeID, first commissioner.Value, more ...f
 	return words
 }
 
-// Entries that come in parts take the places of the old ones, and make the events
-// of that: what the first item does not hold goes, what is appended comes.
+// Entries that are sent in parts replace the old ones and cause the same events:
+// entries not in the first item are removed, and appended ones are added.
 func TestACLInParts(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -43,11 +43,11 @@ func TestACLInParts(t *testing.T) {
 		admin, view := administers(a), entry{privilege: matter.PrivilegeView, mode: matter.AuthModeCASE}
 		node := uint64(a.NodeID)
 		for _, tt := range []struct {
-			name  string
-			first []entry
-			more  []entry
-			want  string
-			tells []change
+			name   string
+			first  []entry
+			more   []entry
+			want   string
+			events []change
 		}{
 			{"emptied, then the same", nil, []entry{admin}, success, []change{{0, 2, node, false, 1, "5"}, {0, 1, node, false, 1, "5"}}},
 			{"emptied, then two", nil, []entry{admin, view}, success, []change{{0, 2, node, false, 1, "5"}, {0, 1, node, false, 1, "5"}, {0, 1, node, false, 1, "1"}}},
@@ -65,8 +65,8 @@ func TestACLInParts(t *testing.T) {
 			for _, got := range raw.inParts(0, entries(tt.first...), more...) {
 				r.want(tt.name, got, tt.want)
 			}
-			if got := r.accessEvents(done.CASE)[seen:]; !slices.Equal(got, tt.tells) {
-				t.Errorf("%s: events %+v, want %+v", tt.name, got, tt.tells)
+			if got := r.accessEvents(done.CASE)[seen:]; !slices.Equal(got, tt.events) {
+				t.Errorf("%s: events %+v, want %+v", tt.name, got, tt.events)
 			}
 			after := readACL(t, r, done.CASE, true)
 			if tt.want != success && !slices.EqualFunc(before, after, sameEntry) {
@@ -79,31 +79,31 @@ func TestACLInParts(t *testing.T) {
 	})
 }
 
-// An extension that comes in parts is emptied first. One that is refused then
-// leaves what the parts before it made.
+// An extension that is sent in parts is emptied first. If a part is refused, the
+// parts before it stay.
 func TestExtensionInParts(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(c, a)
 		raw := r.stranger(1).caseSession(a, done.Node)
 		small, other, long := extensionData(1), extensionData(2), extensionData(129)
-		tells := func(kind uint8, data []byte) change { return change{1, kind, uint64(a.NodeID), false, 1, string(data)} }
+		event := func(kind uint8, data []byte) change { return change{1, kind, uint64(a.NodeID), false, 1, string(data)} }
 		for _, tt := range []struct {
-			name  string
-			first [][]byte
-			more  [][]byte
-			want  string
-			left  []byte
-			tells []change
+			name   string
+			first  [][]byte
+			more   [][]byte
+			want   string
+			left   []byte
+			events []change
 		}{
-			{"the first", nil, [][]byte{small}, success, small, []change{tells(1, small)}},
-			{"another", nil, [][]byte{other}, success, other, []change{tells(2, small), tells(1, other)}},
-			{"too long", nil, [][]byte{long}, constraintError, nil, []change{tells(2, other)}},
-			{"two", nil, [][]byte{small, other}, constraintError, small, []change{tells(1, small)}},
-			{"one beside one", [][]byte{other}, [][]byte{small}, constraintError, other, []change{tells(0, other)}},
+			{"the first", nil, [][]byte{small}, success, small, []change{event(1, small)}},
+			{"another", nil, [][]byte{other}, success, other, []change{event(2, small), event(1, other)}},
+			{"too long", nil, [][]byte{long}, constraintError, nil, []change{event(2, other)}},
+			{"two", nil, [][]byte{small, other}, constraintError, small, []change{event(1, small)}},
+			{"one beside one", [][]byte{other}, [][]byte{small}, constraintError, other, []change{event(0, other)}},
 			{"one beside a bad one", [][]byte{long}, [][]byte{small}, constraintError, other, nil},
 			{"one beside two", [][]byte{small, small}, [][]byte{small}, constraintError, other, nil},
-			{"none", nil, nil, success, nil, []change{tells(2, other)}},
+			{"none", nil, nil, success, nil, []change{event(2, other)}},
 			{"none again", nil, nil, success, nil, nil},
 		} {
 			seen := len(r.accessEvents(done.CASE))
@@ -120,8 +120,8 @@ func TestExtensionInParts(t *testing.T) {
 			for _, got := range raw.inParts(1, extensionList(tt.first...), more...) {
 				r.want(tt.name, got, tt.want)
 			}
-			if got := r.accessEvents(done.CASE)[seen:]; !slices.Equal(got, tt.tells) {
-				t.Errorf("%s: events %+v, want %+v", tt.name, got, tt.tells)
+			if got := r.accessEvents(done.CASE)[seen:]; !slices.Equal(got, tt.events) {
+				t.Errorf("%s: events %+v, want %+v", tt.name, got, tt.events)
 			}
 			var left []byte
 			rd := r.attribute(done.CASE, clAccess, 1, true)
@@ -137,14 +137,14 @@ func TestExtensionInParts(t *testing.T) {
 			if !slices.Equal(left, tt.left) {
 				t.Errorf("%s: left %x, want %x", tt.name, left, tt.left)
 			}
-			if rep := r.next(sub); (rep != nil) != (len(tt.tells) > 0) {
+			if rep := r.next(sub); (rep != nil) != (len(tt.events) > 0) {
 				t.Errorf("%s: a subscriber heard of it: %v", tt.name, rep != nil)
 			}
 		}
 	})
 }
 
-// What an extension in parts has changed before it was refused is told, also when
+// The changes of an extension in parts that was refused are reported, even if
 // entries are written in the same request.
 func TestExtensionRefusedBesideEntries(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {

@@ -10,8 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// entry is an access control entry as a controller writes it; nil lists are
-// null.
+// entry is an access control entry in a controller's form. A nil list is null.
 type entry struct {
 	privilege matter.Privilege
 	mode      matter.AuthMode
@@ -19,8 +18,8 @@ type entry struct {
 	targets   [][3]*uint32 // cluster, endpoint, device type
 }
 
-// withAuxiliaryType returns an entry that carries AuxiliaryType, which no client may
-// write (section 9.10.5.6), null or not.
+// withAuxiliaryType returns an entry with an AuxiliaryType, null or not. No client
+// may write one (section 9.10.5.6).
 func withAuxiliaryType(e entry, v func(w *tlv.Writer, t tlv.Tag)) commissioner.Value {
 	return func(w *tlv.Writer, t tlv.Tag) {
 		w.StartArray(t)
@@ -46,7 +45,7 @@ func (e entry) write(w *tlv.Writer) {
 	w.End()
 }
 
-// fields begins a structure and writes the fields of the entry.
+// fields opens a structure and writes the fields of the entry.
 func (e entry) fields(w *tlv.Writer) {
 	w.StartStruct(tlv.Anonymous)
 	w.Uint(tlv.Context(1), uint64(e.privilege))
@@ -79,12 +78,12 @@ func (e entry) fields(w *tlv.Writer) {
 	}
 }
 
-// seenEntry is what a read of the ACL shows of an entry.
+// seenEntry is an entry as read from the ACL.
 type seenEntry struct {
 	fabric    matter.FabricIndex
 	privilege matter.Privilege
 	subjects  []uint64
-	bare      bool // nothing but the fabric index
+	bare      bool // only the fabric index
 }
 
 func readACL(t *testing.T, r *rig, s *commissioner.Session, filtered bool) (list []seenEntry) {
@@ -216,7 +215,8 @@ func sameEntry(a, b seenEntry) bool {
 	return a.fabric == b.fabric && a.privilege == b.privilege && slices.Equal(a.subjects, b.subjects) && a.bare == b.bare
 }
 
-// What one fabric writes is not shown to another, and does not touch it.
+// A fabric's entries are not visible to another fabric, and the other's writes do
+// not change them.
 func TestACLOfTwoFabrics(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		one, two := r.authority(commissioner.AuthorityOptions{}), r.authority(commissioner.AuthorityOptions{})
@@ -265,7 +265,7 @@ func TestACLEvents(t *testing.T) {
 		}
 		type change struct {
 			typ   uint8
-			admin bool // by node id, not by passcode
+			admin bool // by node id, otherwise by passcode
 		}
 		var got []change
 		for i := range rep.Events {
@@ -284,8 +284,8 @@ func TestACLEvents(t *testing.T) {
 			}
 			got = append(got, c)
 		}
-		// AddNOC added the first over PASE. Each list replaces it, by the same; then
-		// one is added, changed, removed.
+		// AddNOC added the first entry over PASE. Each list replaces it with the
+		// same entry. Then one is added, changed and removed.
 		want := []change{{1, false}, {0, true}, {1, true}, {0, true}, {0, true}, {0, true}, {2, true}}
 		if !slices.Equal(got, want) {
 			t.Errorf("events %v, want %v", got, want)
@@ -293,7 +293,8 @@ func TestACLEvents(t *testing.T) {
 	})
 }
 
-// What an administrator writes for a fabric that is not complete goes with it.
+// Entries that an administrator writes for an incomplete fabric are removed with
+// it.
 func TestACLInFailSafe(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		a := r.authority(commissioner.AuthorityOptions{})

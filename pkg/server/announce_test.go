@@ -6,8 +6,8 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 )
 
-// What does not show in the records is not announced: that takes longer than the
-// change itself.
+// Changes that do not affect the records do not cause an announcement, which takes
+// longer than the change.
 func TestOnlyNamesAreAnnounced(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})

@@ -42,7 +42,7 @@ func verifyOptions(q admin.AttestationTrust, want provision.IDs) attestation.Ver
 	return opt
 }
 
-// describeMaterial returns how commissioners will judge material.
+// describeMaterial returns the material as commissioners will judge it.
 func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestation.VerifyOptions) admin.Attestation {
 	out := admin.Attestation{Kind: kindOf(a), VendorID: a.VendorID, ProductID: a.ProductID, Key: "store", Faults: []string{}, Notes: []string{}}
 	switch {
@@ -69,8 +69,8 @@ func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestatio
 	return out
 }
 
-// endless reports whether t means that there is no well-defined end (RFC 5280, section
-// 4.1.2.5).
+// endless reports whether t stands for "no well-defined expiration date" (RFC 5280,
+// section 4.1.2.5).
 func endless(t time.Time) bool { return t.Year() >= 9999 }
 
 func certificate(s attestation.CertificateSummary) *admin.Certificate {
@@ -92,8 +92,8 @@ func (o operator) attestation(ctx context.Context) (admin.Attestation, error) {
 	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// verifyAttestation returns the material, checked with roots and signers of q. It does not
-// run on the loop, as the key may be on a slow token.
+// verifyAttestation returns the material, verified with the roots and signers of q.
+// It does not run on the loop, because the key may be on a slow token.
 func (o operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (admin.Attestation, error) {
 	opt := verifyOptions(q, o.s.configured)
 	var a store.Attestation
@@ -126,10 +126,11 @@ func (o operator) generateAttestation(ctx context.Context, q admin.GenerateReque
 	})
 }
 
-// replaceMaterial stores the material that with returns. The node uses it from then on.
+// replaceMaterial stores the material that with returns. The node uses it from then
+// on.
 func (o operator) replaceMaterial(ctx context.Context, with func(there store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
 	s := o.s
-	s.replacing.Lock() // with must see the latest material
+	s.replacing.Lock() // passes with the latest material
 	defer s.replacing.Unlock()
 	var there store.Attestation
 	err = s.node.Ask(ctx, func(time.Time) error {

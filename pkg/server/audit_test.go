@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 )
 
-// slowRand is a source of randomness that takes its time.
+// slowRand is a slow source of randomness.
 type slowRand struct{ delay *atomic.Int64 }
 
 func (r slowRand) Read(b []byte) (int, error) {
@@ -20,9 +20,9 @@ func (r slowRand) Read(b []byte) (int, error) {
 	return io.ReadFull(rand.Reader, b)
 }
 
-// An operator that gives up while the node does what was asked is told what became of it,
-// and so is the audit log: what was made has not failed. One that gives up before has
-// changed nothing.
+// If an operator gives up while the node carries out the request, the operator and
+// the audit log get its outcome, which is not a failure. If the operator gives up
+// before, nothing changes.
 func TestOperatorThatGivesUp(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		var delay atomic.Int64
@@ -32,7 +32,7 @@ func TestOperatorThatGivesUp(t *testing.T) {
 		r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))
 		op := r.srv.Operator()
 
-		// The reset draws a unique id, and takes a second for it.
+		// The reset draws a unique id, which takes a second.
 		delay.Store(int64(time.Second))
 		ctx, cancel := context.WithTimeout(r.ctx, 500*time.Millisecond)
 		defer cancel()
@@ -42,7 +42,7 @@ func TestOperatorThatGivesUp(t *testing.T) {
 			t.Fatal("the reset did not take longer than the operator waits")
 		}
 		if n := r.inspect().Fabrics; err != nil || n != 0 {
-			t.Errorf("the reset was made, %d fabrics are left, and the operator is told: %v", n, err)
+			t.Errorf("the reset was made, %d fabrics are left, and the operator gets: %v", n, err)
 		}
 
 		r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))

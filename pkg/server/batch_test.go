@@ -9,8 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// A controller switches everything in the house with one request: as many commands as
-// the node says that it takes, each answered by its reference (section 8.8.2).
+// A controller can switch a whole house with one request. It may contain as many
+// commands as the node announces, each answered with its reference (section 8.8.2).
 func TestBatch(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE

@@ -22,28 +22,29 @@ import (
 type Bridge struct {
 	Socket  string        // path of the API's Unix socket; "": none
 	Addr    string        // TCP address of the API; "": none
-	Token   string        // what requests at Addr must bring; required with Addr
+	Token   string        // token that requests at Addr must have; required with Addr
 	Expose  bridge.Filter // which devices are shown
 	Profile device.Profile
 	Fronts  []Front
-	// Resident are the sources whose devices live in this program; see [bridge.Options].
+	// Resident are the sources whose devices are part of this program; see
+	// [bridge.Options].
 	Resident []string
 }
 
-// Front is where devices come from, besides the API.
+// Front is a source of devices besides the API.
 type Front interface {
-	// Name is the name of the front, for the log.
+	// Name returns the name of the front, for the log.
 	Name() string
-	// Run serves the front until ctx ends. What it does is its own business: an error,
-	// or a panic, ends the front and nothing else; it is begun anew after a while.
+	// Run serves the front until ctx ends. If it returns early or panics, the node
+	// goes on, and Run is called again after a pause.
 	Run(ctx context.Context, r *bridge.Registry) error
 }
 
-// Bounds of the bridge API's server.
+// Limits of the bridge API's server.
 const (
 	maxBridgeClients = 200 // connections; others wait
 	bridgeTimeout    = 10 * time.Second
-	frontPause       = 5 * time.Second // before a front is begun anew
+	frontPause       = 5 * time.Second // before Run of a front is called again
 )
 
 // openBridge makes the registry of devices.
@@ -60,7 +61,7 @@ func (s *Server) openBridge() (err error) {
 	return nil
 }
 
-// attachBridge makes the known devices endpoints of the node, before it serves.
+// attachBridge adds the endpoints of the known devices, before the node serves.
 func (s *Server) attachBridge() error {
 	if s.bridge == nil {
 		return nil
@@ -68,7 +69,8 @@ func (s *Server) attachBridge() error {
 	return s.node.Do(func(now time.Time) error { return s.bridge.Attach(now, s.node) })
 }
 
-// Devices returns the registry of bridged devices, nil if the options name no bridge.
+// Devices returns the registry of bridged devices, or nil if the options have no
+// bridge.
 func (s *Server) Devices() *bridge.Registry { return s.bridge }
 
 // bindBridge binds the sockets of the API.
@@ -94,11 +96,11 @@ func (s *Server) bindBridge() error {
 	return nil
 }
 
-// addBridge serves the API at a listener.
+// addBridge serves the API on a listener.
 func (s *Server) addBridge(l net.Listener, token string) {
 	h := bridgeapi.New(bridgeapi.Options{Registry: s.bridge, Log: s.log, Token: token})
 	srv := s.addHTTP(netutil.LimitListener(l, maxBridgeClients), h)
-	// Streams go on for as long as they are read; bodies and headers do not.
+	// A stream lasts as long as it is read. Bodies and headers have a timeout.
 	srv.ReadTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = bridgeTimeout, scraperIdle, maxHeader
 	s.teardown.push("streams of the bridge API", func(context.Context) error {
 		h.Close()
@@ -123,14 +125,14 @@ func (s *Server) startFronts() {
 	s.teardown.last(running.Wait)
 }
 
-// keepRunning runs a front until ctx ends, again and again if it must be.
+// keepRunning runs a front until ctx ends, and starts it again if it fails.
 func keepRunning(ctx context.Context, f Front, r *bridge.Registry, log *slog.Logger) {
 	for ctx.Err() == nil {
 		err := runFront(ctx, f, r)
 		if ctx.Err() != nil {
 			return
 		}
-		log.Error("a source of devices ended and is begun anew", "source", f.Name(), "error", err)
+		log.Error("a source of devices failed and will be restarted", "source", f.Name(), "error", err)
 		select {
 		case <-time.After(frontPause):
 		case <-ctx.Done():
@@ -138,7 +140,7 @@ func keepRunning(ctx context.Context, f Front, r *bridge.Registry, log *slog.Log
 	}
 }
 
-// runFront runs a front. What it does wrong must not take the node with it.
+// runFront runs a front. It recovers from a panic, which must not stop the node.
 func runFront(ctx context.Context, f Front, r *bridge.Registry) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -151,7 +153,7 @@ func runFront(ctx context.Context, f Front, r *bridge.Registry) (err error) {
 	return errors.New("it ended by itself")
 }
 
-// checkBridge reports what is wrong with the options of the bridge.
+// checkBridge returns an error if the options of the bridge are not valid.
 func (o *Options) checkBridge() error {
 	if o.Bridge != nil && o.Bridge.Addr != "" && o.Bridge.Token == "" {
 		return errors.New("bridge-addr: the API is on TCP only with a token: name a file with --bridge-token-file")

@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// burst sends so many commands at once on each of the sessions. Each must be answered
-// with success, within limit.
+// burst sends commands at once on each session. Each must be answered with success,
+// within limit.
 func (r *rig) burst(sessions []*commissioner.Session, commands int, limit time.Duration) {
 	r.t.Helper()
 	const readAllIndices = 4 // of Group Key Management: it changes nothing
@@ -41,8 +41,8 @@ func (r *rig) burst(sessions []*commissioner.Session, commands int, limit time.D
 	}
 }
 
-// How long a request took is measured where it ends: one that is answered at once has
-// taken what its cluster needs.
+// The duration of a request is measured at its end. It includes the time that the
+// cluster takes.
 func TestDurationOfRequests(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
@@ -58,7 +58,7 @@ func TestDurationOfRequests(t *testing.T) {
 }
 
 // A controller that switches a house sends a command for each lamp at once. All are
-// answered, also where the network loses and reorders messages.
+// answered, even if the network loses and reorders messages.
 func TestBursts(t *testing.T) {
 	slow := simnet.Conditions{Delay: 5 * time.Millisecond} // all are sent before the first is answered
 	lossy := simnet.Conditions{Loss: 0.1, Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond, Reorder: 0.1}

@@ -14,8 +14,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// traces says whether the state directory still has a fabric's root certificate
-// anywhere: it stands in one record with the keys.
+// traces reports whether the state directory contains a fabric's root certificate,
+// which is in one record with the keys.
 func (r *rig) traces(a *commissioner.Authority) bool {
 	r.t.Helper()
 	files, err := filepath.Glob(filepath.Join(r.dir, "*"))
@@ -30,8 +30,7 @@ func (r *rig) traces(a *commissioner.Authority) bool {
 	return false
 }
 
-// A fabric that is removed leaves nothing in the pages of the store that are not in
-// use.
+// A removed fabric leaves nothing in the unused pages of the store.
 func TestRemovedFabricLeavesNoTrace(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
@@ -49,7 +48,7 @@ func TestRemovedFabricLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// A passcode that is forgotten is not in the file any more, nor an attestation key
+// The file no longer contains a passcode that was removed, or an attestation key
 // that was replaced.
 func TestForgottenSecretsLeaveNoTrace(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
@@ -82,7 +81,7 @@ func TestForgottenSecretsLeaveNoTrace(t *testing.T) {
 	})
 }
 
-// A factory reset takes the files along that an upgrade or a restore has kept.
+// A factory reset removes the copies that an upgrade or a restore has kept.
 func TestFactoryResetLeavesNoTrace(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		a := r.authority(commissioner.AuthorityOptions{})

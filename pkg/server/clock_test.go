@@ -18,14 +18,15 @@ func year(y int) uint32 {
 	return uint32(time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC).Unix() - matter.EpochOffset)
 }
 
-// valid makes an authority whose certificates are valid from one year to another.
+// valid returns an authority whose certificates are valid from one year to another.
 func (r *rig) valid(from, to int) *commissioner.Authority {
 	r.t.Helper()
 	return r.authority(commissioner.AuthorityOptions{Validity: cert.Validity{NotBefore: year(from), NotAfter: year(to)}})
 }
 
 // clockBubble runs f with a node that is not started. Fake time begins in the year
-// 2000, long before the program was built: the clock of a board without one.
+// 2000, long before the program was built, as on a board without a battery-backed
+// clock.
 func clockBubble(t *testing.T, f func(r *rig)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,7 +40,7 @@ func (r *rig) startIn(y int) {
 	r.start()
 }
 
-// clockTrusted asks the node whether the time of day can be right.
+// clockTrusted reports whether the node considers the clock plausible.
 func (r *rig) clockTrusted() bool {
 	r.t.Helper()
 	return r.inspect().ClockTrusted
@@ -50,14 +51,14 @@ func refusedCASE(err error) bool {
 	return errors.As(err, &report) && report.Code == message.CodeInvalidParameter
 }
 
-// A board that thinks it is 2000 takes certificates that begin and end later.
+// A board whose clock shows 2000 accepts certificates that begin and end later.
 func TestClockNotSet(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.start()
 		c, a := r.client(), r.valid(2030, 2040)
 		done := r.commission(c, a)
 		if r.clockTrusted() {
-			t.Error("the node tells the time")
+			t.Error("the node trusts the clock")
 		}
 		r.restart()
 		r.session(c, a, done.Node)
@@ -65,9 +66,9 @@ func TestClockNotSet(t *testing.T) {
 	})
 }
 
-// The dates of what an administrator brings do not matter: its issuer's clock may be
-// ahead of the node's, and neither need be right. A certificate without a beginning
-// has begun.
+// An administrator's certificates may have any dates: its issuer's clock may be
+// ahead of the node's, and neither may be right. A certificate without a beginning
+// is valid already.
 func TestAnyDatesAreTaken(t *testing.T) {
 	for _, sync := range []bool{false, true} {
 		t.Run(fmt.Sprint("synchronised ", sync), func(t *testing.T) {
@@ -110,16 +111,15 @@ func TestAnyDatesAreTaken(t *testing.T) {
 	}
 }
 
-// When a session is opened, a clock that something keeps right decides. Of a
-// certificate that has begun by its issuer's clock, which may be a day ahead, it
-// does not say that it is yet to begin.
+// A session is opened according to the clock, if it is synchronized. A certificate
+// counts as valid from a day before it begins, as its issuer's clock may be ahead.
 func TestClockSet(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.startIn(2035)
 		c, a := r.client(), r.valid(2030, 2040)
 		done := r.commission(c, a)
 		if !r.clockTrusted() {
-			t.Error("the node does not tell the time")
+			t.Error("the node does not trust the clock")
 		}
 		for name, tt := range map[string]struct {
 			valid cert.Validity
@@ -153,7 +153,7 @@ func TestClockSet(t *testing.T) {
 	})
 }
 
-// A clock that nothing keeps right locks nobody out, be it behind or ahead.
+// A clock that is not synchronized locks nobody out, whether it is behind or ahead.
 func TestClockNotKeptRight(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.opt.Synchronised = func() bool { return false }
@@ -161,9 +161,9 @@ func TestClockNotKeptRight(t *testing.T) {
 		c, a, b := r.client(), r.valid(2029, 2034), r.valid(2031, 2034)
 		done := r.commission(c, a)
 		if !r.clockTrusted() {
-			t.Error("the node does not tell the time")
+			t.Error("the node does not trust the clock")
 		}
-		other := r.join(c, done.CASE, b) // begins in the clock's future, and teaches it better
+		other := r.join(c, done.CASE, b) // begins in the clock's future and so corrects it
 		if r.clockTrusted() {
 			t.Error("a clock is trusted that is a year late")
 		}
@@ -179,7 +179,7 @@ func TestClockNotKeptRight(t *testing.T) {
 	})
 }
 
-// What ended before this program was built is over by any clock.
+// A certificate that ended before this program was built has expired by any clock.
 func TestOverByAnyClock(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.opt.Synchronised = func() bool { return false }
@@ -195,8 +195,8 @@ func TestOverByAnyClock(t *testing.T) {
 	})
 }
 
-// An accepted certificate says that its beginning has come: a clock that shows less
-// is not trusted. That stays known without the fabric that taught it.
+// An accepted certificate proves that its beginning has passed. A clock that shows
+// an earlier time is not trusted, even after its fabric was removed.
 func TestLastKnownGoodTime(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.opt.Synchronised = func() bool { return false }
@@ -227,7 +227,7 @@ func TestLastKnownGoodTime(t *testing.T) {
 	})
 }
 
-// What the fail-safe takes back does not count as known.
+// A time that came with a rolled back fabric does not count.
 func TestLastKnownGoodTimeTakenBack(t *testing.T) {
 	clockBubble(t, func(r *rig) {
 		r.opt.Synchronised = func() bool { return false }

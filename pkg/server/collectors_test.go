@@ -9,8 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// A program's metric with a name of the node's is an error of New, and leaves nothing
-// behind: the store can be opened again.
+// If a program's metric has the name of one of the node's, New returns an error and
+// closes everything: the store can be opened again.
 func TestCollectorTwice(t *testing.T) {
 	devices := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridge_devices", Help: "Devices."})
 	opt := server.Options{
@@ -30,8 +30,8 @@ func TestCollectorTwice(t *testing.T) {
 	}
 }
 
-// Nor does a metric get past New that the scrape would fail for later: one of the node's
-// own names, whatever its labels and help, or one of the runtime's.
+// New also rejects a metric that would only fail at the scrape: one with the node's
+// or the runtime's name, whatever its labels and help.
 func TestCollectorOfTheNodesNames(t *testing.T) {
 	for _, c := range []prometheus.Collector{
 		prometheus.NewGauge(prometheus.GaugeOpts{Name: "opcredsd_fabrics", Help: "Fabrics."}),

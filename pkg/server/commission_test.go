@@ -41,8 +41,7 @@ func TestCommission(t *testing.T) {
 	}
 }
 
-// The network loses, doubles and shuffles datagrams; commissioning does not
-// mind.
+// Commissioning works over a network that loses, duplicates and reorders datagrams.
 func TestCommissionBadNetwork(t *testing.T) {
 	conditions := map[string]simnet.Conditions{
 		"loss":    {Delay: 2 * time.Millisecond, Loss: 0.2},
@@ -122,7 +121,7 @@ func TestRemoveLastFabric(t *testing.T) {
 		c := r.client()
 		done := r.commission(c, r.authority(commissioner.AuthorityOptions{}))
 		if err := done.CASE.RemoveFabric(r.ctx, done.Fabric); err != nil {
-			t.Fatal(err) // the answer must arrive before the session goes
+			t.Fatal(err) // the answer must arrive before the session ends
 		}
 		r.eventually("commissionable again", 5*time.Second, func() bool { return len(r.ads.of("_matterc._udp")) == 1 })
 		if n := len(r.ads.of("_matter._tcp")); n != 0 {
@@ -164,8 +163,7 @@ func TestFailSafeExpiry(t *testing.T) {
 	})
 }
 
-// A node that stops in the middle of a commissioning comes back without a trace
-// of it.
+// A node that stops during a commissioning has no trace of it after a restart.
 func TestRestartInFailSafe(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -239,7 +237,7 @@ func TestRefusals(t *testing.T) {
 				if _, err := p.AddNOC(r.ctx, n); !errors.As(err, &got) || got != tt.want {
 					t.Errorf("%v, want %v", err, tt.want)
 				}
-				// A failure uses nothing up.
+				// A failure does not use up the CSR or the root.
 				if _, err := p.AddNOC(r.ctx, good); err != nil {
 					t.Errorf("the right one afterwards: %v", err)
 				}
@@ -258,7 +256,7 @@ func TestNoPrivilege(t *testing.T) {
 		}
 		s, _, err := c.CASE(r.ctx, deviceAddr, stranger, done.Node, nil)
 		if err != nil {
-			t.Fatal(err) // it has a good NOC, it may speak
+			t.Fatal(err) // it has a valid NOC and may connect
 		}
 		if err := s.RemoveFabric(r.ctx, done.Fabric); matter.StatusOf(err).Status != matter.StatusUnsupportedAccess {
 			t.Errorf("RemoveFabric without privilege: %v", err)

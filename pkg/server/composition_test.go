@@ -8,8 +8,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// Controllers hear that the configuration has another version when an endpoint has come
-// or gone. A restart is no change, also if the program adds its endpoints after it.
+// The configuration version changes, and is reported, when an endpoint was added or
+// removed. A restart does not change it, even if the program adds its endpoints
+// after it.
 func TestConfigurationVersion(t *testing.T) {
 	const at = datamodel.BasicInformationAttrConfigurationVersion
 	bubble(t, 1, clean, func(r *rig) {

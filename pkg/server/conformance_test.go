@@ -25,8 +25,8 @@ func (mute) Discoverable() bool          { return true }
 func (mute) Status() mdns.Status         { return mdns.Status{} }
 func (mute) Close(context.Context) error { return nil }
 
-// TestConformanceDocument holds docs/conformance.md to the metadata that the
-// clusters answer by: go test ./pkg/server -run Conformance -update writes it.
+// TestConformanceDocument compares docs/conformance.md with the metadata of the
+// clusters. go test ./pkg/server -run Conformance -update writes it.
 func TestConformanceDocument(t *testing.T) {
 	var got string
 	assembled(t, func(endpoints []im.Endpoint) { got = conformanceDocument(endpoints) })
@@ -48,44 +48,44 @@ func conformanceDocument(endpoints []im.Endpoint) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# What the node serves
 
-Matter %d.%d.%d, data model revision %d. Made from the code's own metadata by a
-test. Access: R and W with the privilege (V view, O operate, M manage,
+Matter %d.%d.%d, data model revision %d. A test writes this file from the metadata in
+the code. Access: R and W with the privilege (V view, O operate, M manage,
 A administer), T needs a timed interaction, F fabric-scoped. Quality: N
-non-volatile, X nullable, C changes omitted from reports. Another test holds the
-metadata against the facts of the release in
-[pkg/datamodel/data](../pkg/datamodel/data/README.md), which it is made from.
+non-volatile, X nullable, C changes omitted from reports. Another test compares the
+metadata with the facts of the release in
+[pkg/datamodel/data](../pkg/datamodel/data/README.md).
 
-What is not plain from the tables:
+Notes on the tables:
 
-- What the release calls provisional is not served, as certification tests refuse
-  it: auxiliary access control, Groupcast, CacheAndSync of Group Key Management, network
+- Provisional elements of the release are not served, as certification tests reject
+  them: auxiliary access control, Groupcast, CacheAndSync of Group Key Management, network
   recovery, Joint Fabric.
-- ConfigurationVersion grows when an endpoint, or something that one serves, comes or
-  goes, and never by a restart.
-- The SDK's certification scripts that are for a node like this one pass: which ones,
-  and how to run them, says [test/interop](../test/interop/README.md#certification).
-- SerialNumber is there if the node is given one.
-- Endpoints beyond 1 are there if a program that embeds the node adds them, see
-  [embedding.md](embedding.md). Those of the table are what it need not bring itself.
-- Groups: neither device type of the node's own endpoints has the Groups cluster, so
-  MaxGroupsPerFabric is 0 until an endpoint is added that has it, and 16 then. Messages
-  to groups are received by multicast; counters of their senders are trusted first.
-- TestEventTrigger and PayloadTestRequest refuse every key: none is configured.
-- Diagnostic Logs answers with the newest lines of the log, without what would
-  tell one fabric of another; crash logs it has none, and no BDX.
-- Time Synchronization is not served. It is optional, and what a commissioner gains
-  by it, a clock by which certificates are judged and logs are dated, it has: the host
-  keeps the time, and a host whose clock nothing keeps right takes no certificate as not
-  yet valid, and as expired by its reading or a later time that has certainly come. The
-  daemon could not set the host's clock, which is other programs' too, and a second
-  clock of its own would contradict it in the log. Commissioners skip the step where
-  the cluster is missing. TimeSnapshot tells the time since the start alone, as it must then.
+- ConfigurationVersion grows when an endpoint or one of its elements is added or removed,
+  and never at a restart.
+- The SDK's certification scripts for a node like this one pass;
+  [test/interop](../test/interop/README.md#certification) lists them and describes how to
+  run them.
+- SerialNumber is served if one is configured.
+- A program that embeds the node can add endpoints beyond 1; see
+  [embedding.md](embedding.md). The tables show what the node adds to them.
+- Groups: neither device type of the node's own endpoints has the Groups cluster.
+  MaxGroupsPerFabric is 0 until an endpoint with it is added, and 16 then. Messages
+  to groups are received by multicast. The first counter of a sender is trusted.
+- TestEventTrigger and PayloadTestRequest reject every key, as none is configured.
+- Diagnostic Logs returns the newest lines of the log, without anything that identifies
+  other fabrics. There are no crash logs and no BDX.
+- Time Synchronization is not served. It is optional, and the host's clock serves its
+  purpose: to check certificates and to date the log. The daemon cannot set that clock,
+  which other programs use too, and a second clock would contradict it in the log. If the
+  host's clock is not synchronized, no certificate counts as not valid yet, and one that
+  ended before the program was built has expired. Commissioners skip the step if the
+  cluster is missing. TimeSnapshot then contains only the time since the start.
 `, matter.SpecificationVersion>>24, matter.SpecificationVersion>>16&0xFF, matter.SpecificationVersion>>8&0xFF, matter.DataModelRevision)
 	for _, ep := range endpoints {
 		if ep.ID < FirstEndpoint {
 			fmt.Fprintf(&b, "\n## Endpoint %d\n", ep.ID)
 		} else {
-			b.WriteString("\n## A bridged device\n\nAs far as what is said of it is known.\n")
+			b.WriteString("\n## A bridged device\n\nWith all optional information about the device.\n")
 			ep.DeviceTypes = ep.DeviceTypes[1:]
 		}
 		for _, dt := range ep.DeviceTypes {

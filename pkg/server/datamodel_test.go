@@ -15,8 +15,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// bridgedExample is a bridged device of which all is known that there can be. The node
-// serves all that it needs but what its own type wants.
+// bridgedExample returns a bridged device with all optional information. The node
+// serves everything that it requires except the clusters of its own type.
 func bridgedExample(t *testing.T) Endpoint {
 	t.Helper()
 	product, hardware, software := matter.ProductID(1), uint16(1), uint32(1)
@@ -38,7 +38,7 @@ func bridgedExample(t *testing.T) Endpoint {
 	}
 }
 
-// assembled runs f against the endpoints of a node, and a bridged one.
+// assembled runs f with the endpoints of a node, including a bridged one.
 func assembled(t *testing.T, f func(endpoints []im.Endpoint)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,9 +58,9 @@ func assembled(t *testing.T, f func(endpoints []im.Endpoint)) {
 	})
 }
 
-// Every element that the data model makes mandatory is there, none that it does not
-// allow, and each with its access, qualities and ids; and the endpoints have the clusters
-// that their device types want, and no others.
+// Every mandatory element of the data model is served, and none that is not
+// allowed, with the right access, qualities and ids. The endpoints have exactly the
+// clusters that their device types require.
 func TestDataModel(t *testing.T) {
 	assembled(t, func(endpoints []im.Endpoint) {
 		if len(endpoints) != 3 {
@@ -68,8 +68,8 @@ func TestDataModel(t *testing.T) {
 		}
 		for _, ep := range endpoints {
 			if ep.ID >= FirstEndpoint {
-				// The lamp that the example is without: On/Off and Scenes Management are
-				// the program's. As a bridged node it is whole.
+				// The example lacks On/Off and Scenes Management, which the program
+				// adds. As a bridged node it is complete.
 				for _, c := range ep.Clusters {
 					for _, err := range conformance.Cluster(c.Spec()) {
 						t.Error(err)

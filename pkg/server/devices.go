@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// devices answers an operator about bridged devices.
+// devices answers an operator's requests about bridged devices.
 type devices struct{ r *bridge.Registry }
 
 func (d devices) answer(o *admin.Operator) {
@@ -32,7 +32,8 @@ func (d devices) answer(o *admin.Operator) {
 	o.WatchDevices = d.watch
 }
 
-// only returns the part of a device that is meant: the one that is named, or the only one.
+// only returns the name of the part to use: the given one, or that of the only
+// part.
 func (d devices) only(id, part string) (string, error) {
 	v, err := d.r.Device(id)
 	switch {
@@ -46,7 +47,7 @@ func (d devices) only(id, part string) (string, error) {
 	return v.Parts[0].ID, nil
 }
 
-// refused makes an error about a request one that the operator can mend.
+// refused marks an error about a request as one that the operator can correct.
 func refused(err error) error {
 	var e *bridge.Error
 	if errors.As(err, &e) {
@@ -55,7 +56,7 @@ func refused(err error) error {
 	return err
 }
 
-// watch writes what happens until ctx ends.
+// watch writes events until ctx ends.
 func (d devices) watch(ctx context.Context, out io.Writer) error {
 	w, err := d.r.Watch()
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package server is a node with what surrounds it: it opens the store, binds the
-// sockets, makes the node of package node over them, and serves HTTP and the operator.
+// Package server runs a complete node. It opens the store, binds the sockets,
+// creates the node of package node, and serves HTTP and the operator's requests.
 //
-// [New] opens and binds, [Server.Start] serves, [Server.Stop] takes everything
-// down in the reverse order and may be called at any time. [Server.Run] does
-// all of it for a program.
+// [New] opens and binds, [Server.Start] serves, and [Server.Stop] closes everything
+// in the reverse order. Stop may be called at any time. [Server.Run] does all three
+// for a program.
 //
 //	srv, err := server.New(server.Options{StateDir: dir, Log: log})
 //	if err != nil {
@@ -11,7 +11,7 @@
 //	}
 //	return srv.Run(ctx, nil)
 //
-// A program that holds the node asks it by [Server.Operator], which is what the
-// daemon's commands ask by its admin socket. [Offline] is the store of a node that
-// does not run.
+// A program that embeds the node uses [Server.Operator] for an operator's requests.
+// The daemon's commands send the same requests over the admin socket. [Offline]
+// answers them from the store of a node that is not running.
 package server

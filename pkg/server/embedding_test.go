@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The code in docs/embedding.md is that of the examples, which are compiled and
+// The code in docs/embedding.md is the code of the examples, which are compiled and
 // run.
 func TestEmbeddingDocument(t *testing.T) {
 	text, err := os.ReadFile("../../docs/embedding.md")

@@ -19,8 +19,8 @@ type Tag = node.Tag
 // Endpoint is an endpoint that a program adds to the node.
 type Endpoint = node.Endpoint
 
-// ErrNoEndpoint is returned by [Server.RemoveEndpoints] for an endpoint that does not exist
-// or is the node's own.
+// ErrNoEndpoint is returned by [Server.RemoveEndpoints] for an endpoint that does
+// not exist or was not added by the program.
 var ErrNoEndpoint = node.ErrNoEndpoint
 
 // ErrOnLoop is returned by methods that wait for the node's goroutine if they are called
@@ -30,15 +30,15 @@ var ErrOnLoop = node.ErrOnLoop
 // AddEndpoint adds an endpoint; see [Server.AddEndpoints].
 func (s *Server) AddEndpoint(ep Endpoint) error { return s.AddEndpoints(ep) }
 
-// AddEndpoints adds endpoints in one step: either all of them or, if the error is not
-// nil, none. The error names the endpoint and what is wrong with it. Controllers that
-// subscribe to the lists of parts get one report.
+// AddEndpoints adds endpoints in one step. If it returns an error, it has added
+// none. The error contains the endpoint and the reason. Controllers that subscribe
+// to the lists of parts get one report.
 //
-// A bridge adds the devices that it knows before Start, or before Run. To the controllers
-// of a node that serves without them the devices are gone, and most controllers then
-// remove what users have configured for them.
+// A bridge must add the devices that it knows before Start or Run. If a node serves
+// without them, its controllers consider the devices removed, and most controllers
+// then delete the users' settings for them.
 //
-// It may be called before Start and while the node runs.
+// AddEndpoints may be called before Start and while the node runs.
 func (s *Server) AddEndpoints(list ...Endpoint) error {
 	return s.node.Do(func(time.Time) error { return s.node.AddEndpoints(list...) })
 }
@@ -46,22 +46,23 @@ func (s *Server) AddEndpoints(list ...Endpoint) error {
 // RemoveEndpoint removes an endpoint; see [Server.RemoveEndpoints].
 func (s *Server) RemoveEndpoint(id matter.EndpointID) error { return s.RemoveEndpoints(id) }
 
-// RemoveEndpoints removes endpoints that the program has added, also from their groups, in
-// one step. Their numbers are not given to other devices in this run. If one of them does
-// not exist or has parts that stay, or if the store fails, none is removed. It may be
-// called when AddEndpoints may.
+// RemoveEndpoints removes endpoints that the program has added, and their group
+// memberships, in one step. Their numbers cannot be used for other devices in this
+// run. It removes none if one of them does not exist or has parts that stay, or if
+// the store fails. It may be called before Start and while the node runs.
 func (s *Server) RemoveEndpoints(ids ...matter.EndpointID) error {
 	return s.node.Do(func(time.Time) error { return s.node.RemoveEndpoints(ids...) })
 }
 
-// Do runs f on the goroutine that calls the clusters, and waits for it. A program changes
-// the state of its clusters in f: when f returns, the node asks every cluster that is an
-// [im.Watcher] what has changed, and reports it to subscribers. f must not wait, as the
-// node answers nobody meanwhile. The error is f's, or node.ErrStopped. In a cluster and in
-// f itself, Do, AddEndpoints, RemoveEndpoints and Stop return [ErrOnLoop] at once.
+// Do runs f on the goroutine that calls the clusters, and waits for it. A program
+// changes the state of its clusters in f. When f returns, the node asks every
+// cluster that is an [im.Watcher] for changes and reports them to subscribers. f
+// must not block, as the node handles nothing in the meantime. The error is f's, or
+// node.ErrStopped. If Do, AddEndpoints, RemoveEndpoints or Stop is called in a
+// cluster or in f, it returns [ErrOnLoop] at once.
 func (s *Server) Do(f func() error) error {
 	return s.node.Do(func(time.Time) error {
-		s.node.TouchAll() // f does not say what it changes
+		s.node.TouchAll() // f may change any endpoint
 		return f()
 	})
 }

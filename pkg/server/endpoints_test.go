@@ -33,7 +33,7 @@ type plug struct {
 	*onOff
 	info     *bridgeddevicebasicinformation.Cluster
 	switched []bool
-	shown    []bool // that it identifies itself, and no more
+	shown    []bool // calls that begin or end identification
 }
 
 // addPlug adds a bridged device to the node.
@@ -53,7 +53,7 @@ func (r *rig) addPlug(id matter.EndpointID) *plug {
 	return p
 }
 
-// value reads an attribute and returns it as text, or the status.
+// value reads an attribute and returns its value or the status as text.
 func (r *rig) value(s *commissioner.Session, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID) string {
 	r.t.Helper()
 	rep, err := s.Read(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(ep, cl, id)}})
@@ -73,8 +73,8 @@ func (r *rig) textOf(rep *commissioner.Report, ep matter.EndpointID, cl matter.C
 	return clustertest.Text(r.t, a.Value())
 }
 
-// A bridged device comes, works, changes by itself and goes; subscribers hear of
-// all of it.
+// A bridged device is added, used, changed by itself and removed. Subscribers get
+// reports of all of it.
 func TestBridgedDevice(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		done := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))
@@ -119,7 +119,7 @@ func TestBridgedDevice(t *testing.T) {
 		if len(p.switched) != 1 || !p.switched[0] {
 			t.Errorf("switched %v", p.switched)
 		}
-		// So does somebody at the plug; and it gets lost.
+		// Somebody also switches it by hand, and then it becomes unreachable.
 		r.must(r.srv.Do(func() error {
 			p.on = false
 			p.info.SetReachable(false)
@@ -145,8 +145,9 @@ func TestBridgedDevice(t *testing.T) {
 	})
 }
 
-// A plug shows which it is for the time that was asked for; subscribers hear that it
-// has begun and ended, and nothing between. Meanwhile it can be put into a group.
+// A plug identifies itself for the requested time. Subscribers get reports of the
+// beginning and the end, and none in between. In that time it can be added to a
+// group.
 func TestIdentify(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		p := r.addPlug(plugID)
@@ -192,8 +193,8 @@ func TestIdentify(t *testing.T) {
 	})
 }
 
-// What is there before the start is there for the first controller, with access by
-// endpoint, device type and group.
+// A device that is added before the start is there for the first controller, with
+// access by endpoint, device type and group.
 func TestBridgedDeviceBeforeTheStart(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.stop()
@@ -241,8 +242,8 @@ func TestBridgedDeviceBeforeTheStart(t *testing.T) {
 	})
 }
 
-// What the program says of the device types of an endpoint is neither doubled nor
-// followed later.
+// Device types of the program's endpoint are not duplicated, and later changes of
+// its slice have no effect.
 func TestDeviceTypesOfABridgedDevice(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		info, err := bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{UniqueID: func() string { return "1" }})
@@ -255,7 +256,7 @@ func TestDeviceTypesOfABridgedDevice(t *testing.T) {
 	})
 }
 
-// misplaced is a cluster whose metadata is not as it must be.
+// misplaced is a cluster with invalid metadata.
 type misplaced struct {
 	onOff
 	spec im.Spec
@@ -263,8 +264,7 @@ type misplaced struct {
 
 func (c *misplaced) Spec() *im.Spec { return &c.spec }
 
-// Whatever is wrong with an endpoint is an error of one kind, which says what it is, and
-// nothing is added.
+// Any fault of an endpoint is an error with its reason, and nothing is added.
 func TestAddEndpointRefuses(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.addPlug(plugID)
@@ -284,7 +284,7 @@ func TestAddEndpointRefuses(t *testing.T) {
 			"the aggregator":            {server.Endpoint{ID: 1, DeviceTypes: types, Clusters: some}, "not between 2 and 65534"},
 			"one that is there":         {server.Endpoint{ID: plugID, DeviceTypes: types, Clusters: some}, "in use"},
 			"0xFFFF":                    {server.Endpoint{ID: 0xFFFF, DeviceTypes: types, Clusters: some}, "not between"},
-			"the number of another":     {server.Endpoint{ID: 9, DeviceTypes: types, Clusters: some}, "another device's"},
+			"the number of another":     {server.Endpoint{ID: 9, DeviceTypes: types, Clusters: some}, "another device"},
 			"a part of nothing":         {server.Endpoint{ID: 8, Parent: 6, DeviceTypes: types, Clusters: some}, "part of endpoint 6"},
 			"a part of itself":          {server.Endpoint{ID: 8, Parent: 8, DeviceTypes: types, Clusters: some}, "part of endpoint 8"},
 			"a part of the aggregator":  {server.Endpoint{ID: 8, Parent: 1, DeviceTypes: types, Clusters: some}, "part of endpoint 1"},
@@ -295,9 +295,9 @@ func TestAddEndpointRefuses(t *testing.T) {
 			"a nil pointer":             {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{(*onOff)(nil)}}, "number 1"},
 			"attributes out of order":   {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{unordered}}, "Unordered"},
 			"an attribute of the node":  {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{global}}, "Global"},
-			"Identify twice":            {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{own}, Identify: &identify.Options{}}, "0x0003 is there twice"},
+			"Identify twice":            {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{own}, Identify: &identify.Options{}}, "0x0003 occurs twice"},
 			"no such type for Identify": {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: some, Identify: &identify.Options{Type: 6}}, "6"},
-			"a cluster twice":           {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, &onOff{}}}, "0x0006 is there twice"},
+			"a cluster twice":           {server.Endpoint{ID: 8, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}, &onOff{}}}, "0x0006 occurs twice"},
 		} {
 			good := server.Endpoint{ID: 20, DeviceTypes: types, Clusters: []im.Cluster{&onOff{}}}
 			err := r.srv.AddEndpoints(good, tc.ep)
@@ -328,8 +328,8 @@ func (r *rig) batch(ids ...matter.EndpointID) (list []server.Endpoint) {
 	return list
 }
 
-// A bridge that stands before the node starts is whole in the first report after a
-// restart, and what comes and goes together is one report.
+// The first report after a restart has all devices of a bridge that adds them
+// before the start. Devices that are added and removed together cause one report.
 func TestEndpointsInOneStep(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		first := []matter.EndpointID{10, 11, 12}
@@ -374,8 +374,8 @@ func TestEndpointsInOneStep(t *testing.T) {
 	})
 }
 
-// The parts of a device are listed by the device, the root and the aggregator; they are
-// no bridged nodes of their own.
+// The parts of a device are listed by the device, the root and the aggregator. They
+// are not bridged nodes themselves.
 func TestPartsOfABridgedDevice(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		part := func(id, parent matter.EndpointID) server.Endpoint {

@@ -13,11 +13,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// onOff is the On/Off cluster of a plug that a program bridges: its metadata, and
-// what it does.
+// onOff is the On/Off cluster of a plug that a program bridges.
 type onOff struct {
-	on, told bool
-	set      func(on bool) // switches the real one
+	on, reported bool
+	set          func(on bool) // switches the real plug
 }
 
 var onOffSpec = im.Spec{
@@ -49,22 +48,23 @@ func (c *onOff) Invoke(_ *im.Request, id matter.CommandID, _ tlv.Element, _ *tlv
 
 var _ im.Watcher = (*onOff)(nil)
 
-// Changes makes the node tell subscribers, whoever has switched the plug.
+// Changes makes the node report a change to subscribers, whoever has switched the
+// plug.
 func (c *onOff) Changes(changed func(matter.AttributeID)) {
-	if c.on != c.told {
-		c.told = c.on
+	if c.on != c.reported {
+		c.reported = c.on
 		changed(0)
 	}
 }
 
-// A bridge: a plug of another kind of network, as an endpoint that controllers
-// switch and that tells them when somebody else does.
+// This bridge has one plug of another kind of network. Controllers can switch it
+// and get a report when somebody else does.
 func ExampleServer_AddEndpoint() {
 	srv, dir := exampleNode()
 	defer os.RemoveAll(dir)
 	defer srv.Stop()
 
-	const address = "00:12:4b:00:01:02:03:04" // of the plug, on its own network
+	const address = "00:12:4b:00:01:02:03:04" // address of the plug on its own network
 	info, err := bridgeddevicebasicinformation.New(bridgeddevicebasicinformation.Options{
 		Info:     bridgeddevicebasicinformation.Info{VendorName: "Plugs Ltd", ProductName: "Plug 7"},
 		UniqueID: func() string { return srv.UniqueID(address) },
@@ -75,7 +75,7 @@ func ExampleServer_AddEndpoint() {
 	}
 	plug := &onOff{set: func(on bool) { fmt.Println("switch", address, on) }}
 	if err := srv.AddEndpoint(server.Endpoint{
-		ID:          server.FirstEndpoint, // and it stays the plug's
+		ID:          server.FirstEndpoint, // must stay the same for this plug
 		DeviceTypes: []server.DeviceType{{ID: 0x010A, Revision: 4}},
 		Clusters:    []im.Cluster{info, plug},
 		Identify:    &identify.Options{Type: datamodel.IdentifyIdentifyTypeVisibleIndicator, Show: func(on bool) { fmt.Println("blink", address, on) }},
@@ -86,17 +86,17 @@ func ExampleServer_AddEndpoint() {
 	}
 	srv.Start()
 
-	// The plug's own network has something to say, in whatever goroutine.
+	// The plug has reported a change, on any goroutine.
 	err = srv.Do(func() error {
 		info.SetReachable(true)
 		plug.on = true
 		return nil
 	})
-	fmt.Println("told:", err)
+	fmt.Println("reported:", err)
 
-	// The plug has gone for good.
+	// The plug was removed for good.
 	fmt.Println("removed:", srv.RemoveEndpoint(server.FirstEndpoint))
 	// Output:
-	// told: <nil>
+	// reported: <nil>
 	// removed: <nil>
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// cellar is where the devices of this example come from: a network of one thermometer.
+// cellar is a front with a network of one thermometer.
 type cellar struct{ heard chan error }
 
-// Name is also the name of the source, the part before the colon in the ids of devices.
+// Name returns the name of the front. It is also the name of the source: the part
+// before the colon in the ids of devices.
 func (c cellar) Name() string { return "cellar" }
 
-// Run describes the devices, and then reports what they say. It may wait, fail and even
-// panic: that is between it and the node, and no controller notices.
+// Run describes the devices and then reports their values. It may block, fail and
+// even panic without affecting the node's controllers.
 func (c cellar) Run(ctx context.Context, r *bridge.Registry) error {
 	if _, err := r.Put(device.Device{
 		ID: "cellar:thermometer", Name: "Wine", Vendor: "ACME", Product: "T1", Reachable: true,
@@ -30,9 +31,9 @@ func (c cellar) Run(ctx context.Context, r *bridge.Registry) error {
 	return nil
 }
 
-// A program that bridges devices of the types that package device knows describes them
-// and reports their values. Endpoints, clusters and identities are the node's business,
-// over restarts too.
+// A program that bridges devices of the types that package device knows describes
+// them and reports their values. The node manages endpoints, clusters and
+// identities, across restarts too.
 func ExampleFront() {
 	dir, err := os.MkdirTemp("", "node")
 	if err != nil {

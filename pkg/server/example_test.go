@@ -17,7 +17,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// A program that is a Matter node, until it is interrupted.
+// This program is a Matter node until it is interrupted.
 func Example() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -39,7 +39,8 @@ func Example() {
 	}
 }
 
-// A program asks its own node what the commands of an operator ask the daemon.
+// A program can send its own node the requests that the operator's commands send to
+// the daemon.
 func ExampleServer_Operator() {
 	srv, dir := exampleNode()
 	defer os.RemoveAll(dir)
@@ -68,7 +69,7 @@ func ExampleServer_Operator() {
 	// codes for one window: 22 and 11 characters <nil>
 }
 
-// The store of a node that does not run can be looked at, backed up and changed.
+// The store of a node that is not running can be read, backed up and changed.
 func ExampleOpenOffline() {
 	srv, dir := exampleNode()
 	defer os.RemoveAll(dir)
@@ -92,8 +93,8 @@ func ExampleOpenOffline() {
 	// damage: <nil>
 }
 
-// The key of the device attestation certificate stays where it is: in a TPM, a
-// PKCS #11 token, another process. The store holds none then.
+// The key of the device attestation certificate can be kept outside of the store:
+// in a TPM, a PKCS #11 token, or another process.
 func ExampleDACKey() {
 	dir, err := os.MkdirTemp("", "node")
 	if err != nil {
@@ -134,7 +135,7 @@ func ExampleDACKey() {
 	// the key is in the TPM [] <nil>
 }
 
-// Metrics of the program stand beside those of the node.
+// Metrics of the program are exported together with those of the node.
 func ExampleOptions_collectors() {
 	devices := prometheus.NewGauge(prometheus.GaugeOpts{Name: "mybridge_devices", Help: "Devices behind the bridge."})
 	opt := server.Options{
@@ -146,7 +147,7 @@ func ExampleOptions_collectors() {
 	// Output: <nil>
 }
 
-// exampleNode is a node in a new directory that touches no real network.
+// exampleNode returns a node in a new directory that uses no real network.
 func exampleNode() (*server.Server, string) {
 	dir, err := os.MkdirTemp("", "node")
 	if err != nil {
@@ -167,7 +168,8 @@ func exampleNode() (*server.Server, string) {
 	return srv, dir
 }
 
-// exampleMaterial is what a factory issues; here, for development.
+// exampleMaterial returns the material that a factory issues; here it is for
+// development.
 func exampleMaterial() (admin.AttestationMaterial, *mcrypto.PrivateKey) {
 	a, err := attestation.Generate(rand.Reader, server.DefaultVendorID, server.DefaultProductID, time.Now())
 	if err != nil {

@@ -10,14 +10,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/provision"
 )
 
-// AddGroupEndpoint adds an endpoint that can belong to groups, beside the ones
-// that a node has.
+// AddGroupEndpoint adds an endpoint that can belong to groups.
 func (s *Server) AddGroupEndpoint(id matter.EndpointID, clusters ...im.Cluster) error {
 	return s.AddEndpoint(Endpoint{ID: id, DeviceTypes: []DeviceType{{ID: 0x0100, Revision: 3}}, Groups: true, Clusters: clusters})
 }
 
-// CheckStore checks the store of a node, which knows what it has given out of its
-// counters. There is nothing to be said of one that has stopped.
+// CheckStore checks the store of a running node, which knows the values reserved
+// from its counters. It does nothing if the node has stopped.
 func (s *Server) CheckStore() error {
 	err := s.node.Do(func(time.Time) error { return provision.Check(s.store) })
 	if errors.Is(err, node.ErrStopped) {
@@ -26,7 +25,7 @@ func (s *Server) CheckStore() error {
 	return err
 }
 
-// What each fabric can count on.
+// The guarantees for each fabric.
 const (
 	CASESessionsPerFabric  = node.CASESessionsPerFabric
 	SubscriptionsPerFabric = im.SubscriptionsPerFabric

@@ -30,7 +30,7 @@ func (r *rig) armed(s *commissioner.Session) bool {
 	}
 }
 
-// The decision table of ArmFailSafe: who may, and what becomes of the breadcrumb.
+// The decision table of ArmFailSafe: who may use it, and the resulting breadcrumb.
 func TestArmFailSafe(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, one, two := p.rig, p.one.CASE, p.two.CASE
@@ -117,21 +117,21 @@ func TestFailSafeTimes(t *testing.T) {
 	})
 }
 
-// Whoever comes at the very end comes too late, also when the node was busy and
-// looks at its watch later than it wanted to.
+// A request at the deadline is too late, even if the node was busy and handles the
+// deadline late.
 func TestFailSafeEnd(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
 		began := time.Now()
 		r.want("ArmFailSafe", r.arm(s, 60, 0), ok)
-		time.Sleep(time.Until(began.Add(60 * time.Second))) // both take the network's delay
+		time.Sleep(time.Until(began.Add(60 * time.Second))) // both include the network's delay
 		if r.armed(s) {
 			t.Error("armed after 60 s")
 		}
 		for i := range 8 {
 			r.net.SetTap(nil)
 			r.want("ArmFailSafe", r.arm(s, 60, 0), ok)
-			r.net.SetTap(dropAcks) // so that the request is what the node finds first
+			r.net.SetTap(dropAcks) // so that the request is the first datagram that the node receives
 			r.ads.stall(90 * time.Second)
 			r.want("label", r.creds(s, cmdLabel, 0, fmt.Sprint(i)), ok)
 			time.Sleep(89 * time.Second)
@@ -142,7 +142,7 @@ func TestFailSafeEnd(t *testing.T) {
 	})
 }
 
-// dropAcks is a tap that lets no mere acknowledgement through to the node.
+// dropAcks is a tap that drops standalone acknowledgements to the node.
 func dropAcks(d simnet.Datagram) bool { return d.To != deviceAddr || len(d.Payload) > 40 }
 
 // PASE arms the fail-safe for a minute.
@@ -170,7 +170,7 @@ func TestPASEArms(t *testing.T) {
 	})
 }
 
-// A commissioner that goes away leaves the node to the next one.
+// If a commissioner leaves, the node is available to the next one.
 func TestPASELeaves(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
@@ -183,7 +183,7 @@ func TestPASELeaves(t *testing.T) {
 			t.Errorf("%d roots", n)
 		}
 	})
-	// One that has added its fabric comes back over CASE.
+	// A commissioner that has added its fabric continues over CASE.
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		s := r.pase(c)
@@ -195,8 +195,8 @@ func TestPASELeaves(t *testing.T) {
 	})
 }
 
-// What a fail-safe held over PASE or CASE is gone when it ends, however it does,
-// and the next commissioning works at once.
+// Everything staged in a fail-safe over PASE or CASE is gone when it ends, for
+// whatever reason, and the next commissioning works at once.
 func TestFailSafeTakesBack(t *testing.T) {
 	ends := map[string]func(p *pair, by, member *commissioner.Session){
 		"timeout": func(*pair, *commissioner.Session, *commissioner.Session) { time.Sleep(120 * time.Second) },
@@ -254,7 +254,7 @@ func TestFailSafeTakesBack(t *testing.T) {
 					if _, _, err := p.c.CASE(r.ctx, deviceAddr, x, done.Node, nil); err == nil {
 						t.Error("CASE into the fabric that was taken back")
 					}
-					// The same once more, to the end.
+					// The same again, completed.
 					again := one
 					if over == "PASE" {
 						if name == "revoked" {
@@ -339,12 +339,12 @@ func TestSetRegulatoryConfig(t *testing.T) {
 	})
 }
 
-// A session that is only kept for its last answer takes no new requests: what it
-// was allowed to do was over with the fail-safe.
+// A session that is only kept for its last answer accepts no new requests, as its
+// fail-safe has ended.
 func TestClosingSession(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.pase(r.client())
-		// Without the acknowledgements of the peer the answer is sent again and again.
+		// The answer is retransmitted without the peer's acknowledgements.
 		r.net.SetTap(dropAcks)
 		r.want("ArmFailSafe", r.arm(s, 0, 0), ok)
 		if r.left(s) {
@@ -357,8 +357,8 @@ func TestClosingSession(t *testing.T) {
 	})
 }
 
-// A fail-safe ends with its fabric at once: the next administrator need not wait,
-// whatever the fail-safe held.
+// A fail-safe ends at once when its fabric is removed, so that the next
+// administrator need not wait.
 func TestFailSafeOfAFabricThatTheOperatorRemoves(t *testing.T) {
 	for name, stage := range map[string]func(p *pair){
 		"nothing": func(*pair) {},
@@ -373,7 +373,7 @@ func TestFailSafeOfAFabricThatTheOperatorRemoves(t *testing.T) {
 				p.must(p.one.CASE.ArmFailSafe(p.ctx, 900, 0))
 				stage(p)
 				p.wait(time.Minute)
-				p.one.CASE.Forget() // and says nothing of its end
+				p.one.CASE.Forget() // without notifying the peer
 				p.must(p.srv.Operator().RemoveFabric(p.ctx, 1))
 				p.want("the other administrator", outcome(p.two.CASE.ArmFailSafe(p.ctx, 60, 0)), ok)
 				p.must(p.two.CASE.ArmFailSafe(p.ctx, 0, 0))

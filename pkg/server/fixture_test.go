@@ -19,7 +19,7 @@ import (
 
 var fixture = flag.String("fixture", "", "write the database of a node, and who administers it, to this name with .db.gz and .json")
 
-// savedFabric is a fabric in the JSON file beside a database in
+// savedFabric is a fabric in the JSON file next to a database in
 // pkg/store/testdata.
 type savedFabric struct {
 	Index     matter.FabricIndex          `json:"index"`
@@ -27,10 +27,10 @@ type savedFabric struct {
 	Authority commissioner.SavedAuthority `json:"authority"`
 }
 
-// TestFixture makes a database that has some of everything in it: fabrics with and
+// TestFixture creates a database with records of every kind: fabrics with and
 // without an ICAC, access control entries, key sets and groups, subscriptions,
 // resumption records, and a label. With -fixture it is kept for the tests of later
-// schemas; pkg/store/testdata/README.md says when.
+// schemas; see pkg/store/testdata/README.md.
 func TestFixture(t *testing.T) {
 	dir := t.TempDir()
 	var saved []savedFabric
@@ -50,8 +50,8 @@ func TestFixture(t *testing.T) {
 	}
 }
 
-// furnish brings the node into three fabrics and lets their administrators do all
-// that leaves something in the store.
+// furnish adds the node to three fabrics and makes their administrators store data
+// of every kind.
 func (r *rig) furnish() (saved []savedFabric) {
 	r.t.Helper()
 	l := &lamps{rig: r, c: r.client()}
@@ -67,7 +67,7 @@ func (r *rig) furnish() (saved []savedFabric) {
 		saved = append(saved, savedFabric{matter.FabricIndex(i + 1), l.done.Node, l.a.Save()})
 		l.must(l.s.UpdateFabricLabel(l.ctx, string(rune('A'+i))+" house"))
 		if i == 2 {
-			break // one that has nothing but itself
+			break // a fabric without anything else
 		}
 		for set := range uint16(2) {
 			l.must(l.s.KeySetWrite(l.ctx, 5+set, [16]byte{byte(i), 1}, [16]byte{byte(i), 2}))

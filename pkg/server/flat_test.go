@@ -17,15 +17,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// house is a node with bridged plugs, and a controller of it that subscribes to all
-// there is, over real sockets.
+// house is a node with bridged plugs, and a controller that subscribes to
+// everything over real sockets.
 type house struct {
 	ctx  context.Context
 	srv  *server.Server
 	s    *commissioner.Session
 	u    *commissioner.Subscription
 	id   string            // of the last plug
-	plug matter.EndpointID // its endpoint
+	plug matter.EndpointID // endpoint of that plug
 	on   bool
 }
 
@@ -80,7 +80,7 @@ func newHouse(b *testing.B, plugs int) *house {
 	return h
 }
 
-// drain takes reports until there have been none for a while.
+// drain reads reports until there are none for a while.
 func (h *house) drain() {
 	for {
 		ctx, cancel := context.WithTimeout(h.ctx, 2*time.Second)
@@ -92,8 +92,8 @@ func (h *house) drain() {
 	}
 }
 
-// Through the whole node, too, what it does costs the same with a thousand devices as
-// with one: see BenchmarkFlat of pkg/im.
+// The costs of a complete node are the same with a thousand devices as with one.
+// See also BenchmarkFlat of pkg/im.
 func BenchmarkFlat(b *testing.B) {
 	const many = 1000
 	one, thousand := newHouse(b, 1), newHouse(b, many)
@@ -148,8 +148,8 @@ func BenchmarkFlat(b *testing.B) {
 	}
 }
 
-// A device is added in the time and with the memory that its endpoint takes, however
-// many there are. The heap is that of all that the node keeps of a device.
+// The time and memory for a new device do not depend on the number of devices. The
+// heap includes everything that the node keeps for a device.
 func BenchmarkAddDevices(b *testing.B) {
 	for _, many := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("beside=%d", many), func(b *testing.B) {

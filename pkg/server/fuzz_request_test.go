@@ -9,8 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// administer lets the second administrator do something. From then on anything may
-// become of the node but that it falls over.
+// administer lets the second administrator do something. After that the node may be
+// in any state, but it must keep running.
 func (p *program) administer() {
 	if p.other == nil {
 		p.net.SetConditions(clean)
@@ -24,7 +24,7 @@ func (p *program) administer() {
 	p.other.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, p.command())
 }
 
-// cluster returns one that there is, mostly.
+// cluster returns a cluster that usually exists.
 func (p *program) cluster() matter.ClusterID {
 	b := p.byte()
 	if b >= 0xE0 {
@@ -33,7 +33,7 @@ func (p *program) cluster() matter.ClusterID {
 	return [...]matter.ClusterID{clOpCreds, clGeneral, clWindow, clGroupKeys, clBasic, clAccess}[b%6]
 }
 
-// command makes a command with fields that it may have.
+// command returns a command, usually with valid fields.
 func (p *program) command() []byte {
 	cl, id := p.cluster(), matter.CommandID(p.byte()%16)
 	var pairs []any
@@ -43,7 +43,7 @@ func (p *program) command() []byte {
 	return invokeRequest(cl, id, args(pairs...))
 }
 
-// value is that of a field or an attribute.
+// value returns the value of a field or an attribute.
 func (p *program) value() commissioner.Value {
 	switch p.byte() % 9 {
 	case 0:
@@ -79,8 +79,7 @@ func (p *program) value() commissioner.Value {
 	}
 }
 
-// ask sends a request that makes sense, with octets of the program in the place of
-// some of its own.
+// ask sends a valid request with some of its octets replaced.
 func (p *program) ask(x *raw) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)

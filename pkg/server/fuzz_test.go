@@ -20,15 +20,16 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// commissioned is a node that every program of FuzzServer starts with, made once.
+// commissionedNode is the node that every program of FuzzServer starts with. It is
+// created once.
 type commissionedNode struct {
 	store []byte
 	home  *commissioner.Authority
-	guest *commissioner.Authority // may look at everything, and change nothing
+	guest *commissioner.Authority // may read everything, and change nothing
 	node  matter.NodeID
 	acl   string
 
-	other     *commissioner.Authority // administrator of a second fabric, who may do everything
+	other     *commissioner.Authority // administrator of a second fabric, with every privilege
 	otherNode matter.NodeID
 }
 
@@ -68,7 +69,7 @@ func commissionedFor(t *testing.T) *commissionedNode {
 	return n
 }
 
-// bubbleIn is bubble with a directory that outlives it.
+// bubbleIn is like bubble, with a directory that is kept.
 func bubbleIn(t *testing.T, dir string, f func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, dir)
@@ -78,7 +79,7 @@ func bubbleIn(t *testing.T, dir string, f func(r *rig)) {
 	})
 }
 
-// program is what a fuzzer makes up: steps of what hosts do, read off octets.
+// program is the fuzzer's input: octets that encode steps of hosts.
 type program struct {
 	*rig
 	data  []byte
@@ -87,17 +88,17 @@ type program struct {
 	bad   [3]*stranger
 	guest *raw
 	mu    sync.Mutex
-	seen  []simnet.Datagram // the last datagrams, both ways
+	seen  []simnet.Datagram // the last datagrams, in both directions
 
-	alone     bool // no second administrator comes
+	alone     bool // the second administrator does nothing
 	window    bool // one was opened
 	other     *raw // of the second administrator; nil until it comes
-	opened    int  // CASE sessions that were rightly opened
+	opened    int  // CASE sessions with valid credentials
 	restarted bool
 	slept     time.Duration
 }
 
-// Bounds of a program.
+// Limits of a program.
 const (
 	maxSteps = 64
 	maxSeen  = 64
@@ -113,7 +114,7 @@ func (p *program) byte() byte {
 	return b
 }
 
-// octets takes a length and as many octets.
+// octets reads a length and as many octets.
 func (p *program) octets() []byte {
 	n := int(p.byte())
 	if n >= 0xF0 { // a few long ones
@@ -127,7 +128,7 @@ func (p *program) octets() []byte {
 
 func (p *program) stranger() *stranger { return p.bad[int(p.byte())%len(p.bad)] }
 
-// changed returns a datagram that was seen, with changes.
+// changed returns a changed copy of an earlier datagram.
 func (p *program) changed() (d simnet.Datagram, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,16 +148,16 @@ func (p *program) changed() (d simnet.Datagram, ok bool) {
 	return d, true
 }
 
-// step does one thing. Mostly it waits until that has come where it goes to.
+// step performs one step. Usually it waits until its message has arrived.
 func (p *program) step() {
 	op := p.byte()
 	if op < 0xC0 {
 		defer time.Sleep(10 * time.Millisecond)
 	}
 	switch op % 13 {
-	case 0: // anything
+	case 0: // a random datagram
 		p.stranger().send(p.octets())
-	case 1: // a message outside of sessions
+	case 1: // a message on the unsecured session
 		s := p.stranger()
 		if flags := p.byte(); flags&1 != 0 {
 			s.begin()
@@ -166,25 +167,25 @@ func (p *program) step() {
 		h.Initiator, h.Reliable, h.HasAck = flags&1 == 0, flags&2 == 0, flags&4 != 0
 		h.Protocol = uint16(flags >> 5)
 		s.send(s.plain(h, p.octets()))
-	case 2: // something that was sent before, by whoever it was
+	case 2: // an earlier datagram of any host
 		if d, ok := p.changed(); ok {
 			p.net.Inject(d.From, d.To, d.Payload)
 		}
-	case 3: // the same from elsewhere, or back to where it came from
+	case 3: // the same from another address, or back to its sender
 		if d, ok := p.changed(); ok && d.To == deviceAddr {
 			p.stranger().send(d.Payload)
 		} else if ok {
 			p.net.Inject(d.To, deviceAddr, d.Payload)
 		}
-	case 4: // anything in a session
+	case 4: // a random message on a session
 		p.guest.s.send(p.guest.next(uint16(p.byte()%6), p.byte(), p.octets()))
-	case 5: // something that makes sense, or nearly
+	case 5: // a message that is valid, or nearly
 		p.ask(p.guest)
 	case 6:
 		d := min(time.Millisecond<<(p.byte()%20), maxSleep-p.slept)
 		p.slept += d
 		time.Sleep(d)
-	case 7: // what a session may hear out of turn
+	case 7: // a message that is valid on a session, at the wrong time
 		x := p.guest
 		flags := p.byte()
 		counter := x.counter + uint32(p.byte()) - 64
@@ -200,32 +201,32 @@ func (p *program) step() {
 		p.net.SetConditions(simnet.Conditions{
 			Loss: float64(b&3) / 10, Duplicate: float64(b>>2&3) / 10, Reorder: float64(b>>4&3) / 10, Delay: time.Millisecond * time.Duration(b>>6),
 		})
-	case 10: // a handshake that begins well
+	case 10: // a handshake with a valid start
 		p.begin()
 	case 11:
 		if !p.restarted {
 			p.restarted = true
 			p.restart()
 		}
-	case 12: // somebody who may do everything does something
+	case 12: // a request of the second administrator
 		if !p.alone {
 			p.administer()
 		}
 	}
 }
 
-// begin sends the first message of a handshake, which is as it should be, and perhaps
-// acknowledges the answer.
+// begin sends a valid first message of a handshake and sometimes acknowledges the
+// answer.
 func (p *program) begin() {
 	s := p.stranger()
 	s.begin()
 	flags := p.byte()
 	if flags&1 == 0 {
-		s.tell(message.OpcodeSigma1, p.sigma1(p.node.home, p.node.node))
+		s.post(message.OpcodeSigma1, p.sigma1(p.node.home, p.node.node))
 	} else {
 		b, err := pase.NewInitiator(pase.InitiatorConfig{Rand: zeros{}, Passcode: passcode, SessionID: 5, Params: message.DefaultParameters()}).Start()
 		p.must(err)
-		s.tell(message.OpcodePBKDFParamRequest, b)
+		s.post(message.OpcodePBKDFParamRequest, b)
 	}
 	if flags&2 == 0 {
 		time.Sleep(10 * time.Millisecond)
@@ -234,17 +235,16 @@ func (p *program) begin() {
 	}
 }
 
-// connect lets a good controller in, which over a bad network it may not manage.
+// connect connects the genuine controller, which may fail on a bad network.
 func (p *program) connect() {
-	p.opened++ // the node may have opened it, though the controller does not know
+	p.opened++ // the node may have opened it without the controller's knowledge
 	if s, _, err := p.good.CASE(p.ctx, deviceAddr, p.node.home, p.node.node, nil); err == nil {
 		_, _ = s.Read(p.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.AllOf(0, clOpCreds)}})
 		s.Close()
 	}
 }
 
-// check lets the node work on what it was sent, and looks at what must hold at any
-// time.
+// check lets the node handle its input and checks what must hold at any time.
 func (p *program) check() {
 	p.t.Helper()
 	synctest.Wait()
@@ -268,7 +268,7 @@ func (p *program) check() {
 	}
 }
 
-// end looks at what must hold when the hosts have become quiet.
+// end checks what must hold when the hosts have stopped.
 func (p *program) end() {
 	p.t.Helper()
 	p.net.SetConditions(clean)
@@ -288,8 +288,8 @@ func (p *program) end() {
 	p.check()
 }
 
-// run runs a program, whose first octet says whether a second administrator may come,
-// and whether a commissioning window is open.
+// run runs a program. Its first octet decides whether there is a second
+// administrator and whether a commissioning window is open.
 func (n *commissionedNode) run(t *testing.T, data []byte) {
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/"+store.FileName, n.store, 0o600); err != nil {
@@ -335,39 +335,40 @@ func (n *commissionedNode) run(t *testing.T, data []byte) {
 	})
 }
 
-// FuzzServer runs programs of what hosts of the network may do against the assembled
-// node: strangers, a guest that may look but not touch, and a good controller. Whatever
-// they do, the node does not fall over, keeps its bounds, opens no session for who has
-// not proven who it is, changes nothing for the guest, and in the end the good
-// controller connects at once. A second administrator may come, who has the right to
-// spoil everything for others; then the node has to live and to keep its bounds.
+// FuzzServer runs programs of hostile hosts against the assembled node: strangers,
+// a guest that may only read, and a genuine controller. Whatever they do, the node
+// keeps running and within its limits, opens no session without authentication, and
+// changes nothing for the guest. At the end the genuine controller connects at
+// once. With a second administrator, who may change everything, the node must still
+// keep running and within its limits.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0, 0, 1, 20, 1, 2, 3, 4, 6, 9, 8, 11, 8})
 	f.Add([]byte{0, 10, 0, 0, 10, 1, 0, 10, 2, 0, 10, 0, 2, 8, 2, 0, 0, 0, 3, 1, 0, 0, 2, 5, 1, 7, 0, 0xFF, 0})
 	f.Add([]byte{0, 5, 0, 0, 5, 1, 0, 1, 1, 0, 0, 5, 4, 1, 5, 5, 0, 6, 19, 9, 0xFF, 8, 8, 8, 9, 0, 8})
-	// Somebody pairs through an open window, without the code.
+	// Pairing through an open window with a wrong code.
 	f.Add([]byte{2, 10, 0, 1, 1, 0, 0, 0x22, 0, 6, 0x15, 0x30, 1, 1, 4, 0x18, 10, 1, 1, 1, 1, 0, 0x24, 0, 0, 6, 19, 10, 2, 3, 8})
-	// The guest gives itself everything, and writes labels.
+	// The guest tries to raise its privileges and writes labels.
 	f.Add([]byte{0, 5, 2, 0, 5, 0, 0, 7, 4, 5, 0, 6, 1, 65, 5, 3, 0, 9, 1, 6, 1, 65, 7, 4, 70, 3, 5, 0, 7, 0, 0, 0x10, 0, 4, 1, 2, 2, 0x15, 0x18, 11, 5, 0, 0})
 	f.Add(append([]byte{0}, bytes.Repeat([]byte{10, 0, 0}, 64)...))
 	// Arm the fail-safe, CSRRequest, a root, a window, a label; remove a fabric.
 	f.Add([]byte{1, 12, 1, 1, 0, 2, 1, 60, 0, 1, 1, 0, 12, 1, 0, 4, 1, 4, 12, 1, 0, 11, 1, 2, 6, 17, 12, 1, 2, 1, 1, 1, 200, 0, 12, 1, 0, 9, 1, 6, 1, 65, 12, 1, 0, 10, 1, 1, 1, 0})
 	f.Add(append([]byte{0}, bytes.Repeat([]byte{5, 1, 0, 0, 1, 0, 7, 0, 0x3E, 1}, 64)...))
-	// Write an access control list that leaves nobody, and append a strange entry.
+	// Write an access control list without administrators, and append an unusual
+	// entry.
 	f.Add([]byte{1, 12, 0, 2, 0, 5, 0, 0, 8, 2, 0x16, 0x18, 5, 0, 1, 8, 5, 0x15, 0x24, 1, 5, 0x18})
 	f.Add(append([]byte{0}, bytes.Repeat([]byte{1, 0, 1, 0x30, 0, 4, 0x15, 0x30, 1, 0xFF}, 40)...))
 	f.Fuzz(func(t *testing.T, data []byte) { commissionedFor(t).run(t, data) })
 }
 
-// Programs that TestRandomPrograms makes up: which, and how many.
+// The number and the seed of the programs of TestRandomPrograms.
 var (
 	programSeed = flag.Uint64("program-seed", 1, "of the random programs against the assembled node")
 	programs    = flag.Int("programs", 50, "how many of them")
 )
 
-// TestRandomPrograms is FuzzServer with random octets, nearly all of which mean
-// something.
+// TestRandomPrograms is FuzzServer with random octets, most of which are valid
+// steps.
 func TestRandomPrograms(t *testing.T) {
 	node := commissionedFor(t)
 	for i := range uint64(*programs) {

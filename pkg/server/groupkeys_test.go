@@ -21,13 +21,13 @@ const (
 	cmdKeySetIndices matter.CommandID = 4
 )
 
-// epochKey is the key that keySet gives slot i.
+// epochKey returns the key that keySet uses for slot i.
 func epochKey(i int) (key [16]byte) {
 	key[0] = byte(i + 1)
 	return key
 }
 
-// keySet makes a GroupKeySetStruct with one key for each start time.
+// keySet returns a GroupKeySetStruct with one key for each start time.
 func keySet(id, policy int, starts ...uint64) commissioner.Value {
 	m := keySetMembers{0: id, 1: policy}
 	for i := range 3 {
@@ -40,7 +40,7 @@ func keySet(id, policy int, starts ...uint64) commissioner.Value {
 	return m.value()
 }
 
-// keySetMembers are the members of a GroupKeySetStruct by their tags.
+// keySetMembers are the members of a GroupKeySetStruct by tag.
 type keySetMembers map[int]any
 
 func (m keySetMembers) value() commissioner.Value {
@@ -91,7 +91,7 @@ func TestKeySetWrite(t *testing.T) {
 			{"policy of a feature that is not there", keySetMembers{1: 1}, invalidCommand},
 			{"id of 17 bits", keySetMembers{0: 0x10000}, invalidCommand},
 
-			// Two faults at once, in the order of the checks.
+			// Two faults at once: the first check decides.
 			{"start 0 null, key 0 short", keySetMembers{2: short, 3: nil}, invalidCommand},
 			{"start 0 is 0, key 1 short", keySetMembers{3: uint64(0), 4: short, 5: two}, invalidCommand},
 			{"key 1 short, without start", keySetMembers{4: short}, constraintError},
@@ -123,7 +123,7 @@ func TestKeySetWrite(t *testing.T) {
 	})
 }
 
-// indices asks for the ids of all key sets.
+// indices returns the ids of all key sets.
 func (r *rig) indices(s *commissioner.Session) (ids []uint64) {
 	r.t.Helper()
 	rsp, err := s.Invoke(r.ctx, 0, clGroupKeys, cmdKeySetIndices, nil)
@@ -139,8 +139,8 @@ func (r *rig) indices(s *commissioner.Session) (ids []uint64) {
 	return ids
 }
 
-// starts reads a key set and returns its start times; a key that is told fails the
-// test.
+// starts reads a key set and returns its start times. The test fails if the answer
+// contains a key.
 func (r *rig) starts(s *commissioner.Session, id int) (starts []uint64) {
 	r.t.Helper()
 	rsp, err := s.Invoke(r.ctx, 0, clGroupKeys, cmdKeySetRead, args(0, id))
@@ -154,7 +154,7 @@ func (r *rig) starts(s *commissioner.Session, id int) (starts []uint64) {
 			r.t.Error("another key set")
 		case tag < 2 || tag > 7:
 		case tag%2 == 0 && !rd.Null():
-			r.t.Errorf("key %d is told", tag/2-1)
+			r.t.Errorf("key %d is in the answer", tag/2-1)
 		case tag%2 == 1 && !rd.Null():
 			starts = append(starts, rd.Uint())
 		}
@@ -165,8 +165,8 @@ func (r *rig) starts(s *commissioner.Session, id int) (starts []uint64) {
 	return starts
 }
 
-// Key sets belong to their fabric, outlast a restart, and are as many as
-// MaxGroupKeysPerFabric says.
+// Key sets belong to their fabric and survive a restart. Their number is limited by
+// MaxGroupKeysPerFabric.
 func TestKeySets(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, one, two := p.rig, p.one.CASE, p.two.CASE
@@ -210,8 +210,8 @@ func TestKeySets(t *testing.T) {
 	})
 }
 
-// The IPK is key set 0: with another one new CASE sessions need it, sessions there
-// are go on.
+// The IPK is key set 0. After a change, new CASE sessions need the new one, and
+// open sessions continue.
 func TestIPKRotation(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, s := p.rig, p.one.CASE
@@ -234,7 +234,7 @@ func TestIPKRotation(t *testing.T) {
 		if !r.alive(r.session(p.c, p.b, p.two.Node)) {
 			t.Error("the other fabric's IPK changed")
 		}
-		// In a fail-safe that began with UpdateNOC too, and for good.
+		// The same in a fail-safe that began with UpdateNOC, permanently.
 		a, err := p.a.WithEpochKey(epochKey(1))
 		r.must(err)
 		r.must(s.ArmFailSafe(r.ctx, 60, 0))
@@ -252,7 +252,7 @@ func TestIPKRotation(t *testing.T) {
 	})
 }
 
-// mappings makes a GroupKeyMap of pairs of group and key set.
+// mappings returns a GroupKeyMap of pairs of group and key set.
 func mappings(pairs ...[2]int) commissioner.Value {
 	return func(w *tlv.Writer, t tlv.Tag) {
 		w.StartArray(t)

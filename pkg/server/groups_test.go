@@ -17,7 +17,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// clLamp is a cluster of a manufacturer, with something to write and to do.
+// clLamp is a manufacturer's cluster with an attribute and a command.
 const clLamp matter.ClusterID = 0xFFF1_FC01
 
 var lampSpec = im.Spec{
@@ -29,7 +29,7 @@ var lampSpec = im.Spec{
 	},
 }
 
-// diary is what the lamps were told.
+// diary records the operations on the lamps.
 type diary struct {
 	mu   sync.Mutex
 	list []string
@@ -47,7 +47,7 @@ func (d *diary) len() int {
 	return len(d.list)
 }
 
-// take returns what has been added since the last time.
+// take returns what was recorded since the last call.
 func (d *diary) take() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -56,7 +56,7 @@ func (d *diary) take() []string {
 	return list
 }
 
-// lamp is a cluster that writes down what it is told.
+// lamp is a cluster that records its operations.
 type lamp struct {
 	ep  matter.EndpointID
 	did *diary
@@ -86,7 +86,7 @@ const (
 	kitchen matter.EndpointID = 3
 )
 
-// pause lasts until everything that was sent has been received.
+// pause waits until everything that was sent has been received.
 func pause() { time.Sleep(time.Second) }
 
 // lamps is a commissioned node with two lamps that can belong to groups.
@@ -115,7 +115,7 @@ func (l *lamps) must(err error) {
 	}
 }
 
-// want checks what the lamps have been told since the last time.
+// want checks the operations since the last call.
 func (l *lamps) want(what string, did ...string) {
 	l.t.Helper()
 	synctest.Wait()
@@ -124,7 +124,7 @@ func (l *lamps) want(what string, did ...string) {
 	}
 }
 
-// setACL gives the administrator its entry, and groups Operate.
+// setACL writes the administrator's entry, and Operate for groups.
 func (l *lamps) setACL(groups ...entry) {
 	l.t.Helper()
 	list := append([]entry{{matter.PrivilegeAdminister, matter.AuthModeCASE, []uint64{uint64(l.a.NodeID)}, nil}}, groups...)
@@ -139,8 +139,7 @@ func groupEntry(id matter.GroupID, targets ...[3]*uint32) entry {
 	return entry{matter.PrivilegeOperate, matter.AuthModeGroup, []uint64{uint64(id)}, targets}
 }
 
-// inGroup runs f against a node whose two lamps belong to group 7, which may
-// operate.
+// inGroup runs f with a node whose two lamps belong to group 7, which has Operate.
 func inGroup(t *testing.T, cond simnet.Conditions, f func(l *lamps, g *commissioner.Group)) {
 	bubble(t, 1, cond, func(r *rig) {
 		l := &lamps{rig: r, a: r.authority(commissioner.AuthorityOptions{}), c: r.client()}
@@ -154,12 +153,12 @@ func inGroup(t *testing.T, cond simnet.Conditions, f func(l *lamps, g *commissio
 			l.must(l.s.AddGroup(l.ctx, ep, 7, "lamps"))
 		}
 		l.setACL(groupEntry(7))
-		pause() // until the last acknowledgements have passed
+		pause() // until the last acknowledgements have arrived
 		f(l, g)
 	})
 }
 
-// Whatever comes to a group, the node says nothing.
+// silent checks that the node sends nothing, whatever is sent to a group.
 func (l *lamps) silent(f func()) {
 	l.t.Helper()
 	synctest.Wait()
@@ -239,7 +238,7 @@ func TestGroupMessages(t *testing.T) {
 			l.must(l.c.SendDatagram(g.Addr(), b))
 			l.want("a group without a key")
 		})
-		// All that has left the sessions alone.
+		// The sessions are not affected.
 		if err := l.s.UpdateFabricLabel(l.ctx, "home"); err != nil {
 			t.Error(err)
 		}
@@ -268,11 +267,11 @@ func TestGroupReplay(t *testing.T) {
 	}
 }
 
-// The network may double and shuffle: each message has its effect once.
+// If the network duplicates and reorders messages, each has its effect once.
 func TestGroupBadNetwork(t *testing.T) {
 	inGroup(t, clean, func(l *lamps, g *commissioner.Group) {
 		l.net.SetConditions(simnet.Conditions{Duplicate: 0.5, Reorder: 0.5})
-		l.must(l.c.InvokeGroup(g, clLamp, 0, nil)) // what comes before the first is not believed
+		l.must(l.c.InvokeGroup(g, clLamp, 0, nil)) // messages before the first one are not trusted
 		l.eventually("the first message", time.Second, func() bool { return l.did.len() == 2 })
 		for range 20 {
 			l.must(l.c.InvokeGroup(g, clLamp, 0, nil))
@@ -313,7 +312,7 @@ func TestGroupAccess(t *testing.T) {
 	}
 }
 
-// Who leaves the group, or whose key goes, is not reached any more.
+// A lamp that leaves the group, or whose key is removed, receives nothing any more.
 func TestGroupEnds(t *testing.T) {
 	tests := []struct {
 		name string
@@ -349,7 +348,7 @@ func TestGroupEnds(t *testing.T) {
 	}
 }
 
-// Groups are a fabric's own, as are their keys and members.
+// Groups, their keys and their members belong to one fabric.
 func TestGroupsOfTwoFabrics(t *testing.T) {
 	inGroup(t, clean, func(l *lamps, g *commissioner.Group) {
 		other := l.authority(commissioner.AuthorityOptions{})
@@ -382,7 +381,7 @@ func TestGroupsOfTwoFabrics(t *testing.T) {
 	})
 }
 
-// Groups outlast a restart. Counters do not: the first message is trusted anew.
+// Groups survive a restart, counters do not: the first message is trusted again.
 func TestGroupsAfterRestart(t *testing.T) {
 	inGroup(t, clean, func(l *lamps, g *commissioner.Group) {
 		l.must(l.c.InvokeGroup(g, clLamp, 0, nil))
@@ -396,7 +395,7 @@ func TestGroupsAfterRestart(t *testing.T) {
 	})
 }
 
-// A node whose endpoints cannot belong to groups says that it supports none.
+// A node whose endpoints cannot belong to groups reports that it supports none.
 func TestNoGroups(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE

@@ -15,7 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Whoever comes to a bound of the Interaction Model is told, and counted.
+// A request beyond a limit of the Interaction Model gets a status and is counted.
 func TestBoundsOfRequestsAreCounted(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
 		list := func(w *tlv.Writer, t tlv.Tag) { w.StartArray(t); w.End() }
@@ -26,7 +26,7 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 			do      func()
 		}{
 			{"read PATHS_EXHAUSTED", func() {
-				_, _ = good.Read(r.ctx, commissioner.ReadRequest{Attributes: make([]commissioner.Path, 65)}) // the count tells
+				_, _ = good.Read(r.ctx, commissioner.ReadRequest{Attributes: make([]commissioner.Path, 65)}) // the status is only in the counts
 			}},
 			{"write PATHS_EXHAUSTED", func() {
 				x.exchange++
@@ -64,13 +64,14 @@ func TestBoundsOfRequestsAreCounted(t *testing.T) {
 	})
 }
 
-// While the node is held up, as many datagrams wait as may; the rest is counted.
+// While the node is blocked, the queue holds as many datagrams as it may. The rest
+// are counted.
 func TestQueueIsCounted(t *testing.T) {
 	rawWorld(t, func(r *rig, _ *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		const n = server.QueueLen + 500
 		before := r.inspect()
 		r.ads.stall(time.Minute)
-		r.must(good.OpenBasicWindow(r.ctx, 180)) // which is announced
+		r.must(good.OpenBasicWindow(r.ctx, 180)) // this calls Announce
 		ack := message.ProtocolHeader{Initiator: true, HasAck: true, Opcode: message.OpcodeMRPStandaloneAck}
 		for i := range n {
 			h := message.Header{HasSource: true, Source: matter.NodeID(i + 1), Counter: 1}
@@ -79,7 +80,7 @@ func TestQueueIsCounted(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		after := r.inspect()
-		// An acknowledgement of the controller waits as well.
+		// An acknowledgement of the controller is in the queue as well.
 		if got := after.Dropped["queue_full"] - before.Dropped["queue_full"]; got < n-server.QueueLen || got > n-server.QueueLen+1 {
 			t.Errorf("%d of %d were dropped, want %d", got, n, n-server.QueueLen)
 		}

@@ -18,11 +18,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// item is one attribute of a write: its data, under context tag 2.
+// item is one attribute of a write. data is encoded with context tag 2.
 type item struct {
 	cluster   matter.ClusterID
 	attribute matter.AttributeID
-	add       bool // one element to the end of a list
+	add       bool // append one element to a list
 	data      func(w *tlv.Writer, t tlv.Tag)
 }
 
@@ -74,7 +74,7 @@ func invokeRequest(cl matter.ClusterID, cmd matter.CommandID, f commissioner.Fie
 	return w.Bytes()
 }
 
-// written returns the statuses of a WriteResponse, or that of a StatusResponse.
+// written returns the statuses of a WriteResponse or a StatusResponse.
 func written(t *testing.T, opcode uint8, payload []byte) (list []matter.Status) {
 	t.Helper()
 	r := tlv.NewReader(payload)
@@ -106,16 +106,17 @@ func written(t *testing.T, opcode uint8, payload []byte) (list []matter.Status) 
 	return list
 }
 
-// answered reports whether a request had an answer, be it a refusal.
+// answered reports whether a request had an answer, which may be a refusal.
 func answered(err error) bool {
 	var status matter.Status
 	var own matter.ClusterStatus
 	return err == nil || errors.As(err, &status) || errors.As(err, &own)
 }
 
-// An access control list is written whole or not at all: a list that goes wrong in
-// the middle, in one message or in several, leaves the old one (CVE-2024-56317: the
-// old entries were deleted first, and nobody could administer the node any more).
+// An access control list is written completely or not at all. A list with an error
+// in the middle, in one or several messages, leaves the old one (CVE-2024-56317:
+// the old entries were deleted first, and nobody could administer the node any
+// more).
 func TestCVE_2024_56317_ACLWriteAllOrNothing(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -137,7 +138,7 @@ func TestCVE_2024_56317_ACLWriteAllOrNothing(t *testing.T) {
 		strange := func(w *tlv.Writer, t tlv.Tag) {
 			w.StartArray(t)
 			admin.write(w)
-			w.Uint(tlv.Anonymous, 7) // no entry
+			w.Uint(tlv.Anonymous, 7) // not an entry
 			w.End()
 		}
 		tests := map[string][][]byte{
@@ -167,7 +168,7 @@ func TestCVE_2024_56317_ACLWriteAllOrNothing(t *testing.T) {
 				t.Fatalf("%s: the list is %s, it was %s", name, after, before)
 			}
 		}
-		time.Sleep(time.Minute) // those that wait for the rest give up
+		time.Sleep(time.Minute) // those that wait for the rest time out
 		if after := fmt.Sprint(readACL(t, r, done.CASE, true)); after != before {
 			t.Fatalf("later: the list is %s, it was %s", after, before)
 		}
@@ -181,9 +182,8 @@ func TestCVE_2024_56317_ACLWriteAllOrNothing(t *testing.T) {
 	})
 }
 
-// Nothing in a message may be so short that the node falls over it: no datagram, no
-// header, no payload, no string and no list of length 0 (CVE-2024-56318: a message
-// of size 0).
+// Datagrams, headers, payloads, strings and lists of length 0 do not stop the node
+// (CVE-2024-56318: a message of size 0).
 func TestCVE_2024_56318_ZeroLength(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -195,7 +195,7 @@ func TestCVE_2024_56318_ZeroLength(t *testing.T) {
 		eachPrefix(t, raw.next(1, 2, []byte{0x15, 0x18}), func(_ string, b []byte) { s.send(b) })
 		for opcode := range 256 {
 			s.begin()
-			s.tell(uint8(opcode), nil)
+			s.post(uint8(opcode), nil)
 			for protocol := range uint16(5) {
 				s.send(raw.next(protocol, uint8(opcode), nil))
 				if protocol == 1 && opcode > 0 && opcode < 12 {
@@ -204,14 +204,14 @@ func TestCVE_2024_56318_ZeroLength(t *testing.T) {
 					}
 				}
 			}
-			time.Sleep(time.Second) // exchanges end, or there would be too many
+			time.Sleep(time.Second) // exchanges end; otherwise there would be too many
 			s.drain()
 		}
-		// Every command with strings of no length, and with no fields.
+		// Every command with empty strings, and without fields.
 		for _, cl := range []matter.ClusterID{clAccess, clBasic, clGeneral, clWindow, clOpCreds, clGroupKeys} {
 			for cmd := range matter.CommandID(16) {
 				if cl == clOpCreds && cmd == cmdRemove || cl == clGeneral && cmd == cmdArm {
-					continue // what they do without strings is not for here
+					continue // the effect without strings is not tested here
 				}
 				for _, f := range []commissioner.Fields{
 					args(), args(0, []byte{}), args(0, ""), args(0, []byte{}, 1, []byte{}, 2, []byte{}, 3, 1, 4, 0xFFF1),
@@ -222,7 +222,7 @@ func TestCVE_2024_56318_ZeroLength(t *testing.T) {
 				}
 			}
 		}
-		time.Sleep(20 * time.Minute) // whatever was opened is over
+		time.Sleep(20 * time.Minute) // windows and fail-safes end
 		r.connectsWithin(time.Second, c, a, done.Node)
 		if i := r.inspect(); i.Fabrics != 1 {
 			t.Errorf("%d fabrics", i.Fabrics)
@@ -231,8 +231,8 @@ func TestCVE_2024_56318_ZeroLength(t *testing.T) {
 	})
 }
 
-// Whatever an administrator writes has an end: labels, lists, sets, subscriptions
-// (CVE-2024-56319: labels could be added for ever).
+// Everything that an administrator can write is limited: labels, lists, sets,
+// subscriptions (CVE-2024-56319: labels could be added without end).
 func TestCVE_2024_56319_UnboundedWrites(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -260,7 +260,7 @@ func TestCVE_2024_56319_UnboundedWrites(t *testing.T) {
 				t.Errorf("fabric label of %d: %s", n, got)
 			}
 		}
-		// Lists that grow, one element a message, in one write that never ends.
+		// Lists that grow by one element per message, in one write that never ends.
 		for _, target := range []struct {
 			name string
 			cl   matter.ClusterID
@@ -283,7 +283,7 @@ func TestCVE_2024_56319_UnboundedWrites(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		// Key sets: as many as a fabric may have, and no more.
+		// A fabric may have a limited number of key sets.
 		sets := 0
 		for id := 1; id < 100; id++ {
 			got := r.command(done.CASE, clGroupKeys, 0, 0, commissioner.Value(func(w *tlv.Writer, t tlv.Tag) {
@@ -324,9 +324,9 @@ func TestCVE_2024_56319_UnboundedWrites(t *testing.T) {
 	})
 }
 
-// Lengths and numbers at their ends, where a sum could wrap and a loop never end
-// (CVE-2026-0619): all are answered or dropped, and the node goes on. A loop without
-// end would end this test by its time limit.
+// Lengths and numbers near their maximum, where a sum could overflow and a loop
+// never end (CVE-2026-0619), are answered or dropped, and the node continues. An
+// endless loop would fail this test by its time limit.
 func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -334,8 +334,8 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 		s := r.stranger(1)
 		raw := s.caseSession(a, done.Node)
 		ff := bytes.Repeat([]byte{0xFF}, 16)
-		// Elements whose length is at the end of its type: text and octets with a
-		// length of 1, 2, 4 and 8 octets, and numbers of all sizes.
+		// Elements with the maximum length of their type: strings with a length of
+		// 1, 2, 4 and 8 octets, and numbers of all sizes.
 		var elements [][]byte
 		for _, typ := range []byte{0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x13, 0x04, 0x05, 0x06, 0x07, 0x00, 0x03} {
 			n := 1 << (typ & 3)
@@ -344,7 +344,7 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 				length[n-1] = last
 				elements = append(elements, append([]byte{typ}, length...))
 			}
-			for _, low := range []byte{0xF0, 0xF8, 0xFF} { // wraps when added to an offset
+			for _, low := range []byte{0xF0, 0xF8, 0xFF} { // overflows when added to an offset
 				length := bytes.Clone(ff[:n])
 				length[0] = low
 				elements = append(elements, append([]byte{typ}, length...))
@@ -365,14 +365,14 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 		payloads(func(b []byte) {
 			opcode := []uint8{message.OpcodeSigma1, message.OpcodePBKDFParamRequest, message.OpcodeStatusReport}[n%3]
 			s.begin()
-			s.tell(opcode, b)
+			s.post(opcode, b)
 			s.send(raw.next(matter.ProtocolInteractionModel, uint8(1+n%10), b))
 			if n++; n%20 == 0 {
 				time.Sleep(time.Second)
 				s.drain()
 			}
 		})
-		// Headers: extensions that are longer than the datagram.
+		// Headers with extensions longer than the datagram.
 		for _, length := range []string{"\xff\xff", "\xfe\xff", "\xf0\xff", "\x00\x80", "\x01\x00"} {
 			b := raw.next(1, 2, nil)
 			s.send(slices.Concat(b[:3], []byte{b[3] | 0x20}, b[4:8], []byte(length), b[8:]))
@@ -381,7 +381,7 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 			plain[16] |= 0x08 // secured extensions
 			s.send(plain)
 		}
-		// Commands and requests with the largest numbers there are.
+		// Commands and requests with the largest numbers.
 		time.Sleep(time.Minute)
 		s.drain()
 		const most = uint64(1<<64 - 1)
@@ -403,7 +403,7 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 		}
 		ep, cl, at := matter.EndpointID(0xFFFE), matter.ClusterID(0xFFFF_FFFE), uint32(0xFFFF_FFFE)
 		for _, p := range []commissioner.Path{{Endpoint: &ep}, {Cluster: &cl}, {Endpoint: &ep, Cluster: &cl, Element: &at}, {}} {
-			// What it is answered does not matter here, that it is does.
+			// Any answer is accepted, but there must be one.
 			_, err := done.CASE.Read(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{p}, Events: []commissioner.Path{p}, EventMin: matter.EventNumber(most)})
 			if !answered(err) {
 				t.Errorf("read: %v", err)

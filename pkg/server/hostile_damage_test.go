@@ -15,12 +15,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// tamperer sits between a controller and the network and changes what passes.
+// tamperer is between a controller and the network and changes datagrams.
 type tamperer struct {
 	transport.PacketConn
 
 	mu      sync.Mutex
-	out, in func(datagram []byte) []byte // nil: as it is; called with mu held
+	out, in func(datagram []byte) []byte // nil: unchanged; called with mu held
 }
 
 func (x *tamperer) set(out, in func([]byte) []byte) {
@@ -48,8 +48,8 @@ func (x *tamperer) ReadFrom(b []byte) (int, transport.Path, error) {
 	return n, p, err
 }
 
-// handshakeMessage returns the opcode of a handshake message and where its payload
-// begins; the opcode is 0 for every other datagram.
+// handshakeMessage returns the opcode of a handshake message and the offset of its
+// payload. The opcode is 0 for any other datagram.
 func handshakeMessage(b []byte) (opcode uint8, payload int) {
 	h, n, err := message.ParseHeader(b)
 	if err != nil || h.SessionID != 0 {
@@ -62,7 +62,7 @@ func handshakeMessage(b []byte) (opcode uint8, payload int) {
 	return ph.Opcode, n + m
 }
 
-// damage changes the payload of a message.
+// damage is a change of a message's payload.
 type damage struct {
 	name   string
 	change func(payload []byte) []byte
@@ -79,8 +79,8 @@ func cut(n int) damage {
 	return damage{fmt.Sprintf("cut to %d", n), func(p []byte) []byte { return p[:n] }}
 }
 
-// damages returns flips of one bit in each octet of a payload of a given size that
-// step takes in, and cuts at as many lengths as cuts takes in.
+// damages returns changes of a payload: one flipped bit in every step-th octet, and
+// cuts truncations.
 func damages(size, step, cuts int) (list []damage) {
 	for i := 0; i < size; i += step {
 		list = append(list, flip(8*i+(i*5+3)%8))
@@ -102,16 +102,16 @@ func on(opcode uint8, d damage) func([]byte) []byte {
 	}
 }
 
-// besieged is a node with an administrator that reads while others attack.
+// besieged is a node with an administrator that reads during an attack.
 type besieged struct {
 	*rig
 	a    *commissioner.Authority
 	done *commissioner.Commissioned
 	x    *tamperer
-	c    *commissioner.Client // of the attacker, whose datagrams pass through x
+	c    *commissioner.Client // the attacker, whose datagrams pass through x
 }
 
-// besiege runs f while an administrator reads; no read may fail.
+// besiege runs f while an administrator reads. No read may fail.
 func besiege(t *testing.T, f func(b *besieged)) {
 	t.Helper()
 	bubble(t, 1, clean, func(r *rig) {
@@ -144,21 +144,21 @@ func besiege(t *testing.T, f func(b *besieged)) {
 			t.Error("the administrator has read nothing")
 		}
 		b.x.set(nil, nil)
-		r.session(b.c, b.a, b.done.Node) // and a good one comes through
+		r.session(b.c, b.a, b.done.Node) // a genuine handshake succeeds
 	})
 }
 
-// report returns what the node reported at the end of a handshake; ok is false if
-// it was something else that ended it.
+// reported returns the code of the StatusReport that ended a handshake. ok is false
+// if it ended in another way.
 func reported(err error) (code uint16, ok bool) {
 	var report commissioner.StatusError
 	ok = errors.As(err, &report) && report.General == message.GeneralFailure
 	return report.Code, ok
 }
 
-// attempt is one kind of message and what may become of it when it is damaged:
-// reports of the node, or an end that the controller finds. step and cuts are those
-// of damages.
+// attempt is a kind of message and its possible results when damaged: reports of
+// the node, or an error of the controller. step and cuts are the arguments of
+// damages.
 type attempt struct {
 	opcode     uint8
 	step, cuts int
@@ -175,8 +175,7 @@ func (b *besieged) run(list []attempt, handshake func() error, after func()) {
 	}
 }
 
-// each lets the handshake fail by each damage that there is to a payload of its
-// size.
+// each runs the handshake with each damage of a payload. It must fail every time.
 func (b *besieged) each(a attempt, damages func(size int) []damage, handshake func() error, after func()) {
 	b.t.Helper()
 	size := 0
@@ -191,15 +190,15 @@ func (b *besieged) each(a attempt, damages func(size int) []damage, handshake fu
 	for _, d := range damages(size) {
 		b.x.set(on(a.opcode, d), nil)
 		err := handshake()
-		code, told := reported(err)
+		code, ok := reported(err)
 		switch {
 		case err == nil:
 			b.t.Errorf("message %02x, %s: there is a session", a.opcode, d.name)
-		case told && !slices.Contains(a.reports, code), !told && !a.controller:
+		case ok && !slices.Contains(a.reports, code), !ok && !a.controller:
 			b.t.Errorf("message %02x, %s: %v", a.opcode, d.name, err)
 		}
 		b.x.set(nil, nil)
-		time.Sleep(50 * time.Millisecond) // or the limits for one source would end it
+		time.Sleep(50 * time.Millisecond) // otherwise the limits for one source would end it
 		after()
 	}
 }
@@ -260,8 +259,8 @@ func TestDamagedCASE(t *testing.T) {
 			{message.OpcodeSigma3, 3, 50, invalid, false},
 		}, handshake, after)
 
-		// Of a resumption nothing counts but the random, the id and its proof. The
-		// protocol leaves the rest open to changes that make the session useless.
+		// A resumption only protects the random, the id and its proof. Other
+		// changes are possible, but make the session useless.
 		s, res, err := b.c.CASE(r.ctx, deviceAddr, b.a, b.done.Node, nil)
 		r.must(err)
 		s.Close()
@@ -285,8 +284,8 @@ func TestDamagedCASE(t *testing.T) {
 	})
 }
 
-// Damaged headers belong to no handshake, or to another; what comes of it is the
-// sender's loss.
+// A message with a damaged header belongs to no handshake, or to another one. Only
+// its sender suffers.
 func TestDamagedHeaders(t *testing.T) {
 	besiege(t, func(b *besieged) {
 		r := b.rig
@@ -298,7 +297,7 @@ func TestDamagedHeaders(t *testing.T) {
 				return d
 			}, nil)
 			if s, _, err := b.c.CASE(r.ctx, deviceAddr, b.a, b.done.Node, nil); err == nil {
-				s.Close() // no harm was done
+				s.Close() // no effect
 			}
 		}
 		for n := 0; n < 22; n += 3 {
@@ -310,8 +309,8 @@ func TestDamagedHeaders(t *testing.T) {
 	})
 }
 
-// What the node says is damaged on its way: the controller gives up, and the node
-// is there for the next one.
+// If the node's answers are damaged, the controller gives up, and the node accepts
+// the next one.
 func TestDamagedAnswers(t *testing.T) {
 	besiege(t, func(b *besieged) {
 		r, admin := b.rig, b.done.CASE
@@ -347,8 +346,8 @@ func TestDamagedAnswers(t *testing.T) {
 	})
 }
 
-// Every octet of a request in a session is changed once: the node is silent, and
-// the request itself comes through at its next transmission.
+// Each octet of a request on a session is changed once. The node does not answer,
+// and the request succeeds with its retransmission.
 func TestDamagedRequests(t *testing.T) {
 	besiege(t, func(b *besieged) {
 		r := b.rig

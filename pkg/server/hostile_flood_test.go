@@ -15,10 +15,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// stormTime is how much fake time the storms last.
+// stormTime is the duration of the storms in fake time.
 var stormTime = flag.Duration("storm", 2*time.Minute, "length of the storms of Sigma1, in fake time; more than a minute")
 
-// sigma1 returns the payload of a Sigma1 to a node.
+// sigma1 returns the payload of a valid Sigma1 to a node.
 func (r *rig) sigma1(a *commissioner.Authority, node matter.NodeID) []byte {
 	r.t.Helper()
 	b, err := casesession.NewInitiator(a.Initiator(7, node, nil)).Start()
@@ -26,7 +26,7 @@ func (r *rig) sigma1(a *commissioner.Authority, node matter.NodeID) []byte {
 	return b
 }
 
-// record makes a controller connect, and returns the Sigma1 that it sent.
+// record connects a controller and returns its Sigma1.
 func (r *rig) record(c *commissioner.Client, a *commissioner.Authority, node matter.NodeID) (payload []byte) {
 	r.t.Helper()
 	r.net.SetTap(func(d simnet.Datagram) bool {
@@ -45,9 +45,9 @@ func (r *rig) record(c *commissioner.Client, a *commissioner.Authority, node mat
 	return payload
 }
 
-// storm sends a Sigma1 15 times a second, from hosts by turns, and acknowledges
-// what is answered, for stormTime. meanwhile is called every minute. No hosts: from
-// that of the controllers.
+// storm sends a Sigma1 15 times a second, from several hosts in turn, and
+// acknowledges the answers, for stormTime. It calls meanwhile every minute. With no
+// hosts it sends from the controllers' host.
 func (r *rig) storm(hosts int, sigma1 func() []byte, meanwhile func()) {
 	r.t.Helper()
 	const perSecond = 15
@@ -64,10 +64,10 @@ func (r *rig) storm(hosts int, sigma1 func() []byte, meanwhile func()) {
 	for i := range int(stormTime.Seconds() * perSecond) {
 		s := all[i%hosts]
 		for range s.drain() {
-			s.ack() // of the handshake it began last
+			s.ack() // of its latest handshake
 		}
 		s.begin()
-		s.tell(message.OpcodeSigma1, sigma1())
+		s.post(message.OpcodeSigma1, sigma1())
 		next = next.Add(time.Second / perSecond)
 		time.Sleep(time.Until(next))
 		if i%(60*perSecond) == 30*perSecond {
@@ -77,7 +77,7 @@ func (r *rig) storm(hosts int, sigma1 func() []byte, meanwhile func()) {
 	}
 }
 
-// liveHeap returns the octets that are in use after a collection.
+// liveHeap returns the size of the heap after a collection, in octets.
 func liveHeap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -85,9 +85,9 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// 15 Sigma1 a second, for minutes: forged, or recorded from a real handshake;
-// from one host or from many. Every minute a good controller connects, at once,
-// and nothing piles up.
+// 15 Sigma1 a second, for minutes: forged, or recorded from a genuine handshake;
+// from one host or from many. Every minute a genuine controller connects at once,
+// and nothing accumulates.
 func TestSigma1Storm(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -109,7 +109,7 @@ func TestSigma1Storm(t *testing.T) {
 					sigma1 = func() []byte {
 						b := append([]byte(nil), recorded...)
 						for i := range 20 {
-							b[45+i] ^= byte(rand.Int()) // in the destination id
+							b[45+i] ^= byte(rand.Int()) // inside the destination id
 						}
 						return b
 					}
@@ -143,7 +143,7 @@ func TestSigma1Storm(t *testing.T) {
 	}
 }
 
-// Somebody holds every place that a recorded Sigma1 can get, and keeps it by
+// An attacker takes every place that a recorded Sigma1 can get, and keeps it by
 // acknowledging the answers (CVE-2024-3297: the node had to be switched off and
 // on).
 func TestCVE_2024_3297_ReplayedSigma1(t *testing.T) {
@@ -168,8 +168,8 @@ func TestCVE_2024_3297_ReplayedSigma1(t *testing.T) {
 	})
 }
 
-// 10,000 random datagrams a second, from one host and from thousands: sessions go
-// on, new ones come to be, nothing piles up.
+// With 10,000 random datagrams a second, from one host and from thousands, sessions
+// continue, new ones can be opened, and nothing accumulates.
 func TestRandomDatagrams(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -184,7 +184,7 @@ func TestRandomDatagrams(t *testing.T) {
 					part[i] = byte(random.Uint32())
 				}
 				if len(part) > 3 && random.IntN(2) == 0 {
-					part[0], part[3] = part[0]&4, part[3]&0x40 // a header that says something
+					part[0], part[3] = part[0]&4, part[3]&0x40 // a header with valid flags
 					if random.IntN(2) == 0 {
 						part[1], part[2] = 0, 0
 					}
@@ -209,7 +209,7 @@ func TestRandomDatagrams(t *testing.T) {
 				t.Errorf("second %d: the session that was there does not answer", second)
 			}
 			r.wantBounded()
-			if second == 0 { // by now everybody was there
+			if second == 0 { // every host has sent something by now
 				before = liveHeap()
 			}
 		}

@@ -22,7 +22,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// begun is a CASE handshake of an initiator.
+// begun is a CASE handshake in progress.
 type begun struct {
 	in     *casesession.Initiator
 	sigma1 []byte
@@ -34,15 +34,15 @@ func startCASE(a *commissioner.Authority, node matter.NodeID) (b begun, err erro
 	return b, err
 }
 
-// with puts elements before the end of a structure.
+// with inserts elements before the end of a structure.
 func with(structure []byte, elements ...byte) []byte {
 	return slices.Concat(structure[:len(structure)-1], elements, []byte{0x18})
 }
 
-// octets16 is an octet string of 16 octets under a context tag.
+// octets16 returns an octet string of 16 octets with a context tag.
 func octets16(tag byte) []byte { return append([]byte{0x30, tag, 16}, make([]byte, 16)...) }
 
-// Sigma1 has both of the fields that offer a resumption or none.
+// A Sigma1 must have both resumption fields or neither.
 func TestOnlyOneOfTheResumptionFields(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -86,7 +86,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// badPoints are what is not a point of the curve that one may compute with.
+// badPoints are octets that are not a usable point of the curve.
 func badPoints(t *testing.T) map[string][]byte {
 	t.Helper()
 	key, err := mcrypto.ParsePrivateKey(append(make([]byte, 31), 5))
@@ -119,13 +119,13 @@ func badPoints(t *testing.T) map[string][]byte {
 	}
 }
 
-// octetString is an element under a context tag, of up to 255 octets.
+// octetString returns an octet string of up to 255 octets with a context tag.
 func octetString(tag byte, b []byte) []byte {
 	return append([]byte{0x30, tag, byte(len(b))}, b...)
 }
 
-// Points that are not on the curve, zeros and the identity are refused in Sigma1,
-// before anything is computed with them; and nothing is left of it.
+// Points that are not on the curve, zeros and the identity in Sigma1 are rejected
+// before any computation, and nothing is left of the handshake.
 func TestInvalidPointsInCASE(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -148,8 +148,8 @@ func TestInvalidPointsInCASE(t *testing.T) {
 	})
 }
 
-// A certificate whose key is no point, signed by an issuer that the node trusts, opens
-// nothing.
+// A certificate whose key is not a point does not open a session, even with a
+// trusted issuer.
 func TestInvalidPointsInCertificates(t *testing.T) {
 	points := badPoints(t)
 	bubble(t, 1, clean, func(r *rig) {
@@ -158,7 +158,7 @@ func TestInvalidPointsInCertificates(t *testing.T) {
 		s := r.stranger(1)
 		for name, point := range points {
 			if len(point) != mcrypto.PublicKeySize {
-				continue // has no room in a certificate
+				continue // it does not fit into a certificate
 			}
 			bad := func(x *cert.Certificate) { x.PublicKey = [mcrypto.PublicKeySize]byte(point) }
 			for _, which := range []string{"NOC", "ICAC"} {
@@ -190,8 +190,8 @@ func TestInvalidPointsInCertificates(t *testing.T) {
 	})
 }
 
-// The same in PASE, and the one point that makes the shared value the identity for
-// who knows w0. Each attempt counts.
+// The same for PASE, with the one point that makes the shared value the identity,
+// for an attacker who knows w0. Each attempt counts.
 func TestInvalidPointsInPASE(t *testing.T) {
 	points := badPoints(t)
 	bubble(t, 1, clean, func(r *rig) {
@@ -224,7 +224,7 @@ func TestInvalidPointsInPASE(t *testing.T) {
 	})
 }
 
-// shareOfTheIdentity returns the pA of an x that is 0.
+// shareOfTheIdentity returns the pA for x = 0.
 func shareOfTheIdentity(t *testing.T, response []byte) []byte {
 	t.Helper()
 	var salt []byte
@@ -259,7 +259,7 @@ func shareOfTheIdentity(t *testing.T, response []byte) []byte {
 	return m.Bytes()
 }
 
-// zeros is a random source that is none; whoever uses it must not be trusted.
+// zeros is a random source that returns zeros.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) {
@@ -267,8 +267,8 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Weak parameters of PBKDF2 are refused: by a commissioner that is offered them, and
-// by the node that is to open a window with them.
+// Weak parameters of PBKDF2 are rejected, by a commissioner that receives them and
+// by a node that must open a window with them.
 func TestWeakPBKDFParameters(t *testing.T) {
 	weak := []struct {
 		iterations int
@@ -324,9 +324,9 @@ func TestWeakPBKDFParameters(t *testing.T) {
 	})
 }
 
-// Numbers that must never come twice do not, also when an old store is restored.
-// The node sends nothing to groups, so it has no group counter of its own to keep;
-// the numbers of its events come from the same counters of the store that one would.
+// Numbers that must be unique are never reused, even if an old store is restored.
+// The node sends no messages to groups and has no group counter. Its event numbers
+// come from the same kind of counter in the store.
 func TestGroupCounterNeverGoesBack(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -378,8 +378,8 @@ func TestGroupCounterNeverGoesBack(t *testing.T) {
 	})
 }
 
-// A window is used up by whoever guesses: 20 wrong passcodes close it, no matter
-// from how many hosts they come, and the right one is too late then.
+// Guessing uses up a window: 20 wrong passcodes close it, from however many hosts,
+// and the right one is then too late.
 func TestGuessing(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		for i := range 20 {
@@ -398,8 +398,7 @@ func TestGuessing(t *testing.T) {
 	})
 }
 
-// A PASE handshake that somebody begins and does not go on with keeps others out for
-// a minute, and no longer.
+// An unfinished PASE handshake blocks others for a minute at most.
 func TestUnfinishedPASE(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.stranger(1)

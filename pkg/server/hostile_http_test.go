@@ -17,9 +17,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Somebody opens connections to the metrics server and says nothing, or half a
-// request. The node keeps no more of them than it may, and answers others when they
-// are gone.
+// A client opens many connections to the metrics server and sends nothing or half a
+// request. The node keeps a limited number of them and answers others afterwards.
 func TestMetricsConnections(t *testing.T) {
 	srv, err := server.New(server.Options{
 		StateDir: t.TempDir(), MetricsAddr: "127.0.0.1:0", Announcer: &billboard{},
@@ -45,11 +44,11 @@ func TestMetricsConnections(t *testing.T) {
 		}
 		conns = append(conns, c)
 		if i%2 == 0 {
-			_, _ = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost:") // that it is cut off is the point
+			_, _ = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost:") // intentionally incomplete
 		}
 	}
 	time.Sleep(200 * time.Millisecond)
-	// The test's own ends are in this process as well.
+	// The test's own ends are file descriptors of this process as well.
 	if held := descriptors(t) - before - n; held > server.MaxScrapers {
 		t.Errorf("the node holds %d connections", held)
 	}
@@ -67,7 +66,7 @@ func TestMetricsConnections(t *testing.T) {
 	}
 }
 
-// Somebody asks for a backup and does not read it. The node goes on, and stops in
+// A client requests a backup and does not read it. The node continues and stops in
 // order.
 func TestBackupOfAStalledClient(t *testing.T) {
 	dir := t.TempDir()
@@ -77,7 +76,7 @@ func TestBackupOfAStalledClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	devices := func(tx *store.Tx) error {
-		for i := range 64 { // more than the socket takes, and than is mapped at first
+		for i := range 64 { // more than the socket buffers and the initial mapping hold
 			if err := tx.PutDevice(fmt.Sprintf("api:%d", i), make([]byte, store.MaxDevice)); err != nil {
 				return err
 			}
@@ -104,7 +103,7 @@ func TestBackupOfAStalledClient(t *testing.T) {
 	if _, err := io.WriteString(c, "GET /v1/store/backup HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil { // it has begun
+	if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil { // the answer has begun
 		t.Fatal(err)
 	}
 	if err := srv.Operator().FactoryReset(t.Context()); err != nil {

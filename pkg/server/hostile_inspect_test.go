@@ -7,17 +7,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Inspection is what tests see of a node from within.
+// Inspection is the internal state of a node, for tests.
 type Inspection struct {
 	Unsecured, PASE, CASE int
 	Exchanges             int
 	Subscriptions         int
-	Interrupted           int // of the subscriptions beside them
+	Interrupted           int // interrupted ones, not in Subscriptions
 	Waiting               int // interactions that wait for their peer
 	Fabrics               int
-	Failures              int // PASE attempts of the window that is open
+	Failures              int // failed PASE attempts of the open window
 	WindowOpen            bool
-	Sources               int // that the limits remember
+	Sources               int // remembered by the limits
 	Retransmissions       uint64
 	Acks                  uint64
 	Sent                  uint64
@@ -25,11 +25,11 @@ type Inspection struct {
 	CASEResults           map[string]uint64
 	PASEResults           map[string]uint64
 	Requests              map[string]uint64  // by action and status: "read SUCCESS"
-	Took                  map[string]float64 // seconds that requests took, by action
+	Took                  map[string]float64 // total duration of requests in seconds, by action
 	ClockTrusted          bool
 }
 
-// Inspect asks the loop.
+// Inspect reads the state on the loop.
 func (s *Server) Inspect() (i Inspection, err error) {
 	err = s.node.Do(func(now time.Time) error {
 		m := s.node.Snapshot(now)
@@ -69,7 +69,7 @@ func (s *Server) Inspect() (i Inspection, err error) {
 	return i, err
 }
 
-// Bounds that tests hold the node to.
+// Limits that tests check.
 const (
 	MaxUnsecured  = node.MaxUnsecured
 	MaxSources    = transport.LimitedSources * 2 // sessions, handshakes

@@ -14,15 +14,15 @@ import (
 	"github.com/opcredsd/opcredsd/internal/simnet"
 )
 
-// lossSeeds is how many networks TestCommissionOverBadNetworks makes up.
+// lossSeeds is the number of networks in TestCommissionOverBadNetworks.
 var lossSeeds = flag.Int("seeds", 25, "networks that are lossy in their own way")
 
-// maxTries is after how many attempts a commissioner gives up for good.
+// maxTries is the number of attempts after which a commissioner gives up.
 const maxTries = 12
 
-// attempt is a commissioning over a network that may be bad. On the way to a fabric
-// there is one point of no return, CommissioningComplete: who does not hear its
-// answer asks the node.
+// attempt commissions the node over a network that may be bad. Only
+// CommissioningComplete cannot be undone: if its answer is lost, the commissioner
+// asks the node.
 func (r *rig) attempt(c *commissioner.Client, a *commissioner.Authority) (*commissioner.Commissioned, error) {
 	p, err := c.PASE(r.ctx, deviceAddr, passcode)
 	if err != nil {
@@ -40,7 +40,7 @@ func (r *rig) attempt(c *commissioner.Client, a *commissioner.Authority) (*commi
 			if s, _, again := c.CASE(r.ctx, deviceAddr, a, done.Node, nil); again == nil {
 				if again = s.CommissioningComplete(r.ctx); again == nil || outcome(again) == noFailSafe {
 					done.CASE = s
-					return done, nil // the answer was lost, and only that
+					return done, nil // only the answer was lost
 				}
 			}
 		}
@@ -49,8 +49,8 @@ func (r *rig) attempt(c *commissioner.Client, a *commissioner.Authority) (*commi
 	return done, nil
 }
 
-// persist commissions the node over however many attempts, and returns the steps at
-// which they failed. After a failure everything must be as before.
+// persist repeats the commissioning until it succeeds, and returns the steps that
+// failed. After a failure everything must be as before.
 func (r *rig) persist(c *commissioner.Client, a *commissioner.Authority) (done *commissioner.Commissioned, failures []string) {
 	r.t.Helper()
 	for range maxTries {
@@ -60,7 +60,7 @@ func (r *rig) persist(c *commissioner.Client, a *commissioner.Authority) (done *
 		}
 		step, _, _ := strings.Cut(err.Error(), ":")
 		failures = append(failures, step)
-		// The fail-safe ends by itself, and takes everything back.
+		// The fail-safe ends by itself and everything is rolled back.
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		if i := r.inspect(); i.Fabrics != 0 || i.PASE != 0 || i.CASE != 0 || i.Exchanges != 0 || !i.WindowOpen {
@@ -74,7 +74,7 @@ func (r *rig) persist(c *commissioner.Client, a *commissioner.Authority) (done *
 	return nil, nil
 }
 
-// over commissions a node over a network, and makes sure that it works then.
+// over commissions a node over a network and checks that it works.
 func over(t *testing.T, seed uint64, cond simnet.Conditions) (failures []string) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +86,7 @@ func over(t *testing.T, seed uint64, cond simnet.Conditions) (failures []string)
 		var done *commissioner.Commissioned
 		done, failures = r.persist(c, a)
 		r.net.SetConditions(clean)
-		time.Sleep(time.Minute) // what is under way arrives or is given up
+		time.Sleep(time.Minute) // messages in transit arrive or time out
 		s := r.session(c, a, done.Node)
 		if !r.alive(s) {
 			t.Error("the node does not answer")
@@ -100,9 +100,9 @@ func over(t *testing.T, seed uint64, cond simnet.Conditions) (failures []string)
 	return failures
 }
 
-// Whatever the network does, up to losing, doubling or reordering 40 % of the
-// datagrams and holding them back, a commissioning succeeds or leaves nothing behind,
-// and one of the next attempts succeeds. Up to 10 % of loss the first one does.
+// Even if the network loses, duplicates, reorders or delays up to 40 % of the
+// datagrams, a commissioning succeeds or leaves nothing behind, and one of the next
+// attempts succeeds. With up to 10 % loss the first one does.
 func TestCommissionOverBadNetworks(t *testing.T) {
 	r := rand.New(rand.NewPCG(uint64(*lossSeeds), 7))
 	type row struct{ networks, first, attempts int }

@@ -16,8 +16,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// setLabel makes a request that sets the fabric's label, to see whether it was
-// carried out.
+// setLabel returns a request that sets the fabric's label, which shows whether it
+// was executed.
 func setLabel(label string) []byte { return invokeRequest(clOpCreds, cmdLabel, args(0, label)) }
 
 // wantLabel checks the label of the first fabric.
@@ -33,7 +33,7 @@ func request(exchange uint16) message.ProtocolHeader {
 	return message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: im.OpcodeInvokeRequest, Exchange: exchange, Protocol: matter.ProtocolInteractionModel}
 }
 
-// rawWorld runs f against a commissioned node, with a session whose keys are known.
+// rawWorld runs f with a commissioned node and a session whose keys are known.
 func rawWorld(t *testing.T, f func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID)) {
 	t.Helper()
 	bubble(t, 1, clean, func(r *rig) {
@@ -44,8 +44,8 @@ func rawWorld(t *testing.T, f func(r *rig, x *raw, good *commissioner.Session, a
 	})
 }
 
-// A peer's counter ends at 2^32-1: the messages up to there are taken, once each,
-// and nothing that comes round again is new.
+// A peer's counter ends at 2^32-1. Messages up to there are accepted once each, and
+// a counter that rolls over is not.
 func TestMessageCounterNearItsEnd(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		for i, step := range []struct {
@@ -61,7 +61,7 @@ func TestMessageCounterNearItsEnd(t *testing.T) {
 			{100, "hundred", "last"},
 			{1 << 31, "half", "last"},
 			{math.MaxUint32 - 2048, "before the window", "last"},
-			{math.MaxUint32 - 2047, "late", "late"}, // within it, and new
+			{math.MaxUint32 - 2047, "late", "late"}, // within the window, and new
 			{math.MaxUint32 - 2047, "late again", "late"},
 		} {
 			x.s.send(x.seal(step.counter, request(uint16(100+i)), setLabel(step.label)))
@@ -70,9 +70,8 @@ func TestMessageCounterNearItsEnd(t *testing.T) {
 	})
 }
 
-// A recorded message does nothing a second time, whether it is as new as can be,
-// within the window of 2048 or long past it; and it does not move the session to
-// where it came from.
+// A recorded message has no second effect, whether it is the newest, within the
+// window of 2048 or far below it. It does not change the session's path.
 func TestReplay(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		thief := r.stranger(66)
@@ -81,7 +80,7 @@ func TestReplay(t *testing.T) {
 			x.exchange++
 			b := x.seal(x.counter, request(x.exchange), setLabel(label))
 			x.s.send(bytes.Clone(b))
-			x.answer() // the exchange is over, so that nothing but the counter tells
+			x.answer() // the exchange has ended, so only the counter matters
 			return b
 		}
 		replay := func(what string, b []byte, want string, acknowledged bool) {
@@ -109,14 +108,14 @@ func TestReplay(t *testing.T) {
 		replay("long after", first, "other", true)
 		h, _, err := message.ParseHeader(second)
 		r.must(err)
-		x.counter = h.Counter + 2047 - 2 // its acknowledgement counts, too
+		x.counter = h.Counter + 2047 - 2 // includes its acknowledgement
 		seal("last")
 		replay("at the end of the window", second, "last", true)
 		replay("outside the window", first, "last", false)
 		x.counter += 10000
 		seal("far away")
 		replay("far outside the window", second, "far away", false)
-		// The session is where it was.
+		// The path is unchanged.
 		if _, _, ok := x.ask(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("home")); !ok {
 			t.Error("the session's own peer gets no answer")
 		}
@@ -126,8 +125,8 @@ func TestReplay(t *testing.T) {
 	})
 }
 
-// A message that was held back and sent on from elsewhere is new, and carried out;
-// but no answer goes there.
+// A delayed message that is sent from another address is new and is executed, but
+// no answer goes to that address.
 func TestHeldBack(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		thief := r.stranger(66)
@@ -143,8 +142,8 @@ func TestHeldBack(t *testing.T) {
 	})
 }
 
-// What a node said comes back to it, in the name of who it was for: it is neither
-// carried out nor answered.
+// A node's message that is sent back to it, with its peer's address, is neither
+// executed nor answered.
 func TestReflection(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -165,7 +164,7 @@ func TestReflection(t *testing.T) {
 		before := r.inspect()
 		for _, d := range said {
 			r.net.Inject(d.To, deviceAddr, d.Payload)
-			// In the name of each session that the node may have with them.
+			// With the id of each session that the node may have with that peer.
 			for _, id := range []uint16{x.id, x.id - 1} {
 				b := bytes.Clone(d.Payload)
 				b[1], b[2] = byte(id), byte(id>>8)
@@ -181,8 +180,8 @@ func TestReflection(t *testing.T) {
 	})
 }
 
-// A message under the id of somebody else's session is not opened, not counted as a
-// sign of life, and does not lead the session's answers away.
+// A message with the id of another peer's session is not decrypted, does not count
+// as a sign of life, and does not change the session's path.
 func TestSessionIDOfAnotherPeer(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		x := p.stranger(1).caseSession(p.a, p.one.Node)
@@ -218,9 +217,9 @@ func TestSessionIDOfAnotherPeer(t *testing.T) {
 	})
 }
 
-// Acknowledgements are never answered, whatever their flags say; a message that
-// comes a thousand times is acknowledged as often at most; and the node's own
-// acknowledgements, sent back to it, die out.
+// Acknowledgements are never acknowledged, whatever their flags. A message that
+// arrives a thousand times is acknowledged at most as often. The node's
+// acknowledgements, sent back to it, do not cause others.
 func TestAckStorm(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		storm := func(n int, f func(i int)) (sent uint64) {
@@ -250,7 +249,7 @@ func TestAckStorm(t *testing.T) {
 		if n := storm(1000, func(int) { x.s.send(bytes.Clone(again)) }); n < 500 || n > 1000+10 {
 			t.Errorf("%d datagrams for a message that came 1000 times", n)
 		}
-		// Whatever the node sends to the session's peer comes back at once.
+		// Everything that the node sends to the peer is sent back at once.
 		reflected := 0
 		r.net.SetTap(func(d simnet.Datagram) bool {
 			if d.From == deviceAddr && d.To == x.s.addr && reflected < 10000 {
@@ -262,7 +261,7 @@ func TestAckStorm(t *testing.T) {
 		})
 		x.s.send(x.next(matter.ProtocolInteractionModel, im.OpcodeInvokeRequest, setLabel("mirror")))
 		x.s.begin()
-		x.s.tell(message.OpcodeSigma1, []byte("nonsense"))
+		x.s.post(message.OpcodeSigma1, []byte("nonsense"))
 		time.Sleep(time.Minute)
 		r.net.SetTap(nil)
 		if reflected > 30 {
@@ -272,14 +271,14 @@ func TestAckStorm(t *testing.T) {
 	})
 }
 
-// Who is not in the handshake or the session cannot end it with a StatusReport.
+// A StatusReport from outside of the handshake or session cannot end it.
 func TestStatusReportFromStrangers(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
 		reports := [][]byte{
 			{0, 0, 0, 0, 0, 0, 3, 0},             // CloseSession
 			{1, 0, 0, 0, 0, 0, 2, 0},             // InvalidParameter
 			{0, 0, 0, 0, 0, 0, 0, 0},             // success
-			{8, 0, 0, 0, 0, 0, 4, 0, 0xFF, 0xFF}, // Busy, for a minute
+			{8, 0, 0, 0, 0, 0, 4, 0, 0xFF, 0xFF}, // Busy for a minute
 			{},
 		}
 		s, thief := r.stranger(2), r.stranger(3)
@@ -292,20 +291,20 @@ func TestStatusReportFromStrangers(t *testing.T) {
 		}
 		before := r.inspect()
 		for _, report := range reports {
-			// Into the handshake, from another address.
+			// To the handshake, from another address.
 			thief.node, thief.exchange = s.node, s.exchange
-			thief.tell(message.OpcodeStatusReport, report)
-			// Into nothing, with the ids of the session.
+			thief.post(message.OpcodeStatusReport, report)
+			// On the unsecured session, with the ids of the session.
 			h := message.Header{SessionID: x.id, Counter: 5}
 			q := message.ProtocolHeader{Initiator: true, Opcode: message.OpcodeStatusReport}
 			r.net.Inject(x.s.addr, deviceAddr, append(q.AppendTo(h.AppendTo(nil)), report...))
 			r.net.Inject(x.s.addr, deviceAddr, append(append(q.AppendTo(h.AppendTo(nil)), report...), make([]byte, 16)...))
-			// And one that the peer of another session sent.
+			// From the peer of another session.
 			q = message.ProtocolHeader{Initiator: false, Opcode: message.OpcodeStatusReport, Exchange: 7}
 			x.counter++
 			x.s.send(x.seal(x.counter, q, report))
 		}
-		for i, report := range reports[1:] { // a peer that reports what it likes, but for the end
+		for i, report := range reports[1:] { // the peer may report anything, except CloseSession
 			x.counter++
 			x.s.send(x.seal(x.counter, message.ProtocolHeader{Initiator: true, Opcode: message.OpcodeStatusReport, Exchange: uint16(900 + i)}, report))
 		}
@@ -325,8 +324,8 @@ func TestStatusReportFromStrangers(t *testing.T) {
 	})
 }
 
-// Every message of a handshake that is sent again is the same, octet for octet: a
-// second signature would make two transcripts of one handshake.
+// A retransmitted message of a handshake is identical: a second signature would
+// lead to two transcripts of one handshake.
 func TestRetransmittedSigma2IsTheSame(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -348,7 +347,8 @@ func TestRetransmittedSigma2IsTheSame(t *testing.T) {
 		})
 		first := s.plain(s.header(message.OpcodeSigma1), sigma1)
 		s.send(bytes.Clone(first))
-		// The initiator did not hear, and sends its own message again as well.
+		// The initiator did not receive it, and retransmits its own message as
+		// well.
 		for range 4 {
 			time.Sleep(400 * time.Millisecond)
 			s.send(bytes.Clone(first))
@@ -366,8 +366,8 @@ func TestRetransmittedSigma2IsTheSame(t *testing.T) {
 	})
 }
 
-// A handshake goes on where it began: somebody else who knows all that was sent in
-// the open cannot take it over or stop it.
+// A handshake continues on the path on which it began. A host that knows everything
+// sent unencrypted cannot take it over or end it.
 func TestHandshakeStaysWhereItBegan(t *testing.T) {
 	rawWorld(t, func(r *rig, _ *raw, _ *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
 		s, thief := r.stranger(2), r.stranger(3)
@@ -380,7 +380,7 @@ func TestHandshakeStaysWhereItBegan(t *testing.T) {
 		}
 		for _, opcode := range []uint8{message.OpcodeSigma1, message.OpcodeSigma3, message.OpcodePake1, message.OpcodeStatusReport, 0xFF} {
 			thief.node, thief.exchange, thief.counter = s.node, s.exchange, s.counter
-			thief.tell(opcode, []byte("nonsense"))
+			thief.post(opcode, []byte("nonsense"))
 		}
 		time.Sleep(100 * time.Millisecond)
 		s.drain()
@@ -390,14 +390,14 @@ func TestHandshakeStaysWhereItBegan(t *testing.T) {
 	})
 }
 
-// Datagrams that name a session and fail are bounded for each source, and so are
-// those outside of sessions. Neither keeps others out, nor the source's own sessions
-// and their messages.
+// Datagrams with a session id that fail are limited per source, and so are those on
+// the unsecured session. Neither limit affects other sources, or valid messages of
+// the same source.
 func TestSourceLimits(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, a *commissioner.Authority, node matter.NodeID) {
 		for i := range 3000 {
 			x.s.begin()
-			x.s.tell(message.OpcodeSigma1, []byte("nonsense"))
+			x.s.post(message.OpcodeSigma1, []byte("nonsense"))
 			if i%50 == 0 {
 				time.Sleep(time.Millisecond)
 				x.s.drain()
@@ -425,7 +425,7 @@ func TestSourceLimits(t *testing.T) {
 		if !r.alive(good) {
 			t.Error("another host's session does not answer")
 		}
-		time.Sleep(10 * time.Second) // it may again
+		time.Sleep(10 * time.Second) // the allowance is restored
 		before := r.inspect().Dropped["source_limit"]
 		if r.stranger(9).caseSession(a, node); r.inspect().Dropped["source_limit"] != before {
 			t.Error("dropped later, too")
@@ -433,8 +433,8 @@ func TestSourceLimits(t *testing.T) {
 	})
 }
 
-// A host of our own link that sends from a thousand addresses is a thousand
-// sources, of which the table keeps as many as it may.
+// A host on this link that sends from a thousand addresses counts as a thousand
+// sources. The table of sources is limited.
 func TestSourcesAreBounded(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		h := message.Header{HasSource: true}
@@ -453,7 +453,7 @@ func TestSourcesAreBounded(t *testing.T) {
 	})
 }
 
-// Whatever is not taken is counted.
+// All dropped datagrams are counted.
 func TestDropsAreCounted(t *testing.T) {
 	rawWorld(t, func(r *rig, x *raw, _ *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		before := r.inspect().Dropped
@@ -480,7 +480,7 @@ func TestDropsAreCounted(t *testing.T) {
 				t.Errorf("%s was counted %d times", reason, n)
 			}
 		}
-		// More requests at once than a session may have exchanges.
+		// More concurrent requests than the limit of exchanges per session.
 		const sent = exchange.DefaultMaxPerSession + 88
 		for i := range uint16(sent) {
 			x.counter++

@@ -11,15 +11,16 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// Somebody sends datagrams in the name of a controller. Outside of sessions 50,000 a
-// second do not touch the controller's session. Those that name the session have to be
-// tried, and what is beyond the bound for a source would be dropped with the
-// controller's own: 10,000 a second are not.
+// An attacker sends datagrams with a controller's address. On the unsecured
+// session, 50,000 a second do not affect the controller's session. Datagrams with
+// the session's id must be decrypted, and beyond the limit for a source the
+// controller's own would be dropped as well; that is not the case at 10,000 a
+// second.
 func TestFloodInTheNameOfAController(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		session bool
-		perTick int // of a millisecond
+		perTick int // datagrams per millisecond
 	}{
 		{"outside of sessions", false, 50},
 		{"in its session", true, 10},
@@ -68,7 +69,7 @@ func TestFloodInTheNameOfAController(t *testing.T) {
 						}
 					}
 				}()
-				time.Sleep(5 * time.Second) // what a source may at once is used up
+				time.Sleep(5 * time.Second) // the burst of a source is used up
 				before := r.inspect().Dropped["source_limit"]
 				for range 20 {
 					begin := time.Now()
@@ -89,9 +90,9 @@ func TestFloodInTheNameOfAController(t *testing.T) {
 	}
 }
 
-// A Sigma1 that offers a resumption, recorded and sent again: the record is used up,
-// so that it is worth no more than any other Sigma1, and the StatusReport that would
-// end a resumption opens nothing.
+// A recorded Sigma1 with an offer to resume is sent again. The record was used, so
+// the Sigma1 is like any other, and a StatusReport that would complete a resumption
+// opens no session.
 func TestReplayedResumption(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -114,7 +115,7 @@ func TestReplayedResumption(t *testing.T) {
 		if !res.Resumed || recorded == nil {
 			t.Fatal("not resumed")
 		}
-		time.Sleep(time.Second) // its StatusReport is under way
+		time.Sleep(time.Second) // its StatusReport is in transit
 		before := r.inspect().CASE
 		for n := range 40 {
 			s := r.stranger(n)
@@ -122,7 +123,7 @@ func TestReplayedResumption(t *testing.T) {
 			if p, _, ok := s.ask(message.OpcodeSigma1, recorded); ok && p.Opcode != message.OpcodeSigma2 && p.Opcode != message.OpcodeStatusReport {
 				t.Errorf("answered with opcode %02x", p.Opcode)
 			}
-			s.tell(message.OpcodeStatusReport, (&message.StatusReport{Code: message.CodeSessionEstablished}).AppendTo(nil))
+			s.post(message.OpcodeStatusReport, (&message.StatusReport{Code: message.CodeSessionEstablished}).AppendTo(nil))
 		}
 		if n := r.inspect().CASE; n != before {
 			t.Errorf("%d sessions, %d before", n, before)

@@ -16,15 +16,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// stranger is a host that writes its datagrams by hand, and breaks what rules it
-// likes.
+// stranger is a host that builds its datagrams itself and may break any rule.
 type stranger struct {
 	r    *rig
 	addr netip.AddrPort
 	conn transport.PacketConn
 	in   chan []byte
 
-	// The handshake that is under way.
+	// The handshake in progress.
 	node     matter.NodeID
 	exchange uint16
 	counter  uint32
@@ -32,7 +31,7 @@ type stranger struct {
 	heard    bool
 }
 
-// stranger returns the n-th host of those that are up to no good.
+// stranger returns the n-th hostile host.
 func (r *rig) stranger(n int) *stranger {
 	r.t.Helper()
 	return r.strangerAt(netip.AddrPortFrom(strangerAddr(n), 50000))
@@ -57,7 +56,7 @@ func (r *rig) strangerAt(addr netip.AddrPort) *stranger {
 			}
 			select {
 			case s.in <- b[:n]:
-			default: // nobody listens
+			default: // no test is reading
 			}
 		}
 	}()
@@ -68,7 +67,7 @@ func (r *rig) strangerAt(addr netip.AddrPort) *stranger {
 	return s
 }
 
-// send sends a datagram as it is.
+// send sends a datagram unchanged.
 func (s *stranger) send(b []byte) {
 	s.r.t.Helper()
 	if err := s.conn.WriteTo(b, transport.Path{Peer: deviceAddr}); err != nil {
@@ -76,7 +75,7 @@ func (s *stranger) send(b []byte) {
 	}
 }
 
-// receive returns the next datagram, nil if none comes for a while.
+// receive returns the next datagram, or nil if there is none for a while.
 func (s *stranger) receive() []byte {
 	select {
 	case b := <-s.in:
@@ -86,7 +85,7 @@ func (s *stranger) receive() []byte {
 	}
 }
 
-// drain forgets what came, and returns how much that was.
+// drain discards the received datagrams and returns their number.
 func (s *stranger) drain() (n int) {
 	for {
 		select {
@@ -98,21 +97,21 @@ func (s *stranger) drain() (n int) {
 	}
 }
 
-// plain makes a message outside of any session.
+// plain returns a message on the unsecured session.
 func (s *stranger) plain(p message.ProtocolHeader, payload []byte) []byte {
 	s.counter++
 	h := message.Header{Counter: s.counter, HasSource: true, Source: s.node}
 	return append(p.AppendTo(h.AppendTo(nil)), payload...)
 }
 
-// begin starts a new handshake: a new ephemeral node and exchange.
+// begin prepares a new handshake with a new ephemeral node id and exchange.
 func (s *stranger) begin() {
 	s.node = commissioner.RandomNodeID()
 	s.exchange++
 	s.heard = false
 }
 
-// header is that of the handshake's next message.
+// header returns the header of the handshake's next message.
 func (s *stranger) header(opcode uint8) message.ProtocolHeader {
 	return message.ProtocolHeader{
 		Initiator: true, Reliable: true, HasAck: s.heard, Ack: s.last,
@@ -120,17 +119,17 @@ func (s *stranger) header(opcode uint8) message.ProtocolHeader {
 	}
 }
 
-// tell sends a message of the handshake.
-func (s *stranger) tell(opcode uint8, payload []byte) {
+// post sends a message of the handshake.
+func (s *stranger) post(opcode uint8, payload []byte) {
 	s.r.t.Helper()
 	s.send(s.plain(s.header(opcode), payload))
 }
 
-// ask sends a message of the handshake and returns the answer to it; ok is false
-// if there is none but acknowledgements.
+// ask sends a message of the handshake and returns the answer. ok is false if there
+// are only acknowledgements.
 func (s *stranger) ask(opcode uint8, payload []byte) (answer message.ProtocolHeader, body []byte, ok bool) {
 	s.r.t.Helper()
-	s.tell(opcode, payload)
+	s.post(opcode, payload)
 	for {
 		p, body, ok := s.hear()
 		if !ok || p.Opcode != message.OpcodeMRPStandaloneAck {
@@ -169,7 +168,7 @@ func (s *stranger) ack() {
 	s.send(s.plain(p, nil))
 }
 
-// wantReport asks, and checks that the answer is a StatusReport.
+// wantReport calls ask and checks that the answer is this StatusReport.
 func (s *stranger) wantReport(what string, opcode uint8, payload []byte, general, code uint16) {
 	s.r.t.Helper()
 	p, body, ok := s.ask(opcode, payload)
@@ -184,7 +183,7 @@ func (s *stranger) wantReport(what string, opcode uint8, payload []byte, general
 	}
 }
 
-// raw is a session whose keys the test has.
+// raw is a session with keys that the test knows.
 type raw struct {
 	s          *stranger
 	id         uint16 // the node's
@@ -194,7 +193,7 @@ type raw struct {
 	exchange   uint16
 }
 
-// caseSession opens a session as an administrator of a.
+// caseSession opens a session with the credentials of an administrator of a.
 func (s *stranger) caseSession(a *commissioner.Authority, node matter.NodeID) *raw {
 	s.r.t.Helper()
 	s.begin()
@@ -215,7 +214,7 @@ func (s *stranger) caseSession(a *commissioner.Authority, node matter.NodeID) *r
 	return &raw{s: s, id: res.PeerSessionID, i2r: res.I2R, r2i: res.R2I, self: a.NodeID, node: node, counter: 1}
 }
 
-// seal makes a datagram of the session with a counter.
+// seal returns a datagram of the session with this counter.
 func (x *raw) seal(counter uint32, p message.ProtocolHeader, payload []byte) []byte {
 	h := message.Header{SessionID: x.id, Counter: counter}
 	b := h.AppendTo(nil)
@@ -225,7 +224,7 @@ func (x *raw) seal(counter uint32, p message.ProtocolHeader, payload []byte) []b
 	return aead.Seal(b, nonce[:], append(p.AppendTo(nil), payload...), b)
 }
 
-// next makes the next datagram, which begins an exchange.
+// next returns the next datagram, which begins an exchange.
 func (x *raw) next(protocol uint16, opcode uint8, payload []byte) []byte {
 	x.counter++
 	x.exchange++
@@ -234,7 +233,7 @@ func (x *raw) next(protocol uint16, opcode uint8, payload []byte) []byte {
 	}, payload)
 }
 
-// open opens a datagram of the node.
+// open decrypts a datagram of the node.
 func (x *raw) open(b []byte) (h message.Header, p message.ProtocolHeader, payload []byte, err error) {
 	h, n, err := message.ParseHeader(b)
 	if err != nil {
@@ -251,14 +250,14 @@ func (x *raw) open(b []byte) (h message.Header, p message.ProtocolHeader, payloa
 	return h, p, plain[min(n, len(plain)):], err
 }
 
-// ask begins an exchange with a request and returns what is answered in it.
+// ask begins an exchange with a request and returns the answer.
 func (x *raw) ask(protocol uint16, opcode uint8, payload []byte) (message.ProtocolHeader, []byte, bool) {
 	x.s.r.t.Helper()
 	x.exchange++
 	return x.goOn(protocol, opcode, payload)
 }
 
-// goOn is ask in the exchange that ask began last.
+// goOn is like ask, on the exchange of the last ask.
 func (x *raw) goOn(protocol uint16, opcode uint8, payload []byte) (message.ProtocolHeader, []byte, bool) {
 	x.s.r.t.Helper()
 	x.counter++
@@ -268,7 +267,7 @@ func (x *raw) goOn(protocol uint16, opcode uint8, payload []byte) (message.Proto
 	return x.answer()
 }
 
-// answer returns what is answered in the exchange, and acknowledges it.
+// answer returns the answer on the exchange and acknowledges it.
 func (x *raw) answer() (message.ProtocolHeader, []byte, bool) {
 	x.s.r.t.Helper()
 	for {
@@ -288,7 +287,7 @@ func (x *raw) answer() (message.ProtocolHeader, []byte, bool) {
 	}
 }
 
-// inspect looks into the node.
+// inspect returns the internal state of the node.
 func (r *rig) inspect() server.Inspection {
 	r.t.Helper()
 	i, err := r.srv.Inspect()
@@ -296,7 +295,7 @@ func (r *rig) inspect() server.Inspection {
 	return i
 }
 
-// wantBounded checks that nothing in the node is beyond its bound.
+// wantBounded checks the node's limits.
 func (r *rig) wantBounded() {
 	r.t.Helper()
 	i := r.inspect()
@@ -318,7 +317,7 @@ func (r *rig) wantBounded() {
 	}
 }
 
-// connectsWithin checks that a good controller opens a session and reads.
+// connectsWithin checks that a genuine controller opens a session and reads.
 func (r *rig) connectsWithin(limit time.Duration, c *commissioner.Client, a *commissioner.Authority, node matter.NodeID) *commissioner.Session {
 	r.t.Helper()
 	begin := time.Now()
@@ -335,7 +334,7 @@ func (r *rig) connectsWithin(limit time.Duration, c *commissioner.Client, a *com
 	return s
 }
 
-// eachPrefix calls f with every beginning of b.
+// eachPrefix calls f with every prefix of b.
 func eachPrefix(t *testing.T, b []byte, f func(name string, part []byte)) {
 	t.Helper()
 	for n := range b {

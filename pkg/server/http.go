@@ -21,10 +21,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 )
 
-// askTimeout bounds what a scrape, a probe or the operator waits for the loop.
+// askTimeout is how long a scrape, a probe or the operator waits for the loop.
 const askTimeout = 2 * time.Second
 
-// Bounds of the metrics server, so that its clients cannot use up the node's file
+// Limits of the metrics server, so that its clients cannot use up the node's file
 // descriptors.
 const (
 	maxScrapers   = 16 // connections; others wait
@@ -34,10 +34,10 @@ const (
 	maxHeader     = 16 << 10 // octets
 )
 
-// httpGrace is how long answers that are under way may take when the node stops.
+// httpGrace is how long answers in progress may take when the node stops.
 const httpGrace = time.Second
 
-// httpServer is one bound listener and what it serves.
+// httpServer is a bound listener and its server.
 type httpServer struct {
 	listener net.Listener
 	server   http.Server
@@ -59,18 +59,18 @@ func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = append(s.http, srv)
 	s.teardown.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
-		_ = srv.listener.Close() // also if it has never served
+		_ = srv.listener.Close() // even if it has never served
 		ctx, cancel := context.WithTimeout(ctx, httpGrace)
 		defer cancel()
 		if err := srv.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		return srv.server.Close() // also clients that do not read their answer
+		return srv.server.Close() // including clients that do not read their answer
 	})
 	return &srv.server
 }
 
-// bindHTTP binds the metrics address and the admin socket, if the options name them.
+// bindHTTP binds the metrics address and the admin socket, if they are configured.
 func (s *Server) bindHTTP() error {
 	if s.opt.MetricsAddr != "" {
 		h, err := s.metricsHandler()
@@ -101,11 +101,12 @@ func (s *Server) bindHTTP() error {
 	return nil
 }
 
-// MetricsAddr returns the address that metrics are served at, with the port that was
-// bound; "" if there is none.
+// MetricsAddr returns the address of the metrics, with the port that was bound, or
+// "" if there is none.
 func (s *Server) MetricsAddr() string { return s.metricsAddr }
 
-// snapshot returns what a scrape shows, or false if the loop does not answer in time.
+// snapshot returns the content of a scrape, or false if the loop does not answer in
+// time.
 func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
@@ -160,12 +161,12 @@ func landing(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, landingPage)
 }
 
-// healthz says whether the process works: the loop answers.
+// healthz reports whether the process works: the loop answers.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) { s.probe(w, r, "") }
 
-// readyz says whether controllers can reach the node. Sockets and store are open while the
-// node runs, so the question is whether it is announced. The answer names an interface
-// where another host has the node's name.
+// readyz reports whether controllers can reach the node. Sockets and store are open
+// while the node runs, so only the announcement must be checked. The answer names
+// an interface on which another host has the node's name.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	fault := ""
 	if err := s.announcer.Status().Fault(); err != nil {

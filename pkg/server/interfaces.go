@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// logInterfaces logs once which interfaces are served, and why. Package mdns logs what
-// changes later.
+// logInterfaces logs once which interfaces are served, and why. Package mdns logs
+// later changes.
 func (s *Server) logInterfaces() {
 	var not []string
 	used := 0
@@ -17,7 +17,7 @@ func (s *Server) logInterfaces() {
 			used++
 			s.log.Info("network interface", "interface", i.Name, "reason", i.Reason)
 		case slices.Contains(s.opt.Interfaces, i.Name):
-			s.log.Warn("network interface cannot be used now", "interface", i.Name, "reason", i.Reason)
+			s.log.Warn("network interface is not usable now", "interface", i.Name, "reason", i.Reason)
 		default:
 			not = append(not, fmt.Sprintf("%s (%s)", i.Name, i.Reason))
 		}
@@ -26,6 +26,6 @@ func (s *Server) logInterfaces() {
 		s.log.Info("network interfaces that are not used", "interfaces", strings.Join(not, ", "))
 	}
 	if used == 0 {
-		s.log.Warn("no network interface can be used yet: the node is announced when one can")
+		s.log.Warn("no network interface is usable yet: the node will be announced when one is")
 	}
 }

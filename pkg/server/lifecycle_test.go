@@ -42,7 +42,7 @@ func (r *rig) setAttr(s *commissioner.Session, cl matter.ClusterID, id matter.At
 	r.want(fmt.Sprintf("writing 0x%04X/%d", cl, id), status.Status.String(), success)
 }
 
-// reopen returns a session with the node after it was started anew.
+// reopen returns a session with the restarted node.
 func (r *rig) reopen(c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) *commissioner.Session {
 	r.t.Helper()
 	s, _, err := c.CASE(r.ctx, deviceAddr, a, done.Node, nil)
@@ -52,8 +52,8 @@ func (r *rig) reopen(c *commissioner.Client, a *commissioner.Authority, done *co
 
 func textValue(s string) commissioner.Value { return func(w *tlv.Writer, t tlv.Tag) { w.Text(t, s) } }
 
-// What controllers have set outlasts a restart, as does the unique id; a factory
-// reset takes all of it.
+// The settings of controllers and the unique id survive a restart. A factory reset
+// removes them.
 func TestBasicInformationLasts(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -101,8 +101,7 @@ func (r *rig) events(s *commissioner.Session) (list []string, numbers []matter.E
 	return list, numbers
 }
 
-// StartUp is the first event of a process, whatever comes then; numbers go up for
-// ever.
+// StartUp is the first event of a process, and event numbers never decrease.
 func TestEventsOfStarts(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.opt.Version = "1.2.3"
@@ -128,14 +127,14 @@ func TestEventsOfStarts(t *testing.T) {
 	})
 }
 
-// ShutDown is the last event, and subscribers hear of it.
+// ShutDown is the last event, and subscribers get a report of it.
 func TestShutDownEvent(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
 		cl := clBasic
 		sub, err := s.Subscribe(r.ctx, commissioner.ReadRequest{Events: []commissioner.Path{{Cluster: &cl}}}, 0, 600)
 		r.must(err)
-		r.wait(time.Millisecond) // until the node knows that it is active
+		r.wait(time.Millisecond) // until the subscription is active
 		go func() { _ = r.srv.Stop() }()
 		for {
 			rep := r.nextWithin(sub, time.Minute)
@@ -171,13 +170,12 @@ func TestDiagnosticsLast(t *testing.T) {
 		r.want("RebootCount after a restart", r.attr(s, clDiagnostics, 1), "2")
 		r.want("TotalOperationalHours after a restart", r.attr(s, clDiagnostics, 3), "5")
 		r.want("UpTime after a restart", r.attr(s, clDiagnostics, 2), "0")
-		// Only the process has started anew, not the host.
+		// The process was restarted, but not the host.
 		r.want("BootReason after a restart", r.attr(s, clDiagnostics, 4), "6")
 	})
 }
 
-// What the node promises each fabric it keeps to, by the numbers that it works
-// with.
+// The node keeps the capabilities that it announces to each fabric.
 func TestCapabilities(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -187,7 +185,7 @@ func TestCapabilities(t *testing.T) {
 		r.want("MaxPathsPerInvoke", r.attr(s, clBasic, 22), fmt.Sprint(s.Peer().MaxPathsPerInvoke))
 		r.want("DataModelRevision", r.attr(s, clBasic, 0), fmt.Sprint(s.Peer().DataModelRevision))
 		r.want("SpecificationVersion", r.attr(s, clBasic, 21), fmt.Sprint(s.Peer().SpecificationVersion))
-		// As many sessions of one fabric, all alive, and as many subscriptions.
+		// As many sessions of one fabric, all in use, and as many subscriptions.
 		var all []*commissioner.Session
 		for range server.CASESessionsPerFabric {
 			b, err := a.Admin(commissioner.RandomNodeID())
@@ -207,7 +205,7 @@ func TestCapabilities(t *testing.T) {
 	})
 }
 
-// The log is there to be read, and says nothing of other fabrics.
+// The log can be read and contains nothing about other fabrics.
 func TestDiagnosticLogs(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
@@ -231,13 +229,13 @@ func TestDiagnosticLogs(t *testing.T) {
 		}
 		for _, secret := range []string{"kitchen", "passcode=", "fabric=", "peer=", fmt.Sprint(passcode)} {
 			if strings.Contains(content, secret) {
-				t.Errorf("the log tells of %q: %q", secret, content)
+				t.Errorf("the log contains %q: %q", secret, content)
 			}
 		}
 	})
 }
 
-// There is always a network, even where there is none.
+// There is always a network interface, even on a host without one.
 func TestNetworkOfNoHost(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE

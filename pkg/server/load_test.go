@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// load is DeviceLoadStatus, by the numbers of its fields.
+// load is DeviceLoadStatus by field number.
 type load [5]uint64
 
 func (r *rig) load(s *commissioner.Session) (l load) {
@@ -25,8 +25,8 @@ func (r *rig) load(s *commissioner.Session) (l load) {
 	return l
 }
 
-// What a node carries is counted, for all fabrics and for the one that asks. A
-// subscription in place of others counts again (section 11.12.5.7).
+// Subscriptions and messages are counted, in total and for the requesting fabric. A
+// subscription that replaces others counts again (section 11.12.5.7).
 func TestDeviceLoadStatus(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		a, b := r.authority(commissioner.AuthorityOptions{}), r.authority(commissioner.AuthorityOptions{})
@@ -51,8 +51,9 @@ func TestDeviceLoadStatus(t *testing.T) {
 				t.Errorf("field %d has grown by %d, want %d", field, got, want)
 			}
 		}
-		// Two messages of the node for each subscription, and its answer to the first of
-		// the two reads; two of the peers, and the second read.
+		// The node sends two messages per subscription and the answer to the first
+		// of the two reads. It receives two messages per subscription and the
+		// second read.
 		if sent, received := now[3]-before[3], now[4]-before[4]; sent != 7 || received != 7 {
 			t.Errorf("%d messages sent and %d received, want 7 each", sent, received)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Who tries passcodes cannot fill the log, and what it was spared is counted.
+// Wrong passcodes cannot fill the log. The suppressed lines are counted.
 func TestWrongPasscodesFillNoLog(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestWrongPasscodesFillNoLog(t *testing.T) {
 		r.start()
 		c := r.client()
 		lines := func() int {
-			time.Sleep(time.Second) // for what is on its way
+			time.Sleep(time.Second) // messages in transit arrive
 			synctest.Wait()
 			return strings.Count(log.String(), `msg="pairing failed: the commissioner used another code"`)
 		}
@@ -48,7 +48,7 @@ func TestWrongPasscodesFillNoLog(t *testing.T) {
 	})
 }
 
-// safeBuffer is a log that the loop writes to while a test takes what is in it.
+// safeBuffer is a log that can be read while the loop writes to it.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -67,7 +67,7 @@ func (s *safeBuffer) take() string {
 	return s.b.String()
 }
 
-// The operator hears of every window: who opened it, and why it closed.
+// The log contains who opened a window and why it closed.
 func TestWindowsAreLogged(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestWindowsAreLogged(t *testing.T) {
 		r.start()
 		said := func(what, want string) {
 			t.Helper()
-			time.Sleep(time.Second) // for what is on its way
+			time.Sleep(time.Second) // messages in transit arrive
 			synctest.Wait()
 			if text := log.take(); !strings.Contains(text, want) {
 				t.Errorf("%s: no %s in\n%s", what, want, text)
@@ -111,8 +111,8 @@ func TestWindowsAreLogged(t *testing.T) {
 	})
 }
 
-// Each line about a handshake names the address of the peer, and another code is called
-// that.
+// Each line about a handshake contains the peer's address, and a wrong code is
+// named as the reason.
 func TestAnotherCodeIsSaidInWords(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -149,8 +149,8 @@ func TestAnotherCodeIsSaidInWords(t *testing.T) {
 	})
 }
 
-// A controller that is refused something is warned of once for each session, with the
-// name of its fabric; and of a fabric that is there already with what helps.
+// A refusal is logged as a warning once per session, with the name of the fabric.
+// If a fabric exists already, the line contains a remedy.
 func TestRefusalsAreLoggedOnce(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

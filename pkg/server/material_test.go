@@ -23,7 +23,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// generated returns fresh development material as an import takes it.
+// generated returns new development material in the form of an import.
 func generated(t *testing.T, vid matter.VendorID, pid matter.ProductID) admin.AttestationMaterial {
 	t.Helper()
 	a, err := attestation.Generate(rand.Reader, vid, pid, time.Now())
@@ -33,8 +33,8 @@ func generated(t *testing.T, vid matter.VendorID, pid matter.ProductID) admin.At
 	return admin.AttestationMaterial{DAC: a.DAC, PAI: a.PAI, CD: a.CD, Key: a.Key}
 }
 
-// New material is used from the next question on, also on sessions that are
-// open; fabrics stay, and a restart finds it.
+// New material is used from the next request on, on open sessions too. Fabrics
+// stay, and the material is still there after a restart.
 func TestImportWhileRunning(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		node := r.srv.Operator()
@@ -50,7 +50,7 @@ func TestImportWhileRunning(t *testing.T) {
 		if err != nil || bytes.Equal(after.DAC, before.DAC) || !bytes.Equal(after.DAC, m.DAC) || !bytes.Equal(after.PAI, m.PAI) {
 			t.Errorf("attestation as before, or wrong: %v", err)
 		}
-		// Another product: what the node tells of itself is as it was.
+		// With another product, the running node reports its old ids.
 		change, err = node.ImportAttestation(r.ctx, generated(t, 0xFFF1, 0x8002))
 		if err != nil || !change.Restart {
 			t.Errorf("%+v, %v", change, err)
@@ -99,7 +99,7 @@ func TestImportRefused(t *testing.T) {
 	})
 }
 
-// The configuration's product is held against new material.
+// New material must match the configured product.
 func TestImportAgainstConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestImportAgainstConfiguration(t *testing.T) {
 		if _, err := node.ImportAttestation(r.ctx, generated(t, 0xFFF1, 0x8001)); !errors.Is(err, admin.ErrRefused) || !strings.Contains(err.Error(), "product-id 0x8007") {
 			t.Errorf("%v", err)
 		}
-		// What is generated follows it.
+		// Generated material uses the configured product.
 		if c, err := node.GenerateAttestation(r.ctx, admin.GenerateRequest{}); err != nil || c.ProductID != 0x8007 || c.Restart {
 			t.Errorf("%+v, %v", c, err)
 		}
@@ -118,9 +118,9 @@ func TestImportAgainstConfiguration(t *testing.T) {
 	})
 }
 
-// A DAC that is another vendor's product, as its declaration allows: Basic Information
-// shows what the declaration says, and not what the DAC says (section 6.2.3.1). The
-// declaration is that of the specification's appendix F.2.
+// The DAC belongs to another vendor's product, as the declaration allows. Basic
+// Information has the ids of the declaration and not those of the DAC (section
+// 6.2.3.1). The declaration is that of appendix F.2 of the specification.
 func TestMaterialOfAnOrigin(t *testing.T) {
 	text, err := os.ReadFile("../attestation/testdata/attestation-and-vid.json")
 	if err != nil {
@@ -170,7 +170,7 @@ func TestMaterialOfAnOrigin(t *testing.T) {
 	})
 }
 
-// Production material is not replaced by mistake: its key is nowhere else.
+// Production material is not replaced by accident, as its key has no other copy.
 func TestGenerateSparesProduction(t *testing.T) {
 	dir := t.TempDir()
 	o, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
@@ -204,7 +204,7 @@ func TestGenerateSparesProduction(t *testing.T) {
 	}
 }
 
-// pretendProduction makes a store call its material production.
+// pretendProduction marks the material in a store as production material.
 func pretendProduction(t *testing.T, dir string) {
 	t.Helper()
 	st, err := store.Open(filepath.Join(dir, store.FileName), store.Options{})
@@ -225,7 +225,7 @@ func pretendProduction(t *testing.T, dir string) {
 	}
 }
 
-// A signer that is not this process's: it counts, and can be broken.
+// remoteKey is a signer outside of the process. It counts its calls and can fail.
 type remoteKey struct {
 	attestation.Signer
 	signed int
@@ -240,7 +240,7 @@ func (k *remoteKey) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
 	return k.Signer.Sign(msg)
 }
 
-// With the key elsewhere the store has none, and the node asks for signatures.
+// With an external key the store has no key, and the node calls the signer.
 func TestKeyElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	o, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
@@ -294,8 +294,8 @@ func TestKeyElsewhere(t *testing.T) {
 	}
 }
 
-// The passcode is forgotten when a controller has come, and a restart knows it
-// by its verifier only.
+// The passcode is removed when a controller has added its fabric. After a restart
+// only its verifier is known.
 func TestVerifierOnly(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestVerifierOnly(t *testing.T) {
 		if got := storedPasscode(t, dir); got != 0 {
 			t.Errorf("passcode %08d is in the store", got)
 		}
-		// The code still opens the node's own window.
+		// The code still works with the node's own window.
 		r.start()
 		if _, err := r.srv.Operator().OpenWindow(r.ctx, admin.WindowRequest{Seconds: 180}); err != nil {
 			t.Fatal(err)

@@ -57,8 +57,8 @@ func fill(t *testing.T, dir string, n int) {
 	}
 }
 
-// A node with as many fabrics as there can be takes the last one, refuses one
-// more, and serves those it has.
+// A node with one free place for a fabric accepts one more and refuses the next,
+// and serves all it has.
 func TestMostFabrics(t *testing.T) {
 	const max = 254
 	dir := t.TempDir()
@@ -68,7 +68,7 @@ func TestMostFabrics(t *testing.T) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(c, a)
 		r.stop()
-		// Index 254 stays free; where the search for it begins does not matter.
+		// Index 254 stays free, wherever the search for an index begins.
 		st, err := store.Open(dir+"/"+store.FileName, store.Options{})
 		r.must(err)
 		var first store.Fabric

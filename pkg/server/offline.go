@@ -13,18 +13,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Offline is the store of a node that does not run. It answers the verbs of an operator
-// that need no running node, and refuses the others.
+// Offline is the store of a node that is not running. It answers the requests of an
+// operator that need no running node, and refuses the others.
 type Offline struct {
 	admin.Operator
 
-	// DACKey is where the DAC's key is, nil for the store.
+	// DACKey is the location of the DAC's key; nil: the store.
 	DACKey *DACKey
 
 	st *provision.Store
 }
 
-// Access is how the store of a node that does not run is opened.
+// Access is the way in which the store of a node that is not running is opened.
 type Access = provision.Access
 
 // Read opens the store read-only, beside other readers. Change opens an existing store;
@@ -35,7 +35,7 @@ const (
 	Make   = provision.Make
 )
 
-// ErrEmpty says that no daemon has run on a store.
+// ErrEmpty is returned for a store that no daemon has used.
 var ErrEmpty = provision.ErrEmpty
 
 // OpenOffline opens the store in stateDir.
@@ -94,15 +94,16 @@ func (o *Offline) removeFabric(_ context.Context, i matter.FabricIndex) error {
 	return noSuchFabric(i, o.st.RemoveFabric(i))
 }
 
-// factoryReset removes all fabrics and what controllers have set, of bridged devices, too.
+// factoryReset removes all fabrics and the settings of controllers, including those
+// of bridged devices.
 func (o *Offline) factoryReset(context.Context) error { return o.st.FactoryReset(bridge.ResetRecords) }
 
-// attestation returns what the node would prove itself with.
+// attestation returns the attestation material.
 func (o *Offline) attestation(ctx context.Context) (admin.Attestation, error) {
 	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
-// verifyAttestation returns the material, checked with roots and signers of q.
+// verifyAttestation returns the material, verified with the roots and signers of q.
 func (o *Offline) verifyAttestation(_ context.Context, q admin.AttestationTrust) (out admin.Attestation, err error) {
 	a, err := o.st.Material()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// waiting are the calls that wait for the node's goroutine.
+// waiting returns the calls that wait for the node's goroutine.
 func (r *rig) waiting() map[string]func() error {
 	return map[string]func() error{
 		"Do":              func() error { return r.srv.Do(func() error { return nil }) },
@@ -24,9 +24,9 @@ func (r *rig) waiting() map[string]func() error {
 	}
 }
 
-// What waits for the node's goroutine is an error at once where it is called on that
-// goroutine: before and after the start, in Do and by a cluster. Nothing hangs then, and
-// the node goes on.
+// Calls that wait for the node's goroutine return an error at once if they are made
+// on that goroutine: before and after the start, in Do and by a cluster. Nothing
+// blocks, and the node continues.
 func TestOnTheLoop(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		errs := map[string]error{}
@@ -58,7 +58,7 @@ func TestOnTheLoop(t *testing.T) {
 		_, err := s.Invoke(r.ctx, plugID, clOnOff, 1, nil)
 		r.must(err)
 		check("by a cluster")
-		// From elsewhere all of them work.
+		// On another goroutine all of them work.
 		for name, call := range r.waiting() {
 			if name == "Stop" {
 				continue
@@ -70,7 +70,7 @@ func TestOnTheLoop(t *testing.T) {
 	})
 }
 
-// A function that holds the node's goroutine does not keep Stop from returning.
+// Stop returns even if a function blocks the node's goroutine.
 func TestStopIsBounded(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		release := make(chan struct{})

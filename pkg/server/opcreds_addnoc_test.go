@@ -19,8 +19,8 @@ func (r *rig) addNOC(s *commissioner.Session, n commissioner.NOC) string {
 	return outcome(err)
 }
 
-// The checks of AddNOC in their order: all that can be wrong at a time is, and one
-// thing after the other is put right.
+// The checks of AddNOC in their order: at first everything is wrong, and then one
+// fault after the other is corrected.
 func TestAddNOCOrder(t *testing.T) {
 	for _, over := range []string{"PASE", "CASE"} {
 		t.Run(over, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestAddNOCOrder(t *testing.T) {
 func addNOCOrder(p *pair, s *commissioner.Session, pase bool) {
 	r := p.rig
 	x := r.authority(commissioner.AuthorityOptions{ICAC: true})
-	other := r.noc(x, [65]byte(pubOf(r.t, x.Root()))) // for another key
+	other := r.noc(x, [65]byte(pubOf(r.t, x.Root()))) // with another key
 	reserved := func(c *cert.Certificate) { c.Subject[0].ID = 0xFFFF_FFF0_0000_0000 }
 	forged := r.reissue(x, other, reserved).Raw()
 	forged[len(forged)-3] ^= 1
@@ -72,7 +72,7 @@ func addNOCOrder(p *pair, s *commissioner.Session, pase bool) {
 	if !pase {
 		r.csr(s, true)
 		step("CSR for update", constraintError)
-		// Bound to its session, even to another one of the same administrator.
+		// A CSR is bound to its session, even for the same administrator.
 		again := r.session(p.c, p.a, p.one.Node)
 		r.csr(again, false)
 		step("CSR of another session", missingCSR)
@@ -120,7 +120,7 @@ func TestAddNOCMissingFields(t *testing.T) {
 	})
 }
 
-// Each new key pair makes the one before useless.
+// Each new key pair replaces the one before.
 func TestAddNOCOlderCSR(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		a := r.authority(commissioner.AuthorityOptions{})
@@ -133,7 +133,7 @@ func TestAddNOCOlderCSR(t *testing.T) {
 	})
 }
 
-// chain is a NOC with its ICAC to be damaged.
+// chain is a NOC and its ICAC, to be damaged.
 type chain struct {
 	r    *rig
 	a    *commissioner.Authority // with ICAC
@@ -141,7 +141,7 @@ type chain struct {
 	icac *cert.Certificate
 }
 
-// reNOC and reICAC sign a changed copy; the NOC names the changed ICAC as its
+// reNOC and reICAC sign a changed copy. The NOC then has the changed ICAC as its
 // issuer.
 func (c *chain) reNOC(change func(*cert.Certificate)) { c.noc = c.r.reissue(c.a, c.noc, change) }
 func (c *chain) reICAC(change func(*cert.Certificate)) {
@@ -246,7 +246,7 @@ func withTags(cats ...uint64) func(*cert.Certificate) {
 	}
 }
 
-// A damaged chain is InvalidNOC, and uses nothing up.
+// A damaged chain is InvalidNOC and does not use up the CSR.
 func TestBadChains(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		a := r.authority(commissioner.AuthorityOptions{ICAC: true})
@@ -265,7 +265,7 @@ func TestBadChains(t *testing.T) {
 			n.NOC, _ = onNOC(func(c *cert.Certificate) { c.Subject[0].ID = id })(&chain{r, a, r.noc(a, pub), a.ICACert()})
 			r.want("node id: "+name, r.addNOC(s, n), invalidNodeOpID)
 		}
-		// The width of a number is the writer's affair.
+		// The width of a number may be chosen by the encoder.
 		good.NOC = bytes.Replace(good.NOC, []byte{0x24, 2, 1}, []byte{0x25, 2, 1, 0}, 1)
 		good.ICAC = bytes.Replace(good.ICAC, []byte{0x24, 8, 1}, []byte{0x26, 8, 1, 0, 0, 0}, 1)
 		r.want("whole", r.addNOC(s, good), ok)
@@ -273,7 +273,7 @@ func TestBadChains(t *testing.T) {
 	})
 }
 
-// What a root says about the certificates below it.
+// Rules of a root for the certificates below it.
 func TestRootsOverChains(t *testing.T) {
 	fabricID := func(id uint64) func(*cert.Certificate) {
 		return func(c *cert.Certificate) {
@@ -322,14 +322,14 @@ func TestRootsOverChains(t *testing.T) {
 	})
 }
 
-// The same root and fabric id make the same fabric, whatever else differs.
+// A fabric is identified by its root and its fabric id alone.
 func TestFabricConflict(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, s := p.rig, p.one.CASE
 		r.must(s.ArmFailSafe(r.ctx, 900, 0))
 		pub := r.csr(s, false)
 		before := r.roots(s, false)
-		r.must(s.AddRoot(r.ctx, p.b.Root())) // one that is known already
+		r.must(s.AddRoot(r.ctx, p.b.Root())) // a root that is known already
 		if got := r.roots(s, false); !slices.Equal(got, before) {
 			t.Errorf("a known root made %d roots of %d", len(got), len(before))
 		}
@@ -382,7 +382,7 @@ func TestTableFull(t *testing.T) {
 		done := r.session(c, a, noc(t, n.NOC).NodeID())
 		r.must(done.CommissioningComplete(r.ctx))
 		list := r.fabrics(done, false)
-		// A freed index comes back as late as can be.
+		// A freed index is reused as late as possible.
 		if len(list) != max || list[max-1].index != max+1 {
 			t.Errorf("%d fabrics, the last at %d", len(list), list[len(list)-1].index)
 		}
@@ -399,7 +399,7 @@ func noc(t *testing.T, raw []byte) *cert.Certificate {
 	return c
 }
 
-// What a successful AddNOC does at once, before anything is completed.
+// Effects of a successful AddNOC before anything is completed.
 func TestAddNOCEffects(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{ICAC: true})
@@ -448,7 +448,7 @@ func TestAddNOCEffects(t *testing.T) {
 	})
 }
 
-// An administrator that adds another's fabric stays on its own.
+// An administrator that adds another fabric stays on its own.
 func TestAddNOCOverCASE(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a, b := r.client(), r.authority(commissioner.AuthorityOptions{}), r.authority(commissioner.AuthorityOptions{})

@@ -49,7 +49,7 @@ func TestCSRRequest(t *testing.T) {
 	nonce := bytes.Repeat([]byte{7}, 32)
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, one, two := p.rig, p.one.CASE, p.two.CASE
-		// In the order of the checks, each step right in one thing more.
+		// In the order of the checks, each step corrects one fault.
 		r.want("no nonce", r.creds(one, cmdCSR), invalidCommand)
 		r.want("short nonce", r.creds(one, cmdCSR, 0, nonce[:31]), invalidCommand)
 		r.want("long nonce", r.creds(one, cmdCSR, 0, append(nonce, 0)), invalidCommand)
@@ -78,7 +78,7 @@ func TestCSRRequest(t *testing.T) {
 	})
 }
 
-// nocsr-elements hold the CSR and the nonce, signed by the DAC for this session.
+// nocsr-elements contain the CSR and the nonce, signed by the DAC for this session.
 func TestNOCSRElements(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		nonce := bytes.Repeat([]byte{7}, 32)

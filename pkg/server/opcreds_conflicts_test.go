@@ -9,8 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cert"
 )
 
-// Two faults of a NOC at once: the table against the fabric's identity, that
-// against the chain, node id and key.
+// A NOC with two faults: the order of the checks of the table, of the fabric's
+// identity, of the chain, of the node id and of the key.
 func TestAddNOCTwoFaults(t *testing.T) {
 	const max = 5
 	dir := t.TempDir()
@@ -47,10 +47,10 @@ func TestAddNOCTwoFaults(t *testing.T) {
 			n.Admin = 0
 			r.want(name+", and nobody", r.addNOC(s, n), invalidAdmin)
 		}
-		// What is no certificate has no fabric id that could be known.
+		// Something that is not a certificate has no fabric id.
 		r.want("junk", r.addNOC(s, with(func(n *commissioner.NOC) { n.NOC = []byte("junk") })), invalidNOC)
 
-		// The same once more with a table that is full.
+		// The same again with a full table.
 		r.must(s.ArmFailSafe(r.ctx, 0, 0))
 		r.join(c, s, r.authority(commissioner.AuthorityOptions{}))
 		r.must(s.ArmFailSafe(r.ctx, 900, 0))
@@ -64,9 +64,9 @@ func TestAddNOCTwoFaults(t *testing.T) {
 	})
 }
 
-// A CSR counts in its session alone: in another there is none, for whichever
-// command it was; and one for the other command is refused before anything of the
-// certificates is looked at.
+// A CSR is valid only on its session: on another one there is none, for either
+// command. One for the other command is refused before the certificates are
+// checked.
 func TestCSRTwoFaults(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, s := p.rig, p.one.CASE
@@ -82,15 +82,15 @@ func TestCSRTwoFaults(t *testing.T) {
 		r.want("UpdateNOC, CSR for AddNOC", r.updateNOC(again, junk.NOC, nil), constraintError)
 		r.want("UpdateNOC, the other's CSR for AddNOC", r.updateNOC(s, junk.NOC, nil), missingCSR)
 		r.want("AddNOC, no root, nobody", r.addNOC(again, junk), invalidNOC)
-		// The last CSR is the only one, in whichever session.
+		// Only the last CSR is valid, on whichever session.
 		pub := r.csr(s, false)
-		r.must(again.AddRoot(r.ctx, x.Root())) // the root is the fail-safe's
+		r.must(again.AddRoot(r.ctx, x.Root())) // the root belongs to the fail-safe
 		r.want("AddNOC, the CSR before", r.addNOC(again, fields(x, r.noc(x, pub))), missingCSR)
 		r.want("AddNOC", r.addNOC(s, fields(x, r.noc(x, pub))), ok)
 	})
 }
 
-// Two faults of a statement at once.
+// A statement with two faults.
 func TestStatementTwoFaults(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{ICAC: true}, func(p *pair) {
 		r, s := p.rig, p.one.CASE // it has an ICAC
@@ -115,7 +115,7 @@ func TestStatementTwoFaults(t *testing.T) {
 	})
 }
 
-// Two faults at once of what General Commissioning is told.
+// General Commissioning commands with two faults.
 func TestRegulatoryTwoFaults(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.pase(r.client())
@@ -129,8 +129,8 @@ func TestRegulatoryTwoFaults(t *testing.T) {
 	})
 }
 
-// A command that is refused, whatever for, leaves everything as it is: the right
-// one follows in the same fail-safe.
+// A command that is refused for any reason changes nothing: the correct one
+// succeeds in the same fail-safe.
 func TestRefusalsUseNothingUp(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, s := p.rig, p.one.CASE
@@ -160,7 +160,7 @@ func TestRefusalsUseNothingUp(t *testing.T) {
 			"ICAC":        func(n *commissioner.NOC) { n.ICAC = n.ICAC[1:] },
 			"another key": func(n *commissioner.NOC) { n.NOC = r.noc(x, [65]byte(pubOf(t, x.Root()))).Raw() },
 			"known fabric": func(n *commissioner.NOC) {
-				n.NOC, n.ICAC = r.noc(p.b, pub).Raw(), nil // of another root: no conflict, but no chain
+				n.NOC, n.ICAC = r.noc(p.b, pub).Raw(), nil // of another root: no conflict, but not a chain
 			},
 		} {
 			n := good

@@ -36,7 +36,7 @@ func TestUpdateFabricLabel(t *testing.T) {
 		}
 		r.want("not UTF-8", label(one, "\xff\xfe"), invalidCommand)
 
-		// A label in a fail-safe of no NOC command is the table's at once.
+		// A label in a fail-safe without a NOC command is stored at once.
 		r.must(one.ArmFailSafe(r.ctx, 60, 0))
 		r.want("in a fail-safe", label(one, "lasting"), ok)
 		r.must(one.ArmFailSafe(r.ctx, 0, 0))
@@ -61,10 +61,10 @@ func TestRemoveFabricStatuses(t *testing.T) {
 	})
 }
 
-// members is what TestRemoveFabric has of each fabric before.
+// members is what TestRemoveFabric has of each fabric before the removal.
 type members struct {
 	session *commissioner.Session
-	second  *commissioner.Session // of another host
+	second  *commissioner.Session // from another host
 	sub     *commissioner.Subscription
 }
 
@@ -77,14 +77,14 @@ func (p *pair) members(a *commissioner.Authority, done *commissioner.Commissione
 	return m
 }
 
-// next returns the next report of a subscription, nil if there is none for a
+// next returns the next report of a subscription, or nil if there is none for a
 // minute.
 func (r *rig) next(u *commissioner.Subscription) *commissioner.Report {
 	return r.nextWithin(u, time.Minute)
 }
 
-// nextWithin returns the next report of a subscription, nil if there is none for so
-// long.
+// nextWithin returns the next report of a subscription, or nil if there is none
+// within d.
 func (r *rig) nextWithin(u *commissioner.Subscription, d time.Duration) *commissioner.Report {
 	ctx, cancel := context.WithTimeout(r.ctx, d)
 	defer cancel()
@@ -117,7 +117,7 @@ func (p *pair) gone(m members, a *commissioner.Authority, node matter.NodeID) {
 func TestRemoveFabric(t *testing.T) {
 	tests := map[string]struct {
 		by   func(p *pair) *commissioner.Session
-		left int // fabric that stays
+		left int // remaining fabric
 	}{
 		"another": {func(p *pair) *commissioner.Session { return p.one.CASE }, 1},
 		"own":     {func(p *pair) *commissioner.Session { return p.two.CASE }, 1},
@@ -158,8 +158,8 @@ func TestRemoveFabric(t *testing.T) {
 				if n := len(r.ads.of("_matterc._udp")); n != 0 {
 					t.Error("commissionable, though a fabric is left")
 				}
-				// Nothing of it is there for the next fabric, not even by the same
-				// administrator, nor a session that could be resumed.
+				// A new fabric inherits nothing of it, even with the same
+				// administrator. No session can be resumed.
 				again := r.join(p.c, one.session, p.b)
 				if again.Fabric != 3 {
 					t.Errorf("index %d", again.Fabric)
@@ -178,7 +178,7 @@ func TestRemoveFabric(t *testing.T) {
 	}
 }
 
-// A removed root stays as long as another fabric is under it.
+// A root stays as long as another fabric uses it.
 func TestRemoveFabricSharedRoot(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -199,7 +199,8 @@ func TestRemoveFabricSharedRoot(t *testing.T) {
 	})
 }
 
-// The last fabric leaves a node that can be commissioned, also after a restart.
+// After the last fabric was removed the node can be commissioned, even after a
+// restart.
 func TestRemoveLastFabricInFailSafe(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -210,7 +211,7 @@ func TestRemoveLastFabricInFailSafe(t *testing.T) {
 		s := r.session(c, a, n.NodeID())
 		r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok)
 		r.eventually("commissionable again", time.Second, func() bool { return len(r.ads.of("_matterc._udp")) == 1 })
-		done = r.commission(c, a) // needs the fail-safe to be free
+		done = r.commission(c, a) // the fail-safe must be free for this
 		if done.Fabric != 2 {
 			t.Errorf("index %d", done.Fabric)
 		}

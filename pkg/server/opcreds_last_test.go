@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// settings are what administrators can set that belongs to no fabric.
+// settings are the settings of administrators that belong to no fabric.
 type settings struct {
 	label, location       string
 	disabled              bool
@@ -48,8 +48,8 @@ func (r *rig) set(s *commissioner.Session) settings {
 	return x
 }
 
-// With the last fabric goes everything that its administrators left, so that the
-// next owner finds a node like new; what is the node's own stays.
+// The settings of administrators are removed with the last fabric, so that the next
+// owner gets a node like new. The node's own state stays.
 func TestLastFabricForgets(t *testing.T) {
 	ways := map[string]func(r *rig, s *commissioner.Session){
 		"by itself":       func(r *rig, s *commissioner.Session) { r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok) },
@@ -107,8 +107,8 @@ func TestLastFabricForgets(t *testing.T) {
 	}
 }
 
-// What a node that has no fabric holds of an earlier owner goes at its start: it may
-// have stopped between the one and the other.
+// A node without fabrics removes the settings of earlier owners at its start, as it
+// may have stopped before it could.
 func TestStartWithoutFabricForgets(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.stop()
@@ -128,8 +128,8 @@ func TestStartWithoutFabricForgets(t *testing.T) {
 	})
 }
 
-// A node whose only fabric was never completed has no other owner to forget: its
-// window goes on, and with it what was set before.
+// If its only fabric was never completed, the node has no former owner: its window
+// stays open, and earlier settings stay.
 func TestAttemptForgetsNothing(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()

@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// The attributes of two fabrics as each of them, and a commissioner, sees them.
+// The attributes of two fabrics as read by each of them and by a commissioner.
 func TestAttributes(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{ICAC: true}, func(p *pair) {
 		r := p.rig
@@ -58,7 +58,7 @@ func TestAttributes(t *testing.T) {
 	})
 }
 
-// What a peer with less than Administer sees, and that nothing can be written.
+// What a peer without Administer can read, and that nothing can be written.
 func TestAttributeAccess(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -97,8 +97,8 @@ func TestAttributeAccess(t *testing.T) {
 	})
 }
 
-// Subscribers hear of Fabrics and CommissionedFabrics, and of nothing that
-// changes quietly.
+// Subscribers get reports of Fabrics and CommissionedFabrics, and not of attributes
+// whose changes are omitted.
 func TestFabricReports(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})

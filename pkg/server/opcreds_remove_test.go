@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// belongings is all that a fabric can have on the node: an entry more, an
-// extension, a key set, a group with a member, a label and a statement.
+// belongings creates everything that a fabric can have on the node: another entry,
+// an extension, a key set, a group with a member, a label and a statement.
 func (r *rig) belongings(s *commissioner.Session, a *commissioner.Authority) {
 	r.t.Helper()
 	r.want("access control", r.writeACL(s, administers(a), groupEntry(7)), success)
@@ -33,7 +33,7 @@ var scoped = []struct {
 	at matter.AttributeID
 }{{clOpCreds, 0}, {clOpCreds, 1}, {clAccess, 0}, {clAccess, 1}, {clGroupKeys, 0}, {clGroupKeys, 1}}
 
-// owned counts, list by list, the entries of a fabric.
+// owned returns the number of entries of a fabric in each list.
 func (r *rig) owned(s *commissioner.Session, i matter.FabricIndex) (n []int) {
 	r.t.Helper()
 	for _, l := range scoped {
@@ -52,8 +52,8 @@ func (r *rig) owned(s *commissioner.Session, i matter.FabricIndex) (n []int) {
 	return n
 }
 
-// inStore returns the indexes of fabrics of which the store of a node that has been
-// stopped holds anything.
+// inStore returns the indexes of the fabrics with records in the store of a stopped
+// node.
 func (r *rig) inStore() (list []matter.FabricIndex) {
 	r.t.Helper()
 	st, err := store.Open(r.dir+"/"+store.FileName, store.Options{})
@@ -84,8 +84,8 @@ func (r *rig) inStore() (list []matter.FabricIndex) {
 	return slices.Compact(list)
 }
 
-// Of a fabric that goes, in whichever way, nothing stays: not what it wrote, nor
-// what its groups can do, nor what the next one under its root or index would find.
+// Nothing of a removed fabric stays, however it was removed: neither what it wrote,
+// nor its groups' access, nor anything for the next fabric with its root or index.
 func TestFabricGoesWhole(t *testing.T) {
 	ways := map[string]struct {
 		staged bool // the fabric has not been completed
@@ -163,7 +163,7 @@ func TestFabricGoesWhole(t *testing.T) {
 					}
 				}
 
-				// The next one, at once, finds nothing.
+				// The next fabric finds nothing.
 				again := r.join(p.c, p.two.CASE, x)
 				if got, want := r.owned(p.one.CASE, again.Fabric), []int{1, 1, 1, 0, 0, 0}; !slices.Equal(got, want) {
 					t.Errorf("the next one: %v of the lists' entries, want %v", got, want)
@@ -187,12 +187,12 @@ func TestFabricGoesWhole(t *testing.T) {
 	}
 }
 
-// A fail-safe ends with the fabric that holds it, and with no other.
+// A fail-safe ends when its own fabric is removed, and not for another.
 func TestFailSafeOfRemovedFabric(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, one, two := p.rig, p.one.CASE, p.two.CASE
 		x := r.authority(commissioner.AuthorityOptions{})
-		// The one who armed it goes; what it had staged goes too.
+		// The fabric that armed it is removed, and everything staged with it.
 		r.must(two.ArmFailSafe(r.ctx, 600, 3))
 		r.csr(two, false)
 		r.must(two.AddRoot(r.ctx, x.Root()))
@@ -207,7 +207,8 @@ func TestFailSafeOfRemovedFabric(t *testing.T) {
 		r.want("nothing of the one before", r.addNOC(one, fields(x, r.noc(x, [65]byte(pubOf(t, x.Root()))))), missingCSR)
 		r.must(one.ArmFailSafe(r.ctx, 0, 0))
 
-		// The one who armed it goes, after another fabric was added: that one stays.
+		// The fabric that armed it is removed after it has added another one, which
+		// stays.
 		p.two = r.join(p.c, one, p.b)
 		done, err := p.two.CASE.Join(r.ctx, x)
 		r.must(err)
@@ -218,8 +219,8 @@ func TestFailSafeOfRemovedFabric(t *testing.T) {
 			t.Errorf("fabrics %+v", list)
 		}
 
-		// One in the middle of an UpdateNOC goes, and does not come back with its
-		// old identity.
+		// A fabric that is removed during an UpdateNOC does not return with its old
+		// identity.
 		r.must(three.ArmFailSafe(r.ctx, 600, 5))
 		n := r.noc(x, r.csr(three, true))
 		r.want("UpdateNOC", r.updateNOC(three, n.Raw(), nil), ok)
@@ -238,7 +239,7 @@ func TestFailSafeOfRemovedFabric(t *testing.T) {
 	})
 }
 
-// The breadcrumb goes with each end of a fail-safe, and with a restart.
+// The breadcrumb is cleared at each end of a fail-safe and at a restart.
 func TestBreadcrumb(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, one, two := p.rig, p.one.CASE, p.two.CASE
@@ -258,7 +259,7 @@ func TestBreadcrumb(t *testing.T) {
 		want("written", 1<<63-1)
 		r.want("ArmFailSafe", r.arm(one, 60, 4), ok)
 		want("armed", 4)
-		write(two, 5) // it is anybody's
+		write(two, 5) // any fabric may write it
 		want("written by another", 5)
 		r.want("ArmFailSafe", r.arm(one, 0, 6), ok)
 		want("disarmed", 0)

@@ -57,8 +57,8 @@ func TestAddTrustedRootCertificate(t *testing.T) {
 	})
 }
 
-// badRoots are damages of a root certificate that its own signature does not
-// cover up: each is signed anew.
+// badRoots are faults of a root certificate apart from its signature: each is
+// signed again.
 var badRoots = map[string]func(*cert.Certificate){
 	"ends before it begins": func(c *cert.Certificate) { c.NotBefore, c.NotAfter = year(2050), year(2040) },
 	"two ids": func(c *cert.Certificate) {
@@ -153,8 +153,8 @@ func TestBadRoots(t *testing.T) {
 	})
 }
 
-// A stored fabric whose root would be refused today, as rules have become stricter,
-// works on; nor is the store called damaged.
+// A stored fabric whose root would be rejected by stricter rules still works, and
+// the store does not count as damaged.
 func TestStoredFabricsOutliveStricterRules(t *testing.T) {
 	for _, name := range []string{"ends before it begins", "encipherment", "purposes", "no key usage", "path length 2"} {
 		t.Run(name, func(t *testing.T) {

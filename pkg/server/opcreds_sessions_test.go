@@ -7,8 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// situations are what a session of two fabrics' node can be in. Each returns the
-// session, whose fields are those of a command that is right in all else.
+// situations are states of a session with a node on two fabrics. Each returns the
+// session and fields that are valid for a command.
 var situations = []struct {
 	name string
 	make func(p *pair) *commissioner.Session
@@ -53,8 +53,8 @@ var situations = []struct {
 	}},
 }
 
-// What each command is answered in each situation: which command over which
-// session, and with which fail-safe.
+// The answer to each command in each situation: on which session, and in which
+// fail-safe.
 func TestCommandsBySituation(t *testing.T) {
 	const (
 		access, armed, done = unsupportedAccess, failsafeRequired, constraintError
@@ -68,7 +68,7 @@ func TestCommandsBySituation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The order matters: what needs a CSR to be missing comes before it.
+	// The order matters: commands that need a missing CSR come first.
 	commands := []struct {
 		name   string
 		cl     matter.ClusterID
@@ -106,8 +106,8 @@ func TestCommandsBySituation(t *testing.T) {
 	}
 }
 
-// Without Administer no command says anything but so, whatever else is wrong with
-// it; and a message of a session that has no fabric is no command of a fabric.
+// Without Administer the answer to every command is the same, whatever else is
+// wrong. A session without a fabric cannot use the commands of a fabric.
 func TestCommandsWithoutPrivilege(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})

@@ -90,8 +90,8 @@ func TestUpdateNOCOrder(t *testing.T) {
 	})
 }
 
-// A damaged chain is InvalidNOC here too, uses nothing up, and leaves the fabric
-// as it was.
+// A damaged chain is InvalidNOC here too. It does not use up the CSR, and the
+// fabric does not change.
 func TestBadChainsUpdate(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{ICAC: true}, func(p *pair) {
 		r, s := p.rig, p.one.CASE
@@ -110,16 +110,16 @@ func TestBadChainsUpdate(t *testing.T) {
 	})
 }
 
-// updated is a node of two fabrics in the middle of an UpdateNOC of the first.
+// updated is a node on two fabrics, during an UpdateNOC of the first.
 type updated struct {
 	*pair
-	other  *commissioner.Session // of the first fabric, beside the one that asked
+	other  *commissioner.Session // another session of the first fabric
 	before descriptor
-	node   matter.NodeID // the new one
+	node   matter.NodeID // the new node id
 }
 
-// withUpdate runs f after UpdateNOC took place. The first fabric's NOC has an
-// ICAC before, and none after.
+// withUpdate runs f after an UpdateNOC. The first fabric's NOC has an ICAC before
+// it and none after it.
 func withUpdate(t *testing.T, f func(u *updated)) {
 	t.Helper()
 	twoFabrics(t, commissioner.AuthorityOptions{ICAC: true}, func(p *pair) {
@@ -132,7 +132,7 @@ func withUpdate(t *testing.T, f func(u *updated)) {
 		r.must(err)
 		n := r.noc(fresh, r.csr(s, true))
 		u.node = n.NodeID()
-		// The answer is lost once: it must come all the same.
+		// The first transmission of the answer is lost, but the answer must arrive.
 		lost := r.dropOnce(func(d simnet.Datagram) bool { return true })
 		r.want("UpdateNOC", r.updateNOC(s, n.Raw(), nil), ok)
 		if !lost() {
@@ -181,7 +181,7 @@ func TestUpdateNOCEffects(t *testing.T) {
 		}
 		r.want("a second end", r.command(s, clGeneral, cmdComplete), noFailSafe)
 		r.must(s.ArmFailSafe(r.ctx, 60, 0))
-		r.must(s.ArmFailSafe(r.ctx, 0, 0)) // what is complete stays
+		r.must(s.ArmFailSafe(r.ctx, 0, 0)) // completed changes stay
 		r.restart()
 		s = r.session(u.c, u.a, u.node)
 		if got := r.fabrics(s, true)[0]; got != want {
@@ -195,7 +195,7 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 	ends := map[string]func(u *updated, s *commissioner.Session){
 		"timeout": func(u *updated, _ *commissioner.Session) { time.Sleep(121 * time.Second) },
 		"disarmed": func(u *updated, s *commissioner.Session) {
-			u.must(s.ArmFailSafe(u.ctx, 0, 0)) // the answer comes before the session goes
+			u.must(s.ArmFailSafe(u.ctx, 0, 0)) // the answer arrives before the session ends
 			time.Sleep(time.Second)
 		},
 		"restart": func(u *updated, _ *commissioner.Session) { u.restart() },
@@ -221,7 +221,7 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 				if name != "restart" && !r.alive(u.two.CASE) {
 					t.Error("a session of another fabric ended")
 				}
-				// Nor can it be resumed.
+				// It cannot be resumed either.
 				record := res.Record()
 				if _, _, err := u.c.CASE(r.ctx, deviceAddr, u.a, u.node, &record); err == nil {
 					t.Error("a session with the identity that was taken back is resumed")
@@ -236,11 +236,11 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 				if n := r.number(s, clGeneral, 0); n != 0 {
 					t.Errorf("Breadcrumb %d", n)
 				}
-				// Access control is no part of what UpdateNOC changes.
+				// UpdateNOC does not change access control.
 				if acl := readACL(t, r, s, true); len(acl) != 2 {
 					t.Errorf("access control %+v", acl)
 				}
-				r.must(s.ArmFailSafe(r.ctx, 60, 0)) // and the next one works
+				r.must(s.ArmFailSafe(r.ctx, 60, 0)) // the next UpdateNOC works
 				n := r.noc(u.a, r.csr(s, true))
 				r.want("UpdateNOC", r.updateNOC(s, n.Raw(), u.a.ICAC()), ok)
 				r.must(r.session(u.c, u.a, n.NodeID()).CommissioningComplete(r.ctx))
@@ -249,7 +249,7 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 	}
 }
 
-// The record of a session before UpdateNOC opens no session after it.
+// A resumption record from before UpdateNOC is not valid after it.
 func TestUpdateNOCForgetsResumption(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r := p.rig
@@ -275,7 +275,7 @@ func TestUpdateNOCForgetsResumption(t *testing.T) {
 	})
 }
 
-// A node id may stay the same.
+// The node id may stay the same.
 func TestUpdateNOCSameNode(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r, s := p.rig, p.one.CASE

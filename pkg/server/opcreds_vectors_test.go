@@ -10,8 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 )
 
-// published reads the certificates that others have published, by their names,
-// and who has issued each.
+// published reads published certificates by name, with the issuer of each.
 func published(t *testing.T) (certs map[string][]byte, issuers map[string]string) {
 	t.Helper()
 	b, err := os.ReadFile("../cert/testdata/operational-certificates.json")
@@ -38,9 +37,9 @@ func published(t *testing.T) (certs map[string][]byte, issuers map[string]string
 	return certs, issuers
 }
 
-// The node takes the published roots and no other published certificate as one,
-// and believes the published NOCs with the chains that they were published with:
-// all that is wrong with them is that their keys are not the node's.
+// The node accepts the published roots as roots and no other published certificate.
+// It accepts the published NOCs with their chains, except that their keys are not
+// the node's.
 func TestPublishedCertificates(t *testing.T) {
 	certs, issuers := published(t)
 	bubble(t, 1, clean, func(r *rig) {
@@ -75,7 +74,7 @@ func TestPublishedCertificates(t *testing.T) {
 			if name == icac {
 				continue
 			}
-			direct := icac == root // or an ICAC
+			direct := icac == root // otherwise an ICAC
 			r.must(s.ArmFailSafe(r.ctx, 900, 0))
 			r.csr(s, false)
 			n := commissioner.NOC{NOC: c, ICAC: certs[icac], IPK: make([]byte, 16), Admin: 1, Vendor: 0xFFF1}
@@ -84,7 +83,7 @@ func TestPublishedCertificates(t *testing.T) {
 			}
 			want := invalidPublicKey
 			switch {
-			case root == "": // it was published alone
+			case root == "": // published without its issuer
 				root, n.ICAC, want = "Root01", nil, invalidNOC
 			case name[:3] == "ICA", name == "Specification 6.5.15 ICAC":
 				want = invalidNOC

@@ -44,7 +44,7 @@ func TestSetVIDVerificationStatement(t *testing.T) {
 		r.want("empty VVSC beside an ICAC", r.creds(withICAC, cmdSetVVS, 2, []byte{}), invalidCommand)
 		r.want("statement beside an ICAC", r.creds(withICAC, cmdSetVVS, 1, statement), ok)
 
-		// No fail-safe takes it back that has not touched the fabric.
+		// A fail-safe that has not changed the fabric does not revert it.
 		r.must(withICAC.ArmFailSafe(r.ctx, 60, 0))
 		set("in another's fail-safe", ok, 0, 0xFFF3)
 		r.must(withICAC.ArmFailSafe(r.ctx, 0, 0))
@@ -59,7 +59,7 @@ func TestSetVIDVerificationStatement(t *testing.T) {
 	})
 }
 
-// signed is the answer to SignVIDVerificationRequest.
+// signed is the response to SignVIDVerificationRequest.
 type signed struct {
 	index     matter.FabricIndex
 	version   uint8
@@ -85,7 +85,7 @@ func (r *rig) signVID(s *commissioner.Session, i matter.FabricIndex, challenge [
 	return a
 }
 
-// verify checks an answer as a client does, by what it read of the node.
+// verify verifies a response as a client does, with what it read from the node.
 func (a signed) verify(r *rig, s *commissioner.Session, challenge []byte) error {
 	var d descriptor
 	for _, d = range r.fabrics(s, false) {
@@ -146,8 +146,8 @@ func TestSignVIDVerification(t *testing.T) {
 	})
 }
 
-// The procedure of a vendor for a fabric that is being added: what it sets is part
-// of what the fail-safe takes back.
+// The procedure of a vendor for a fabric that is being added: its settings are
+// rolled back with the fail-safe.
 func TestVIDVerificationOfStagedFabric(t *testing.T) {
 	challenge := bytes.Repeat([]byte{9}, 32)
 	bubble(t, 1, clean, func(r *rig) {
@@ -169,7 +169,7 @@ func TestVIDVerificationOfStagedFabric(t *testing.T) {
 		if err := r.signVID(admin, 1, challenge).verify(r, admin, challenge); err != nil {
 			t.Error(err)
 		}
-		// The vendor id and statement of an UpdateNOC that is completed stay.
+		// The vendor id and statement stay after a completed UpdateNOC.
 		r.want("no VVSC", r.creds(admin, cmdSetVVS, 2, []byte{}), ok)
 		r.must(admin.ArmFailSafe(r.ctx, 60, 0))
 		n := r.noc(a, r.csr(admin, true))

@@ -21,8 +21,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// Operator returns the verbs of an operator, for programs that embed the node. They may be
-// called from any goroutine but the node's own.
+// Operator returns the functions for an operator's requests, for programs that
+// embed the node. They may be called from any goroutine except the node's own.
 func (s *Server) Operator() admin.Operator {
 	o := operator{s}
 	a := admin.Operator{
@@ -39,11 +39,11 @@ func (s *Server) Operator() admin.Operator {
 	return a
 }
 
-// operator implements the verbs of an operator. Those that need the node's state ask the
-// loop.
+// operator implements the requests of an operator. Those that need the node's state
+// run on the loop.
 type operator struct{ s *Server }
 
-// pairing returns the node's own codes, to show them.
+// pairing returns the node's own codes for display.
 func (o operator) pairing(ctx context.Context) (p admin.Pairing, err error) {
 	err = o.s.node.Ask(ctx, func(time.Time) error {
 		codes, err := o.s.node.ShowCodes()
@@ -107,7 +107,7 @@ func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 	return st, nil
 }
 
-// interfaceRows returns the interfaces as the operator sees them.
+// interfaceRows returns the interfaces in the operator's form.
 func interfaceRows(s mdns.Status) []admin.Interface {
 	list := []admin.Interface{}
 	for _, i := range s.Interfaces {
@@ -126,7 +126,7 @@ func interfaceRows(s mdns.Status) []admin.Interface {
 	return list
 }
 
-// instant returns a time as the operator sees it; nil for the zero time.
+// instant returns a time in the operator's form: nil for the zero time.
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -176,7 +176,7 @@ func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admi
 		}
 		w.Closes = now.Add(d).Round(0).UTC()
 		if once == nil {
-			// Without a passcode in the store the codes are on the product's label.
+			// If the store has no passcode, the codes are on the product's label.
 			if p, err := s.node.ShowCodes(); err == nil {
 				w.Pairing = pairing(p)
 			}
@@ -195,8 +195,8 @@ func (o operator) closeWindow(ctx context.Context) error {
 	})
 }
 
-// factoryReset removes all fabrics and what controllers have set; attestation, passcode
-// and discriminator stay.
+// factoryReset removes all fabrics and the settings of controllers. Attestation,
+// passcode and discriminator stay.
 func (o operator) factoryReset(ctx context.Context) error {
 	s := o.s
 	return s.node.Ask(ctx, func(now time.Time) error {
@@ -247,7 +247,7 @@ func (o operator) health(ctx context.Context) error {
 	return o.s.Probe(ctx)
 }
 
-// pairing returns codes as the operator sees them.
+// pairing returns codes in the operator's form.
 func pairing(p onboarding.Payload) admin.Pairing {
 	if p.Passcode == 0 {
 		return admin.Pairing{}
@@ -255,7 +255,7 @@ func pairing(p onboarding.Payload) admin.Pairing {
 	return admin.Pairing{QR: p.QR(), Manual: p.Manual(), Discriminator: p.Discriminator, Passcode: p.Passcode}
 }
 
-// fabricRow returns a fabric as the operator sees it.
+// fabricRow returns a fabric in the operator's form.
 func fabricRow(f *fabric.Fabric) admin.Fabric {
 	row := admin.Fabric{
 		Index:              f.Index,

@@ -33,7 +33,7 @@ const (
 	DefaultCommissioningTimeout = window.DefaultInitial
 )
 
-// Bounds of Options.
+// Limits of Options.
 const (
 	MinWindow               = window.MinTimeout
 	MaxWindow               = window.MaxTimeout
@@ -44,68 +44,69 @@ const (
 	MaxMaxFabrics           = 254
 )
 
-// DACKey is a DAC's key that is not in the store.
+// DACKey is the key of a DAC that is not in the store.
 type DACKey = provision.DACKey
 
-// Product is what Basic Information says of the product. A vendor or product id of 0
-// stands for what the attestation material says.
+// Product is what Basic Information reports about the product. A vendor or product
+// id of 0 is replaced with that of the attestation material.
 type Product = node.Product
 
-// Options configure a Server. The zero value of a field stands for its default,
-// except where it says otherwise.
+// Options configure a Server. The zero value of a field means its default, except
+// where the comment says otherwise.
 type Options struct {
 	StateDir             string // required
 	Port                 uint16 // UDP; with AnyPort, 0 picks a free one
 	AnyPort              bool
-	Interfaces           []string // names; none: chosen by rule
+	Interfaces           []string // names; empty: see host.Choose
 	MetricsAddr          string   // "": no HTTP
 	AdminSocket          string   // path; "": no admin socket
 	Product              Product
 	Passcode             uint32        // 0: drawn at the first start, then kept
 	Discriminator        *uint16       // nil: drawn at the first start, then kept
-	PasscodeVerifierOnly bool          // the passcode is removed once it was shown or a fabric was added
+	PasscodeVerifierOnly bool          // remove the passcode after it was shown or a fabric was added
 	DACKey               *DACKey       // nil: in the store
 	CommissioningTimeout time.Duration // 3 minutes to 48 hours
 	MaxFabrics           int           // 5 to 254
-	Bridge               *Bridge       // nil: no devices but those that the program adds
+	Bridge               *Bridge       // nil: only the devices that the program adds
 	Version              string
 	Log                  *slog.Logger
-	LogLevel             *slog.LevelVar // of Log, to be changed while the node runs; nil: it cannot
+	LogLevel             *slog.LevelVar // of Log, may change while the node runs; nil: fixed
 
-	// Reload reads the program's configuration again, for the operator. Its error wraps
-	// [admin.ErrConfiguration] if something is wrong with that. nil: it cannot be read again.
+	// Reload reads the program's configuration again, at the operator's request. The
+	// error wraps [admin.ErrConfiguration] if the configuration is wrong. nil: it
+	// cannot be read again.
 	Reload func() (admin.Reloaded, error)
 
-	// Collectors are shown at MetricsAddr beside the node's own metrics, whose names
-	// begin with "opcredsd_", "go_" and "process_". New returns an error if one describes
-	// a metric that is there already.
+	// Collectors are exported at MetricsAddr in addition to the node's own metrics,
+	// whose names begin with "opcredsd_", "go_" and "process_". New returns an
+	// error if a metric exists already.
 	Collectors []prometheus.Collector
 
-	// Tests replace the network, so that none of it is real.
+	// The network, if tests replace it.
 	Conns     []transport.PacketConn
 	Announcer Announcer
-	Resolver  Resolver // nil with an Announcer: nobody is found
+	Resolver  Resolver // nil with an Announcer: no node is found
 	Watcher   Watcher  // nil with Conns: the host has no interfaces
 	Rand      io.Reader
 
-	// Synchronised reports whether the clock is synchronized. nil: what the kernel says.
+	// Synchronised reports whether the clock is synchronized. nil: ask the kernel.
 	Synchronised func() bool
 }
 
-// Announcer makes the node's services known on the network. *mdns.Announcer is one.
+// Announcer announces the node's services on the network. *mdns.Announcer is one.
 type Announcer interface {
-	// Set replaces what is announced. It does not block.
+	// Set replaces the announced services. It does not block.
 	Set(services []mdns.Service)
-	// Status says what is announced on each interface, whether the node finds itself
-	// there, and how many packets passed.
+	// Status returns what is announced on each interface, whether the node found
+	// its own records there, and the counts of packets.
 	Status() mdns.Status
-	// Close withdraws everything.
+	// Close withdraws all services.
 	Close(ctx context.Context) error
 }
 
 // Watcher follows the network interfaces of the host. *host.Watcher is one.
 type Watcher interface {
-	// Interfaces returns the interfaces as they are now.
+	// Interfaces returns the current interfaces.
 	Interfaces() []host.Interface
 	// Subscribe returns a channel that becomes ready after each change, until cancel is
 	// called.
@@ -115,12 +116,12 @@ type Watcher interface {
 // Resolver finds the nodes of a fabric on the network. *mdns.Responder is one.
 type Resolver interface {
 	// Resolve returns the addresses of an instance of a service, the best first. It
-	// returns an error if nobody has answered when ctx ends. It is called from several
-	// goroutines.
+	// returns an error if there is no answer before ctx ends. It is called from
+	// several goroutines.
 	Resolve(ctx context.Context, s mdns.Service) ([]netip.AddrPort, error)
 }
 
-// Check reports what is wrong with the options, as New would, without opening
+// Check returns the error that New would return for the options, without opening
 // anything.
 func (o Options) Check() error {
 	if err := o.check(); err != nil {
@@ -129,8 +130,7 @@ func (o Options) Check() error {
 	return nil
 }
 
-// check fills in the defaults and reports what is wrong with the rest, naming
-// the option, the value and the range.
+// check sets the defaults. Its errors contain the option, the value and the range.
 func (o *Options) check() error {
 	if o.StateDir == "" {
 		return errors.New("state-dir: none given")
@@ -195,7 +195,7 @@ const (
 	interfaceNameOctets = 15  // octets
 )
 
-// checkPlaces reports what is wrong with the form of socket and interface names.
+// checkPlaces checks the form of addresses, and of socket and interface names.
 func (o *Options) checkPlaces() error {
 	if o.MetricsAddr != "" {
 		_, port, err := net.SplitHostPort(o.MetricsAddr)

@@ -10,9 +10,9 @@ import (
 	"github.com/opcredsd/opcredsd/internal/simnet"
 )
 
-// A report never overtakes the SubscribeResponse, whatever the network does to that: a
-// subscriber that does not know the subscription yet would refuse the report and end
-// the subscription, which it then believes to have.
+// A report never overtakes the SubscribeResponse, even if the network delays it. A
+// subscriber that does not know the subscription yet would reject the report and
+// end the subscription, while it still expects reports.
 func TestNoReportOvertakesTheSubscribeResponse(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -23,7 +23,8 @@ func TestNoReportOvertakesTheSubscribeResponse(t *testing.T) {
 		s := r.session(subscriber, a, p.Node)
 		r.net.SetConditions(simnet.Conditions{Delay: time.Millisecond})
 
-		// The node sends a report and then the response, whose first transmission is lost.
+		// The node would send a report before the SubscribeResponse arrives, whose
+		// first transmission is lost.
 		sent := 0
 		dropped := r.dropOnce(func(d simnet.Datagram) bool {
 			if int(d.To.Port()) != 40000+r.host {

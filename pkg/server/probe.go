@@ -15,13 +15,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// probeEvery is how long a probe waits for an answer before it asks again.
+// probeEvery is how long a probe waits for an answer before it sends the question
+// again.
 const probeEvery = 300 * time.Millisecond
 
 var errDeaf = errors.New("a datagram to the node's own UDP port was not answered")
 
-// prober asks the node a question over its own UDP port. Its zero value is
-// ready. It keeps one socket, and so one unsecured session of the node.
+// prober sends the node a question over its own UDP port. The zero value is ready
+// to use. It keeps one socket, and so uses one unsecured session of the node.
 type prober struct {
 	mu       sync.Mutex
 	conn     *net.UDPConn
@@ -31,9 +32,10 @@ type prober struct {
 	exchange uint16 // of the last question
 }
 
-// Probe sends a message to the node's own UDP port and waits for the acknowledgement until
-// ctx ends. It also returns nil if a flood of datagrams keeps the loop busy, or if no
-// interface can carry a datagram to the node now, as long as the loop answers.
+// Probe sends a message to the node's own UDP port and waits for the
+// acknowledgement until ctx ends. If the loop answers, it also returns nil when a
+// flood of datagrams keeps the loop busy, or when no interface can carry a datagram
+// to the node.
 func (s *Server) Probe(ctx context.Context) error {
 	before, err := s.received(ctx)
 	if err != nil {
@@ -55,7 +57,7 @@ func (s *Server) Probe(ctx context.Context) error {
 	if err = p.ask(ctx); err == nil {
 		return nil
 	}
-	p.close() // try another socket next time
+	p.close() // the next probe uses another socket
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
 	defer cancel()
 	if after, aerr := s.received(ctx); aerr == nil && after-before > transport.QueueLen {
@@ -64,7 +66,7 @@ func (s *Server) Probe(ctx context.Context) error {
 	return err
 }
 
-// received is how many datagrams the loop has taken.
+// received returns the number of datagrams that the loop has handled.
 func (s *Server) received(ctx context.Context) (n uint64, err error) {
 	err = s.node.Ask(ctx, func(time.Time) error {
 		n = s.node.Received()
@@ -73,8 +75,8 @@ func (s *Server) received(ctx context.Context) (n uint64, err error) {
 	return n, err
 }
 
-// probeTarget returns an address that the node serves: the loopback address or, if only
-// some interfaces are served, a link-local address of one of them.
+// probeTarget returns an address that the node serves: the loopback address or, if
+// only some interfaces are served, a link-local address of one of them.
 func (s *Server) probeTarget() (netip.AddrPort, bool) {
 	if len(s.opt.Interfaces) == 0 {
 		return netip.AddrPortFrom(netip.IPv6Loopback(), s.Port()), true
@@ -120,7 +122,7 @@ func (p *prober) close() {
 	}
 }
 
-// ask asks again and again until there is an answer or ctx ends.
+// ask repeats the question until there is an answer or ctx ends.
 func (p *prober) ask(ctx context.Context) error {
 	buf := make([]byte, message.MaxSize)
 	first := p.exchange + 1
@@ -139,7 +141,7 @@ func (p *prober) ask(ctx context.Context) error {
 		for {
 			n, err := p.conn.Read(buf)
 			if err != nil {
-				break // nothing yet, or the port is closed
+				break // no answer yet, or the port is closed
 			}
 			if p.answers(buf[:n], first) {
 				return nil
@@ -149,9 +151,10 @@ func (p *prober) ask(ctx context.Context) error {
 	return errDeaf
 }
 
-// question returns a reliable message of an exchange that the node does not accept, but
-// acknowledges (section 4.12.5.2.2). All questions but the first are duplicates by their
-// counter: they are acknowledged too, and not counted as refused.
+// question returns a reliable message of an exchange that the node does not accept
+// but acknowledges (section 4.12.5.2.2). All questions after the first are
+// duplicates by their counter. They are acknowledged too, and are not counted as
+// refused.
 func (p *prober) question() []byte {
 	h := message.Header{Counter: p.counter, HasSource: true, Source: p.source}
 	e := message.ProtocolHeader{Initiator: true, Reliable: true, Exchange: p.exchange, Protocol: matter.ProtocolSecureChannel, Opcode: message.OpcodeStatusReport}

@@ -21,7 +21,7 @@ func TestProbeQuestion(t *testing.T) {
 
 func TestProbeAnswer(t *testing.T) {
 	p := prober{source: matter.MinOperationalNodeID + 7, counter: 9, exchange: 1}
-	const first = 0xFFFF // it wraps
+	const first = 0xFFFF // rolls over
 	good := func() (message.Header, message.ProtocolHeader) {
 		return message.Header{Counter: 1, HasDest: true, Dest: p.source},
 			message.ProtocolHeader{HasAck: true, Ack: 9, Exchange: 0, Opcode: message.OpcodeMRPStandaloneAck}

@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// leaves says whether the only event of a report is that the node leaves a fabric.
+// leaves reports whether the only event of a report is Leave for a fabric.
 func leaves(t *testing.T, rep *commissioner.Report, index string) bool {
 	t.Helper()
 	if rep == nil || len(rep.Attributes) != 0 || len(rep.Events) != 1 {
@@ -24,8 +24,8 @@ func leaves(t *testing.T, rep *commissioner.Report, index string) bool {
 	return e.Cluster == clBasic && e.ID == 2 && clustertest.Text(t, e.Data()) == "{0:"+index+"}"
 }
 
-// The members of a fabric that is removed hear of it themselves, before their
-// sessions end, whoever removed it; also if the message must be sent again.
+// The members of a removed fabric get a report of it before their sessions end,
+// whoever removed it, even if the message must be retransmitted.
 func TestRemovedFabricHearsLeave(t *testing.T) {
 	for name, remove := range map[string]func(p *pair) error{
 		"by another":         func(p *pair) error { return p.one.CASE.RemoveFabric(p.ctx, 2) },
@@ -72,7 +72,8 @@ func TestRemovedFabricHearsLeave(t *testing.T) {
 	}
 }
 
-// Who may not read Basic Information, or did not ask, hears nothing.
+// A member that may not read Basic Information, or did not subscribe to it, gets no
+// report.
 func TestRemovedFabricHearsLeaveByItsAccess(t *testing.T) {
 	twoFabrics(t, commissioner.AuthorityOptions{}, func(p *pair) {
 		r := p.rig
@@ -96,8 +97,8 @@ func TestRemovedFabricHearsLeaveByItsAccess(t *testing.T) {
 	})
 }
 
-// After a factory reset the node is a new one to who comes, and its counters of
-// messages and events go on.
+// After a factory reset the node appears as a new one, and its counters of messages
+// and events continue.
 func TestFactoryReset(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.restart()
@@ -149,7 +150,7 @@ func TestFactoryReset(t *testing.T) {
 	})
 }
 
-// So it is when no daemon runs.
+// The same without a running daemon.
 func TestFactoryResetOffline(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()

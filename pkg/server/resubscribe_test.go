@@ -14,8 +14,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// kill starts the node anew without a word to anybody, on the store as it is at
-// this moment.
+// kill restarts the node without notifying anybody, with the store in its current
+// state.
 func (r *rig) kill() {
 	r.t.Helper()
 	r.net.SetTap(func(d simnet.Datagram) bool { return d.From != deviceAddr })
@@ -23,12 +23,12 @@ func (r *rig) kill() {
 	r.crash()
 }
 
-// unplug cuts the controller off, or connects it again.
+// unplug disconnects the controller or connects it again.
 func (s *subscriber) unplug(off bool) {
 	s.r.net.SetTap(func(d simnet.Datagram) bool { return !off || d.From != s.at && d.To != s.at })
 }
 
-// After a restart the node calls its subscribers, and goes on where it was.
+// After a restart the node calls its subscribers and resumes their subscriptions.
 func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 	for name, tt := range map[string]struct {
 		after, low, high time.Duration
@@ -63,7 +63,7 @@ func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 					t.Fatalf("calls %+v", calls)
 				}
 
-				// From here on it is as before.
+				// From here on everything is as before.
 				for range 3 {
 					if k := r.nextReport(u, u.Max); len(k.Attributes)+len(k.Events) != 0 || !k.Called {
 						t.Errorf("not a keep-alive: %+v", k)
@@ -74,7 +74,8 @@ func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 				if len(r.remembered()) != 1 || len(c.CallBacks()) != 1 {
 					t.Errorf("%d stored, %d calls", len(r.remembered()), len(c.CallBacks()))
 				}
-				// And again: this node has the record now, as it was the one that called.
+				// The same again: this node has the record now, as it made the
+				// call.
 				time.Sleep(3 * time.Second)
 				r.restart()
 				r.nextReport(u, time.Second)
@@ -87,15 +88,15 @@ func TestSubscriptionOutlivesTheProcess(t *testing.T) {
 	}
 }
 
-// A subscriber that the node has lost sight of is called as soon as it can be
-// found, and then ever less often, as long as it can still want the subscription.
+// A subscriber that the node has lost is called as soon as it can be found, at
+// growing intervals, as long as it may still want the subscription.
 func TestSubscriberAway(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
 		u := r.subscribe(c.done.CASE, 0, 3600)
 		c.unplug(true)
 		b.set(c.name)
-		r.setLabel(r.adminElsewhere(c), "x") // a report that nobody confirms
+		r.setLabel(r.adminElsewhere(c), "x") // a report that is not confirmed
 		lost := time.Now()
 		time.Sleep(20 * time.Minute)
 		asked := b.searches()
@@ -104,7 +105,7 @@ func TestSubscriberAway(t *testing.T) {
 			gap := at.Sub(lost)
 			low, high := pauses*3/4, pauses*5/4+6*time.Second
 			if i == 0 {
-				low, high = time.Second, 15*time.Second // the retransmissions, then soon
+				low, high = time.Second, 15*time.Second // the retransmissions, then callSoon
 			} else {
 				pauses = min(2*pauses, 5*time.Minute)
 			}
@@ -120,7 +121,7 @@ func TestSubscriberAway(t *testing.T) {
 			t.Errorf("%d subscriptions, %d stored", i.Subscriptions, len(r.remembered()))
 		}
 
-		// It is back, with the subscription that it never missed.
+		// It is connected again. It never missed the subscription.
 		c.unplug(false)
 		b.set(c.name, c.at)
 		r.wantAll(u, 7*time.Minute, "x")
@@ -130,7 +131,7 @@ func TestSubscriberAway(t *testing.T) {
 	})
 }
 
-// adminElsewhere returns a session of another node that may write on c's fabric.
+// adminElsewhere returns a session of another node with write access on c's fabric.
 func (r *rig) adminElsewhere(c *subscriber) *commissioner.Session {
 	r.t.Helper()
 	o := c.another()
@@ -140,7 +141,7 @@ func (r *rig) adminElsewhere(c *subscriber) *commissioner.Session {
 	return o.session()
 }
 
-// administer is an access control entry for subscribers.
+// administer returns an access control entry for subscribers.
 func administer(list ...*subscriber) entry {
 	e := entry{privilege: matter.PrivilegeAdminister, mode: matter.AuthModeCASE}
 	for _, s := range list {
@@ -149,7 +150,7 @@ func administer(list ...*subscriber) entry {
 	return e
 }
 
-// One that never comes back is given up, with all that was kept for it.
+// A subscriber that never returns is given up, and its records are removed.
 func TestSubscriberGone(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -180,12 +181,12 @@ func TestSubscriberGone(t *testing.T) {
 	})
 }
 
-// A subscriber that comes back first by itself decides.
+// A subscriber that returns by itself is resumed on its own session.
 func TestSubscriberComesFirst(t *testing.T) {
 	away := func(r *rig, b *phonebook, c *subscriber) {
 		b.set(c.name)
 		r.kill()
-		time.Sleep(30 * time.Second) // some searches were in vain
+		time.Sleep(30 * time.Second) // some look-ups have failed
 	}
 	t.Run("and subscribes anew", func(t *testing.T) {
 		subscribers(t, clean, func(r *rig, b *phonebook) {
@@ -225,7 +226,7 @@ func TestSubscriberComesFirst(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			r.restart()
 			r.nextReport(old, time.Second) // the event ShutDown
-			s := c.session()               // to send a command, say
+			s := c.session()               // for example to send a command
 			r.noReport(old, 5*time.Second)
 			u, err := s.SubscribeAnew(r.ctx, labels, 0, 60)
 			r.must(err)
@@ -246,12 +247,12 @@ func TestSubscriberComesFirst(t *testing.T) {
 			if i := r.inspect(); i.Subscriptions != 0 || i.CASE != 1 || len(r.remembered()) != 0 {
 				t.Errorf("%d subscriptions, %d sessions, %d stored", i.Subscriptions, i.CASE, len(r.remembered()))
 			}
-			r.setLabel(s, "x") // the session is none the worse for it
+			r.setLabel(s, "x") // the session still works
 		})
 	})
 }
 
-// INVALID_SUBSCRIPTION is the last word.
+// INVALID_SUBSCRIPTION ends the subscription.
 func TestSubscriberHasForgotten(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -267,8 +268,8 @@ func TestSubscriberHasForgotten(t *testing.T) {
 	})
 }
 
-// A subscriber that takes reports but does not confirm them is not asked at every
-// turn, by whatever session.
+// A subscriber that receives reports but does not confirm them is not called all
+// the time, on any session.
 func TestSubscriberDoesNotConfirm(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -287,8 +288,8 @@ func TestSubscriberDoesNotConfirm(t *testing.T) {
 	})
 }
 
-// One call is enough for all subscriptions of a subscriber; and of many
-// subscribers only a few are called at a time.
+// One call is enough for all subscriptions of a subscriber. Only a few subscribers
+// are called at a time.
 func TestManySubscribers(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -326,7 +327,7 @@ func TestSubscriberHasSeveralAddresses(t *testing.T) {
 		c := r.subscriber(b)
 		u := r.subscribe(c.done.CASE, 0, 600)
 		var at []netip.AddrPort
-		for i := range 7 { // as many as mDNS gives for one network, with the right one last
+		for i := range 7 { // the maximum number of addresses from mDNS, with the right one last
 			at = append(at, netip.MustParseAddrPort(fmt.Sprintf("[fe80::dead:%d]:5540", i)))
 		}
 		b.set(c.name, append(at, c.at)...)
@@ -338,14 +339,15 @@ func TestSubscriberHasSeveralAddresses(t *testing.T) {
 	})
 }
 
-// What a fabric had is not taken up again when it is gone, whatever is under way.
+// The subscriptions of a removed fabric are not resumed, even if a call is in
+// progress.
 func TestFabricRemovedWhileCalling(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
 		r.subscribe(c.done.CASE, 0, 60)
 		b.set(c.name, netip.MustParseAddrPort("[fe80::dead]:5540"))
 		r.kill()
-		time.Sleep(3 * time.Second) // a call is under way
+		time.Sleep(3 * time.Second) // a call is in progress
 		if err := c.session().RemoveFabric(r.ctx, c.done.Fabric); err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +358,7 @@ func TestFabricRemovedWhileCalling(t *testing.T) {
 	})
 }
 
-// A full table keeps its sessions: calls of this node's own wait.
+// The sessions in a full table are kept: calls of this node wait.
 func TestCallsTakeNobodysSession(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		r.stop()
@@ -385,7 +387,7 @@ func TestCallsTakeNobodysSession(t *testing.T) {
 	})
 }
 
-// A restart in the middle of a restart.
+// A restart during a restart.
 func TestKilledAgainAndAgain(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -401,8 +403,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	})
 }
 
-// Many restarts on a bad network, with a change in each life: the subscriber
-// knows the last value soon after.
+// Many restarts on a bad network, with a change in each run: the subscriber gets
+// the last value soon.
 func TestRestartsOnABadNetwork(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -426,8 +428,8 @@ func TestRestartsOnABadNetwork(t *testing.T) {
 	})
 }
 
-// A node that gets another certificate ends its sessions, not its subscriptions;
-// nor when the certificate is taken back.
+// A change of the node's certificate ends its sessions but not its subscriptions.
+// The same holds when the change is rolled back.
 func TestSubscriptionOutlivesUpdateNOC(t *testing.T) {
 	for _, completed := range []bool{true, false} {
 		subscribers(t, clean, func(r *rig, b *phonebook) {
@@ -445,7 +447,7 @@ func TestSubscriptionOutlivesUpdateNOC(t *testing.T) {
 			if completed {
 				r.must(c.session().CommissioningComplete(r.ctx))
 			} else {
-				r.wantAll(u, 10*time.Second, "") // with the certificate that is staged
+				r.wantAll(u, 10*time.Second, "") // with the staged certificate
 				time.Sleep(20 * time.Second)
 			}
 			r.wantAll(u, 20*time.Second, "")
@@ -460,7 +462,7 @@ func TestSubscriptionOutlivesUpdateNOC(t *testing.T) {
 	}
 }
 
-// A subscription to a fabric that is only staged is kept with the fabric.
+// A subscription of a fabric that is only staged is stored with the fabric.
 func TestSubscriptionToAStagedFabric(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriberOf(b, r.authority(commissioner.AuthorityOptions{}))
@@ -483,7 +485,7 @@ func TestSubscriptionToAStagedFabric(t *testing.T) {
 	})
 }
 
-// cables are the interfaces of a host: one, which is plugged in or not.
+// cables is a host with one interface, which is connected or not.
 type cables struct {
 	mu      sync.Mutex
 	addrs   []string
@@ -508,7 +510,7 @@ func (c *cables) Interfaces() []host.Interface {
 
 func (c *cables) Subscribe() (<-chan struct{}, func()) { return c.changed, func() {} }
 
-// change changes the interface; the node hears of it.
+// change changes the interface and notifies the node.
 func (c *cables) change(f func()) {
 	c.mu.Lock()
 	f()
@@ -525,8 +527,8 @@ func (c *cables) plug(in bool) {
 	})
 }
 
-// While there is no network nobody is called, and no time is counted against the
-// subscriber: when the network comes back it is called at once.
+// While there is no network no subscriber is called, and the time does not count.
+// When the network is up again, subscribers are called at once.
 func TestSubscriberAwayWithTheNetwork(t *testing.T) {
 	for _, away := range []time.Duration{30 * time.Second, 90 * time.Second, 40 * time.Minute} {
 		subscribers(t, clean, func(r *rig, b *phonebook) {
@@ -536,7 +538,7 @@ func TestSubscriberAwayWithTheNetwork(t *testing.T) {
 			r.links.plug(false)
 			c.unplug(true)
 			b.set(c.name)
-			r.setLabel(admin, "x") // a report that nobody confirms
+			r.setLabel(admin, "x") // a report that is not confirmed
 			time.Sleep(away)
 			if n := len(b.searches()); n != 0 {
 				t.Errorf("away for %v: %d searches without a network", away, n)
@@ -552,14 +554,14 @@ func TestSubscriberAwayWithTheNetwork(t *testing.T) {
 	}
 }
 
-// A network that returns while a call is under way makes the next one due as well, and
-// so does an address of another prefix.
+// If the network comes up during a call, the next call is due soon as well. The
+// same holds for an address with another prefix.
 func TestNetworkChangesWhileASubscriberIsAway(t *testing.T) {
 	for what, change := range map[string]func(r *rig){
 		"the link blinks": func(r *rig) { r.links.plug(false); r.links.plug(true) },
 		"a new prefix":    func(r *rig) { r.links.change(func() { r.links.addrs = append(r.links.addrs, "fd00:2::a/64") }) },
 	} {
-		for _, after := range []time.Duration{2 * time.Second, 20 * time.Minute} { // into a search, between two
+		for _, after := range []time.Duration{2 * time.Second, 20 * time.Minute} { // during a look-up, and between two
 			subscribers(t, clean, func(r *rig, b *phonebook) {
 				c := r.subscriber(b)
 				u := r.subscribe(c.done.CASE, 0, 3600)

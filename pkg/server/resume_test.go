@@ -17,7 +17,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// crash starts the node anew on the store as it is at this moment.
+// crash restarts the node with the store in its current state.
 func (r *rig) crash() {
 	r.t.Helper()
 	name := filepath.Join(r.dir, store.FileName)
@@ -28,7 +28,7 @@ func (r *rig) crash() {
 	r.start()
 }
 
-// stored returns how many resumption records the store holds at this moment.
+// stored returns the number of resumption records in the store.
 func (r *rig) stored() int {
 	r.t.Helper()
 	b, err := os.ReadFile(filepath.Join(r.dir, store.FileName))
@@ -53,8 +53,8 @@ func (r *rig) wantStored(when string, want int) {
 	}
 }
 
-// resume opens a session with a record, returns the next record and reports
-// whether the node knew this one.
+// resume opens a session with a record. It returns the next record, and reports
+// whether the node had this one.
 func (r *rig) resume(c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned, rec *casesession.Record) (casesession.Record, bool) {
 	r.t.Helper()
 	_, res, err := c.CASE(r.ctx, deviceAddr, a, done.Node, rec)
@@ -62,7 +62,7 @@ func (r *rig) resume(c *commissioner.Client, a *commissioner.Authority, done *co
 	return res.Record(), res.Resumed
 }
 
-// resumer runs f with a node in a's fabric whose resumption records are written.
+// resumer runs f with a node on a's fabric whose resumption records are stored.
 func resumer(t *testing.T, f func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned)) {
 	t.Helper()
 	bubble(t, 1, clean, func(r *rig) {
@@ -112,7 +112,7 @@ func TestResumptionOutlivesACrash(t *testing.T) {
 	})
 }
 
-// What was not written in time costs a full handshake, no more.
+// A record that was not stored in time costs a full handshake.
 func TestResumptionOfARecordThatIsLost(t *testing.T) {
 	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		rec, _ := r.resume(c, a, done, nil)
@@ -124,8 +124,8 @@ func TestResumptionOfARecordThatIsLost(t *testing.T) {
 	})
 }
 
-// A record serves in the run that drew it and in the next; see securechannel.Records. No
-// crash in between makes it older or younger.
+// A record is valid in the run that created it and in the next; see
+// securechannel.Records. A crash in between does not change that.
 func TestResumptionRecordsServeOneMoreRun(t *testing.T) {
 	for name, again := range map[string]func(*rig){"stopped": (*rig).restart, "crashed": (*rig).crash} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestResumptionRecordsServeOneMoreRun(t *testing.T) {
 				r.wantStored("taken out by the start", 0)
 				other, err := a.Admin(commissioner.RandomNodeID())
 				r.must(err)
-				r.resume(c, other, done, nil) // has something written
+				r.resume(c, other, done, nil) // causes a write
 				r.wait(time.Minute)
 				r.wantStored("another peer's is written", 1)
 				again(r)
@@ -149,7 +149,7 @@ func TestResumptionRecordsServeOneMoreRun(t *testing.T) {
 	}
 }
 
-// Handshakes do not wait for the disk, and do not keep it busy.
+// Handshakes do not wait for the disk, and cause few writes.
 func TestResumptionRecordsAreWrittenLater(t *testing.T) {
 	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		r.restart()
@@ -174,8 +174,7 @@ func TestResumptionRecordsAreWrittenLater(t *testing.T) {
 	})
 }
 
-// What a fail-safe may take back is not in the store; nor is what belongs to a
-// fabric that is gone.
+// The store contains no record of a staged identity or of a removed fabric.
 func TestResumptionRecordsFollowTheFabric(t *testing.T) {
 	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		r.wantStored("one fabric", 1)
@@ -196,9 +195,8 @@ func TestResumptionRecordsFollowTheFabric(t *testing.T) {
 	})
 }
 
-// A session that somebody has recorded can be opened again after a crash, if the
-// record by which it was resumed had not left the store. That is all: what was
-// said on it is not heard a second time.
+// A recorded session can be opened again after a crash if the store still had the
+// record with which it was resumed. But its messages cannot be replayed.
 func TestRecordedSessionIsWorthlessAfterACrash(t *testing.T) {
 	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		rec, _ := r.resume(c, a, done, nil)
@@ -260,8 +258,7 @@ func sessionInResume(payload []byte) (id uint16) {
 	return id
 }
 
-// So that it stays so, the ids of the sessions of one run are never those of the
-// next.
+// For that reason, the session ids of one run are never used in the next.
 func TestSessionIDsOfARunAreNotThoseOfTheNext(t *testing.T) {
 	resumer(t, func(r *rig, c *commissioner.Client, a *commissioner.Authority, done *commissioner.Commissioned) {
 		parity := uint16(2)
@@ -284,7 +281,7 @@ func TestSessionIDsOfARunAreNotThoseOfTheNext(t *testing.T) {
 			if seen[1] {
 				parity = 1
 			}
-			if run == 3 { // which counts the reboots anew
+			if run == 3 { // it resets the reboot count
 				r.must(r.srv.Operator().FactoryReset(r.ctx))
 				done = r.commission(c, a)
 				r.wait(time.Minute)

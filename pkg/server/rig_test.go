@@ -24,7 +24,7 @@ const passcode = 20202021
 
 var deviceAddr = netip.MustParseAddrPort("[fe80::1]:5540")
 
-// billboard is an Announcer that remembers.
+// billboard is an Announcer that records its calls.
 type billboard struct {
 	mu       sync.Mutex
 	services []mdns.Service
@@ -42,7 +42,7 @@ func (b *billboard) Set(s []mdns.Service) {
 	time.Sleep(delay)
 }
 
-// stall makes the next Set take so long, and the node wait for it.
+// stall makes the next Set block for d.
 func (b *billboard) stall(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,7 +55,7 @@ func (b *billboard) Status() mdns.Status {
 
 func (b *billboard) Close(context.Context) error { return nil }
 
-// count returns how often something was set.
+// count returns the number of calls of Set.
 func (b *billboard) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,16 +83,16 @@ type rig struct {
 	ads  *billboard
 	srv  *server.Server
 	opt  server.Options
-	host int // of the next client
+	host int // number of the next client
 
 	links *cables // or nil
 
-	prepare func() // what is done before each start; or nil
+	prepare func() // called before each start, or nil
 
 	orphans bool // the test leaves a fabric without an administrator
 }
 
-// bubble runs f against a new node in a bubble of fake time.
+// bubble runs f with a new node in a bubble of fake time.
 func bubble(t *testing.T, seed uint64, cond simnet.Conditions, f func(r *rig)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -105,13 +105,13 @@ func bubble(t *testing.T, seed uint64, cond simnet.Conditions, f func(r *rig)) {
 	})
 }
 
-// newRig returns a node that is not started, on a clean network. It must be
-// called in the bubble; dir must come from outside of it.
+// newRig returns a node that is not started, on a perfect network. It must be
+// called in the bubble, with a dir from outside of it.
 func newRig(t *testing.T, dir string) *rig {
 	return &rig{t: t, ctx: context.Background(), net: simnet.New(1, clean), dir: dir, opt: server.Options{Passcode: passcode, Synchronised: func() bool { return true }}}
 }
 
-// finish looks at the store, stops the node and looks at what it leaves behind.
+// finish checks the store, stops the node and checks what it leaves behind.
 func (r *rig) finish() {
 	r.t.Helper()
 	r.inOrder(r.srv.CheckStore())
@@ -151,7 +151,7 @@ func (r *rig) restart() {
 	r.start()
 }
 
-// checkStore opens what the node left behind.
+// checkStore checks the store of the stopped node.
 func (r *rig) checkStore() {
 	r.t.Helper()
 	st, err := store.Open(r.dir+"/"+store.FileName, store.Options{})
@@ -163,7 +163,7 @@ func (r *rig) checkStore() {
 	r.inOrder(fabric.Check(st))
 }
 
-// inOrder takes the outcome of a check of the store.
+// inOrder handles the result of a check of the store.
 func (r *rig) inOrder(err error) {
 	r.t.Helper()
 	if err == nil || r.orphans && errors.Is(err, store.ErrNoAdministrator) && !errors.Is(err, store.ErrDamaged) {
@@ -172,10 +172,10 @@ func (r *rig) inOrder(err error) {
 	r.t.Error("store:", err)
 }
 
-// clientHost is where the controllers are.
+// clientHost is the address of the controllers.
 var clientHost = netip.MustParseAddr("fe80::c:1")
 
-// client returns a controller on a port of its own.
+// client returns a controller with its own port.
 func (r *rig) client() *commissioner.Client {
 	r.host++
 	c := commissioner.New(r.net.Listen(netip.AddrPortFrom(clientHost, uint16(40000+r.host))))
@@ -192,7 +192,7 @@ func (r *rig) authority(opt commissioner.AuthorityOptions) *commissioner.Authori
 	return a
 }
 
-// commission takes the node into a new fabric.
+// commission commissions the node into a new fabric.
 func (r *rig) commission(c *commissioner.Client, a *commissioner.Authority) *commissioner.Commissioned {
 	r.t.Helper()
 	done, err := c.Commission(r.ctx, deviceAddr, passcode, a)
@@ -202,7 +202,7 @@ func (r *rig) commission(c *commissioner.Client, a *commissioner.Authority) *com
 	return done
 }
 
-// eventually waits in fake time until ok says so.
+// eventually waits in fake time until ok returns true.
 func (r *rig) eventually(what string, limit time.Duration, ok func() bool) {
 	r.t.Helper()
 	for end := time.Now().Add(limit); !ok(); time.Sleep(10 * time.Millisecond) {

@@ -26,14 +26,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// stopTimeout bounds Stop.
+// stopTimeout is the time limit of Stop.
 const stopTimeout = 4 * time.Second
 
-// Server is a node with what surrounds it: [New] makes one, [Server.Run] serves it. Its
-// methods may be called from several goroutines, except where they say otherwise.
+// Server is a complete node. [New] creates it and [Server.Run] serves it. Its
+// methods may be called from several goroutines, except where the comment says
+// otherwise.
 type Server struct {
 	opt         Options
-	configured  provision.IDs // by the operator
+	configured  provision.IDs // configured by the operator
 	log         *slog.Logger
 	begun       time.Time
 	store       *store.Store
@@ -41,16 +42,17 @@ type Server struct {
 	ports       []transport.PacketConn
 	announcer   Announcer
 	node        *node.Node
-	bridge      *bridge.Registry // nil: the node is no bridge of the daemon's kind
+	bridge      *bridge.Registry // nil: no bridge is configured
 	http        []*httpServer
 	metricsAddr string
 	teardown    teardown
 	prober      prober
-	replacing   sync.Mutex // of the attestation material
+	replacing   sync.Mutex // held while the attestation material is replaced
 }
 
-// New opens the store, creates what a first start needs, and binds all sockets. After an
-// error everything is closed again. The error is one line for the operator.
+// New opens the store, creates what a first start needs, and binds all sockets. If
+// it returns an error, it has closed everything. The error is one line for the
+// operator.
 func New(opt Options) (_ *Server, err error) {
 	if err := opt.check(); err != nil {
 		return nil, &UsageError{err}
@@ -124,8 +126,8 @@ func (s *Server) openStore(commits *stats.Histogram) (start provision.Start, err
 	return start, nil
 }
 
-// checkStore returns an error if the store is damaged. A fabric without an administrator is
-// useless, but does not affect the other fabrics.
+// checkStore returns an error if the store is damaged. A fabric without an
+// administrator cannot be used, but does not affect other fabrics.
 func (s *Server) checkStore() error {
 	for _, err := range provision.Faults(provision.Check(s.store)) {
 		if !errors.Is(err, store.ErrNoAdministrator) {
@@ -136,7 +138,8 @@ func (s *Server) checkStore() error {
 	return nil
 }
 
-// bind opens the UDP sockets and the mDNS responder, unless the options have others.
+// bind opens the UDP sockets and the mDNS responder, unless the options provide
+// them.
 func (s *Server) bind() (err error) {
 	var watcher *host.Watcher
 	s.ports, s.watcher = s.opt.Conns, s.opt.Watcher
@@ -169,7 +172,7 @@ func (s *Server) bind() (err error) {
 	return nil
 }
 
-// newNode makes the node.
+// newNode creates the node.
 func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats.Histogram) (err error) {
 	opt := node.Options{
 		Store: s.store, Start: start, Ports: s.ports, Host: host.New(nil), Announce: s.announce,
@@ -203,7 +206,7 @@ func (s *Server) announce(list []node.Service) {
 	s.announcer.Set(services)
 }
 
-// resolver finds nodes by a Resolver.
+// resolver adapts a Resolver to the node.
 type resolver struct{ r Resolver }
 
 func (r resolver) Resolve(ctx context.Context, v node.Service) ([]netip.AddrPort, error) {
@@ -213,14 +216,14 @@ func (r resolver) Resolve(ctx context.Context, v node.Service) ([]netip.AddrPort
 // Port returns the UDP port.
 func (s *Server) Port() uint16 { return s.node.Port() }
 
-// Start begins to serve: the sockets are read and the node is announced. It may be called
-// once.
+// Start begins to serve: the node reads its sockets and is announced. Start may be
+// called once.
 func (s *Server) Start() {
 	if err := s.node.Start(); err != nil {
 		return // it was stopped
 	}
 	s.followLinks()
-	// Sessions are closed before HTTP is shut down, which may take a while.
+	// Sessions are closed before HTTP, which may take a while.
 	s.teardown.push("node", s.node.Stop)
 	for _, h := range s.http {
 		h.serve(s.log)
@@ -228,7 +231,7 @@ func (s *Server) Start() {
 	s.startFronts()
 }
 
-// followLinks lets the node know of changes of the host's links.
+// followLinks notifies the node when the host's links change.
 func (s *Server) followLinks() {
 	if s.watcher == nil {
 		return
@@ -243,7 +246,7 @@ func (s *Server) followLinks() {
 	wg.Go(func() {
 		defer cancel()
 		for { // the first time at once, as links may have changed since New
-			_ = s.node.Do(func(now time.Time) error { // fails when the node has stopped
+			_ = s.node.Do(func(now time.Time) error { // fails if the node has stopped
 				s.node.LinksChanged(now)
 				return nil
 			})
@@ -257,9 +260,9 @@ func (s *Server) followLinks() {
 	s.teardown.last(wg.Wait)
 }
 
-// Stop closes the sessions, withdraws the mDNS records and closes the store. It returns
-// within 5 seconds. The second call does nothing. It returns ErrOnLoop, and does nothing, if
-// it is called on the node's goroutine.
+// Stop closes the sessions, withdraws the mDNS records and closes the store. It
+// returns within 5 seconds. A second call has no effect. If Stop is called on the
+// node's goroutine, it returns ErrOnLoop and does nothing else.
 func (s *Server) Stop() error {
 	if node.OnLoop() {
 		return node.ErrOnLoop
@@ -269,8 +272,8 @@ func (s *Server) Stop() error {
 	return s.teardown.run(ctx)
 }
 
-// Run starts the node, and stops it when ctx ends. ready, if not nil, is called once when
-// the node can be discovered.
+// Run starts the node and stops it when ctx ends. If ready is not nil, it is called
+// once when the node can be discovered.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.Start()
 	return s.Wait(ctx, ready)
@@ -287,14 +290,14 @@ func (s *Server) Wait(ctx context.Context, ready func()) error {
 
 // Commissioned reports whether the node belongs to a fabric.
 func (s *Server) Commissioned() (yes bool) {
-	_ = s.node.Do(func(time.Time) error { // fails when the node has stopped
+	_ = s.node.Do(func(time.Time) error { // fails if the node has stopped
 		yes = s.node.Commissioned()
 		return nil
 	})
 	return yes
 }
 
-// Pairing returns the node's own codes, to show them.
+// Pairing returns the node's own codes for display.
 func (s *Server) Pairing() (admin.Pairing, error) { return operator{s}.pairing(context.Background()) }
 
 // awaitReady waits, in the background, until the node is announced.
@@ -309,7 +312,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 			case <-tick.C:
 			}
 		}
-		_ = s.node.Do(func(time.Time) error { // fails when the node has stopped
+		_ = s.node.Do(func(time.Time) error { // fails if the node has stopped
 			material, _ := s.node.Material()
 			s.log.Info("ready", "port", s.Port(), "fabrics", s.node.Fabrics(), "attestation", kindOf(material))
 			return nil
@@ -320,7 +323,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 	}()
 }
 
-// teardown runs named steps once, in the reverse order of their registration.
+// teardown runs named steps once, in reverse order.
 type teardown struct {
 	mu    sync.Mutex
 	steps []step
@@ -338,15 +341,15 @@ func (t *teardown) push(name string, f func(context.Context) error) {
 	t.steps = append(t.steps, step{name, f})
 }
 
-// last registers a function that waits for something, to be called after all steps.
+// last registers a function that waits for something. It is called after all steps.
 func (t *teardown) last(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.after = append(t.after, f)
 }
 
-// run runs the steps and the functions that wait. Each gets until ctx ends, and a moment
-// more.
+// run runs the steps and then the waiting functions. Each may run until ctx ends,
+// plus stepTime.
 func (t *teardown) run(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -368,7 +371,8 @@ func (t *teardown) run(ctx context.Context) error {
 // stepTime is how long a step may take after ctx has ended.
 const stepTime = 20 * time.Millisecond
 
-// bounded runs f and returns an error if f has not returned when ctx and stepTime end.
+// bounded runs f and returns an error if f has not returned stepTime after the end
+// of ctx.
 func bounded(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

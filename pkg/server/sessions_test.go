@@ -20,8 +20,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// handshakes makes n full handshakes in a row from one controller that never
-// closes a session, and checks that nothing grows.
+// handshakes performs n full handshakes from one controller that never closes a
+// session, and checks that memory does not grow.
 func handshakes(r *rig, c *commissioner.Client, a *commissioner.Authority, node matter.NodeID, n int) {
 	r.t.Helper()
 	for i := range n {
@@ -41,7 +41,7 @@ func TestHandshakesInARow(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(c, a)
-		handshakes(r, c, a, done.Node, 100) // what can grow to its bound has done so
+		handshakes(r, c, a, done.Node, 100) // reach all limits
 		before := heap()
 		handshakes(r, c, a, done.Node, 300)
 		if after := heap(); after > before+1<<20 {
@@ -58,8 +58,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkFullHandshake makes full handshakes over real sockets, one after the
-// other from one controller, and fails if the node is ever busy. Its heap must not
+// BenchmarkFullHandshake performs full handshakes over real sockets, one after the
+// other from one controller, and fails if the node is ever busy. The heap must not
 // grow with their number: try -benchtime 10000x.
 func BenchmarkFullHandshake(b *testing.B) {
 	srv, err := server.New(server.Options{StateDir: b.TempDir(), AnyPort: true, Passcode: passcode, Announcer: &billboard{}})
@@ -99,8 +99,7 @@ func BenchmarkFullHandshake(b *testing.B) {
 	}
 }
 
-// Five fabrics have three sessions each, and keep them, however many one of them
-// opens.
+// Five fabrics keep their three sessions each, however many one of them opens.
 func TestSessionsPerFabric(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		r.stop()
@@ -146,8 +145,8 @@ func TestSessionsPerFabric(t *testing.T) {
 	})
 }
 
-// Everything can be asked for at once on one session: 32 exchanges, each with an
-// answer that takes several messages.
+// A session can carry 32 exchanges at once, each with an answer of several
+// messages.
 func TestExchangesOnOneSession(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
@@ -167,7 +166,8 @@ func TestExchangesOnOneSession(t *testing.T) {
 	})
 }
 
-// One exchange more than there may be is not served, and the session lives.
+// A message beyond the limit of exchanges is not handled, and the session stays
+// usable.
 func TestTooManyExchanges(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -182,17 +182,17 @@ func TestTooManyExchanges(t *testing.T) {
 		if i := r.inspect(); i.Exchanges != exchange.DefaultMaxPerSession {
 			t.Fatalf("%d exchanges", i.Exchanges)
 		}
-		// One more is not acknowledged: it is sent again until it is given up.
+		// One more is not acknowledged: its sender retransmits and gives up.
 		if _, err := s.Read(r.ctx, labels); !errors.Is(err, exchange.ErrNoAck) {
 			t.Errorf("one exchange more: %v", err)
 		}
-		// Nobody else suffers.
+		// Other sessions are not affected.
 		if !r.alive(r.session(c, a, done.Node)) {
 			t.Error("another session")
 		}
 		cancel()
 		wg.Wait()
-		time.Sleep(31 * time.Second) // the node's patience with what was announced
+		time.Sleep(31 * time.Second) // the node's timeout for the announced request
 		if i := r.inspect(); i.Exchanges != 0 || i.Waiting != 0 {
 			t.Errorf("%d exchanges, %d waiting", i.Exchanges, i.Waiting)
 		}
@@ -202,8 +202,8 @@ func TestTooManyExchanges(t *testing.T) {
 	})
 }
 
-// A controller that was switched off leaves nothing behind but its sessions,
-// which make room when they must.
+// A controller that was switched off leaves only its sessions behind, which are
+// evicted if necessary.
 func TestControllerVanishes(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -223,13 +223,13 @@ func TestControllerVanishes(t *testing.T) {
 		if i := r.inspect(); i.Exchanges != 0 || i.Waiting != 0 || i.Subscriptions != 0 || i.Unsecured != 0 || len(r.remembered()) != 0 {
 			t.Errorf("%+v, %d stored", i, len(r.remembered()))
 		}
-		// It comes back as somebody new.
+		// It returns as a new controller.
 		back := r.client()
 		handshakes(r, back, a, done.Node, 200)
 	})
 }
 
-// The end of a session, said on an exchange of its own, is taken at once.
+// CloseSession on its own exchange takes effect at once.
 func TestCloseSessionEndsWhatIsUnderWay(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
@@ -244,8 +244,8 @@ func TestCloseSessionEndsWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-// Handshakes that come to nothing are gone as soon as that is clear, and on a
-// bad network none is left behind either.
+// Failed handshakes are freed as soon as the failure is known, even on a bad
+// network.
 func TestHandshakeContextsAreFreed(t *testing.T) {
 	bubble(t, 3, simnet.Conditions{Delay: 2 * time.Millisecond, Loss: 0.2, Duplicate: 0.3, Reorder: 0.3}, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -255,7 +255,7 @@ func TestHandshakeContextsAreFreed(t *testing.T) {
 			_, _, _ = c.CASE(r.ctx, deviceAddr, other, done.Node, nil) // no shared root
 			_, _, _ = c.CASE(r.ctx, deviceAddr, a, done.Node, nil)
 		}
-		time.Sleep(61 * time.Second) // a Sigma3 that was lost with all its retransmissions is waited for
+		time.Sleep(61 * time.Second) // a Sigma3 may have been lost with all its retransmissions
 		i := r.inspect()
 		if i.Unsecured != 0 || i.Exchanges != 0 || i.CASEResults["success"] < 45 || i.CASEResults["busy"] != 0 {
 			t.Errorf("%+v", i)

@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// slowKey is a key on a token that takes its time.
+// slowKey is a key on a slow token.
 type slowKey struct {
 	attestation.Signer
 	delay  atomic.Int64
@@ -27,7 +27,7 @@ func (k *slowKey) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
 	return k.Signer.Sign(msg)
 }
 
-// withSlowKey runs f against a node whose key is elsewhere.
+// withSlowKey runs f with a node whose key is external.
 func withSlowKey(t *testing.T, f func(r *rig, k *slowKey)) {
 	dir := t.TempDir()
 	m := generated(t, 0xFFF1, 0x8001)
@@ -59,8 +59,9 @@ func withSlowKey(t *testing.T, f func(r *rig, k *slowKey)) {
 	})
 }
 
-// Who wants a signature of a slow key waits for it; nobody else does. Commissioning works
-// with it, and the operator's look at the material keeps nobody waiting either.
+// A request for a signature by a slow key waits for it; no other request does.
+// Commissioning works with it, and the operator's verification of the material
+// blocks nobody either.
 func TestSlowKey(t *testing.T) {
 	withSlowKey(t, func(r *rig, k *slowKey) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -101,7 +102,7 @@ func TestSlowKey(t *testing.T) {
 	})
 }
 
-// A fail-safe that ends while the key signs leaves no key pair behind.
+// If a fail-safe ends while the key signs, no key pair is left.
 func TestSlowKeyAfterTheFailSafe(t *testing.T) {
 	withSlowKey(t, func(r *rig, k *slowKey) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
@@ -115,7 +116,7 @@ func TestSlowKeyAfterTheFailSafe(t *testing.T) {
 	})
 }
 
-// A key that never answers does not keep Stop from returning.
+// Stop returns even if a key never answers.
 func TestKeyThatHangs(t *testing.T) {
 	withSlowKey(t, func(r *rig, k *slowKey) {
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE

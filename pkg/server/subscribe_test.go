@@ -20,12 +20,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// phonebook is a Resolver that knows who is where.
+// phonebook is a Resolver with fixed addresses.
 type phonebook struct {
 	mu    sync.Mutex
 	at    map[string][]netip.AddrPort // by instance
 	asked []time.Time
-	most  int // searches at a time, so far
+	most  int // maximum number of concurrent look-ups
 	now   int
 }
 
@@ -55,14 +55,14 @@ func (b *phonebook) set(instance string, at ...netip.AddrPort) {
 	b.at[instance] = at
 }
 
-// searches returns when somebody was looked for.
+// searches returns the times of the look-ups.
 func (b *phonebook) searches() []time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.asked)
 }
 
-// subscribers is a bubble with a node that can find its subscribers.
+// subscribers is a bubble with a node that can look up its subscribers.
 func subscribers(t *testing.T, cond simnet.Conditions, f func(r *rig, b *phonebook)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,8 +104,8 @@ func (r *rig) subscriber(b *phonebook) *subscriber {
 	return s
 }
 
-// subscriberOf returns a controller with an administrator's credentials, in the
-// phone book.
+// subscriberOf returns a controller with an administrator's credentials and adds it
+// to the phone book.
 func (r *rig) subscriberOf(b *phonebook, a *commissioner.Authority) *subscriber {
 	r.t.Helper()
 	r.host++
@@ -135,8 +135,7 @@ func (s *subscriber) session() *commissioner.Session {
 	return s.r.session(s.Client, s.a, s.node)
 }
 
-// labels are the attributes that these tests change, and an attribute that is
-// not there.
+// labels are the attributes that these tests change, and one that does not exist.
 var labels = commissioner.ReadRequest{
 	Attributes:     []commissioner.Path{commissioner.Attr(0, clBasic, nodeLabel), commissioner.Attr(0, clOpCreds, 1), commissioner.Attr(0, clBasic, 0xFFF0)},
 	Events:         []commissioner.Path{{}},
@@ -163,7 +162,7 @@ func (r *rig) setLabel(s *commissioner.Session, label string) {
 	}
 }
 
-// noReport checks that nothing is reported for a while.
+// noReport checks that there is no report within d.
 func (r *rig) noReport(u *commissioner.Subscription, d time.Duration) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, d)
@@ -173,7 +172,7 @@ func (r *rig) noReport(u *commissioner.Subscription, d time.Duration) {
 	}
 }
 
-// wantNodeLabel takes the next report, which must tell the label and no more.
+// wantNodeLabel reads the next report, which must contain only the label.
 func (r *rig) wantNodeLabel(u *commissioner.Subscription, within time.Duration, label string) *commissioner.Report {
 	r.t.Helper()
 	rep := r.nextReport(u, within)
@@ -183,7 +182,7 @@ func (r *rig) wantNodeLabel(u *commissioner.Subscription, within time.Duration, 
 	return rep
 }
 
-// wantAll takes the next report, which must tell everything, as the first did.
+// wantAll reads the next report, which must contain everything, as the first did.
 func (r *rig) wantAll(u *commissioner.Subscription, within time.Duration, label string) *commissioner.Report {
 	r.t.Helper()
 	rep := r.nextReport(u, within)
@@ -237,8 +236,8 @@ func TestSubscription(t *testing.T) {
 			t.Fatalf("first report %+v", u.Primed)
 		}
 
-		// Nothing changes: nothing but keep-alives, early enough for all
-		// retransmissions of one that is lost.
+		// Without changes there are only keep-alives, early enough for all
+		// retransmissions.
 		last := time.Now()
 		for range 5 {
 			rep := r.nextReport(u, time.Minute)
@@ -251,7 +250,7 @@ func TestSubscription(t *testing.T) {
 			last = rep.At
 		}
 
-		// Something changes: it is told at once, or when the floor allows it.
+		// A change is reported at once, or when the floor allows it.
 		time.Sleep(3 * time.Second)
 		r.setLabel(s, "one")
 		first := r.wantNodeLabel(u, time.Second, "one")
@@ -273,12 +272,12 @@ func TestSubscription(t *testing.T) {
 	})
 }
 
-// A report that says nothing costs the disk nothing.
+// An empty report causes no write.
 func TestReportsAreNotWritten(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
 		u := r.subscribe(c.done.CASE, 0, 60)
-		time.Sleep(40 * time.Second) // what is written after a start, and of the session, is by then
+		time.Sleep(40 * time.Second) // the writes after a start and for the session are done by then
 		if list := r.remembered(); len(list) != 1 || list[0].ID != u.ID || list[0].MaxInterval != 60 || list[0].Peer != c.a.NodeID || len(list[0].Attributes) != 3 || len(list[0].Events) != 1 {
 			t.Fatalf("stored %+v", list)
 		}
@@ -294,7 +293,7 @@ func TestReportsAreNotWritten(t *testing.T) {
 	})
 }
 
-// The subscriber loses single datagrams: it never waits longer than agreed.
+// The subscriber loses single datagrams, but never waits longer than agreed.
 func TestKeepAliveLost(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -314,8 +313,8 @@ func TestKeepAliveLost(t *testing.T) {
 	})
 }
 
-// A bad network for hours. Now and then all transmissions of a message get lost,
-// and the subscription goes on by another session.
+// A bad network for hours. Sometimes all transmissions of a message are lost, and
+// the subscription is resumed on another session.
 func TestSubscriptionOnABadNetwork(t *testing.T) {
 	for _, loss := range []float64{0.2, 0.3} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
@@ -351,16 +350,16 @@ func TestSubscriptionsPerFabric(t *testing.T) {
 		for range n + 10 {
 			r.subscribe(s, 0, 600)
 		}
-		// The oldest have made room.
+		// The oldest were ended.
 		if i := r.inspect(); i.Subscriptions != n {
 			t.Errorf("%d subscriptions of one fabric", i.Subscriptions)
 		}
-		// The session lives, and so do the subscriptions.
+		// The session and the subscriptions still work.
 		r.setLabel(s, "x")
 		if i := r.inspect(); i.Subscriptions != n || i.CASE != 1 {
 			t.Errorf("%d subscriptions, %d sessions", i.Subscriptions, i.CASE)
 		}
-		// Another fabric has its own.
+		// Another fabric has its own places.
 		r.must(s.OpenBasicWindow(r.ctx, 180))
 		second := r.subscriberOf(b, r.authority(commissioner.AuthorityOptions{}))
 		done := r.commission(second.Client, second.a)
@@ -370,7 +369,7 @@ func TestSubscriptionsPerFabric(t *testing.T) {
 		if i := r.inspect(); i.Subscriptions != n+3 {
 			t.Errorf("%d subscriptions of two fabrics", i.Subscriptions)
 		}
-		// One that makes room for itself gets it.
+		// A subscriber that replaces its own subscription succeeds.
 		_, err := s.SubscribeAnew(r.ctx, labels, 0, 600)
 		r.must(err)
 		if i := r.inspect(); i.Subscriptions != 1+3 {
@@ -382,8 +381,8 @@ func TestSubscriptionsPerFabric(t *testing.T) {
 	})
 }
 
-// What a subscriber says of its session counts: closed is closed, unless it has
-// another.
+// A session that its subscriber closes ends the subscription, unless the subscriber
+// has another session.
 func TestSubscriberClosesItsSession(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		c := r.subscriber(b)
@@ -403,7 +402,7 @@ func TestSubscriberClosesItsSession(t *testing.T) {
 	})
 }
 
-// Sessions that carry subscriptions are not the ones that make room.
+// Sessions with subscriptions are not evicted first.
 func TestSubscribedSessionIsKept(t *testing.T) {
 	subscribers(t, clean, func(r *rig, b *phonebook) {
 		r.stop()

@@ -7,8 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Raising the version of a tag in the access control list shuts out those whose
-// NOC has the old one, at once and on sessions that are resumed too.
+// A higher version of a tag in the access control list excludes nodes whose NOC has
+// the old one, at once and on resumed sessions too.
 func TestTagsAreRevoked(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})

@@ -24,13 +24,13 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%d/0x%04X", p.ep, uint32(p.cl)) }
 
-// walker goes through a node as a controller does, by what it says of itself.
+// walker explores a node as a controller does, from its descriptors.
 type walker struct {
 	*rig
 	s *commissioner.Session
 }
 
-// walk runs f against a commissioned node that has an endpoint for groups too.
+// walk runs f with a commissioned node that also has an endpoint for groups.
 func walk(t *testing.T, f func(w *walker, a *commissioner.Authority, done *commissioner.Commissioned)) {
 	bubble(t, 1, clean, func(r *rig) {
 		a := r.authority(commissioner.AuthorityOptions{})
@@ -40,7 +40,7 @@ func walk(t *testing.T, f func(w *walker, a *commissioner.Authority, done *commi
 	})
 }
 
-// read reads attributes of one cluster and returns them in the order asked for.
+// read reads attributes of one cluster and returns them in the requested order.
 func (w *walker) read(p place, ids ...matter.AttributeID) []commissioner.Attribute {
 	w.t.Helper()
 	var out []commissioner.Attribute
@@ -73,7 +73,7 @@ func (w *walker) list(p place, id matter.AttributeID) (list []uint32) {
 	return list
 }
 
-// places returns all clusters by the descriptors.
+// places returns all clusters from the descriptors.
 func (w *walker) places() (all []place) {
 	w.t.Helper()
 	for _, ep := range append([]uint32{0}, w.list(place{0, clDescriptor}, 3)...) {
@@ -84,8 +84,8 @@ func (w *walker) places() (all []place) {
 	return all
 }
 
-// others returns ids that are not in the list: small ones, ends of ranges, and
-// one of a manufacturer.
+// others returns ids that are not in the list: small ones, ends of ranges, and a
+// manufacturer's.
 func others(list []uint32, small uint32) (ids []uint32) {
 	for id := range small {
 		ids = append(ids, id)
@@ -94,8 +94,8 @@ func others(list []uint32, small uint32) (ids []uint32) {
 	return slices.DeleteFunc(ids, func(id uint32) bool { return slices.Contains(list, id) })
 }
 
-// What a cluster lists as its attributes can be read, and nothing else can be;
-// only what the release says can be written.
+// Exactly the attributes that a cluster lists can be read, and exactly those that
+// the release defines as writable can be written.
 func TestWalkAttributes(t *testing.T) {
 	walk(t, func(w *walker, _ *commissioner.Authority, _ *commissioner.Commissioned) {
 		places := w.places()
@@ -118,7 +118,7 @@ func TestWalkAttributes(t *testing.T) {
 	})
 }
 
-// attributes reads and writes what a cluster lists.
+// attributes reads and writes the attributes that a cluster lists.
 func (w *walker) attributes(p place, listed []uint32) {
 	w.t.Helper()
 	var ids []matter.AttributeID
@@ -139,8 +139,8 @@ func (w *walker) attributes(p place, listed []uint32) {
 		} else if err := conformance.Attribute(w.spec(p), a.ID, a.Value()); err != nil {
 			w.t.Errorf("%v: %v", p, err)
 		}
-		// A value that is of no type that there is: read-only ones are refused
-		// before it is looked at.
+		// The value has a type that no attribute has. A read-only attribute is
+		// rejected before its value is checked.
 		status, err := w.s.Write(w.ctx, p.ep, p.cl, a.ID, func(w *tlv.Writer, t tlv.Tag) { w.Float64(t, 1) })
 		w.must(err)
 		if refused := status.Status == matter.StatusUnsupportedWrite; refused != (f.Write == 0) {
@@ -152,7 +152,7 @@ func (w *walker) attributes(p place, listed []uint32) {
 	}
 }
 
-// spec returns what the cluster says of its features and revision.
+// spec returns the features and the revision of the cluster.
 func (w *walker) spec(p place) *im.Spec {
 	w.t.Helper()
 	got := w.read(p, matter.AttributeFeatureMap, matter.AttributeClusterRevision)
@@ -168,8 +168,8 @@ func (w *walker) fact(cl matter.ClusterID, id matter.AttributeID) *datamodel.Att
 	return c.Attribute(id)
 }
 
-// What a cluster lists as its commands is there, and nothing else; what they
-// answer is listed too.
+// Exactly the commands that a cluster lists exist, and their responses are listed
+// too.
 func TestWalkCommands(t *testing.T) {
 	walk(t, func(w *walker, _ *commissioner.Authority, _ *commissioner.Commissioned) {
 		for _, p := range w.places() {
@@ -195,7 +195,7 @@ func TestWalkCommands(t *testing.T) {
 	})
 }
 
-// generated holds the list of generated commands against the release.
+// generated compares the list of generated commands with the release.
 func (w *walker) generated(p place, accepted, generated []uint32) {
 	w.t.Helper()
 	want := map[uint32]bool{}
@@ -209,7 +209,7 @@ func (w *walker) generated(p place, accepted, generated []uint32) {
 	}
 }
 
-// Clusters and endpoints that are not there say so.
+// Clusters and endpoints that do not exist have the right status.
 func TestWalkElsewhere(t *testing.T) {
 	walk(t, func(w *walker, _ *commissioner.Authority, _ *commissioner.Commissioned) {
 		for p, want := range map[place]matter.Status{
@@ -234,8 +234,7 @@ func TestWalkElsewhere(t *testing.T) {
 	})
 }
 
-// A read of everything shows each subject what its privilege lets it see, all of
-// it and no more.
+// A read of everything returns exactly what the subject's privilege permits.
 func TestReadEverything(t *testing.T) {
 	walk(t, func(w *walker, a *commissioner.Authority, done *commissioner.Commissioned) {
 		b, err := a.Admin(commissioner.RandomNodeID())
@@ -285,7 +284,7 @@ func TestReadEverything(t *testing.T) {
 	})
 }
 
-// Lists that are larger than a message come whole, whoever asks.
+// Lists that are larger than a message are complete, for any reader.
 func TestLongLists(t *testing.T) {
 	const fabrics = 6
 	bubble(t, 1, clean, func(r *rig) {

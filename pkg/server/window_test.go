@@ -27,7 +27,7 @@ func (r *rig) window(s *commissioner.Session, cmd matter.CommandID, pairs ...any
 	return outcome(err)
 }
 
-// windowState is what the attributes tell; -1 is null.
+// windowState is the state in the attributes; -1 is null.
 type windowState struct{ status, fabric, vendor int64 }
 
 var closedWindow = windowState{0, -1, -1}
@@ -37,7 +37,7 @@ func (r *rig) windowState(s *commissioner.Session) windowState {
 	return windowState{r.number(s, clWindow, 0), r.number(s, clWindow, 1), r.number(s, clWindow, 2)}
 }
 
-// silent reports whether the node answers no PASE at all, not even with an
+// silent reports whether the node does not answer PASE at all, not even with an
 // acknowledgement.
 func (r *rig) silent(c *commissioner.Client) bool {
 	_, err := c.PASE(r.ctx, deviceAddr, passcode)
@@ -164,7 +164,7 @@ func TestRevokeCommissioning(t *testing.T) {
 		if !r.silent(p.c) {
 			t.Error("PASE is answered")
 		}
-		// One that was begun is over, though its window was another's.
+		// A handshake in progress ends, even though its window was another one's.
 		r.must(s.OpenBasicWindow(r.ctx, 180))
 		pase := r.pase(p.c)
 		r.must(pase.AddRoot(r.ctx, r.authority(commissioner.AuthorityOptions{}).Root()))
@@ -191,13 +191,13 @@ func TestWindowTimeout(t *testing.T) {
 		if got := r.windowState(one); got != closedWindow {
 			t.Errorf("after its time: %+v", got)
 		}
-		// Who is inside may go on.
+		// A commissioner that has a session may continue.
 		r.join(c, s, r.authority(commissioner.AuthorityOptions{}))
 		if !r.silent(c) {
 			t.Error("PASE is answered")
 		}
 	})
-	// The initial window ends too, and comes back with a start.
+	// The initial window closes too, and opens again at a start.
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
 		time.Sleep(15*time.Minute + time.Second)
@@ -210,7 +210,8 @@ func TestWindowTimeout(t *testing.T) {
 	})
 }
 
-// One commissioner at a time: others hear nothing, and find nothing.
+// There is one commissioner at a time: others get no answer, and the node is not
+// discoverable.
 func TestOneCommissioner(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.pase(r.client())
@@ -230,8 +231,7 @@ func TestOneCommissioner(t *testing.T) {
 	})
 }
 
-// Twenty failures close a window, be they wrong passcodes or commissionings that
-// came to nothing.
+// Twenty failures close a window, whether of the passcode or of the commissioning.
 func TestTwentyFailures(t *testing.T) {
 	fail := func(r *rig, c *commissioner.Client) {
 		r.t.Helper()
@@ -243,7 +243,7 @@ func TestTwentyFailures(t *testing.T) {
 		c := r.client()
 		fail(r, c)
 		s := r.pase(c)
-		time.Sleep(61 * time.Second) // the fail-safe has run out
+		time.Sleep(61 * time.Second) // the fail-safe has expired
 		if seen, err := r.srv.Inspect(); err != nil || !r.left(s) || seen.Failures != 2 {
 			t.Errorf("%d failures, %v; the session is gone: %v", seen.Failures, err, r.left(s))
 		}
@@ -263,14 +263,14 @@ func TestTwentyFailures(t *testing.T) {
 		if _, err := c.PASE(r.ctx, deviceAddr, otherPasscode); err == nil {
 			t.Error("the right passcode comes after 20 wrong ones")
 		}
-		r.must(one.OpenBasicWindow(r.ctx, 180)) // counts anew
+		r.must(one.OpenBasicWindow(r.ctx, 180)) // begins to count again
 		fail(r, c)
 		r.commission(c, r.authority(commissioner.AuthorityOptions{}))
 	})
 }
 
-// The attributes of the initial window are those of a closed one, and so is what
-// can be done about it.
+// The attributes of the initial window are those of a closed one, and so are the
+// answers to the commands.
 func TestInitialWindow(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()
@@ -278,7 +278,7 @@ func TestInitialWindow(t *testing.T) {
 		if got := r.windowState(s); got != closedWindow {
 			t.Errorf("%+v", got)
 		}
-		// Nobody but time and a fabric ends it.
+		// Only time and a new fabric close it.
 		r.want("revoke", r.window(s, cmdRevoke), windowNotOpen)
 		r.want("open another", r.window(s, cmdOpenBasic, 0, 180), pakeParameter)
 		a := r.authority(commissioner.AuthorityOptions{})
@@ -290,8 +290,8 @@ func TestInitialWindow(t *testing.T) {
 	})
 }
 
-// An administrator who leaves as the last one has opened the node to the next: the
-// codes that the user was shown work, whoever removes the fabric (section 11.19.7.2).
+// If the last administrator opens a window and leaves, its codes stay valid for the
+// next owner, whoever removes the fabric (section 11.19.7.2).
 func TestWindowOutlivesTheLastFabric(t *testing.T) {
 	for name, remove := range map[string]func(r *rig, s *commissioner.Session){
 		"by itself":       func(r *rig, s *commissioner.Session) { r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok) },
@@ -324,8 +324,8 @@ func TestWindowOutlivesTheLastFabric(t *testing.T) {
 	}
 }
 
-// If nobody comes through that window, the initial one follows, as for every node
-// without fabrics; unless the operator has closed it.
+// If nobody uses that window, the initial one follows, as for any node without
+// fabrics, unless the operator has closed the window.
 func TestInitialWindowFollowsThatOfTheLastFabric(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c := r.client()

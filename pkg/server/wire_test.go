@@ -18,11 +18,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// toggleAll is an InvokeRequest: Toggle of the lamps, on every endpoint.
+// toggleAll is an InvokeRequest with Toggle of the lamps on every endpoint.
 var toggleAll = []byte{0x15, 0x29, 0, 0x28, 1, 0x36, 2, 0x15, 0x37, 0, 0x26, 1, 0x01, 0xFC, 0xF1, 0xFF, 0x24, 2, 0, 0x18, 0x18, 0x18, 0x24, 0xFF, 12, 0x18}
 
-// On real sockets and links: messages to groups arrive by multicast, also on a
-// link that comes later, and the links are told of as they are.
+// On real sockets and links, messages to groups arrive by multicast, on a link that
+// is added later too, and the diagnostics report the links.
 func TestGroupsOnTheWire(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -75,12 +75,12 @@ func TestGroupsOnTheWire(t *testing.T) {
 	l.toggleBy(lab, g, "eth1")
 	for end := time.Now().Add(10 * time.Second); !strings.Contains(l.attr(l.s, clDiagnostics, 0), `0:"eth1",1:true`); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the new link is not told of")
+			t.Fatal("the diagnostics do not report the new link")
 		}
 	}
 }
 
-// toggleBy sends the group messages by a link until one has its effect.
+// toggleBy sends the group message on a link until it has an effect.
 func (l *lamps) toggleBy(lab *netlab.Lab, g *commissioner.Group, link string) {
 	l.t.Helper()
 	sender := lab.ListenUDP("udp6", "[::]:0")

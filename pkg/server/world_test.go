@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// The clusters that tests speak to, all on endpoint 0.
+// The clusters that tests use, all on endpoint 0.
 const (
 	clAccess    matter.ClusterID = 0x1F
 	clBasic     matter.ClusterID = 0x28
@@ -46,7 +46,7 @@ const (
 	cmdComplete   matter.CommandID = 4
 )
 
-// Words for what a command was answered; see outcome.
+// The results of outcome.
 const (
 	ok                 = "OK"
 	constraintError    = "CONSTRAINT_ERROR"
@@ -83,9 +83,9 @@ var commissioningWords = map[commissioner.CommissioningError]string{
 	1: outsideRange, 2: invalidAuth, 3: noFailSafe, 4: busyAdmin,
 }
 
-// outcome says in one word what a command was answered: OK, the name of an
-// Interaction Model status, FAILURE/n for a cluster's own status n, the name of a
-// NOCResponse's or commissioning response's code; or else the error itself.
+// outcome returns the result of a command as text: OK, the name of an Interaction
+// Model status, FAILURE/n for the cluster status n, the name of a NOCResponse's or
+// commissioning response's code, or else the error.
 func outcome(err error) string {
 	var noc commissioner.NOCError
 	var general commissioner.CommissioningError
@@ -108,8 +108,8 @@ func outcome(err error) string {
 	return err.Error()
 }
 
-// args makes the fields of a command: pairs of a context tag and a value, which is
-// octets, a string, a bool, an unsigned number, nil for null, or something that
+// args returns the fields of a command from pairs of a context tag and a value:
+// octets, a string, a bool, an unsigned number, nil for null, or a function that
 // writes itself.
 func args(pairs ...any) commissioner.Fields {
 	return func(w *tlv.Writer) {
@@ -143,7 +143,7 @@ func args(pairs ...any) commissioner.Fields {
 	}
 }
 
-// command invokes a command and returns the word for its answer.
+// command invokes a command and returns the result as text.
 func (r *rig) command(s *commissioner.Session, cl matter.ClusterID, cmd matter.CommandID, pairs ...any) string {
 	r.t.Helper()
 	rsp, err := s.Invoke(r.ctx, 0, cl, cmd, args(pairs...))
@@ -181,7 +181,7 @@ func (r *rig) creds(s *commissioner.Session, cmd matter.CommandID, pairs ...any)
 	return r.command(s, clOpCreds, cmd, pairs...)
 }
 
-// want fails the test if got is not what was wanted; what says of what.
+// want fails the test if got differs from want. what is the subject.
 func (r *rig) want(what, got, want string) {
 	r.t.Helper()
 	if got != want {
@@ -213,7 +213,7 @@ func (r *rig) session(c *commissioner.Client, a *commissioner.Authority, node ma
 	return s
 }
 
-// join adds a's fabric over s, be it PASE or CASE, and completes it.
+// join adds a's fabric over s, PASE or CASE, and completes it.
 func (r *rig) join(c *commissioner.Client, s *commissioner.Session, a *commissioner.Authority) *commissioner.Commissioned {
 	r.t.Helper()
 	done, err := s.Join(r.ctx, a)
@@ -223,7 +223,7 @@ func (r *rig) join(c *commissioner.Client, s *commissioner.Session, a *commissio
 	return done
 }
 
-// csr arms nothing; it returns the public key of a CSRRequest.
+// csr returns the public key of a CSRRequest. It does not arm the fail-safe.
 func (r *rig) csr(s *commissioner.Session, forUpdate bool) [65]byte {
 	r.t.Helper()
 	pub, err := s.CSR(r.ctx, forUpdate, nil)
@@ -247,12 +247,12 @@ func (r *rig) reissue(a *commissioner.Authority, c *cert.Certificate, change fun
 	return d
 }
 
-// fields makes the fields of AddNOC from a NOC of a.
+// fields returns the fields of AddNOC for a NOC of a.
 func fields(a *commissioner.Authority, noc *cert.Certificate) commissioner.NOC {
 	return commissioner.NOC{NOC: noc.Raw(), ICAC: a.ICAC(), IPK: a.EpochKey[:], Admin: a.NodeID, Vendor: a.VendorID}
 }
 
-// alive reports whether a session can be used.
+// alive reports whether a session is usable.
 func (r *rig) alive(s *commissioner.Session) bool {
 	if s.Gone() {
 		return false
@@ -261,8 +261,8 @@ func (r *rig) alive(s *commissioner.Session) bool {
 	return err == nil
 }
 
-// left reports whether the node has ended a PASE session, its only one, and has
-// said nothing to the commissioner, who would go by that and not by the silence.
+// left reports whether the node has ended a PASE session, its only one, without
+// notifying the commissioner.
 func (r *rig) left(s *commissioner.Session) bool {
 	seen, err := r.srv.Inspect()
 	r.must(err)
@@ -385,7 +385,7 @@ type pair struct {
 	one, two *commissioner.Commissioned
 }
 
-// twoFabrics runs f against a node that a commissioned and b joined.
+// twoFabrics runs f with a node that a has commissioned and b has joined.
 func twoFabrics(t *testing.T, opt commissioner.AuthorityOptions, f func(p *pair)) {
 	t.Helper()
 	bubble(t, 1, clean, func(r *rig) {
@@ -396,8 +396,8 @@ func twoFabrics(t *testing.T, opt commissioner.AuthorityOptions, f func(p *pair)
 	})
 }
 
-// dropOnce makes the network lose the node's next datagram that match says; the
-// result tells whether there was one.
+// dropOnce makes the network lose the node's next datagram for which match returns
+// true. The result reports whether there was one.
 func (r *rig) dropOnce(match func(d simnet.Datagram) bool) (dropped func() bool) {
 	done := false
 	r.net.SetTap(func(d simnet.Datagram) bool {
@@ -410,7 +410,7 @@ func (r *rig) dropOnce(match func(d simnet.Datagram) bool) (dropped func() bool)
 	return func() bool { return done }
 }
 
-// wait lets so much time pass, and the node come to rest.
+// wait lets the time d pass and the node become idle.
 func (r *rig) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -1,5 +1,5 @@
-// Package stats has histograms and counters for the parts of a node, independent of how
-// they are exported.
+// Package stats provides histograms and counters that do not depend on how they are
+// exported.
 package stats
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Histogram counts durations in fixed buckets. It belongs to one goroutine; others use a
+// Histogram counts durations in fixed buckets. One goroutine owns it; others use a
 // Clone.
 type Histogram struct {
 	bounds []float64 // seconds, ascending
-	counts []uint64  // one more than bounds: the last is the rest
+	counts []uint64  // one more than bounds; the last counts the rest
 	sum    float64
 	n      uint64
 }
@@ -32,7 +32,7 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.n++
 }
 
-// Clone returns a copy that shares nothing that changes.
+// Clone returns an independent copy.
 func (h *Histogram) Clone() Histogram {
 	c := *h
 	c.counts = slices.Clone(h.counts)

@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Reader is a cursor over one encoded element. It stands before the first
-// element of a container until Next is called; Enter goes into a container,
-// Exit leaves it.
+// Reader is a cursor over one encoded element. Enter enters a container, Next moves
+// to its first and to each following element, and Exit leaves it.
 //
 //	r := tlv.NewReader(b)
 //	for r.EnterStruct(); r.Next(); {
@@ -22,13 +21,13 @@ import (
 //	r.Exit()
 //	return r.End()
 //
-// A Reader is a plain value: a copy is an independent cursor.
+// A copy of a Reader is an independent cursor.
 type Reader struct {
 	b     []byte
 	start int // first octet of the current element
 	value int // first octet after its tag: length or value
 	pos   int // first octet after its head: string or first member
-	next  int // first octet of the following element; -1 if not known yet
+	next  int // first octet of the next element; -1 if not known yet
 	typ   Type
 	ctl   byte
 	tag   Tag
@@ -38,8 +37,8 @@ type Reader struct {
 	err   error
 }
 
-// NewReader returns a Reader over b, which holds exactly one element, and
-// stands on it. b is checked as it is read; call [Reader.End] when done.
+// NewReader returns a Reader at the one element that b contains. b is checked while
+// it is read; call [Reader.End] at the end.
 func NewReader(b []byte) Reader {
 	r := Reader{b: b}
 	r.head(0)
@@ -49,10 +48,10 @@ func NewReader(b []byte) Reader {
 	return r
 }
 
-// Err returns the first error met.
+// Err returns the first error.
 func (r *Reader) Err() error { return r.err }
 
-// Fail makes err the Reader's error if it has none yet; err must not be nil.
+// Fail sets the Reader's error to err if it has none. err must not be nil.
 func (r *Reader) Fail(err error) {
 	if r.err == nil {
 		r.err = err
@@ -68,8 +67,8 @@ func (r *Reader) fail(err error, what string) {
 // Tag returns the current element's tag.
 func (r *Reader) Tag() Tag { return r.tag }
 
-// ContextTag returns the number of the current element's context tag, or -1 if
-// it has a tag of another form.
+// ContextTag returns the number of the current element's context tag, or -1 if it
+// has another kind of tag.
 func (r *Reader) ContextTag() int {
 	if r.tag.form != formContext {
 		return -1
@@ -121,7 +120,7 @@ func (r *Reader) afterTag(i int) {
 	case ctl <= ctlList:
 		typ = TypeStruct + Type(ctl-ctlStruct)
 	case ctl == ctlEnd:
-		r.fail(ErrMalformed, "end of container without one")
+		r.fail(ErrMalformed, "unexpected end of container")
 		return
 	default:
 		r.fail(ErrMalformed, "reserved element type")
@@ -186,9 +185,9 @@ func (r *Reader) readTag(form uint8, i int) int {
 	return i + size
 }
 
-// Next moves to the next element of the container that was entered last and
-// reports whether there is one. Members of an array must be anonymous, those of
-// a structure tagged.
+// Next moves to the next element of the innermost container that was entered, and
+// reports whether there is one. Members of an array must be anonymous, those of a
+// structure tagged.
 func (r *Reader) Next() bool {
 	if r.err != nil {
 		return false
@@ -230,7 +229,7 @@ func (r *Reader) skip() int {
 	if r.next >= 0 {
 		return r.next
 	}
-	// A container that was not entered: walk it with a copy.
+	// Walk over a container that was not entered with a copy of the Reader.
 	in := *r
 	in.Enter()
 	for in.Next() {
@@ -244,8 +243,8 @@ func (r *Reader) skip() int {
 	return r.next
 }
 
-// Enter goes into the current element, which must be a container, and stands
-// before its first member.
+// Enter enters the current element, which must be a container. Next then moves to
+// its first member.
 func (r *Reader) Enter() {
 	switch {
 	case r.err != nil:
@@ -277,8 +276,8 @@ func (r *Reader) EnterArray() { r.enter(TypeArray) }
 // EnterList enters the current element, which must be a list.
 func (r *Reader) EnterList() { r.enter(TypeList) }
 
-// Exit leaves the innermost container, past members not read yet. There is no
-// current element then; Next moves to what follows the container.
+// Exit leaves the innermost container and skips members that were not read. There
+// is no current element until Next moves to the one after the container.
 func (r *Reader) Exit() {
 	for r.Next() {
 	}
@@ -291,8 +290,8 @@ func (r *Reader) Exit() {
 	r.next = r.pos
 }
 
-// End checks that the top element ends where the input does and returns the
-// Reader's error.
+// End returns the Reader's error, or an error if there is input after the top
+// element.
 func (r *Reader) End() error {
 	for r.err == nil && r.depth > 0 {
 		r.Exit()
@@ -300,22 +299,25 @@ func (r *Reader) End() error {
 	if r.err == nil {
 		if i := r.skip(); r.err == nil && i != len(r.b) {
 			r.start = i
-			r.fail(ErrTrailing, "octets left over")
+			r.fail(ErrTrailing, "octets after the top element")
 		}
 	}
 	return r.err
 }
 
-// Uint returns the current element, an unsigned integer.
+// Uint returns the value of the current element, an unsigned integer.
 func (r *Reader) Uint() uint64 { return r.uint(math.MaxUint64) }
 
-// Uint8 returns the current element, an unsigned integer of at most 8 bits.
+// Uint8 returns the value of the current element, an unsigned integer of at most 8
+// bits.
 func (r *Reader) Uint8() uint8 { return uint8(r.uint(math.MaxUint8)) }
 
-// Uint16 returns the current element, an unsigned integer of at most 16 bits.
+// Uint16 returns the value of the current element, an unsigned integer of at most
+// 16 bits.
 func (r *Reader) Uint16() uint16 { return uint16(r.uint(math.MaxUint16)) }
 
-// Uint32 returns the current element, an unsigned integer of at most 32 bits.
+// Uint32 returns the value of the current element, an unsigned integer of at most
+// 32 bits.
 func (r *Reader) Uint32() uint32 { return uint32(r.uint(math.MaxUint32)) }
 
 func (r *Reader) uint(max uint64) uint64 {
@@ -329,7 +331,7 @@ func (r *Reader) uint(max uint64) uint64 {
 	return r.num
 }
 
-// Int returns the current element, a signed integer.
+// Int returns the value of the current element, a signed integer.
 func (r *Reader) Int() int64 {
 	if !r.want(TypeInt) {
 		return 0
@@ -338,10 +340,10 @@ func (r *Reader) Int() int64 {
 	return int64(r.num<<shift) >> shift
 }
 
-// Bool returns the current element, a boolean.
+// Bool returns the value of the current element, a boolean.
 func (r *Reader) Bool() bool { return r.want(TypeBool) && r.ctl == ctlTrue }
 
-// Float32 returns the current element, a single-precision number.
+// Float32 returns the value of the current element, a single-precision number.
 func (r *Reader) Float32() float32 {
 	if !r.want(TypeFloat32) {
 		return 0
@@ -349,7 +351,7 @@ func (r *Reader) Float32() float32 {
 	return math.Float32frombits(uint32(r.num))
 }
 
-// Float64 returns the current element, a number of either precision.
+// Float64 returns the value of the current element, a number of either precision.
 func (r *Reader) Float64() float64 {
 	if r.typ == TypeFloat32 {
 		return float64(r.Float32())
@@ -360,8 +362,8 @@ func (r *Reader) Float64() float64 {
 	return math.Float64frombits(r.num)
 }
 
-// Octets returns the current element, an octet string. It points into the
-// Reader's input.
+// Octets returns the value of the current element, an octet string. It points into
+// the Reader's input.
 func (r *Reader) Octets() []byte {
 	if !r.want(TypeBytes) {
 		return nil
@@ -369,7 +371,7 @@ func (r *Reader) Octets() []byte {
 	return r.b[r.pos:r.next:r.next]
 }
 
-// OctetsN is Octets for a string that must have n octets.
+// OctetsN is like Octets, but the string must have n octets.
 func (r *Reader) OctetsN(n int) []byte {
 	b := r.Octets()
 	if r.err == nil && len(b) != n {
@@ -379,8 +381,8 @@ func (r *Reader) OctetsN(n int) []byte {
 	return b
 }
 
-// Text returns the current element, a UTF-8 string, up to the first U+001F: what
-// follows that is the identifier of a localised string.
+// Text returns the value of the current element, a UTF-8 string, up to the first
+// U+001F. The rest is the identifier of a localised string.
 func (r *Reader) Text() string {
 	if !r.want(TypeString) {
 		return ""
@@ -406,14 +408,14 @@ func (r *Reader) want(t Type) bool {
 	return r.err == nil
 }
 
-// Element is one whole element without its tag. It points into the input of
-// the Reader it came from.
+// Element is a complete element without its tag. It points into the input of its
+// Reader.
 type Element struct {
 	ctl  byte
 	body []byte
 }
 
-// Element returns the current element whole, containers with their contents.
+// Element returns the current element, including the contents of a container.
 func (r *Reader) Element() Element {
 	if r.err != nil || r.typ == TypeNone {
 		r.fail(ErrMalformed, "no element")
@@ -426,8 +428,8 @@ func (r *Reader) Element() Element {
 	return Element{ctl: r.ctl, body: r.b[r.value:end:end]}
 }
 
-// Sub returns a Reader that stands on the current element as if it were alone;
-// moving it does not move r. Its tag reads as Anonymous.
+// Sub returns an independent Reader at the current element, which has the tag
+// Anonymous there.
 func (r *Reader) Sub() Reader {
 	e := r.Element()
 	if r.err != nil {
@@ -436,23 +438,23 @@ func (r *Reader) Sub() Reader {
 	return e.Reader()
 }
 
-// Reader returns a Reader that stands on e.
+// Reader returns a Reader at e.
 func (e Element) Reader() Reader {
 	r := Reader{b: e.body, ctl: e.ctl}
 	r.afterTag(0)
 	return r
 }
 
-// Len returns the number of octets that e takes under an anonymous tag.
+// Len returns the size of e in octets with an anonymous tag.
 func (e Element) Len() int { return 1 + len(e.body) }
 
 // Type returns e's type.
 func (e Element) Type() Type { return e.Reader().typ }
 
-// AppendTo appends e to b under an anonymous tag.
+// AppendTo appends e with an anonymous tag to b.
 func (e Element) AppendTo(b []byte) []byte { return append(append(b, e.ctl), e.body...) }
 
-// Validate reports whether b is exactly one well-formed anonymous element.
+// Validate returns an error unless b is exactly one well-formed anonymous element.
 func Validate(b []byte) error {
 	r := NewReader(b)
 	return r.End()

@@ -2,7 +2,7 @@ package tlv
 
 import "encoding/binary"
 
-// Single reports whether b is exactly one well-formed element, with tag t.
+// Single reports whether b is exactly one well-formed element with tag t.
 func Single(b []byte, t Tag) bool {
 	end, ok := scan(b, 0)
 	if !ok || end != len(b) {
@@ -19,8 +19,8 @@ func Single(b []byte, t Tag) bool {
 	return r.err == nil && r.tag == t
 }
 
-// Members reports whether b is well-formed elements with context tags, as a
-// structure's members are, or nothing.
+// Members reports whether b is a sequence of well-formed elements with context
+// tags, as in a structure. It may be empty.
 func Members(b []byte) bool {
 	for i := 0; i < len(b); {
 		if b[i]>>ctlFormShift != formContext {
@@ -35,21 +35,21 @@ func Members(b []byte) bool {
 	return true
 }
 
-// tagSizes are the octets of a tag, by its form.
+// tagSizes are the sizes of a tag, by its form.
 var tagSizes = [8]int{0, 1, 2, 4, 2, 4, 6, 8}
 
-// valueSizes are the octets of a scalar's value, or of a string's length, by type.
+// valueSizes are the sizes of a scalar's value, or of a string's length field, by
+// type.
 var valueSizes = [ctlEnd]int{
 	1, 2, 4, 8, 1, 2, 4, 8, // numbers
 	0, 0, 4, 8, // booleans, floating point
 	1, 2, 4, 8, 1, 2, 4, 8, // texts, octets
 }
 
-// scan returns where the element that begins at i ends, and whether it is well-formed
-// as a Reader would find it. It is what a Reader does, for those who do not want to
-// know what is in there.
+// scan returns the end of the element that begins at i, and whether it is
+// well-formed. It checks the same as a Reader but is faster.
 func scan(b []byte, i int) (end int, ok bool) {
-	var open [MaxDepth]byte // the containers that i is in
+	var open [MaxDepth]byte // the open containers at i
 	depth := 0
 	for {
 		if i >= len(b) {

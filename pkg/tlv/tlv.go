@@ -9,7 +9,7 @@ import (
 // Messages of the Interaction Model need fewer than ten.
 const MaxDepth = 16
 
-// Errors of a Reader; they are wrapped with the place.
+// Errors of a Reader. They are wrapped with the position.
 var (
 	ErrTruncated = errors.New("tlv: element runs past the end")
 	ErrMalformed = errors.New("tlv: malformed element")
@@ -36,7 +36,7 @@ const (
 	formQualified = 6
 )
 
-// Anonymous is the tag of array members and of top elements.
+// Anonymous is the tag of the members of an array and of a top element.
 var Anonymous = Tag{}
 
 // Context returns the context-specific tag n.
@@ -50,7 +50,7 @@ func Qualified(vendor, profile uint16, n uint32) Tag {
 	return Tag{form: formQualified, vendor: vendor, profile: profile, number: n}
 }
 
-// IsContext reports whether t is context-specific, and its number.
+// IsContext returns the number of a context-specific tag, and whether t is one.
 func (t Tag) IsContext() (n uint8, ok bool) { return uint8(t.number), t.form == formContext }
 
 // IsCommon returns the number of a common profile tag, and whether t is one.
@@ -70,10 +70,11 @@ func (t Tag) String() string {
 	return fmt.Sprintf("%04X:%04X:%d", t.vendor, t.profile, t.number)
 }
 
-// Type is an element's type; widths of integers and lengths are not part of it.
+// Type is an element's type. It does not include the width of an integer or of a
+// length.
 type Type uint8
 
-// The element types. TypeNone is what a Reader without a current element says.
+// The element types. A Reader without a current element returns TypeNone.
 const (
 	TypeNone Type = iota
 	TypeInt
@@ -93,7 +94,7 @@ var typeNames = [...]string{"none", "int", "uint", "bool", "float32", "float64",
 
 func (t Type) String() string { return typeNames[t] }
 
-// Container reports whether elements of this type hold others.
+// Container reports whether elements of this type contain others.
 func (t Type) Container() bool { return t >= TypeStruct }
 
 // Control octet, lower five bits.

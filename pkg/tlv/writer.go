@@ -5,20 +5,20 @@ import (
 	"math"
 )
 
-// Writer appends elements to a buffer. The zero value is ready to use. The
-// mistakes a caller can make (more Ends than starts, more than MaxDepth levels)
-// are bugs and panic, unless the Writer is guarded.
+// Writer appends elements to a buffer. The zero value is ready to use. Incorrect
+// use (more Ends than starts, more than MaxDepth levels) panics, unless the Writer
+// is guarded.
 type Writer struct {
 	buf     []byte
 	depth   int
 	guarded bool
-	broken  bool // a mistake was made since Guard
+	broken  bool // incorrect use since Guard
 }
 
 // NewWriter returns a Writer that appends to buf.
 func NewWriter(buf []byte) *Writer { return &Writer{buf: buf} }
 
-// Reset makes w append to buf, at the outermost level.
+// Reset discards all state and makes w append to buf.
 func (w *Writer) Reset(buf []byte) { *w = Writer{buf: buf} }
 
 // Bytes returns the buffer with everything written so far.
@@ -30,35 +30,35 @@ func (w *Writer) Len() int { return len(w.buf) }
 // Depth returns the number of open containers.
 func (w *Writer) Depth() int { return w.depth }
 
-// Mark is a place in a Writer's output.
+// Mark is a position in a Writer's output.
 type Mark struct{ len, depth int }
 
-// Mark returns the present place.
+// Mark returns the current position.
 func (w *Writer) Mark() Mark { return Mark{len(w.buf), w.depth} }
 
-// Rewind drops everything written since m.
+// Rewind removes everything written since m.
 func (w *Writer) Rewind(m Mark) { w.buf, w.depth = w.buf[:m.len], m.depth }
 
 // Written returns what was appended since m.
 func (w *Writer) Written(m Mark) []byte { return w.buf[m.len:] }
 
-// Guard returns the present place. What is written from now on may have mistakes in
-// it, as it is somebody else who writes; [Writer.Unguard] says whether it has.
+// Guard returns the current position. Incorrect use after it does not panic, for
+// code that is not trusted. [Writer.Unguard] reports it.
 func (w *Writer) Guard() Mark {
 	w.guarded, w.broken = true, false
 	return w.Mark()
 }
 
-// Unguard ends what Guard began at m, and reports whether all containers that were
-// opened since were closed, and no others. The elements themselves are not looked at;
-// see [Single] and [Members].
+// Unguard ends what Guard began at m. It reports whether exactly the containers
+// that were opened since then were closed. It does not check the elements; see
+// [Single] and [Members].
 func (w *Writer) Unguard(m Mark) bool {
 	whole := !w.broken && w.depth == m.depth && len(w.buf) >= m.len
 	w.guarded, w.broken = false, false
 	return whole
 }
 
-// mistake panics, or is remembered for Unguard.
+// mistake panics, or records the mistake for Unguard.
 func (w *Writer) mistake(text string) {
 	if !w.guarded {
 		panic("BUG: tlv: " + text)
@@ -199,7 +199,7 @@ func (w *Writer) StartStruct(t Tag) { w.start(t, ctlStruct) }
 // StartArray opens an array, whose members are anonymous.
 func (w *Writer) StartArray(t Tag) { w.start(t, ctlArray) }
 
-// StartList opens a list, whose members may have tags and whose order matters.
+// StartList opens a list, whose members may have tags and are ordered.
 func (w *Writer) StartList(t Tag) { w.start(t, ctlList) }
 
 // End closes the innermost container.
@@ -212,8 +212,7 @@ func (w *Writer) End() {
 	w.buf = append(w.buf, ctlEnd)
 }
 
-// Element writes one whole element, as [Reader.Element] returns it, under
-// another tag.
+// Element writes a complete element, as [Reader.Element] returns it, with tag t.
 func (w *Writer) Element(t Tag, e Element) {
 	w.head(t, e.ctl)
 	w.buf = append(w.buf, e.body...)
