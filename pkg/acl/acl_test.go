@@ -88,7 +88,8 @@ const (
 )
 
 func TestPrivilegeInclusion(t *testing.T) {
-	// Rows: what the entry has. Columns: what is asked for, View to Administer.
+	// Rows: the privilege of the entry. Columns: the required one, View to
+	// Administer.
 	included := map[matter.Privilege][5]bool{
 		view:       {true, false, false, false, false},
 		proxyView:  {true, true, false, false, false},
@@ -185,7 +186,7 @@ func TestNoEntriesDenyEverything(t *testing.T) {
 	}
 }
 
-// A privilege of 0 says that there is no such operation.
+// A privilege of 0 means that the operation does not exist.
 func TestImpossiblePrivilegesAreHeldByNobody(t *testing.T) {
 	l := newList(t, store.ACLEntry{Privilege: administer, AuthMode: byNOC})
 	for _, p := range []matter.Privilege{0, 6, 255} {
@@ -197,8 +198,8 @@ func TestImpossiblePrivilegesAreHeldByNobody(t *testing.T) {
 	}
 }
 
-// The entries of a staged fabric count as long as it does; those that are written
-// while a fabric is only updated stay.
+// The entries of a staged fabric are valid as long as it is. Entries written during
+// an update stay.
 func TestStagedEntriesCountUntilTheRollback(t *testing.T) {
 	table := newTable(t, 2)
 	again := table.Get(2).Fabric.Clone()
@@ -227,7 +228,7 @@ func TestStagedEntriesCountUntilTheRollback(t *testing.T) {
 	}
 }
 
-// granted is the algorithm of section 6.6.6.2 in its plainest form.
+// granted is a simple implementation of section 6.6.6.2.
 func granted(entries []store.ACLEntry, s Subject, t Target, p matter.Privilege) bool {
 	if s.AuthMode == pase {
 		return true
@@ -257,7 +258,7 @@ func granted(entries []store.ACLEntry, s Subject, t Target, p matter.Privilege) 
 
 func pick[T any](r *mathrand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// some returns up to n of these, nil now and then.
+// some returns up to n of the values, sometimes nil.
 func some[T any](r *mathrand.Rand, n int, of ...T) []T {
 	var all []T
 	for range r.IntN(n + 1) {
@@ -419,7 +420,7 @@ func TestCheckDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// worst is a list all of whose entries must be looked at to the end.
+// worst returns a list in which all entries must be checked completely.
 func worst(t testing.TB, fabrics int) (*List, Subject) {
 	table := newTable(t, fabrics)
 	e := store.ACLEntry{Privilege: administer, AuthMode: byNOC,

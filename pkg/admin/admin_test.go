@@ -22,11 +22,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// node is a Node that says what it was asked, and fails on demand.
+// node is an operator's node that records its calls and can fail.
 type node struct {
 	asked []string
 	err   error
-	copy  string // of Backup
+	copy  string // result of Backup
 }
 
 // operator returns the functions of n.
@@ -103,7 +103,7 @@ func (n *node) Reload(context.Context) (Reloaded, error) {
 
 func (n *node) SetLogLevel(_ context.Context, l LogLevel) error { return n.ask("level " + l.Level) }
 
-// serve runs the API over n on a socket, and returns its client and its log.
+// serve serves the API of n on a socket and returns its client and its log.
 func serve(t *testing.T, n *node) (*Client, *bytes.Buffer) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "run", "admin.sock")
@@ -118,7 +118,7 @@ func serve(t *testing.T, n *node) (*Client, *bytes.Buffer) {
 	return NewClient(path), log
 }
 
-// calls are all calls of a client, with what each asks of the node.
+// calls are all calls of a client, with the resulting calls of the node.
 func calls(ctx context.Context, c *Client, w io.Writer) []struct {
 	asks string
 	want any
@@ -174,7 +174,7 @@ func TestEveryCall(t *testing.T) {
 	}
 }
 
-// What fails says why, whether the node refuses or cannot.
+// An error contains its reason, whether the node refuses or fails.
 func TestEveryCallFails(t *testing.T) {
 	n := &node{}
 	c, _ := serve(t, n)
@@ -197,7 +197,7 @@ func TestEveryCallFails(t *testing.T) {
 	}
 }
 
-// A copy that ends early is not taken for whole.
+// An incomplete copy is an error.
 func TestBackupBrokenOff(t *testing.T) {
 	n := &node{copy: "half a co", err: errors.New("the disk is gone")}
 	c, log := serve(t, n)
@@ -218,8 +218,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// What a client says of a daemon that does not answer: whether this user may ask it
-// at all is what matters to the operator.
+// If a daemon does not answer, the client reports whether this user may connect to
+// it at all.
 func TestWhyUnreachable(t *testing.T) {
 	c := NewClient("/run/admin.sock")
 	for _, tc := range []struct {
@@ -245,10 +245,10 @@ func TestWhyUnreachable(t *testing.T) {
 	}
 }
 
-// A daemon that hangs ends the wait when the context does.
+// The call to a daemon that hangs ends with its context.
 func TestSilentDaemon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
-	l, err := net.Listen("unix", path) // and nobody accepts
+	l, err := net.Listen("unix", path) // and never accepts
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestSilentDaemon(t *testing.T) {
 	}
 }
 
-// A daemon hangs up on users that may not ask it, at any moment of the request.
+// A daemon may close the connection of another user at any moment of the request.
 func TestHungUp(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	l, err := net.Listen("unix", path)
@@ -284,8 +284,8 @@ func TestHungUp(t *testing.T) {
 	}
 }
 
-// Every change leaves a line that says who made it, and no secret; a look leaves
-// none.
+// Every change is logged with the user who made it, without secrets. Reading is not
+// logged.
 func TestAudit(t *testing.T) {
 	n := &node{}
 	c, log := serve(t, n)
@@ -343,7 +343,8 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// What a node does not do is refused, by the node itself and over the socket.
+// A request that a node does not support is refused, by the node and over the
+// socket.
 func TestVerbThatIsNotThere(t *testing.T) {
 	o := Operator{Status: (&node{}).Status}
 	o.Otherwise(Refuse("the daemon must run"))
@@ -367,7 +368,7 @@ func TestVerbThatIsNotThere(t *testing.T) {
 	}
 }
 
-// Every field of Operator is a verb with a route.
+// Every field of Operator has a route.
 func TestEveryVerbHasARoute(t *testing.T) {
 	var o Operator
 	o.Otherwise(errors.New("not set"))
@@ -394,7 +395,7 @@ func TestListen(t *testing.T) {
 	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another process listens on") {
 		t.Errorf("a second one: %v", err)
 	}
-	// What a killed daemon leaves behind is replaced.
+	// The socket of a killed daemon is replaced.
 	l.(*listener).SetUnlinkOnClose(false)
 	l.Close()
 	if _, err := os.Stat(path); err != nil {
@@ -405,7 +406,7 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	// A file is not.
+	// A file is not replaced.
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
@@ -431,7 +432,7 @@ func TestWhoMayConnect(t *testing.T) {
 	}
 }
 
-// The kernel tells who is at the other end.
+// The kernel reports the user of the other end.
 func TestCredentials(t *testing.T) {
 	l, err := Listen(filepath.Join(t.TempDir(), "s"))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 )
 
-// Another program asks the daemon by its socket, as root or as the daemon's user.
+// Another program connects to the daemon's socket, as root or as the daemon's user.
 func ExampleClient() {
 	c := admin.NewClient("/run/opcredsd/admin.sock")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

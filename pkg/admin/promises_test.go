@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Scripts read these forms: changing one is a breaking change, and goes into
+// Scripts read these forms. A change is a breaking change and must be in
 // CHANGELOG.md.
 func TestJSONForms(t *testing.T) {
 	end := time.Date(2046, 11, 23, 6, 0, 0, 0, time.UTC)

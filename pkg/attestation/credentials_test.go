@@ -34,7 +34,7 @@ func load(t testing.TB) *Credentials {
 	return c
 }
 
-// signerFunc is a Signer that a test looks through.
+// signerFunc is a Signer made of a function.
 type signerFunc func(msg []byte) ([mcrypto.SignatureSize]byte, error)
 
 func (f signerFunc) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) { return f(msg) }
@@ -49,7 +49,8 @@ func TestElementsLayout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The vectors go on with a time and vendor elements, which are not used here.
+		// The vectors also have a time and vendor elements, which are not used
+		// here.
 		head, ok := bytes.CutSuffix(got, []byte{0x24, 3, 0, 0x18})
 		if !ok || !bytes.HasPrefix(v.Elements, head) {
 			t.Errorf("%s: %x\nvector: %x", name, got, v.Elements)
@@ -190,8 +191,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// paddedDeclaration is signed content with a member of n octets that no version of
-// the specification knows.
+// paddedDeclaration returns signed content with an unknown member of n octets.
 func paddedDeclaration(t *testing.T, n int) []byte {
 	t.Helper()
 	d := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID}

@@ -89,8 +89,8 @@ func TestDeclarationSignature(t *testing.T) {
 	}
 }
 
-// Every octet of a declaration matters: a changed one is refused, by structure or
-// by signature, or stands in the name of the signer.
+// Every octet of a declaration matters: a change is rejected because of the
+// structure or the signature, or changes the name of the signer.
 func TestDeclarationTampering(t *testing.T) {
 	der := signed(t, Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID})
 	pub := testCDKey().Public()
@@ -118,7 +118,7 @@ func TestDeclarationTampering(t *testing.T) {
 	}
 }
 
-// No structure of a declaration takes an element more than it has.
+// No structure of a declaration accepts an additional element.
 func TestDeclarationExtraElements(t *testing.T) {
 	der := signed(t, Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID})
 	n := 0
@@ -136,8 +136,8 @@ func TestDeclarationExtraElements(t *testing.T) {
 	}
 }
 
-// withExtra returns der with a NULL at the end of its n-th constructed element,
-// counted in depth-first order; done says that there are not as many.
+// withExtra returns der with a NULL at the end of its n-th constructed element, in
+// depth-first order. done reports that there are fewer.
 func withExtra(t *testing.T, der []byte, n int) (b []byte, done bool) {
 	t.Helper()
 	seen := 0
@@ -201,7 +201,7 @@ func TestDeclarationRules(t *testing.T) {
 }
 
 func TestDeclarationMembers(t *testing.T) {
-	// Each mandatory member missing, and half an origin.
+	// Each mandatory member missing, and an incomplete origin.
 	full := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001), CertificateID: testCertificateID, Origin: &Origin{0xFFF2, 0x8002}}
 	whole := full.encode()
 	for without := range uint8(11) {

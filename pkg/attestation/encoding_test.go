@@ -109,7 +109,7 @@ func TestDecodeKey(t *testing.T) {
 	}
 }
 
-// FuzzDecode: operators hand over files of all kinds.
+// FuzzDecode: operators may pass any file.
 func FuzzDecode(f *testing.F) {
 	key := testPAAKey()
 	encoded, err := EncodeKey(key)
@@ -217,8 +217,8 @@ func TestVerifyConfiguration(t *testing.T) {
 	}
 }
 
-// A declaration by a signer that is not the published one is checked with its
-// certificate, and only noted without.
+// A declaration of another signer is verified with its certificate. Without the
+// certificate there is only a note.
 func TestVerifyDeclarationSigner(t *testing.T) {
 	key, err := mcrypto.GenerateKey(rand.Reader)
 	if err != nil {
@@ -244,7 +244,7 @@ func TestVerifyDeclarationSigner(t *testing.T) {
 	if a.CD, err = d.Declaration.sign(rand.Reader, key, keyID(key)); err != nil {
 		t.Fatal(err)
 	}
-	forged := signer(testCDKey(), keyID(key)) // another key by this name
+	forged := signer(testCDKey(), keyID(key)) // another key with this name
 	for _, tc := range []struct {
 		name    string
 		signers [][]byte

@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 )
 
-// Material is verified as a commissioner does, without asking anybody.
+// Verify checks material as a commissioner does, offline.
 func ExampleVerify() {
 	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	a, err := attestation.Generate(rand.Reader, 0xFFF1, 0x8001, now)

@@ -35,7 +35,8 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// The chain by crypto/x509's own rules, and the encodings that it does not look at.
+// The chain satisfies crypto/x509's rules, and has the encodings that crypto/x509
+// does not check.
 func TestGeneratedChain(t *testing.T) {
 	a := generate(t)
 	paa, err := x509.ParseCertificate(mustHex(testPAAHex))
@@ -117,7 +118,7 @@ func TestPublishedConstants(t *testing.T) {
 	}
 }
 
-// chain issues a PAI and a DAC as change wants them.
+// chain is a PAI and a DAC with changes by change.
 type chain struct {
 	paiVID, dacVID matter.VendorID
 	pid            matter.ProductID
@@ -203,7 +204,7 @@ func TestVerifyFaults(t *testing.T) {
 	}
 }
 
-// The right key under another name is another issuer.
+// The right key with another name is another issuer.
 func TestVerifyIssuerName(t *testing.T) {
 	a := published(t)
 	pai, err := x509.ParseCertificate(a.PAI)
@@ -260,8 +261,7 @@ func TestVerifyDates(t *testing.T) {
 	}
 }
 
-// dated makes credentials whose certificates are valid at the given times, and the
-// PAA above them.
+// dated returns credentials with the given validity periods, and their PAA.
 func dated(t *testing.T, paaValid, paiValid, dacValid [2]time.Time) (a store.Attestation, paaDER []byte) {
 	t.Helper()
 	keys := make([]*mcrypto.PrivateKey, 3)
@@ -302,7 +302,7 @@ func dated(t *testing.T, paaValid, paiValid, dacValid [2]time.Time) (a store.Att
 	return store.Attestation{DAC: certs[2].Raw, PAI: certs[1].Raw, CD: cd, Key: keys[2].Scalar()}, certs[0].Raw
 }
 
-// Basic Information must show what the declaration says, be the DAC the
+// Basic Information must have the ids of the declaration, whether the DAC is the
 // product's own or that of its origin (section 6.2.3.1).
 func TestVerifyProduct(t *testing.T) {
 	own := Declaration{VendorID: 0xFFF1, ProductIDs: products(0x8001, 0x8003), CertificateID: testCertificateID}
@@ -339,7 +339,7 @@ func TestVerifyProduct(t *testing.T) {
 	}
 }
 
-// What a production device carries: a root and a signer that are not public.
+// Production material: a root and a signer that are not known here.
 func TestVerifyUnknownAuthorities(t *testing.T) {
 	key, err := mcrypto.GenerateKey(rand.Reader)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// octets are octets that JSON holds in hexadecimal.
+// octets is an octet string, in hexadecimal in JSON.
 type octets []byte
 
 func (o *octets) UnmarshalText(b []byte) (err error) {
@@ -95,7 +95,7 @@ func TestVectorsBothWays(t *testing.T) {
 	}
 }
 
-// The standard library agrees on what the X.509 form says.
+// The standard library reads the same from the X.509 form.
 func TestVectorsAsX509(t *testing.T) {
 	for name, v := range readVectors(t) {
 		c := parse(t, v.TLV)
@@ -191,8 +191,8 @@ func TestPublishedKeysSign(t *testing.T) {
 	}
 }
 
-// What matter.js issues as its first root: rcac-id 0, serial number 00, no
-// fabric id.
+// matter.js issues such a root as its first: rcac-id 0, serial number 00, no fabric
+// id.
 func TestZeroRootID(t *testing.T) {
 	key := newKey(t)
 	pub := key.Public()
@@ -221,8 +221,8 @@ func TestZeroRootID(t *testing.T) {
 	}
 }
 
-// Serial numbers are content octets: a leading zero stays, a set top bit stays a
-// negative number, 21 octets are met in the field.
+// Serial numbers are kept as content octets, with leading zeros and set top bits.
+// 21 octets occur in practice.
 func TestSerials(t *testing.T) {
 	key := newKey(t)
 	a, err := NewRoot(rand.Reader, key, 1, 0, Validity{NotBefore: 1})
@@ -304,7 +304,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// A not-after of 0 comes in one octet and in four; integers may be wide.
+// A not-after of 0 may have one octet or four; integers may be wide.
 func TestIntegerWidths(t *testing.T) {
 	a, err := NewRoot(rand.Reader, newKey(t), 1, 0, Validity{NotBefore: 1})
 	if err != nil {

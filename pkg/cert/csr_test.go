@@ -53,8 +53,8 @@ func TestCSR(t *testing.T) {
 	}
 }
 
-// Requests of other makers: the standard library's, with another subject and no
-// attributes, as matter.js has them, and the specification's example.
+// Requests of other implementations: the standard library's, with another subject
+// and no attributes, as matter.js sends them, and the example of the specification.
 func TestForeignCSR(t *testing.T) {
 	key := newKey(t)
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA256}, key.ECDSA())
@@ -89,7 +89,7 @@ func TestForeignCSR(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Signatures differ, and with them their lengths; what is signed does not.
+	// Signatures and their lengths differ; the signed part does not.
 	info := func(csr []byte) []byte { return csr[3 : 3+3+0x81] }
 	if !bytes.Equal(info(own), info(v.CSR)) {
 		t.Errorf("have %x\nwant %x", info(own), info(v.CSR))

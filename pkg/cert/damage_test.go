@@ -11,13 +11,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// within is a time at which all of the published certificates are valid:
-// 2026-01-01.
+// within is 2026-01-01, a time at which all published certificates are valid.
 const within = 820454400
 
-// publishedChain is the chain of Node02_03, with the keys that were published with
-// it: a fabric id in each certificate, and a tag in the NOC, whose common name
-// makes room for a second one.
+// publishedChain returns the chain of Node02_03 with its published keys. Each
+// certificate has a fabric id, and the NOC has a tag and a common name, which
+// leaves room for a second tag.
 func publishedChain(t testing.TB) *chain {
 	t.Helper()
 	vs := readVectors(t)
@@ -36,8 +35,8 @@ func publishedChain(t testing.TB) *chain {
 	return c
 }
 
-// Each damage to a copy of the published certificates is found, though all of them
-// are signed again with the published keys.
+// Each change of the published certificates is found, although they are signed
+// again with the published keys.
 func TestDamagedPublishedChains(t *testing.T) {
 	c := publishedChain(t)
 	c.sign(t)
@@ -112,8 +111,7 @@ func TestDamagedPublishedRoots(t *testing.T) {
 
 func newKeyPublic(t testing.TB) [mcrypto.PublicKeySize]byte { return newKey(t).Public() }
 
-// What the form itself forbids, on copies of each of the published certificates,
-// be they of a root, an intermediate or a node.
+// Faults of the form, in copies of each of the published certificates.
 func TestDamagedPublishedForms(t *testing.T) {
 	const unknown = "\x30\x0a\x06\x03\x55\x1d\x63\x01\x01\xff\x04\x00" // critical
 	for name, v := range readVectors(t) {

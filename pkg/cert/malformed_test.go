@@ -25,7 +25,7 @@ func replace(t testing.TB, b []byte, old, with string) []byte {
 	return bytes.Replace(b, []byte(old), []byte(with), 1)
 }
 
-// Changes of the published NOC Node02_02, as octets; each spoils the form.
+// Changes of the published NOC Node02_02 that make its form invalid.
 func TestMalformedTLV(t *testing.T) {
 	v := readVectors(t)["Node02_02"]
 	key := "0\x09\x41" + string(v.PublicKey)
@@ -122,7 +122,7 @@ func TestMalformedTLV(t *testing.T) {
 	}
 }
 
-// A long chain of containers where a scalar belongs neither overflows nor takes
+// A deep nesting of containers instead of a scalar neither overflows nor takes
 // long.
 func TestDeepTLV(t *testing.T) {
 	b := append(bytes.Repeat([]byte{0x35, 0x01}, MaxSize/2), 0x18)
@@ -142,7 +142,7 @@ func TestMalformedDER(t *testing.T) {
 		}
 		return string(b)
 	}
-	// Same length in and out, so that the lengths around stay right.
+	// The length stays the same, so that the outer lengths stay right.
 	for _, tt := range []struct{ name, old, with string }{
 		{"version 2", "a003020102", "a003020101"},
 		{"algorithm of the TBS", "06082a8648ce3d0403023044", "06082a8648ce3d0403033044"},
@@ -166,7 +166,7 @@ func TestMalformedDER(t *testing.T) {
 	} {
 		old, with := unhex(tt.old), unhex(tt.with)
 		if tt.name == "algorithm of the TBS" {
-			// It stands twice.
+			// It occurs twice.
 			bad := bytes.Replace(der, []byte(old), []byte(with), 1)
 			if _, err := FromDER(bad); bytes.Equal(bad, der) || !errors.Is(err, ErrMalformed) {
 				t.Errorf("%s: %v", tt.name, err)
@@ -189,7 +189,7 @@ func TestMalformedDER(t *testing.T) {
 	if _, err := FromDER(append(bytes.Clone(der), 0)); !errors.Is(err, ErrMalformed) {
 		t.Errorf("octet behind: %v", err)
 	}
-	// A bit turned is either refused or is in the certificate that comes out.
+	// A flipped bit is either rejected or visible in the result.
 	good := parse(t, v.TLV)
 	for i := range 8 * len(der) {
 		bad := bytes.Clone(der)
@@ -214,7 +214,7 @@ func TestMultiValuedRDN(t *testing.T) {
 	}
 }
 
-// Other algorithms than the one, as the standard library issues them.
+// Certificates of the standard library with other algorithms.
 func TestForeignAlgorithms(t *testing.T) {
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -273,8 +273,8 @@ func seeds(f *testing.F, der bool) {
 	}
 }
 
-// Whatever parses has an X.509 form that reads back as the same certificate, and
-// an encoding that is a fixed point.
+// A certificate that can be parsed has an X.509 form that reads as the same
+// certificate, and its encoding is a fixed point.
 func FuzzParse(f *testing.F) {
 	seeds(f, false)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -305,7 +305,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Whatever converts from X.509 converts back to the same octets.
+// A certificate that can be converted from X.509 converts back to the same octets.
 func FuzzFromDER(f *testing.F) {
 	seeds(f, true)
 	f.Fuzz(func(t *testing.T, der []byte) {

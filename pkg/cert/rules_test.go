@@ -17,17 +17,16 @@ const (
 	testNode   matter.NodeID   = 0xDEDEDEDE00010001
 )
 
-// chain is a chain of certificates as templates with the keys that sign them, so
-// that a test changes one thing and has everything signed again.
+// chain is a chain of templates with the keys that sign them. A test can change one
+// thing and sign everything again.
 type chain struct {
 	root, icac, noc          *Certificate
 	rootKey, icacKey, nocKey *mcrypto.PrivateKey
-	// nocSigner and icacSigner are whose keys sign.
+	// nocSigner and icacSigner are the keys that sign NOC and ICAC.
 	icacSigner, nocSigner *mcrypto.PrivateKey
 }
 
-// newChain returns a chain that verifies, with a fabric id in each certificate
-// and two CATs.
+// newChain returns a valid chain with a fabric id in each certificate and two CATs.
 func newChain(t testing.TB, withICAC bool) *chain {
 	t.Helper()
 	c := &chain{rootKey: newKey(t), nocKey: newKey(t)}
@@ -101,7 +100,7 @@ func add(t AttributeType, id uint64) func(*DN) {
 	return func(d *DN) { *d = append(*d, Attribute{Type: t, ID: id}) }
 }
 
-// before puts an attribute before all that are there.
+// before inserts an attribute before all others.
 func before(t AttributeType, id uint64) func(*DN) {
 	return func(d *DN) { *d = slices.Insert(*d, 0, Attribute{Type: t, ID: id}) }
 }
@@ -114,7 +113,7 @@ func drop(c *Certificate, t ExtensionType) {
 	c.Extensions = slices.DeleteFunc(c.Extensions, func(e Extension) bool { return e.Type == t })
 }
 
-// damages are changes of a chain with an ICAC, each of which breaks one rule.
+// damages are changes of a chain with an ICAC. Each breaks one rule.
 var damages = []struct {
 	name   string
 	change func(*chain)
@@ -278,8 +277,8 @@ func TestToleratedChains(t *testing.T) {
 	}
 }
 
-// The node id is looked at only when the rest is in order: AddNOC answers
-// InvalidNodeOpId for it and InvalidNOC for the rest.
+// The node id is checked last: AddNOC answers it with InvalidNodeOpId and all other
+// faults with InvalidNOC.
 func TestNodeID(t *testing.T) {
 	for _, id := range []uint64{0, uint64(matter.MaxOperationalNodeID) + 1, 0xFFFFFFFD00010001, 0xFFFFFFFFFFFF0001, 1<<64 - 1} {
 		c := newChain(t, true)
@@ -357,8 +356,8 @@ func TestCheckRoot(t *testing.T) {
 	}
 }
 
-// A chain with one octet string cut or one bit turned is refused, whichever
-// certificate it is.
+// A chain with one shortened octet string or one flipped bit is rejected, in
+// whichever certificate.
 func TestDamagedOctets(t *testing.T) {
 	c := newChain(t, true)
 	verify := func(which int, b []byte) error {
@@ -416,7 +415,7 @@ func TestSkewOfIssuers(t *testing.T) {
 	}
 }
 
-// Rules that have become stricter since a chain was stored do not make it damaged.
+// Rules that have become stricter since a chain was stored do not make it invalid.
 func TestCheckStored(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -218,7 +218,7 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// denied is what another user than root and the daemon's own finds.
+// denied is the result for a user other than root and the daemon's own.
 func denied(f *Facts) {
 	f.Denied, f.Daemon, f.Attestation = true, nil, nil
 	f.PortErr, f.Store.Err = errors.New("taken"), fs.ErrPermission

@@ -39,7 +39,7 @@ func TestFindMount(t *testing.T) {
 	}
 }
 
-// Symbolic links are followed; what is not there yet lies where its parent does.
+// Symbolic links are followed. A missing path is on the mount of its parent.
 func TestMountOf(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("/proc", filepath.Join(dir, "link")); err != nil {

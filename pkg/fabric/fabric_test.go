@@ -56,7 +56,7 @@ func TestDestinationVectors(t *testing.T) {
 	}
 }
 
-// destinationFor is what an initiator computes for a fabric, with its i-th IPK.
+// destinationFor returns what an initiator computes for a fabric with its i-th IPK.
 func destinationFor(f *Fabric, i int, random []byte) []byte {
 	d := newDestination(f.IPKs[i][:], f.RootPublicKey[:], f.FabricID, f.NodeID)
 	return d.sum(nil, random)
@@ -90,7 +90,7 @@ func TestFindDestination(t *testing.T) {
 	if _, _, ok := w.FindDestination(good, make([]byte, 32)); ok {
 		t.Error("found with another random")
 	}
-	// An update under way answers to the new node id alone.
+	// During an update the node uses only the new node id.
 	w.Rollback()
 	update := f.Fabric.Clone()
 	with := shared.record(1, 99)
@@ -135,14 +135,14 @@ func TestDerivedValues(t *testing.T) {
 	}
 }
 
-// A record that cannot be a fabric is never skipped: the fabric would be lost at
-// the next chance.
+// A record that is not a valid fabric is never skipped: otherwise the fabric would
+// be lost at the next write.
 func TestDamagedRecordsStopTheStart(t *testing.T) {
 	other := shared.record(1, 10)
 	foreign := newAuthority().record(1, 10)
 	for name, test := range map[string]struct {
 		change func(r *store.Fabric)
-		opens  bool // only Check notices
+		opens  bool // only Check finds it
 	}{
 		"root cannot be read":   {func(r *store.Fabric) { r.Root[0] ^= 1 }, false},
 		"NOC cannot be read":    {func(r *store.Fabric) { r.NOC = r.NOC[:20] }, false},

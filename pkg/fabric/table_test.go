@@ -35,8 +35,8 @@ func newAuthority() authority {
 
 var shared = newAuthority()
 
-// record is a complete fabric under the authority, with a key of its own; with
-// an even node id its chain has an ICAC.
+// record returns a complete fabric of the authority, with its own key. If the node
+// id is even, its chain has an ICAC.
 func (a authority) record(id matter.FabricID, node matter.NodeID) store.Fabric {
 	key := must(mcrypto.GenerateKey(rand.Reader))
 	issuer, icac := a.root, []byte(nil)
@@ -51,7 +51,7 @@ func (a authority) record(id matter.FabricID, node matter.NodeID) store.Fabric {
 	}
 }
 
-// world is a table on a store, with a count of its commits.
+// world is a table with a store, and counts its commits.
 type world struct {
 	*Table
 	t       testing.TB
@@ -79,7 +79,7 @@ func (w *world) open(max int) {
 	w.Table = must(Open(w.store, max))
 }
 
-// restart is what a crash and a start leave.
+// restart opens the table again, as after a crash.
 func (w *world) restart() {
 	w.t.Helper()
 	if err := w.store.Close(); err != nil {
@@ -313,7 +313,7 @@ func TestIndexIsUsedAgainAsLateAsPossible(t *testing.T) {
 	}
 	expect("with the last one free", add(), 6)
 
-	// Past 254 the search goes on from 1, over those in use.
+	// After 254 the search continues with 1 and skips used indexes.
 	w.store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error { n.NextFabricIndex = 254; return nil })
 	})
@@ -323,7 +323,7 @@ func TestIndexIsUsedAgainAsLateAsPossible(t *testing.T) {
 	expect("then", add(), 5)
 }
 
-// The table against a model that is two maps, over random steps and restarts.
+// The table agrees with a model of two maps, over random steps and restarts.
 func TestTableAgainstModel(t *testing.T) {
 	w := newWorld(t, 6)
 	rnd := mathrand.New(mathrand.NewPCG(1, 2))

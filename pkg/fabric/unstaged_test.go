@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Of an update only the entry in the fabric table is taken back.
+// The rollback of an update only restores the entry in the fabric table.
 func TestMutateOfAnUpdatedFabric(t *testing.T) {
 	update := func(t *testing.T) *world {
 		w := newWorld(t, 5)
@@ -72,7 +72,7 @@ func TestMutateOfAnUpdatedFabric(t *testing.T) {
 	})
 }
 
-// The last known good time follows the certificates that were accepted for good.
+// The last known good time follows the certificates that were committed.
 func TestLastKnownGoodTime(t *testing.T) {
 	issue := func(id matter.FabricID, from uint32) store.Fabric {
 		root := must(cert.NewRoot(rand.Reader, must(mcrypto.GenerateKey(rand.Reader)), 1, 0, cert.Validity{NotBefore: from}))
@@ -131,7 +131,7 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
-// A fabric that is updated is there, whatever becomes of the update.
+// A fabric that is being updated exists, whatever happens to the update.
 func TestProvisional(t *testing.T) {
 	w := newWorld(t, 5)
 	if f := must(w.Stage(shared.record(1, 10))); !f.Pending || !f.Provisional {

@@ -13,8 +13,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// A database that kept epoch keys is upgraded to one in which initiators that have
-// those epoch keys find their fabrics. The database is package store's.
+// After the upgrade of a database with epoch keys, initiators with those epoch keys
+// find their fabrics. The database belongs to package store.
 func TestUpgradedFabricsAreFoundByTheirEpochKeys(t *testing.T) {
 	var old struct {
 		Fabrics []struct {

@@ -17,7 +17,7 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// world is a fail-safe over a real table and store.
+// world is a fail-safe with a real table and store.
 type world struct {
 	*FailSafe
 	t     *testing.T
@@ -115,7 +115,7 @@ func (w *world) add(i matter.FabricIndex, session uint64, a *cert.Authority, nod
 	return f
 }
 
-// commission adds a fabric for good.
+// commission adds a fabric permanently.
 func (w *world) commission(a *cert.Authority, node matter.NodeID, id matter.FabricID) matter.FabricIndex {
 	w.t.Helper()
 	f := w.add(matter.NoFabric, 1, a, node, id)
@@ -163,7 +163,7 @@ func TestArm(t *testing.T) {
 	if end, _ := w.Deadline(); !end.Equal(start.Add(30 * time.Second)) {
 		t.Errorf("Deadline = %v", end)
 	}
-	// Again, by another session of the fabric: shorter is fine too.
+	// Again, on another session of the fabric. A shorter time is allowed.
 	if !w.Arm(start.Add(10*time.Second), 3, 5*time.Second, 79) || w.Session() != 77 {
 		t.Error("not armed again")
 	}
@@ -204,7 +204,7 @@ func TestCumulativeLimit(t *testing.T) {
 	if w.Armed() {
 		t.Error("armed after the limit")
 	}
-	// The limit counts anew for the next context.
+	// The limit starts again with the next context.
 	w.TakeEnded()
 	w.Arm(now, matter.NoFabric, MaxCumulative, 1)
 	if end, _ := w.Deadline(); !end.Equal(now.Add(MaxCumulative)) {
@@ -340,7 +340,7 @@ func TestUpdateNOC(t *testing.T) {
 	}
 }
 
-// What fails uses nothing up.
+// A failure does not use up what is staged.
 func TestFailuresKeepWhatIsStaged(t *testing.T) {
 	w := newWorld(t)
 	a := authority(t)
@@ -379,7 +379,7 @@ func TestCompleteWithoutNOC(t *testing.T) {
 	w.wantEnded(Ended{Fabric: 1, Completed: true, Session: 9})
 }
 
-// A commit that fails leaves the fail-safe armed, to be tried again or to expire.
+// If a commit fails, the fail-safe stays armed: it can be tried again or expires.
 func TestCompleteFails(t *testing.T) {
 	w := newWorld(t)
 	w.add(matter.NoFabric, 9, authority(t), 0x10, 1)

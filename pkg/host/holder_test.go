@@ -46,7 +46,7 @@ func TestHolder(t *testing.T) {
 		who  []string
 	}{
 		{5540, []string{`"matterbridge" (pid 412)`}},
-		// The first is nobody's fd that we may read.
+		// The process of the first socket cannot be read.
 		{5353, []string{"a process of user id 105", `"matterbridge" (pid 412)`}},
 		{1, nil},
 	} {

@@ -2,7 +2,7 @@ package host
 
 import "testing"
 
-// The primary interface stays the same while there is such an interface.
+// The primary interface stays the same as long as it exists.
 func TestPrimary(t *testing.T) {
 	h := New(nil)
 	eth0, eth1 := Adapter{Name: "eth0", Operational: true}, Adapter{Name: "eth1", Operational: true}
@@ -26,7 +26,7 @@ func TestPrimary(t *testing.T) {
 	}
 }
 
-// The host is not looked at for every question, but after a change of its links.
+// The host is not read for every call, but after a change of its links.
 func TestChanged(t *testing.T) {
 	h := New(func() []Interface {
 		list, err := Interfaces(nil)

@@ -34,7 +34,7 @@ func TestChoose(t *testing.T) {
 
 	for _, tc := range []struct {
 		names []string
-		use   map[string]string // name: word of the reason; everything else is unused
+		use   map[string]string // name and a word of the reason; all others are not used
 	}{
 		{nil, map[string]string{"eth0": "up", "bond1": "up", "br0": "up"}},
 		{[]string{"eth0"}, map[string]string{"eth0": "named"}},
@@ -86,8 +86,8 @@ func TestChooseReasons(t *testing.T) {
 
 func address(text string) Address { return Address{Prefix: netip.MustParsePrefix(text)} }
 
-// TestServesByName names the interfaces of common hosts: those of a network where
-// controllers are, and those of containers, virtual machines, VPNs and radios.
+// TestServesByName uses the interface names of common hosts: networks with
+// controllers, containers, virtual machines, VPNs and radios.
 func TestServesByName(t *testing.T) {
 	serves := func(name string, names ...string) bool {
 		i := Interface{Name: name, Index: 2, Flags: net.FlagUp | net.FlagRunning | net.FlagMulticast, Addrs: []Address{address("fe80::1/64")}}
@@ -103,7 +103,7 @@ func TestServesByName(t *testing.T) {
 		},
 		"macvlan": {
 			served: []string{"macvlan0", "macvlan-shim", "shim-br0"}, // the host's own access to the LAN
-			not:    []string{"macvtap0", "ipvtap0"},                  // a virtual machine receives what comes here
+			not:    []string{"macvtap0", "ipvtap0"},                  // the packets belong to a virtual machine
 		},
 		"OpenWrt": {
 			served: []string{"br-lan", "br-iot", "br-guest", "br-lan.10", "lan1", "phy0-ap0", "phy1-ap0-1"},
@@ -139,7 +139,7 @@ func TestServesByName(t *testing.T) {
 			},
 		},
 		"Open vSwitch": {
-			served: []string{"br-ex", "ovs_eth0"}, // OpenShift's and Synology's way to the LAN
+			served: []string{"br-ex", "ovs_eth0"}, // the LAN interfaces of OpenShift and Synology
 			not:    []string{"ovs-system"},
 		},
 		"virtual machines": {

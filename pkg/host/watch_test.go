@@ -28,7 +28,7 @@ func watch(t *testing.T, names ...string) *Watcher {
 	return w
 }
 
-// until waits for changes until the interface is as it should be.
+// until waits for changes until ok returns true for the interface.
 func until(t *testing.T, w *Watcher, changed <-chan struct{}, what, name string, ok func(Interface) bool) {
 	t.Helper()
 	for timer := time.After(patience); ; {
@@ -60,7 +60,7 @@ func TestWatcher(t *testing.T) {
 	lab.Join("eth0")
 	lab.AddAddr("eth0", "fd00::a/64")
 	lab.AddAddr("eth0", "10.0.0.1/24")
-	for what, changed := range map[string]<-chan struct{}{"one": a, "another": b} { // both hear of it
+	for what, changed := range map[string]<-chan struct{}{"one": a, "another": b} { // both are notified
 		until(t, w, changed, what+": a link and its addresses", "eth0", func(i Interface) bool {
 			return i.Use && i.Kind == "veth" && i.has("fd00::a/64", false) && i.has("10.0.0.1/24", false)
 		})
@@ -71,7 +71,7 @@ func TestWatcher(t *testing.T) {
 	lab.SetUp("eth0")
 	until(t, w, a, "up again", "eth0", func(i Interface) bool { return i.Use })
 	downs = w.Interfaces()[1].Downs
-	lab.SetDown("eth0") // a blink that a look at the interfaces alone would miss
+	lab.SetDown("eth0") // for a moment that reading the interfaces would miss
 	lab.SetUp("eth0")
 	until(t, w, a, "the blink", "eth0", func(i Interface) bool { return i.Use && i.Downs > downs })
 
@@ -88,7 +88,7 @@ func TestWatcher(t *testing.T) {
 	w.Close()
 }
 
-// TestPassingAddresses: what the kernel calls tentative and deprecated is seen as such.
+// TestPassingAddresses: tentative and deprecated addresses are recognized.
 func TestPassingAddresses(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -119,7 +119,7 @@ func TestPassingAddresses(t *testing.T) {
 	until(t, w, changed, "the address deprecated", "eth0", func(i Interface) bool { return i.has("fd00:2::1/64", true) })
 }
 
-// TestPorts: what comes in by a port of a bridge goes to the bridge.
+// TestPorts: packets that a port of a bridge receives belong to the bridge.
 func TestPorts(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return

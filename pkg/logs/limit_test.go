@@ -32,7 +32,7 @@ func TestLimit(t *testing.T) {
 	check("two are", 10, 2, 9)
 	now = now.Add(1000 * every)
 	check("a rest makes up for all, and for no more", 100, burst, 8)
-	// A day of a line a second.
+	// One line per second for a day.
 	written := 0
 	for range 24 * 60 * 60 {
 		now = now.Add(time.Second)
@@ -42,7 +42,7 @@ func TestLimit(t *testing.T) {
 	if want := int(24 * time.Hour / every); written < want-1 || written > want+burst {
 		t.Errorf("%d lines in a day, want about %d", written, want)
 	}
-	// A clock that steps back stops nothing for ever.
+	// A clock that steps back does not stop the log for ever.
 	now = now.Add(-time.Hour)
 	lines(10)
 	now = now.Add(2 * time.Hour)

@@ -31,7 +31,7 @@ func TestRing(t *testing.T) {
 	if age := time.Since(oldest); age < 0 || age > time.Minute {
 		t.Errorf("the oldest is of %v", oldest)
 	}
-	// What goes on to the log is the log's affair: its level, all attributes.
+	// The next handler decides on its level and writes all attributes.
 	if s := out.String(); strings.Contains(s, "started") || !strings.Contains(s, "fabric=3") || !strings.Contains(s, "node 1234") {
 		t.Errorf("log %q", s)
 	}
@@ -40,7 +40,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// The newest lines are kept, and as many of them are told as fit, whole.
+// The newest lines are kept. As many whole lines are returned as fit.
 func TestRingIsBounded(t *testing.T) {
 	ring := NewRing(slog.DiscardHandler)
 	log := slog.New(ring)

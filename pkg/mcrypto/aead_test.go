@@ -54,7 +54,7 @@ func TestAEADInPlace(t *testing.T) {
 	}
 }
 
-// A refused ciphertext stays as it was, so that nothing unauthenticated leaks.
+// A rejected ciphertext stays unchanged, so that nothing unauthenticated leaks.
 func TestAEADRefusesChanges(t *testing.T) {
 	a := testAEAD(t)
 	nonce := MessageNonce(0, 1, 2)
@@ -84,7 +84,7 @@ func TestAEADRefusesChanges(t *testing.T) {
 	}
 }
 
-// reference is CCM by another implementation.
+// reference is another implementation of CCM.
 func reference(t testing.TB, key []byte) cipher.AEAD {
 	t.Helper()
 	b, err := aes.NewCipher(key)
@@ -98,8 +98,8 @@ func reference(t testing.TB, key []byte) cipher.AEAD {
 	return a
 }
 
-// agree checks that the AEAD of key seals as the reference does, in place and
-// apart, opens what it sealed, and leaves a changed ciphertext as it was.
+// agree checks that the AEAD of key seals like the reference, in place and
+// separately, opens the result, and leaves a changed ciphertext unchanged.
 func agree(t *testing.T, key, nonce, plain, aad []byte) {
 	t.Helper()
 	a, err := NewAEAD(key)
@@ -129,7 +129,7 @@ func agree(t *testing.T, key, nonce, plain, aad []byte) {
 	}
 }
 
-// Every length around the block boundaries, of message and header.
+// Every length of message and header around the block boundaries.
 func TestAEADAgainstReference(t *testing.T) {
 	data := make([]byte, 2000)
 	for i := range data {
@@ -160,8 +160,7 @@ func FuzzAEAD(f *testing.F) {
 	})
 }
 
-// What a message can be made of has a bound; no message of the network comes
-// near it.
+// The sizes are limited. No message on the network comes near the limits.
 func TestAEADBounds(t *testing.T) {
 	a, nonce := testAEAD(t), make([]byte, NonceSize)
 	if _, err := a.Open(nil, nonce, make([]byte, maxMessage+1+MICSize), nil); err == nil {
@@ -224,8 +223,8 @@ type messageVector struct {
 	DecryptedBody hexBytes `json:"plaintext_protocol_header_and_payload"`
 }
 
-// The published messages: which part of a message is encrypted under which
-// nonce, and what privacy then hides. Those with a wrong MIC must not open.
+// The published messages: which part of a message is encrypted with which nonce,
+// and what privacy obfuscates. Those with a wrong MIC must not open.
 func TestMessageVectors(t *testing.T) {
 	sealed, private := 0, 0
 	for _, v := range loadVectors[messageVector](t, "messages.json") {
@@ -253,7 +252,7 @@ func TestMessageVectors(t *testing.T) {
 		hidden := bytes.Clone(v.Encrypted)
 		id := uint16(hidden[1]) | uint16(hidden[2])<<8
 		mic := v.Encrypted[len(v.Encrypted)-MICSize:]
-		for _, want := range [][]byte{v.Privacy, v.Encrypted} { // there and back
+		for _, want := range [][]byte{v.Privacy, v.Encrypted} { // obfuscate and deobfuscate
 			if err := ObfuscatePrivacy(v.PrivacyKey, id, mic, hidden[4:v.HeaderLength]); err != nil {
 				t.Fatal(err)
 			}

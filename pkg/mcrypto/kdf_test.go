@@ -77,7 +77,7 @@ func testGroupKey(t *testing.T, v keyVector) {
 	}
 }
 
-// The standard library's PBKDF2 is the one that Matter means.
+// The standard library's PBKDF2 is the one that Matter uses.
 func TestPBKDF2Vectors(t *testing.T) {
 	type vector struct {
 		Password   string `json:"password_ascii"`

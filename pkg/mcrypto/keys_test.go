@@ -78,7 +78,7 @@ func TestSharedSecret(t *testing.T) {
 	}
 }
 
-// badPoints are encodings that no operation may take for a point.
+// badPoints are encodings that no operation may accept as a point.
 func badPoints(t testing.TB) map[string][]byte {
 	good := mustKey(t).Public()
 	change := func(f func(b []byte)) []byte {
@@ -151,7 +151,7 @@ func TestParsePrivateKey(t *testing.T) {
 	}
 }
 
-// The scalar that a caller wipes is not the key's own.
+// Wiping the returned scalar does not change the key.
 func TestScalarIsACopy(t *testing.T) {
 	k := mustKey(t)
 	clear(k.Scalar())
@@ -173,7 +173,7 @@ func TestGenerateKey(t *testing.T) {
 	if err != nil || !bytes.Equal(k.Scalar(), seed) {
 		t.Errorf("the key is not what the source gave: %v", err)
 	}
-	// Out of range first: the next draw counts.
+	// The first draw is out of range, so the next one is used.
 	k, err = GenerateKey(bytes.NewReader(append(unhex(t, orderHex), seed...)))
 	if err != nil || !bytes.Equal(k.Scalar(), seed) {
 		t.Errorf("after a draw out of range: %v", err)

@@ -34,8 +34,8 @@ type spakeVector struct {
 	CapturedContext hexBytes `json:"context"`
 }
 
-// Both sides with the published scalars make the published shares and agree;
-// the transcript with the published identities gives the published keys.
+// With the published scalars both sides compute the published shares and agree.
+// With the published identities the transcript gives the published keys.
 func TestSPAKE2PVectors(t *testing.T) {
 	n := 0
 	for _, v := range loadVectors[spakeVector](t, "spake2p.json") {
@@ -186,7 +186,7 @@ func TestSPAKE2PRefusesShares(t *testing.T) {
 	v := loadVectors[spakeVector](t, "spake2p.json")[3]
 	p, s := sides(t, v)
 	bad := badPoints(t)
-	// A share that is the blinding alone leaves the identity.
+	// A share that is only the blinding leaves the identity.
 	for name, b := range map[string]fixedPoint{"w0·M": pointM, "w0·N": pointN} {
 		q, err := nistec.NewP256Point().ScalarMult(b.P256Point, v.W0)
 		if err != nil {
@@ -263,7 +263,7 @@ func TestPBKDFBounds(t *testing.T) {
 			t.Errorf("NewVerifier %+v: %v", c, err)
 		}
 		if !PasscodeValid(c.passcode) {
-			continue // a prover tries what the user typed
+			continue // a prover uses what the user typed
 		}
 		if _, err := NewSPAKE2PProver(rand.Reader, c.passcode, make([]byte, c.salt), c.iter); (err == nil) != c.ok {
 			t.Errorf("NewSPAKE2PProver %+v: %v", c, err)
@@ -321,7 +321,7 @@ func TestSPAKE2PWipe(t *testing.T) {
 	}
 }
 
-// A hostile share ends in keys that nobody knows or in ErrPublicKey.
+// A hostile share leads to keys that nobody knows or to ErrPublicKey.
 func FuzzSPAKE2PShare(f *testing.F) {
 	ver, err := NewVerifier(20202021, []byte("SPAKE2P Key Salt"), MinIterations)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A window that closes while the node looks for its record is no reason for alarm; a
-// record that stays and is not found is.
+// A window that closes during a look-up is not an error. A record that stays and is
+// not found is.
 func TestSelfCheckWhileServicesChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

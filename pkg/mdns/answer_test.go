@@ -61,13 +61,13 @@ func TestQuestionsAndAnswers(t *testing.T) {
 		{hostA, dns.TypeAAAA, []string{ll, ula}, []string{v4}},
 		{hostA, dns.TypeA, []string{v4}, []string{ll, ula}},
 		{hostA, dns.TypeANY, hosts, nil},
-		// what the name does not have
+		// a type that the name does not have
 		{hostA, dns.TypeTXT, []string{hostA + denial + hostA + ".local. A AAAA"}, nil},
 		{instC, dns.TypeAAAA, []string{instC + denial + instC + ".local. TXT SRV"}, nil},
 		{udp, dns.TypeSRV, nil, nil},
 		{"02AABBCCDD02", dns.TypeAAAA, nil, nil},
 		{"local", dns.TypePTR, nil, nil},
-		// DNS ignores case, and keeps ours
+		// names are compared without case, and answered in this host's spelling
 		{"_MATTERC._Udp", dns.TypePTR, []string{ptrC}, withC},
 		{"_l3840._SUB._matterc._udp", dns.TypePTR, []string{"_L3840._sub." + ptrC}, withC},
 		{strings.ToLower(instO), dns.TypeSRV, []string{srvO}, hosts},
@@ -87,9 +87,9 @@ func TestQuestionsAndAnswers(t *testing.T) {
 	}
 }
 
-// TestSubtypesAreListed: the list of types has the subtypes, too, which RFC 6763 leaves
-// out, and the certification tests of Matter look for (TC-SC-4.1). Only who asks for the
-// list hears of them.
+// TestSubtypesAreListed: the list of types includes subtypes, which RFC 6763 omits
+// but the certification tests of Matter require (TC-SC-4.1). They are only in
+// answers to questions for the list.
 func TestSubtypesAreListed(t *testing.T) {
 	b := newBench(t, []linkInfo{linkA()}, commissionable(), operational(1), operational(2))
 	list := func(records []dns.RR) (found []string) {
@@ -115,7 +115,7 @@ func TestSubtypesAreListed(t *testing.T) {
 	if got, want := list(answers(b.askFor(enumeration, dns.TypePTR))), []string{"_CM._sub." + udp, "_I" + cfid + "._sub." + tcp, "_S15._sub." + udp, tcp, udp}; !slices.Equal(got, want) {
 		t.Errorf("listed: %v, want %v", got, want)
 	}
-	// The window closes, one of two fabrics goes: what both share stays.
+	// The window closes and one of two fabrics is removed: shared records stay.
 	b.setServices(b.now, []Service{operational(2)})
 	b.run(20 * time.Second)
 	if got, want := list(goodbyes(b.take())), []string{"_CM._sub." + udp, "_S15._sub." + udp, udp}; !slices.Equal(got, want) {
@@ -254,7 +254,7 @@ func TestNoRecordTwiceWithinASecond(t *testing.T) {
 			t.Errorf("%s: silent after more than a second", q.name)
 		}
 	}
-	// Each family is its own group.
+	// Each family has its own group.
 	b.run(2 * time.Second)
 	b.askFor(instO+".local.", dns.TypeSRV)
 	b.receiveFrom(peer4, asking(instO+".local.", dns.TypeSRV))
@@ -310,7 +310,7 @@ func TestKnownAnswersAreNotTold(t *testing.T) {
 		b.run(time.Second)
 		wantRecords(t, tc.what, answers(b.take()), tc.want...)
 	}
-	// Unique records and additionals too.
+	// The same for unique records and additional ones.
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	m := asking(instO+".local.", dns.TypeSRV)
 	m.Answer = []dns.RR{rr(t, hostA+".local. 120 IN AAAA fe80::1")}
@@ -382,12 +382,12 @@ func TestUnicastAnswers(t *testing.T) {
 	if got[0].Id != 0 || len(got[0].Question) != 0 || len(got[0].Extra) == 0 {
 		t.Errorf("%v", got[0].Msg)
 	}
-	// When the group has not heard it for a quarter of its life, it shall.
+	// It is multicast if that has not happened for a quarter of its time to live.
 	b.run(ttlOther * time.Second / 4)
 	if got := b.ask(qu); len(got) != 1 || got[0].to != groups[ip6] {
 		t.Errorf("QU after a long silence: %+v", got)
 	}
-	// An address of elsewhere gets nothing but what all get.
+	// An address of another network gets only multicast answers.
 	b.receiveFrom(netip.MustParseAddrPort("[2001:db8::1]:5353"), &dns.Msg{Question: []dns.Question{qu}})
 	b.run(2 * time.Second)
 	for _, s := range b.take() {
@@ -402,7 +402,7 @@ func TestLegacyAnswers(t *testing.T) {
 	m := asking(strings.ToUpper(tcp)+".local.", dns.TypePTR)
 	m.Id = 4711
 	from := netip.MustParseAddrPort("192.168.1.77:40000")
-	for range 3 { // whenever it was sent last
+	for range 3 { // whenever it was last sent
 		b.receiveFrom(from, m)
 		got := b.take()
 		if len(got) != 1 || got[0].to != from || got[0].family != ip4 {
@@ -422,8 +422,8 @@ func TestLegacyAnswers(t *testing.T) {
 			}
 		}
 	}
-	// What came to the group is of this link, whatever the address says; but an answer
-	// to that address could leave the link.
+	// A packet to the group comes from this link, whatever its source address. But
+	// a unicast answer to that address could leave the link.
 	b.run(2 * time.Second)
 	b.receiveFrom(netip.MustParseAddrPort("203.0.113.1:40000"), m)
 	b.run(time.Second)
@@ -434,7 +434,8 @@ func TestLegacyAnswers(t *testing.T) {
 	wantRecords(t, "answers to all", got[0].Answer, tcp+" PTR "+instO)
 }
 
-// TestLegacyQuestions asks several things in one message from an ephemeral port.
+// TestLegacyQuestions sends several questions in one message from an ephemeral
+// port.
 func TestLegacyQuestions(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1), commissionable())
 	m := asking(full(instO), dns.TypeSRV)
@@ -452,7 +453,7 @@ func TestLegacyQuestions(t *testing.T) {
 	}
 	wantRecords(t, "answers", got[0].Answer, instO+" SRV 0 0 5540 "+hostA,
 		instC+` TXT "D=3840" "CM=1" "VP=65521+32769" "DN=a\\b \"\195\169\""`, udp+" PTR "+instC)
-	// A message that is all questions leaves no room for answers.
+	// A message full of questions leaves no room for answers.
 	for len(m.Question) < 60 {
 		m.Question = append(m.Question, dns.Question{Name: full(fmt.Sprintf("a-name-that-is-not-short-%d", len(m.Question))), Qtype: dns.TypeA, Qclass: dns.ClassINET})
 	}
@@ -462,8 +463,8 @@ func TestLegacyQuestions(t *testing.T) {
 	}
 }
 
-// TestUnicastQuestions: what is sent to the host alone is answered to the asker alone,
-// if that is on the link (RFC 6762, section 5.5).
+// TestUnicastQuestions: a unicast question is answered to its sender alone, if that
+// is on the link (RFC 6762, section 5.5).
 func TestUnicastQuestions(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	ask := func(from, to string, m *dns.Msg) []sent {
@@ -489,10 +490,10 @@ func TestUnicastQuestions(t *testing.T) {
 		{"[fd00::99]:5353", "fd00::1", true},
 		{"192.168.1.99:5353", "192.168.1.10", true},
 		{"192.168.1.99:40000", "192.168.1.10", true}, // legacy
-		{"[fd00:9::99]:5353", "fd00::1", false},      // beyond a router
+		{"[fd00:9::99]:5353", "fd00::1", false},      // behind a router
 		{"203.0.113.1:40000", "192.168.1.10", false},
 	} {
-		for range 2 { // whatever was sent a short while ago
+		for range 2 { // even if it was sent recently
 			got := ask(tc.from, tc.to, srv)
 			if (len(got) == 1) != tc.want || len(got) > 1 {
 				t.Errorf("%s asks %s: %d packets", tc.from, tc.to, len(got))
@@ -510,7 +511,7 @@ func TestUnicastQuestions(t *testing.T) {
 			}
 		}
 	}
-	// Nothing that was not asked for is believed.
+	// Unsolicited unicast responses are ignored.
 	if ask("[fe80::99]:5353", "fe80::1", &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}, Answer: []dns.RR{rr(t, srvOther)}}); b.stats.conflicts.Load() != 0 {
 		t.Error("a unicast response makes a conflict")
 	}

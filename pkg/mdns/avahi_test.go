@@ -45,8 +45,8 @@ enable-reflector=yes
 reflect-ipv=%s
 `
 
-// avahi runs avahi-daemon where start starts it, with more lines in its
-// configuration, and returns the environment for its tools.
+// avahi runs avahi-daemon with additional lines in its configuration, started by
+// start. It returns the environment for Avahi's tools.
 func avahi(t *testing.T, start func(*exec.Cmd), more ...string) []string {
 	t.Helper()
 	for _, tool := range []string{"dbus-daemon", "avahi-daemon", "avahi-browse", "avahi-resolve"} {
@@ -62,8 +62,8 @@ func avahi(t *testing.T, start func(*exec.Cmd), more ...string) []string {
 		}
 		return path
 	}
-	// Its own user is one that we have: it gives its directory in /run, which
-	// is ours alone, to that user.
+	// Avahi runs as a user of this namespace and gives its directory in /run, which
+	// is private here, to that user.
 	for file, text := range map[string]string{
 		"passwd": "root:x:0:0::/:/bin/sh\navahi:x:0:0::/:/bin/sh\n",
 		"group":  "root:x:0:\navahi:x:0:\n",
@@ -86,7 +86,7 @@ func avahi(t *testing.T, start func(*exec.Cmd), more ...string) []string {
 	return env
 }
 
-// avahiTool runs one of Avahi's tools and returns the lines it prints.
+// avahiTool runs one of Avahi's tools and returns the lines of its output.
 func avahiTool(t *testing.T, start func(*exec.Cmd), env []string, arg ...string) <-chan string {
 	t.Helper()
 	cmd := exec.Command(arg[0], arg[1:]...)
@@ -106,7 +106,8 @@ func avahiTool(t *testing.T, start func(*exec.Cmd), env []string, arg ...string)
 	return lines
 }
 
-// seek reads lines until each of want is the start of one, with more in it.
+// seek reads lines until each of want was found: the start of a line, and texts in
+// it.
 func seek(t *testing.T, lines <-chan string, want ...[]string) {
 	t.Helper()
 	var all []string
@@ -170,14 +171,14 @@ func TestAvahiFindsAndForgets(t *testing.T) {
 		}
 	}
 
-	// One is withdrawn, then the responder ends: Avahi sees both go.
+	// One service is withdrawn, then the responder ends: Avahi notices both.
 	r.Set([]Service{operational(1)})
 	seek(t, udpLines, []string{"-;eth0;IPv6;" + commissionable().Instance}, []string{"-;eth0;IPv4;" + commissionable().Instance})
 	closeIt(t, r)
 	seek(t, tcpLines, []string{"-;eth0;IPv6;" + operational(1).Instance}, []string{"-;eth0;IPv4;" + operational(1).Instance})
 }
 
-// startHere starts programs in the namespace of the test.
+// startHere returns a function that starts programs in the test's namespace.
 func startHere(t *testing.T) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) {
 		if err := cmd.Start(); err != nil {
@@ -190,8 +191,7 @@ func startHere(t *testing.T) func(*exec.Cmd) {
 	}
 }
 
-// TestAvahiOnTheSameHost: both have the same addresses and the same port, and
-// each does its work.
+// TestAvahiOnTheSameHost: both have the same addresses and port, and both work.
 func TestAvahiOnTheSameHost(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -207,14 +207,14 @@ func TestAvahiOnTheSameHost(t *testing.T) {
 	lines := avahiTool(t, here, env, "avahi-browse", "--parsable", "--resolve", "_matter._tcp")
 	seek(t, lines, []string{"=;eth0;IPv6;" + operational(1).Instance, ";5540;"})
 
-	// Avahi answers what is asked of the host by unicast.
+	// Avahi answers unicast questions to the host.
 	c := lab.ListenUDP("udp4", "10.0.1.2:0")
 	q, err := asking("other-host.local.", dns.TypeA).Pack()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 2000)
-	until(t, "Avahi to answer", func() bool { // it probes for its name first
+	until(t, "Avahi to answer", func() bool { // it first probes for its name
 		if _, err := c.WriteTo(q, &net.UDPAddr{IP: net.IPv4(10, 0, 1, 1), Port: port}); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// discard counts packets and sends none.
+// discard counts packets and drops them.
 type discard struct{ packets *int }
 
 func (discard) join(int, family) error { return nil }
@@ -30,8 +30,8 @@ func packed(b *testing.B, m *dns.Msg) []byte {
 	return data
 }
 
-// BenchmarkForeignQuery is what the questions and answers of others cost, of
-// which a home has many.
+// BenchmarkForeignQuery measures questions and answers of others, of which a home
+// has many.
 func BenchmarkForeignQuery(b *testing.B) {
 	query := &dns.Msg{}
 	response := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}}
@@ -58,7 +58,8 @@ func BenchmarkForeignQuery(b *testing.B) {
 	}
 }
 
-// BenchmarkTypeQuery is a full answer to a controller that looks for all nodes.
+// BenchmarkTypeQuery measures a complete answer to a controller that looks for all
+// nodes.
 func BenchmarkTypeQuery(b *testing.B) {
 	for _, n := range []int{1, 16, 254} {
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
@@ -78,7 +79,7 @@ func BenchmarkTypeQuery(b *testing.B) {
 	}
 }
 
-// BenchmarkInstanceQuery is the question that a controller asks before every
+// BenchmarkInstanceQuery measures the question that a controller asks before every
 // session.
 func BenchmarkInstanceQuery(b *testing.B) {
 	e := settled(b, []linkInfo{linkA()}, operationals(254)...)

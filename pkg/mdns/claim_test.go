@@ -10,17 +10,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// to keeps the packets to one family's group.
+// to returns the packets to one family's group.
 func to(list []sent, f family) []sent {
 	return slices.DeleteFunc(slices.Clone(list), func(s sent) bool { return s.to != groups[f] })
 }
 
-// goodbyes are the records of list that end.
+// goodbyes returns the records of list with a TTL of 0.
 func goodbyes(list []sent) []dns.RR {
 	return slices.DeleteFunc(answers(list), func(r dns.RR) bool { return r.Header().Ttl != 0 })
 }
 
-// lasting returns the records of list that do not end.
+// lasting returns the records of list with another TTL.
 func lasting(list []sent) []dns.RR {
 	return slices.DeleteFunc(answers(list), func(r dns.RR) bool { return r.Header().Ttl == 0 })
 }
@@ -154,7 +154,7 @@ func TestExchangedServiceKeepsTheHost(t *testing.T) {
 	if len(got) != 1+probes+announcements || !b.status().Announced() {
 		t.Errorf("%d packets, %+v", len(got), b.status())
 	}
-	// Another spelling is the same name.
+	// Another spelling of the same name.
 	other.Instance = "0123456789abcdef"
 	b.setServices(b.now, []Service{other})
 	b.run(10 * time.Second)
@@ -238,7 +238,7 @@ func TestAddressesAreFollowed(t *testing.T) {
 	}
 	wantRecords(t, "announced", lasting(got[:2]), hostA+" AAAA fe80::1", hostA+" AAAA 2001:db8::7", hostA+" A 192.168.1.10")
 	wantRecords(t, "AAAA", answers(b.askFor(full(hostA), dns.TypeAAAA)), hostA+" AAAA fe80::1", hostA+" AAAA 2001:db8::7")
-	// No news is no traffic.
+	// Without changes there is no traffic.
 	b.run(2 * time.Second)
 	b.take()
 	b.setLinks(b.now, []linkInfo{info})
@@ -276,7 +276,7 @@ func TestNothingWithoutIPv6Address(t *testing.T) {
 	}
 }
 
-// A further interface probes for its names, and the node can be found all the while.
+// While another interface probes for its names, the node can be found.
 func TestInterfaceThatComesLater(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	other := linkA()
@@ -304,7 +304,7 @@ func TestInterfaceThatFlapped(t *testing.T) {
 	if n := len(to(got, ip6)); n != probes+announcements {
 		t.Errorf("%d packets", n)
 	}
-	// It comes back as another.
+	// It returns as another interface.
 	info.flapped, info.index, info.host = false, 7, "02AABBCCDD77"
 	b.setLinks(b.now, []linkInfo{info})
 	b.run(10 * time.Second)
@@ -342,7 +342,7 @@ func TestTwoInterfaces(t *testing.T) {
 			}
 		}
 	}
-	// Both on one network: each hears what the other says.
+	// Both are on one network and receive each other's packets.
 	b.setServices(b.now, []Service{operational(1), commissionable()})
 	for range 10 {
 		b.run(250 * time.Millisecond)

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// says gives the bench a response of another host.
+// says passes the bench a response of another host.
 func (b *bench) says(from netip.AddrPort, records ...string) {
 	b.Helper()
 	m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}}
@@ -49,7 +49,7 @@ func TestConflictWhileProbing(t *testing.T) {
 	if b.stateOf(operational(1).Instance) != Conflict || b.stateOf(commissionable().Instance) != Announced || b.status().Announced() {
 		t.Errorf("%+v", b.status())
 	}
-	// The other one may leave.
+	// The other host leaves.
 	b.run(20 * time.Second)
 	if b.stateOf(operational(1).Instance) != Announced {
 		t.Error("not tried again")
@@ -136,7 +136,7 @@ func TestConflictWithAnnouncedName(t *testing.T) {
 	if b.stateOf(operational(1).Instance) != Announced {
 		t.Fatal("nobody defended the name, and it is not ours")
 	}
-	// Again and again: that would keep us silent.
+	// Repeated conflicts would silence this host.
 	b.run(4 * time.Second)
 	b.take()
 	b.says(peerAddr, srvOther)
@@ -182,7 +182,7 @@ func TestHostNameConflict(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	wantRecords(t, "SRV", answers(b.askFor(full(instO), dns.TypeSRV)), instO+" SRV 0 0 5540 "+strings.TrimSuffix(host, ".local."))
-	// One who claims every name does not make us spin.
+	// A host that claims every name does not cause a busy loop.
 	b = newBench(t, []linkInfo{linkA()}, operational(1))
 	for end := b.now.Add(10 * time.Minute); b.now.Before(end); b.run(50 * time.Millisecond) {
 		for _, s := range b.take() {
@@ -202,15 +202,15 @@ func TestHostNameConflictWhenAnnounced(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	b.says(peerAddr, hostA+".local. 120 IN AAAA fe80::99")
 	b.run(300 * time.Millisecond)
-	b.says(peerAddr, hostA+".local. 120 IN AAAA fe80::99") // it defends
+	b.says(peerAddr, hostA+".local. 120 IN AAAA fe80::99") // it defends the name
 	b.run(10 * time.Second)
 	if s := b.status(); !s.Announced() || s.Interfaces[0].Host == full(hostA) {
 		t.Fatalf("%+v", s)
 	}
 }
 
-// TestFarewellByAnother: another responder of this host that ends takes the
-// host records along, which we still need (RFC 6762, section 6.6).
+// TestFarewellByAnother: another responder of this host ends and withdraws the
+// shared host records, which are still needed (RFC 6762, section 6.6).
 func TestFarewellByAnother(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	b.says(netip.AddrPortFrom(addrLL, port),
@@ -222,8 +222,8 @@ func TestFarewellByAnother(t *testing.T) {
 	}
 }
 
-// TestRescueWithinASecond: a goodbye by another stack takes effect after one second,
-// also if the record was sent just before it (RFC 6762, section 10.1).
+// TestRescueWithinASecond: a goodbye of another responder takes effect after one
+// second, even if the record was sent just before (RFC 6762, section 10.1).
 func TestRescueWithinASecond(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	own := netip.AddrPortFrom(addrLL, port)
@@ -237,7 +237,7 @@ func TestRescueWithinASecond(t *testing.T) {
 		b.run(10 * time.Second)
 		b.take()
 	}
-	// Two that say the opposite of each other do not fill the network.
+	// Two hosts that contradict each other do not flood the network.
 	n := 0
 	for end := b.now.Add(10 * time.Minute); b.now.Before(end); b.run(50 * time.Millisecond) {
 		got := b.take()

@@ -19,21 +19,20 @@ type sent struct {
 	index  int
 	family family
 	to     netip.AddrPort
-	from   netip.Addr // the zero Addr: left to the kernel
+	from   netip.Addr // the zero Addr: chosen by the kernel
 	size   int
 	data   []byte
 	*dns.Msg
 }
 
-// bench runs an engine under fake time, with a network that keeps what is
-// sent.
+// bench runs an engine in fake time, with a network that records what is sent.
 type bench struct {
 	testing.TB
 	*engine
 	now       time.Time
 	sent      []sent
 	member    map[[2]int]bool
-	failing   bool // the network takes nothing
+	failing   bool // every send fails
 	failingOn int  // on this link only, if not 0
 }
 
@@ -59,7 +58,7 @@ func (b *bench) sendPacket(index int, f family, to netip.AddrPort, from netip.Ad
 	return nil
 }
 
-// fakeNet gives the engine the send of a bench, whose own is the engine's.
+// fakeNet is the network of a bench. It has its own method send.
 type fakeNet struct{ *bench }
 
 func (n fakeNet) send(index int, f family, to netip.AddrPort, from netip.Addr, data []byte) error {
@@ -120,8 +119,7 @@ func newBench(t testing.TB, links []linkInfo, services ...Service) *bench {
 	return b
 }
 
-// settled is newBench after everything is announced; nothing said before
-// counts any more.
+// settled is newBench after the announcements, whose packets are removed.
 func settled(t testing.TB, links []linkInfo, services ...Service) *bench {
 	b := newBench(t, links, services...)
 	b.run(10 * time.Second)
@@ -133,7 +131,7 @@ func settled(t testing.TB, links []linkInfo, services ...Service) *bench {
 	return b
 }
 
-// run lets time pass, with every deadline met.
+// run advances the time and meets every deadline.
 func (b *bench) run(d time.Duration) {
 	end := b.now.Add(d)
 	for n := 0; ; n++ {
@@ -158,7 +156,7 @@ func (b *bench) take() []sent {
 	return out
 }
 
-// receiveFrom gives the engine a packet of another host.
+// receiveFrom passes the engine a packet of another host.
 func (b *bench) receiveFrom(from netip.AddrPort, m *dns.Msg) {
 	b.Helper()
 	data, err := m.Pack()
@@ -179,7 +177,7 @@ func asking(name string, typ uint16) *dns.Msg {
 	return m
 }
 
-// ask asks and returns the answers within half a second.
+// ask sends questions and returns the answers within half a second.
 func (b *bench) ask(questions ...dns.Question) []sent {
 	b.Helper()
 	b.take()
@@ -193,7 +191,7 @@ func (b *bench) askFor(name string, typ uint16) []sent {
 	return b.ask(dns.Question{Name: name, Qtype: typ, Qclass: dns.ClassINET})
 }
 
-// brief is a record as "name type data", without what all share.
+// brief returns a record as "name type data", without common parts.
 func brief(rr dns.RR) string {
 	h := rr.Header()
 	data := strings.TrimPrefix(rr.String(), h.String())
@@ -217,7 +215,7 @@ func wantRecords(t testing.TB, what string, got []dns.RR, want ...string) {
 	}
 }
 
-// answers joins the answer sections of packets.
+// answers returns the answer sections of packets.
 func answers(list []sent) []dns.RR {
 	var out []dns.RR
 	for _, s := range list {
@@ -243,7 +241,7 @@ func rr(t testing.TB, text string) dns.RR {
 	return r
 }
 
-// full is a name of the tables, which leave out the domain.
+// full returns the full name of a name in the tables, which omit the domain.
 func full(name string) string {
 	if name == "local" {
 		return domain

@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// served is an interface that is used, with addresses such as "fd00::1/64"; one that
-// begins with "-" is not there to stay.
+// served returns a served interface with addresses such as "fd00::1/64"; "-" marks
+// a temporary or deprecated one.
 func served(addrs ...string) host.Interface {
 	i := host.Interface{Name: "eth0", Index: 2, MTU: 1500, HardwareAddr: []byte{2, 0xAA, 0xBB, 0xCC, 0xDD, 1}, Candidate: true, Use: true}
 	for _, a := range addrs {

@@ -15,7 +15,8 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
-// listener hears the IPv6 group in the peer's namespace and asks there.
+// listener receives from the IPv6 group in the peer's namespace and can send
+// questions there.
 type listener struct {
 	t    *testing.T
 	conn *net.UDPConn
@@ -28,8 +29,8 @@ func listenTo(t *testing.T, lab *netlab.Lab, name string) *listener {
 	return listen(t, lab, name, true)
 }
 
-// listen returns a listener; alone says that every response on the link is the
-// node's, and how it is sent is checked.
+// listen returns a listener. With alone, every response on the link is the node's,
+// and its form is checked.
 func listen(t *testing.T, lab *netlab.Lab, name string, alone bool) *listener {
 	t.Helper()
 	index := lab.Index(name)
@@ -37,7 +38,7 @@ func listen(t *testing.T, lab *netlab.Lab, name string, alone bool) *listener {
 	var err error
 	var pc *ipv6.PacketConn
 	lab.Do(func() {
-		// Wildcard and REUSEADDR: as simple programs do it.
+		// Bind to the wildcard with REUSEADDR, as simple programs do.
 		if l.conn, err = net.ListenUDP("udp6", &net.UDPAddr{IP: net.ParseIP("ff02::"), Port: port}); err != nil {
 			return
 		}
@@ -118,7 +119,7 @@ func (l *listener) hear(what string, match func(*dns.Msg) bool) {
 	}
 }
 
-// hearRecord waits for a record to be announced, or to end.
+// hearRecord waits for the announcement of a record, or for its end.
 func (l *listener) hearRecord(want string, ends bool) {
 	l.t.Helper()
 	l.hear(fmt.Sprintf("%s, ends: %v", want, ends), func(m *dns.Msg) bool {
@@ -136,7 +137,7 @@ func (l *listener) hearProbe(name string) {
 	})
 }
 
-// forget drops what was heard so far.
+// forget drops the messages received so far.
 func (l *listener) forget() {
 	for len(l.in) > 0 {
 		<-l.in

@@ -14,7 +14,8 @@ func Test254Services(t *testing.T) {
 	got := b.askFor(tcp+".local.", dns.TypePTR)
 	seen := map[string]bool{}
 	for _, s := range got {
-		// Who takes packets one by one finds all that belongs together.
+		// A client that processes the packets separately finds complete groups of
+		// records.
 		have := map[string]bool{}
 		for _, r := range s.Extra {
 			have[r.Header().Name+dns.TypeToString[r.Header().Rrtype]] = true
@@ -62,8 +63,8 @@ func TestFloodIsBounded(t *testing.T) {
 	if len(b.limits.sources) > maxSources+1 {
 		t.Errorf("remembers %d sources", len(b.limits.sources))
 	}
-	// One who floods does not silence the others of the next second, nor,
-	// alone, those of this one.
+	// A flood from one source does not silence others in the next second, nor, if
+	// it is the only flood, in this one.
 	b.now = b.now.Add(time.Second)
 	for range 1000 {
 		b.receive(b.now, packet{index: 2, from: peerAddr, hopLimit: 255, data: qu})

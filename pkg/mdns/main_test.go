@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets more tests run at a time than there are processors: those in
+// TestMain allows more parallel tests than there are processors: those in
 // namespaces mostly wait.
 func TestMain(m *testing.M) {
 	flag.Parse()

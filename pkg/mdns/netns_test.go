@@ -26,10 +26,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/host"
 )
 
-// patience bounds every wait of these tests; what goes well takes a fraction.
+// patience limits every wait of these tests. Successful ones take a fraction of it.
 const patience = 20 * time.Second
 
-// options are those of a responder on all interfaces of the namespace.
+// options returns the options of a responder on all interfaces of the namespace.
 func options(t *testing.T) Options {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -109,7 +109,7 @@ func TestBrowseFromAnotherHost(t *testing.T) {
 	}
 }
 
-// elapsed is a condition that is met after a while.
+// elapsed returns a condition that is met after d.
 func elapsed(d time.Duration) func() bool {
 	end := time.Now().Add(d)
 	return func() bool { return time.Now().After(end) }
@@ -138,14 +138,15 @@ func TestOneSocketEachForManyServices(t *testing.T) {
 	seen := map[string]bool{}
 	var asked time.Time
 	until(t, "254 instances", func() bool {
-		if time.Since(asked) > repeatInterval/2 { // the first comes too soon after the announcement
+		if time.Since(asked) > repeatInterval/2 { // the first answer comes too soon after the announcement
 			l.ask(full(tcp), dns.TypePTR)
 			asked = time.Now()
 		}
 		for len(l.in) > 0 {
 			m := <-l.in
 			for _, r := range m.Answer {
-				// An announcement has the SRV as an answer, too.
+				// An announcement has the SRV as an answer, not as an additional
+				// record.
 				if p, ok := r.(*dns.PTR); ok && m.Response && len(m.Extra) >= 2*len(m.Answer) {
 					seen[p.Ptr] = true
 				}
@@ -189,7 +190,7 @@ func TestAddressesAreFollowedOnTheWire(t *testing.T) {
 	l.hearRecord(instO+" SRV 0 0 5540 "+host, false)
 	untilAnnounced(t, r)
 
-	// A blink that a look at the interfaces alone would miss.
+	// The interface goes down for a moment that reading the interfaces would miss.
 	l.forget()
 	lab.SetDown("eth0")
 	lab.SetUp("eth0")
@@ -287,8 +288,9 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// TestUnicastIsAnswered: where no other program takes it, what is sent to port 5353 of
-// the host itself is answered, from the address that was asked (RFC 6762, section 5.5).
+// TestUnicastIsAnswered: if no other program receives them, unicast questions to
+// port 5353 are answered from the address that they were sent to (RFC 6762, section
+// 5.5).
 func TestUnicastIsAnswered(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -312,7 +314,7 @@ func TestUnicastIsAnswered(t *testing.T) {
 		}
 		var c *net.UDPConn
 		var err error
-		lab.Do(func() { c, err = net.DialUDP("udp", nil, dst) }) // hears nobody else
+		lab.Do(func() { c, err = net.DialUDP("udp", nil, dst) }) // receives from nobody else
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,8 +334,8 @@ func TestUnicastIsAnswered(t *testing.T) {
 	}
 }
 
-// TestUnicastStaysWithTheSystemsResponder: avahi-daemon and others hold port
-// 5353 on the wildcard address. What is sent to the host itself is theirs.
+// TestUnicastStaysWithTheSystemsResponder: avahi-daemon and others bind port 5353
+// on the wildcard address. Unicast packets to the host are theirs.
 func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -346,7 +348,7 @@ func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
 		{"udp6", "[::]:5353", lab.LinkLocal("eth0").String(), "[::]:0"},
 		{"udp4", "0.0.0.0:5353", "10.0.1.1", "0.0.0.0:0"},
 	} {
-		for _, atBoot := range []bool{true, false} { // or later
+		for _, atBoot := range []bool{true, false} { // otherwise later
 			share := net.ListenConfig{Control: shareControl}
 			listen := func() net.PacketConn {
 				c, err := share.ListenPacket(t.Context(), tc.network, tc.wildcard)
@@ -364,7 +366,7 @@ func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
 			if !atBoot {
 				until(t, "unicast to be heard", func() bool { return wildcards(t) == 2 })
 				other = listen()
-				lab.AddAddr("eth0", "fd00:77::1/64") // makes the responder look around
+				lab.AddAddr("eth0", "fd00:77::1/64") // makes the responder read the interfaces
 				until(t, "unicast to be given up", func() bool { return wildcards(t) == 1 })
 				lab.DelAddr("eth0", "fd00:77::1/64")
 			}
@@ -378,7 +380,7 @@ func TestUnicastStaysWithTheSystemsResponder(t *testing.T) {
 	}
 }
 
-// wildcards counts the sockets on port 5353 that are bound to no address.
+// wildcards returns the number of wildcard sockets on port 5353.
 func wildcards(t *testing.T) (n int) {
 	t.Helper()
 	for _, table := range []string{"udp", "udp6"} {
@@ -391,8 +393,8 @@ func wildcards(t *testing.T) (n int) {
 	return n
 }
 
-// hearsUnicast sends from c to port 5353 of a host and checks that all of it comes to
-// other.
+// hearsUnicast sends from c to port 5353 of a host and checks that other receives
+// everything.
 func hearsUnicast(t *testing.T, other net.PacketConn, c *net.UDPConn, to string, index int) {
 	t.Helper()
 	dst := &net.UDPAddr{IP: net.ParseIP(to), Port: port}
@@ -412,7 +414,7 @@ func hearsUnicast(t *testing.T, other net.PacketConn, c *net.UDPConn, to string,
 			if err != nil {
 				t.Fatalf("unicast to %s is lost: %v", to, err)
 			}
-			if string(b[:n]) == "for the other" { // it hears the groups, too
+			if string(b[:n]) == "for the other" { // it also receives from the groups
 				break
 			}
 		}
@@ -425,7 +427,7 @@ func TestSocketsNeedNoPrivilege(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the thread ends with its capabilities gone
+		runtime.LockOSThread() // the thread has lost its capabilities and ends
 		hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		if err := unix.Capset(&hdr, &make([]unix.CapUserData, 2)[0]); err != nil {
 			done <- err
@@ -499,8 +501,9 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestAnnouncerPerInterface: where another host answers for the node, on one of two
-// networks, and where nobody can be heard, the status says so of that interface.
+// TestAnnouncerPerInterface: if another host answers for the node on one of two
+// networks, or nobody can be reached on one, the status of that interface reports
+// it.
 func TestAnnouncerPerInterface(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -579,7 +582,7 @@ func shareControl(_, _ string, raw syscall.RawConn) error {
 	return err
 }
 
-// TestHearsIPv4 asks over IPv4 alone.
+// TestHearsIPv4 asks over IPv4 only.
 func TestHearsIPv4(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -635,7 +638,8 @@ func TestHearsAnotherSubnet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The sockets of the peer are those of a responder: they join, and send from port 5353.
+	// The peer's sockets are those of a responder: they join the groups and send
+	// from port 5353.
 	var s *sockets
 	index := lab.Index("eth0")
 	lab.Do(func() {
@@ -662,7 +666,7 @@ func TestHearsAnotherSubnet(t *testing.T) {
 				p, err := s.read(f, b)
 				m := new(dns.Msg)
 				if err == nil && m.Unpack(p.data) == nil && m.Response && len(m.Answer) == 1 {
-					return !p.to.IsValid() // it came to the group
+					return !p.to.IsValid() // to the group
 				}
 			}
 			return false

@@ -14,8 +14,9 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
-// twoNetworks joins this namespace to its peer by eth0 and eth1, with other prefixes
-// on each; with sameMAC both have one hardware address, as VLANs of a card have.
+// twoNetworks connects this namespace with its peer by eth0 and eth1, with
+// different prefixes. With sameMAC both have one hardware address, as VLANs of one
+// card do.
 func twoNetworks(t *testing.T, sameMAC bool) *netlab.Lab {
 	t.Helper()
 	lab := netlab.New(t)
@@ -44,13 +45,13 @@ func twoNetworks(t *testing.T, sameMAC bool) *netlab.Lab {
 			}
 			return false
 		})
-		lab.AddAddr("eth1", "fd00:1::a/64") // gone with the link
+		lab.AddAddr("eth1", "fd00:1::a/64") // removed with the link
 	}
 	return lab
 }
 
-// hearsReflected waits until the records of one interface come in by the other, from
-// an address that is not of that one.
+// hearsReflected waits until the records of one interface arrive on the other, from
+// an address that does not belong to it.
 func hearsReflected(t *testing.T, lab *netlab.Lab, f family, record string) {
 	t.Helper()
 	s, err := openSockets()
@@ -84,7 +85,7 @@ func hearsReflected(t *testing.T, lab *netlab.Lab, f family, record string) {
 	}
 }
 
-// wantNoConflict waits some seconds, in which questions are asked on both networks,
+// wantNoConflict waits some seconds, while questions are asked on both networks,
 // and checks that everything stays announced on both interfaces.
 func wantNoConflict(t *testing.T, lab *netlab.Lab, r *Responder) {
 	t.Helper()
@@ -112,7 +113,7 @@ func wantNoConflict(t *testing.T, lab *netlab.Lab, r *Responder) {
 	}
 }
 
-// untilAllAnnounced waits for all services on both interfaces.
+// untilAllAnnounced waits until all services are announced on both interfaces.
 func untilAllAnnounced(t *testing.T, r *Responder) {
 	t.Helper()
 	until(t, "everything announced on both interfaces", func() bool {
@@ -165,7 +166,7 @@ func TestAvahiReflectsOnTheSameHost(t *testing.T) {
 	wantNoConflict(t, lab, r)
 }
 
-// TestRepeaterBetweenTwoNetworks has a program that sends the same octets on, over
+// TestRepeaterBetweenTwoNetworks runs a program that repeats packets unchanged over
 // IPv4, as mdns-repeater does.
 func TestRepeaterBetweenTwoNetworks(t *testing.T) {
 	if !netlab.Isolated(t) {
@@ -184,8 +185,8 @@ func TestRepeaterBetweenTwoNetworks(t *testing.T) {
 	wantNoConflict(t, lab, r)
 }
 
-// repeat sends what comes to the IPv4 group by one interface on by the other. It is
-// for the namespace of the calling thread.
+// repeat repeats packets to the IPv4 group from each of the interfaces on the
+// other. It uses the namespace of the calling thread.
 func repeat(t *testing.T, names ...string) error {
 	s, err := openSockets()
 	if err != nil {

@@ -18,7 +18,7 @@ var (
 	addrB4 = netip.MustParseAddr("192.168.2.10")
 )
 
-// linkB is a second interface of the host, on another network than linkA.
+// linkB is a second interface of the host, on a different network from linkA.
 func linkB() linkInfo {
 	return linkInfo{
 		name: "eth1", index: 3, mtu: 1500, host: hostB,
@@ -28,7 +28,7 @@ func linkB() linkInfo {
 	}
 }
 
-// vlans are two interfaces that share a hardware address, and so the link-local
+// vlans returns two interfaces that share a hardware address, and so the link-local
 // address and the host name.
 func vlans() []linkInfo {
 	a, b := linkA(), linkB()
@@ -36,22 +36,22 @@ func vlans() []linkInfo {
 	return []linkInfo{a, b}
 }
 
-// reflector repeats on one of two links what it hears on the other.
+// reflector repeats packets of one of two links on the other.
 type reflector struct {
 	what string
-	// own: it runs on this host, and sends from its addresses.
+	// own: it runs on this host and sends from its addresses.
 	own bool
-	// families: it repeats in both what it hears in one.
+	// families: it repeats packets of one family in both.
 	families bool
-	// pack makes packets of what was heard.
+	// pack returns the packets to send for a received one.
 	pack func(t testing.TB, s sent) [][]byte
 }
 
-// verbatim sends the same octets, as mdns-repeater does.
+// verbatim returns the packet unchanged, as mdns-repeater does.
 func verbatim(_ testing.TB, s sent) [][]byte { return [][]byte{s.data} }
 
-// byRecord makes its own packets, one for each record, and leaves out link-local
-// addresses, as avahi does.
+// byRecord builds new packets, one for each record, and omits link-local addresses,
+// as avahi does.
 func byRecord(t testing.TB, s sent) (out [][]byte) { return byRecordWithTTL(t, s, 4500) }
 
 func byRecordWithTTL(t testing.TB, s sent, ttl uint32) (out [][]byte) {
@@ -96,9 +96,9 @@ var reflectors = []reflector{
 	{"with a short life", false, false, func(t testing.TB, s sent) [][]byte { return byRecordWithTTL(t, s, 10) }},
 }
 
-// repeat gives the engine what the reflector makes of s.
+// repeat passes the engine what the reflector makes of s.
 func (r *reflector) repeat(b *bench, s sent) {
-	index := 5 - s.index // of the other link: 2 or 3
+	index := 5 - s.index // the other link: 2 or 3
 	l := b.links[index]
 	if s.to.Port() != port || !s.to.Addr().IsMulticast() || l == nil {
 		return
@@ -122,7 +122,7 @@ func (r *reflector) repeat(b *bench, s sent) {
 	}
 }
 
-// runReflected lets time pass with a reflector between two links.
+// runReflected advances the time with a reflector between two links.
 func (b *bench) runReflected(d time.Duration, r *reflector) (all []sent) {
 	const step = 5 * time.Millisecond
 	for end := b.now.Add(d); b.now.Before(end); {
@@ -139,8 +139,8 @@ func (b *bench) runReflected(d time.Duration, r *reflector) (all []sent) {
 	return all
 }
 
-// wantServed checks that every service is announced on both links, and that nothing
-// was taken for another host's.
+// wantServed checks that every service is announced on both links and that there
+// was no conflict.
 func (b *bench) wantServed(what string) {
 	b.Helper()
 	for _, i := range b.status().Interfaces {
@@ -166,7 +166,7 @@ func TestReflectorBetweenTwoLinks(t *testing.T) {
 				t.Errorf("%s: %d packets at rest in 5 minutes", what, n)
 			}
 			b.wantServed(what + ", later")
-			// One link comes later than the other.
+			// One link is added later than the other.
 			b.setLinks(b.now, links[:1])
 			b.runReflected(30*time.Second, &r)
 			b.setLinks(b.now, links)
@@ -176,8 +176,8 @@ func TestReflectorBetweenTwoLinks(t *testing.T) {
 	}
 }
 
-// TestReflectorRepeatsWhatWas: caches give what was announced on another link until
-// it expires.
+// TestReflectorRepeatsWhatWas: caches repeat what was announced on another link
+// until it expires.
 func TestReflectorRepeatsWhatWas(t *testing.T) {
 	links := vlans()
 	b := settled(t, links, operational(1))
@@ -196,7 +196,7 @@ func TestReflectorRepeatsWhatWas(t *testing.T) {
 			b.wantServed(what)
 		}
 	}
-	// A name that was given up in a conflict.
+	// A name that was changed after a conflict.
 	b = settled(t, []linkInfo{linkA(), linkB()}, operational(1))
 	b.saysOn(2, peerAddr, hostA+".local. 120 IN AAAA fe80::99")
 	b.run(300 * time.Millisecond)
@@ -212,7 +212,7 @@ func TestReflectorRepeatsWhatWas(t *testing.T) {
 	if got := b.stats.conflicts.Load(); got != n {
 		t.Error("the service at the former host name is taken for another host's")
 	}
-	// What has expired everywhere is somebody else's.
+	// A record that has expired everywhere belongs to another host.
 	b.run(10 * time.Minute)
 	b.saysOn(2, peerAddr, instO+".local. 110 IN SRV 0 0 5540 "+hostA+".local.")
 	if got := b.stats.conflicts.Load(); got != n+1 {
@@ -220,7 +220,7 @@ func TestReflectorRepeatsWhatWas(t *testing.T) {
 	}
 }
 
-// saysOn gives the bench a response of another host on a link.
+// saysOn passes the bench a response of another host on a link.
 func (b *bench) saysOn(index int, from netip.AddrPort, records ...string) {
 	b.Helper()
 	m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}}
@@ -235,8 +235,8 @@ func (b *bench) saysOn(index int, from netip.AddrPort, records ...string) {
 	b.advance(b.now)
 }
 
-// TestCloneOnOneLink: what another host says in earnest is a conflict, on the link
-// where it says so.
+// TestCloneOnOneLink: a genuine claim of another host is a conflict, on its link
+// only.
 func TestCloneOnOneLink(t *testing.T) {
 	b := settled(t, []linkInfo{linkA(), linkB()}, operational(1), commissionable())
 	for range 4 { // the clone defends the name
@@ -263,8 +263,8 @@ func TestCloneOnOneLink(t *testing.T) {
 	}
 }
 
-// TestCloneProbes: a clone that comes later asks for the name and is refused. The
-// node that has it sees that there is one.
+// TestCloneProbes: a clone that starts later probes for the name and loses. The
+// node reports that there is one.
 func TestCloneProbes(t *testing.T) {
 	b := settled(t, []linkInfo{linkA()}, operational(1))
 	m := asking(full(instO), dns.TypeANY)

@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
-// searchIn returns a search from the peer's namespace.
+// searchIn returns a search in the peer's namespace.
 func searchIn(t *testing.T, lab *netlab.Lab, s Service, names ...string) *search {
 	t.Helper()
 	var links []InterfaceStatus
@@ -76,7 +76,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// A question that is lost is asked again.
+// A lost question is sent again.
 func TestResolveAsksAgain(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -107,7 +107,7 @@ func TestResolveWithoutInterface(t *testing.T) {
 	}
 }
 
-// What an answer may do to a search, packet by packet.
+// The effect of each answer on a search.
 func TestResolveAnswers(t *testing.T) {
 	const index = 7
 	name, host := operational(1).name(), "B75AFB458ECD.local."
@@ -155,7 +155,7 @@ func TestResolveAnswers(t *testing.T) {
 		q := &search{name: name, links: map[int]*searchLink{index: {zone: "eth7"}}}
 		for _, p := range tt.packets {
 			q.receive(p)
-			for n := range p.data { // hostile octets do no harm
+			for n := range p.data { // hostile input has no effect
 				cut := p
 				cut.data = p.data[:n]
 				(&search{name: q.name, links: map[int]*searchLink{index: {}}}).receive(cut)
@@ -169,7 +169,7 @@ func TestResolveAnswers(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got, tt.want)
 		}
 	}
-	// However many addresses there are, some are enough.
+	// A search ends with enough addresses, however many there are.
 	q := &search{name: name, links: map[int]*searchLink{index: {zone: "eth7"}}}
 	q.receive(answer(nil, srv))
 	for i := range 100 {

@@ -15,7 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// cache is what a client of the network remembers (RFC 6762, section 10).
+// cache is a client's cache (RFC 6762, section 10).
 type cache map[string]cached
 
 type cached struct {
@@ -44,7 +44,7 @@ func (c cache) hear(now time.Time, m *dns.Msg) {
 	}
 }
 
-// with returns the records that have text in them and have not expired.
+// with returns the unexpired records that contain text.
 func (c cache) with(now time.Time, text string) (list []string) {
 	maps.DeleteFunc(c, func(_ string, x cached) bool { return !now.Before(x.until) })
 	for key := range c {
@@ -56,7 +56,7 @@ func (c cache) with(now time.Time, text string) (list []string) {
 	return list
 }
 
-// runOnOneLAN lets time pass with both links on one network, which a client hears.
+// runOnOneLAN advances the time with both links on one network that has a client.
 func (b *bench) runOnOneLAN(d time.Duration, c cache) {
 	const step = 5 * time.Millisecond
 	for end := b.now.Add(d); b.now.Before(end); {
@@ -80,9 +80,9 @@ func (b *bench) runOnOneLAN(d time.Duration, c cache) {
 	}
 }
 
-// TestUnpluggedOnOneLAN: two interfaces are on one network, and the cable of one is
-// pulled, so that nothing can be said there. What it announced is taken back by the
-// other.
+// TestUnpluggedOnOneLAN: two interfaces are on one network, and one is
+// disconnected, so that nothing can be sent on it. The other interface withdraws
+// its records.
 func TestUnpluggedOnOneLAN(t *testing.T) {
 	for what, flapped := range map[string]bool{"gone": false, "down and up": true} {
 		c := cache{}
@@ -95,7 +95,7 @@ func TestUnpluggedOnOneLAN(t *testing.T) {
 		dead := linkA()
 		dead.reason, dead.flapped = "it is down", flapped
 		b.sent = nil
-		b.failing = !flapped // nothing leaves by a dead link; the other one works
+		b.failing = !flapped // sending on the disconnected link fails
 		b.failingOn = 2
 		b.setLinks(b.now, []linkInfo{dead, linkB()})
 		b.runOnOneLAN(3*time.Second, c)
@@ -112,8 +112,8 @@ func TestUnpluggedOnOneLAN(t *testing.T) {
 	}
 }
 
-// TestUnpluggedElsewhere: on another network nothing is known of the interface that
-// has gone, and nothing is said of it.
+// TestUnpluggedElsewhere: on a different network the records of the removed
+// interface are not known, and nothing is sent about them.
 func TestUnpluggedElsewhere(t *testing.T) {
 	b := settled(t, []linkInfo{linkA(), linkB()}, operational(1))
 	b.setLinks(b.now, []linkInfo{linkB()})
@@ -125,7 +125,8 @@ func TestUnpluggedElsewhere(t *testing.T) {
 	}
 }
 
-// TestUnpluggedBehindAReflector: what a reflector repeated is taken back, too.
+// TestUnpluggedBehindAReflector: records that a reflector has repeated are
+// withdrawn too.
 func TestUnpluggedBehindAReflector(t *testing.T) {
 	for _, r := range reflectors {
 		b := newBench(t, []linkInfo{linkA(), linkB()}, operational(1))
@@ -146,8 +147,8 @@ func TestUnpluggedBehindAReflector(t *testing.T) {
 	}
 }
 
-// TestUnpluggedOnOneLANOnTheWire has two interfaces of this host on one switch of its
-// peer, and pulls the cable of one.
+// TestUnpluggedOnOneLANOnTheWire connects two interfaces of this host to one switch
+// and disconnects one.
 func TestUnpluggedOnOneLANOnTheWire(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return

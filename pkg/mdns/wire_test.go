@@ -46,7 +46,7 @@ func TestReadName(t *testing.T) {
 	}
 }
 
-// hostile are the starts of what the fuzzer and the cuts work on.
+// hostile returns seeds for the fuzzer and the truncation tests.
 func hostile(t testing.TB) [][]byte {
 	var out [][]byte
 	add := func(m *dns.Msg) {
@@ -71,8 +71,8 @@ func hostile(t testing.TB) [][]byte {
 	return out
 }
 
-// feed gives data to an engine that announces, and to one that probes, by all
-// the ways in.
+// feed passes data to an engine that announces and to one that probes, on all
+// paths.
 func feed(t testing.TB, data []byte) {
 	for _, wait := range []time.Duration{300 * time.Millisecond, 10 * time.Second} {
 		b := newBench(t, []linkInfo{linkA()}, operational(1))
@@ -134,8 +134,8 @@ func FuzzPacket(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { feed(t, data) })
 }
 
-// FuzzServices: whatever Validate lets through is announced and found as it
-// was given.
+// FuzzServices: every service that Validate accepts is announced and found
+// unchanged.
 func FuzzServices(f *testing.F) {
 	f.Add("_matter._tcp", "A-1", "_IA", uint16(5540), "SII=5000", `DN=a\b"c`)
 	f.Add("_x._udp", strings.Repeat("a", 63), strings.Repeat("b", 63), uint16(1), strings.Repeat("c", 255), "\x00\xff")

@@ -90,7 +90,7 @@ opcredsd_store_commit_duration_seconds_count 4
 	}
 }
 
-// A node that does not answer must fail the scrape, not look idle.
+// If a node does not answer, the scrape must fail and not show zeros.
 func TestNoSnapshot(t *testing.T) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(New("1", "go1", func() (Snapshot, bool) { return Snapshot{}, false }))

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Dashboards and alerts of others know these names and labels: changing one is a
-// breaking change, and goes into CHANGELOG.md.
+// Users' dashboards and alerts depend on these names and labels. A change is a
+// breaking change and must be in CHANGELOG.md.
 var promises = map[string]string{
 	"opcredsd_bridge_command_confirm_seconds":               "",
 	"opcredsd_bridge_commands_total":                        "result,source",

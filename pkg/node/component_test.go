@@ -21,8 +21,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// newNode returns a node with components, on a network of its own. It must be called in
-// a bubble; dir must come from outside of it.
+// newNode returns a node with components on a network without others. It must be
+// called in a bubble, with a dir from outside of it.
 func newNode(t *testing.T, dir string, components ...Component) *Node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -58,7 +58,7 @@ func newNode(t *testing.T, dir string, components ...Component) *Node {
 	return n
 }
 
-// diary is a Component that writes down how it was called.
+// diary is a Component that records its calls.
 type diary struct {
 	n        *Node
 	due      time.Time
@@ -86,8 +86,8 @@ func (d *diary) Settle(time.Time) {
 	}
 }
 
-// A component takes part in the loop from the start on: at its time, and after every
-// event.
+// A component takes part in the loop from the start: at its deadline and after
+// every event.
 func TestComponent(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// described is a cluster that serves its metadata alone.
+// described is a cluster that only has metadata.
 type described struct {
 	im.ReadOnly
 	spec *im.Spec
@@ -34,7 +34,7 @@ func lamp(id matter.EndpointID, features uint32) im.Endpoint {
 	}
 }
 
-// composed is the composition of a node that starts and stops.
+// composed is the composition of a node that is started and stopped.
 type composed struct {
 	*composition
 	t      *testing.T
@@ -52,7 +52,7 @@ func newComposed(t *testing.T) *composed {
 	return &composed{t: t, store: st, now: time.Unix(1e9, 0)}
 }
 
-// start is a start of the node with endpoints that are there before.
+// start starts the node with existing endpoints.
 func (c *composed) start(before ...im.Endpoint) {
 	c.t.Helper()
 	var err error
@@ -67,7 +67,7 @@ func (c *composed) start(before ...im.Endpoint) {
 	c.settle(c.now)
 }
 
-// pass lets time go by, as the loop would.
+// pass advances the time, as the loop would.
 func (c *composed) pass(d time.Duration) {
 	end := c.now.Add(d)
 	for {
@@ -93,8 +93,8 @@ func (c *composed) want(when string, version uint32) {
 	}
 }
 
-// The version grows with what the node serves, once for each occasion, and stays over
-// restarts (section 9.2.11).
+// The version grows when the endpoints change, once for several changes, and does
+// not change at a restart (section 9.2.11).
 func TestConfigurationVersion(t *testing.T) {
 	c := newComposed(t)
 	one, two, other := lamp(2, 0), lamp(3, 0), lamp(3, datamodel.OnOffFeatureLighting)
@@ -149,7 +149,7 @@ func TestConfigurationVersion(t *testing.T) {
 		t.Errorf("shown %v", c.raised)
 	}
 
-	// What has changed while the node did not run.
+	// A change while the node was stopped.
 	c.start(one)
 	c.pass(compositionGrace - 1)
 	c.want("one less, and perhaps it comes", 4)
@@ -161,8 +161,8 @@ func TestConfigurationVersion(t *testing.T) {
 	c.want("a change and then the end", 6)
 }
 
-// A restored store has a version that nobody has seen, and says nothing of what it
-// counted.
+// A restored store has a version that was never used, and no record of the
+// endpoints that it counts.
 func TestConfigurationVersionAfterRestore(t *testing.T) {
 	c := newComposed(t)
 	if err := c.store.Update(func(tx *store.Tx) error { return tx.PutComposition(store.Composition{Version: 40}) }); err != nil {
@@ -176,7 +176,7 @@ func TestConfigurationVersionAfterRestore(t *testing.T) {
 	c.want("an endpoint more", 41)
 }
 
-// What cannot be written is not shown, and tried again.
+// A version that cannot be stored is not shown. The node tries again.
 func TestConfigurationVersionNotKept(t *testing.T) {
 	c := newComposed(t)
 	c.start(lamp(2, 0))

@@ -43,8 +43,7 @@ func TestRemoveEndpointWithADiskThatFails(t *testing.T) {
 	}
 }
 
-// closedTable returns the fabrics of a store, as a table whose own store takes
-// nothing more.
+// closedTable returns the fabrics of a store in a table whose own store is closed.
 func closedTable(t *testing.T, of *store.Store) *fabric.Table {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), store.FileName)

@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/session"
 )
 
-// What is charged to its source is what proves nothing.
+// Only unauthenticated datagrams are charged to their source.
 func TestProves(t *testing.T) {
 	of := func(k session.Kind, duplicate bool) *session.Incoming {
 		return &session.Incoming{Session: &session.Session{Kind: k}, Duplicate: duplicate}

@@ -20,7 +20,7 @@ func TestSoftwareVersion(t *testing.T) {
 	}
 }
 
-// The first is of project-chip/connectedhomeip,
+// The first vector is from project-chip/connectedhomeip,
 // src/transport/raw/tests/TestPeerAddress.cpp.
 func TestGroupAddr(t *testing.T) {
 	for _, tt := range []struct {
@@ -38,7 +38,7 @@ func TestGroupAddr(t *testing.T) {
 	}
 }
 
-// There is always a network, also on a host that has none.
+// There is always a network, even on a host without interfaces.
 func TestNetworkOfAHostWithoutInterfaces(t *testing.T) {
 	if got, want := network(host.New(nil)), (networkcommissioning.Network{Name: noNetwork}); got != want {
 		t.Errorf("%+v, want %+v", got, want)

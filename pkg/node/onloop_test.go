@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deep calls f below a stack of that depth.
+// deep calls f at the given depth of the stack.
 func deep(depth int, f func()) {
 	if depth == 0 {
 		f()

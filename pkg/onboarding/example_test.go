@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/onboarding"
 )
 
-// The codes on a product's label.
+// The codes for a product's label.
 func ExamplePayload() {
 	p := onboarding.Payload{VendorID: 0xFFF1, ProductID: 0x8001, Discriminator: 3840, Passcode: 20202021}
 	fmt.Println(p.QR())

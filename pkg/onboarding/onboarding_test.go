@@ -65,8 +65,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// The published QR codes are of nodes found over BLE; only the field of the
-// discovery capabilities differs from ours.
+// The published QR codes are for nodes that are found over BLE. They differ only in
+// the discovery capabilities.
 func TestQR(t *testing.T) {
 	for _, v := range vectors(t) {
 		if v.QR == "" {
@@ -95,8 +95,8 @@ func bits(b []byte, from, n int) (v uint64) {
 	return v
 }
 
-// unpack38 is the inverse of base38 for whole groups of five characters and a
-// last one of four.
+// unpack38 is the inverse of base38 for groups of five characters and a last group
+// of four.
 func unpack38(t *testing.T, qr string) (out []byte) {
 	t.Helper()
 	if qr[:3] != "MT:" || len(qr) != 22 {

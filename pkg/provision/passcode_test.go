@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// forbidden are the passcodes that a device must not have (section 5.1.7.1): the
-// lists that add up to more name some of them twice.
+// forbidden are the passcodes that a device must not use (section 5.1.7.1). Longer
+// lists contain some of them twice.
 var forbidden = []uint32{
 	0, 11111111, 22222222, 33333333, 44444444, 55555555, 66666666, 77777777, 88888888, 99999999, 12345678, 87654321,
 }
 
-// fixed yields its numbers, then random ones.
+// fixed is a random source that returns its numbers first.
 type fixed []uint32
 
 func (f *fixed) Read(b []byte) (int, error) {
@@ -25,8 +25,7 @@ func (f *fixed) Read(b []byte) (int, error) {
 	return 4, nil
 }
 
-// A passcode that is too easy is drawn again, and one out of range too; any other is
-// taken as it comes.
+// A trivial passcode or one out of range is drawn again. Any other is used.
 func TestForbiddenPasscodesAreNeverDrawn(t *testing.T) {
 	const good = 20202021
 	draws := fixed{100000000, 1<<27 - 1}

@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// A node that has started more often than can be told does not begin anew.
+// The reboot count stops at its maximum.
 func TestRebootCountEnds(t *testing.T) {
 	st, err := store.Open(filepath.Join(t.TempDir(), store.FileName), store.Options{})
 	if err != nil {

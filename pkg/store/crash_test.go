@@ -17,16 +17,16 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// A disk that loses power keeps any part of what was written since the last sync
-// that it confirmed, in any order, and whole pages or sectors of them.
+// After a power cut a disk may have any part of what was written since the last
+// confirmed sync, in any order, in whole pages or sectors.
 
-// plug is a store whose power can be pulled.
+// plug is a store with power cuts.
 type plug struct {
 	t    *testing.T
 	rnd  *rand.Rand
 	path string
 	s    *Store
-	back int // times that the last transaction was given up
+	back int // number of undone transactions
 }
 
 func newPlug(t *testing.T, seed uint64) *plug {
@@ -59,16 +59,16 @@ func (c *counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// pull makes f's commit and leaves on the disk a part of what it wrote, chosen by
-// keep, as far as the syncs allow it: the commit is synced in two steps or in one.
-// Then it opens the store, which must hold what it held before f or after it.
+// pull makes f's commit and leaves a part of its writes on the disk, chosen by keep
+// within the guarantees of the syncs (one or two). Then it opens the store, which
+// must have the content from before f or after it.
 func (p *plug) pull(f func(tx *Tx) error, keep func(page int) part) {
 	p.t.Helper()
 	before, wantBefore := fileOf(p.t, p.s), contentOf(p.t, p.s)
 	update(p.t, p.s, f)
 	after, wantAfter := fileOf(p.t, p.s), contentOf(p.t, p.s)
 	twoSteps := !p.s.db.NoSync
-	p.s.db.Close() // the lock is to be free; nothing is written
+	p.s.db.Close() // releases the lock; nothing is written
 	size := os.Getpagesize()
 	n := max(len(before), len(after)) / size
 	a, b := pagesOf(before, size, n), pagesOf(after, size, n)
@@ -100,8 +100,8 @@ func (p *plug) pull(f func(tx *Tx) error, keep func(page int) part) {
 	}
 }
 
-// part is how much of a page reached the disk: so many sectors, from the front or
-// from the back.
+// part is the part of a page that reached the disk: a number of sectors from the
+// front or from the back.
 type part struct {
 	sectors  int
 	fromBack bool
@@ -122,10 +122,10 @@ func (k part) of(a, b []byte) []byte {
 	return append(bytes.Clone(b[:n]), a[n:]...)
 }
 
-// transactions are changes as the daemon makes them.
+// transactions returns random changes like the daemon's.
 func transactions(rnd *rand.Rand) func(tx *Tx) error {
 	i, peer := matter.FabricIndex(1+rnd.IntN(6)), matter.NodeID(1+rnd.IntN(3))
-	label := fmt.Sprintf("label %d", rnd.IntN(3)) // often what was there before
+	label := fmt.Sprintf("label %d", rnd.IntN(3)) // often the same as before
 	switch rnd.IntN(8) {
 	case 0:
 		return func(tx *Tx) error { return tx.DeleteFabric(i) }
@@ -136,7 +136,7 @@ func transactions(rnd *rand.Rand) func(tx *Tx) error {
 			return tx.MutateNode(func(n *Node) error { n.NodeLabel = label; return nil })
 		}
 	case 3:
-		return func(tx *Tx) error { // grows to several pages, and shrinks again
+		return func(tx *Tx) error { // grows to several pages and shrinks again
 			for i := matter.FabricIndex(10); i < 40; i++ {
 				if err := tx.PutFabric(sampleFabric(i)); err != nil {
 					return err
@@ -166,7 +166,7 @@ func transactions(rnd *rand.Rand) func(tx *Tx) error {
 	}
 }
 
-// Every subset of the pages of a commit, on a store that has made many.
+// Every subset of the pages of a commit, in a store with many commits.
 func TestPowerCutKeepsAnySubset(t *testing.T) {
 	p := newPlug(t, 1)
 	fillStore(t, p.s, 2)
@@ -177,7 +177,7 @@ func TestPowerCutKeepsAnySubset(t *testing.T) {
 		b := fileOf(t, p.s)
 		tx := transactions(p.rnd)
 		for subset := range 1 << 5 {
-			// The file again as it was, in a process that has proven it.
+			// Restore the file, in a process that has made a commit with two syncs.
 			p.s.db.Close()
 			if err := os.WriteFile(p.path, b, 0o600); err != nil {
 				t.Fatal(err)
@@ -201,8 +201,8 @@ func TestPowerCutKeepsAnySubset(t *testing.T) {
 	p.s.Close()
 }
 
-// Many crashes in a row. Each leaves pages of an interrupted transaction whose number is
-// used again.
+// Many crashes in a row. Each leaves pages of an interrupted transaction, and its
+// number is used again.
 func TestPowerCutAgainAndAgain(t *testing.T) {
 	back := 0
 	for seed := range uint64(2) {
@@ -229,8 +229,9 @@ func TestPowerCutAgainAndAgain(t *testing.T) {
 	}
 }
 
-// One commit is interrupted after its pages were written, and the next one, with the same
-// number, after its meta page alone: that leads to the pages of the first.
+// One commit is interrupted after its pages were written. The next one, with the
+// same number, is interrupted after its meta page, which refers to the pages of the
+// first.
 func TestPowerCutBetweenTwoAttempts(t *testing.T) {
 	p := newPlug(t, 200)
 	fillStore(t, p.s, 1)
@@ -254,7 +255,7 @@ func TestPowerCutBetweenTwoAttempts(t *testing.T) {
 	p.s.Close()
 }
 
-// damagePage changes a page, not a meta page, of the last transaction only, and
+// damagePage changes a page of the last transaction, except the meta pages, and
 // reports whether there was one.
 func damagePage(t *testing.T, path string, before []byte) bool {
 	t.Helper()
@@ -306,8 +307,8 @@ func TestNothingIsUndoneAfterAnOrderlyEnd(t *testing.T) {
 	}
 }
 
-// A reader sees the transaction before and changes nothing, so that a check after a
-// power cut finds a good store.
+// A reader uses the transaction before and changes nothing, so that a check after a
+// power cut finds a valid store.
 func TestReadOnlyGoesBackInMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
@@ -322,7 +323,7 @@ func TestReadOnlyGoesBackInMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the lock is let go
+	for range 2 { // the lock is released
 		s, err := Open(path, Options{ReadOnly: true})
 		if err != nil {
 			t.Fatal(err)
@@ -357,7 +358,8 @@ func TestReadOnlyGoesBackInMemory(t *testing.T) {
 	}
 }
 
-// After a failed sync the state on the disk is not known, and the store takes no writes.
+// After a failed sync the content of the disk is not known, and the store accepts
+// no writes.
 func TestFailedSyncEndsTheStore(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), FileName))
 	fillStore(t, s, 1)
@@ -371,7 +373,7 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 	for _, label := range []string{"a", "b", "c"} { // until there are free pages
 		update(t, s, relabel(label))
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0) // it takes all, and syncs nothing
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0) // accepts writes and fails to sync
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,8 +390,8 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 	s.Close()
 }
 
-// A page of an older schema that a crash has left in the last transaction must not bring
-// back the records from before an upgrade.
+// A page of an older schema in the last transaction must not restore the records
+// from before an upgrade.
 func TestPageOfAnOlderSchemaIsNotTheLastTransaction(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
@@ -432,7 +434,7 @@ func TestPageOfAnOlderSchemaIsNotTheLastTransaction(t *testing.T) {
 	}
 }
 
-// Two old records in the place of two that were changed in the same way are noticed,
+// Two old records instead of two that were changed in the same way are detected,
 // although the changes of their checksums cancel each other out.
 func TestDigestIsNoChecksum(t *testing.T) {
 	bucket, a, b := []byte("x"), []byte("a"), []byte("b")

@@ -20,8 +20,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// image returns a file with branch pages, free pages and a record of each kind,
-// and what it holds.
+// image returns a file with branch pages, free pages and a record of each kind, and
+// its content.
 func image(t testing.TB) ([]byte, content) {
 	t.Helper()
 	s := newStore(t)
@@ -81,7 +81,7 @@ func TestTruncatedFile(t *testing.T) {
 	}
 }
 
-// Every flipped bit is noticed, or makes no difference.
+// Every flipped bit is detected or has no effect.
 func TestFlippedBits(t *testing.T) {
 	b, want := image(t)
 	path := filepath.Join(t.TempDir(), FileName)
@@ -89,9 +89,9 @@ func TestFlippedBits(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	noticed := 0
 	for at := 0; at < len(b); at++ {
-		chance := 400 // of what a page holds
+		chance := 400 // in a page
 		if at%size < 96 {
-			chance = 20 // of its header, and the whole of a meta page
+			chance = 20 // in its header, or in a meta page
 		}
 		if rnd.IntN(chance) != 0 {
 			continue
@@ -138,8 +138,8 @@ func TestDamageIsOneLineWithARemedy(t *testing.T) {
 	}
 }
 
-// pagesOf splits a file into pages, of which the one at least as long as the
-// other has n.
+// pagesOf splits a file into pages, up to n, which is the length of the longer
+// file.
 func pagesOf(b []byte, size, n int) [][]byte {
 	all := make([][]byte, n)
 	for i := range all {
@@ -151,9 +151,9 @@ func pagesOf(b []byte, size, n int) [][]byte {
 	return all
 }
 
-// A power cut keeps any part of what was written since the last sync. Any subset
-// of the changed pages, whole or torn, may be there with the meta pages of before;
-// or all of them, and the meta page torn. For the rest see crash_test.go.
+// After a power cut the file has any part of what was written since the last sync:
+// any subset of the changed pages, whole or torn, with the old meta pages; or all
+// of them with a torn meta page. The other cases are in crash_test.go.
 func TestPowerCutLeavesBeforeOrAfter(t *testing.T) {
 	s := newStore(t)
 	fillStore(t, s, 2)
@@ -186,14 +186,14 @@ func TestPowerCutLeavesBeforeOrAfter(t *testing.T) {
 		size := os.Getpagesize()
 		n := max(len(before), len(after)) / size
 		a, b := pagesOf(before, size, n), pagesOf(after, size, n)
-		for range 10 { // within the writing of pages
+		for range 10 { // while pages are written
 			cut := bytes.Join(mix(rnd, a, b, 2), nil)
 			if !tryImage(t, path, cut, &wantBefore) {
 				t.Fatal("a power cut before the meta page was written damaged the store")
 			}
 			tried++
 		}
-		for at := 0; at <= 96; at += 8 { // within the writing of the meta page
+		for at := 0; at <= 96; at += 8 { // while the meta page is written
 			cut := append([][]byte(nil), b...)
 			for i := range 2 {
 				cut[i] = append(bytes.Clone(b[i][:at]), a[i][at:]...)
@@ -219,7 +219,7 @@ func TestPowerCutLeavesBeforeOrAfter(t *testing.T) {
 	t.Logf("%d power cuts tried, none failed", tried)
 }
 
-// mix takes each page from first on at random from a, from b, or torn from both.
+// mix takes each page from first on at random from a, from b, or from both.
 func mix(rnd *rand.Rand, a, b [][]byte, first int) [][]byte {
 	cut := append([][]byte(nil), a...)
 	for i := first; i < len(a); i++ {
@@ -243,8 +243,8 @@ func fileOf(t *testing.T, s *Store) []byte {
 	return b
 }
 
-// A fault in mapped memory, as when somebody cuts the file of a running daemon,
-// ends the store and not the process.
+// A fault in mapped memory, for example because the file of a running daemon is
+// truncated, ends the store but not the process.
 func TestFileCutWhileOpen(t *testing.T) {
 	s := newStore(t)
 	fillStore(t, s, 30)
@@ -285,7 +285,7 @@ func TestCommitErrorsAreSettled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if err := unix.Dup2(int(null.Fd()), int(s.file.Fd())); err != nil { // the disk is gone
+	if err := unix.Dup2(int(null.Fd()), int(s.file.Fd())); err != nil { // the disk fails
 		t.Fatal(err)
 	}
 	if err := s.commitFailed(id, cause); !errors.Is(err, ErrFailed) || !errors.Is(err, cause) {
@@ -296,8 +296,8 @@ func TestCommitErrorsAreSettled(t *testing.T) {
 	}
 }
 
-// roleDiskFull writes to a store on a disk that ends within the file, then past
-// its end, and goes on when there is room again.
+// roleDiskFull writes to a store on a disk that becomes full, first inside the file
+// and then at its end, and continues when there is room again.
 func roleDiskFull(args []string) error {
 	signal.Ignore(syscall.SIGXFSZ)
 	s, err := Open(args[0], Options{})
@@ -366,8 +366,8 @@ func TestDiskFullLosesNothing(t *testing.T) {
 	}
 }
 
-// sealMeta makes a changed meta page valid again, so that the damage behind the
-// checksum is what counts.
+// sealMeta corrects the checksum of a changed meta page, so that the change itself
+// is tested.
 func sealMeta(page []byte) {
 	h := fnv.New64a()
 	h.Write(page[pageHeader : pageHeader+metaSize-8])
@@ -407,7 +407,7 @@ func TestWalkTakesWhatBoltWrites(t *testing.T) {
 	}
 }
 
-// FuzzPages changes a few octets of a good file. bbolt must survive every file that
+// FuzzPages changes a few octets of a valid file. bbolt must handle every file that
 // passes the walk.
 func FuzzPages(f *testing.F) {
 	good, _ := image(f)

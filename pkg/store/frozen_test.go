@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// forMigrations are the names that migrations may use from the rest of the package: the
-// form of values, which TestFormOfValues pins, and errors.
+// forMigrations are the names of this package that migrations may use: the form of
+// values, which TestFormOfValues fixes, and errors.
 var forMigrations = []string{"raw", "seal", "unseal", "sum", "decode", "damaged"}
 
-// A migration that used the present list of buckets, for example, would change with every
-// new schema.
+// A migration that uses the current list of buckets, for example, would change with
+// every new schema.
 func TestMigrationsAreFrozen(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	frozen := regexp.MustCompile(`^schema\d+\.go$`)
-	home := map[string]string{} // of what is declared at the top level
+	home := map[string]string{} // files of the top-level declarations
 	parsed := map[string]*ast.File{}
 	for _, name := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)

@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// The test binary runs itself again where a test needs a second process.
+// The test binary runs itself if a test needs a second process.
 const roleVariable = "OPCREDSD_STORE_TEST_ROLE"
 
 var roles = map[string]func(args []string) error{
@@ -23,7 +23,7 @@ var roles = map[string]func(args []string) error{
 			return err
 		}
 		fmt.Println("held")
-		io.Copy(io.Discard, os.Stdin) // until the parent lets go
+		io.Copy(io.Discard, os.Stdin) // until the parent closes the pipe
 		return s.Close()
 	},
 	"create":   roleCreate,
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command is the test binary in another role.
+// command returns the test binary as a command in another role.
 func command(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
@@ -51,7 +51,8 @@ func command(t *testing.T, role string, args ...string) *exec.Cmd {
 
 func ptr[T any](v T) *T { return &v }
 
-// sampleFabric has every member filled, with values that differ by index.
+// sampleFabric returns a fabric with all members set, to values that depend on the
+// index.
 func sampleFabric(i matter.FabricIndex) Fabric {
 	fill := func(n int, b byte) []byte { return bytes.Repeat([]byte{b ^ byte(i)}, n) }
 	return Fabric{
@@ -99,8 +100,8 @@ func sampleDevice(i int) (id string, value []byte) {
 	return fmt.Sprintf("z2m:0x00124b%08x", i), bytes.Repeat([]byte{byte(i), 0, '"', 0xFF}, n)
 }
 
-// newStore opens a new store in a directory of its own, checks it when the test
-// ends, and closes it.
+// newStore opens a new store in its own directory. At the end of the test it is
+// checked and closed.
 func newStore(t testing.TB) *Store {
 	t.Helper()
 	s := open(t, filepath.Join(t.TempDir(), FileName))
@@ -181,7 +182,7 @@ func contentOf(t testing.TB, s *Store) content {
 	return c
 }
 
-// backupOf returns a compact image of the file.
+// backupOf returns a compact copy of the file.
 func backupOf(t testing.TB, s *Store) []byte {
 	t.Helper()
 	var b bytes.Buffer

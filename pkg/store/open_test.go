@@ -17,8 +17,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// roleCreate opens a store that may not be there yet, reserves a block of
-// values and prints where it begins.
+// roleCreate opens a store, which may not exist yet, reserves a block of values and
+// prints its first value.
 func roleCreate(args []string) error {
 	s, err := Open(args[0], Options{LockTimeout: 20 * time.Second})
 	if err != nil {
@@ -112,7 +112,7 @@ func TestMissingDatabaseIsNotReplacedByAnEmptyOne(t *testing.T) {
 	if got := names(t, filepath.Dir(path)); got != "opcredsd.db.initialised" {
 		t.Errorf("directory holds %s", got)
 	}
-	os.Remove(markerPath(path)) // on purpose
+	os.Remove(markerPath(path)) // intentionally
 	open(t, path).Close()
 }
 
@@ -182,10 +182,10 @@ func TestOtherBuckets(t *testing.T) {
 		path := filepath.Join(t.TempDir(), FileName)
 		s := open(t, path)
 		commit := func(f func(*bbolt.Tx) error) error { return s.Update(func(tx *Tx) error { return f(tx.b) }) }
-		if name == "no meta" { // there is no place for the digest
+		if name == "no meta" { // nothing can contain the digest
 			commit = s.db.Update
 		}
-		// Two commits, so that Open cannot go back to a good transaction.
+		// Two commits, so that Open cannot go back to a valid transaction.
 		if err := errors.Join(commit(change), commit(func(*bbolt.Tx) error { return nil }), s.db.Close()); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,8 @@ func TestDecodeIsStrict(t *testing.T) {
 	}
 }
 
-// FuzzDecode: every text that decodes can be encoded and decoded again without change.
+// FuzzDecode: every text that can be decoded can be encoded and decoded again
+// without a change.
 func FuzzDecode(f *testing.F) {
 	for _, v := range []any{sampleFabric(1), sampleNode(), sampleAttestation(), sampleResumption(1, 2), sampleSubscription(1, 2, 3)} {
 		text, err := json.Marshal(v)
@@ -192,7 +193,7 @@ func TestFabricWithoutAdministratorIsNotDamage(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	s.Close()
-	open(t, path).Close() // the other fabric is not to suffer for it
+	open(t, path).Close() // the other fabric must not be affected
 }
 
 func TestBackupIsAStoreOfItsOwn(t *testing.T) {
@@ -223,7 +224,7 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// An operator who has restored the wrong backup twice wants the first copy back.
+// An operator who has restored the wrong backup twice needs the first copy.
 func TestEachRestoreKeepsItsOwnCopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)
@@ -276,7 +277,7 @@ func TestRestoreStopsWhereItCannotKeep(t *testing.T) {
 	log := new(bytes.Buffer)
 	opt := Options{Logger: slog.New(slog.NewTextHandler(log, nil)), link: func(string, string) error { return os.ErrPermission }}
 	restore := func() error { return Restore(path, bytes.NewReader(backup), opt) }
-	// If the file system has no links, a copy is as good.
+	// If the file system has no links, the database is copied.
 	if err := restore(); err != nil || log.Len() != 0 {
 		t.Fatalf("%v; log %s", err, log)
 	}
@@ -287,7 +288,7 @@ func TestRestoreStopsWhereItCannotKeep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt.link = func(_, name string) error { return errors.Join(os.ErrPermission, os.Mkdir(name, 0o700)) } // and this is in the way
+	opt.link = func(_, name string) error { return errors.Join(os.ErrPermission, os.Mkdir(name, 0o700)) } // and this name exists
 	if err := restore(); !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), "cannot keep") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v, want one line", err)
 	}
@@ -428,7 +429,7 @@ func TestLockOwner(t *testing.T) {
 		want       int
 	}{
 		{0xFE00, 77, 14}, {0xFE00, 78, 12}, {0x2B, 77, 13},
-		{0x01, 78, 12}, // as on file systems with devices of their own
+		{0x01, 78, 12}, // as on file systems with their own device numbers
 		{0xFE00, 79, 0}, {0xFE00, 7, 0},
 	} {
 		if got := lockOwner(locks, test.dev, test.inode); got != test.want {
@@ -470,7 +471,7 @@ func TestNothingBelongsToAFabricThatIsNotStored(t *testing.T) {
 	}
 }
 
-// scribble changes everything that can be reached through slices and pointers.
+// scribble changes everything that slices and pointers refer to.
 func scribble(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:

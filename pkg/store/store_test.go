@@ -130,7 +130,7 @@ func TestRecordsAreReplacedAndDeleted(t *testing.T) {
 		if err := tx.DeleteResumption(1, 3); err != nil {
 			return err
 		}
-		if err := tx.DeleteResumption(1, 99); err != nil { // never there
+		if err := tx.DeleteResumption(1, 99); err != nil { // it does not exist
 			return err
 		}
 		return tx.DeleteSubscription(1, 1, 77)
@@ -255,7 +255,7 @@ func TestReservedValuesNeverRepeat(t *testing.T) {
 			}
 			end = first + 100
 		}
-		// The rest of the block is lost with the process.
+		// The rest of the block is lost when the process ends.
 		s.Close()
 	}
 }
@@ -318,7 +318,7 @@ func TestOnCommitTellsHowLongItTook(t *testing.T) {
 	}
 }
 
-// A server test runs in fake time with a real store beside it.
+// Server tests run in fake time with a real store.
 func TestStoreWorksInABubble(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	synctest.Test(t, func(t *testing.T) {
@@ -360,8 +360,8 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// A client that stops reading its backup blocks neither a write for which the file must
-// be mapped again, nor Close.
+// A client that stops reading a backup blocks neither Close nor a write that maps
+// the file again.
 func TestBackupToAStalledClient(t *testing.T) {
 	s := newStore(t)
 	fillStore(t, s, 3)

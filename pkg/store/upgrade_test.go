@@ -20,14 +20,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// oldFile is a database that a program of an older schema has written, and what is known
-// of it. README.md in testdata says how to make one.
+// oldFile is a database that a program with an older schema has written, and its
+// known content. testdata/README.md describes how to create one.
 type oldFile struct {
 	schema  int
 	file    []byte
 	Fabrics []struct {
 		Index   int
-		KeySets []struct { // of schema 1
+		KeySets []struct { // in schema 1
 			ID   uint16
 			Keys []struct {
 				EpochKey       []byte `json:"epoch_key"`
@@ -71,7 +71,7 @@ func eachSchema(t *testing.T, f func(t *testing.T, old oldFile)) {
 	}
 }
 
-// place writes the database into a state directory of its own.
+// place writes the database into a new state directory.
 func (old *oldFile) place(t testing.TB) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "state", FileName)
@@ -81,7 +81,7 @@ func (old *oldFile) place(t testing.TB) (path string) {
 	return path
 }
 
-// epochKeys returns how many of the epoch keys are in a file.
+// epochKeys returns the number of the epoch keys in a file.
 func (old *oldFile) epochKeys(t testing.TB, path string) (n int) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -100,7 +100,8 @@ func (old *oldFile) epochKeys(t testing.TB, path string) (n int) {
 	return n
 }
 
-// rawRecords returns all records of a file but those of the meta bucket, as JSON.
+// rawRecords returns all records of a file as JSON, except those of the meta
+// bucket.
 func rawRecords(t testing.TB, path string) map[string]map[string]json.RawMessage {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
@@ -336,7 +337,7 @@ func testDamagedFileIsNotUpgraded(t *testing.T, old oldFile) {
 	}
 }
 
-// A record with a right checksum that cannot be upgraded.
+// A record with a correct checksum that cannot be upgraded.
 func TestRecordThatCannotBeUpgraded(t *testing.T) {
 	for name, change := range map[string]func(record map[string]json.RawMessage){
 		"root that is none": func(r map[string]json.RawMessage) { r["root"] = []byte(`"AAAA"`) },
@@ -374,7 +375,7 @@ func TestRecordThatCannotBeUpgraded(t *testing.T) {
 	}
 }
 
-// changeSchema1 changes the record of fabric 2 as a program of schema 1 would.
+// changeSchema1 changes the record of fabric 2 as a program with schema 1 would.
 func changeSchema1(t *testing.T, path string, change func(record map[string]json.RawMessage)) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -453,8 +454,8 @@ func BenchmarkUpgrade(b *testing.B) {
 	}
 }
 
-// A power cut within a commit of the old program, and the next start is that of the new
-// one: it undoes the commit, as the old program would have.
+// After a power cut in a commit of the old program, the new program starts. It
+// undoes the commit, as the old program would have.
 func TestUpgradeUndoesAnInterruptedCommit(t *testing.T) {
 	old := readOld(t, 2)
 	path := old.place(t)
@@ -495,7 +496,7 @@ func TestUpgradeUndoesAnInterruptedCommit(t *testing.T) {
 		if bytes.Equal(whole[at:at+size], old.file[at:at+size]) {
 			continue
 		}
-		undone++ // all is there but this page
+		undone++ // only this page is missing
 		torn := bytes.Clone(whole)
 		copy(torn[at:at+size], old.file[at:at+size])
 		if err := os.WriteFile(path, torn, 0o600); err != nil {
@@ -521,8 +522,8 @@ func TestUpgradeUndoesAnInterruptedCommit(t *testing.T) {
 	}
 }
 
-// The same with a newer program's database: whether its last commit is complete is not
-// known here, and nothing is undone.
+// The same with a newer program's database: whether its last commit is complete is
+// not known, so nothing is undone.
 func TestInterruptedCommitOfANewerProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := open(t, path)

@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// A structure is written, and read again. Errors are asked for once, at the end.
+// A structure is written and read. Errors are checked once, at the end.
 func Example() {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)

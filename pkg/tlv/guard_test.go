@@ -42,7 +42,7 @@ func TestGuard(t *testing.T) {
 			if name == "a reset" {
 				return
 			}
-			// Whatever it was, it can be taken back.
+			// Anything that was written can be removed.
 			w.Rewind(m)
 			w.Bool(Context(1), true)
 			w.End()
@@ -50,7 +50,7 @@ func TestGuard(t *testing.T) {
 			if got := string(w.Bytes()); got != "\x15\x35\x00\x29\x01\x18\x18" {
 				t.Errorf("after a rewind: %x", got)
 			}
-			// From now on mistakes are bugs again.
+			// From here on incorrect use panics again.
 			defer func() {
 				if recover() == nil {
 					t.Error("no panic without a guard")
@@ -92,7 +92,7 @@ func TestSingleAndMembers(t *testing.T) {
 	}
 }
 
-// FuzzScan holds what Single says against what a Reader finds.
+// FuzzScan compares Single with a Reader.
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{"\x15\x18", "\x36\x01\x04\x05\x18", "\x24\x01\x05", "\x2c\x01\x01a", "\x0f\xff\xff\xff\xff\xff\xff\xff\xffa", "\xd5\x01\x02\x03\x04\x05\x06\x18", "\x38", "\x17\x24\x01\x05\x04\x06\x18", "\x8a\x01\x00\x00\x00\x80\x3f"} {
 		f.Add([]byte(s))

@@ -16,7 +16,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// dump renders the element that r stands on, for comparison with a test's text.
+// dump returns the element at r as text, for comparisons.
 func dump(r *Reader) string {
 	var s strings.Builder
 	if r.Tag() != Anonymous {
@@ -56,7 +56,7 @@ func dump(r *Reader) string {
 	return s.String()
 }
 
-// rewrite copies the element that r stands on to w, decoding every value.
+// rewrite copies the element at r to w and decodes every value.
 func rewrite(w *Writer, r *Reader) {
 	tag := r.Tag()
 	switch t := r.Type(); t {
@@ -78,7 +78,7 @@ func rewrite(w *Writer, r *Reader) {
 		w.Null(tag)
 	case TypeStruct, TypeArray, TypeList:
 		if r.Enter(); r.Err() != nil {
-			return // too deep: the Writer would take it for a bug
+			return // too deep: the Writer would panic
 		}
 		switch t {
 		case TypeStruct:
@@ -96,7 +96,7 @@ func rewrite(w *Writer, r *Reader) {
 	}
 }
 
-// message is an encoded structure of the shape that a ReadRequest has.
+// message returns an encoded structure like a ReadRequest.
 func message() []byte {
 	var w Writer
 	writeMessage(&w)
@@ -122,7 +122,7 @@ func writeMessage(w *Writer) {
 
 var octets [32]byte
 
-// readMessage reads what writeMessage wrote and returns a sum of it.
+// readMessage reads the result of writeMessage and returns a sum of its values.
 func readMessage(b []byte) (sum uint64, err error) {
 	r := NewReader(b)
 	for r.EnterStruct(); r.Next(); {

@@ -152,8 +152,8 @@ func TestFloats(t *testing.T) {
 	}
 }
 
-// After an error a Reader gives zero values and does not move; the first error
-// is the one that stays.
+// After an error a Reader returns zero values and does not move, and its error does
+// not change.
 func TestReaderErrorSticks(t *testing.T) {
 	r := NewReader(message())
 	r.EnterStruct()
@@ -189,7 +189,7 @@ func TestReaderMisuse(t *testing.T) {
 	}
 }
 
-// What is not entered or not read to its end is passed over, and checked.
+// Elements that are not entered or not read to the end are skipped and checked.
 func TestReaderSkips(t *testing.T) {
 	b := unhex(t, "15 3500 2401 01 3602 0401 0402 18 18 2401 05 18")
 	r := NewReader(b)
@@ -224,7 +224,7 @@ func TestReaderSkips(t *testing.T) {
 	}
 }
 
-// Exit leaves no element behind that could be taken for one.
+// Exit leaves no current element.
 func TestReaderAfterExit(t *testing.T) {
 	for name, f := range map[string]func(r *Reader){
 		"Element": func(r *Reader) { r.Element() },
@@ -281,8 +281,8 @@ func TestEveryTruncation(t *testing.T) {
 	}
 }
 
-// A flipped bit gives an error or another message, never a panic; what is
-// accepted is also accepted as a whole.
+// A flipped bit leads to an error or to another message, never to a panic. What a
+// Reader accepts, Validate accepts too.
 func TestEveryBitFlip(t *testing.T) {
 	b := message()
 	for bit := range len(b) * 8 {

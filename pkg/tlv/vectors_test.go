@@ -14,7 +14,8 @@ const long = "START...!123456789ABCDEF@123456789ABCDEF#123456789ABCDEF$123456789
 
 const encoding1 = `mixed profile/context tags, all element types (SDK "Encoding1")`
 
-// What the published encodings mean, by their description in the vector file.
+// The values of the published encodings, from their descriptions in the vector
+// file.
 var vectorValues = map[string]string{
 	"int 1 byte -1":         "-1",
 	"int 0x0100":            "+256",
@@ -50,8 +51,8 @@ func TestVectors(t *testing.T) {
 	for _, v := range f.Vectors {
 		b := unhex(t, v.Encoding)
 		if v.Value == encoding1 {
-			// The one vector whose top element has a tag, of 6 octets. Messages have
-			// none, and NewReader refuses it.
+			// One vector has a top element with a tag of 6 octets. Messages have
+			// none, and NewReader rejects it.
 			if err := Validate(b); err == nil {
 				t.Error("a tagged top element was accepted")
 			}

@@ -113,7 +113,7 @@ func TestWriterMisusePanics(t *testing.T) {
 	}
 }
 
-// An element taken whole can be written under another tag and read alone.
+// An Element can be written with another tag and read alone.
 func TestElementRoundTrip(t *testing.T) {
 	b := unhex(t, "15 3601 0c0161 17 2003 fb 18 18 2402 07 18")
 	r := NewReader(b)

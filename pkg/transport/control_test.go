@@ -38,8 +38,8 @@ func TestControlDestinationThatCannotAnswer(t *testing.T) {
 	}
 }
 
-// FuzzControl: the kernel writes these, but reading past the end must
-// not be possible whatever they hold.
+// FuzzControl: the kernel writes control messages, but none may cause a read past
+// the end.
 func FuzzControl(f *testing.F) {
 	f.Add(appendControl6(nil, netip.MustParseAddr("fe80::1"), 2))
 	f.Add(appendControl4(appendHeader(nil, unix.SOL_SOCKET, unix.SCM_TIMESTAMP, 0), netip.MustParseAddr("10.0.0.1"), 2))

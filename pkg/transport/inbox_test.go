@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// arrive makes the n-th datagram of a host.
+// arrive returns the n-th datagram of a host.
 func arrive(host, n int, c class) *Packet {
 	var a [16]byte
 	a[0], a[1] = 0xFE, 0x80
@@ -58,9 +58,8 @@ func TestClassOf(t *testing.T) {
 	}
 }
 
-// Nothing that a source sends overtakes its handshake: the first message of a
-// session comes after the end of that. Nor does a handshake's message overtake
-// another.
+// No datagram overtakes a handshake message of the same source, as the first
+// message of a session must come after the end of its handshake.
 func TestQueueOrder(t *testing.T) {
 	q := newQueue()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -89,7 +88,7 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
-// The queue holds what it may, and is empty when everything was taken.
+// The queue has a limit, and is empty when everything was taken.
 func TestQueueBounded(t *testing.T) {
 	q := newQueue()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -114,7 +113,7 @@ func TestQueueBounded(t *testing.T) {
 	}
 }
 
-// There is a token whenever something waits.
+// There is a token whenever a datagram waits.
 func TestQueueSignals(t *testing.T) {
 	q := newQueue()
 	r := rand.New(rand.NewPCG(5, 6))
@@ -135,15 +134,15 @@ func TestQueueSignals(t *testing.T) {
 	}
 }
 
-// Somebody fills the queue as fast as it is emptied. Others are neither dropped
-// nor do they wait for more than their turn.
+// One source fills the queue as fast as it is emptied. Datagrams of others are not
+// dropped and wait no longer than their turn.
 func TestQueueFairness(t *testing.T) {
 	for _, flood := range []struct {
 		name  string
 		hosts int
 		class class
-		by    class // of the good one
-		wait  int   // turns that the good one may wait
+		by    class // of the good source
+		wait  int   // maximum turns that the good source waits
 	}{
 		{"one host, handshakes against handshakes", 1, classHandshake, classHandshake, 2},
 		{"one host, sessions against sessions", 1, classSession, classSession, 2},
@@ -153,7 +152,7 @@ func TestQueueFairness(t *testing.T) {
 		t.Run(flood.name, func(t *testing.T) {
 			const good = 1 << 20
 			q := newQueue()
-			// A host that shares the good one's lane is no test of turns.
+			// A host in the same lane as the good one would not test the turns.
 			var hosts []int
 			for h := 0; len(hosts) < flood.hosts; h++ {
 				a, b := arrive(h, 1, flood.class), arrive(good, 1, flood.by)
@@ -168,7 +167,7 @@ func TestQueueFairness(t *testing.T) {
 				}
 			}
 			for i := range 5000 {
-				for range 4 { // four times what can be served
+				for range 4 { // four times the capacity
 					push(arrive(hosts[n%len(hosts)], n, flood.class))
 					n++
 				}

@@ -35,8 +35,8 @@ func hostAddr(i int) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// flood charges a source n times at one moment, as far as it is allowed to, and
-// returns how often it was.
+// flood charges a source up to n times at one moment, while it is not exhausted,
+// and returns how often.
 func flood(l *Limiter, now time.Time, source netip.Addr, n int) (passed int) {
 	for range n {
 		if !l.Exhausted(now, source) {
@@ -76,7 +76,7 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// Who stays below the rate is never refused, however the moments fall.
+// A source below the rate is never limited, whatever the times.
 func TestLimiterSparesTheModest(t *testing.T) {
 	l := NewLimiter(10, 20, 4)
 	now := time.Now()
@@ -92,8 +92,8 @@ func TestLimiterSparesTheModest(t *testing.T) {
 	}
 }
 
-// Who is charged after the fact pays for all of it: many datagrams that come at
-// once, each time that one is allowed, do not get more through than the rate.
+// Charges after the fact count completely: a burst of datagrams that passes each
+// time does not exceed the rate on average.
 func TestLimiterDebt(t *testing.T) {
 	l := NewLimiter(100, 400, 8)
 	now := time.Now()
@@ -118,7 +118,7 @@ func TestLimiterDebt(t *testing.T) {
 	}
 }
 
-// A clock that stands still or goes back gives nothing, and takes nothing.
+// A clock that stops or goes back neither adds to nor takes from the allowance.
 func TestLimiterClock(t *testing.T) {
 	l := NewLimiter(1000, 5, 4)
 	now := time.Now()
@@ -131,7 +131,7 @@ func TestLimiterClock(t *testing.T) {
 	}
 }
 
-// The table holds what it may, and forgets who was charged least recently.
+// The table has a limit and removes the source that was charged least recently.
 func TestLimiterBounded(t *testing.T) {
 	const sources = 64
 	l := NewLimiter(1, 2, sources)
@@ -160,7 +160,7 @@ func TestLimiterBounded(t *testing.T) {
 	}
 }
 
-// A Limiter does what a plain model of it does.
+// A Limiter agrees with a simple model.
 func TestLimiterModel(t *testing.T) {
 	const rate, burst = 5, 10
 	l := NewLimiter(rate, burst, 100)
@@ -182,7 +182,7 @@ func TestLimiterModel(t *testing.T) {
 		m.left = min(burst, m.left+rate*now.Sub(m.at).Seconds())
 		m.at = now
 		if got, want := l.Exhausted(now, hostAddr(i)), m.left < 1; got != want {
-			if d := m.left - 1; d < -1e-6 || d > 1e-6 { // or it is the rounding
+			if d := m.left - 1; d < -1e-6 || d > 1e-6 { // otherwise rounding decides
 				t.Fatalf("exhausted: %v with %v left", got, m.left)
 			}
 		}

@@ -18,7 +18,7 @@ var (
 	groupB = netip.MustParseAddr("ff35:40:fd00::100:2")
 )
 
-// sendGroup sends from the peer by one link.
+// sendGroup sends from the peer on one link.
 func sendGroup(t *testing.T, lab *netlab.Lab, link string, group netip.Addr, text string) {
 	t.Helper()
 	c := lab.ListenUDP("udp6", "[::]:0")
@@ -46,10 +46,11 @@ func TestSetGroups(t *testing.T) {
 		}
 	}
 	marker := client(t, "udp6", net.JoinHostPort("::1", fmt.Sprint(GroupPort)))
-	// nothing fails unless the next datagram is one that is sent afterwards.
+	// nothing fails unless the next datagram is the marker, which is sent
+	// afterwards.
 	nothing := func(what string) {
 		t.Helper()
-		time.Sleep(20 * time.Millisecond) // the marker goes another way than what is not to come
+		time.Sleep(20 * time.Millisecond) // the marker takes another path
 		if _, err := marker.Write([]byte(what)); err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +81,7 @@ func TestSetGroups(t *testing.T) {
 	sendGroup(t, lab, "eth0", groupB, "stayed")
 	wantNext(t, conn, "stayed")
 
-	// An interface that comes later takes another look.
+	// An interface that appears later is joined by the next call.
 	lab.Join("eth2")
 	set(groupB)
 	sendGroup(t, lab, "eth2", groupB, "later")

@@ -15,7 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
-// read returns what a plain socket of the peer receives.
+// read returns what an ordinary socket of the peer receives.
 func read(t *testing.T, c *net.UDPConn) (string, netip.AddrPort) {
 	t.Helper()
 	b := make([]byte, 100)
@@ -29,9 +29,9 @@ func read(t *testing.T, c *net.UDPConn) (string, netip.AddrPort) {
 	return string(b[:n]), from
 }
 
-// TestTwoLinksWithTheSameNeighbour: with two interfaces every link-local peer
-// could be on either; the answer must take the interface of the question and
-// the address that was asked, also when there are several.
+// TestTwoLinksWithTheSameNeighbour: with two interfaces a link-local peer could be
+// on either. The answer must use the interface of the question and the address that
+// it was sent to, even if there are several.
 func TestTwoLinksWithTheSameNeighbour(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -80,7 +80,7 @@ func TestTwoLinksWithTheSameNeighbour(t *testing.T) {
 			if from.Addr().WithZone("") != to.Addr() || got != "answer" {
 				t.Errorf("asked %s: %q came from %v", tc.to, got, from)
 			}
-			// The zone alone is enough too.
+			// The zone alone is sufficient too.
 			if err := conn.WriteTo([]byte("again"), Path{Peer: p.Peer}); err != nil {
 				t.Fatal(err)
 			}
@@ -91,8 +91,8 @@ func TestTwoLinksWithTheSameNeighbour(t *testing.T) {
 	}
 }
 
-// TestPathOutlivesItsAddress: a session knows the path of its last datagram.
-// When the prefix changes, what the node sends on its own must still arrive.
+// TestPathOutlivesItsAddress: a session keeps the path of its last datagram. After
+// a change of the prefix, the node's messages must still arrive.
 func TestPathOutlivesItsAddress(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -130,7 +130,7 @@ func TestPathOutlivesItsAddress(t *testing.T) {
 			t.Errorf("%s: %q from %v, want from %s", tc.what, got, from, tc.local)
 		}
 	}
-	// Nowhere to go is an error, not a silence.
+	// If there is no route, the result is an error.
 	if err := conns[0].WriteTo([]byte("x"), Path{Peer: netip.MustParseAddrPort("[2001:db8::1]:5540")}); err == nil {
 		t.Error("a datagram without a route was taken")
 	}
@@ -170,8 +170,8 @@ func TestHostWithoutIPv4Address(t *testing.T) {
 	wantNext(t, conns[0], "six")
 }
 
-// TestNoFamily: the errors of a kernel without an address family cannot be
-// provoked here; what is made of them can.
+// TestNoFamily: the errors of a kernel without an address family cannot be caused
+// here, so the test passes them to the function that handles them.
 func TestNoFamily(t *testing.T) {
 	if !noFamily(&net.OpError{Op: "listen", Err: os.NewSyscallError("socket", unix.EAFNOSUPPORT)}) {
 		t.Error("EAFNOSUPPORT is not taken for a missing family")

@@ -42,8 +42,8 @@ func receive(t testing.TB, c PacketConn) ([]byte, Path) {
 	return b[:n], p
 }
 
-// wantNext fails unless want is the very next that c delivers: what must not be
-// delivered is sent before it.
+// wantNext fails unless want is the next datagram that c delivers. Datagrams that
+// must not be delivered are sent before it.
 func wantNext(t testing.TB, c PacketConn, want string) {
 	t.Helper()
 	if got, p := receive(t, c); string(got) != want {
@@ -99,7 +99,7 @@ func TestAnswerGoesBackTheWayItCame(t *testing.T) {
 			if p != want {
 				t.Fatalf("path %+v, want %+v", p, want)
 			}
-			// A connected client takes nothing from another address.
+			// A connected client accepts nothing from another address.
 			if err := conn.WriteTo([]byte("answer"), p); err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestPathWithoutLocalAndInterface(t *testing.T) {
 	}
 }
 
-// Of a datagram that is too large there is only the path.
+// For a datagram that is too large only the path is returned.
 func TestDatagramLargerThanBuffer(t *testing.T) {
 	conn := listen(t, Options{})[0]
 	c := client(t, "udp6", fmt.Sprintf("[::1]:%d", conn.Port()))
@@ -197,7 +197,7 @@ func TestPortInUseNamesPortAndProcess(t *testing.T) {
 				t.Errorf("error %q does not say %q", err, want)
 			}
 		}
-		// What was opened on the way is closed again.
+		// Conns opened before the failure are closed.
 		held[family].Close()
 		listen(t, Options{Port: port})
 	}
@@ -253,7 +253,7 @@ func TestFilterFollowsInterfaces(t *testing.T) {
 	}
 	check(2)
 	delete(host, 2)
-	host[4] = "eth0" // made anew
+	host[4] = "eth0" // created again
 	now = now.Add(filterFresh)
 	check(4)
 	host[4], host[3] = "old", "eth0" // renamed
@@ -262,7 +262,7 @@ func TestFilterFollowsInterfaces(t *testing.T) {
 	if len(f.verdict) > len(host) {
 		t.Errorf("remembers %d interfaces of %d", len(f.verdict), len(host))
 	}
-	for i := range 1000 { // each is heard once, and never again
+	for i := range 1000 { // each index is used once
 		host[100+i] = "veth"
 		now = now.Add(time.Second)
 		f.allows(100 + i)

@@ -169,7 +169,7 @@ func TestHandshake(t *testing.T) {
 	w.Begin()
 	wantNoOffer(t, w, "handshake under way")
 	wantAdvertised(t, w, "handshake under way", true)
-	w.SessionEnded(start) // another's fail-safe ended, with no PASE session about
+	w.SessionEnded(start) // another's fail-safe ended, without a PASE session
 	wantNoOffer(t, w, "handshake still under way")
 	if !w.Succeeded() {
 		t.Fatal("Succeeded = false")
