@@ -20,6 +20,7 @@ type entry struct {
 	assembly *device.Assembly                // nil: it was removed, or cannot be made
 	fault    string                          // why it cannot be made
 	hidden   string                          // why it is not to be shown
+	note     string                          // why it is not as the operator says
 	shown    map[string]bool                 // keys of those that the node has
 	infos    map[string]*information.Cluster // of its bridged endpoints, by node key
 	stale    []matter.EndpointID             // endpoints of a former assembly that the node still has
@@ -126,6 +127,12 @@ func (e *entry) first() (n matter.EndpointID) {
 		}
 	}
 	return n
+}
+
+// otherwise reports whether the operator says something of the device, or did before.
+func (e *entry) otherwise(all map[string]Override) bool {
+	_, ok := all[e.id]
+	return ok || e.rec.Said != nil
 }
 
 // part returns what is described of a part, or nil.

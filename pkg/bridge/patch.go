@@ -86,6 +86,9 @@ func (r *Registry) checkPatch(e *entry, p *Patch) (nodes []*device.Node, err err
 		if n == nil {
 			return nil, &Error{Kind: NotFound, Pointer: s.Pointer, Detail: fmt.Sprintf("device %s has no part %q", e.id, s.Part)}
 		}
+		if r.retyped(e.id, n.Key) {
+			s.State = known(n, s.State)
+		}
 		if err := n.Check(s.State); err != nil {
 			return nil, stateError(s.Pointer, err)
 		}
@@ -97,11 +100,16 @@ func (r *Registry) checkPatch(e *entry, p *Patch) (nodes []*device.Node, err err
 // patchDescription stores what is new in a device's description.
 func (r *Registry) patchDescription(now time.Time, e *entry, p *Patch) error {
 	rec := *e.rec
+	name := &rec.Device.Name
+	if rec.Said != nil && r.opt.Overrides[e.id].Name != nil {
+		said := *rec.Said
+		rec.Said, name = &said, &said.Name
+	}
 	changed := false
 	for _, t := range []struct {
 		to   *string
 		text *string
-	}{{&rec.Device.Name, p.Name}, {&rec.Device.HardwareVersion, p.HardwareVersion}, {&rec.Device.SoftwareVersion, p.SoftwareVersion}} {
+	}{{name, p.Name}, {&rec.Device.HardwareVersion, p.HardwareVersion}, {&rec.Device.SoftwareVersion, p.SoftwareVersion}} {
 		if t.text != nil && *t.to != *t.text {
 			*t.to, changed = *t.text, true
 		}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -106,6 +107,8 @@ type change struct {
 	created  bool
 	rec      record           // the new one
 	assembly *device.Assembly // the new one; nil: the one that there is stays
+	note     string           // why it is not as the operator says
+	own      bool             // the source has not spoken
 	device   *device.Device
 }
 
@@ -120,6 +123,7 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 		c.entry = &entry{id: d.ID, rec: &record{Created: now.UTC()}}
 	}
 	c.rec = *c.entry.rec
+	c.rec.Said, c.note = r.overridden(d)
 	keepProperties(&c.rec.Device, d)
 	a, err := device.Assemble(d, r.opt.Profile, r.sender(c.entry))
 	if err != nil {
@@ -128,6 +132,9 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	for i := range d.Parts {
 		for _, n := range a.Nodes {
 			if n.Part == &d.Parts[i] {
+				if r.retyped(d.ID, n.Key) {
+					d.Parts[i].State = known(n, d.Parts[i].State)
+				}
 				if err := n.Report(now, d.Parts[i].State); err != nil {
 					return nil, stateError(fmt.Sprintf("/parts/%d/state", i), err)
 				}
@@ -137,7 +144,7 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	if e == nil || e.assembly == nil || !sameParts(&e.rec.Device, d) {
 		c.assembly = a
 	}
-	c.describe(d, now)
+	c.describe(d, now, a)
 	return c, nil
 }
 
@@ -161,7 +168,7 @@ func keepProperties(old, d *device.Device) {
 }
 
 // describe puts a description into the record. Values that it does not name stay.
-func (c *change) describe(d *device.Device, now time.Time) {
+func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly) {
 	old := c.rec.Device
 	c.rec.Device = *d
 	if d.Battery != nil && old.Battery != nil {
@@ -172,18 +179,30 @@ func (c *change) describe(d *device.Device, now time.Time) {
 		p := &c.rec.Device.Parts[i]
 		state := device.Values{}
 		for _, o := range old.Parts {
-			if o.ID == p.ID && o.Type == p.Type {
-				for name, v := range o.State {
-					state[name] = v
-				}
+			if o.ID == p.ID {
+				maps.Copy(state, stillFit(a, &d.Parts[i], o.State))
 			}
 		}
-		for name, v := range p.State {
-			state[name] = v
-		}
+		maps.Copy(state, p.State)
 		p.State = state
 	}
 	c.rec.Updated, c.rec.Gone = now.UTC(), nil
+}
+
+// stillFit returns those of the values that a part had which it can have by now.
+func stillFit(a *device.Assembly, p *device.Part, had device.Values) device.Values {
+	out := device.Values{}
+	for _, n := range a.Nodes {
+		if n.Part != p {
+			continue
+		}
+		for name, v := range had {
+			if n.Check(device.Values{name: v}) == nil {
+				out[name] = v
+			}
+		}
+	}
+	return out
 }
 
 // sameParts reports whether two descriptions come to the same endpoints.
@@ -276,7 +295,8 @@ func (r *Registry) apply(now time.Time, c *change) {
 	e := c.entry
 	r.entries[e.id] = e
 	delete(r.leaving, e)
-	e.silent, e.dirty = false, false
+	e.silent = c.own && (e.silent || c.created)
+	e.dirty, e.note = false, c.note
 	if c.assembly != nil {
 		e.retire()
 	}

@@ -16,6 +16,10 @@ import (
 type record struct {
 	Device device.Device `json:"device"` // as its source described it last, with the last state
 
+	// Said is what the source itself described, without states, where the operator says
+	// something else of the device.
+	Said *device.Device `json:"said,omitempty"`
+
 	// Endpoints are by the key of the node of its assembly: the part's id, "" for what
 	// the parts have in common.
 	Endpoints map[string]identity `json:"endpoints,omitempty"`

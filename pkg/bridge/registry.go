@@ -59,6 +59,8 @@ type Options struct {
 	Log   *slog.Logger // nil: no log
 	// Expose decides which devices are shown.
 	Expose Filter
+	// Overrides is what the operator says of devices, by their ids.
+	Overrides map[string]Override
 	// Profile is what the node's ecosystem takes.
 	Profile device.Profile
 	// Resident are the sources whose devices live in the program: these get power when it
@@ -179,6 +181,9 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 				n.PowerUp(now)
 			}
 		}
+	}
+	if err := r.override(now, func(id string) bool { return r.entries[id] == nil || r.entries[id].otherwise(r.opt.Overrides) }); err != nil {
+		r.log.Error("devices are not as the devices file says", "error", err)
 	}
 	r.limit()
 	r.add()

@@ -15,6 +15,9 @@ func (r *Registry) Report(id, part string, v device.Values) error {
 		if err != nil {
 			return err
 		}
+		if r.retyped(id, n.Key) {
+			v = known(n, v)
+		}
 		if err := n.Check(v); err != nil {
 			return stateError("/state", err)
 		}

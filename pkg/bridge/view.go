@@ -123,6 +123,9 @@ func (e *entry) reason() string {
 		return ""
 	}
 	notes := e.assembly.Notes
+	if e.note != "" {
+		notes = append([]string{e.note}, notes...)
+	}
 	if w := e.waiting(); len(w) > 0 {
 		notes = append(slices.Clone(notes), "waiting for the first value of "+strings.Join(w, ", "))
 	} else if !e.present() && len(e.assembly.Nodes) > 0 {

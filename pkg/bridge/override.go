@@ -1,0 +1,221 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+)
+
+// Override is what the operator says of a device in place of what its source says. What
+// is nil or empty is the source's.
+type Override struct {
+	Name, Room *string
+	Hidden     bool
+	Parts      map[string]PartOverride // by part id; "": the only part
+}
+
+// PartOverride is the same of a part.
+type PartOverride struct {
+	Name    *string
+	Type    string
+	Options json.RawMessage // an object of [device.Options]: what it names is replaced
+}
+
+// apply returns a description with what o says.
+func (o *Override) apply(d device.Device) (device.Device, error) {
+	if o.Name != nil {
+		d.Name = *o.Name
+	}
+	if o.Room != nil {
+		d.Room = *o.Room
+	}
+	d.Parts = slices.Clone(d.Parts)
+	for id, change := range o.Parts {
+		i := slices.IndexFunc(d.Parts, func(p device.Part) bool { return p.ID == id })
+		if id == "" && len(d.Parts) == 1 {
+			i = 0
+		}
+		if i < 0 {
+			return d, invalid("", "the devices file: there is no part %q of %s", id, d.ID)
+		}
+		p := &d.Parts[i]
+		if change.Name != nil {
+			p.Name = *change.Name
+		}
+		if change.Type != "" {
+			p.Type = change.Type
+		}
+		if change.Options != nil {
+			if err := json.Unmarshal(change.Options, &p.Options); err != nil {
+				return d, invalid("", "the devices file: the options of %s: %v", d.ID, err)
+			}
+		}
+	}
+	return d, nil
+}
+
+// declares reports whether o describes a device that its source need not describe.
+func (o *Override) declares() bool {
+	if len(o.Parts) == 0 {
+		return false
+	}
+	for _, p := range o.Parts {
+		if p.Type == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// declared returns the device that o describes.
+func (o *Override) declared(id string) device.Device {
+	d := device.Device{ID: id, Reachable: true}
+	for part := range o.Parts {
+		if part == "" {
+			part = "main"
+		}
+		d.Parts = append(d.Parts, device.Part{ID: part})
+	}
+	slices.SortFunc(d.Parts, func(a, b device.Part) int { return compareIDs(a.ID, b.ID) })
+	return d
+}
+
+// compareIDs orders ids of parts: 2 comes before 10.
+func compareIDs(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+// overridden returns what a source's description comes to with the operator's word. Where
+// that makes no device, the source's own description counts, and note says why.
+func (r *Registry) overridden(d *device.Device) (said *device.Device, note string) {
+	o, ok := r.opt.Overrides[d.ID]
+	if !ok {
+		return nil, ""
+	}
+	changed, err := o.apply(*d)
+	if err == nil {
+		err = checkDevice(&changed)
+	}
+	if err == nil {
+		_, err = device.Assemble(&changed, r.opt.Profile, nil)
+	}
+	if err != nil {
+		return nil, "not as the devices file says: " + err.Error()
+	}
+	own := *d
+	own.Parts = slices.Clone(d.Parts)
+	for i := range own.Parts {
+		own.Parts[i].State = nil
+	}
+	*d = changed
+	return &own, ""
+}
+
+// retyped reports whether the operator says what type a part is: its source may then
+// report what the type has not.
+func (r *Registry) retyped(id, part string) bool {
+	o := r.opt.Overrides[id]
+	return o.Parts[part].Type != "" || o.Parts[""].Type != ""
+}
+
+// known returns the values that a part has properties for.
+func known(n *device.Node, v device.Values) device.Values {
+	out := device.Values{}
+	for name, x := range v {
+		if n.Property(name) != nil {
+			out[name] = x
+		}
+	}
+	return out
+}
+
+// SetOverrides replaces what the operator says of devices. Devices that it says something
+// else of become that; those at the API that it describes and that there are not yet come
+// to be, unreachable until their source speaks. A device that it names no more stays, as
+// its source describes it.
+func (r *Registry) SetOverrides(all map[string]Override) error {
+	return r.do(func(now time.Time) error {
+		was := r.opt.Overrides
+		r.opt.Overrides = all
+		if err := r.override(now, func(id string) bool { return !reflect.DeepEqual(was[id], all[id]) }); err != nil {
+			r.opt.Overrides = was
+			return err
+		}
+		for _, e := range r.entries {
+			r.decide(e)
+		}
+		r.pending.changed(now)
+		return nil
+	})
+}
+
+// override brings the devices that concern accepts in line with the overrides, in one
+// transaction.
+func (r *Registry) override(now time.Time, concern func(id string) bool) error {
+	var changes []*change
+	for _, e := range r.sorted() {
+		if e.rec.Gone != nil || !concern(e.id) {
+			continue
+		}
+		d := e.rec.Device
+		if e.rec.Said != nil {
+			d.Name, d.Room, d.Parts = e.rec.Said.Name, e.rec.Said.Room, e.rec.Said.Parts
+		}
+		d.Parts = slices.Clone(d.Parts)
+		for i := range d.Parts {
+			d.Parts[i].State = nil
+		}
+		changes = r.reconsider(now, changes, d)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.opt.Overrides)) {
+		o, e := r.opt.Overrides[id], r.entries[id]
+		if concern(id) && (e == nil || e.rec.Gone != nil) && Front(SourceOf(id)) == "api" && o.declares() {
+			changes = r.reconsider(now, changes, o.declared(id))
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return r.commit(now, changes, nil)
+}
+
+// reconsider adds what a description comes to with the overrides by now.
+func (r *Registry) reconsider(now time.Time, changes []*change, d device.Device) []*change {
+	c, err := r.prepare(now, &d)
+	if err != nil {
+		r.log.Warn("a device is not as the devices file says", "device", d.ID, "error", err)
+		return changes
+	}
+	c.own = true
+	c.rec.Updated = c.entry.rec.Updated
+	if !c.created && bytes.Equal(c.rec.encode(), c.entry.rec.encode()) {
+		c.entry.note = c.note
+		return changes
+	}
+	return append(changes, c)
+}
+
+// hiddenBy reports why the operator does not show a device, "" if he does.
+func (r *Registry) hiddenBy(e *entry) string {
+	switch shown, by := r.opt.Expose.Shows(&e.rec.Device); {
+	case e.rec.Hidden:
+		return "an operator has hidden it"
+	case r.opt.Overrides[e.id].Hidden:
+		return "the devices file hides it"
+	case !shown:
+		return fmt.Sprintf("not exposed: %s", by)
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package bridge
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/device"
+)
+
+func text(s string) *string { return &s }
+
+// overrides starts the rig anew with what an operator says of devices.
+func (g *rig) overrides(all map[string]Override) {
+	g.t.Helper()
+	g.stop()
+	g.start(func(o *Options) { o.Overrides = all })
+}
+
+// TestOverrides: the operator's word takes the place of the source's, now and after a
+// restart, and ends with the file.
+func TestOverrides(t *testing.T) {
+	g := newRig(t)
+	before := g.put(lamp("z2m:a"))
+	g.put(lamp("z2m:b"))
+	g.pass(time.Minute)
+	all := map[string]Override{
+		"z2m:a": {Name: text("Kitchen"), Room: text("Kitchen"), Parts: map[string]PartOverride{"": {Type: "on_off_plug"}}},
+		"z2m:b": {Hidden: true},
+	}
+	check := func(what string) {
+		t.Helper()
+		v := g.get("z2m:a")
+		if v.Name != "Kitchen" || v.Room != "Kitchen" || v.Parts[0].Type != "on_off_plug" || v.LabelBy != BySource || !v.Exposed || v.Endpoint == before.Endpoint {
+			t.Errorf("%s: %+v", what, v)
+		}
+		if v := g.get("z2m:b"); v.Exposed || v.Reason != "the devices file hides it" {
+			t.Errorf("%s: exposed %v, %q", what, v.Exposed, v.Reason)
+		}
+		if got := len(g.node.list()); got != 1 {
+			t.Errorf("%s: %d endpoints", what, got)
+		}
+	}
+	if err := g.SetOverrides(all); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(time.Minute)
+	check("at once")
+	number := g.get("z2m:a").Endpoint
+	g.overrides(all)
+	check("after a restart")
+	if v := g.get("z2m:a"); v.Reachable {
+		t.Error("reachable before its source has spoken")
+	}
+	d := lamp("z2m:a")
+	d.Name = "Renamed at the source"
+	g.put(d)
+	g.pass(time.Minute)
+	check("after the source has described it")
+	if v := g.get("z2m:a"); v.Endpoint != number || !v.Reachable {
+		t.Errorf("endpoint %d, was %d; reachable %v", v.Endpoint, number, v.Reachable)
+	}
+	// What the source says of the other type is no error.
+	if err := g.Report("z2m:a", "main", device.Values{"on": device.Bool(true), "brightness_percent": device.Number(3)}); err != nil {
+		t.Error(err)
+	}
+
+	g.overrides(nil)
+	g.pass(time.Minute)
+	v := g.get("z2m:a")
+	if v.Name != d.Name || v.Room != "" || v.Parts[0].Type != "on_off_light" || !on(v) {
+		t.Errorf("without the file: %+v", v)
+	}
+	if got := len(g.node.list()); got != 2 {
+		t.Errorf("without the file: %d endpoints", got)
+	}
+}
+
+// TestOverrideThatDoesNotFit: the source's description counts, and the reason is there.
+func TestOverrideThatDoesNotFit(t *testing.T) {
+	g := newRig(t)
+	g.overrides(map[string]Override{
+		"z2m:a": {Name: text("Kitchen"), Parts: map[string]PartOverride{"7": {Type: "on_off_plug"}}},
+		"z2m:b": {Parts: map[string]PartOverride{"": {Options: json.RawMessage(`{"technology":"sonar"}`)}}},
+	})
+	g.put(lamp("z2m:a"))
+	d := device.Device{ID: "z2m:b", Name: "B", Reachable: true, Parts: []device.Part{{ID: "main", Type: "occupancy_sensor", State: device.Values{"occupied": device.Bool(true)}}}}
+	g.put(d)
+	g.pass(time.Minute)
+	for id, want := range map[string]string{"z2m:a": `no part "7"`, "z2m:b": "sonar"} {
+		if v := g.get(id); !v.Exposed || !strings.HasPrefix(v.Reason, "not as the devices file says: ") || !strings.Contains(v.Reason, want) {
+			t.Errorf("%s: exposed %v, %q", id, v.Exposed, v.Reason)
+		}
+	}
+}
+
+// TestDeclaredDevice: a device that the file describes is there before its source has
+// said anything, and needs nothing but values.
+func TestDeclaredDevice(t *testing.T) {
+	g := newRig(t)
+	all := map[string]Override{
+		"api:cellar": {Name: text("Cellar"), Parts: map[string]PartOverride{"": {Type: "temperature_sensor", Options: json.RawMessage(`{"min":-20}`)}}},
+		"z2m:x":      {Parts: map[string]PartOverride{"": {Type: "on_off_light"}}},
+		"api:y":      {Name: text("Only a name")},
+	}
+	g.overrides(all)
+	if list, _ := g.Devices(); len(list) != 1 || list[0].ID != "api:cellar" || list[0].Reachable || list[0].Exposed {
+		t.Fatalf("devices: %+v", list)
+	}
+	if err := g.Patch("api:cellar", Patch{States: []PartState{{State: device.Values{"temperature_celsius": device.Number(12)}}}}); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(time.Minute)
+	v := g.get("api:cellar")
+	if !v.Reachable || !v.Exposed || v.Name != "Cellar" || *v.Parts[0].Options.Min != -20 {
+		t.Errorf("%+v", v)
+	}
+	if err := g.SetOverrides(map[string]Override{}); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(time.Minute)
+	if again := g.get("api:cellar"); again.Endpoint != v.Endpoint || !again.Exposed {
+		t.Errorf("a device that the file names no more: %+v", again)
+	}
+}
