@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/demo"
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/devicesfile"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -23,9 +25,12 @@ type bridgeFlags struct {
 	addr      string
 	tokenFile string
 	expose    []string
+	devices   string // file
 	mqtt      mqttFlags
 	profile   string
 	demo      bool
+
+	overrides map[string]bridge.Override // what the file says, when options has read it
 }
 
 func (f *bridgeFlags) register(fl *pflag.FlagSet) {
@@ -37,6 +42,32 @@ func (f *bridgeFlags) register(fl *pflag.FlagSet) {
 	fl.Var(choice{&f.profile, device.Profiles()}, "profile", "`ecosystem` that the node is for: what that does not know is shown in a plainer way, or not at all; "+strings.Join(device.Profiles(), ", "))
 	fl.BoolVar(&f.demo, "demo", false, "show six simulated devices: a lamp, a plug, a thermostat, a thermometer, a blind and a motion sensor")
 	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last that matches decides; may be repeated (default: all)")
+	fl.StringVar(&f.devices, "devices-file", "", "`file` (YAML) of what devices are called, where they are, what they are shown as and which are hidden (default: "+defaultDevices+" if it is there; empty: none)")
+}
+
+// defaultDevices is read where no other file is named, if it is there.
+const defaultDevices = "/etc/opcredsd/devices.yaml"
+
+// readDevices reads what the operator says of devices.
+func (f *bridgeFlags) readDevices(named bool) error {
+	name := f.devices
+	if !named {
+		name = defaultDevices
+	}
+	if name == "" {
+		return nil
+	}
+	b, err := readBounded(name, devicesfile.MaxSize)
+	if name == defaultDevices && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+		return nil // there is none, or it is not this user's
+	}
+	if err == nil {
+		f.overrides, err = devicesfile.Parse(name, b)
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("devices-file: %w", err)}
+	}
+	return nil
 }
 
 // options returns what the flags ask for.
@@ -50,6 +81,10 @@ func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, er
 	if b.Expose, err = bridge.ParseFilter(f.expose); err != nil {
 		return nil, usageError{fmt.Errorf("expose: %w", err)}
 	}
+	if err := f.readDevices(cmd.Flags().Changed("devices-file")); err != nil {
+		return nil, err
+	}
+	b.Overrides = f.overrides
 	front, err := f.mqtt.front(c.stateDir, c.log())
 	if err != nil {
 		return nil, err

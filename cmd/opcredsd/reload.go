@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +23,7 @@ import (
 
 // reloadable are the settings that a running daemon changes when it reads its
 // configuration again.
-var reloadable = []string{"log-level", "log-format", "expose"}
+var reloadable = []string{"log-level", "log-format", "expose", "devices-file"}
 
 func newReload(c *common) *cobra.Command {
 	var wrong error // what is wrong with the configuration as this command reads it
@@ -74,10 +75,11 @@ type reloader struct {
 	c       *common
 	n       *notifier
 	metrics *metrics.Reload
-	expose  func(bridge.Filter) error
+	devices *bridge.Registry // nil: none
 
-	mu  sync.Mutex
-	now map[string]string // the settings that the daemon runs with, by flag
+	mu        sync.Mutex
+	now       map[string]string          // the settings that the daemon runs with, by flag
+	overrides map[string]bridge.Override // what its devices file said
 }
 
 func newReloader(cmd *cobra.Command, c *common, n *notifier) *reloader {
@@ -137,19 +139,29 @@ func (r *reloader) take() (admin.Reloaded, error) {
 			changed = append(changed, f)
 		}
 	})
+	said := fresh.run.bridge.overrides
+	if file := again.Flags().Lookup("devices-file"); !reflect.DeepEqual(said, r.overrides) && !slices.Contains(changed, file) {
+		changed = append(changed, file) // the same file, which says something else
+	}
 	for _, f := range changed {
 		if !slices.Contains(reloadable, f.Name) {
 			out.Restart = append(out.Restart, f.Name)
 			continue
 		}
-		if f.Name == "expose" {
+		switch f.Name {
+		case "expose":
 			filter, err := bridge.ParseFilter(fresh.run.bridge.expose)
 			if err != nil {
 				return admin.Reloaded{}, asConfiguration(err)
 			}
-			if err := r.expose(filter); err != nil {
+			if err := r.devices.SetExposed(filter); err != nil {
 				return admin.Reloaded{}, err
 			}
+		case "devices-file":
+			if err := r.devices.SetOverrides(said); err != nil {
+				return admin.Reloaded{}, err
+			}
+			r.overrides = said
 		}
 		out.Changed = append(out.Changed, f.Name)
 		r.now[f.Name] = f.Value.String()

@@ -151,9 +151,7 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 		}
 	}
 	n.srv = srv
-	if d := srv.Devices(); d != nil {
-		r.expose = d.SetExposed
-	}
+	r.devices, r.overrides = srv.Devices(), f.bridge.overrides
 	srv.Start()
 	n.ready()
 	var wg sync.WaitGroup

@@ -60,10 +60,11 @@ var allowed = map[string][]string{
 	"pkg/cluster": {"pkg/im", "pkg/datamodel", "pkg/tlv", "pkg/matter"},
 	"pkg/device":  join(floor, []string{"pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
-	"pkg/bridge":    {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/stats", "pkg/store", "pkg/matter"},
-	"pkg/bridgeapi": {"pkg/bridge", "pkg/device"},
-	"pkg/demo":      {"pkg/bridge", "pkg/device"},
-	"pkg/node":      join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster", "pkg/cluster/*"}),
+	"pkg/bridge":      {"pkg/node", "pkg/device", "pkg/datamodel", "pkg/cluster/*", "pkg/stats", "pkg/store", "pkg/matter"},
+	"pkg/bridgeapi":   {"pkg/bridge", "pkg/device"},
+	"pkg/devicesfile": {"pkg/bridge", "pkg/device"},
+	"pkg/demo":        {"pkg/bridge", "pkg/device"},
+	"pkg/node":        join(floor, trust, talk, []string{"pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/im", "pkg/cluster", "pkg/cluster/*"}),
 
 	"pkg/mdns":    {"pkg/host"},
 	"pkg/metrics": {"pkg/bridge", "pkg/node", "pkg/mdns", "pkg/stats"},
@@ -78,7 +79,7 @@ var allowed = map[string][]string{
 	"pkg/mqtt":               {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant"},
 
 	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/devicesfile", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

@@ -17,14 +17,12 @@ type entry struct {
 	id  string
 	rec *record
 
-	assembly *device.Assembly                // nil: it was removed, or cannot be made
-	fault    string                          // why it cannot be made
-	hidden   string                          // why it is not to be shown
-	note     string                          // why it is not as the operator says
-	shown    map[string]bool                 // keys of those that the node has
-	infos    map[string]*information.Cluster // of its bridged endpoints, by node key
-	stale    []matter.EndpointID             // endpoints of a former assembly that the node still has
-	former   []former                        // the same, as long as they may be written to
+	assembly *device.Assembly // nil: it was removed, or cannot be made
+	reasons
+	shown  map[string]bool                 // keys of those that the node has
+	infos  map[string]*information.Cluster // of its bridged endpoints, by node key
+	stale  []matter.EndpointID             // endpoints of a former assembly that the node still has
+	former []former                        // the same, as long as they may be written to
 
 	silent    bool      // its source has not been heard since the start
 	lost      bool      // its source is lost
@@ -33,6 +31,13 @@ type entry struct {
 	settleAt  time.Time // when it is to be looked at again
 
 	dirty bool // the record differs from the store
+}
+
+// reasons are why a device is not shown, or not as it is to be.
+type reasons struct {
+	fault  string // why it cannot be made
+	hidden string // why it is not to be shown
+	note   string // why it is not as the operator says
 }
 
 // former is an endpoint that another one is to replace.

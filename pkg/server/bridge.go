@@ -20,12 +20,14 @@ import (
 
 // Bridge configures the bridge of a Server.
 type Bridge struct {
-	Socket  string        // path of the API's Unix socket; "": none
-	Addr    string        // TCP address of the API; "": none
-	Token   string        // token that requests at Addr must have; required with Addr
-	Expose  bridge.Filter // which devices are shown
-	Profile device.Profile
-	Fronts  []Front
+	Socket string        // path of the API's Unix socket; "": none
+	Addr   string        // TCP address of the API; "": none
+	Token  string        // token that requests at Addr must have; required with Addr
+	Expose bridge.Filter // which devices are shown
+	// Overrides is what the operator says of devices; see [bridge.Options].
+	Overrides map[string]bridge.Override
+	Profile   device.Profile
+	Fronts    []Front
 	// Resident are the sources whose devices are part of this program; see
 	// [bridge.Options].
 	Resident []string
@@ -53,7 +55,7 @@ func (s *Server) openBridge() (err error) {
 	if b == nil {
 		return nil
 	}
-	s.bridge, err = bridge.New(bridge.Options{Store: s.store, Log: s.log, Expose: b.Expose, Profile: b.Profile, Resident: b.Resident})
+	s.bridge, err = bridge.New(bridge.Options{Store: s.store, Log: s.log, Expose: b.Expose, Overrides: b.Overrides, Profile: b.Profile, Resident: b.Resident})
 	if err != nil {
 		return err
 	}
