@@ -92,15 +92,7 @@ var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Fa
 // TestCertification runs each script against a daemon that nobody has commissioned.
 // SDK names a checkout of connectedhomeip at Matter 1.6.
 func TestCertification(t *testing.T) {
-	sdk := os.Getenv("SDK")
-	if _, err := os.Stat(filepath.Join(sdk, "src/python_testing")); sdk == "" || err != nil {
-		t.Fatal("SDK=DIRECTORY must name a checkout of github.com/project-chip/connectedhomeip")
-	}
-	sdk, err := filepath.Abs(sdk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	makeSDKDirectory(t)
+	sdk := sdkDirectory(t)
 	r := newRun(t)
 	r.begin("certification")
 	only := strings.Fields(os.Getenv("SCRIPT"))
@@ -125,46 +117,67 @@ func TestCertification(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d scripts passed\n", r.steps)
 }
 
+// sdkDirectory returns the checkout that SDK names, and makes what its library needs.
+func sdkDirectory(t *testing.T) string {
+	t.Helper()
+	sdk := os.Getenv("SDK")
+	if _, err := os.Stat(filepath.Join(sdk, "src/python_testing")); sdk == "" || err != nil {
+		t.Fatal("SDK=DIRECTORY must name a checkout of github.com/project-chip/connectedhomeip")
+	}
+	sdk, err := filepath.Abs(sdk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeSDKDirectory(t)
+	return sdk
+}
+
 // script runs one script to its end and looks for what it says that it has done.
 func (r *run) script(sdk, name string, args []string) error {
 	codes, err := r.device.pairing(r.ctx)
 	if err != nil {
 		return err
 	}
-	tools, err := filepath.Abs("certification")
-	if err != nil {
-		return err
-	}
 	dir := r.t.TempDir()
-	logs, err := os.Create(filepath.Join(r.logs, name+".log"))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(tools, ".venv/bin/python"), append([]string{
-		filepath.Join(tools, "run.py"), sdk, name + ".py",
-		"--endpoint", "0",
+	out, err := r.runPython(sdk, name, dir, environment(), append([]string{
+		name + ".py", "--endpoint", "0",
 		"--storage-path", filepath.Join(dir, "storage.json"), "--logs-path", dir,
 		"--paa-trust-store-path", filepath.Join(sdk, "credentials/development/paa-root-certs"),
 		"--PICS", filepath.Join(sdk, "src/app/tests/suites/certification/ci-pics-values"),
-	}, scriptArgs(name, args, codes)...)...)
-	cmd.Dir, cmd.Env = dir, environment()
-	cmd.Stdout, cmd.Stderr = logs, logs
-	p, err := r.ctl.ns.start(name, cmd, logs)
+	}, scriptArgs(name, args, codes)...))
 	if err != nil {
 		return err
 	}
-	<-p.done
-	out, err := os.ReadFile(logs.Name())
-	if err != nil {
-		return err
-	}
-	m := scriptResult.FindSubmatch(out)
-	if m == nil || string(m[1]) != string(m[2]) || string(m[1]) != string(m[3]) || string(m[1]) == "1" && !uncommissioned[name] {
+	m := scriptResult.FindStringSubmatch(out)
+	if m == nil || m[1] != m[2] || m[1] != m[3] || m[1] == "1" && !uncommissioned[name] {
 		return errors.New("not all of it has run")
 	}
 	return nil
+}
+
+// runPython runs certification/run.py with arguments to its end, beside the controllers,
+// and returns what it prints, which is the log of that name, too.
+func (r *run) runPython(sdk, name, dir string, env, args []string) (string, error) {
+	tools, err := filepath.Abs("certification")
+	if err != nil {
+		return "", err
+	}
+	log, err := os.Create(filepath.Join(r.logs, name+".log"))
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(tools, ".venv/bin/python"), append([]string{filepath.Join(tools, "run.py"), sdk}, args...)...)
+	cmd.Dir, cmd.Env = dir, env
+	cmd.Stdout, cmd.Stderr = log, log
+	p, err := r.ctl.ns.start(name, cmd, log)
+	if err != nil {
+		return "", err
+	}
+	<-p.done
+	out, err := os.ReadFile(log.Name())
+	return string(out), err
 }
 
 // scriptArgs says how a script commissions the device, beside the arguments of its own.

@@ -154,7 +154,7 @@ const ownTag = 0x8000
 func cleanMode(name string, before []mode) mode {
 	m := mode{label: name}
 	add := func(tag datamodel.RVCCleanModeModeTag) {
-		if !slices.Contains(m.tags, uint16(tag)) && len(m.tags) < 7 {
+		if !slices.Contains(m.tags, uint16(tag)) && len(m.tags) < 6 {
 			m.tags = append(m.tags, uint16(tag))
 		}
 	}

@@ -2,12 +2,19 @@
 
     run.py SDK SCRIPT ARGUMENT...
 
-SDK is a checkout of connectedhomeip at Matter 1.6, of which the scripts, what they are
+SCRIPT is a name below src/python_testing, or a path: plan.py beside this one runs plans in
+YAML. SDK is a checkout of connectedhomeip at Matter 1.6, of which the scripts, what they are
 built on and the Python of the controller are taken. The controller's native library is not
 in a checkout: it is that of the package home-assistant-chip-core, which is a year older.
 What has been added to the library's interface since is made up for here where a script can
 do without, and fails by name where one cannot.
+
+The device is a bridge, so that its test brings about what happens at bridged devices: what
+scripts ask of the example applications by test event triggers goes into the same pipe as
+the rest (--app-pipe). SOURCE_SECONDS in the environment is how long to wait after each
+command, for a device that does what it is asked to and says so a moment later.
 """
+import asyncio
 import ctypes
 import enum
 import os
@@ -23,6 +30,7 @@ scripts = sdk / "src/python_testing"
 sys.path[:0] = map(str, (
     scripts, scripts / "support_modules", scripts / "test_testing",
     scripts / "matter_testing_infrastructure", sdk / "src/controller/python",
+    sdk / "scripts/py_matter_yamltests", sdk / "scripts/py_matter_idl",
 ))
 
 import matter.native as native  # noqa: E402, only in the checkout
@@ -111,9 +119,11 @@ class Library(ctypes.CDLL):
 ctypes.CDLL = Library
 native.FindNativeLibraryPath = lambda _: LIBRARY
 
-from matter import fault_injection  # noqa: E402
+from matter import ChipDeviceCtrl, fault_injection  # noqa: E402
 from matter.clusters import Attribute  # noqa: E402
+from matter.clusters.Objects import GeneralDiagnostics  # noqa: E402
 from matter.testing import credentials, spec_parsing  # noqa: E402
+from matter.testing.matter_testing import MatterBaseTest  # noqa: E402
 
 # New faults are at the end of the list, which has to be as long as the library's.
 faults = Library(LIBRARY).pychip_faultinjection_get_num_faults()
@@ -149,12 +159,48 @@ def certificates(source, purpose):
 spec_parsing.get_data_model_directory = data_model
 credentials._get_credentials = certificates
 
+async def trigger(test, eventTrigger, enableKey=None):
+    """A test event trigger, as a line in the pipe."""
+    test.write_to_app_pipe({"Name": "EventTrigger", "EventTrigger": f"{eventTrigger:#018x}"})
+    await asyncio.sleep(pause)
+
+
+async def triggers_enabled(test):
+    """With a pipe they are."""
+
+
+read_attribute = MatterBaseTest.read_single_attribute_check_success
+
+
+async def read(test, *args, **kwargs):
+    """The same for scripts that look themselves."""
+    if kwargs.get("attribute") is GeneralDiagnostics.Attributes.TestEventTriggersEnabled and test.matter_test_config.pipe_name:
+        return True
+    return await read_attribute(test, *args, **kwargs)
+
+
+pause = float(os.environ.get("SOURCE_SECONDS", "0"))
+send_command = ChipDeviceCtrl.ChipDeviceControllerBase.SendCommand
+
+
+async def send(*args, **kwargs):
+    """SendCommand, and a moment for the device behind the bridge."""
+    result = await send_command(*args, **kwargs)
+    await asyncio.sleep(pause)
+    return result
+
+
+MatterBaseTest.send_test_event_triggers = trigger
+MatterBaseTest.check_test_event_triggers_enabled = triggers_enabled
+MatterBaseTest.read_single_attribute_check_success = read
+ChipDeviceCtrl.ChipDeviceControllerBase.SendCommand = send
+
 # Scripts find files by paths from the top of the SDK, and write to where they are.
 for name in ("credentials", "data_model", "src"):
     os.symlink(sdk / name, name)
 
 sys.argv[:] = sys.argv[2:]
-script = scripts / sys.argv[0]
+script = scripts / sys.argv[0]  # a path stays what it is
 if not script.exists():
     script = scripts / "test_testing" / sys.argv[0]
 try:

@@ -1,0 +1,240 @@
+//go:build interop && certification
+
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	devices "github.com/opcredsd/opcredsd/pkg/device"
+)
+
+// TestLibraryCertification runs scripts and plans against devices of the library, each set
+// of plans and each script against a daemon that nobody has commissioned. SCRIPT names some
+// of them, or devices.
+func TestLibraryCertification(t *testing.T) {
+	sdk := sdkDirectory(t)
+	r := newRun(t)
+	r.begin("library")
+	codes, err := clusterCodes(sdk)
+	r.must(err)
+	only := strings.Fields(os.Getenv("SCRIPT"))
+	wanted := func(x *tryout, name string) bool {
+		return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.device)
+	}
+	for i := range tryouts {
+		x := &tryouts[i]
+		for _, line := range x.scripts {
+			if words := strings.Fields(line); wanted(x, words[0]) {
+				r.tryout(x, sdk, codes, words[0], func(e *entered) error { return r.libraryScript(sdk, e, words) })
+			}
+		}
+		var plans []string
+		for _, name := range strings.Fields(x.plans) {
+			if wanted(x, name) {
+				plans = append(plans, name)
+			}
+		}
+		if len(plans) > 0 {
+			r.tryout(x, sdk, codes, "plans", func(e *entered) error { return r.runPlans(sdk, e, plans) })
+		}
+	}
+	if r.steps == 0 && !t.Failed() {
+		t.Fatalf("nothing of %q", only)
+	}
+}
+
+// entered is what a script or plan gets to see.
+type entered struct {
+	*tryout
+	endpoint uint16
+	pics     string // file
+	pipe     string
+	dir      string
+	log      string // name
+}
+
+// tryout starts the daemon with the devices of x, and calls f.
+func (r *run) tryout(x *tryout, sdk string, codes map[uint32]string, name string, f func(*entered) error) {
+	r.t.Helper()
+	e := &entered{tryout: x, dir: r.t.TempDir(), log: name}
+	if x.device != "" {
+		e.log = x.device + "-" + name
+	}
+	r.device.state = filepath.Join(r.t.TempDir(), "state")
+	r.must(r.device.start(r.ctx, testProduct))
+	s := r.startSource()
+	err := r.enter(e, sdk, s, codes)
+	started := time.Now()
+	if err == nil {
+		if err = f(e); err == nil {
+			r.record(float64(time.Since(started).Milliseconds()), e.log)
+		}
+	}
+	if stopped := s.stop(); err == nil {
+		err = stopped
+	}
+	if err != nil {
+		fmt.Fprintf(r.summary, "   FAILED     %s: %v\n", e.log, err)
+		r.t.Errorf("%s: %v; see %s/%s.log and %s", e.log, err, r.logs, e.log, r.device.logFile())
+	}
+	r.must(r.device.stop())
+}
+
+// enter puts the devices of a tryout into the daemon and writes the file of PICS.
+func (r *run) enter(e *entered, sdk string, s *source, codes map[uint32]string) error {
+	all := library()
+	if e.device == "" {
+		r.putAll(all)
+		e.pics = filepath.Join(sdk, "src/app/tests/suites/certification/ci-pics-values")
+		return nil
+	}
+	i := slices.IndexFunc(all, func(d devices.Device) bool { return d.ID == "api:"+e.device })
+	if i < 0 {
+		return errors.New("the library has no such device")
+	}
+	d, part := all[i], e.part
+	endpoints := r.putAll(all[i : i+1])
+	if part == "" {
+		part = d.Parts[0].ID
+	}
+	e.endpoint = endpoints[d.ID+"/"+part]
+	lines, err := pics(d, part, codes)
+	if err != nil {
+		return err
+	}
+	for _, p := range e.tryout.pics {
+		lines = append(lines, p+"=1")
+	}
+	e.pics, e.pipe = filepath.Join(e.dir, "pics"), filepath.Join(e.dir, "pipe")
+	if err := os.WriteFile(e.pics, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	p, err := s.openPipe(e.pipe, d.ID, part)
+	if err != nil {
+		return err
+	}
+	r.t.Cleanup(p.close)
+	return nil
+}
+
+// libraryScript runs a script; words are its name and arguments.
+func (r *run) libraryScript(sdk string, e *entered, words []string) error {
+	codes, err := r.device.pairing(r.ctx)
+	if err != nil {
+		return err
+	}
+	args := []string{words[0] + ".py", "--endpoint", strconv.Itoa(int(e.endpoint)),
+		"--storage-path", filepath.Join(e.dir, "storage.json"), "--logs-path", e.dir,
+		"--paa-trust-store-path", filepath.Join(sdk, "credentials/development/paa-root-certs"), "--PICS", e.pics}
+	for _, w := range words[1:] {
+		args = append(args, strings.ReplaceAll(w, "{pipe}", e.pipe))
+	}
+	out, err := r.python(sdk, e, append(args, scriptArgs(words[0], nil, codes)...))
+	if err != nil {
+		return err
+	}
+	m := libraryResult.FindStringSubmatch(out)
+	switch {
+	case m == nil:
+		return errors.New("not all of it has run")
+	case m[1] == m[5]: // the commissioning is one of the tests
+		return errors.New("it found nothing to test")
+	case m[2] != "0":
+		return fmt.Errorf("%s of its tests failed", m[2])
+	}
+	if n, _ := strconv.Atoi(m[3]); n < 2 {
+		return errors.New("it found nothing to test")
+	}
+	return nil
+}
+
+// libraryResult is what a script prints about its tests. A test that finds that it is for
+// another device skips itself.
+var libraryResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed (\d+), Passed (\d+), Requested (\d+), Skipped (\d+)\n`)
+
+// runPlans runs plans in YAML.
+func (r *run) runPlans(sdk string, e *entered, plans []string) error {
+	codes, err := r.device.pairing(r.ctx)
+	if err != nil {
+		return err
+	}
+	plan, err := filepath.Abs("certification/plan.py")
+	if err != nil {
+		return err
+	}
+	args := []string{plan, "--sdk", sdk, "--code", codes.Manual, "--pics", e.pics, "--endpoint", strconv.Itoa(int(e.endpoint))}
+	for _, s := range e.sets {
+		args = append(args, "--set", strings.ReplaceAll(s, "{endpoint}", strconv.Itoa(int(e.endpoint))))
+	}
+	out, err := r.python(sdk, e, append(args, plans...))
+	if err != nil {
+		return err
+	}
+	var wrong []string
+	for _, name := range plans {
+		m := regexp.MustCompile(`Plan ` + name + `: ran (\d+), failed (\d+), (skipped \d+, by hand \d+)`).FindStringSubmatch(out)
+		switch {
+		case m == nil:
+			wrong = append(wrong, name+" did not end")
+		case m[2] != "0":
+			wrong = append(wrong, name+" failed")
+		case m[1] == "1": // the first step is to wait for the device
+			wrong = append(wrong, name+" found nothing to test")
+		default:
+			fmt.Fprintf(r.summary, "                 %s: ran %s, %s\n", name, m[1], m[3])
+		}
+	}
+	if wrong != nil {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// python runs run.py to its end and returns what it prints.
+func (r *run) python(sdk string, e *entered, args []string) (string, error) {
+	env := environment()
+	if e.seconds != "" {
+		env = append(env, "SOURCE_SECONDS="+e.seconds)
+	}
+	return r.runPython(sdk, e.log, e.dir, env, args)
+}
+
+// clusterCodes reads how PICS name the clusters from the data model of the SDK.
+func clusterCodes(sdk string) (map[uint32]string, error) {
+	names, err := filepath.Glob(filepath.Join(sdk, "data_model/1.6/clusters/*.xml"))
+	if err != nil || len(names) == 0 {
+		return nil, fmt.Errorf("no data model in %s: %v", sdk, err)
+	}
+	id := regexp.MustCompile(`<clusterId id="(0x[0-9A-Fa-f]+)"[^>]*?(?:picsCode="([^"]+)")?/>`)
+	common := regexp.MustCompile(`<classification[^>]*picsCode="([^"]+)"`)
+	codes := map[uint32]string{}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		code := ""
+		if m := common.FindSubmatch(b); m != nil {
+			code = string(m[1])
+		}
+		for _, m := range id.FindAllSubmatch(b, -1) {
+			n, err := strconv.ParseUint(string(m[1]), 0, 32)
+			if err != nil {
+				return nil, err
+			}
+			if codes[uint32(n)] = string(m[2]); codes[uint32(n)] == "" {
+				codes[uint32(n)] = code
+			}
+		}
+	}
+	return codes, nil
+}

@@ -1,0 +1,257 @@
+//go:build interop && certification
+
+package interop
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	devices "github.com/opcredsd/opcredsd/pkg/device"
+)
+
+// pipe takes what a script asks of the example applications of the SDK, and brings it about
+// at the bridged device.
+type pipe struct {
+	path   string
+	file   *os.File
+	source *source
+	device string
+	part   string
+	done   chan struct{}
+}
+
+// request is a line in the pipe.
+type request struct {
+	Name                     string
+	NewState                 bool
+	Occupancy                uint8
+	SoilMoistureValue        float64
+	Error                    string
+	EventTrigger             string
+	MultiPressNumPresses     int
+	LongPressDelayMillis     int
+	LongPressDurationMillis  int
+	MultiPressPressedMillis  int `json:"MultiPressPressedTimeMillis"`
+	MultiPressReleasedMillis int `json:"MultiPressReleasedTimeMillis"`
+	MultiPressMax            int
+	FeatureMap               uint32
+}
+
+// openPipe makes the pipe, for one part of a device.
+func (s *source) openPipe(path, device, part string) (*pipe, error) {
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // as a writer, too: it has no end
+	if err != nil {
+		return nil, err
+	}
+	p := &pipe{path: path, file: f, source: s, device: device, part: part, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			var r request
+			err := json.Unmarshal(lines.Bytes(), &r)
+			if err == nil {
+				err = p.obey(&r)
+			}
+			if err != nil {
+				s.fail(fmt.Errorf("in the pipe, %s: %w", lines.Bytes(), err))
+			}
+		}
+	}()
+	return p, nil
+}
+
+func (p *pipe) close() {
+	p.file.Close()
+	<-p.done
+}
+
+// happenings are what a line with a name brings about.
+var happenings = map[string]map[string]any{
+	"Reset":        {"state": "docked", "error": "none", "run_mode": "idle", "clean_mode": "Vacuum", "areas": ""},
+	"Docked":       {"state": "docked", "run_mode": "idle"},
+	"Charging":     {"state": "charging"},
+	"ChargerFound": {"state": "charging"},
+	"Charged":      {"state": "docked"},
+}
+
+// triggers are what a test event trigger brings about, by its number without the endpoint.
+var triggers = map[string]map[string]any{
+	"0x005c000000000090": {"smoke": "warning"},
+	"0x005c00000000009c": {"smoke": "critical"},
+	"0x005c0000000000a0": {"smoke": "normal"},
+	"0x005c000000000091": {"carbon_monoxide": "warning"},
+	"0x005c00000000009d": {"carbon_monoxide": "critical"},
+	"0x005c0000000000a1": {"carbon_monoxide": "normal"},
+	"0x005c000000000093": {"hardware_fault": true},
+	"0x005c0000000000a3": {"hardware_fault": false},
+	"0x005c00000000009a": {"end_of_service": true},
+	"0x005c0000000000aa": {"end_of_service": false},
+}
+
+// batteries are the triggers of what a battery is like.
+var batteries = map[string]string{
+	"0x005c000000000095": `{"percent":15,"low":true}`,
+	"0x005c00000000009e": `{"percent":3,"low":true}`,
+	"0x005c0000000000a5": `{"percent":80,"low":false}`,
+}
+
+func (p *pipe) obey(r *request) error {
+	switch r.Name {
+	case "SetBooleanState":
+		name := "detected"
+		if p.device == "api:contact_sensor" {
+			name = "closed"
+		}
+		p.source.report(p.device, p.part, map[string]any{name: r.NewState})
+	case "SetOccupancy":
+		p.source.report(p.device, p.part, map[string]any{"occupied": r.Occupancy != 0})
+	case "SetSimulatedSoilMoisture":
+		p.source.report(p.device, p.part, map[string]any{"moisture_percent": r.SoilMoistureValue})
+	case "ErrorEvent":
+		p.source.report(p.device, p.part, map[string]any{"error": snake(r.Error)})
+	case "SimulateLongPress":
+		return p.press(time.Duration(r.LongPressDurationMillis)*time.Millisecond, 1, 0)
+	case "SimulateMultiPress":
+		return p.press(time.Duration(r.MultiPressPressedMillis)*time.Millisecond, r.MultiPressNumPresses, time.Duration(r.MultiPressReleasedMillis)*time.Millisecond)
+	case "SimulateSwitchIdle":
+	case "EventTrigger":
+		return p.trigger(r.EventTrigger)
+	default:
+		state := happenings[r.Name]
+		if state == nil {
+			return errors.New("nothing of the kind")
+		}
+		p.source.report(p.device, p.part, maps.Clone(state))
+	}
+	return nil
+}
+
+// snake returns a name of the SDK as the API has it.
+func snake(name string) string {
+	if name == "BatteryLow" {
+		return "low_battery"
+	}
+	var b strings.Builder
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			if i > 0 {
+				b.WriteByte('_')
+			}
+			c += 'a' - 'A'
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// press presses and releases a button, while the script waits.
+func (p *pipe) press(down time.Duration, times int, up time.Duration) error {
+	event := func(name string) error {
+		body := fmt.Sprintf(`{"part":%q,"event":%q}`, p.part, name)
+		return p.source.api.do("POST", "/v1/devices/"+p.device+"/events", body, nil)
+	}
+	for range times {
+		if err := event("press"); err != nil {
+			return err
+		}
+		time.Sleep(down)
+		if err := event("release"); err != nil {
+			return err
+		}
+		time.Sleep(up)
+	}
+	return nil
+}
+
+// trigger brings about a test event. The number has the endpoint in its third and fourth
+// octet.
+func (p *pipe) trigger(number string) error {
+	if len(number) == 18 {
+		number = number[:6] + "0000" + number[10:]
+	}
+	if battery, ok := batteries[number]; ok {
+		return p.source.api.do("PATCH", "/v1/devices/"+p.device, `{"battery":`+battery+`}`, nil)
+	}
+	if state := triggers[number]; state != nil {
+		p.source.report(p.device, p.part, maps.Clone(state))
+		return nil
+	}
+	return fmt.Errorf("no such trigger %s", number)
+}
+
+// pics says of an endpoint of the library what its lists say, as a file of PICS does.
+func pics(d devices.Device, part string, codes map[uint32]string) (lines []string, err error) {
+	a, err := devices.Assemble(&d, devices.Profile{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(a.Nodes, func(n *devices.Node) bool { return n.Key == part })
+	if i < 0 {
+		return nil, fmt.Errorf("%s has no part %q", d.ID, part)
+	}
+	n := a.Nodes[i]
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)+"=1") }
+	for _, c := range slices.Concat(n.Clusters(), n.Other) {
+		s, code := c.Spec(), codes[uint32(c.Spec().ID)]
+		add("%s.S", code)
+		for _, x := range s.Attributes {
+			add("%s.S.A%04x", code, uint32(x.ID))
+		}
+		for _, x := range s.Commands {
+			add("%s.S.C%02x.Rsp", code, uint32(x.ID))
+			if x.Response != 0 {
+				add("%s.S.C%02x.Tx", code, uint32(x.Response))
+			}
+		}
+		for _, x := range s.Events {
+			add("%s.S.E%02x", code, uint32(x.ID))
+		}
+		for bit := range 32 {
+			if s.Features>>bit&1 != 0 {
+				add("%s.S.F%02x", code, bit)
+			}
+		}
+	}
+	lines = append(lines, nodePICS...)
+	if n.Groups {
+		lines = append(lines, groupsPICS...)
+	}
+	if n.Scenes {
+		lines = append(lines, scenesPICS...)
+	}
+	return lines, nil
+}
+
+// What the node adds to the endpoints of the library.
+
+// nodePICS is Identify and what stands on every node.
+var nodePICS = []string{
+	"PICS_SKIP_SAMPLE_APP=1", "PICS_USER_PROMPT=1", "PICS_SF_AddFabric=1", "PICS_EVENT_LIST_ENABLED=0", "I.S=1", "I.S.A0000=1",
+	"I.S.A0001=1", "I.S.C00.Rsp=1", "I.S.C40.Rsp=1",
+}
+
+// groupsPICS is Groups.
+var groupsPICS = []string{
+	"G.S=1", "G.S.A0000=1", "G.S.C00.Rsp=1", "G.S.C01.Rsp=1", "G.S.C02.Rsp=1", "G.S.C03.Rsp=1",
+	"G.S.C04.Rsp=1", "G.S.C05.Rsp=1", "G.S.C00.Tx=1", "G.S.C01.Tx=1", "G.S.C02.Tx=1", "G.S.C03.Tx=1",
+	"G.S.F00=1",
+}
+
+// scenesPICS is Scenes Management.
+var scenesPICS = []string{
+	"S.S=1", "S.S.A0001=1", "S.S.A0002=1", "S.S.C00.Rsp=1", "S.S.C01.Rsp=1", "S.S.C02.Rsp=1",
+	"S.S.C03.Rsp=1", "S.S.C04.Rsp=1", "S.S.C05.Rsp=1", "S.S.C06.Rsp=1", "S.S.C40.Rsp=1", "S.S.C00.Tx=1",
+	"S.S.C01.Tx=1", "S.S.C02.Tx=1", "S.S.C03.Tx=1", "S.S.C04.Tx=1", "S.S.C06.Tx=1", "S.S.C40.Tx=1",
+	"S.S.F00=1",
+}

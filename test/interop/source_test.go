@@ -1,0 +1,105 @@
+//go:build interop
+
+package interop
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+)
+
+// source is whatever brings devices into a bridge: it does what controllers want of them,
+// and says so.
+type source struct {
+	api    *bridgeAPI
+	stream io.Closer
+	done   chan struct{}
+
+	mu  sync.Mutex
+	err error // the first
+}
+
+// wish is a command of the API's stream.
+type wish struct {
+	Device, Part string
+	Set          map[string]any
+	Do           string
+}
+
+// startSource begins to follow the commands of the source "api".
+func (r *run) startSource() *source {
+	r.t.Helper()
+	s := &source{api: r.device.api(), done: make(chan struct{})}
+	events, stream, err := s.api.commands("api")
+	r.must(err)
+	s.stream = stream
+	go func() {
+		defer close(s.done)
+		for data := range events {
+			var w wish
+			if err := json.Unmarshal([]byte(data), &w); err != nil {
+				s.fail(fmt.Errorf("command %q: %w", data, err))
+				continue
+			}
+			s.obey(&w)
+		}
+	}()
+	return s
+}
+
+// stop ends the stream.
+func (s *source) stop() error {
+	s.stream.Close()
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *source) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// report says what a part is now.
+func (s *source) report(device, part string, state map[string]any) {
+	body, err := json.Marshal(map[string]any{"parts": []any{map[string]any{"id": part, "state": state}}})
+	if err == nil {
+		err = s.api.do("PATCH", "/v1/devices/"+device, string(body), nil)
+	}
+	if err != nil {
+		s.fail(fmt.Errorf("%s: %v: %w", device, state, err))
+	}
+}
+
+// doings are what actions come to.
+var doings = map[string]map[string]any{
+	"lock":    {"lock": "locked"},
+	"unlock":  {"lock": "unlocked"},
+	"stop":    {"moving": "stopped"},
+	"pause":   {"state": "paused"},
+	"resume":  {"state": "running"},
+	"go_home": {"state": "seeking_charger"},
+}
+
+// obey does what a controller wants.
+func (s *source) obey(w *wish) {
+	state := maps.Clone(doings[w.Do])
+	if w.Set != nil {
+		state = maps.Clone(w.Set)
+	}
+	switch w.Set["run_mode"] {
+	case "cleaning", "mapping":
+		state["state"] = "running"
+	case "idle":
+		state["state"] = "seeking_charger"
+	}
+	if state != nil {
+		s.report(w.Device, w.Part, state)
+	}
+}
