@@ -123,7 +123,7 @@ func TestMeasuringRange(t *testing.T) {
 		t.Errorf("illuminance: MinMeasuredValue %s, MaxMeasuredValue %s", lo, hi)
 	}
 	r = newRig(t, Part{Type: "soil_sensor", Options: Options{Min: f(10), Max: f(90)}})
-	if got, want := r.read(datamodel.SoilMeasurementID, 0), "{0:17,1:true,2:+10,3:+90,4:[{0:+10,1:+90,2:1000}]}"; got != want {
+	if got, want := r.read(datamodel.SoilMeasurementID, 0), "{0:17,1:true,2:+10,3:+90,4:[{0:+10,1:+90,2:10}]}"; got != want {
 		t.Errorf("SoilMoistureMeasurementLimits %s, want %s", got, want)
 	}
 	for _, tt := range []struct {

@@ -93,7 +93,7 @@ var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Fa
 // SDK names a checkout of connectedhomeip at Matter 1.6.
 func TestCertification(t *testing.T) {
 	sdk := sdkDirectory(t)
-	r := newRun(t)
+	r := newNetwork(t)
 	r.begin("certification")
 	only := strings.Fields(os.Getenv("SCRIPT"))
 	for _, s := range scripts {
@@ -168,7 +168,9 @@ func (r *run) runPython(sdk, name, dir string, env, args []string) (string, erro
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(tools, ".venv/bin/python"), append([]string{filepath.Join(tools, "run.py"), sdk}, args...)...)
+	// The SDK keeps a file in /data, each controller one of its own.
+	private := []string{"-m", "sh", "-c", `mount -t tmpfs tmpfs /data && exec "$@"`, "sh", filepath.Join(tools, ".venv/bin/python"), filepath.Join(tools, "run.py"), sdk}
+	cmd := exec.CommandContext(ctx, "unshare", append(private, args...)...)
 	cmd.Dir, cmd.Env = dir, env
 	cmd.Stdout, cmd.Stderr = log, log
 	p, err := r.ctl.ns.start(name, cmd, log)

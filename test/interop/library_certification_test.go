@@ -12,42 +12,44 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	devices "github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// TestLibraryCertification runs scripts and plans against devices of the library, each set
-// of plans and each script against a daemon that nobody has commissioned. SCRIPT names some
-// of them, or devices.
+// TestLibraryCertification runs scripts and plans against devices of the library, each
+// script and each set of plans against a daemon that nobody has commissioned. SCRIPT names
+// some of them, or devices.
 func TestLibraryCertification(t *testing.T) {
 	sdk := sdkDirectory(t)
-	r := newRun(t)
-	r.begin("library")
 	codes, err := clusterCodes(sdk)
-	r.must(err)
-	only := strings.Fields(os.Getenv("SCRIPT"))
-	wanted := func(x *tryout, name string) bool {
-		return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.device)
+	if err != nil {
+		t.Fatal(err)
 	}
+	only, some := strings.Fields(os.Getenv("SCRIPT")), false
 	for i := range tryouts {
 		x := &tryouts[i]
+		try := func(name string, f func(r *run, e *entered) error) {
+			some = true
+			t.Run(strings.Trim(x.device+"-"+name, "-"), func(t *testing.T) {
+				t.Parallel()
+				r := newNetwork(t)
+				r.begin(strings.TrimPrefix(t.Name(), "TestLibraryCertification/"))
+				r.tryout(&entered{tryout: x, sdk: sdk, codes: codes, dir: t.TempDir(), log: name}, f)
+			})
+		}
+		wanted := func(name string) bool {
+			return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.device)
+		}
 		for _, line := range x.scripts {
-			if words := strings.Fields(line); wanted(x, words[0]) {
-				r.tryout(x, sdk, codes, words[0], func(e *entered) error { return r.libraryScript(sdk, e, words) })
+			if words := strings.Fields(line); wanted(words[0]) {
+				try(words[0], func(r *run, e *entered) error { return r.libraryScript(e, words) })
 			}
 		}
-		var plans []string
-		for _, name := range strings.Fields(x.plans) {
-			if wanted(x, name) {
-				plans = append(plans, name)
-			}
-		}
-		if len(plans) > 0 {
-			r.tryout(x, sdk, codes, "plans", func(e *entered) error { return r.runPlans(sdk, e, plans) })
+		if plans := slices.DeleteFunc(strings.Fields(x.plans), func(name string) bool { return !wanted(name) }); len(plans) > 0 {
+			try("plans", func(r *run, e *entered) error { return r.runPlans(e, plans) })
 		}
 	}
-	if r.steps == 0 && !t.Failed() {
+	if !some {
 		t.Fatalf("nothing of %q", only)
 	}
 }
@@ -55,6 +57,8 @@ func TestLibraryCertification(t *testing.T) {
 // entered is what a script or plan gets to see.
 type entered struct {
 	*tryout
+	sdk      string
+	codes    map[uint32]string // of clusters
 	endpoint uint16
 	pics     string // file
 	pipe     string
@@ -62,41 +66,26 @@ type entered struct {
 	log      string // name
 }
 
-// tryout starts the daemon with the devices of x, and calls f.
-func (r *run) tryout(x *tryout, sdk string, codes map[uint32]string, name string, f func(*entered) error) {
+// tryout starts the daemon with the devices of e, and calls f.
+func (r *run) tryout(e *entered, f func(*run, *entered) error) {
 	r.t.Helper()
-	e := &entered{tryout: x, dir: r.t.TempDir(), log: name}
-	if x.device != "" {
-		e.log = x.device + "-" + name
-	}
-	r.device.state = filepath.Join(r.t.TempDir(), "state")
-	r.must(r.device.start(r.ctx, testProduct))
+	r.step("daemon ready", func() error { return r.device.start(r.ctx, testProduct) })
 	s := r.startSource()
-	err := r.enter(e, sdk, s, codes)
-	started := time.Now()
-	if err == nil {
-		if err = f(e); err == nil {
-			r.record(float64(time.Since(started).Milliseconds()), e.log)
-		}
+	if e.device == "" {
+		r.putAll(library())
+		e.pics = filepath.Join(e.sdk, "src/app/tests/suites/certification/ci-pics-values")
+	} else {
+		r.must(r.enter(e, s))
 	}
-	if stopped := s.stop(); err == nil {
-		err = stopped
-	}
-	if err != nil {
-		fmt.Fprintf(r.summary, "   FAILED     %s: %v\n", e.log, err)
-		r.t.Errorf("%s: %v; see %s/%s.log and %s", e.log, err, r.logs, e.log, r.device.logFile())
-	}
-	r.must(r.device.stop())
+	r.step(e.log, func() error { return f(r, e) })
+	r.step("the source did all that was wanted", s.stop)
+	r.step("daemon stopped", r.device.stop)
 }
 
-// enter puts the devices of a tryout into the daemon and writes the file of PICS.
-func (r *run) enter(e *entered, sdk string, s *source, codes map[uint32]string) error {
+// enter puts the device of a tryout into the daemon, writes the file of PICS and opens the
+// pipe.
+func (r *run) enter(e *entered, s *source) error {
 	all := library()
-	if e.device == "" {
-		r.putAll(all)
-		e.pics = filepath.Join(sdk, "src/app/tests/suites/certification/ci-pics-values")
-		return nil
-	}
 	i := slices.IndexFunc(all, func(d devices.Device) bool { return d.ID == "api:"+e.device })
 	if i < 0 {
 		return errors.New("the library has no such device")
@@ -107,7 +96,7 @@ func (r *run) enter(e *entered, sdk string, s *source, codes map[uint32]string) 
 		part = d.Parts[0].ID
 	}
 	e.endpoint = endpoints[d.ID+"/"+part]
-	lines, err := pics(d, part, codes)
+	lines, err := pics(d, part, e.codes)
 	if err != nil {
 		return err
 	}
@@ -127,18 +116,18 @@ func (r *run) enter(e *entered, sdk string, s *source, codes map[uint32]string) 
 }
 
 // libraryScript runs a script; words are its name and arguments.
-func (r *run) libraryScript(sdk string, e *entered, words []string) error {
+func (r *run) libraryScript(e *entered, words []string) error {
 	codes, err := r.device.pairing(r.ctx)
 	if err != nil {
 		return err
 	}
 	args := []string{words[0] + ".py", "--endpoint", strconv.Itoa(int(e.endpoint)),
 		"--storage-path", filepath.Join(e.dir, "storage.json"), "--logs-path", e.dir,
-		"--paa-trust-store-path", filepath.Join(sdk, "credentials/development/paa-root-certs"), "--PICS", e.pics}
+		"--paa-trust-store-path", filepath.Join(e.sdk, "credentials/development/paa-root-certs"), "--PICS", e.pics}
 	for _, w := range words[1:] {
 		args = append(args, strings.ReplaceAll(w, "{pipe}", e.pipe))
 	}
-	out, err := r.python(sdk, e, append(args, scriptArgs(words[0], nil, codes)...))
+	out, err := r.python(e, append(args, scriptArgs(words[0], nil, codes)...))
 	if err != nil {
 		return err
 	}
@@ -162,7 +151,7 @@ func (r *run) libraryScript(sdk string, e *entered, words []string) error {
 var libraryResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed (\d+), Passed (\d+), Requested (\d+), Skipped (\d+)\n`)
 
 // runPlans runs plans in YAML.
-func (r *run) runPlans(sdk string, e *entered, plans []string) error {
+func (r *run) runPlans(e *entered, plans []string) error {
 	codes, err := r.device.pairing(r.ctx)
 	if err != nil {
 		return err
@@ -171,11 +160,11 @@ func (r *run) runPlans(sdk string, e *entered, plans []string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{plan, "--sdk", sdk, "--code", codes.Manual, "--pics", e.pics, "--endpoint", strconv.Itoa(int(e.endpoint))}
+	args := []string{plan, "--sdk", e.sdk, "--code", codes.Manual, "--pics", e.pics, "--endpoint", strconv.Itoa(int(e.endpoint))}
 	for _, s := range e.sets {
 		args = append(args, "--set", strings.ReplaceAll(s, "{endpoint}", strconv.Itoa(int(e.endpoint))))
 	}
-	out, err := r.python(sdk, e, append(args, plans...))
+	out, err := r.python(e, append(args, plans...))
 	if err != nil {
 		return err
 	}
@@ -200,12 +189,12 @@ func (r *run) runPlans(sdk string, e *entered, plans []string) error {
 }
 
 // python runs run.py to its end and returns what it prints.
-func (r *run) python(sdk string, e *entered, args []string) (string, error) {
+func (r *run) python(e *entered, args []string) (string, error) {
 	env := environment()
 	if e.seconds != "" {
 		env = append(env, "SOURCE_SECONDS="+e.seconds)
 	}
-	return r.runPython(sdk, e.log, e.dir, env, args)
+	return r.runPython(e.sdk, e.log, e.dir, env, args)
 }
 
 // clusterCodes reads how PICS name the clusters from the data model of the SDK.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
+	"time"
 
 	devices "github.com/opcredsd/opcredsd/pkg/device"
 )
@@ -65,7 +67,7 @@ func newPart(id, typ string) devices.Part {
 var meterStates = firstStates["electrical_sensor"].State
 
 // library is devices of every type and composition: each type by itself, on a battery in a
-// room, and on mains with a meter; and devices of several parts.
+// room, and with a meter; and devices of several parts.
 func library() (all []devices.Device) {
 	add := func(id string, d devices.Device) {
 		d.ID, d.Name, d.Vendor, d.Product, d.Reachable = "api:"+id, strings.ReplaceAll(id, "_", " "), "ACME", "P-"+id, true
@@ -88,7 +90,7 @@ func library() (all []devices.Device) {
 			}
 		}
 		p.State = state
-		add("meter-"+typ, devices.Device{Mains: true, Parts: []devices.Part{p}})
+		add("meter-"+typ, devices.Device{Parts: []devices.Part{p}})
 		everything = append(everything, newPart(typ, typ))
 	}
 	for name, c := range compositions {
@@ -99,7 +101,7 @@ func library() (all []devices.Device) {
 		}
 		add(name, devices.Device{Layout: c.layout, Battery: battery, Room: "Hall", Parts: parts})
 	}
-	add("everything", devices.Device{Layout: devices.Composed, Mains: true, Parts: everything})
+	add("everything", devices.Device{Layout: devices.Composed, Battery: battery, Parts: everything})
 	slices.SortFunc(all, func(a, b devices.Device) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }
@@ -151,4 +153,218 @@ func (r *run) putAll(all []devices.Device) map[string]uint16 {
 		return nil
 	})
 	return endpoints
+}
+
+// drive is what a controller does with a device of a type, and what it hears of it.
+type drive struct {
+	typ     string
+	command command
+	wish    string   // part of what the source is asked for
+	shown   []string // reports that follow the command; see [run.await]
+
+	says  string // what the source says then: a state
+	press string // or that somebody presses the button
+	heard []string
+}
+
+// identify is a command for what has no other.
+func identify(typ string) drive {
+	return drive{typ: typ, command: command{cluster: "Identify", name: "identify", fields: args{"identifyTime": 1}}, wish: `"do":"identify"`, shown: []string{"0x3/0x0=1"}}
+}
+
+func (d drive) then(says string, heard ...string) drive {
+	d.says, d.heard = says, heard
+	return d
+}
+
+func switched(typ string) drive {
+	return drive{typ: typ, command: command{cluster: "OnOff", name: "toggle"}, wish: `"on":true`, shown: []string{"0x6/0x0=true"}}.
+		then(`{"on":false}`, "0x6/0x0=false")
+}
+
+func dimmed(typ string) drive {
+	return drive{typ: typ, command: command{cluster: "LevelControl", name: "moveToLevelWithOnOff",
+		fields: args{"level": 254, "transitionTime": 0, "optionsMask": args{}, "optionsOverride": args{}}},
+		wish: `"brightness_percent":100`, shown: []string{"0x8/0x0=254"}}.
+		then(`{"brightness_percent":25}`, "0x8/0x0=64")
+}
+
+func detector(typ string) drive {
+	return identify(typ).then(`{"detected":true}`, "0x45/0x0=true", "0x45!0x0")
+}
+
+// drives has a row for each type of the library.
+var drives = []drive{
+	switched("on_off_light"), switched("on_off_plug"), switched("mounted_on_off_control"), switched("pump"),
+	dimmed("dimmable_light"), dimmed("dimmable_plug"), dimmed("mounted_dimmable_load_control"),
+	drive{typ: "color_temperature_light", command: command{cluster: "ColorControl", name: "moveToColorTemperature",
+		fields: args{"colorTemperatureMireds": 250, "transitionTime": 0, "optionsMask": args{}, "optionsOverride": args{}}},
+		wish: `"color_temperature_kelvin":4000`, shown: []string{"0x300/0x7=250"}}.
+		then(`{"color_temperature_kelvin":3000}`, "0x300/0x7=333"),
+	drive{typ: "extended_color_light", command: command{cluster: "ColorControl", name: "moveToHueAndSaturation",
+		fields: args{"hue": 0, "saturation": 254, "transitionTime": 0, "optionsMask": args{}, "optionsOverride": args{}}},
+		wish: `"saturation_percent":100`, shown: []string{"0x300/0x0=0", "0x300/0x1=254"}}.
+		then(`{"hue_degrees":240}`, "0x300/0x0=169"),
+	{typ: "generic_switch", command: identify("").command, wish: `"do":"identify"`, press: "single", heard: []string{"0x3b!0x1", "0x3b!0x3", "0x3b!0x6"}},
+	identify("contact_sensor").then(`{"closed":false}`, "0x45/0x0=false", "0x45!0x0"),
+	detector("water_leak_detector"), detector("water_freeze_detector"), detector("rain_sensor"),
+	identify("occupancy_sensor").then(`{"occupied":true}`, `0x406/0x0={"occupied":true}`, "0x406!0x0"),
+	identify("temperature_sensor").then(`{"temperature_celsius":-12.5}`, "0x402/0x0=-1250"),
+	identify("humidity_sensor").then(`{"humidity_percent":70}`, "0x405/0x0=7000"),
+	identify("pressure_sensor").then(`{"pressure_hpa":950}`, "0x403/0x0=950"),
+	identify("flow_sensor").then(`{"flow_m3_per_hour":30}`, "0x404/0x0=300"),
+	identify("light_sensor").then(`{"illuminance_lux":1}`, "0x400/0x0=1"),
+	identify("soil_sensor").then(`{"moisture_percent":75}`, "0x430/0x1=75"),
+	identify("air_quality_sensor").then(`{"air_quality":"poor","co2_ppm":1900}`, "0x5b/0x0=4", "0x40d/0x0=1900"),
+	identify("smoke_co_alarm").then(`{"smoke":"critical"}`, "0x5c/0x1=2", "0x5c/0x0=1", "0x5c!0x0"),
+	drive{typ: "electrical_sensor"}.then(`{"power_watts":1500,"energy_kwh":25}`, "0x90/0x8=1500000", "0x91!0x0"),
+	drive{typ: "window_covering", command: command{cluster: "WindowCovering", name: "goToLiftPercentage", fields: args{"liftPercent100thsValue": 2500}},
+		wish: `"position_percent":75`, shown: []string{"0x102/0xb=2500", "0x102/0xe=2500"}}.
+		then(`{"position_percent":100}`, "0x102/0xe=0"),
+	drive{typ: "door_lock", command: command{cluster: "DoorLock", name: "unlockDoor", fields: args{}, timed: true},
+		wish: `"do":"unlock"`, shown: []string{"0x101/0x0=2", "0x101!0x2"}}.
+		then(`{"lock":"jammed"}`, "0x101/0x0=0", "0x101!0x0"),
+	drive{typ: "thermostat", command: command{cluster: "Thermostat", name: "setpointRaiseLower", fields: args{"mode": 0, "amount": 10}},
+		wish: `"heating_setpoint_celsius":22`, shown: []string{"0x201/0x12=2200"}}.
+		then(`{"temperature_celsius":12}`, "0x201/0x0=1200"),
+	identify("fan").then(`{"fan_percent":80}`, "0x202/0x2=80", "0x202/0x3=80", "0x202/0x0=3"),
+	drive{typ: "air_purifier", command: command{cluster: "HepaFilterMonitoring", name: "resetCondition"},
+		wish: `"filter_percent":100`, shown: []string{"0x71/0x0=100"}}.
+		then(`{"filter_percent":5}`, "0x71/0x2=1"),
+	drive{typ: "room_air_conditioner", command: command{cluster: "OnOff", name: "off"}, wish: `"on":false`, shown: []string{"0x6/0x0=false"}}.
+		then(`{"mode":"heat"}`, "0x201/0x1c=4"),
+	drive{typ: "water_valve", command: command{cluster: "ValveConfigurationAndControl", name: "open", fields: args{"targetLevel": 40}},
+		wish: `"level_percent":40`, shown: []string{"0x81/0x4=1", "0x81/0x6=40", "0x81!0x0"}}.
+		then(`{"open":false}`, "0x81/0x4=0", "0x81!0x0"),
+	drive{typ: "robotic_vacuum_cleaner", command: command{cluster: "RvcRunMode", name: "changeToMode", fields: args{"newMode": 1}},
+		wish: `"run_mode":"cleaning"`, shown: []string{"0x54/0x1=1", "0x61/0x4=1"}}.
+		then(`{"state":"error","error":"stuck"}`, "0x61/0x4=3", "0x61!0x0"),
+}
+
+// TestLibrary has matter.js commission a node with every type and composition of the
+// library at once, and drive a device of each type: a command, what it comes to at the
+// source, a report, an event.
+func TestLibrary(t *testing.T) {
+	t.Parallel()
+	r := newRun(t)
+	r.startAll()
+	s := r.startSource()
+	r.begin("library")
+	endpoints := r.putAll(library())
+	r.openController("one", args{})
+	r.join("one")
+	var first reported
+	r.call("subscription to everything", "subscribe", args{"controller": "one", "min": 0, "max": 60, "everything": true}, &first, func() error {
+		on := map[uint16]bool{}
+		for _, a := range first.Attributes {
+			on[a.Endpoint] = true
+		}
+		if want := 120; len(on) < want {
+			return fmt.Errorf("attributes of %d endpoints, want %d at least", len(on), want)
+		}
+		return nil
+	})
+	driven := map[string]bool{}
+	for _, d := range drives {
+		r.begin(d.typ)
+		r.drive(s, &d, endpoints["api:"+d.typ])
+		driven[d.typ] = true
+	}
+	for _, typ := range devices.Types() {
+		if !driven[typ] {
+			t.Errorf("no device of the type %s was driven", typ)
+		}
+	}
+	r.begin("library")
+	var wants []string
+	for _, d := range drives {
+		r.step("the source loses "+d.typ, func() error { return s.api.do("PATCH", "/v1/devices/api:"+d.typ, `{"reachable":false}`, nil) })
+		wants = append(wants, fmt.Sprintf("%d/0x39/0x11=false", endpoints["api:"+d.typ]), fmt.Sprintf("%d/0x39!0x3", endpoints["api:"+d.typ]))
+	}
+	r.await("an event for each that is lost", wants...)
+	r.step("the source did all that was wanted", s.stop)
+	r.step("daemon stopped", r.device.stop)
+	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
+}
+
+// drive does what a row says with the device on an endpoint.
+func (r *run) drive(s *source, d *drive, endpoint uint16) {
+	r.t.Helper()
+	id := "api:" + d.typ
+	at := func(wants []string) (all []string) {
+		for _, w := range wants {
+			all = append(all, fmt.Sprintf("%d/%s", endpoint, w))
+		}
+		return all
+	}
+	if c := d.command; c.cluster != "" {
+		c.endpoint = endpoint
+		var res struct {
+			Status   *int
+			Response *struct{ Status int }
+		}
+		r.invoke(c.cluster+"."+c.name, "one", c, &res, func() error {
+			if res.Status != nil && *res.Status != 0 || res.Response != nil && res.Response.Status != 0 {
+				return fmt.Errorf("answer %+v", res)
+			}
+			return nil
+		})
+		r.await("what follows is reported", at(d.shown)...)
+		r.step("the source was asked", func() error { return s.awaitWish(id, d.wish) })
+	}
+	r.step("the source speaks", func() error {
+		if d.press != "" {
+			return s.api.do("POST", "/v1/devices/"+id+"/events", fmt.Sprintf(`{"part":"main","event":%q}`, d.press), nil)
+		}
+		return s.api.do("PATCH", "/v1/devices/"+id, `{"state":`+d.says+`}`, nil)
+	})
+	r.await("what it says is reported", at(d.heard)...)
+}
+
+// awaitWish waits until the source was asked for something.
+func (s *source) awaitWish(device, text string) error {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(commandToSource); time.Now().Before(end); <-look.C {
+		if strings.Contains(s.wish(device), text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no %s; last was %q", text, s.wish(device))
+}
+
+// await waits until reports have brought each of wants: "ENDPOINT/CLUSTER/ATTRIBUTE=VALUE",
+// or "ENDPOINT/CLUSTER!EVENT".
+func (r *run) await(text string, wants ...string) {
+	r.t.Helper()
+	missing := map[string]bool{}
+	for _, w := range wants {
+		missing[w] = true
+	}
+	var seen []string
+	r.step(text, func() error {
+		for end := time.Now().Add(2 * reportAfterItsSource); len(missing) > 0 && time.Now().Before(end); {
+			var p *reported
+			if _, err := r.ctl.call(r.ctx, "report", args{"controller": "one", "timeoutMs": time.Until(end).Milliseconds()}, &p); err != nil {
+				return err
+			}
+			if p == nil {
+				break
+			}
+			for _, a := range p.Attributes {
+				s := fmt.Sprintf("%d/%#x/%#x=%s", a.Endpoint, a.Cluster, a.Attribute, a.Value)
+				delete(missing, s)
+				seen = append(seen, s)
+			}
+			for _, e := range p.Events {
+				s := fmt.Sprintf("%d/%#x!%#x", e.Endpoint, e.Cluster, e.Event)
+				delete(missing, s)
+				seen = append(seen, s)
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("no report of %v; there were %v", missing, seen)
+		}
+		return nil
+	})
 }

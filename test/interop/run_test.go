@@ -40,6 +40,21 @@ type run struct {
 // newRun sets up everything but the daemon.
 func newRun(t *testing.T) *run {
 	t.Helper()
+	r := newNetwork(t)
+	var err error
+	r.ctl, err = r.ctl.ns.startControllers(t.TempDir(), r.logs)
+	r.must(err)
+	t.Cleanup(func() {
+		if err := r.ctl.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// newNetwork sets up everything but the daemon and matter.js.
+func newNetwork(t *testing.T) *run {
+	t.Helper()
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
 	r := &run{t: t, ctx: ctx, logs: filepath.Join("out", t.Name()), fabrics: make(map[string]*fabricOf)}
@@ -56,13 +71,7 @@ func newRun(t *testing.T) *run {
 	t.Cleanup(controllerNS.Close)
 	t.Cleanup(deviceNS.Close)
 	r.listen(deviceNS, controllerNS)
-	r.ctl, err = controllerNS.startControllers(t.TempDir(), r.logs)
-	r.must(err)
-	t.Cleanup(func() {
-		if err := r.ctl.stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	r.ctl = &controllers{ns: controllerNS}
 	r.device = &device{binary: binary, state: filepath.Join(t.TempDir(), "state"), logs: r.logs, ns: deviceNS}
 	t.Cleanup(func() {
 		if r.device.proc != nil {

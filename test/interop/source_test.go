@@ -17,8 +17,9 @@ type source struct {
 	stream io.Closer
 	done   chan struct{}
 
-	mu  sync.Mutex
-	err error // the first
+	mu     sync.Mutex
+	err    error             // the first
+	wishes map[string]string // by device: what was wanted of it last, as it came
 }
 
 // wish is a command of the API's stream.
@@ -31,7 +32,7 @@ type wish struct {
 // startSource begins to follow the commands of the source "api".
 func (r *run) startSource() *source {
 	r.t.Helper()
-	s := &source{api: r.device.api(), done: make(chan struct{})}
+	s := &source{api: r.device.api(), done: make(chan struct{}), wishes: map[string]string{}}
 	events, stream, err := s.api.commands("api")
 	r.must(err)
 	s.stream = stream
@@ -44,9 +45,19 @@ func (r *run) startSource() *source {
 				continue
 			}
 			s.obey(&w)
+			s.mu.Lock()
+			s.wishes[w.Device] = data
+			s.mu.Unlock()
 		}
 	}()
 	return s
+}
+
+// wish returns what was wanted of a device last.
+func (s *source) wish(device string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wishes[device]
 }
 
 // stop ends the stream.

@@ -21,8 +21,11 @@ type reported struct {
 	ID          integer
 	MaxInterval int
 	Attributes  []report
-	Events      []struct{ Cluster, Event uint32 }
-	ByDevice    bool // the session heard of last was opened by the device
+	Events      []struct {
+		Endpoint       uint16
+		Cluster, Event uint32
+	}
+	ByDevice bool // the session heard of last was opened by the device
 }
 
 func (p *reported) event(cluster, event uint32) bool {

@@ -4,6 +4,8 @@
 package filter
 
 import (
+	"time"
+
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/matter"
@@ -41,7 +43,7 @@ func define(f *datamodel.Cluster) *cluster.Cluster[Filter] {
 		Facts: f,
 		Attributes: []cluster.Attribute[Filter]{
 			cluster.Uint(datamodel.HEPAFilterMonitoringAttrCondition, func(s *Filter) *uint8 { return &s.Condition }).
-				Quiet(cluster.Slow(cluster.Step{Abs: 1}, cluster.Step{})),
+				Quiet(wear),
 			cluster.Constant[Filter](datamodel.HEPAFilterMonitoringAttrDegradationDirection, uint64(datamodel.HEPAFilterMonitoringDegradationDirectionDown)),
 			cluster.Uint(datamodel.HEPAFilterMonitoringAttrChangeIndication, func(s *Filter) *datamodel.HEPAFilterMonitoringChangeIndication {
 				return &s.Indication
@@ -51,6 +53,16 @@ func define(f *datamodel.Cluster) *cluster.Cluster[Filter] {
 		Commands: []cluster.Command[Filter]{cluster.Do(datamodel.HEPAFilterMonitoringCmdResetCondition, reset)},
 	})
 }
+
+// wear is how a filter is reported: slowly as it wears out, at once when there is a new one.
+func wear(was, is cluster.Number, at cluster.Moment) time.Duration {
+	if is.V > was.V {
+		return 0
+	}
+	return slow(was, is, at)
+}
+
+var slow = cluster.Slow(cluster.Step{Abs: 1}, cluster.Step{})
 
 // The conditions below which a filter is to be changed soon, and now, in percent.
 const (

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,5 +91,25 @@ func TestResetCondition(t *testing.T) { // section 2.8.6.1
 	reset()
 	if got := read(4); got != "null" {
 		t.Errorf("LastChangedTime %s", got)
+	}
+}
+
+// A new filter is reported at once, what wears out when it is time (section 2.8.5.1).
+func TestConditionReports(t *testing.T) {
+	r := newRig(t, HEPA)
+	r.set(60)
+	r.Subscribe(clustertest.Admin(1), 2, datamodel.HEPAFilterMonitoringID)
+	r.Reported()
+	r.Now = r.Now.Add(10 * time.Minute)
+	r.set(59)
+	r.Reported()
+	r.set(58)
+	if got := r.Reported(); len(got) != 0 {
+		t.Errorf("worn by one percent: reported %v at once", got)
+	}
+	r.Invoke(clustertest.Admin(1), 2, datamodel.HEPAFilterMonitoringID, datamodel.HEPAFilterMonitoringCmdResetCondition, "{}")
+	r.Touch(2)
+	if got := r.Reported(); !slices.Contains(got, "113/0=100") {
+		t.Errorf("a new filter: reported %v", got)
 	}
 }

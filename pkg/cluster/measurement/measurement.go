@@ -64,10 +64,10 @@ var Soil = cluster.Define(cluster.Def[Measurement[uint8]]{
 	},
 })
 
-// soilLimits is section 2.15.4.1. How exact the sensor is, is not known; an error of a
-// tenth is what simple ones have.
+// soilLimits is section 2.15.4.1. How exact the sensor is, is not known; the greatest error
+// that certification (TC-SOIL-2.1) lets it admit to is a tenth of a percent.
 func soilLimits(s *Measurement[uint8], w *tlv.Writer, t tlv.Tag) {
 	cluster.Accuracy{
-		Type: datamodel.MeasurementTypeSoilMoisture, Min: int64(s.Min.Or(0)), Max: int64(s.Max.Or(100)), PercentMax: 1000,
+		Type: datamodel.MeasurementTypeSoilMoisture, Min: int64(s.Min.Or(0)), Max: int64(s.Max.Or(100)), PercentMax: 10,
 	}.Write(w, t)
 }

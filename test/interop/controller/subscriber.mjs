@@ -40,7 +40,7 @@ export class Subscriber {
         for await (const chunk of data) {
             for await (const { kind, path, value } of chunk) {
                 if (kind === "attr-value") attributes.push({ endpoint: path.endpointId, cluster: path.clusterId, attribute: path.attributeId, value });
-                if (kind === "event-value") events.push({ cluster: path.clusterId, event: path.eventId });
+                if (kind === "event-value") events.push({ endpoint: path.endpointId, cluster: path.clusterId, event: path.eventId });
             }
         }
         this.#reports.push({ attributes, events });
