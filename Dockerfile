@@ -28,8 +28,9 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 	chmod 644 /rootfs/usr/share/doc/opcredsd/*; \
 	echo 'opcredsd:x:65532:65532:opcredsd:/var/lib/opcredsd:/sbin/nologin' >/rootfs/etc/passwd; \
 	echo 'opcredsd:x:65532:' >/rootfs/etc/group; \
-	mkdir -p /rootfs/var/lib /state; \
-	mkdir -m 700 /state/opcredsd
+	mkdir -p /rootfs/var/lib /rootfs/run /state /sockets; \
+	mkdir -m 700 /state/opcredsd; \
+	mkdir -m 750 /sockets/opcredsd
 
 FROM scratch
 ARG VERSION=0.0.0-container
@@ -41,6 +42,7 @@ LABEL org.opencontainers.image.title="opcredsd" \
 COPY --from=build /rootfs/ /
 # A named volume takes owner and mode from here.
 COPY --from=build --chown=65532:65532 /state/ /var/lib/
+COPY --from=build --chown=65532:65532 /sockets/ /run/
 USER 65532:65532
 # No VOLUME: with one an engine that is given no volume quietly makes one that
 # goes with the container, and the fabrics with it. The daemon refuses instead.

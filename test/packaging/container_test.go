@@ -154,6 +154,8 @@ func checkImage(t *testing.T, mount string, c *imageConfig) {
 	const want = `d 755 0:0 etc
 f 644 0:0 etc/group
 f 644 0:0 etc/passwd
+d 755 0:0 run
+d 750 65532:65532 run/opcredsd
 d 755 0:0 usr
 d 755 0:0 usr/bin
 f 755 0:0 usr/bin/opcredsd

@@ -20,7 +20,11 @@ import (
 // deb is the Debian package for an architecture.
 func deb(t *testing.T, arch string) string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dist(t), "opcredsd_*_"+arch+".deb"))
+	name, own := native(t)
+	if arch != own {
+		name = "" // any other: all are made
+	}
+	files, err := filepath.Glob(filepath.Join(distFor(t, name), "opcredsd_*_"+arch+".deb"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("packages for %s: %v, %v", arch, files, err)
 	}
@@ -52,7 +56,7 @@ func TestDebContents(t *testing.T) {
 			"./usr/share/fish/vendor_completions.d/opcredsd.fish",
 			"./usr/share/man/man1/opcredsd.1.gz", "./usr/share/man/man1/opcredsd-run.1.gz",
 			"./usr/share/doc/opcredsd/docs/quickstart.md", "./usr/share/doc/opcredsd/examples/prometheus/alerts.yaml",
-			"./usr/share/doc/opcredsd/examples/prometheus/prometheus.yml", "./usr/share/doc/opcredsd/examples/grafana/opcredsd.json",
+			"./usr/share/doc/opcredsd/examples/prometheus/prometheus.yml", "./usr/share/doc/opcredsd/examples/prometheus/targets/gateways.yaml", "./usr/share/doc/opcredsd/examples/grafana/opcredsd.json",
 			"./usr/share/doc/opcredsd/copyright", "./usr/share/doc/opcredsd/THIRD-PARTY-LICENSES",
 		} {
 			if !slices.Contains(names, want) {

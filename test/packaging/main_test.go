@@ -77,42 +77,42 @@ func try(t *testing.T, name string, args ...string) (string, int) {
 const version = "1.2.3-rc.1"
 
 var (
-	distMu  sync.Mutex
-	distDir string // to be removed at the end
+	distMu   sync.Mutex
+	distDirs []string // to be removed at the end
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if distDir != "" {
-		_ = os.RemoveAll(distDir)
+	for _, dir := range distDirs {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-// distEnv tells a test that runs again in namespaces of its own where the release
-// is.
-const distEnv = "OPCREDSD_TEST_DIST"
+// Where releases are, for a test that runs again in namespaces of its own.
+const distEnv, nativeEnv = "OPCREDSD_TEST_DIST", "OPCREDSD_TEST_DIST_NATIVE"
 
 // dist is the folder with the release for all architectures. It is made once.
 func dist(t *testing.T) string {
 	t.Helper()
+	return released(t, distEnv, "amd64 arm64 armv7")
+}
+
+// released is the folder of a release, which is made if the variable does not name it.
+func released(t *testing.T, env, arches string) string {
+	t.Helper()
 	distMu.Lock()
 	defer distMu.Unlock()
-	if dir := os.Getenv(distEnv); dir != "" {
+	if dir := os.Getenv(env); dir != "" {
 		return dir
 	}
 	dir, err := os.MkdirTemp("", "opcredsd-dist-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if distDir == "" {
-			_ = os.RemoveAll(dir)
-		}
-	}()
-	makeDist(t, dir, "amd64 arm64 armv7")
-	distDir = dir
-	if err := os.Setenv(distEnv, dir); err != nil {
+	distDirs = append(distDirs, dir)
+	makeDist(t, dir, arches)
+	if err := os.Setenv(env, dir); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -123,12 +123,22 @@ func makeDist(t *testing.T, dir, arches string) {
 	run(t, "env", "VERSION="+version, "ARCHES="+arches, "packaging/dist.sh", dir)
 }
 
+// distFor is the folder with a release for an architecture. That of this machine is made
+// alone where nothing needs the others.
+func distFor(t *testing.T, arch string) string {
+	t.Helper()
+	if own, _ := native(t); arch == own && os.Getenv(distEnv) == "" {
+		return released(t, nativeEnv, arch)
+	}
+	return dist(t)
+}
+
 // unpack returns the folder of a tarball's content.
 func unpack(t *testing.T, arch string) string {
 	t.Helper()
 	name := "opcredsd-" + version + "-linux-" + arch
 	dir := t.TempDir()
-	run(t, "tar", "-C", dir, "-xzf", filepath.Join(dist(t), name+".tar.gz"))
+	run(t, "tar", "-C", dir, "-xzf", filepath.Join(distFor(t, arch), name+".tar.gz"))
 	return filepath.Join(dir, name)
 }
 

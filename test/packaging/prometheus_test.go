@@ -185,12 +185,12 @@ func TestMetricsDocumented(t *testing.T) {
 
 // A real daemon, scraped as shipped by a real Prometheus.
 func TestScrape(t *testing.T) {
-	dist(t) // once, not in the namespaces again
+	arch, _ := native(t)
+	distFor(t, arch) // once, not in the namespaces again
 	if !netlab.Isolated(t) {
 		return
 	}
 	netlab.New(t).Join("eth0")
-	arch, _ := native(t)
 	binary := filepath.Join(unpack(t, arch), "opcredsd")
 	start(t, binary, "run", "--state-dir", filepath.Join(t.TempDir(), "state"), "--show-codes", "never")
 	runPrometheus(t, filepath.Join(root(t), "deploy/prometheus/prometheus.yml"))
@@ -255,10 +255,20 @@ func alerts(t *testing.T) []string {
 	return names
 }
 
+// The rules for the Prometheus operator are those for Prometheus.
+func TestAlertsKubernetes(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "rule.yaml")
+	run(t, "deploy/kubernetes/monitoring/update.sh", made)
+	if read(t, made) != read(t, "../../deploy/kubernetes/monitoring/prometheusrule.yaml") {
+		t.Error("deploy/kubernetes/monitoring/prometheusrule.yaml is not what update.sh makes of deploy/prometheus/alerts.yaml: run it")
+	}
+}
+
 // Every alert has a case in which it fires, and one in which it does not.
 func TestAlerts(t *testing.T) {
 	promtool := need(t, "promtool", "prometheus")
 	run(t, promtool, "check", "config", "deploy/prometheus/prometheus.yml")
+	run(t, promtool, "check", "config", "deploy/prometheus/fleet.yml")
 	if out, code := try(t, promtool, "test", "rules", "test/packaging/alerts_test.yaml"); code != 0 {
 		t.Errorf("promtool test rules:\n%s", out)
 	}

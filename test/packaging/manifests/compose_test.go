@@ -12,13 +12,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func loadCompose(t *testing.T, env types.Mapping) (*types.Project, error) {
+func loadCompose(t *testing.T, env types.Mapping, profiles ...string) (*types.Project, error) {
 	t.Helper()
 	return loader.LoadWithContext(t.Context(), types.ConfigDetails{
 		WorkingDir:  deploy,
 		ConfigFiles: []types.ConfigFile{{Filename: deploy + "/compose.yaml"}},
 		Environment: env,
-	})
+	}, loader.WithProfiles(profiles))
 }
 
 func TestCompose(t *testing.T) {
@@ -47,13 +47,19 @@ func TestCompose(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{"mosquitto", "zigbee2mqtt"} {
+		if _, ok := p.Services[name]; ok {
+			t.Errorf("%s comes up without being asked for", name)
+		}
+	}
 	o := p.Services["opcredsd"]
+	if dir := filepath.Dir(*o.Environment["OPCREDSD_BRIDGE_SOCKET"]); volumeAt(o, dir) == "" {
+		t.Errorf("the bridge's socket is in no volume that others could have: %s", dir)
+	}
 	if !o.ReadOnly || o.User != "65532:65532" || !slices.Contains(o.CapDrop, "ALL") || !slices.Contains(o.SecurityOpt, "no-new-privileges:true") {
 		t.Errorf("opcredsd has more than it needs: read_only %v, user %q, cap_drop %v, security_opt %v", o.ReadOnly, o.User, o.CapDrop, o.SecurityOpt)
 	}
-	if !slices.ContainsFunc(o.Volumes, func(v types.ServiceVolumeConfig) bool {
-		return v.Type == types.VolumeTypeVolume && v.Target == stateDir && v.Source != ""
-	}) {
+	if volumeAt(o, stateDir) == "" {
 		t.Errorf("no named volume on %s", stateDir)
 	}
 	if o.StopGracePeriod == nil || o.StopGracePeriod.String() != "10s" {
@@ -69,6 +75,41 @@ func TestCompose(t *testing.T) {
 	}
 	checkPrometheus(t, p.Services["prometheus"])
 	checkGrafana(t, p.Services["grafana"])
+}
+
+// volumeAt is the named volume that a container has at path, or "".
+func volumeAt(s types.ServiceConfig, path string) string {
+	for _, v := range s.Volumes {
+		if v.Type == types.VolumeTypeVolume && v.Target == path {
+			return v.Source
+		}
+	}
+	return ""
+}
+
+// With the profile zigbee there is a broker, and zigbee2mqtt and the daemon use it.
+func TestComposeZigbee(t *testing.T) {
+	p, err := loadCompose(t, types.Mapping{"GRAFANA_PASSWORD": "x", "OPCREDSD_MQTT_URL": "mqtt://127.0.0.1:1883"}, "zigbee")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(inContainer(p.Services["mosquitto"], "/mosquitto/config/mosquitto.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(config), "\nlistener 1883 127.0.0.1\n") {
+		t.Errorf("mosquitto listens elsewhere:\n%s", config)
+	}
+	z, o := p.Services["zigbee2mqtt"], p.Services["opcredsd"]
+	if a, b := *z.Environment["ZIGBEE2MQTT_CONFIG_MQTT_SERVER"], *o.Environment["OPCREDSD_MQTT_URL"]; a != b {
+		t.Errorf("zigbee2mqtt is at %s, opcredsd at %s", a, b)
+	}
+	if len(z.Devices) != 1 || z.Devices[0].Target != *z.Environment["ZIGBEE2MQTT_CONFIG_SERIAL_PORT"] {
+		t.Errorf("the adapter is %+v", z.Devices)
+	}
+	if volumeAt(z, "/app/data") == "" || volumeAt(p.Services["mosquitto"], "/mosquitto/data") == "" {
+		t.Error("what they know goes with the containers")
+	}
 }
 
 func exists(path string) bool {
