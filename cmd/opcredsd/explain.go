@@ -96,6 +96,9 @@ func printExplanation(w io.Writer, e *mqtt.Explanation) error {
 			}
 			fmt.Fprintf(w, "  %s: %s  %s\n", name, typ, plain(reader.Format(p.State)))
 		}
+		if d.Battery != nil {
+			fmt.Fprintf(w, "  battery: percent=%s low=%s\n", d.Battery.Percent, d.Battery.Low)
+		}
 		printLeftOut(w, "  - ", d.Ignored)
 	}
 	if len(e.Ignored) > 0 {

@@ -112,7 +112,7 @@ var numbered = regexp.MustCompile(`^([a-z][a-z_0-9]*?)_(l?[0-9]{1,2})$`)
 // phases matches names of what a meter measures on one of its lines, and of their sum.
 var (
 	phases = regexp.MustCompile(`^(power|energy|voltage|current|produced_energy|energy_produced)_((?:phase_)?[abcABCXYZ]|l[123])$`)
-	totals = regexp.MustCompile(`^total_(?:active_)?(power|energy)$`)
+	totals = regexp.MustCompile(`^(?:total_(?:active_)?(power|energy)|(power|energy)_all)$`)
 )
 
 // places matches names that say where a temperature is measured, of a sensor on a cable
@@ -141,7 +141,7 @@ func find(e *expose) (r *rule, endpoint string) {
 		return byName(m[1]), m[2]
 	}
 	if m := totals.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" {
-		return byName(m[1]), total
+		return byName(m[1] + m[2]), total
 	}
 	if m := places.FindStringSubmatch(e.Name); m != nil && e.Endpoint == "" && !e.settable() {
 		return byName("temperature"), m[1]
