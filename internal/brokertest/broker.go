@@ -112,20 +112,26 @@ type Client struct {
 // Client connects to the broker's Unix socket.
 func (b *Broker) Client() *Client {
 	b.t.Helper()
-	conn, err := net.Dial("unix", b.Socket)
+	return Connect(b.t, b.Socket)
+}
+
+// Connect connects to the Unix socket of a broker that the test started itself.
+func Connect(t testing.TB, socket string) *Client {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c := &Client{t: b.t, Messages: make(chan *paho.Publish, 10_000)}
+	c := &Client{t: t, Messages: make(chan *paho.Publish, 10_000)}
 	c.c = paho.NewClient(paho.ClientConfig{Conn: conn, OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 		func(p paho.PublishReceived) (bool, error) { c.Messages <- p.Packet; return true, nil },
 	}})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if _, err := c.c.Connect(ctx, &paho.Connect{ClientID: fmt.Sprintf("test-%p", c), CleanStart: true, KeepAlive: 60}); err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	b.t.Cleanup(func() { c.c.Disconnect(&paho.Disconnect{}) })
+	t.Cleanup(func() { c.c.Disconnect(&paho.Disconnect{}) })
 	return c
 }
 

@@ -30,6 +30,7 @@ type device struct {
 	state  string
 	logs   string
 	ns     *namespace
+	args   []string // further ones
 	starts int
 	proc   *process
 }
@@ -49,11 +50,11 @@ func (d *device) start(ctx context.Context, product int) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(d.binary, "run",
+	cmd := exec.Command(d.binary, append([]string{"run",
 		"--state-dir", d.state,
 		"--log-level", "debug",
 		"--vendor-id", fmt.Sprintf("%#x", testVendor),
-		"--product-id", fmt.Sprintf("%#x", product))
+		"--product-id", fmt.Sprintf("%#x", product)}, d.args...)...)
 	watch := &lineWatch{Writer: log, wanted: readyLine.MatchString, found: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr, cmd.Env = watch, watch, environment()
 	if d.proc, err = d.ns.start("opcredsd", cmd, log); err != nil {
