@@ -11,7 +11,7 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 # Parts of test/packaging that need no build of packages, images or roots.
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
-.PHONY: build run test check vulncheck unit interop crash-short packaging-short robust-short \
+.PHONY: build run test check vulncheck unit interop browser screenshots crash-short packaging-short robust-short \
 	interop-loss interop-homeassistant interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
@@ -23,12 +23,12 @@ run: build
 	./bin/opcredsd run --state-dir $(STATE) --show-codes always --demo
 
 # test is the whole test run. The longer proofs have targets of their own below.
-test: check unit interop crash-short packaging-short robust-short
+test: check unit interop browser crash-short packaging-short robust-short
 
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags "interop homeassistant certification crash packaging" ./test/...
+	$(GO) vet -tags "interop browser homeassistant certification crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
 	$(GO) tool staticcheck ./...
@@ -44,6 +44,15 @@ unit: setup
 
 interop: build setup
 	$(GO) test -count=1 -timeout 8m -tags interop -short -v ./test/interop
+
+# browser opens the page in Chromium, beside a controller.
+browser: build setup
+	$(GO) test -count=1 -timeout 4m -tags "interop browser" -run '^TestPage' -v ./test/interop
+
+# screenshots takes the pictures of docs/web.md.
+screenshots: build setup
+	mkdir -p docs/web
+	SCREENSHOTS=$(abspath docs/web) $(GO) test -count=1 -timeout 4m -tags "interop browser" -run '^TestScreenshots$$' ./test/interop
 
 crash-short: build setup
 	$(GO) test -count=1 -timeout 8m -tags crash -short -v ./test/crash

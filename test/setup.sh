@@ -15,6 +15,7 @@ need gcc gcc
 need ip iproute2
 need tc iproute2
 need iptables iptables
+need chromium chromium
 need avahi-daemon avahi-daemon
 need avahi-browse avahi-utils
 need dbus-daemon dbus

@@ -68,11 +68,7 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 	f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: port, StateDir: c.stateDir, Running: running})
 	f.Denied = denied
 	if running {
-		f.Daemon = &doctor.Daemon{Err: err}
-		if err == nil {
-			f.Daemon.Err = c.daemon().Health(ctx)
-			look(ctx, &s, f.Daemon)
-		}
+		f.Daemon = daemonFacts(ctx, &c.daemon().Operator, &s, err)
 	}
 	err = c.nodeWithKey(ctx, reads, dacKeyFile, func(n *admin.Operator) error { return factsOf(ctx, n, f) })
 	switch {
@@ -82,6 +78,29 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 		f.Store.Err = err
 	}
 	return f
+}
+
+// findings returns the doctor's look at a node that runs in this process.
+func (c *common) findings(interfaces []string) func(ctx context.Context, o *admin.Operator) []doctor.Finding {
+	return func(ctx context.Context, o *admin.Operator) []doctor.Finding {
+		s, err := o.Status(ctx)
+		f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: s.Port, StateDir: c.stateDir, Running: true})
+		f.Daemon = daemonFacts(ctx, o, &s, err)
+		if err := factsOf(ctx, o, f); err != nil {
+			f.Store.Err = err
+		}
+		return doctor.Examine(f)
+	}
+}
+
+// daemonFacts finds out about a running node that has answered with s, or err.
+func daemonFacts(ctx context.Context, o *admin.Operator, s *admin.Status, err error) *doctor.Daemon {
+	d := &doctor.Daemon{Err: err}
+	if err == nil {
+		d.Err = o.Health(ctx)
+		look(ctx, s, d)
+	}
+	return d
 }
 
 // look looks the records of a running daemon up from the wire, and says who else

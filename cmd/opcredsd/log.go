@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/logs"
 )
 
 var logLevels = []string{"debug", "info", "warn", "error"}
@@ -19,6 +21,7 @@ var logLevels = []string{"debug", "info", "warn", "error"}
 type logSink struct {
 	level slog.LevelVar
 	json  atomic.Bool
+	tail  *logs.Tail // what the page for browsers shows of it; nil: there is no page
 }
 
 // set takes settings that were checked.
@@ -32,11 +35,24 @@ func (s *logSink) set(level, format string) {
 }
 
 func (s *logSink) logger(w io.Writer) *slog.Logger {
-	return slog.New(&logHandler{
+	if s.tail != nil {
+		return slog.New(s.tail)
+	}
+	return slog.New(s.handler(w))
+}
+
+func (s *logSink) handler(w io.Writer) slog.Handler {
+	return &logHandler{
 		asJSON: &s.json,
 		text:   newTextHandler(w, &s.level, isJournal(w, os.Getenv("JOURNAL_STREAM"))),
 		json:   slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &s.level, ReplaceAttr: readable}),
-	})
+	}
+}
+
+// keep keeps the newest lines of the log from now on.
+func (s *logSink) keep(w io.Writer) *logs.Tail {
+	s.tail = logs.NewTail(s.handler(w))
+	return s.tail
 }
 
 // readable writes into JSON what the text form says: "15m0s", "CASE" and 16 hex

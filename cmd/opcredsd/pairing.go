@@ -65,8 +65,18 @@ const whiteOnBlack, plainAgain = "\x1b[97;40m", "\x1b[0m"
 
 // printPairing writes what a person pairs the node with.
 func printPairing(w io.Writer, p admin.Pairing) error {
+	if err := printQR(w, p.QR); err != nil {
+		return err
+	}
+	m := p.Manual
+	_, err := fmt.Fprintf(w, "QR code payload: %s\nManual code:     %s-%s-%s\n", p.QR, m[:4], m[4:7], m[7:])
+	return err
+}
+
+// printQR draws a text as a QR code.
+func printQR(w io.Writer, text string) error {
 	var code bytes.Buffer
-	qrterminal.GenerateWithConfig(p.QR, qrterminal.Config{
+	qrterminal.GenerateWithConfig(text, qrterminal.Config{
 		Level: qrterminal.M, Writer: &code, HalfBlocks: true, QuietZone: quietZone,
 		BlackChar: qrterminal.BLACK_BLACK, WhiteChar: qrterminal.WHITE_WHITE,
 		BlackWhiteChar: qrterminal.BLACK_WHITE, WhiteBlackChar: qrterminal.WHITE_BLACK,
@@ -76,9 +86,9 @@ func printPairing(w io.Writer, p admin.Pairing) error {
 		before, after = whiteOnBlack, plainAgain
 	}
 	for line := range strings.Lines(code.String()) {
-		fmt.Fprintf(w, "%s%s%s\n", before, strings.TrimSuffix(line, "\n"), after)
+		if _, err := fmt.Fprintf(w, "%s%s%s\n", before, strings.TrimSuffix(line, "\n"), after); err != nil {
+			return err
+		}
 	}
-	m := p.Manual
-	_, err := fmt.Fprintf(w, "QR code payload: %s\nManual code:     %s-%s-%s\n", p.QR, m[:4], m[4:7], m[7:])
-	return err
+	return nil
 }

@@ -68,7 +68,7 @@ cannot be reached.`,
 	f.VarP(choice{&c.output, []string{"text", "json"}}, "output", "o", "output of commands: text or json")
 	f.Var(choice{&c.logLevel, logLevels}, "log-level", "least level to log: debug, info, warn or error")
 	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")
-	addGroup(root, "daily", "Every day:", newPairing(c), newStatus(c), newDevices(c), newFabrics(c), newWindow(c), newDoctor(c))
+	addGroup(root, "daily", "Every day:", newPairing(c), newStatus(c), newDevices(c), newFabrics(c), newWindow(c), newWebURL(c), newDoctor(c))
 	addGroup(root, "keep", "What the node keeps:", newStore(c), newAttestation(c), newFactoryReset(c))
 	addGroup(root, "daemon", "The daemon:", newRun(c), newReload(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
 	root.AddCommand(newVersion(c), newMan())

@@ -39,6 +39,7 @@ type runFlags struct {
 	showCodes               string
 	requireVolume           bool
 	bridge                  bridgeFlags
+	web                     webFlags
 }
 
 func newRun(c *common) *cobra.Command {
@@ -79,6 +80,7 @@ func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.Var(number[int]{p: &f.maxFabrics, min: server.MinMaxFabrics, max: server.MaxMaxFabrics}, "max-fabrics", "largest number of fabrics, 5 to 254")
 	fl.Var(choice{&f.showCodes, []string{"auto", "always", "never"}}, "show-codes", "print the pairing codes of a node without fabrics: auto (at a terminal), always or never")
 	f.bridge.register(fl)
+	f.web.register(fl)
 	fl.BoolVar(&f.requireVolume, "require-volume", false, "refuse a state directory that lies in a container's own file system")
 }
 
@@ -89,6 +91,7 @@ func registerIDs(fl *pflag.FlagSet, vid *matter.VendorID, pid *matter.ProductID)
 
 // options returns what the flags ask for. The server checks ranges.
 func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error) {
+	page := f.web.options(c, f) // before anybody logs
 	opt := server.Options{
 		StateDir:    c.stateDir,
 		Port:        f.port,
@@ -106,6 +109,7 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 		DACKey:               dacKey(f.dacKeyFile),
 		CommissioningTimeout: f.commissioningTimeout,
 		MaxFabrics:           f.maxFabrics,
+		Web:                  page,
 		Version:              version(),
 		Log:                  c.log(),
 		LogLevel:             &c.sink.level,

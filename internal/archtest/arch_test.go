@@ -70,6 +70,7 @@ var allowed = map[string][]string{
 	"pkg/metrics": {"pkg/bridge", "pkg/node", "pkg/mdns", "pkg/stats"},
 	"pkg/admin":   {"pkg/bridge", "pkg/device", "pkg/host", "pkg/matter"},
 	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
+	"pkg/web":     {"pkg/admin", "pkg/doctor", "pkg/bridge", "pkg/device", "pkg/logs", "pkg/matter"},
 
 	"pkg/mqtt/link":          nil,
 	"pkg/mqtt/reader":        {"pkg/device", "pkg/mqtt/link"},
@@ -78,8 +79,8 @@ var allowed = map[string][]string{
 	"pkg/mqtt/homeassistant": {"pkg/template", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader"},
 	"pkg/mqtt":               {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant"},
 
-	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/devicesfile", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics"},
+	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin", "pkg/doctor", "pkg/web"}),
+	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/devicesfile", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics", "pkg/logs", "pkg/web"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

@@ -30,3 +30,22 @@ type DeviceRemoval struct {
 	ID  string `json:"id"`
 	Now bool   `json:"now,omitempty"`
 }
+
+// DeviceHiding hides a device, or shows it again.
+type DeviceHiding struct {
+	ID     string `json:"id"`
+	Hidden bool   `json:"hidden"`
+}
+
+// DeviceIdentification has a device make itself known for a time; 0 seconds end it.
+type DeviceIdentification struct {
+	ID      string `json:"id"`
+	Seconds int    `json:"seconds"` // 0 to 65535
+}
+
+func (v DeviceValues) subject() string         { return v.ID }
+func (g DeviceGesture) subject() string        { return g.ID }
+func (n DeviceName) subject() string           { return n.ID }
+func (r DeviceRemoval) subject() string        { return r.ID }
+func (h DeviceHiding) subject() string         { return h.ID }
+func (i DeviceIdentification) subject() string { return i.ID }

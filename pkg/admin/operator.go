@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"io"
+	"log/slog"
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -60,9 +61,15 @@ type Operator struct {
 	// RenameDevice gives a device the operator's name. RemoveDevice removes one.
 	RenameDevice func(ctx context.Context, n DeviceName) error
 	RemoveDevice func(ctx context.Context, r DeviceRemoval) error
+	// HideDevice hides a device from controllers, or shows it again. IdentifyDevice has one
+	// make itself known where it is: it blinks or beeps, if it can.
+	HideDevice     func(ctx context.Context, h DeviceHiding) error
+	IdentifyDevice func(ctx context.Context, i DeviceIdentification) error
 	// WatchDevices writes events of devices, one JSON object per line, until ctx
 	// ends.
 	WatchDevices func(ctx context.Context, w io.Writer) error
+	// WebURL returns an address of the page for browsers that lets somebody in once.
+	WebURL func(ctx context.Context) (WebURL, error)
 	// Health returns nil if the node can serve controllers.
 	Health func(ctx context.Context) error
 }
@@ -92,7 +99,10 @@ func routes(o *Operator) []route {
 		send("POST devices/press", "press device", &o.PressDevice),
 		send("POST devices/rename", "rename device", &o.RenameDevice),
 		send("POST devices/remove", "remove device", &o.RemoveDevice),
+		send("POST devices/hide", "hide device", &o.HideDevice),
+		send("POST devices/identify", "identify device", &o.IdentifyDevice),
 		stream("GET devices/watch", &o.WatchDevices),
+		query("POST web/token", "web token", &o.WebURL),
 		do("GET health", "", &o.Health),
 	}
 }
@@ -102,4 +112,13 @@ func (o *Operator) Otherwise(err error) {
 	for _, r := range routes(o) {
 		r.otherwise(err)
 	}
+}
+
+// Audited returns the same functions, of which those that change something write to log
+// that they were called, as whom [WithActor] says, and what came of it.
+func (o Operator) Audited(log *slog.Logger) Operator {
+	for _, r := range routes(&o) {
+		r.audited(log)
+	}
+	return o
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,10 +15,11 @@ import (
 type route struct {
 	method, path string
 	audit        string
-	serve        func(r *http.Request) (any, error)           // serves a request
+	serve        func(r *http.Request, log *slog.Logger) (any, error)
 	stream       func(ctx context.Context, w io.Writer) error // in place of serve, if the answer is not JSON
 	connect      func(c *Client)                              // sets the function to one that asks a daemon
 	otherwise    func(err error)                              // sets a nil function to one that returns err
+	audited      func(log *slog.Logger)                       // sets the function of a change to one that logs it
 }
 
 // form is how the request of a verb is encoded.
@@ -55,17 +57,23 @@ var index = form[matter.FabricIndex]{
 	},
 }
 
+// subject is a request that names what it is about, for the log.
+type subject interface{ subject() string }
+
 // newRoute returns a route. ask calls the function of the verb, set replaces it.
 func newRoute[In, Out any](pattern, audit string, f form[In], isSet bool, ask func(context.Context, In) (Out, error), set func(func(context.Context, In) (Out, error))) route {
 	method, path, _ := strings.Cut(pattern, " ")
 	return route{
 		method: method, path: path, audit: audit,
-		serve: func(r *http.Request) (any, error) {
+		serve: func(r *http.Request, log *slog.Logger) (any, error) {
+			var out Out
 			in, err := f.decode(r)
-			if err != nil {
-				return nil, err
+			if err == nil {
+				out, err = ask(r.Context(), in)
 			}
-			out, err := ask(r.Context(), in)
+			if audit != "" {
+				record(r.Context(), log, audit, r.Method+" "+r.URL.Path, in, err)
+			}
 			return out, err
 		},
 		connect: func(c *Client) {
@@ -79,20 +87,31 @@ func newRoute[In, Out any](pattern, audit string, f form[In], isSet bool, ask fu
 				set(func(context.Context, In) (out Out, _ error) { return out, err })
 			}
 		},
+		audited: func(log *slog.Logger) {
+			if audit == "" || !isSet {
+				return
+			}
+			set(func(ctx context.Context, in In) (Out, error) {
+				out, err := ask(ctx, in)
+				name, _ := f.encode(path, in)
+				record(ctx, log, audit, method+" /v1/"+name, in, err)
+				return out, err
+			})
+		},
 	}
 }
 
 // call returns the route of a verb with a request and an answer.
 func call[In, Out any](pattern, audit string, f *func(context.Context, In) (Out, error)) route {
-	return newRoute(pattern, audit, object[In](), *f != nil,
-		func(ctx context.Context, in In) (Out, error) { return (*f)(ctx, in) },
+	return newRoute(pattern, audit, object[In](), *f != nil, *f,
 		func(g func(context.Context, In) (Out, error)) { *f = g })
 }
 
 // query returns the route of a verb with an answer only.
 func query[Out any](pattern, audit string, f *func(context.Context) (Out, error)) route {
-	return newRoute(pattern, audit, nothing, *f != nil,
-		func(ctx context.Context, _ none) (Out, error) { return (*f)(ctx) },
+	ask := *f
+	return newRoute(pattern, audit, nothing, ask != nil,
+		func(ctx context.Context, _ none) (Out, error) { return ask(ctx) },
 		func(g func(context.Context, none) (Out, error)) {
 			*f = func(ctx context.Context) (Out, error) { return g(ctx, none{}) }
 		})
@@ -109,8 +128,9 @@ func indexed(pattern, audit string, f *func(context.Context, matter.FabricIndex)
 }
 
 func taking[In any](pattern, audit string, form form[In], f *func(context.Context, In) error) route {
-	return newRoute(pattern, audit, form, *f != nil,
-		func(ctx context.Context, in In) (none, error) { return none{}, (*f)(ctx, in) },
+	ask := *f
+	return newRoute(pattern, audit, form, ask != nil,
+		func(ctx context.Context, in In) (none, error) { return none{}, ask(ctx, in) },
 		func(g func(context.Context, In) (none, error)) {
 			*f = func(ctx context.Context, in In) error { _, err := g(ctx, in); return err }
 		})
@@ -118,8 +138,9 @@ func taking[In any](pattern, audit string, form form[In], f *func(context.Contex
 
 // do returns the route of a verb without request and answer.
 func do(pattern, audit string, f *func(context.Context) error) route {
-	return newRoute(pattern, audit, nothing, *f != nil,
-		func(ctx context.Context, _ none) (none, error) { return none{}, (*f)(ctx) },
+	ask := *f
+	return newRoute(pattern, audit, nothing, ask != nil,
+		func(ctx context.Context, _ none) (none, error) { return none{}, ask(ctx) },
 		func(g func(context.Context, none) (none, error)) {
 			*f = func(ctx context.Context) error { _, err := g(ctx, none{}); return err }
 		})
@@ -140,5 +161,6 @@ func stream(pattern string, f *func(context.Context, io.Writer) error) route {
 				*f = func(context.Context, io.Writer) error { return err }
 			}
 		},
+		audited: func(*slog.Logger) {},
 	}
 }

@@ -93,14 +93,36 @@ func credentials(c *net.UnixConn) (who *unix.Ucred, err error) {
 	return who, serr
 }
 
-type connKey struct{}
+type actorKey struct{}
+
+// WithActor returns a context for calls of an [Operator]'s functions that says who the
+// operator is: attributes of the lines in the log, as those of [slog.Logger.With].
+func WithActor(ctx context.Context, attrs ...any) context.Context {
+	return context.WithValue(ctx, actorKey{}, attrs)
+}
 
 // ConnContext keeps who is at the other end, for http.Server.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if c, ok := c.(*conn); ok {
-		return context.WithValue(ctx, connKey{}, c.who)
+		return WithActor(ctx, "uid", c.who.Uid, "pid", c.who.Pid)
 	}
 	return ctx
+}
+
+// record logs a change that an operator has asked for.
+func record(ctx context.Context, log *slog.Logger, what, request string, in any, err error) {
+	log = log.With("what", what, "request", request)
+	if in, ok := in.(subject); ok {
+		log = log.With("device", in.subject())
+	}
+	if attrs, ok := ctx.Value(actorKey{}).([]any); ok {
+		log = log.With(attrs...)
+	}
+	if err != nil {
+		log.Warn("operator's request failed", "error", err)
+		return
+	}
+	log.Info("operator's request done")
 }
 
 // Handler serves the API over o. Changes are written to log.
@@ -108,12 +130,9 @@ func Handler(o Operator, log *slog.Logger) http.Handler {
 	o.Otherwise(Refuse("this node does not do that"))
 	mux := http.NewServeMux()
 	for _, r := range routes(&o) {
-		h := r.handler()
+		h := r.handler(log)
 		if r.stream != nil {
 			h = r.streamHandler(log)
-		}
-		if r.audit != "" {
-			h = r.auditedHandler(log)
 		}
 		mux.Handle(r.method+" /v1/"+r.path, h)
 	}
@@ -124,31 +143,10 @@ func Handler(o Operator, log *slog.Logger) http.Handler {
 	return mux
 }
 
-func (v *route) handler() http.HandlerFunc {
+func (v *route) handler(log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		out, err := v.do(w, r)
-		answer(w, out, err)
-	}
-}
-
-func (v *route) do(w http.ResponseWriter, r *http.Request) (any, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	return v.serve(r)
-}
-
-// auditedHandler serves a request that changes something, and logs it.
-func (v *route) auditedHandler(log *slog.Logger) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		out, err := v.do(w, r)
-		log := log.With("what", v.audit, "request", r.Method+" "+r.URL.Path)
-		if who, ok := r.Context().Value(connKey{}).(*unix.Ucred); ok {
-			log = log.With("uid", who.Uid, "pid", who.Pid)
-		}
-		if err != nil {
-			log.Warn("operator's request failed", "error", err)
-		} else {
-			log.Info("operator's request done")
-		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		out, err := v.serve(r, log)
 		answer(w, out, err)
 	}
 }

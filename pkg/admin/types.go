@@ -52,9 +52,10 @@ type Status struct {
 // FabricStatus is a fabric with what its members have open at the moment.
 type FabricStatus struct {
 	Fabric
-	Sessions      int `json:"sessions"` // CASE
-	Subscriptions int `json:"subscriptions"`
-	Interrupted   int `json:"subscriptions_interrupted"`
+	NOCNotBefore  *time.Time `json:"noc_not_before"`
+	Sessions      int        `json:"sessions"` // CASE
+	Subscriptions int        `json:"subscriptions"`
+	Interrupted   int        `json:"subscriptions_interrupted"`
 }
 
 // Product is what Basic Information reports.
@@ -129,4 +130,12 @@ type Reloaded struct {
 // LogLevel asks for another least level of the log: debug, info, warn, error.
 type LogLevel struct {
 	Level string `json:"level"`
+}
+
+// WebURL is an address of the page for browsers, with a token that lets somebody in once.
+type WebURL struct {
+	URL     string    `json:"url"`
+	Others  []string  `json:"others,omitempty"` // the same at other addresses of the host
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
 }

@@ -76,6 +76,25 @@ func (r *Registry) sender(e *entry) device.Send {
 	}
 }
 
+// Identify has a device make itself known where it is, for a number of seconds, as an
+// operator wants it. The error is an [*Error].
+func (r *Registry) Identify(id string, seconds int) error {
+	if seconds < 0 || seconds > math.MaxUint16 {
+		return invalid("/seconds", "seconds: %d is not between 0 and %d", seconds, math.MaxUint16)
+	}
+	return r.do(func(now time.Time) error {
+		e := r.entries[id]
+		switch {
+		case e == nil || e.rec.Gone != nil:
+			return notFound(id)
+		case !e.reachable || !r.listens(e.source()):
+			return &Error{Kind: Conflict, Detail: "device " + id + " cannot be reached"}
+		}
+		r.send(now, device.Command{Device: id, Part: e.rec.Device.Parts[0].ID, Do: device.Identify, Seconds: seconds})
+		return nil
+	})
+}
+
 // listens reports whether anybody takes the commands of a source.
 func (r *Registry) listens(name string) bool {
 	return r.sources[name] != nil || r.commands.handlers[name] != nil || r.sources[""] != nil && covers("", name)

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// HiddenByOperator is the reason of a device that [Registry.Hide] has hidden.
+const HiddenByOperator = "an operator has hidden it"
+
 // decide says whether a device is to be shown.
 func (r *Registry) decide(e *entry) {
 	e.hidden = r.hiddenBy(e)

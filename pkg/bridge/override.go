@@ -211,7 +211,7 @@ func (r *Registry) reconsider(now time.Time, changes []*change, d device.Device)
 func (r *Registry) hiddenBy(e *entry) string {
 	switch shown, by := r.opt.Expose.Shows(&e.rec.Device); {
 	case e.rec.Hidden:
-		return "an operator has hidden it"
+		return HiddenByOperator
 	case r.opt.Overrides[e.id].Hidden:
 		return "the devices file hides it"
 	case !shown:

@@ -281,6 +281,7 @@ func (r *Registry) Advance(now time.Time) {
 func (r *Registry) updateList(now time.Time) {
 	remove := r.pending.remove
 	r.pending = list{}
+	defer r.notifyShown(now, r.shownNow())
 	r.limit()
 	var anew []*entry
 	for _, e := range r.sorted() {

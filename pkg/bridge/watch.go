@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -27,8 +28,12 @@ type EventNotice struct {
 type Watcher struct {
 	C        <-chan Notice
 	c        chan Notice
+	missed   atomic.Bool
 	registry *Registry
 }
+
+// Missed reports whether the watcher was too slow for a notice since the last call.
+func (w *Watcher) Missed() bool { return w.missed.Swap(false) }
 
 // watcherQueue is how many notices wait for a watcher.
 const watcherQueue = 256
@@ -66,6 +71,7 @@ func (r *Registry) publish(n Notice) {
 		select {
 		case w.c <- n:
 		default:
+			w.missed.Store(true)
 		}
 	}
 }
@@ -81,6 +87,27 @@ func (r *Registry) notify(now time.Time, e *entry) {
 	}
 	v := r.view(now, e)
 	r.publish(Notice{At: now, Device: &v})
+}
+
+// shownNow returns how many endpoints the node has of each device; nil if nobody watches.
+func (r *Registry) shownNow() map[*entry]int {
+	if len(r.watchers) == 0 {
+		return nil
+	}
+	all := make(map[*entry]int, len(r.entries))
+	for _, e := range r.entries {
+		all[e] = len(e.shown)
+	}
+	return all
+}
+
+// notifyShown lets watchers see the devices that are shown otherwise than before.
+func (r *Registry) notifyShown(now time.Time, before map[*entry]int) {
+	for e, n := range before {
+		if len(e.shown) != n {
+			r.notify(now, e)
+		}
+	}
 }
 
 func (r *Registry) notifyEvent(now time.Time, e *entry, part string, g device.Gesture) {

@@ -29,6 +29,10 @@ func (d devices) answer(o *admin.Operator) {
 	}
 	o.RenameDevice = func(_ context.Context, n admin.DeviceName) error { return refused(d.r.Rename(n.ID, n.Part, n.Name)) }
 	o.RemoveDevice = func(_ context.Context, r admin.DeviceRemoval) error { return refused(d.r.Remove(r.ID, r.Now)) }
+	o.HideDevice = func(_ context.Context, h admin.DeviceHiding) error { return refused(d.r.Hide(h.ID, h.Hidden)) }
+	o.IdentifyDevice = func(_ context.Context, i admin.DeviceIdentification) error {
+		return refused(d.r.Identify(i.ID, i.Seconds))
+	}
 	o.WatchDevices = d.watch
 }
 

@@ -51,6 +51,13 @@ func (h *httpServer) serve(log *slog.Logger) {
 	}()
 }
 
+// outside is what a Server serves over HTTP.
+type outside struct {
+	http        []*httpServer
+	metricsAddr string
+	page        *webPage // nil: none
+}
+
 func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
 	srv := &httpServer{listener: l}
 	srv.server.Handler = h

@@ -36,6 +36,9 @@ func (s *Server) Operator() admin.Operator {
 	if s.bridge != nil {
 		devices{s.bridge}.answer(&a)
 	}
+	if s.opt.Web != nil {
+		a.WebURL = o.webURL
+	}
 	return a
 }
 
@@ -95,7 +98,8 @@ func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 	st.FailSafe = admin.FailSafe{Armed: m.FailSafe.Armed, Fabric: m.FailSafe.Fabric, Ends: instant(m.FailSafe.Ends)}
 	for _, f := range m.Fabrics {
 		st.Fabrics = append(st.Fabrics, admin.FabricStatus{
-			Fabric: fabricRow(f.Fabric), Sessions: f.Sessions, Subscriptions: f.Subscriptions, Interrupted: f.Interrupted,
+			Fabric: fabricRow(f.Fabric), NOCNotBefore: certTime(f.NOCCert.NotBefore),
+			Sessions: f.Sessions, Subscriptions: f.Subscriptions, Interrupted: f.Interrupted,
 		})
 	}
 	st.MaxFabrics = m.MaxFabrics
@@ -266,8 +270,14 @@ func fabricRow(f *fabric.Fabric) admin.Fabric {
 		RootPublicKey:      hex.EncodeToString(f.RootPublicKey[:]),
 		CompressedFabricID: fmt.Sprintf("%X", f.CompressedID[:]),
 	}
-	if end := f.NOCCert.NotAfter; end != 0 {
-		row.NOCNotAfter = instant(time.Unix(int64(end)+matter.EpochOffset, 0))
-	}
+	row.NOCNotAfter = certTime(f.NOCCert.NotAfter)
 	return row
+}
+
+// certTime returns a time of a certificate as the operator sees it; nil for 0.
+func certTime(seconds uint32) *time.Time {
+	if seconds == 0 {
+		return nil
+	}
+	return instant(time.Unix(int64(seconds)+matter.EpochOffset, 0))
 }

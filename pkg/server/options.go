@@ -68,6 +68,7 @@ type Options struct {
 	CommissioningTimeout time.Duration // 3 minutes to 48 hours
 	MaxFabrics           int           // 5 to 254
 	Bridge               *Bridge       // nil: only the devices that the program adds
+	Web                  *Web          // nil: no page for browsers
 	Version              string
 	Log                  *slog.Logger
 	LogLevel             *slog.LevelVar // of Log, may change while the node runs; nil: fixed
@@ -138,7 +139,7 @@ func (o *Options) check() error {
 	if o.Port == 0 && !o.AnyPort {
 		o.Port = DefaultPort
 	}
-	if err := o.checkBridge(); err != nil {
+	if err := errors.Join(o.checkBridge(), o.checkWeb()); err != nil {
 		return err
 	}
 	if o.MaxFabrics == 0 {

@@ -33,21 +33,20 @@ const stopTimeout = 4 * time.Second
 // methods may be called from several goroutines, except where the comment says
 // otherwise.
 type Server struct {
-	opt         Options
-	configured  provision.IDs // configured by the operator
-	log         *slog.Logger
-	begun       time.Time
-	store       *store.Store
-	watcher     Watcher // nil: the network of a test
-	ports       []transport.PacketConn
-	announcer   Announcer
-	node        *node.Node
-	bridge      *bridge.Registry // nil: no bridge is configured
-	http        []*httpServer
-	metricsAddr string
-	teardown    teardown
-	prober      prober
-	replacing   sync.Mutex // held while the attestation material is replaced
+	opt        Options
+	configured provision.IDs // configured by the operator
+	log        *slog.Logger
+	begun      time.Time
+	store      *store.Store
+	watcher    Watcher // nil: the network of a test
+	ports      []transport.PacketConn
+	announcer  Announcer
+	node       *node.Node
+	bridge     *bridge.Registry // nil: no bridge is configured
+	outside
+	teardown  teardown
+	prober    prober
+	replacing sync.Mutex // held while the attestation material is replaced
 }
 
 // New opens the store, creates what a first start needs, and binds all sockets. If
@@ -57,6 +56,7 @@ func New(opt Options) (_ *Server, err error) {
 	if err := opt.check(); err != nil {
 		return nil, &UsageError{err}
 	}
+	opt.keepLog()
 	lines := logs.NewRing(opt.Log.Handler())
 	s := &Server{opt: opt, log: slog.New(lines), begun: time.Now()}
 	defer func() {
@@ -87,6 +87,9 @@ func New(opt Options) (_ *Server, err error) {
 		return nil, err
 	}
 	if err := s.bindBridge(); err != nil {
+		return nil, err
+	}
+	if err := s.bindWeb(); err != nil {
 		return nil, err
 	}
 	return s, nil

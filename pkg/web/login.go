@@ -1,0 +1,63 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// loginBody is what the login page shows.
+type loginBody struct {
+	Token string // from the link; "": the page asks for one
+	Fault string
+}
+
+// getLogin shows the form that uses a token. A link alone uses none: programs that look at
+// links before people do would.
+func (p *Page) getLogin(w http.ResponseWriter, r *http.Request) {
+	if p.session(r) != nil {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	p.showLogin(w, r, http.StatusOK, r.URL.Query().Get("token"), "")
+}
+
+func (p *Page) showLogin(w http.ResponseWriter, r *http.Request, status int, token, fault string) {
+	p.render(w, r, status, &frame{Title: "Sign in", Page: "login", Now: time.Now(), Body: loginBody{Token: token, Fault: fault}})
+}
+
+// login lets a browser in that brings a token.
+func (p *Page) login(w http.ResponseWriter, r *http.Request) {
+	cookie, err := p.gate.enter(time.Now(), r.PostFormValue("token"))
+	if err != nil {
+		status := http.StatusForbidden
+		if errors.Is(err, errTries) {
+			status = http.StatusTooManyRequests
+			w.Header().Set("Retry-After", strconv.Itoa(int(triesTime/time.Second)))
+		}
+		p.log.Warn("a browser was not let in", "peer", r.RemoteAddr, "error", err)
+		p.showLogin(w, r, status, "", sentence(err.Error()))
+		return
+	}
+	p.log.Info("a browser was let in", "peer", r.RemoteAddr)
+	p.setCookie(w, cookie, sessionTime)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// logout ends the session.
+func (p *Page) logout(w http.ResponseWriter, r *http.Request) (to, done string, err error) {
+	if c, err := r.Cookie(p.cookieName()); err == nil {
+		p.gate.leave(c.Value)
+	}
+	p.setCookie(w, "", -time.Second)
+	return "/login", "", nil
+}
+
+// logoutAll ends every session.
+func (p *Page) logoutAll(w http.ResponseWriter, r *http.Request) (to, done string, err error) {
+	p.gate.leaveAll()
+	p.log.Info("all browsers were signed out", "peer", r.RemoteAddr)
+	p.setCookie(w, "", -time.Second)
+	return "/login", "", nil
+}
