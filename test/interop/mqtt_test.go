@@ -26,17 +26,17 @@ var typeIDs = map[string]int{
 	"door_lock": 0x0A, "thermostat": 0x301, "fan": 0x2B, "water_valve": 0x42, "electrical_sensor": 0x510,
 }
 
-// network is what the tests know of the devices behind a broker.
-type network struct {
+// fleet is what the tests know of the devices behind a broker.
+type fleet struct {
 	r     *run
 	parts map[string]string // id and part to type
 	ids   []string
 	ends  map[string]uint16 // endpoints, as they were at first
 }
 
-// newNetwork takes "ID/PART" to types of parts.
-func newNetwork(r *run, parts map[string]string) *network {
-	n := &network{r: r, parts: parts}
+// newFleet takes "ID/PART" to types of parts.
+func newFleet(r *run, parts map[string]string) *fleet {
+	n := &fleet{r: r, parts: parts}
 	for key := range parts {
 		if id, _, _ := strings.Cut(key, "/"); !slices.Contains(n.ids, id) {
 			n.ids = append(n.ids, id)
@@ -48,7 +48,7 @@ func newNetwork(r *run, parts map[string]string) *network {
 
 // endpoints asks the daemon for the endpoint of each part, and whether all is shown and
 // can be reached.
-func (n *network) endpoints() (map[string]uint16, error) {
+func (n *fleet) endpoints() (map[string]uint16, error) {
 	var all []bridged
 	if err := n.r.device.api().do("GET", "/v1/devices", "", &all); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (n *network) endpoints() (map[string]uint16, error) {
 
 // await waits until all devices are shown and can be reached, with the endpoints that
 // they had at first.
-func (n *network) await(text string, limit time.Duration) {
+func (n *fleet) await(text string, limit time.Duration) {
 	n.r.t.Helper()
 	n.r.step(text, func() (err error) {
 		look := time.NewTicker(50 * time.Millisecond)
@@ -96,7 +96,7 @@ func (n *network) await(text string, limit time.Duration) {
 }
 
 // checkTypes has a controller read what each endpoint is.
-func (n *network) checkTypes(controller string) {
+func (n *fleet) checkTypes(controller string) {
 	n.r.t.Helper()
 	const attrDeviceTypeList = 0
 	var reports []report
@@ -211,7 +211,7 @@ func TestMQTT(t *testing.T) {
 		}
 	}
 	publish()
-	n := newNetwork(r, map[string]string{
+	n := newFleet(r, map[string]string{
 		ids["929002376801"] + "/light": "extended_color_light", ids["ZCM-300"] + "/light": "dimmable_light", ids["5047230P6"] + "/light": "color_temperature_light",
 		ids["LDSENK02S"] + "/switch": "on_off_plug", ids["YNDX-00591"] + "/cover": "window_covering", ids["YRD226_246_TSDB"] + "/lock": "door_lock",
 		ids["014G2461"] + "/thermostat": "thermostat", ids["VA4200WZ"] + "/valve": "water_valve", ids["MOSZB-140"] + "/occupancy": "occupancy_sensor",
