@@ -14,7 +14,7 @@ func TestEmbeddingDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	var examples []byte
-	for _, name := range []string{"example_test.go", "example_bridge_test.go", "example_front_test.go"} {
+	for _, name := range []string{"example_test.go", "example_bridge_test.go", "example_front_test.go", "example_lamp_test.go"} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
