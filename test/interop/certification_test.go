@@ -93,7 +93,7 @@ var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Fa
 // SDK names a checkout of connectedhomeip at Matter 1.6.
 func TestCertification(t *testing.T) {
 	sdk := sdkDirectory(t)
-	r := newNetwork(t)
+	r := newBareRun(t)
 	r.begin("certification")
 	only := strings.Fields(os.Getenv("SCRIPT"))
 	for _, s := range scripts {

@@ -32,7 +32,7 @@ func TestLibraryCertification(t *testing.T) {
 			some = true
 			t.Run(strings.Trim(x.device+"-"+name, "-"), func(t *testing.T) {
 				t.Parallel()
-				r := newNetwork(t)
+				r := newBareRun(t)
 				r.begin(strings.TrimPrefix(t.Name(), "TestLibraryCertification/"))
 				r.tryout(&entered{tryout: x, sdk: sdk, codes: codes, dir: t.TempDir(), log: name}, f)
 			})
@@ -168,8 +168,9 @@ func (r *run) runPlans(e *entered, plans []string) error {
 		return err
 	}
 	args := []string{plan, "--sdk", e.sdk, "--code", codes.Manual, "--pics", e.pics, "--endpoint", strconv.Itoa(int(e.endpoint))}
+	numbers := strings.NewReplacer("{endpoint}", strconv.Itoa(int(e.endpoint)), "{next}", strconv.Itoa(int(e.endpoint)+1))
 	for _, s := range e.sets {
-		args = append(args, "--set", strings.ReplaceAll(s, "{endpoint}", strconv.Itoa(int(e.endpoint))))
+		args = append(args, "--set", numbers.Replace(s))
 	}
 	out, err := r.python(e, append(args, plans...))
 	if err != nil {

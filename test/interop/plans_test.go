@@ -10,7 +10,8 @@ type tryout struct {
 	scripts []string
 	// plans are plans in YAML, without "Test_".
 	plans string
-	// sets are settings of the plans, NAME=VALUE; "{endpoint}" is the endpoint.
+	// sets are settings of the plans, NAME=VALUE; "{endpoint}" is the endpoint, "{next}" the
+	// one after it.
 	sets []string
 	// pics are what the endpoint does not say of itself by its lists: what can be done with
 	// the device.
@@ -30,7 +31,7 @@ var tryouts = []tryout{
 	{device: "on_off_light", scripts: []string{"TC_I_2_4", "TC_G_2_2", "TC_OO_2_7", "TC_BRBINFO_2_1", "TC_BRBINFO_3_1"},
 		plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_OO_2_4 TC_OO_2_6 TC_I_2_1 TC_I_2_2 TC_I_2_3 TC_G_2_1 TC_S_2_1"},
 	{device: "on_off_plug", plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_OO_2_6 TC_I_2_1"},
-	{device: "flat-gangs", part: "1", plans: "TC_G_2_4"},
+	{device: "flat-gangs", part: "1", plans: "TC_G_2_4", sets: []string{"Groups.Endpoint1={endpoint}", "Groups.Endpoint2={next}"}},
 	{device: "dimmable_light", scripts: []string{"TC_LVL_2_3", "TC_LVL_9_1"}, pics: []string{"LVL.S.M.VarRate"},
 		plans: "TC_LVL_2_1 TC_LVL_2_2 TC_LVL_3_1 TC_LVL_4_1 TC_LVL_5_1 TC_LVL_6_1 TC_LVL_7_1 TC_S_2_2 TC_S_2_3 TC_S_2_4"},
 	{device: "extended_color_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2", "TC_CC_6_5", "TC_CC_10_1", "TC_COLORCONTROL"},
@@ -65,7 +66,7 @@ var tryouts = []tryout{
 	{device: "room_air_conditioner", scripts: []string{"TC_TSTAT_2_2", "TC_FAN_3_1"}, plans: "TC_OO_2_1 TC_TSTAT_2_1"},
 	{device: "water_valve", seconds: "0.3", scripts: []string{"TC_VALCC_2_1", "TC_VALCC_3_1", "TC_VALCC_3_2", "TC_VALCC_3_3", "TC_VALCC_3_4",
 		"TC_VALCC_4_1", "TC_VALCC_4_2", "TC_VALCC_4_3", "TC_VALCC_4_4", "TC_VALCC_4_5"}},
-	{device: "pump", plans: "TC_PCC_2_1 TC_PCC_2_2 TC_PCC_2_3 TC_PCC_2_4 TC_OO_2_1"},
+	{device: "pump", plans: "TC_PCC_2_1 TC_PCC_2_2 TC_PCC_2_3 TC_OO_2_1"},
 
 	{device: "battery-contact_sensor", scripts: []string{"TC_PS_2_3", "TC_FLABEL_2_1"}, plans: "TC_PS_2_1 TC_ULABEL_2_1 TC_ULABEL_2_2 TC_ULABEL_2_3 TC_ULABEL_2_4"},
 	{device: "meter-on_off_plug", scripts: []string{"TC_PWRTL_2_1", "TC_EPM_2_1", "TC_EEM_2_1", "TC_EPM_2_2 " + events, "TC_EEM_2_2 " + events,

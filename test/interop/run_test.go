@@ -40,7 +40,7 @@ type run struct {
 // newRun sets up everything but the daemon.
 func newRun(t *testing.T) *run {
 	t.Helper()
-	r := newNetwork(t)
+	r := newBareRun(t)
 	var err error
 	r.ctl, err = r.ctl.ns.startControllers(t.TempDir(), r.logs)
 	r.must(err)
@@ -52,8 +52,8 @@ func newRun(t *testing.T) *run {
 	return r
 }
 
-// newNetwork sets up everything but the daemon and matter.js.
-func newNetwork(t *testing.T) *run {
+// newBareRun sets up everything but the daemon and matter.js.
+func newBareRun(t *testing.T) *run {
 	t.Helper()
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
