@@ -12,7 +12,7 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
 .PHONY: build run test check vulncheck unit interop browser screenshots crash-short packaging-short robust-short \
-	interop-loss interop-homeassistant interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
+	interop-loss interop-bridge interop-homeassistant interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -71,6 +71,10 @@ robust-short: build setup
 # interop-loss is 20 commissionings each at 20 and 30 % loss: some minutes.
 interop-loss: build setup
 	INTEROP_LOSS_RUNS=20 $(GO) test -count=1 -timeout 20m -tags interop -run TestLoss -v ./test/interop
+
+# interop-bridge follows 150 bridged devices through 100 random steps: some minutes.
+interop-bridge: build setup
+	INTEROP_BRIDGE_DEVICES=150 INTEROP_BRIDGE_STEPS=100 $(GO) test -count=1 -timeout 20m -tags interop -run TestBridgeSteps -v ./test/interop
 
 # interop-homeassistant lives with Home Assistant's Matter server, from PyPI.
 interop-homeassistant: build

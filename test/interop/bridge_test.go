@@ -252,24 +252,27 @@ func TestBridge(t *testing.T) {
 
 // shown waits until devices are in the node's lists.
 func (r *run) shown(ids ...string) error {
+	return until(func() (bool, error) {
+		for _, id := range ids {
+			var d bridged
+			if err := r.device.api().do("GET", "/v1/devices/"+id, "", &d); err != nil || !d.Exposed {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// until looks until what it waits for is there, for some seconds.
+func until(there func() (bool, error)) error {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for end := time.Now().Add(10 * time.Second); ; <-look.C {
-		waiting := ""
-		for _, id := range ids {
-			var d bridged
-			if err := r.device.api().do("GET", "/v1/devices/"+id, "", &d); err != nil {
-				return err
-			}
-			if !d.Exposed {
-				waiting = id
-			}
-		}
-		if waiting == "" {
-			return nil
+		if ok, err := there(); ok || err != nil {
+			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s is not shown", waiting)
+			return errors.New("not within 10 s")
 		}
 	}
 }

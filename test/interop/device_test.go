@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ type device struct {
 	binary string
 	state  string
 	logs   string
+	name   string // of its log; empty: device
 	ns     *namespace
 	args   []string // further ones
 	starts int
@@ -73,7 +75,7 @@ func (d *device) start(ctx context.Context, product int) error {
 }
 
 func (d *device) logFile() string {
-	return filepath.Join(d.logs, fmt.Sprintf("device-%d.log", d.starts))
+	return filepath.Join(d.logs, fmt.Sprintf("%s-%d.log", cmp.Or(d.name, "device"), d.starts))
 }
 
 // stop ends the daemon in order and checks that it calls that a success.
