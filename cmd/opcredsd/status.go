@@ -65,15 +65,20 @@ func printStatus(w io.Writer, s *admin.Status) error {
 		row("fail-safe", "armed until %s", clock(s.FailSafe.Ends))
 	}
 	row("sessions", "%d CASE, %d PASE, %s, %s", s.Sessions.CASE, s.Sessions.PASE, subscriptions(s.Subscriptions, s.Interrupted), count(s.Exchanges, "exchange"))
-	if s.Sessions.CASE > 0 && s.Subscriptions == 0 {
-		row("", "controllers are connected, but none is subscribed")
-	}
 	row("fabrics", "%d of %d", len(s.Fabrics), s.MaxFabrics)
 	for _, f := range s.Fabrics {
 		row("", "%d: %s, node %s, vendor 0x%04X, %s, %s", f.Index, strconv.Quote(f.Label), f.NodeID, uint16(f.VendorID),
-			count(f.Sessions, "session"), subscriptions(f.Subscriptions, f.Interrupted))
+			sessions(f.Sessions, f.LastHeard), subscriptions(f.Subscriptions, f.Interrupted))
 	}
 	return nil
+}
+
+// sessions returns a number of sessions and how long ago something came on one of them.
+func sessions(n int, heard *time.Time) string {
+	if n == 0 || heard == nil {
+		return count(n, "session")
+	}
+	return fmt.Sprintf("%s, last heard %s", count(n, "session"), ago(time.Since(*heard)))
 }
 
 func subscriptions(n, interrupted int) string {

@@ -56,6 +56,7 @@ type FabricStatus struct {
 	Sessions      int        `json:"sessions"` // CASE
 	Subscriptions int        `json:"subscriptions"`
 	Interrupted   int        `json:"subscriptions_interrupted"`
+	LastHeard     *time.Time `json:"last_heard"` // on one of the sessions; null: there is none
 }
 
 // Product is what Basic Information reports.

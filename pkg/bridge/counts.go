@@ -71,12 +71,19 @@ func (r *Registry) Stats() *Stats {
 		Confirm:  r.counts.confirm.Clone(),
 		Streams:  len(r.commands.streams),
 	}
-	s.zero()
+	s.zero("api")
+	for _, t := range device.Types() {
+		s.Parts[t] = 0
+	}
 	for _, e := range r.entries {
 		if !e.present() || e.rec.Gone != nil {
 			continue
 		}
-		s.Devices[DeviceKey{Front(e.source()), e.reachable}]++
+		front := Front(e.source())
+		if _, there := s.Devices[DeviceKey{front, true}]; !there {
+			s.zero(front)
+		}
+		s.Devices[DeviceKey{front, e.reachable}]++
 		for i := range e.rec.Device.Parts {
 			if p := &e.rec.Device.Parts[i]; e.shown[p.ID] {
 				s.Parts[p.Type]++
@@ -91,19 +98,15 @@ func (r *Registry) Stats() *Stats {
 	return s
 }
 
-// zero makes every figure about the API's devices be there from the start, as a rate
-// needs a value to begin with.
-func (s *Stats) zero() {
-	const api = "api"
+// zero makes every figure about the devices of a front be there from the start, as a rate
+// needs a value to begin with, and as what falls to none should show 0.
+func (s *Stats) zero(front string) {
 	for _, reachable := range []bool{true, false} {
-		s.Devices[DeviceKey{api, reachable}] = 0
+		s.Devices[DeviceKey{front, reachable}] += 0
 	}
-	for _, t := range device.Types() {
-		s.Parts[t] = 0
-	}
-	s.Ignored[IgnoredKey{Source: api}] = 0
-	s.Updates[api] += 0
+	s.Ignored[IgnoredKey{Source: front}] += 0
+	s.Updates[front] += 0
 	for _, res := range []result{resultConfirmed, resultReverted, resultFailed} {
-		s.Commands[CommandKey{api, string(res)}] += 0
+		s.Commands[CommandKey{front, string(res)}] += 0
 	}
 }

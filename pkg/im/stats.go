@@ -29,6 +29,8 @@ func (a Action) String() string { return actionNames[a] }
 type Stats struct {
 	Requests      []RequestStats      // those that occurred
 	Subscriptions []SubscriptionStats // by fabric, ascending
+	Subscribers   int                 // nodes with a subscription that is on a session
+	Unreachable   int                 // nodes all of whose subscriptions are interrupted
 	Waiting       int                 // interactions that wait for the peer's next message
 	Events        matter.EventNumber  // number of the next event
 }
@@ -71,11 +73,21 @@ func (e *Engine) Stats() Stats {
 		s.Waiting += n
 	}
 	var fabrics [256]SubscriptionStats
+	reachable := map[Subscriber]bool{}
 	for _, x := range e.subscriptions {
 		if f := &fabrics[x.subject.Fabric]; x.phase == interrupted {
 			f.Interrupted++
 		} else {
 			f.Count++
+		}
+		who := x.subscriber()
+		reachable[who] = reachable[who] || x.phase != interrupted
+	}
+	for _, ok := range reachable {
+		if ok {
+			s.Subscribers++
+		} else {
+			s.Unreachable++
 		}
 	}
 	for i, f := range fabrics {

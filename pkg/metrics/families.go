@@ -3,6 +3,7 @@ package metrics
 import (
 	"cmp"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,6 +44,19 @@ var families = []family{
 		func(s *Snapshot) float64 { return float64(s.Subscriptions) }),
 	gauge("subscriptions_interrupted", "Subscriptions whose subscriber cannot be reached. They are resumed when it can.",
 		func(s *Snapshot) float64 { return float64(s.Interrupted) }),
+	gauges("subscribers", "Nodes that are subscribed, by whether they can be reached.", labels{"reachable"},
+		func(s *Snapshot, put put) {
+			put(float64(s.Subscribers), "true")
+			put(float64(s.Unreachable), "false")
+		}),
+	gauges("last_heard_timestamp_seconds", "When something last came on a session with a node of a fabric, Unix time; no value for fabrics without sessions.", labels{"fabric_index"},
+		func(s *Snapshot, put put) {
+			for i := range s.Fabrics {
+				if f := &s.Fabrics[i]; !f.LastHeard.IsZero() {
+					put(seconds(f.LastHeard), strconv.Itoa(int(f.Index)))
+				}
+			}
+		}),
 	gauge("exchanges", "Open message exchanges.",
 		func(s *Snapshot) float64 { return float64(s.Exchanges) }),
 	counters("pase_handshakes_total", "PASE handshakes by result.", labels{"result"},
@@ -135,6 +149,18 @@ var families = []family{
 		func(s *Snapshot) float64 { return float64(s.bridge().Streams) }),
 	histogram("store_commit_duration_seconds", "Time taken by commits to the store.",
 		func(s *Snapshot) *stats.Histogram { return &s.Commit }),
+	gauges("store_last_backup_timestamp_seconds", "When the store was last copied by \"opcredsd store backup\", Unix time; no value if it never was.", nil,
+		func(s *Snapshot, put put) {
+			if !s.LastBackup.IsZero() {
+				put(seconds(s.LastBackup))
+			}
+		}),
+	gauges("memory_limit_bytes", "Memory that the process may use, by its control group (MemoryMax); no value without a limit.", nil,
+		func(s *Snapshot, put put) {
+			if s.MemoryLimit != 0 {
+				put(float64(s.MemoryLimit))
+			}
+		}),
 	gauges("certificate_not_after_timestamp_seconds", "End of validity of the node's certificates, Unix time; no value for those without one.", labels{"kind", "fabric_index"},
 		func(s *Snapshot, put put) {
 			for _, c := range s.Certificates {
@@ -218,6 +244,9 @@ func each(c stats.Counters[string], put put) {
 		put(float64(v), label)
 	}
 }
+
+// seconds returns Unix time.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func truth(b bool) float64 {
 	if b {

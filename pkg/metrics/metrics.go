@@ -5,6 +5,7 @@ package metrics
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,8 +17,10 @@ import (
 // Snapshot is what a scrape shows.
 type Snapshot struct {
 	node.Snapshot
-	MDNS   mdns.Status
-	Bridge *bridge.Stats // nil: the node has no bridge
+	MDNS        mdns.Status
+	Bridge      *bridge.Stats // nil: the node has no bridge
+	LastBackup  time.Time     // zero: the store was never copied
+	MemoryLimit uint64        // octets; 0: none
 }
 
 // Collector is a prometheus.Collector over snapshots.

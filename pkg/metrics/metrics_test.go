@@ -10,9 +10,11 @@ import (
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/node"
 	"github.com/opcredsd/opcredsd/pkg/stats"
+	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
 func snapshot() Snapshot {
@@ -20,13 +22,15 @@ func snapshot() Snapshot {
 	for _, d := range []time.Duration{500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, time.Second} {
 		commit.Observe(d)
 	}
-	return Snapshot{Snapshot: node.Snapshot{
-		Fabrics:         make([]node.FabricState, 2),
+	return Snapshot{LastBackup: time.Unix(1700000002, 0), MemoryLimit: 256 << 20, Snapshot: node.Snapshot{
+		Fabrics:         []node.FabricState{{Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: 1}}, LastHeard: time.Unix(1700000001, 5e8)}, {Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: 3}}}},
 		MaxFabrics:      16,
 		Window:          node.WindowState{Open: true},
 		CASESessions:    3,
 		Subscriptions:   5,
 		Interrupted:     2,
+		Subscribers:     3,
+		Unreachable:     1,
 		PASE:            stats.Counters[string]{"success": 4, "invalid_parameter": 1},
 		CASE:            stats.Counters[node.CASEKey]{{Result: "success", Resumed: true}: 7},
 		CASEDuration:    stats.NewHistogram(0.01),
@@ -62,6 +66,13 @@ opcredsd_certificate_not_after_timestamp_seconds{fabric_index="1",kind="noc"} 1.
 # HELP opcredsd_fabrics_max Number of fabrics that the node can be a member of.
 # TYPE opcredsd_fabrics_max gauge
 opcredsd_fabrics_max 16
+# HELP opcredsd_last_heard_timestamp_seconds When something last came on a session with a node of a fabric, Unix time; no value for fabrics without sessions.
+# TYPE opcredsd_last_heard_timestamp_seconds gauge
+opcredsd_last_heard_timestamp_seconds{fabric_index="1"} 1.7000000015e+09
+# HELP opcredsd_subscribers Nodes that are subscribed, by whether they can be reached.
+# TYPE opcredsd_subscribers gauge
+opcredsd_subscribers{reachable="false"} 1
+opcredsd_subscribers{reachable="true"} 3
 # HELP opcredsd_sessions Secure sessions by type.
 # TYPE opcredsd_sessions gauge
 opcredsd_sessions{type="case"} 3
@@ -81,7 +92,7 @@ opcredsd_store_commit_duration_seconds_sum 1.0065
 opcredsd_store_commit_duration_seconds_count 4
 `
 	err := testutil.CollectAndCompare(c, strings.NewReader(want),
-		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_fabrics_max", "opcredsd_sessions", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
+		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_fabrics_max", "opcredsd_sessions", "opcredsd_last_heard_timestamp_seconds", "opcredsd_subscribers", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
 	if err != nil {
 		t.Error(err)
 	}

@@ -39,6 +39,8 @@ var promises = map[string]string{
 	"opcredsd_im_requests_total":                            "action,status",
 	"opcredsd_interface_announced":                          "interface",
 	"opcredsd_interface_discoverable":                       "interface",
+	"opcredsd_last_heard_timestamp_seconds":                 "fabric_index",
+	"opcredsd_memory_limit_bytes":                           "",
 	"opcredsd_mdns_conflicts_total":                         "",
 	"opcredsd_mdns_dropped_total":                           "reason",
 	"opcredsd_mdns_packets_received_total":                  "",
@@ -52,6 +54,8 @@ var promises = map[string]string{
 	"opcredsd_pase_handshakes_total":                        "result",
 	"opcredsd_sessions":                                     "type",
 	"opcredsd_store_commit_duration_seconds":                "",
+	"opcredsd_store_last_backup_timestamp_seconds":          "",
+	"opcredsd_subscribers":                                  "reachable",
 	"opcredsd_subscriptions":                                "",
 	"opcredsd_subscriptions_interrupted":                    "",
 }

@@ -29,6 +29,8 @@ type Snapshot struct {
 	Unsecured     int // handshakes
 	Subscriptions int // with a session
 	Interrupted   int // without a session
+	Subscribers   int // nodes with a subscription that has a session
+	Unreachable   int // nodes none of whose subscriptions has a session
 	Exchanges     int
 	Waiting       int // interactions that wait for their peer
 	Sources       int // sources of unauthenticated datagrams that are remembered
@@ -58,6 +60,7 @@ type FabricState struct {
 	Sessions      int // CASE
 	Subscriptions int
 	Interrupted   int
+	LastHeard     time.Time // when something came on one of the sessions; zero: there is none
 }
 
 // WindowState is the commissioning window.
@@ -92,7 +95,7 @@ func (n *Node) Snapshot(now time.Time) Snapshot {
 		UniqueID:     t.identity.UniqueID,
 		NodeLabel:    n.model.basic.NodeLabel(),
 		ClockTrusted: n.clockTrusted(now),
-		Fabrics:      n.fabricStates(e.Subscriptions),
+		Fabrics:      n.fabricStates(now, e.Subscriptions),
 		MaxFabrics:   n.opt.MaxFabrics,
 		Window:       WindowState{Open: t.window.Open(), Kind: t.window.Kind().String(), Failures: t.window.Failures()},
 		FailSafe:     FailSafeState{Armed: t.failsafe.Armed(), Fabric: t.failsafe.Fabric()},
@@ -100,6 +103,8 @@ func (n *Node) Snapshot(now time.Time) Snapshot {
 		PASESessions: n.talk.sessions.Len(session.PASE),
 		CASESessions: n.talk.sessions.Len(session.CASE),
 		Unsecured:    n.talk.sessions.Len(session.Unsecured),
+		Subscribers:  e.Subscribers,
+		Unreachable:  e.Unreachable,
 		Exchanges:    x.Open,
 		Waiting:      e.Waiting,
 		Sources:      inbox.Sources,
@@ -137,16 +142,19 @@ func (n *Node) Snapshot(now time.Time) Snapshot {
 // Received returns the number of datagrams that the loop has handled.
 func (n *Node) Received() uint64 { return n.count.received }
 
-func (n *Node) fabricStates(subscriptions []im.SubscriptionStats) []FabricState {
+func (n *Node) fabricStates(now time.Time, subscriptions []im.SubscriptionStats) []FabricState {
 	sessions := map[matter.FabricIndex]int{}
+	heard := map[matter.FabricIndex]time.Time{}
 	for x := range n.talk.sessions.All() {
 		if x.Kind == session.CASE {
 			sessions[x.Fabric]++
+			// The wall clock may have been set since.
+			heard[x.Fabric] = later(heard[x.Fabric], now.Add(-now.Sub(x.LastReceived)))
 		}
 	}
 	var list []FabricState
 	for _, f := range n.trust.fabrics.All() {
-		s := FabricState{Fabric: f, Sessions: sessions[f.Index]}
+		s := FabricState{Fabric: f, Sessions: sessions[f.Index], LastHeard: heard[f.Index]}
 		for _, u := range subscriptions {
 			if u.Fabric == f.Index {
 				s.Subscriptions, s.Interrupted = u.Count, u.Interrupted

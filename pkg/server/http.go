@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 )
 
@@ -117,7 +118,7 @@ func (s *Server) MetricsAddr() string { return s.metricsAddr }
 func (s *Server) snapshot() (m metrics.Snapshot, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	m.MDNS = s.announcer.Status()
+	m.MDNS, m.LastBackup, m.MemoryLimit = s.announcer.Status(), s.backups.Last(), host.MemoryLimit()
 	err := s.node.Ask(ctx, func(now time.Time) error {
 		m.Snapshot = s.node.Snapshot(now)
 		if s.bridge != nil {
@@ -132,7 +133,7 @@ func (s *Server) metricsHandler() (http.Handler, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics.NewProcess(s.begun),
 		metrics.New(s.opt.Version, runtime.Version(), s.snapshot),
 	)
 	for _, c := range s.opt.Collectors {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
@@ -21,7 +22,8 @@ type Offline struct {
 	// DACKey is the location of the DAC's key; nil: the store.
 	DACKey *DACKey
 
-	st *provision.Store
+	st       *provision.Store
+	stateDir string
 }
 
 // Access is the way in which the store of a node that is not running is opened.
@@ -44,7 +46,7 @@ func OpenOffline(stateDir string, a Access, log *slog.Logger) (*Offline, error) 
 	if err != nil {
 		return nil, err
 	}
-	o := &Offline{st: st}
+	o := &Offline{st: st, stateDir: stateDir}
 	o.Operator = admin.Operator{
 		Pairing: o.pairing, Fabrics: o.fabrics, RemoveFabric: o.removeFabric,
 		Attestation: o.attestation, VerifyAttestation: o.verifyAttestation,
@@ -156,4 +158,11 @@ func (o *Offline) putMaterial(a store.Attestation) (out admin.AttestationChange,
 func (o *Offline) checkStore(context.Context) error { return o.st.Check() }
 
 // backup writes a copy of the store to w.
-func (o *Offline) backup(_ context.Context, w io.Writer) error { return o.st.Backup(w) }
+func (o *Offline) backup(_ context.Context, w io.Writer) error {
+	if err := o.st.Backup(w); err != nil {
+		return err
+	}
+	// A backup counts also where nothing may be written beside the store.
+	_ = provision.OpenBackups(o.stateDir).Made(time.Now())
+	return nil
+}

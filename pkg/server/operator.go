@@ -100,6 +100,7 @@ func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 		st.Fabrics = append(st.Fabrics, admin.FabricStatus{
 			Fabric: fabricRow(f.Fabric), NOCNotBefore: certTime(f.NOCCert.NotBefore),
 			Sessions: f.Sessions, Subscriptions: f.Subscriptions, Interrupted: f.Interrupted,
+			LastHeard: instant(f.LastHeard),
 		})
 	}
 	st.MaxFabrics = m.MaxFabrics
@@ -213,7 +214,15 @@ func (o operator) factoryReset(ctx context.Context) error {
 
 func (o operator) checkStore(context.Context) error { return provision.Check(o.s.store) }
 
-func (o operator) backup(_ context.Context, w io.Writer) error { return o.s.store.Backup(w) }
+func (o operator) backup(_ context.Context, w io.Writer) error {
+	if err := o.s.store.Backup(w); err != nil {
+		return err
+	}
+	if err := o.s.backups.Made(time.Now()); err != nil {
+		o.s.log.Warn("the time of this backup is lost at the next start", "error", err)
+	}
+	return nil
+}
 
 func (o operator) setLogLevel(_ context.Context, l admin.LogLevel) error {
 	var level slog.Level

@@ -38,6 +38,7 @@ type Server struct {
 	log        *slog.Logger
 	begun      time.Time
 	store      *store.Store
+	backups    *provision.Backups
 	watcher    Watcher // nil: the network of a test
 	ports      []transport.PacketConn
 	announcer  Announcer
@@ -66,6 +67,7 @@ func New(opt Options) (_ *Server, err error) {
 			s.teardown.run(ctx)
 		}
 	}()
+	s.backups = provision.OpenBackups(opt.StateDir)
 	commits := stats.NewHistogram(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5)
 	start, err := s.openStore(&commits)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -23,14 +24,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/securechannel"
 	"github.com/opcredsd/opcredsd/pkg/session"
 	"github.com/opcredsd/opcredsd/pkg/stats"
+	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
 // everything is what a node shows to which all has happened n times.
 func everything(n uint64) metrics.Snapshot {
-	s := metrics.Snapshot{MDNS: mdns.Status{
+	s := metrics.Snapshot{LastBackup: time.Now(), MemoryLimit: 256 << 20, MDNS: mdns.Status{
 		Interfaces: []mdns.InterfaceStatus{{Name: "eth0", Found: true}}, Stats: mdns.Stats{Received: n, Sent: n, Dropped: n, Conflicts: n},
 	}, Snapshot: node.Snapshot{
-		Fabrics: make([]node.FabricState, 2), Window: node.WindowState{Open: true}, FailSafe: node.FailSafeState{Armed: true}, FailSafeExpirations: n,
+		Fabrics: fabrics(), Window: node.WindowState{Open: true}, FailSafe: node.FailSafeState{Armed: true}, FailSafeExpirations: n,
 		PASESessions: 1, CASESessions: 3, Subscriptions: 2, Exchanges: 1,
 		PASE: stats.Counters[string]{}, PASEFailures: n,
 		CASE:         stats.Counters[node.CASEKey]{},
@@ -69,6 +71,13 @@ func everything(n uint64) metrics.Snapshot {
 	return s
 }
 
+func fabrics() (list []node.FabricState) {
+	for i := range matter.FabricIndex(2) {
+		list = append(list, node.FabricState{Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: i + 1}}, LastHeard: time.Now()})
+	}
+	return list
+}
+
 func durations(n uint64) stats.Histogram {
 	h := stats.NewHistogram(.001, .01, .1, 1)
 	for range n {
@@ -84,7 +93,7 @@ func exposition(t *testing.T) *httptest.Server {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics.NewProcess(time.Now()),
 		metrics.New("1.2.3", "go1.26", func() (metrics.Snapshot, bool) { return everything(n.Add(3)), true }),
 	)
 	reg.MustRegister(metrics.NewReload().Collectors()...)
