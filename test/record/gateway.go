@@ -28,7 +28,6 @@ const (
 	passcode   = 20202021
 	udpPort    = 5540
 	metricsURL = "127.0.0.1:9540"
-	interval   = 15 * time.Second // of the scrapes
 )
 
 // gateway is a daemon with what it is connected to.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -237,29 +238,19 @@ func TestKubernetesFleet(t *testing.T) {
 // The operator's PodMonitor finds the pods of both kinds, by a port that they have.
 func TestKubernetesMonitoring(t *testing.T) {
 	made := build(t, deploy+"/kubernetes/monitoring")
-	var monitor struct {
-		Spec struct {
-			Selector struct {
-				MatchLabels map[string]string `json:"matchLabels"`
-			}
-			PodMetricsEndpoints []struct {
-				Port, Path  string
-				Relabelings []struct{ TargetLabel, Replacement string }
-			}
-		}
-	}
-	if err := yaml.Unmarshal(made["PodMonitor"], &monitor); err != nil {
-		t.Fatal(err)
-	}
-	if made["PrometheusRule"] == nil {
-		t.Error("no PrometheusRule")
+	monitor := strict[monitoringv1.PodMonitor](t, made["PodMonitor"])
+	if rules := strict[monitoringv1.PrometheusRule](t, made["PrometheusRule"]); len(rules.Spec.Groups) != 1 || len(rules.Spec.Groups[0].Rules) < 20 {
+		t.Errorf("%d groups of rules", len(rules.Spec.Groups))
 	}
 	if len(monitor.Spec.PodMetricsEndpoints) != 1 {
 		t.Fatalf("it scrapes %+v", monitor.Spec)
 	}
 	e := monitor.Spec.PodMetricsEndpoints[0]
-	if !slices.ContainsFunc(e.Relabelings, func(r struct{ TargetLabel, Replacement string }) bool {
-		return r.TargetLabel == "job" && r.Replacement == "opcredsd"
+	if e.Port == nil {
+		t.Fatal("no port")
+	}
+	if !slices.ContainsFunc(e.RelabelConfigs, func(r monitoringv1.RelabelConfig) bool {
+		return r.TargetLabel == "job" && r.Replacement != nil && *r.Replacement == "opcredsd"
 	}) {
 		t.Error("the alerts do not know the job")
 	}
@@ -274,9 +265,9 @@ func TestKubernetesMonitoring(t *testing.T) {
 			}
 		}
 		if !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
-			return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == e.Port && p.ContainerPort == metricsPort })
+			return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == *e.Port && p.ContainerPort == metricsPort })
 		}) {
-			t.Errorf("%s: no port %s", kind, e.Port)
+			t.Errorf("%s: no port %s", kind, *e.Port)
 		}
 	}
 }
