@@ -161,8 +161,13 @@ func TestSubscriberGone(t *testing.T) {
 		if list := r.remembered(); len(list) != 1 || list[0].MaxInterval != 600 {
 			t.Errorf("stored %+v", list)
 		}
-		if st, err := r.srv.Operator().Status(r.ctx); err != nil || st.Subscriptions != 0 || st.Interrupted != 1 {
+		st, err := r.srv.Operator().Status(r.ctx)
+		if err != nil || st.Subscriptions != 0 || st.Interrupted != 1 {
 			t.Errorf("%d subscriptions, %d interrupted, %v", st.Subscriptions, st.Interrupted, err)
+		}
+		// Its session is there, and nothing came on it since.
+		if f := st.Fabrics[0]; f.Sessions == 0 || f.LastHeard == nil || time.Since(*f.LastHeard).Round(time.Minute) != 12*time.Minute {
+			t.Errorf("%d sessions, last heard %v", f.Sessions, f.LastHeard)
 		}
 		time.Sleep(20 * time.Minute)
 		last := len(b.searches())

@@ -43,7 +43,7 @@ func everything(n uint64) metrics.Snapshot {
 		Commands:        stats.Counters[node.CommandKey]{{Command: "AddNOC", Status: "OK"}: n},
 		Commit:          durations(n),
 	}, Bridge: &bridge.Stats{
-		Devices:  map[bridge.DeviceKey]int{{Source: "api", Reachable: true}: 2},
+		Devices:  map[bridge.DeviceKey]int{{Source: "api", Reachable: true}: 2, {Source: "api"}: 1},
 		Parts:    map[string]int{"on_off_light": 2},
 		Ignored:  map[bridge.IgnoredKey]int{{Source: "z2m"}: 3},
 		Updates:  stats.Counters[string]{"api": n},
@@ -97,6 +97,9 @@ func exposition(t *testing.T) *httptest.Server {
 		metrics.New("1.2.3", "go1.26", func() (metrics.Snapshot, bool) { return everything(n.Add(3)), true }),
 	)
 	reg.MustRegister(metrics.NewReload().Collectors()...)
+	reg.MustRegister(metrics.NewMQTT(func() metrics.MQTT {
+		return metrics.MQTT{Connected: true, Received: n.Load(), Sent: n.Load(), Errors: map[string]uint64{"json": n.Load()}}
+	}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	s := httptest.NewServer(mux)
