@@ -52,6 +52,7 @@ var varying = []struct {
 	{"date", regexp.MustCompile(`20\d\d-\d\d-\d\d( \d\d:\d\d)?`)},
 	{"clock", regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`)},
 	{"duration", regexp.MustCompile(`\b(?:up|after)[ =]([0-9.]+(?:µs|ms|s|m|h)[0-9smh]*)`)},
+	{"line", regexp.MustCompile(`config\.yaml:(\d+):`)},
 	{"heard", regexp.MustCompile(`\blast heard (now|\d+ (?:s|min) ago)`)},
 	{"address", regexp.MustCompile(`\bfe80::[0-9a-f:]+`)},
 	{"port", regexp.MustCompile(`%eth0\]:(\d+)`)},
