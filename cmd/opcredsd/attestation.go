@@ -21,18 +21,18 @@ import (
 )
 
 func newAttestation(c *common) *cobra.Command {
-	cmd := group("attestation", "Show or replace what the node proves its origin with")
-	cmd.Long = `Show or replace what the node proves its origin with: the device attestation
-certificate (DAC) with its key, the certificate above it (PAI), and the
-certification declaration (CD).
+	cmd := group("attestation", "Show or replace the attestation material")
+	cmd.Long = `Show or replace the attestation material, with which the node proves its origin: the
+device attestation certificate (DAC) with its key, the certificate that issued it
+(PAI), and the certification declaration (CD).
 
-The first start makes material for development, under a published test root:
-controllers say that the device is not certified. Fabrics outlive a change.`
+The first start makes development material under a published test root. With it,
+controllers report that the device is not certified. Fabrics survive a change.`
 	cmd.AddCommand(newAttestationShow(c), newAttestationVerify(c), newAttestationImport(c), newAttestationGenerate(c), newCSR(c))
 	return cmd
 }
 
-// material are the flags of the commands on attestation material.
+// material holds the flags of the commands for attestation material.
 type material struct {
 	dacKeyFile string
 	paas       []string
@@ -42,7 +42,7 @@ type material struct {
 }
 
 func (m *material) registerTrust(fl *pflag.FlagSet) {
-	fl.StringArrayVar(&m.paas, "paa", nil, "`file` with a root certificate (PAA) to trust besides the published test roots, PEM or DER; may be repeated")
+	fl.StringArrayVar(&m.paas, "paa", nil, "`file` with a root certificate (PAA) to trust in addition to the published test roots, PEM or DER; may be repeated")
 	fl.StringArrayVar(&m.signers, "cd-signer", nil, "`file` with the certificate of a signer of certification declarations, PEM or DER; may be repeated")
 }
 
@@ -83,7 +83,7 @@ func newAttestationShow(c *common) *cobra.Command {
 	var m material
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Show what the node proves itself with",
+		Short: "Show the attestation material",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.nodeWithKey(cmd.Context(), reads, m.dacKeyFile, func(n *admin.Operator) error {
@@ -126,7 +126,7 @@ known to commissioners; give theirs with --paa and --cd-signer.`,
 					return err
 				}
 				if len(a.Faults) > 0 {
-					return errors.New("commissioners will refuse this material")
+					return errors.New("commissioners will reject this material")
 				}
 				return nil
 			})
@@ -143,8 +143,8 @@ func newAttestationImport(c *common) *cobra.Command {
 	var dac, pai, key, cd string
 	cmd := &cobra.Command{
 		Use:   "import --dac FILE --pai FILE --cd FILE [--key FILE]",
-		Short: "Replace the material by what a factory CA has issued",
-		Long: `Replace the material by what a factory CA has issued. Files are PEM or DER; the
+		Short: "Replace the material with that of a factory CA",
+		Long: `Replace the material with that of a factory CA. Files are PEM or DER; the
 key is SEC 1 or PKCS #8, not encrypted. What "opcredsd attestation verify" refuses
 is refused, and nothing has changed then. Fabrics stay.
 
@@ -172,7 +172,7 @@ vendor or product differ. Without --key the DAC's key is taken from
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&dac, "dac", "", "`file` with the device attestation certificate")
-	fl.StringVar(&pai, "pai", "", "`file` with the certificate above it")
+	fl.StringVar(&pai, "pai", "", "`file` with the certificate that issued the DAC (PAI)")
 	fl.StringVar(&cd, "cd", "", "`file` with the certification declaration")
 	fl.StringVar(&key, "key", "", "`file` with the DAC's key, to be kept in the store")
 	m.registerTrust(fl)
@@ -181,7 +181,7 @@ vendor or product differ. Without --key the DAC's key is taken from
 	return cmd
 }
 
-// required refuses a command line without one of these flags.
+// required returns an error if one of these flags is missing.
 func required(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		if !cmd.Flags().Changed(name) {
@@ -220,8 +220,8 @@ func newAttestationGenerate(c *common) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Replace the material by new one for development",
-		Long: `Replace the material by new one for development, under a published test root.
+		Short: "Replace the material with new development material",
+		Long: `Replace the material with new development material under a published test root.
 Controllers say that such a device is not certified, and some refuse it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -233,11 +233,11 @@ Controllers say that such a device is not certified, and some refuse it.`,
 	}
 	registerIDs(cmd.Flags(), &m.vid, &m.pid)
 	registerDACKey(cmd.Flags(), &m.dacKeyFile)
-	cmd.Flags().BoolVar(&force, "force", false, "also in place of production material")
+	cmd.Flags().BoolVar(&force, "force", false, "replace production material too")
 	return cmd
 }
 
-// changed prints material that was replaced.
+// changed prints the new material.
 func (c *common) changed(a admin.AttestationChange, how string, err error) error {
 	if err != nil {
 		return err
@@ -309,7 +309,7 @@ The subject names vendor and product as a DAC does.`,
 	return cmd
 }
 
-// certificateRow is a line for each certificate.
+// certificateRow prints the lines of a certificate.
 func certificateRow(w io.Writer, name string, x *admin.Certificate) {
 	if x == nil {
 		return
@@ -365,8 +365,8 @@ func printVerdict(w io.Writer, a *admin.Attestation) error {
 	return nil
 }
 
-// readOrMakeKey returns the content of a file with a key, and makes both if the
-// file is not there.
+// readOrMakeKey returns the content of a key file. If the file does not exist, it
+// creates it with a new key.
 func readOrMakeKey(file string) (text []byte, made bool, err error) {
 	text, err = readBounded(file, maxKeyFile)
 	if !errors.Is(err, fs.ErrNotExist) {

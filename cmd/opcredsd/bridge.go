@@ -19,7 +19,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// bridgeFlags are the flags of run for bridged devices.
+// bridgeFlags are the flags of run for the bridge.
 type bridgeFlags struct {
 	socket    string
 	addr      string
@@ -30,25 +30,25 @@ type bridgeFlags struct {
 	profile   string
 	demo      bool
 
-	overrides map[string]bridge.Override // what the file says, when options has read it
+	overrides map[string]bridge.Override // content of the devices file, after options
 }
 
 func (f *bridgeFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.socket, "bridge-socket", "", "`path` of the bridge API's Unix socket; empty turns it off (default $RUNTIME_DIRECTORY/bridge.sock, else STATE_DIR/bridge.sock)")
 	fl.StringVar(&f.addr, "bridge-addr", "", "`address` of the bridge API on TCP, with --bridge-token-file (default: none)")
-	fl.StringVar(&f.tokenFile, "bridge-token-file", "", "`file` with the token that requests to --bridge-addr must bring")
+	fl.StringVar(&f.tokenFile, "bridge-token-file", "", "`file` with the token that requests to --bridge-addr must contain")
 	f.mqtt.register(fl)
 	f.profile = "full"
-	fl.Var(choice{&f.profile, device.Profiles()}, "profile", "`ecosystem` that the node is for: what that does not know is shown in a plainer way, or not at all; "+strings.Join(device.Profiles(), ", "))
+	fl.Var(choice{&f.profile, device.Profiles()}, "profile", "`ecosystem` that the node is used with; device types that it does not support are shown as simpler ones, or not at all: "+strings.Join(device.Profiles(), ", "))
 	fl.BoolVar(&f.demo, "demo", false, "show six simulated devices: a lamp, a plug, a thermostat, a thermometer, a blind and a motion sensor")
-	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last that matches decides; may be repeated (default: all)")
-	fl.StringVar(&f.devices, "devices-file", "", "`file` (YAML) of what devices are called, where they are, what they are shown as and which are hidden (default: "+defaultDevices+" if it is there; empty: none)")
+	fl.StringArrayVar(&f.expose, "expose", nil, "`pattern` of devices to show, such as z2m:* or room=Kitchen; ! hides; the last matching pattern decides; may be repeated (default: all)")
+	fl.StringVar(&f.devices, "devices-file", "", "`file` (YAML) with names, rooms, types and visibility of devices (default: "+defaultDevices+" if it exists; empty: none)")
 }
 
-// defaultDevices is read where no other file is named, if it is there.
+// defaultDevices is read if it exists and no other file is given.
 const defaultDevices = "/etc/opcredsd/devices.yaml"
 
-// readDevices reads what the operator says of devices.
+// readDevices reads the operator's file about devices.
 func (f *bridgeFlags) readDevices(named bool) error {
 	name := f.devices
 	if !named {
@@ -59,7 +59,7 @@ func (f *bridgeFlags) readDevices(named bool) error {
 	}
 	b, err := readBounded(name, devicesfile.MaxSize)
 	if name == defaultDevices && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
-		return nil // there is none, or it is not this user's
+		return nil // there is none, or this user cannot read it
 	}
 	if err == nil {
 		f.overrides, err = devicesfile.Parse(name, b)
@@ -70,7 +70,7 @@ func (f *bridgeFlags) readDevices(named bool) error {
 	return nil
 }
 
-// options returns what the flags ask for.
+// options returns the options from the flags.
 func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, error) {
 	b := &server.Bridge{Socket: f.socket, Addr: f.addr}
 	if !cmd.Flags().Changed("bridge-socket") {
@@ -109,10 +109,10 @@ func (f *bridgeFlags) options(cmd *cobra.Command, c *common) (*server.Bridge, er
 	return b, nil
 }
 
-// Bounds of a token, in octets.
+// Limits of a token, in octets.
 const minToken, maxToken = 16, 1024
 
-// readToken reads a token from a file that others may not read.
+// readToken reads a token from a file that is not readable by everybody.
 func readToken(path string) (string, error) {
 	st, err := os.Stat(path)
 	if err != nil {

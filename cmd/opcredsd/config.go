@@ -22,8 +22,8 @@ func newConfigCheck(c *common) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration of \"opcredsd run\" without starting it",
 		Long: `Check the configuration of "opcredsd run" without starting it: the flags given here,
-the environment and the configuration file. Exit status 2 if anything is wrong; the
-place, the value and what is allowed are said then.`,
+the environment and the configuration file. If anything is wrong, the exit status is 2,
+and the place, the value and the allowed values are printed.`,
 		Example: "  sudo opcredsd config check && sudo systemctl restart opcredsd",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,14 +35,14 @@ place, the value and what is allowed are said then.`,
 					return usageError{fmt.Errorf("dac-key-file: %w", err)}
 				}
 			}
-			return c.done("the configuration is in order")
+			return c.done("the configuration is valid")
 		},
 	}
 	f.register(cmd.Flags())
 	return cmd
 }
 
-// check reports what is wrong with the settings of run.
+// check returns the first error in the settings of run.
 func (f *runFlags) check(cmd *cobra.Command, c *common) error {
 	opt, err := f.options(cmd, c)
 	if err != nil {
@@ -51,7 +51,7 @@ func (f *runFlags) check(cmd *cobra.Command, c *common) error {
 	return opt.Check()
 }
 
-// settingRow is a setting of run as "config show" prints it.
+// settingRow is a setting of run in the output of "config show".
 type settingRow struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
@@ -92,13 +92,13 @@ is not shown.`,
 	return cmd
 }
 
-// shown is the value of a setting as a person reads it.
+// shown returns the value of a setting for display.
 func (c *common) shown(f *pflag.Flag, from string) string {
 	switch v, list := f.Value.(pflag.SliceValue); {
 	case f.Name == "passcode" && from != "default":
 		return "(not shown)"
 	case f.Name == "admin-socket":
-		return c.adminSocket // also where it follows from others
+		return c.adminSocket // also if it is derived from other settings
 	case list:
 		return strings.Join(v.GetSlice(), ",")
 	case f.Value.String() == "" && f.Value.Type() == "number" && from != "default":

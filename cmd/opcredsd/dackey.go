@@ -14,14 +14,14 @@ import (
 // dacKeyCredential is the name of the DAC's key as a systemd credential.
 const dacKeyCredential = "dac-key"
 
-// maxKeyFile bounds a file with a key or a certificate.
+// maxKeyFile is the maximum size of a file with a key or a certificate.
 const maxKeyFile = 1 << 16
 
 func registerDACKey(fl *pflag.FlagSet, file *string) {
-	fl.StringVar(file, "dac-key-file", "", "`file` with the DAC's key, where it is not in the store (default: $CREDENTIALS_DIRECTORY/dac-key, if it is there)")
+	fl.StringVar(file, "dac-key-file", "", "`file` with the DAC's key, if it is not in the store (default: $CREDENTIALS_DIRECTORY/dac-key, if it exists)")
 }
 
-// dacKey returns where the DAC's key is; nil is the store.
+// dacKey returns the location of the DAC's key; nil is the store.
 func dacKey(file string) *server.DACKey {
 	if file != "" {
 		return &server.DACKey{Where: file, Open: func() (attestation.Signer, error) { return openKey(file) }}

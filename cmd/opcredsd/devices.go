@@ -33,9 +33,9 @@ func newDevicesList(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the bridged devices",
-		Long: `List the bridged devices, with what controllers see of them: the endpoint, and
-whether the device can be reached. --ignored lists what sources offer and is not
-shown, with the reason.`,
+		Long: `List the bridged devices with the endpoint that controllers see, and whether the
+device is reachable. --ignored lists what sources offer and the node does not show,
+with the reason.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := &c.daemon().Operator
@@ -53,14 +53,14 @@ shown, with the reason.`,
 			return c.print(list, func(w io.Writer) error { return printDevices(w, list, time.Now()) })
 		},
 	}
-	cmd.Flags().BoolVar(&ignored, "ignored", false, "list what sources offer and is not shown")
+	cmd.Flags().BoolVar(&ignored, "ignored", false, "list what sources offer and the node does not show")
 	return cmd
 }
 
 func newDevicesShow(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show all that is known of a device",
+		Short: "Show everything that is known about a device",
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := findDevice(cmd.Context(), &c.daemon().Operator, args[0])
@@ -87,9 +87,9 @@ func findDevice(ctx context.Context, o *admin.Operator, id string) (v bridge.Vie
 func newDevicesWatch(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch",
-		Short: "Follow what happens to devices, until interrupted",
-		Long: `Follow what happens to devices: values that their sources report, gestures, and what
-controllers want. With -o json, a JSON object a line.`,
+		Short: "Print events of devices until interrupted",
+		Long: `Print events of devices until interrupted: values that their sources report, gestures,
+and commands of controllers. With -o json, one JSON object per line.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := c.daemon().WatchDevices(cmd.Context(), c.noticeWriter())
@@ -101,7 +101,7 @@ controllers want. With -o json, a JSON object a line.`,
 	}
 }
 
-// noticeWriter returns what notices are written to.
+// noticeWriter returns the writer of events.
 func (c *common) noticeWriter() io.Writer {
 	if c.output == "json" {
 		return c.stdout
@@ -109,7 +109,7 @@ func (c *common) noticeWriter() io.Writer {
 	return &notices{out: c.stdout, last: map[string]device.Values{}}
 }
 
-// notices prints notices as lines that somebody reads.
+// notices prints events as readable lines.
 type notices struct {
 	out  io.Writer
 	rest []byte
@@ -153,7 +153,7 @@ func (n *notices) print(x *bridge.Notice) error {
 	return nil
 }
 
-// printDevice prints what of a device is not as it was at the last notice.
+// printDevice prints what has changed since the last event of a device.
 func (n *notices) printDevice(v *bridge.View, line func(id, text string) error) error {
 	changed := false
 	for _, p := range v.Parts {
@@ -203,10 +203,10 @@ func partName(id, part string) string {
 func newDevicesSet(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "set ID[/PART] KEY=VALUE…",
-		Short: "Report values of a device as its source would, to try something out",
-		Long: `Report values of a device as its source would, to try what controllers make of them.
-The source's next report says what is so. Values are as in JSON, and texts need no
-quotes: on=true brightness_percent=40 mode=heat.`,
+		Short: "Report values of a device as its source would, for a test",
+		Long: `Report values of a device as its source would, to test how controllers show them.
+The source's next report replaces them. Values are written as in JSON, but text needs
+no quotes: on=true brightness_percent=40 mode=heat.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return fmt.Errorf("usage: %s", cmd.UseLine())
@@ -231,7 +231,7 @@ quotes: on=true brightness_percent=40 mode=heat.`,
 	}
 }
 
-// parseValue takes a value as JSON has it, else as a text.
+// parseValue returns the value of a JSON text, or else the text itself.
 func parseValue(text string) (v device.Value) {
 	if v.UnmarshalJSON([]byte(text)) != nil {
 		return device.Text(text)
@@ -242,7 +242,7 @@ func parseValue(text string) (v device.Value) {
 func newDevicesPress(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "press ID [PART] GESTURE",
-		Short: "Press a button as somebody would: single, double, triple, long, press, release",
+		Short: "Press a button: single, double, triple, long, press, release",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 && len(args) != 3 {
 				return fmt.Errorf("usage: %s", cmd.UseLine())
@@ -257,7 +257,7 @@ func newDevicesPress(c *common) *cobra.Command {
 			if err := c.daemon().PressDevice(cmd.Context(), g); err != nil {
 				return err
 			}
-			return c.done("%s is pressed: %s", args[0], g.Gesture)
+			return c.done("pressed %s: %s", args[0], g.Gesture)
 		},
 	}
 }
@@ -266,9 +266,9 @@ func newDevicesRename(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rename ID[/PART] NAME",
 		Short: "Give a device a name that its source does not change",
-		Long: `Give a device a name that neither its source nor a controller changes. An empty name
-gives it back to the source. Most controllers take the name of a device when they see
-it for the first time, and keep their own from then on.`,
+		Long: `Give a device a name that neither its source nor a controller can change. An empty
+name restores the source's. Most controllers copy the name of a device when they see
+it for the first time, and keep their copy from then on.`,
 		Args: exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := admin.DeviceName{Name: args[1]}
@@ -277,7 +277,7 @@ it for the first time, and keep their own from then on.`,
 				return err
 			}
 			if n.Name == "" {
-				return c.done("%s has the name that its source gives it", args[0])
+				return c.done("%s has the name of its source again", args[0])
 			}
 			return c.done("%s is now %q", args[0], n.Name)
 		},
@@ -289,10 +289,10 @@ func newDevicesRemove(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "remove ID",
 		SuggestFor: []string{"rm", "delete"},
-		Short:      "Remove a device: controllers lose it",
-		Long: `Remove a device. Controllers see it as unreachable at once, and lose it after a minute;
-until then the same device coming back is as if it had never been away. A source that
-still has the device brings it back: hide it there, or with --expose.`,
+		Short:      "Remove a device from the controllers",
+		Long: `Remove a device. Controllers see it as unreachable at once and lose it after a minute.
+If its source adds it again before that, nothing changes. A source that still has the
+device adds it again: hide it there, or with --expose.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.daemon().RemoveDevice(cmd.Context(), admin.DeviceRemoval{ID: args[0], Now: now}); err != nil {
@@ -301,13 +301,13 @@ still has the device brings it back: hide it there, or with --expose.`,
 			return c.done("%s is removed", args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&now, "now", false, "do not wait a minute for it to come back")
+	cmd.Flags().BoolVar(&now, "now", false, "do not wait a minute for the source to add it again")
 	return cmd
 }
 
 func printDevices(w io.Writer, list []bridge.View, now time.Time) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "no devices: name a broker with --mqtt-url, put one in by the bridge API, or try --demo")
+		_, err := fmt.Fprintln(w, "no devices: set --mqtt-url to an MQTT broker, add one with the bridge API, or try --demo")
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -336,7 +336,7 @@ func numberOf(v *bridge.View, n any) string {
 	return fmt.Sprint(n)
 }
 
-// plain returns a text that somebody else chose so that it cannot write to a terminal.
+// plain returns a text of unknown origin without control sequences for a terminal.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -346,8 +346,8 @@ func plain(s string) string {
 	}, s)
 }
 
-// summaries are the properties that say the most about a part, in order, with how their
-// values are written.
+// summaries are the most informative properties of a part, in order, with the
+// format of their values.
 var summaries = []struct {
 	name   string
 	format func(v device.Value) string
@@ -388,7 +388,7 @@ func unit(u string) func(device.Value) string {
 	return func(v device.Value) string { return v.String() + u }
 }
 
-// stateText returns a part's state in a few words.
+// stateText returns a short description of a part's state.
 func stateText(v *bridge.View, p *bridge.PartView) string {
 	var words []string
 	if !v.Exposed || !v.Reachable {
@@ -412,7 +412,7 @@ func reachText(v *bridge.View) string {
 	return "reachable"
 }
 
-// seen returns when the source was last heard of a device.
+// seen returns when the source last reported about a device.
 func seen(v *bridge.View, now time.Time) string {
 	if v.LastUpdate == nil {
 		return "never"
@@ -473,7 +473,7 @@ func printDevice(w io.Writer, v bridge.View, now time.Time) error {
 
 func printIgnored(w io.Writer, list []device.Ignored) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "nothing is left out")
+		_, err := fmt.Fprintln(w, "everything is shown")
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -19,7 +19,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// doctorTime bounds the command, the looks at the wire included.
+// doctorTime is the time limit of the command, including look-ups on the network.
 const doctorTime = 30 * time.Second
 
 func newDoctor(c *common) *cobra.Command {
@@ -28,14 +28,14 @@ func newDoctor(c *common) *cobra.Command {
 	var dacKeyFile string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what on this host would keep controllers from the node",
-		Long: `Say what on this host would keep controllers from finding or commissioning the
-node, and what to do about it. While the daemon runs, its records are looked up
-from the wire as a controller would. Exit status 1 if anything is wrong; notes are
-not.
+		Short: "Find problems of this host that prevent commissioning",
+		Long: `Find problems of this host that prevent controllers from finding or commissioning the
+node, and print their remedies. While the daemon runs, its records are looked up on
+the network, as a controller would. The exit status is 1 if there is a fault. Notes are
+not faults.
 
-Run it as root or as the daemon's user: others may not ask the daemon, nor look at
-the store.`,
+Run it as root or as the daemon's user: others have no access to the daemon and the
+store.`,
 		Example: "  sudo opcredsd doctor",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,7 +58,7 @@ the store.`,
 	return cmd
 }
 
-// facts finds out about the host and about the node, running or not.
+// facts collects facts about the host and about the node, whether it runs or not.
 func (c *common) facts(ctx context.Context, interfaces []string, port uint16, dacKeyFile string) *doctor.Facts {
 	s, err := c.daemon().Status(ctx)
 	running, denied := !errors.Is(err, admin.ErrUnreachable), errors.Is(err, admin.ErrDenied)
@@ -80,7 +80,7 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 	return f
 }
 
-// findings returns the doctor's look at a node that runs in this process.
+// findings returns a function with the doctor's findings about a node in this process.
 func (c *common) findings(interfaces []string) func(ctx context.Context, o *admin.Operator) []doctor.Finding {
 	return func(ctx context.Context, o *admin.Operator) []doctor.Finding {
 		s, err := o.Status(ctx)
@@ -93,7 +93,7 @@ func (c *common) findings(interfaces []string) func(ctx context.Context, o *admi
 	}
 }
 
-// daemonFacts finds out about a running node that has answered with s, or err.
+// daemonFacts collects facts about a running node. s and err are its answer.
 func daemonFacts(ctx context.Context, o *admin.Operator, s *admin.Status, err error) *doctor.Daemon {
 	d := &doctor.Daemon{Err: err}
 	if err == nil {
@@ -103,8 +103,8 @@ func daemonFacts(ctx context.Context, o *admin.Operator, s *admin.Status, err er
 	return d
 }
 
-// look looks the records of a running daemon up from the wire, and says who else
-// announces the node.
+// look looks up the records of a running daemon on the network, and sets the other
+// hosts that announce the node.
 func look(ctx context.Context, s *admin.Status, d *doctor.Daemon) {
 	d.Rivals = map[string][]string{}
 	var interfaces []mdns.InterfaceStatus
@@ -131,7 +131,7 @@ func look(ctx context.Context, s *admin.Status, d *doctor.Daemon) {
 	d.Records = doctor.LookUp(ctx, interfaces, services)
 }
 
-// factsOf asks the node.
+// factsOf collects facts from the node.
 func factsOf(ctx context.Context, n *admin.Operator, f *doctor.Facts) error {
 	if err := n.CheckStore(ctx); errors.Is(err, admin.ErrUnreachable) {
 		return err
@@ -164,7 +164,7 @@ func validity(what string, from time.Time, to *time.Time, renew string) doctor.V
 	return v
 }
 
-// printFindings writes a line for each finding, what to do about it included.
+// printFindings writes a line for each finding, with its remedy.
 func printFindings(w io.Writer, list []doctor.Finding) error {
 	for _, f := range list {
 		line := fmt.Sprintf("%-5s %-11s %s", strings.ToUpper(string(f.Result)), f.Check, f.Text)

@@ -18,7 +18,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// explainTime bounds how long a broker is waited for.
+// explainTime is how long explain waits for a broker.
 const explainTime = 30 * time.Second
 
 func newDevicesExplain(c *common) *cobra.Command {
@@ -26,12 +26,12 @@ func newDevicesExplain(c *common) *cobra.Command {
 	listen := 3 * time.Second
 	cmd := &cobra.Command{
 		Use:   "explain [FILE]",
-		Short: "Say what MQTT messages would become, and what is left out and why",
-		Long: `Say what MQTT messages would become, device by device, and what is left out and why.
-Nothing is published and nothing is kept.
+		Short: "Show the devices in MQTT messages, and what is not shown and why",
+		Long: `Show the devices that the node would create from MQTT messages, and what it would not
+show and why. Nothing is published and nothing is stored.
 
-The messages are those of the broker --mqtt-url, or of FILE, "-" for the standard
-input: one a line, as mosquitto_sub -v or mosquitto_sub -F %j writes them.`,
+The messages come from the broker --mqtt-url, or from FILE, where "-" is the standard
+input: one per line, as mosquitto_sub -v or mosquitto_sub -F %j writes them.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.options(c.stateDir)
@@ -46,9 +46,9 @@ input: one a line, as mosquitto_sub -v or mosquitto_sub -F %j writes them.`,
 					e = mqtt.Explain(o, messages)
 				}
 			case o.Link.URL == "":
-				return usageError{errors.New("name a broker with --mqtt-url, or a file")}
+				return usageError{errors.New("set --mqtt-url to a broker, or give a file")}
 			default:
-				o.Link.ClientID += "-explain" // the daemon may run
+				o.Link.ClientID += "-explain" // the daemon may be running
 				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 				defer stop()
 				ctx, cancel := context.WithTimeout(ctx, explainTime+listen)
@@ -62,7 +62,7 @@ input: one a line, as mosquitto_sub -v or mosquitto_sub -F %j writes them.`,
 		},
 	}
 	f.register(cmd.Flags())
-	cmd.Flags().DurationVar(&listen, "listen", listen, "how long to listen for states, after what is retained")
+	cmd.Flags().DurationVar(&listen, "listen", listen, "how long to listen for states after the retained messages")
 	return cmd
 }
 

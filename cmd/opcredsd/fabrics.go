@@ -17,9 +17,9 @@ func newFabrics(c *common) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list",
 		Short: "List the fabrics",
-		Long: `List the fabrics: the homes that the node is a member of. The vendor is that of the
-controller's maker, the label what its user has given. Some controllers take two
-fabrics.`,
+		Long: `List the fabrics that the node is a member of. A fabric is the network of one
+controller or ecosystem. The vendor is the controller's maker; the label was set by the
+controller. Some controllers use two fabrics.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.node(cmd.Context(), reads, func(n *admin.Operator) error {
@@ -33,10 +33,10 @@ fabrics.`,
 	}, &cobra.Command{
 		Use:        "remove INDEX",
 		SuggestFor: []string{"rm", "delete", "leave"},
-		Short:      "Remove a fabric: its controllers lose the node",
+		Short:      "Remove a fabric and disconnect its controllers",
 		Long: `Remove a fabric, by its index in "opcredsd fabrics list", with its access control,
-group keys, sessions and subscriptions. Its controllers lose the node, and show it as
-offline until it is removed there, too. When the last one goes the node can be
+group keys, sessions and subscriptions. Its controllers show the node as offline until
+it is removed there too. After the last fabric was removed, the node can be
 commissioned again.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +55,7 @@ commissioned again.`,
 	return cmd
 }
 
-// group returns a command that only holds others.
+// group returns a command that only contains others.
 func group(use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
@@ -75,7 +75,8 @@ func printFabrics(w io.Writer, list []admin.Fabric) error {
 		if f.NOCNotAfter != nil {
 			ends = f.NOCNotAfter.Format("2006-01-02")
 		}
-		// A controller chose the label: in quotes, it cannot write to the terminal.
+		// A controller chose the label. It is quoted, so that it cannot control the
+		// terminal.
 		fmt.Fprintf(t, "%d\t%s\t%s\t0x%04X\t%s\t%s\n", f.Index, f.FabricID, f.NodeID, uint16(f.VendorID), strconv.Quote(f.Label), ends)
 	}
 	return t.Flush()

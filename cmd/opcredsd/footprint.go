@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gcPercent lets the heap grow by half before it is collected, not to twice its
-// size: of a few megabytes that is worth more than the time.
+// gcPercent lets the heap grow by half instead of doubling before a collection. For
+// a heap of a few megabytes, memory is worth more than time.
 const gcPercent = 50
 
-// economise fits Go's runtime to a daemon whose work is one goroutine's. With more
-// than one thread to run Go code on, each datagram that the goroutine of a socket
-// hands to the event loop wakes another thread, which takes longer than most
-// requests. The runtime's own environment variables have the last word.
+// economise configures Go's runtime for a daemon that mostly runs one goroutine.
+// With several threads for Go code, each datagram that a socket's goroutine passes
+// to the event loop would wake another thread, which takes longer than most
+// requests. The runtime's environment variables take precedence.
 func economise() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
@@ -27,9 +27,9 @@ func economise() {
 	}
 }
 
-// giveBack returns what only the start has needed: freed memory, and the pages of
-// the program itself, most of which the kernel has mapped because something near
-// them was used. What is used again comes back from the file, page by page.
+// giveBack releases memory that only the start needed: freed heap, and pages of the
+// program, most of which the kernel has mapped as neighbours of used ones. Pages
+// that are needed again are read from the file.
 func giveBack() error {
 	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")
@@ -46,7 +46,7 @@ func giveBack() error {
 		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &access); err != nil {
 			return fmt.Errorf("/proc/self/maps: %w", err)
 		}
-		// What can be written to is not as it is in the file.
+		// A writable mapping may differ from the file.
 		if strings.Contains(access, "w") || !strings.HasSuffix(strings.TrimSpace(line), " "+exe) {
 			continue
 		}

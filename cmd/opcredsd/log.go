@@ -16,15 +16,15 @@ import (
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// logSink is where the log goes. Level and format may change while the daemon
-// runs, also for loggers that were made before.
+// logSink is the destination of the log. Level and format may change while the
+// daemon runs, for existing loggers too.
 type logSink struct {
 	level slog.LevelVar
 	json  atomic.Bool
 	tail  *logs.Tail // what the page for browsers shows of it; nil: there is no page
 }
 
-// set takes settings that were checked.
+// set sets level and format, which must be valid.
 func (s *logSink) set(level, format string) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
@@ -55,8 +55,8 @@ func (s *logSink) keep(w io.Writer) *logs.Tail {
 	return s.tail
 }
 
-// readable writes into JSON what the text form says: "15m0s", "CASE" and 16 hex
-// digits of a node id, where slog writes numbers.
+// readable makes values in JSON the same as in text: "15m0s", "CASE", and 16 hex
+// digits of a node id, where slog would write numbers.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case error, json.Marshaler, encoding.TextMarshaler, time.Time, slog.Level:
@@ -66,7 +66,7 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// logHandler writes each line in the format of that moment.
+// logHandler writes each line in the current format.
 type logHandler struct {
 	asJSON     *atomic.Bool
 	text, json slog.Handler

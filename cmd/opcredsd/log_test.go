@@ -37,7 +37,8 @@ func TestLogFormats(t *testing.T) {
 		{"info", "text", func() { log.Debug("detail") }, `^$`},
 		{"debug", "text", func() { log.Debug("detail") }, `level=DEBUG msg="detail"$`},
 		{"warn", "text", func() { log.Info("ready") }, `^$`},
-		// A logger made before the change follows it, with what it has.
+		// A logger created before the change uses the new settings and keeps its
+		// attributes.
 		{"info", "json", func() { early.Warn("odd", "cause", "a \"b\"") }, `^{"time":"[^"]+","level":"WARN","msg":"odd","part":"x","cause":"a \\"b\\""}$`},
 		{"info", "text", func() { early.Warn("odd") }, `level=WARN msg="odd" part=x$`},
 		{"info", "text", func() { log.WithGroup("g").Info("in", "msg", 1) }, `msg="in" g.msg=1$`},
@@ -46,7 +47,7 @@ func TestLogFormats(t *testing.T) {
 		{"info", "json", func() {
 			log.Info("x", "peer", matter.NodeID(0xFEDCBA9876543210), "at", netip.MustParseAddr("fe80::1"), "error", io.EOF)
 		}, `"msg":"x","peer":"FEDCBA9876543210","at":"fe80::1","error":"EOF"}$`},
-		// A label that a controller has set writes no line of its own.
+		// A label that a controller has set cannot start a new line.
 		{"info", "text", func() { log.Info("fabric removed", "label", "a\nb") }, `label="a\\nb"$`},
 	} {
 		sink.set(tc.level, tc.format)

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// newMan makes the manual pages, for those who package the program.
+// newMan returns the command that writes the manual pages, for packagers.
 func newMan() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
@@ -18,7 +18,7 @@ func newMan() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			// Not what this machine's environment makes of it.
+			// The default must not depend on this machine's environment.
 			cmd.Root().PersistentFlags().Lookup("state-dir").DefValue = systemStateDir
 			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Section: "1", Source: "opcredsd " + version(), Manual: "opcredsd"}, args[0])
 		},

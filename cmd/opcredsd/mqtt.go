@@ -19,7 +19,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
 )
 
-// mqttFlags are the flags of run for the devices of an MQTT broker.
+// mqttFlags are the flags of run for an MQTT broker's devices.
 type mqttFlags struct {
 	link        link.Options
 	zigbee2mqtt []string
@@ -37,14 +37,14 @@ func (f *mqttFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.link.CAFile, "mqtt-ca-file", "", "`file` with the certificates that the MQTT broker's chains up to (default: the system's)")
 	fl.StringVar(&f.link.CertFile, "mqtt-cert-file", "", "`file` with a client certificate for the MQTT broker, with --mqtt-key-file")
 	fl.StringVar(&f.link.KeyFile, "mqtt-key-file", "", "`file` with the client certificate's key")
-	fl.StringVar(&f.link.ClientID, "mqtt-client-id", "", "client `id` at the MQTT broker (default: one that stays the same for this state directory)")
+	fl.StringVar(&f.link.ClientID, "mqtt-client-id", "", "client `id` at the MQTT broker (default: derived from the machine and the state directory)")
 	fl.StringArrayVar(&f.zigbee2mqtt, "mqtt-zigbee2mqtt", []string{zigbee2mqtt.DefaultBase}, "base `topic` of a zigbee2mqtt; may be repeated; empty: none")
 	fl.StringVar(&f.discovery, "mqtt-discovery-prefix", homeassistant.DefaultPrefix, "`topic` of Home Assistant's discovery; empty: none")
 	fl.StringVar(&f.tasmota, "mqtt-tasmota", tasmota.DefaultTopic, "`topic` of Tasmota's discovery; empty: none")
-	fl.BoolVar(&f.birth, "mqtt-birth", false, "publish online to PREFIX/status after connecting, as Home Assistant does: publishers that wait for it say everything again")
+	fl.BoolVar(&f.birth, "mqtt-birth", false, "publish online to PREFIX/status after connecting, as Home Assistant does, so that publishers send everything again")
 }
 
-// options returns what the flags ask for.
+// options returns the options from the flags.
 func (f *mqttFlags) options(stateDir string) (mqtt.Options, error) {
 	o := mqtt.Options{Link: f.link, Discovery: f.discovery, Tasmota: f.tasmota, Birth: f.birth}
 	if o.Link.ClientID == "" {
@@ -64,7 +64,7 @@ func (f *mqttFlags) options(stateDir string) (mqtt.Options, error) {
 	return o, nil
 }
 
-// front returns the front that the flags ask for, nil for none.
+// front returns the front for the flags, or nil if there is none.
 func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error) {
 	o, err := f.options(stateDir)
 	if err != nil || o.Link.URL == "" {
@@ -90,8 +90,8 @@ func (f *mqttFlags) collectors() []prometheus.Collector {
 	})}
 }
 
-// clientID makes a client id that is the same at each start, and another for each
-// node: two clients with one id throw each other out.
+// clientID returns a client id that is the same at each start and differs between
+// nodes. A broker disconnects a client if another one connects with its id.
 func clientID(stateDir string) string {
 	if abs, err := filepath.Abs(stateDir); err == nil {
 		stateDir = abs

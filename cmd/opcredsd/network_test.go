@@ -28,11 +28,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// patience bounds what a script waits for.
+// patience is how long a script waits.
 const patience = 30 * time.Second
 
-// TestNetwork runs each script in testdata/network in a network of its own, with
-// the daemon.
+// TestNetwork runs each script in testdata/network with the daemon, in a separate
+// network.
 func TestNetwork(t *testing.T) {
 	files, err := filepath.Glob("testdata/network/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -80,7 +80,7 @@ func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no %q in %s:\n%s", args[1], args[0], text)
 }
 
-// inherited are the variables of a script that its daemon sees.
+// inherited are the variables of a script that its daemon gets.
 var inherited = []string{"PATH", "WORK", "HOME", "NOTIFY_SOCKET", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY", "OPCREDSD_CONFIG", "OPCREDSD_STATE_DIR", "GOCOVERDIR"}
 
 // daemonProcess is the daemon of a script.
@@ -89,7 +89,7 @@ type daemonProcess struct {
 	done chan error
 }
 
-var daemons = map[*testscript.TestScript]*daemonProcess{} // one script a process
+var daemons = map[*testscript.TestScript]*daemonProcess{} // one script per process
 
 // daemonCommand controls the daemon:
 //
@@ -191,9 +191,9 @@ func makeMaterial(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// makeLink makes a network interface that is up and goes nowhere, at once with its
-// link-local address: link eth0 [-down]. What is at its other end is named as a
-// container's.
+// makeLink creates a network interface without a peer that is up and has its
+// link-local address at once: link eth0 [-down]. The other end has the name of a
+// container's interface.
 func makeLink(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: link name [-down]")
@@ -201,7 +201,7 @@ func makeLink(ts *testscript.TestScript, neg bool, args []string) {
 	ip := func(line string) { ts.Check(ts.Exec("ip", strings.Fields(line)...)) }
 	name, peer := args[0], "veth"+args[0]
 	ip("link add " + name + " type veth peer name " + peer)
-	// No duplicate address detection: it takes seconds.
+	// Without duplicate address detection, which takes seconds.
 	ts.Check(os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0))
 	ip("link set " + peer + " up")
 	if len(args) > 1 {
@@ -216,7 +216,7 @@ func makeLink(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s has no link-local address", name)
 }
 
-// holdPort binds a UDP port until the end: hold 5540
+// holdPort binds a UDP port until the end of the script: hold 5540
 func holdPort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: hold port")
@@ -227,7 +227,7 @@ func holdPort(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // hangUp listens on a Unix socket and closes each connection at once, as a daemon
-// does on users that may not ask it: hangup path
+// does for users without permission: hangup path
 func hangUp(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: hangup path")
@@ -246,8 +246,8 @@ func hangUp(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 }
 
-// listenNotify makes the socket that systemd would have, and writes what comes
-// into the file notified: listen
+// listenNotify creates a socket like systemd's, and writes what it receives into
+// the file notified: listen
 func listenNotify(ts *testscript.TestScript, _ bool, _ []string) {
 	path := ts.MkAbs("notify.sock")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -269,7 +269,7 @@ func listenNotify(ts *testscript.TestScript, _ bool, _ []string) {
 	}()
 }
 
-// makeNewer gives a store a schema that the program does not know: newer FILE
+// makeNewer gives a store an unknown schema: newer FILE
 func makeNewer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: newer file")
@@ -277,7 +277,7 @@ func makeNewer(ts *testscript.TestScript, neg bool, args []string) {
 	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, nil)
 	ts.Check(err)
 	ts.Check(db.Update(func(tx *bbolt.Tx) error {
-		// A value is its checksum, with its place, and its text.
+		// A value consists of its checksum, which depends on the key, and its text.
 		const text = "99"
 		sum := crc32.Checksum([]byte("meta/schema/"+text), crc32.MakeTable(crc32.Castagnoli))
 		return tx.Bucket([]byte("meta")).Put([]byte("schema"), fmt.Appendf(nil, "%08x %s", sum, text))

@@ -13,8 +13,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// statusEvery is how often the node's state is sent to systemd, if no watchdog
-// asks for more.
+// statusEvery is how often the node's state is sent to systemd, unless the watchdog
+// needs it more often.
 const statusEvery = 30 * time.Second
 
 // notifier sends the state of the daemon to systemd. Without systemd it does nothing.
@@ -23,7 +23,8 @@ type notifier struct {
 	srv *server.Server
 }
 
-// heard reports whether there is somebody to notify. Otherwise the node is not asked.
+// heard reports whether systemd listens. Otherwise the node is not asked for its
+// state.
 func heard() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 func (n *notifier) send(state string) {
@@ -32,8 +33,9 @@ func (n *notifier) send(state string) {
 	}
 }
 
-// ready says that the store is open and the sockets are bound. That the node can be
-// discovered is no part of it: a machine without a network has to boot, too.
+// ready reports that the store is open and the sockets are bound. It does not wait
+// until the node can be discovered, because a machine without a network must finish
+// booting too.
 func (n *notifier) ready() {
 	if heard() {
 		n.send(daemon.SdNotifyReady + "\nSTATUS=" + n.summary(context.Background()))
@@ -47,7 +49,7 @@ func (n *notifier) status() {
 	}
 }
 
-// reloading says that the configuration is read again.
+// reloading reports that the configuration is being read again.
 func (n *notifier) reloading() {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -56,11 +58,11 @@ func (n *notifier) reloading() {
 	n.send(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
 }
 
-// reloaded ends what reloading began.
+// reloaded reports the end of reloading.
 func (n *notifier) reloaded() { n.send(daemon.SdNotifyReady) }
 
-// run feeds the watchdog, if there is one, as long as the node answers a
-// datagram, and sends the state of the node, until ctx ends.
+// run sends the node's state until ctx ends, and triggers the watchdog, if there is
+// one, as long as the node answers a datagram.
 func (n *notifier) run(ctx context.Context) {
 	if !heard() {
 		<-ctx.Done()
@@ -69,7 +71,7 @@ func (n *notifier) run(ctx context.Context) {
 	every := statusEvery
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		n.log.Warn("the watchdog's time cannot be read", "error", err)
+		n.log.Warn("the watchdog's interval cannot be read", "error", err)
 	}
 	if watchdog > 0 {
 		every = watchdog / 2
@@ -89,7 +91,7 @@ func (n *notifier) run(ctx context.Context) {
 	}
 }
 
-// report sends the state of the node, as far as it is known within limit.
+// report sends the state of the node, as far as it is available within limit.
 func (n *notifier) report(ctx context.Context, watchdog bool, limit time.Duration) {
 	state := "STATUS=" + n.summary(ctx)
 	if watchdog {
@@ -98,14 +100,14 @@ func (n *notifier) report(ctx context.Context, watchdog bool, limit time.Duratio
 		if err := n.srv.Probe(probe); err == nil {
 			state += "\n" + daemon.SdNotifyWatchdog
 		} else if ctx.Err() == nil {
-			n.log.Error("the node does not answer itself, the watchdog is not fed", "error", err)
+			n.log.Error("the node does not answer itself, the watchdog is not triggered", "error", err)
 			state = "STATUS=the node does not answer itself"
 		}
 	}
 	n.send(state)
 }
 
-// summary is the node in a line.
+// summary returns the state of the node in one line.
 func (n *notifier) summary(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

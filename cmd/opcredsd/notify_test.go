@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Without systemd the node is not asked how it is: that would wake it every 30 s.
+// Without systemd the node is not asked for its state, which would wake it every 30
+// s.
 func TestNotifierWithoutSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	synctest.Test(t, func(t *testing.T) {

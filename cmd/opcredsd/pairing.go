@@ -20,7 +20,7 @@ func newPairing(c *common) *cobra.Command {
 		Short: "Show the QR code and the manual pairing code",
 		Long: `Show the node's own QR code, its MT: payload and the manual pairing code.
 
-They work while a commissioning window with the node's own passcode is open: on a
+They are valid while a commissioning window with the node's own passcode is open: on a
 node without fabrics after its start, or after "opcredsd window open".`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,7 +41,7 @@ node without fabrics after its start, or after "opcredsd window open".`,
 	}
 }
 
-// openNow says whether the node's own codes serve at the moment.
+// openNow returns whether the node's own codes can be used now.
 func (c *common) openNow(ctx context.Context) string {
 	s, err := c.daemon().Status(ctx)
 	switch {
@@ -50,7 +50,7 @@ func (c *common) openNow(ctx context.Context) string {
 	case s.Window.Kind == "closed":
 		return "Open:            no; \"opcredsd window open\" lets a controller use these codes"
 	case s.Window.Kind == "enhanced":
-		return "Open:            for the codes that the present window was opened with, not for these"
+		return "Open:            for the codes of the current window, not for these"
 	}
 	return "Open until:      " + clock(s.Window.Closes)
 }
@@ -59,11 +59,10 @@ func (c *common) openNow(ctx context.Context) string {
 // 18004).
 const quietZone = 4
 
-// whiteOnBlack has a QR code come out as it should on a terminal with a light
-// background, too.
+// whiteOnBlack makes a QR code readable on a terminal with a light background too.
 const whiteOnBlack, plainAgain = "\x1b[97;40m", "\x1b[0m"
 
-// printPairing writes what a person pairs the node with.
+// printPairing writes the codes that a user needs to pair the node.
 func printPairing(w io.Writer, p admin.Pairing) error {
 	if err := printQR(w, p.QR); err != nil {
 		return err

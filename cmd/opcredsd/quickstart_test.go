@@ -25,12 +25,12 @@ import (
 
 const quickstart = "../../docs/quickstart.md"
 
-// updateDocument, in the environment, has the test write what the program says
-// into the document.
+// updateDocument is an environment variable that makes the test write the program's
+// output into the document.
 const updateDocument = "OPCREDSD_UPDATE_DOCUMENT"
 
-// machine is one on which the package is installed: the folders of the
-// package lie below root, and what is said of them is said without it.
+// machine is a machine with the package installed. The directories of the package
+// are below root, which is removed from the output.
 type machine struct {
 	t    *testing.T
 	lab  *netlab.Lab
@@ -39,9 +39,9 @@ type machine struct {
 	last string // output of the last command
 }
 
-// TestQuickstart runs every command of docs/quickstart.md with the daemon as the
-// unit starts it, and compares what is printed. Where the document lets an app
-// pair the node, a controller of the other side of the link does.
+// TestQuickstart runs every command of docs/quickstart.md with the daemon started
+// as the unit does, and compares the output. Where an app pairs the node in the
+// document, a controller on the other side of the link does.
 func TestQuickstart(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -61,7 +61,7 @@ func TestQuickstart(t *testing.T) {
 	document, program := names{}, names{}
 	update, wait := os.Getenv(updateDocument) != "", patience
 	if update {
-		wait = time.Second // for what will never be as it was
+		wait = time.Second // for output that never matches
 	}
 	for i, s := range list {
 		if s.event != "" {
@@ -90,8 +90,8 @@ func TestQuickstart(t *testing.T) {
 	}
 }
 
-// checkHostLines holds what the document shows of the machine against what doctor
-// says of one with nothing wrong.
+// checkHostLines compares what the document shows about the machine with doctor's
+// output for a machine without problems.
 func checkHostLines(t *testing.T, list []step) {
 	t.Helper()
 	var out strings.Builder
@@ -122,8 +122,8 @@ func checkHostLines(t *testing.T, list []step) {
 	}
 }
 
-// observes are the commands that change nothing: they may be asked again until
-// what they tell of has happened.
+// observes matches commands that change nothing. They are repeated until their
+// output matches.
 var observes = regexp.MustCompile(`^(sudo )?(opcredsd (status|fabrics list|doctor|pairing)|journalctl|curl) ?`)
 
 func outputLines(out string) []string {
@@ -133,8 +133,8 @@ func outputLines(out string) []string {
 	return strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 }
 
-// rewritten is the document with the outputs of list, except what is the
-// machine's.
+// rewritten returns the document with the outputs of list, except those that depend
+// on the machine.
 func rewritten(lines []string, list []step) (out []string) {
 	next := 0
 	for _, s := range list {

@@ -21,23 +21,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
-// reloadable are the settings that a running daemon changes when it reads its
+// reloadable are the settings that a running daemon can change when it reads its
 // configuration again.
 var reloadable = []string{"log-level", "log-format", "expose", "devices-file"}
 
 func newReload(c *common) *cobra.Command {
-	var wrong error // what is wrong with the configuration as this command reads it
+	var wrong error // error in the configuration as this command reads it
 	return &cobra.Command{
 		Use:   "reload",
-		Short: "Have the running daemon read its configuration again",
-		Long: `Have the running daemon read its configuration again, from the file, the environment
+		Short: "Make the running daemon read its configuration again",
+		Long: `Make the running daemon read its configuration again, from the file, the environment
 and the command line that it was started with. These settings change at once:
-` + strings.Join(reloadable, ", ") + `. Which others have changed and need a restart is printed.
+` + strings.Join(reloadable, ", ") + `. Other changed settings, which need a restart, are printed.
 
-If anything is wrong with the configuration nothing changes, and the exit status is 2.`,
+If the configuration is wrong, nothing changes and the exit status is 2.`,
 		Args: cobra.NoArgs,
-		// The daemon is asked also where this command finds the file wrong: it counts the
-		// attempt, and its own configuration may be another one.
+		// The daemon gets the request even if this command finds an error in the
+		// file: it counts the attempt, and it may have another configuration.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if wrong = c.load(cmd); wrong != nil {
 				return c.complete()
@@ -69,7 +69,7 @@ func printReload(w io.Writer, r admin.Reloaded) error {
 	return err
 }
 
-// reloader reads the configuration of a running daemon again.
+// reloader reloads the configuration of a running daemon.
 type reloader struct {
 	cmd     *cobra.Command
 	c       *common
@@ -78,8 +78,8 @@ type reloader struct {
 	devices *bridge.Registry // nil: none
 
 	mu        sync.Mutex
-	now       map[string]string          // the settings that the daemon runs with, by flag
-	overrides map[string]bridge.Override // what its devices file said
+	now       map[string]string          // current settings of the daemon, by flag
+	overrides map[string]bridge.Override // current content of the devices file
 }
 
 func newReloader(cmd *cobra.Command, c *common, n *notifier) *reloader {
@@ -88,7 +88,7 @@ func newReloader(cmd *cobra.Command, c *common, n *notifier) *reloader {
 	return r
 }
 
-// serve reads the configuration again at each signal, until ctx ends.
+// serve reloads the configuration at each signal, until ctx ends.
 func (r *reloader) serve(ctx context.Context, hup <-chan os.Signal) {
 	for {
 		select {
@@ -96,12 +96,12 @@ func (r *reloader) serve(ctx context.Context, hup <-chan os.Signal) {
 			return
 		case <-hup:
 		}
-		_, _ = r.reload() // it is logged
+		_, _ = r.reload() // reload logs the error
 	}
 }
 
-// reload reads the configuration anew, from the same command line. If anything is wrong
-// with it nothing changes.
+// reload reads the configuration again, with the same command line. It changes
+// nothing if there is an error.
 func (r *reloader) reload() (admin.Reloaded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,12 +111,12 @@ func (r *reloader) reload() (admin.Reloaded, error) {
 	r.metrics.Read(err)
 	log := r.c.log()
 	if err != nil {
-		log.Error("the configuration is wrong and was not taken: all is as it was", "error", err)
+		log.Error("the configuration is wrong; nothing was changed", "error", err)
 		return out, err
 	}
 	level, text, args := slog.LevelInfo, "configuration read again", []any{}
 	if len(out.Restart) > 0 {
-		level, text = slog.LevelWarn, "configuration read again; some settings take a restart"
+		level, text = slog.LevelWarn, "configuration read again; some settings need a restart"
 		args = append(args, "restart_for", strings.Join(out.Restart, ","))
 	}
 	if len(out.Changed) > 0 {
@@ -126,7 +126,7 @@ func (r *reloader) reload() (admin.Reloaded, error) {
 	return out, nil
 }
 
-// take reads the configuration and changes what can be changed.
+// take reads the configuration and applies the reloadable settings.
 func (r *reloader) take() (admin.Reloaded, error) {
 	out := admin.Reloaded{Changed: []string{}, Restart: []string{}}
 	fresh, again, err := reread(r.c)
@@ -141,7 +141,7 @@ func (r *reloader) take() (admin.Reloaded, error) {
 	})
 	said := fresh.run.bridge.overrides
 	if file := again.Flags().Lookup("devices-file"); !reflect.DeepEqual(said, r.overrides) && !slices.Contains(changed, file) {
-		changed = append(changed, file) // the same file, which says something else
+		changed = append(changed, file) // the same file with other content
 	}
 	for _, f := range changed {
 		if !slices.Contains(reloadable, f.Name) {
@@ -166,11 +166,11 @@ func (r *reloader) take() (admin.Reloaded, error) {
 		out.Changed = append(out.Changed, f.Name)
 		r.now[f.Name] = f.Value.String()
 	}
-	r.c.sink.set(fresh.logLevel, fresh.logFormat) // also back from what "log-level" has set
+	r.c.sink.set(fresh.logLevel, fresh.logFormat) // also resets what "log-level" has set
 	return out, nil
 }
 
-// asConfiguration marks an error in the configuration as one.
+// asConfiguration marks an error as one in the configuration.
 func asConfiguration(err error) error {
 	var usage usageError
 	var option *server.UsageError
@@ -180,8 +180,8 @@ func asConfiguration(err error) error {
 	return err
 }
 
-// reread parses the command line, the environment and the file as at a start,
-// and checks what comes of it.
+// reread parses the command line, the environment and the file as at a start, and
+// checks the result.
 func reread(c *common) (*common, *cobra.Command, error) {
 	fresh := &common{stdout: c.stdout, stderr: c.stderr, args: c.args}
 	cmd, args, err := newRoot(fresh).Find(c.args)

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// A document that is replayed has its commands in blocks marked console: a line
-// that begins with "$ " is a command, what follows is its output. A comment such
-// as <!-- replay: pair --> is what somebody else does there.
+// A document that is replayed has its commands in blocks marked console. A line
+// that begins with "$ " is a command, and the following lines are its output. A
+// comment such as <!-- replay: pair --> stands for an action of somebody else.
 
-// step is a command of a document, or what somebody else does.
+// step is a command of a document, or an event.
 type step struct {
 	line    int // of the command, from 1
 	command string
-	event   string // instead of a command
+	event   string // action of somebody else
 	want    []string
 }
 
-// steps are the commands and events of a document, in order.
+// steps returns the commands and events of a document, in order.
 func steps(lines []string) (list []step) {
 	inside := false
 	for i, l := range lines {
@@ -42,8 +42,8 @@ func steps(lines []string) (list []step) {
 	return list
 }
 
-// varying is what differs from one machine, or one start, to the next; the
-// document lists it. The first group, or all of it, is what differs.
+// varying matches text that differs between machines or starts; the document lists
+// it. Only the first group differs, if there is one.
 var varying = []struct {
 	name string
 	re   *regexp.Regexp
@@ -69,18 +69,18 @@ var varying = []struct {
 	{"go", regexp.MustCompile(`\bgo1[0-9.]+ linux/[a-z0-9]+`)},
 }
 
-// ofHost are the checks of doctor that speak of the machine that it runs on. The
-// document shows one with nothing wrong.
+// ofHost matches the checks of doctor that depend on the machine. The document
+// shows a machine without problems.
 var ofHost = regexp.MustCompile(`^(?:OK   |NOTE |FAULT) (container|conntrack|clock|state-dir) .*`)
 
-// pixels is a line of a QR code.
+// pixels matches a line of a QR code.
 var pixels = regexp.MustCompile(`^[█▀▄ ]*[█▀▄][█▀▄ ]*$`)
 
-// names gives what varies the same name wherever it comes again.
+// names gives equal varying texts equal names.
 type names map[string][]string
 
-// plain returns lines with names for what varies, without QR codes and without
-// the outcome of checks of the host.
+// plain returns lines with names in place of varying texts, without QR codes and
+// without the results of checks of the host.
 func (n names) plain(lines []string) (out []string) {
 	for _, l := range lines {
 		if pixels.MatchString(l) {
@@ -117,7 +117,7 @@ func (n names) replace(l, name string, re *regexp.Regexp) string {
 	return b.String() + l[at:]
 }
 
-// clone is for comparisons that may be made again.
+// clone returns a copy, for comparisons that may be repeated.
 func (n names) clone() names {
 	c := names{}
 	for k, v := range n {
@@ -126,7 +126,8 @@ func (n names) clone() names {
 	return c
 }
 
-// differences lists what is only in one of two texts, "" if nothing is.
+// differences returns the lines that are only in one of two texts, or "" if there
+// are none.
 func differences(want, got []string) string {
 	if slices.Equal(want, got) {
 		return ""

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 )
 
-// common are the settings that every command takes.
+// common holds the settings of all commands.
 type common struct {
 	stdout, stderr io.Writer
 
@@ -30,7 +30,7 @@ type common struct {
 	sink    logSink // where the log goes
 	args    []string
 	run     runFlags
-	origins map[string]string // where the value of each setting stands, by flag
+	origins map[string]string // where the value of each setting comes from, by flag
 	read    string            // the configuration file that was read, or ""
 }
 
@@ -39,13 +39,14 @@ func newRoot(c *common) *cobra.Command {
 		Use:   "opcredsd",
 		Short: "A Matter node for Linux gateways",
 		Long: `opcredsd is a Matter node: the process that a phone commissions and that
-controllers talk to. "opcredsd run" is the daemon; the other commands ask it, or
-look at its store while it does not run.
+controllers talk to. "opcredsd run" is the daemon. The other commands send it requests,
+or open its store while it is not running.
 
-Each flag of "opcredsd run" is also an environment variable, OPCREDSD_STATE_DIR,
-and a key of the configuration file, state_dir. A flag wins over the environment,
-that over the file, that over the default. The file is --config, else
-$OPCREDSD_CONFIG, else ` + defaultConfig + ` if it is there.
+Each flag of "opcredsd run" is also an environment variable, such as
+OPCREDSD_STATE_DIR, and a key of the configuration file, such as state_dir. Flags take
+precedence over the environment, the environment over the file, and the file over the
+defaults. The file is --config, else
+$OPCREDSD_CONFIG, else ` + defaultConfig + ` if it exists.
 
 Exit status: 0 done; 1 it failed; 2 wrong usage or configuration; 3 the daemon
 cannot be reached.`,
@@ -66,7 +67,7 @@ cannot be reached.`,
 	f.StringVar(&c.stateDir, "state-dir", defaultStateDir(), "`directory` of the store")
 	f.StringVar(&c.adminSocket, "admin-socket", "", "`path` of the daemon's Unix socket (default $RUNTIME_DIRECTORY/admin.sock, else STATE_DIR/admin.sock)")
 	f.VarP(choice{&c.output, []string{"text", "json"}}, "output", "o", "output of commands: text or json")
-	f.Var(choice{&c.logLevel, logLevels}, "log-level", "least level to log: debug, info, warn or error")
+	f.Var(choice{&c.logLevel, logLevels}, "log-level", "minimum level to log: debug, info, warn or error")
 	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")
 	addGroup(root, "daily", "Every day:", newPairing(c), newStatus(c), newDevices(c), newFabrics(c), newWindow(c), newWebURL(c), newDoctor(c))
 	addGroup(root, "keep", "What the node keeps:", newStore(c), newAttestation(c), newFactoryReset(c))
@@ -81,7 +82,7 @@ cannot be reached.`,
 	return root
 }
 
-// addGroup adds commands that belong together to the help.
+// addGroup adds related commands as a group of the help.
 func addGroup(root *cobra.Command, id, title string, list ...*cobra.Command) {
 	root.AddGroup(&cobra.Group{ID: id, Title: title})
 	for _, cmd := range list {
@@ -99,13 +100,13 @@ func (c *common) load(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	c.sink.set(c.logLevel, c.logFormat)
-	// A library talks to the standard logger.
+	// A library uses the standard logger.
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(c.log().Handler(), slog.LevelDebug).Writer())
 	return nil
 }
 
-// strict has cobra's own commands refuse what they do not know.
+// strict makes cobra's own commands reject unknown arguments.
 func strict(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
@@ -122,8 +123,8 @@ func strict(root *cobra.Command) {
 	}
 }
 
-// completeChoices has shells offer the words that flags take, for cmd and all below
-// it.
+// completeChoices lets shells complete the values of flags, for cmd and all its
+// subcommands.
 func completeChoices(cmd *cobra.Command) {
 	for _, set := range []*pflag.FlagSet{cmd.LocalNonPersistentFlags(), cmd.PersistentFlags()} {
 		set.VisitAll(func(f *pflag.Flag) {
@@ -141,7 +142,7 @@ func completeChoices(cmd *cobra.Command) {
 	}
 }
 
-// usageArgs makes wrong arguments a usage error for cmd and all below it.
+// usageArgs makes wrong arguments a usage error for cmd and all its subcommands.
 func usageArgs(cmd *cobra.Command) {
 	cmd.SuggestionsMinimumDistance = 2
 	if check := cmd.Args; check != nil {
@@ -160,7 +161,7 @@ func usageArgs(cmd *cobra.Command) {
 	}
 }
 
-// exactly wants n arguments.
+// exactly requires n arguments.
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
@@ -177,10 +178,10 @@ func first(args []string) string {
 	return args[0]
 }
 
-// systemStateDir is where the daemon of the machine keeps its store.
+// systemStateDir is the state directory of the system's daemon.
 const systemStateDir = "/var/lib/opcredsd"
 
-// defaultStateDir is $STATE_DIRECTORY, as systemd sets it, else what suits the
+// defaultStateDir is $STATE_DIRECTORY, which systemd sets, or a default for the
 // user.
 func defaultStateDir() string {
 	if d := os.Getenv("STATE_DIRECTORY"); d != "" {
@@ -194,15 +195,15 @@ func defaultStateDir() string {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "" // an empty state-dir is refused where one is needed
+		return "" // an empty state-dir is an error where one is needed
 	}
 	return filepath.Join(home, ".local", "state", "opcredsd")
 }
 
-// complete fills in what other settings and the environment decide.
+// complete sets the settings that follow from others and from the environment.
 func (c *common) complete() error {
 	if c.stateDir == "" {
-		return fmt.Errorf("state-dir: none given, and there is no home directory to put it in")
+		return fmt.Errorf("state-dir: not set, and there is no home directory for it")
 	}
 	if c.adminSocket == "" {
 		c.adminSocket = filepath.Join(runtimeDir(c.stateDir), "admin.sock")
@@ -210,10 +211,10 @@ func (c *common) complete() error {
 	return nil
 }
 
-// log returns the logger that the settings ask for.
+// log returns a logger for the settings.
 func (c *common) log() *slog.Logger { return c.sink.logger(c.stderr) }
 
-// done says that a command has done its work.
+// done prints that a command has done its work.
 func (c *common) done(format string, args ...any) error {
 	line := fmt.Sprintf(format, args...)
 	return c.print(map[string]string{"result": line}, func(w io.Writer) error {
@@ -222,7 +223,7 @@ func (c *common) done(format string, args ...any) error {
 	})
 }
 
-// print writes v as JSON, or what text writes.
+// print writes v as JSON, or calls text.
 func (c *common) print(v any, text func(w io.Writer) error) error {
 	if c.output == "json" {
 		enc := json.NewEncoder(c.stdout)
@@ -237,7 +238,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// runtimeDir returns where the daemon's sockets are.
+// runtimeDir returns the directory of the daemon's sockets.
 func runtimeDir(stateDir string) string {
 	first, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	return cmp.Or(first, stateDir)

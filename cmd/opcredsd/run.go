@@ -61,35 +61,35 @@ SIGHUP reads the configuration again, as "opcredsd reload" does.`,
 	return cmd
 }
 
-// register makes the flags of run.
+// register defines the flags of run.
 func (f *runFlags) register(fl *pflag.FlagSet) {
 	f.port, f.maxFabrics, f.commissioningTimeout, f.showCodes = server.DefaultPort, server.DefaultMaxFabrics, server.DefaultCommissioningTimeout, "auto"
-	fl.Var(number[uint16]{p: &f.port, max: 65535}, "port", "UDP port; 0 takes a free one")
+	fl.Var(number[uint16]{p: &f.port, max: 65535}, "port", "UDP port; 0 chooses a free one")
 	fl.StringArrayVar(&f.interfaces, "interface", nil, "`name` of a network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
 	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "`address` of the HTTP server for metrics and health; empty turns it off")
 	registerIDs(fl, &f.vendorID, &f.productID)
-	fl.Var(words{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets (default: opcredsd)")
-	fl.Var(words{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets (default: Matter bridge)")
-	fl.Var(words{&f.serialNumber, server.MaxName}, "serial-number", "serial number, up to 32 octets (default: none)")
+	fl.Var(text{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets (default: opcredsd)")
+	fl.Var(text{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets (default: Matter bridge)")
+	fl.Var(text{&f.serialNumber, server.MaxName}, "serial-number", "serial number, up to 32 octets (default: none)")
 	fl.Var(number[uint16]{p: &f.hardwareVersion, max: 65535}, "hardware-version", "hardware version (default: 0)")
 	fl.Var(code{&f.passcode}, "passcode", "setup passcode (default: drawn at the first start, then kept)")
-	fl.BoolVar(&f.verifierOnly, "passcode-verifier-only", false, "keep only the passcode's verifier once the codes were shown or the node is commissioned")
+	fl.BoolVar(&f.verifierOnly, "passcode-verifier-only", false, "keep only the verifier of the passcode after the codes were shown or the node is commissioned")
 	fl.Var(number[uint16]{p: &f.discriminator, max: server.MaxDiscriminator}, "discriminator", "discriminator, 0 to 4095 (default: drawn at the first start, then kept)")
 	registerDACKey(fl, &f.dacKeyFile)
 	fl.Var(span{&f.commissioningTimeout, server.MinWindow, server.MaxCommissioningTimeout}, "commissioning-timeout", "how long a node without fabrics stays open for commissioning, 3m to 48h")
-	fl.Var(number[int]{p: &f.maxFabrics, min: server.MinMaxFabrics, max: server.MaxMaxFabrics}, "max-fabrics", "largest number of fabrics, 5 to 254")
+	fl.Var(number[int]{p: &f.maxFabrics, min: server.MinMaxFabrics, max: server.MaxMaxFabrics}, "max-fabrics", "maximum number of fabrics, 5 to 254")
 	fl.Var(choice{&f.showCodes, []string{"auto", "always", "never"}}, "show-codes", "print the pairing codes of a node without fabrics: auto (at a terminal), always or never")
 	f.bridge.register(fl)
 	f.web.register(fl)
-	fl.BoolVar(&f.requireVolume, "require-volume", false, "refuse a state directory that lies in a container's own file system")
+	fl.BoolVar(&f.requireVolume, "require-volume", false, "reject a state directory in a container's own file system")
 }
 
 func registerIDs(fl *pflag.FlagSet, vid *matter.VendorID, pid *matter.ProductID) {
-	fl.Var(number[matter.VendorID]{p: vid, min: 1, max: 0xFFF4, hex: true}, "vendor-id", "vendor id (default: what the attestation material says; 0xFFF1 when it is made)")
-	fl.Var(number[matter.ProductID]{p: pid, min: 1, max: 0xFFFF, hex: true}, "product-id", "product id (default: what the attestation material says; 0x8001 when it is made)")
+	fl.Var(number[matter.VendorID]{p: vid, min: 1, max: 0xFFF4, hex: true}, "vendor-id", "vendor id (default: that of the attestation material, 0xFFF1 for new material)")
+	fl.Var(number[matter.ProductID]{p: pid, min: 1, max: 0xFFFF, hex: true}, "product-id", "product id (default: that of the attestation material, 0x8001 for new material)")
 }
 
-// options returns what the flags ask for. The server checks ranges.
+// options returns the options from the flags. The server checks ranges.
 func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error) {
 	page := f.web.options(c, f) // before anybody logs
 	opt := server.Options{
@@ -131,7 +131,7 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 
 func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	economise()
-	hup := make(chan os.Signal, 1) // from the very start: it must not end the process
+	hup := make(chan os.Signal, 1) // from the start, as the signal must not end the process
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	opt, err := f.options(cmd, c)
@@ -165,7 +165,7 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	err = srv.Wait(cmd.Context(), func() {
 		n.status()
 		if err := giveBack(); err != nil {
-			opt.Log.Debug("memory of the start is kept", "error", err)
+			opt.Log.Debug("memory of the start is not released", "error", err)
 		}
 	})
 	cancel()
@@ -173,8 +173,8 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	return err
 }
 
-// printOwnCodes shows the codes of a node that has not been commissioned, and how
-// long they serve.
+// printOwnCodes prints the codes of a node that is not commissioned, and how long
+// they are valid.
 func printOwnCodes(srv *server.Server, open time.Duration, w io.Writer) error {
 	p, err := srv.Pairing()
 	if err != nil {
@@ -184,6 +184,6 @@ func printOwnCodes(srv *server.Server, open time.Duration, w io.Writer) error {
 	if err := printPairing(w, p); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "Open for:        %s; later, \"opcredsd window open\" opens it again\n", short(open))
+	_, err = fmt.Fprintf(w, "Open for:        %s; after that, run \"opcredsd window open\"\n", short(open))
 	return err
 }

@@ -14,21 +14,21 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"opcredsd": main})
 }
 
-// TestScripts runs the real program by the scripts in testdata/script.
+// TestScripts runs the real program with the scripts in testdata/script.
 func TestScripts(t *testing.T) {
 	p := params()
 	p.Dir = "testdata/script"
 	testscript.Run(t, p)
 }
 
-// params are the commands and conditions that all scripts have.
+// params returns the commands and conditions of all scripts.
 func params() testscript.Params {
 	return testscript.Params{
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("OPCREDSD_CONFIG", "") // not this machine's
+			env.Setenv("OPCREDSD_CONFIG", "") // not the machine's file
 			old, err := filepath.Abs("../../pkg/store/testdata/schema1.db.gz")
-			env.Setenv("SCHEMA1", old) // a store of the first release
+			env.Setenv("SCHEMA1", old) // a store of the first schema
 			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -72,7 +72,7 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// oneLine checks that the last command said one line on stderr.
+// oneLine checks that the last command wrote one line to stderr.
 func oneLine(ts *testscript.TestScript, _ bool, _ []string) {
 	text := ts.ReadFile("stderr")
 	if strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "opcredsd: ") {

@@ -18,14 +18,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Each flag of "opcredsd run" is also an environment variable,
-// OPCREDSD_STATE_DIR, and a key of the configuration file, state_dir. A flag wins
-// over the environment, that over the file.
+// Each flag of "opcredsd run" is also an environment variable, such as
+// OPCREDSD_STATE_DIR, and a key of the configuration file, such as state_dir. A
+// flag takes precedence over the environment, which takes precedence over the file.
 
-// defaultConfig is read where nobody names another file, if it is there.
+// defaultConfig is read if it exists and no other file is given.
 const defaultConfig = "/etc/opcredsd/config.yaml"
 
-// maxConfig bounds the file.
+// maxConfig is the maximum size of the file.
 const maxConfig = 1 << 20
 
 func envName(flag string) string {
@@ -34,29 +34,29 @@ func envName(flag string) string {
 
 func keyName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 
-// notSettings are flags that only make sense on a command line.
+// notSettings are flags that are only for the command line.
 var notSettings = []string{"config", "help", "output"}
 
-// without are the commands that work without settings: a fault of the default
-// file must not stop them.
+// without are the commands that need no settings: an error in the default file must
+// not stop them.
 var without = []string{"version", "completion", "help", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
 
-// setting is a value and where it stands.
+// setting is a value and its origin.
 type setting struct {
 	values []string
-	list   bool // it is written as a list
+	list   bool // written as a list
 	origin string
 }
 
-// loadSettings gives every flag of cmd that is a setting, and is not on the
-// command line, the value from the environment or the configuration file. It
-// keeps where each setting stands, and which file was read.
+// loadSettings sets the flags of cmd that are settings and not on the command line,
+// from the environment or the configuration file. It records the origin of each
+// setting, and the file that was read.
 func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool)) error {
 	known := settings(cmd.Root())
 	file, must := c.configFile(cmd, env)
 	values, err := readConfig(file, known)
 	if !must && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
-		file, err = "", nil // there is none, or it is not this user's
+		file, err = "", nil // there is none, or this user cannot read it
 	}
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool
 			return
 		}
 		inFile, inEnv := values[f.Name], setting{}
-		// An empty variable says something for texts only.
+		// An empty variable is only a value for text.
 		if v, ok := env(envName(f.Name)); ok && (v != "" || f.Value.Type() == "string") {
 			inEnv = setting{values: []string{v}, origin: envName(f.Name)}
 		}
@@ -90,8 +90,8 @@ func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool
 	return err
 }
 
-// overridden has a command line of its own for values that others win over: what
-// is wrong with them shall not come out only when the others are gone.
+// overridden has a separate command line for values that others override. Errors in
+// them are reported now, and not only when the others are removed.
 type overridden struct{ cmd *cobra.Command }
 
 func (o *overridden) check(flag string, list ...setting) error {
@@ -104,7 +104,7 @@ func (o *overridden) check(flag string, list ...setting) error {
 			if o.cmd, _, err = newRoot(&common{stdout: io.Discard, stderr: io.Discard}).Find([]string{"run"}); err != nil {
 				return err
 			}
-			if err := o.cmd.ParseFlags(nil); err != nil { // brings in the flags of all commands
+			if err := o.cmd.ParseFlags(nil); err != nil { // adds the flags of all parents
 				return err
 			}
 		}
@@ -115,7 +115,7 @@ func (o *overridden) check(flag string, list ...setting) error {
 	return nil
 }
 
-// settings names the flags that the environment and the file can set.
+// settings returns the flags that the environment and the file can set.
 func settings(root *cobra.Command) (names []string) {
 	run, _, err := root.Find([]string{"run"})
 	if err != nil {
@@ -143,7 +143,7 @@ func set(cmd *cobra.Command, flag string, s setting) error {
 	return nil
 }
 
-// cause says what is wrong with the value of a flag, without the flag.
+// cause returns what is wrong with the value of a flag, without the flag.
 func cause(err error) error {
 	var value *pflag.InvalidValueError
 	if !errors.As(err, &value) {
@@ -156,7 +156,7 @@ func cause(err error) error {
 	return value.Unwrap()
 }
 
-// flagError says what is wrong with the command line.
+// flagError returns a usage error for a wrong command line.
 func flagError(cmd *cobra.Command, err error) error {
 	var value *pflag.InvalidValueError
 	var unknown *pflag.NotExistError
@@ -171,8 +171,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError{err}
 }
 
-// configFile returns the file that is named, or the default one; must says that it
-// has to be there. "" is none.
+// configFile returns the configured file or the default one. must reports whether
+// it has to exist. "" means none.
 func (c *common) configFile(cmd *cobra.Command, env func(string) (string, bool)) (file string, must bool) {
 	if c.config != "" {
 		return c.config, true
@@ -188,8 +188,7 @@ func (c *common) configFile(cmd *cobra.Command, env func(string) (string, bool))
 	return defaultConfig, false
 }
 
-// readConfig reads a configuration file into texts by the flag that they set. "" is
-// an empty one.
+// readConfig reads a configuration file into texts by flag. "" is an empty file.
 func readConfig(file string, known []string) (map[string]setting, error) {
 	if file == "" {
 		return nil, nil

@@ -19,8 +19,8 @@ func newStatus(c *common) *cobra.Command {
 		Use:   "status",
 		Short: "Show the running daemon: windows, fabrics, sessions, attestation",
 		Long: `Show the node at this moment: its network, attestation material, commissioning
-window, fail-safe, sessions, subscriptions and fabrics. "can be found" means that its
-records are announced over mDNS; "opcredsd doctor" looks them up from the wire.`,
+window, fail-safe, sessions, subscriptions and fabrics. "discoverable" means that its
+records are announced over mDNS; "opcredsd doctor" looks them up on the network.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := c.daemon().Status(cmd.Context())
@@ -33,9 +33,9 @@ records are announced over mDNS; "opcredsd doctor" looks them up from the wire.`
 }
 
 func printStatus(w io.Writer, s *admin.Status) error {
-	ready := "can be found"
+	ready := "discoverable"
 	if !s.Ready {
-		ready = "controllers cannot find it: " + s.Fault
+		ready = "not discoverable: " + s.Fault
 	}
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
@@ -90,7 +90,7 @@ func subscriptions(n, interrupted int) string {
 
 func attestationLine(a *admin.Attestation) string {
 	if a.Kind == "TEST" {
-		return fmt.Sprintf("TEST (0x%04X 0x%04X): controllers will warn of an uncertified device", uint16(a.VendorID), uint16(a.ProductID))
+		return fmt.Sprintf("TEST (0x%04X 0x%04X): controllers will warn about an uncertified device", uint16(a.VendorID), uint16(a.ProductID))
 	}
 	return fmt.Sprintf("%s (0x%04X 0x%04X)", a.Kind, uint16(a.VendorID), uint16(a.ProductID))
 }
@@ -109,8 +109,8 @@ func clock(t *time.Time) string {
 	return t.Local().Format(time.TimeOnly)
 }
 
-// healthTime bounds a health check. It is longer than the daemon itself waits for
-// its parts, so that it is the daemon that says what is wrong.
+// healthTime is the time limit of a health check. It is longer than the daemon's
+// own limits, so that the daemon reports the problem.
 const healthTime = 3 * time.Second
 
 func newHealthcheck(c *common) *cobra.Command {
@@ -121,7 +121,7 @@ func newHealthcheck(c *common) *cobra.Command {
 socket answer, the store can be read, and its records are announced over mDNS. It
 takes 3 seconds at most.
 
-Exit status: 0 it can; 1 it cannot, and why is said; 3 it cannot be reached.`,
+Exit status: 0 it can; 1 it cannot, and the reason is printed; 3 it cannot be reached.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), healthTime)

@@ -24,8 +24,8 @@ func newStore(c *common) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "check",
 		Short: "Check the store's integrity",
-		Long: `Check every record of the store, and that each fabric is whole: its certificates, its
-key, an administrator. The daemon does the same at each start. Exit status 1 if
+		Long: `Check every record of the store, and that each fabric is complete: its certificates,
+its key, an administrator. The daemon does the same at each start. Exit status 1 if
 anything is wrong.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,18 +33,18 @@ anything is wrong.`,
 				if err := n.CheckStore(cmd.Context()); err != nil {
 					return err
 				}
-				return c.done("the store is in order")
+				return c.done("the store is valid")
 			})
 		},
 	}, &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Write a consistent copy, also while the daemon runs",
-		Long: `Write a consistent copy of the store to FILE, also while the daemon runs.
+		Short: "Write a consistent copy, even while the daemon runs",
+		Long: `Write a consistent copy of the store to FILE, even while the daemon runs.
 
-The copy holds the node's private keys: keep it as safe as the node. It is checked
-after writing. With - in the place of FILE it goes to the standard output, for a
-program that encrypts it, say, and is not checked; "opcredsd store restore --dry-run"
-does that.`,
+The copy contains the node's private keys: keep it as safe as the node. It is verified
+after writing. If FILE is "-", it is written to the standard output, for example for a
+program that encrypts it, and not verified; "opcredsd store restore --dry-run" verifies
+it.`,
 		Example: `  opcredsd store backup /backup/opcredsd-$(date +%F).db
   opcredsd store backup - | age -r age1... >opcredsd.db.age`,
 		Args: exactly(1),
@@ -53,16 +53,16 @@ does that.`,
 	return cmd
 }
 
-// backupToStdout writes the copy where a shell has put the standard output.
+// backupToStdout writes the copy to the standard output, unless that is a terminal.
 func (c *common) backupToStdout(ctx context.Context) error {
 	if isTerminal(c.stdout) {
-		return usageError{errors.New("a copy of the store is nothing for a terminal: name a file, or redirect the output")}
+		return usageError{errors.New("a copy of the store is not written to a terminal: give a file, or redirect the output")}
 	}
 	return c.node(ctx, reads, func(n *admin.Operator) error { return n.Backup(ctx, c.stdout) })
 }
 
-// backup writes the copy under another name first, and looks at it: a FILE that
-// is there is whole.
+// backup writes the copy with another name first and verifies it, so that an
+// existing FILE is always complete.
 func (c *common) backup(ctx context.Context, file string) (err error) {
 	if file == "-" {
 		return c.backupToStdout(ctx)
@@ -73,7 +73,7 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
 	var at *os.PathError
 	if errors.As(err, &at) {
-		return fmt.Errorf("%s: %w", file, at.Err) // without the other name
+		return fmt.Errorf("%s: %w", file, at.Err) // without the temporary name
 	}
 	if err != nil {
 		return err
@@ -102,34 +102,34 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 	if err := syncDir(filepath.Dir(file)); err != nil {
 		return err
 	}
-	return c.done("the store is copied to %s", file)
+	return c.done("copied the store to %s", file)
 }
 
-// mayReplace refuses a file that a copy must not take the place of: what is no
-// file, a store in use, and the one that is copied.
+// mayReplace returns an error if a copy must not replace the file: if it is not a
+// regular file, a store in use, or the store that is copied.
 func (c *common) mayReplace(file string) error {
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil // not there, or what writes to it says why
+		return nil // it does not exist, or writing to it reports the error
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is there, and is no file: name one", file)
+		return fmt.Errorf("%s is not a regular file: give another name", file)
 	}
 	if err := provision.VerifyBackup(file); provision.Locked(err) {
 		return fmt.Errorf("a copy must not take the place of a store: %w", err)
 	}
 	own, err := os.Stat(filepath.Join(c.stateDir, store.FileName))
 	if err == nil && os.SameFile(info, own) {
-		return fmt.Errorf("%s is the store itself: name another file", file)
+		return fmt.Errorf("%s is the store itself: give another file", file)
 	}
 	return nil
 }
 
-// syncDir has the disk keep the names in a directory.
+// syncDir syncs the names in a directory to the disk.
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil // it may be written to, and not be read
+		return nil // it may be writable but not readable
 	}
 	if err != nil {
 		return err
@@ -141,14 +141,14 @@ func newRestore(c *common) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Put a copy in the place of the store; the daemon must not run",
-		Long: `Put a copy made by "opcredsd store backup" in the place of the store. The
-daemon must not run. The old store is kept beside it, ending in .before-restore,
-the next one in .before-restore.2; a store that cannot be kept is not replaced.
+		Short: "Replace the store with a copy; the daemon must not run",
+		Long: `Replace the store with a copy made by "opcredsd store backup". The daemon must not be
+running. The old store is kept next to it, with the suffix .before-restore, the next
+one with .before-restore.2. A store that cannot be kept is not replaced.
 
-Counters jump ahead and sessions are forgotten, so that nothing can be replayed.
-Fabrics that were removed since the copy was made are there again: look at
-"opcredsd fabrics list". Never run two nodes from one copy.`,
+Counters are advanced and sessions are removed, so that nothing can be replayed.
+Fabrics that were removed since the copy was made exist again: see "opcredsd fabrics
+list". Never run two nodes from one copy.`,
 		Example: `  opcredsd store restore --dry-run /backup/opcredsd-2026-11-23.db
   systemctl stop opcredsd && opcredsd store restore /backup/opcredsd-2026-11-23.db && systemctl start opcredsd`,
 		Args: exactly(1),
@@ -168,16 +168,16 @@ Fabrics that were removed since the copy was made are there again: look at
 				}
 			}
 			return c.print(rows, func(w io.Writer) error {
-				what := "restored; these fabrics are there, also those removed since the copy was made:"
+				what := "restored; the node now has these fabrics, including any removed since the copy was made:"
 				if dryRun {
-					what = "nothing was changed; these fabrics would be there:"
+					what = "nothing was changed; the node would have these fabrics:"
 				}
 				fmt.Fprintln(w, what)
 				return printFabrics(w, rows)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would be there")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show the fabrics in the copy")
 	return cmd
 }
 
@@ -185,14 +185,14 @@ func newFactoryReset(c *common) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "factory-reset",
-		Short: "Remove all fabrics and what controllers have set",
-		Long: `Remove all fabrics, sessions and access control, and what controllers have set.
-The attestation material, the passcode and the discriminator stay. Back up the store
-first if there may be a way back.`,
+		Short: "Remove all fabrics and the settings of controllers",
+		Long: `Remove all fabrics, sessions, access control and settings of controllers. The
+attestation material, the passcode and the discriminator stay. If you may want to
+undo this, back up the store first.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
-				if err := confirm(cmd.InOrStdin(), c.stderr, "Remove all fabrics? Every controller loses this node. [y/N] "); err != nil {
+				if err := confirm(cmd.InOrStdin(), c.stderr, "Remove all fabrics? Every controller will lose this node. [y/N] "); err != nil {
 					return err
 				}
 			}
@@ -200,7 +200,7 @@ first if there may be a way back.`,
 				if err := n.FactoryReset(cmd.Context()); err != nil {
 					return err
 				}
-				return c.done("the node is as new")
+				return c.done("the node was reset")
 			})
 		},
 	}

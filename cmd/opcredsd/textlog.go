@@ -12,16 +12,16 @@ import (
 	"syscall"
 )
 
-// timeLayout is RFC 3339 with as much as a person reads.
+// timeLayout is RFC 3339 in UTC with milliseconds.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// textHandler writes lines of key=value with the message always in quotes, so
-// that a line can be found by its message; slog's own handler quotes only where
-// it must. Attributes are left to that handler.
+// textHandler writes lines of key=value. The message is always quoted, so that a
+// line can be found by its message; slog's own handler quotes only if necessary.
+// That handler writes the attributes.
 type textHandler struct {
 	out     *lineWriter
 	attrs   slog.Handler
-	journal bool // keeps time and level itself: sd-daemon(3)
+	journal bool // the journal adds time and level itself: sd-daemon(3)
 }
 
 type lineWriter struct {
@@ -80,7 +80,7 @@ func (h *textHandler) WithGroup(name string) slog.Handler {
 	return &textHandler{h.out, h.attrs.WithGroup(name), h.journal}
 }
 
-// priority is the prefix by which the journal knows how urgent a line is.
+// priority returns the prefix that tells the journal the level of a line.
 func priority(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError:
@@ -93,8 +93,8 @@ func priority(l slog.Level) string {
 	return "<7>"
 }
 
-// isJournal reports whether w is what stream, from $JOURNAL_STREAM, says is the
-// journal: its device and inode (systemd.exec(5)).
+// isJournal reports whether w is the journal, from its device and inode in
+// $JOURNAL_STREAM (systemd.exec(5)).
 func isJournal(w io.Writer, stream string) bool {
 	f, ok := w.(*os.File)
 	if !ok || stream == "" {

@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// The values of flags. Their errors say what is wrong and what is allowed; who
-// reads them, from the command line, the environment or the file, says where.
+// The values of flags. An error contains what is wrong and what is allowed. The
+// caller adds the origin: the command line, the environment or the file.
 
-// number is a whole number within bounds, in decimal or, with 0x, hexadecimal.
+// number is an integer within limits, in decimal or, with 0x, hexadecimal.
 type number[T ~uint16 | ~uint32 | ~int] struct {
 	p        *T
 	min, max uint64
-	hex      bool // as it is shown
+	hex      bool // when displayed
 }
 
 func (n number[T]) Set(s string) error {
@@ -45,7 +45,7 @@ func (n number[T]) format(v uint64) string {
 
 func (number[T]) Type() string { return "number" }
 
-// choice is one of some words.
+// choice is one of several words.
 type choice struct {
 	p       *string
 	allowed []string
@@ -68,7 +68,7 @@ func (c choice) String() string {
 
 func (choice) Type() string { return "word" }
 
-// span is a duration within bounds.
+// span is a duration within limits.
 type span struct {
 	p        *time.Duration
 	min, max time.Duration
@@ -92,7 +92,7 @@ func (d span) String() string {
 
 func (span) Type() string { return "duration" }
 
-// short is d without the units at its end that are 0.
+// short returns d without trailing units that are 0.
 func short(d time.Duration) string {
 	s := d.String()
 	if rest, ok := strings.CutSuffix(s, "m0s"); ok {
@@ -104,13 +104,13 @@ func short(d time.Duration) string {
 	return s
 }
 
-// words are a text of bounded length.
-type words struct {
+// text is a string of limited length.
+type text struct {
 	p   *string
 	max int // octets
 }
 
-func (w words) Set(s string) error {
+func (w text) Set(s string) error {
 	if len(s) > w.max || !utf8.ValidString(s) {
 		return fmt.Errorf("%q is not a text of up to %d octets", s, w.max)
 	}
@@ -118,21 +118,21 @@ func (w words) Set(s string) error {
 	return nil
 }
 
-func (w words) String() string {
+func (w text) String() string {
 	if w.p == nil {
 		return ""
 	}
 	return *w.p
 }
 
-func (words) Type() string { return "string" }
+func (text) Type() string { return "string" }
 
 // code is a setup passcode.
 type code struct{ p *uint32 }
 
 func (c code) Set(s string) error {
-	// Decimal, whatever it begins with. The error does not show what may be
-	// nearly right.
+	// The number is decimal even with a leading zero. The error does not contain
+	// the input, which may be nearly right.
 	v, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || v == 0 {
 		return errors.New("not a number between 00000001 and 99999998")
@@ -150,7 +150,7 @@ func (c code) String() string {
 
 func (code) Type() string { return "number" }
 
-// distance is how many letters differ between two words (Levenshtein).
+// distance returns the Levenshtein distance of two words.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -171,7 +171,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// meant asks whether one of the known words was meant, if one is near.
+// meant returns a question that suggests a similar known word, if there is one.
 func meant(word string, known []string) string {
 	best, at := "", 1+len(word)/3
 	for _, k := range known {

@@ -32,11 +32,11 @@ func TestValues(t *testing.T) {
 		{"span", span{&d, time.Minute, time.Hour}, "3m", "3m", ""},
 		{"span too short", span{&d, time.Minute, 48 * time.Hour}, "59s", "", `"59s" is not a duration between 1m and 48h`},
 		{"span without a unit", span{&d, time.Minute, time.Hour}, "60", "", `"60" is not a duration between 1m and 1h`},
-		{"words", words{&w, 4}, "héo", "héo", ""},
-		{"words too long", words{&w, 4}, "héoo", "", `"héoo" is not a text of up to 4 octets`},
-		{"no UTF-8", words{&w, 4}, "\xff", "", `"\xff" is not a text of up to 4 octets`},
+		{"words", text{&w, 4}, "héo", "héo", ""},
+		{"words too long", text{&w, 4}, "héoo", "", `"héoo" is not a text of up to 4 octets`},
+		{"no UTF-8", text{&w, 4}, "\xff", "", `"\xff" is not a text of up to 4 octets`},
 		{"passcode", code{&p}, "00102003", "00102003", ""},
-		// What may be a slip of the pen in a secret is not repeated.
+		// A secret with a typing error is not in the error text.
 		{"passcode with a letter", code{&p}, "2030203O", "", "not a number between 00000001 and 99999998"},
 	} {
 		err := tc.v.Set(tc.in)

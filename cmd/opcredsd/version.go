@@ -14,7 +14,7 @@ import (
 // release is set by the linker when a release is built.
 var release = ""
 
-// version returns the release, or what the build knows of its source.
+// version returns the release, or what the build knows about its source.
 func version() string {
 	if release != "" {
 		return release
@@ -25,7 +25,7 @@ func version() string {
 	return "0.0.0-dev"
 }
 
-// revision returns the commit that was built, "" where the build does not know.
+// revision returns the commit that was built, or "" if the build does not know it.
 func revision() string {
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
@@ -51,7 +51,7 @@ func newVersion(c *common) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
 				Version  string `json:"version"`
-				Revision string `json:"revision,omitempty"` // of the source, where the build knows it
+				Revision string `json:"revision,omitempty"` // of the source, if the build knows it
 				Go       string `json:"go"`
 				OS       string `json:"os"`
 				Arch     string `json:"arch"`

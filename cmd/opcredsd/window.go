@@ -20,8 +20,8 @@ func newWindow(c *common) *cobra.Command {
 		Short: "Let another controller commission the node",
 		Long: `Open a commissioning window and print the codes for it.
 
-A basic window takes the node's own codes. With --enhanced the window has a
-passcode and a discriminator of its own, which nobody can use later.`,
+A basic window uses the node's own codes. With --enhanced the window has a new
+passcode and discriminator, which are valid for this window only.`,
 		Example: `  opcredsd window open --enhanced --timeout 10m
   opcredsd window open -o json | jq -r .qr`,
 		Args: cobra.NoArgs,
@@ -43,7 +43,7 @@ passcode and a discriminator of its own, which nobody can use later.`,
 	}
 	timeout = server.MinWindow
 	open.Flags().Var(span{&timeout, server.MinWindow, server.MaxWindow}, "timeout", "how long it stays open, 3m to 15m")
-	open.Flags().BoolVar(&enhanced, "enhanced", false, "with a passcode and a discriminator of its own")
+	open.Flags().BoolVar(&enhanced, "enhanced", false, "with a new passcode and discriminator")
 	cmd.AddCommand(open, &cobra.Command{
 		Use:   "close",
 		Short: "Close the window",
