@@ -12,7 +12,7 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
 .PHONY: build run test check vulncheck unit interop browser screenshots crash-short packaging-short robust-short \
-	interop-loss interop-bridge interop-homeassistant interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
+	interop-loss interop-bridge interop-homeassistant interop-mqtt interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -28,7 +28,7 @@ test: check unit interop browser crash-short packaging-short robust-short
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags "interop browser homeassistant certification crash packaging" ./test/...
+	$(GO) vet -tags "interop browser homeassistant mqtt certification crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
 	$(GO) tool staticcheck ./...
@@ -80,6 +80,11 @@ interop-bridge: build setup
 interop-homeassistant: build
 	./test/setup.sh homeassistant
 	$(GO) test -count=1 -timeout 15m -tags "interop homeassistant" -run TestHomeAssistant -v ./test/interop
+
+# interop-mqtt lives with a real zigbee2mqtt, from npm, and a radio that is not there.
+interop-mqtt: build
+	./test/setup.sh zigbee2mqtt
+	$(GO) test -count=1 -timeout 15m -tags "interop mqtt" -run TestZigbee2MQTT -v ./test/interop
 
 # interop-certification runs the certification scripts of SDK, a checkout of
 # connectedhomeip, or those that SCRIPT names.

@@ -1,8 +1,9 @@
 #!/bin/sh
 # setup.sh brings what the tests need beyond Go: Debian packages, when it may
 # install them, and the npm packages of the interop test. "setup.sh packaging"
-# brings what the whole of test/packaging needs too, "setup.sh homeassistant" and
-# "setup.sh certification" what TestHomeAssistant and TestCertification do.
+# brings what the whole of test/packaging needs too, "setup.sh homeassistant",
+# "setup.sh zigbee2mqtt" and "setup.sh certification" what TestHomeAssistant,
+# TestZigbee2MQTT and TestCertification do.
 set -eu
 cd "$(dirname "$0")"
 
@@ -61,10 +62,15 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	exit 1
 fi
 # A copy of the lock file beside the packages says which ones they are.
-cmp -s interop/package-lock.json interop/node_modules/.installed-lock.json || {
-	(cd interop && npm ci --no-audit --no-fund --loglevel=error)
-	cp interop/package-lock.json interop/node_modules/.installed-lock.json
+packages() { # folder, options of npm ci
+	cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock.json" || {
+		(cd "$1" && npm ci --no-audit --no-fund --loglevel=error $2)
+		cp "$1/package-lock.json" "$1/node_modules/.installed-lock.json"
+	}
 }
+packages interop ""
+# Nothing native is needed: the serial port is never opened.
+[ ! -e "interop/${1:-}/package-lock.json" ] || packages "interop/$1" --ignore-scripts
 
 wanted=interop/${1:-}/requirements.txt
 venv=interop/${1:-}/.venv

@@ -20,9 +20,14 @@ const lossRunsVar = "INTEROP_LOSS_RUNS"
 // setLoss makes the link lose so many of a hundred packets in each direction, by
 // netem or, in a kernel without it, by a rule for what comes in.
 func (r *run) setLoss(percent int) error {
-	for _, n := range []*namespace{r.device.ns, r.ctl.ns} {
+	return r.setLossOn(link, percent, r.device.ns, r.ctl.ns)
+}
+
+// setLossOn does so with a link of the same name in several namespaces.
+func (r *run) setLossOn(name string, percent int, ends ...*namespace) error {
+	for _, n := range ends {
 		err := n.Do(func() error {
-			eth, err := netlink.LinkByName(link)
+			eth, err := netlink.LinkByName(name)
 			if err != nil {
 				return err
 			}
@@ -30,7 +35,7 @@ func (r *run) setLoss(percent int) error {
 			return netlink.QdiscReplace(netlink.NewNetem(attrs, netlink.NetemQdiscAttrs{Loss: float32(percent)}))
 		})
 		if errors.Is(err, os.ErrNotExist) {
-			err = n.dropIncoming(r.ctx, percent)
+			err = n.dropIncoming(r.ctx, name, percent)
 		}
 		if err != nil {
 			return err
@@ -39,7 +44,7 @@ func (r *run) setLoss(percent int) error {
 	return nil
 }
 
-func (n *namespace) dropIncoming(ctx context.Context, percent int) error {
+func (n *namespace) dropIncoming(ctx context.Context, name string, percent int) error {
 	for _, tool := range []string{"iptables", "ip6tables"} {
 		if _, err := n.output(ctx, tool, "-F", "INPUT"); err != nil {
 			return err
@@ -48,7 +53,7 @@ func (n *namespace) dropIncoming(ctx context.Context, percent int) error {
 			continue
 		}
 		probability := fmt.Sprintf("0.%02d", percent)
-		if _, err := n.output(ctx, tool, "-A", "INPUT", "-i", link, "-m", "statistic", "--mode", "random", "--probability", probability, "-j", "DROP"); err != nil {
+		if _, err := n.output(ctx, tool, "-A", "INPUT", "-i", name, "-m", "statistic", "--mode", "random", "--probability", probability, "-j", "DROP"); err != nil {
 			return err
 		}
 	}

@@ -132,6 +132,10 @@ func describable(d device.Device) device.Device {
 // drop forgets a thing.
 func (r *Reader) drop(t *thing) {
 	delete(r.things, t.id)
+	if t.available != nil && len(r.early) < reader.MaxDevices {
+		// One that joins again is said to be available only if that has changed.
+		r.early[t.name] = *t.available
+	}
 	if r.byTopic[t.name] == t {
 		delete(r.byTopic, t.name)
 		r.unsubscribe(t.name)

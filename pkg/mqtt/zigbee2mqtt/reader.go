@@ -34,7 +34,7 @@ type Reader struct {
 	listed map[string]bool // ids in the last bridge/devices; nil: none has come
 	extra  map[string]bool // names with a slash, whose topics are subscribed to one by one
 
-	early map[string]bool // availability of names that are not known yet
+	early map[string]bool // availability of names that are not known yet, or not any more
 
 	online  *bool // as bridge/state says
 	settled bool  // all retained messages of this connection have come
@@ -204,6 +204,8 @@ func (r *Reader) readAvailability(name string, payload []byte) {
 	switch {
 	case t == nil && ok && len(r.early) < reader.MaxDevices:
 		r.early[name] = available
+	case t == nil && len(payload) == 0:
+		delete(r.early, name)
 	case t == nil:
 	case len(payload) == 0: // cleared, as after a rename
 		t.available = nil

@@ -391,6 +391,34 @@ func TestAvailability(t *testing.T) {
 }
 
 // TestUnfit holds that what cannot be shown says why, and is not gone.
+// TestLeavesAndJoins holds that a device that joins again can be reached as before: what
+// its availability topic said was kept by the broker, and is not said again.
+func TestLeavesAndJoins(t *testing.T) {
+	w := newWorld(t)
+	w.Up()
+	w.send("bridge/state", `{"state":"online"}`)
+	w.send("bridge/info", `{"config":{"availability":{"enabled":true}}}`)
+	w.send("bridge/groups", "[]")
+	both := []string{w.entry("SP 240", 1, "plug"), w.entry("SP 240", 2, "other")}
+	w.devices(both...)
+	w.send("plug/availability", `{"state":"online"}`)
+	w.Settled(w.now)
+	w.rec.Take()
+	w.devices(both[1])
+	w.want("listed zigbee2mqtt 1")
+	w.devices(both...)
+	w.want(`describe z2m:0x1 "plug" switch:on_off_plug`, "listed zigbee2mqtt 2", "reachable z2m:0x1 true")
+	w.send("plug/availability", `{"state":"offline"}`)
+	w.want("reachable z2m:0x1 false")
+	w.devices(both[1])
+	w.send("plug/availability", "") // zigbee2mqtt forgets what it removes itself
+	w.rec.Take()
+	w.devices(both...)
+	if d := w.rec.Devices["z2m:0x1"]; d.Reachable {
+		t.Error("it can be reached")
+	}
+}
+
 func TestUnfit(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 1, "plug"),

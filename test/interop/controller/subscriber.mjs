@@ -24,7 +24,7 @@ export class Subscriber {
         const request = {
             ...Subscribe({ fabricFilter: true, keepSubscriptions: false, minIntervalFloor: Seconds(min), maxIntervalCeiling: Seconds(max) }),
             attributeRequests: [path],
-            eventRequests: [path],
+            eventRequests: [everything ? { isUrgent: true } : path],
             network: "unlimited",
             updated: data => this.#take(data),
         };
