@@ -65,7 +65,8 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 	if running && err == nil {
 		port = s.Port
 	}
-	f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: port, StateDir: c.stateDir, Running: running})
+	f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: port, StateDir: c.stateDir, Running: running, Unit: c.unit()})
+	f.Config = doctor.Config{File: c.read, Open: c.openPasscode()}
 	f.Denied = denied
 	if running {
 		f.Daemon = daemonFacts(ctx, &c.daemon().Operator, &s, err)

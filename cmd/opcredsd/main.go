@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,9 +31,13 @@ func main() {
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(&common{stdout: stdout, stderr: stderr, args: args})
+	out := &output{Writer: stdout}
+	root := newRoot(&common{stdout: out, stderr: stderr, args: args})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if err == nil || out.err != nil && errors.Is(err, out.err) {
+		err = out.err
+	}
 	if err == nil {
 		return 0
 	}
@@ -46,6 +51,33 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUnreachable
 	}
 	return exitFailed
+}
+
+// output is the standard output. It keeps the first error of a write, so that a command
+// whose answer was lost fails, however it was written.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err == nil {
+		return n, nil
+	}
+	if o.err == nil {
+		o.err = fmt.Errorf("standard output: %w", reason(err))
+	}
+	return n, o.err
+}
+
+// reason returns what is wrong with a file, without its name.
+func reason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // usageError is a wrong command line or configuration.

@@ -93,7 +93,7 @@ func addGroup(root *cobra.Command, id, title string, list ...*cobra.Command) {
 
 // load completes the settings from the environment and the configuration file.
 func (c *common) load(cmd *cobra.Command) error {
-	if err := c.loadSettings(cmd, os.LookupEnv); err != nil {
+	if err := c.loadSettings(cmd, os.Environ()); err != nil {
 		return usageError{err}
 	}
 	if err := c.complete(); err != nil {
@@ -234,6 +234,9 @@ func (c *common) print(v any, text func(w io.Writer) error) error {
 }
 
 func isTerminal(w io.Writer) bool {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -148,6 +148,9 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 		return err
 	}
 	opt.Log.Info("starting", "version", opt.Version, "go", runtime.Version(), "state_dir", c.stateDir, "config", cmp.Or(c.read, "none"))
+	if c.openPasscode() {
+		opt.Log.Warn("everybody can read the passcode in the configuration file", "file", c.read)
+	}
 	if show && !srv.Commissioned() {
 		if err := printOwnCodes(srv, f.commissioningTimeout, c.stdout); err != nil {
 			_ = srv.Stop()

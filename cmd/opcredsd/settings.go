@@ -1,21 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 )
 
 // Each flag of "opcredsd run" is also an environment variable, such as
@@ -25,11 +22,35 @@ import (
 // defaultConfig is read if it exists and no other file is given.
 const defaultConfig = "/etc/opcredsd/config.yaml"
 
-// maxConfig is the maximum size of the file.
-const maxConfig = 1 << 20
-
 func envName(flag string) string {
 	return "OPCREDSD_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// ofKubernetes are the variables by which Kubernetes announces a service with the
+// program's name to containers.
+var ofKubernetes = regexp.MustCompile(`^OPCREDSD_(SERVICE_(HOST|PORT(_.*)?)|PORT_[0-9]+_.*)$`)
+
+// misspelt returns an error for a variable that is nearly one of the settings'. What is
+// not near may be somebody else's.
+func misspelt(environ, known []string) error {
+	var names []string
+	for _, flag := range append([]string{"config"}, known...) {
+		names = append(names, envName(flag))
+	}
+	prefix := envName("")
+	for _, line := range environ {
+		name, _, _ := strings.Cut(line, "=")
+		word, ours := strings.CutPrefix(name, prefix)
+		if !ours || slices.Contains(names, name) || ofKubernetes.MatchString(name) {
+			continue
+		}
+		for _, n := range names {
+			if distance(word, strings.TrimPrefix(n, prefix)) <= 1+len(word)/6 {
+				return fmt.Errorf("%s: there is no such setting: did you mean %s?", name, n)
+			}
+		}
+	}
+	return nil
 }
 
 func keyName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
@@ -51,8 +72,12 @@ type setting struct {
 // loadSettings sets the flags of cmd that are settings and not on the command line,
 // from the environment or the configuration file. It records the origin of each
 // setting, and the file that was read.
-func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool)) error {
+func (c *common) loadSettings(cmd *cobra.Command, environ []string) error {
 	known := settings(cmd.Root())
+	if err := misspelt(environ, known); err != nil {
+		return err
+	}
+	env := lookup(environ)
 	file, must := c.configFile(cmd, env)
 	values, err := readConfig(file, known)
 	if !must && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
@@ -88,6 +113,20 @@ func (c *common) loadSettings(cmd *cobra.Command, env func(string) (string, bool
 		}
 	})
 	return err
+}
+
+// lookup returns a function that looks up variables in an environment. As in the kernel's
+// list, the last of a name counts.
+func lookup(environ []string) func(string) (string, bool) {
+	values := map[string]string{}
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		values[name] = value
+	}
+	return func(name string) (string, bool) {
+		v, ok := values[name]
+		return v, ok
+	}
 }
 
 // overridden has a separate command line for values that others override. Errors in
@@ -186,62 +225,4 @@ func (c *common) configFile(cmd *cobra.Command, env func(string) (string, bool))
 		}
 	}
 	return defaultConfig, false
-}
-
-// readConfig reads a configuration file into texts by flag. "" is an empty file.
-func readConfig(file string, known []string) (map[string]setting, error) {
-	if file == "" {
-		return nil, nil
-	}
-	b, err := readBounded(file, maxConfig)
-	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	var raw map[string]yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("config: %s: %s", file, strings.Join(strings.Fields(err.Error()), " "))
-	}
-	out := map[string]setting{}
-	inOrder := slices.SortedFunc(maps.Keys(raw), func(a, b string) int { return cmp.Compare(raw[a].Line, raw[b].Line) })
-	for _, key := range inOrder {
-		node := raw[key]
-		at := fmt.Sprintf("%s:%d: %s", file, node.Line, key)
-		i := slices.IndexFunc(known, func(flag string) bool { return keyName(flag) == key })
-		if i < 0 {
-			keys := make([]string, len(known))
-			for i, flag := range known {
-				keys[i] = keyName(flag)
-			}
-			return nil, fmt.Errorf("config: %s:%d: unknown key %q%s", file, node.Line, key, meant(key, keys))
-		}
-		s := setting{origin: at}
-		items := []*yaml.Node{&node}
-		if node.Kind == yaml.SequenceNode {
-			items, s.list = node.Content, true
-		}
-		for _, n := range items {
-			if n.Kind != yaml.ScalarNode {
-				return nil, fmt.Errorf("config: %s: must be a value or a list of values", at)
-			}
-			if n.Tag != "!!null" {
-				s.values = append(s.values, n.Value)
-			}
-		}
-		out[known[i]] = s
-	}
-	return out, nil
-}
-
-// readBounded reads a file of at most limit octets.
-func readBounded(file string, limit int64) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s has more than %d octets", file, limit)
-	}
-	return b, err
 }

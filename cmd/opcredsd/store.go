@@ -21,7 +21,12 @@ import (
 
 func newStore(c *common) *cobra.Command {
 	cmd := group("store", "Check, back up or restore the store")
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(newStoreCheck(c), newBackup(c), newRestore(c))
+	return cmd
+}
+
+func newStoreCheck(c *common) *cobra.Command {
+	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the store's integrity",
 		Long: `Check every record of the store, and that each fabric is complete: its certificates,
@@ -36,20 +41,27 @@ anything is wrong.`,
 				return c.done("the store is valid")
 			})
 		},
-	}, &cobra.Command{
+	}
+}
+
+func newBackup(c *common) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write a consistent copy, even while the daemon runs",
 		Long: `Write a consistent copy of the store to FILE, even while the daemon runs.
 
 The copy contains the node's private keys: keep it as safe as the node. It is verified
-after writing. If FILE is "-", it is written to the standard output, for example for a
-program that encrypts it, and not verified; "opcredsd store restore --dry-run" verifies
-it.`,
+after writing. An existing FILE is only replaced with --force.
+
+If FILE is "-", the copy is written to the standard output, for example for a program
+that encrypts it, and not verified; "opcredsd store restore --dry-run" verifies it.`,
 		Example: `  opcredsd store backup /backup/opcredsd-$(date +%F).db
   opcredsd store backup - | age -r age1... >opcredsd.db.age`,
 		Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0]) },
-	}, newRestore(c))
+		RunE: func(cmd *cobra.Command, args []string) error { return c.backup(cmd.Context(), args[0], force) },
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace a file that is there")
 	return cmd
 }
 
@@ -63,11 +75,11 @@ func (c *common) backupToStdout(ctx context.Context) error {
 
 // backup writes the copy with another name first and verifies it, so that an
 // existing FILE is always complete.
-func (c *common) backup(ctx context.Context, file string) (err error) {
+func (c *common) backup(ctx context.Context, file string, force bool) (err error) {
 	if file == "-" {
 		return c.backupToStdout(ctx)
 	}
-	if err := c.mayReplace(file); err != nil {
+	if err := c.mayReplace(file, force); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
@@ -107,7 +119,7 @@ func (c *common) backup(ctx context.Context, file string) (err error) {
 
 // mayReplace returns an error if a copy must not replace the file: if it is not a
 // regular file, a store in use, or the store that is copied.
-func (c *common) mayReplace(file string) error {
+func (c *common) mayReplace(file string, force bool) error {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil // it does not exist, or writing to it reports the error
@@ -121,6 +133,9 @@ func (c *common) mayReplace(file string) error {
 	own, err := os.Stat(filepath.Join(c.stateDir, store.FileName))
 	if err == nil && os.SameFile(info, own) {
 		return fmt.Errorf("%s is the store itself: give another file", file)
+	}
+	if !force {
+		return fmt.Errorf("%s exists: give another file, or replace it with --force", file)
 	}
 	return nil
 }

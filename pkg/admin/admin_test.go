@@ -326,6 +326,7 @@ func TestBadRequests(t *testing.T) {
 		{"DELETE", "/v1/fabrics/x", "", http.StatusConflict, "not between 1 and 254"},
 		{"POST", "/v1/window", "", http.StatusConflict, "EOF"},
 		{"POST", "/v1/window", `{"seconds":240,"enhanced":true,"colour":"blue"}`, http.StatusConflict, "colour"},
+		{"POST", "/v1/window", `{"seconds":"240"}`, http.StatusConflict, `{"error":"request: seconds: a string does not belong there"`},
 		{"PUT", "/v1/attestation", `{"dac":"***"}`, http.StatusConflict, "base64"},
 		{"PUT", "/v1/attestation", `{"dac":"` + strings.Repeat("A", maxBody) + `"}`, http.StatusConflict, "too large"},
 		{"POST", "/v1/attestation/verify", `{"roots":["` + strings.Repeat("A", maxBody) + `"]}`, http.StatusConflict, "too large"},

@@ -154,7 +154,12 @@ func (v *route) handler(log *slog.Logger) http.HandlerFunc {
 func decode(body io.Reader, v any) error {
 	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	err := d.Decode(v)
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return Refuse("request: %s: a %s does not belong there", kind.Field, kind.Value) // without the names of Go's types
+	}
+	if err != nil {
 		return Refuse("request: %v", err)
 	}
 	return nil

@@ -44,6 +44,7 @@ func Examine(f *Facts) []Finding {
 		{"mdns", checkMDNS},
 		{"conntrack", checkConntrack},
 		{"clock", checkClock},
+		{"config", checkConfig},
 		{"state-dir", checkStateDir},
 		{"store", checkStore},
 		{"attestation", checkAttestation},

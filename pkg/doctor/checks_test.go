@@ -59,13 +59,13 @@ func TestNothingWrong(t *testing.T) {
 		}
 		seen[f.Check] = true
 	}
-	if len(seen) != 13 {
+	if len(seen) != 14 {
 		t.Errorf("%d checks speak: %v", len(seen), seen)
 	}
 }
 
 func TestChecks(t *testing.T) {
-	unit := parseUnit([]byte("LoadState=loaded\nUnitFileState=enabled\nUser=opcredsd\nProtectSystem=strict\nProtectHome=yes\nReadWritePaths=-/srv/matter /mnt/x\nStateDirectory=opcredsd\n"))
+	unit := parseUnit("opcredsd.service", []byte("LoadState=loaded\nUser=opcredsd\nProtectSystem=strict\nProtectHome=yes\nReadWritePaths=-/srv/matter /mnt/x\nStateDirectory=opcredsd\n"))
 	unit.UID = 990
 	for _, tc := range []struct {
 		name   string
@@ -172,6 +172,12 @@ func TestChecks(t *testing.T) {
 		{"a clone, which wants the names", func(f *Facts) {
 			f.Daemon.Rivals = map[string][]string{"eth0": {"fe80::9"}}
 		}, "records", Fault, "this node is announced by another host, too: fe80::9 on eth0"},
+		{"settings", func(f *Facts) {
+			f.Config.File = "/etc/opcredsd/config.yaml"
+		}, "config", OK, "/etc/opcredsd/config.yaml"},
+		{"a passcode for everybody", func(f *Facts) {
+			f.Config = Config{File: "/etc/opcredsd/config.yaml", Open: true}
+		}, "config", Note, "everybody can read the passcode in /etc/opcredsd/config.yaml"},
 		{"a directory that the unit may write to", func(f *Facts) {
 			f.Daemon, f.Unit = nil, unit
 		}, "state-dir", OK, "/var/lib/opcredsd"},
@@ -249,10 +255,28 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func TestUnitThatIsNotStarted(t *testing.T) {
-	for _, out := range []string{"", "LoadState=not-found\nUnitFileState=\n", "LoadState=loaded\nUnitFileState=disabled\nProtectSystem=strict\n"} {
-		if u := parseUnit([]byte(out)); u != nil {
+func TestNoUnit(t *testing.T) {
+	for _, out := range []string{"", "LoadState=not-found\n", "LoadState=masked\nProtectSystem=strict\n"} {
+		if u := parseUnit("opcredsd.service", []byte(out)); u != nil {
 			t.Errorf("%q: %+v", out, u)
+		}
+	}
+	if err := (*Unit)(nil).Check("/anywhere"); err != nil {
+		t.Errorf("without a unit: %v", err)
+	}
+}
+
+func TestCheckForUnit(t *testing.T) {
+	u := parseUnit("opcredsd@kitchen.service", []byte("LoadState=loaded\nProtectSystem=strict\nReadWritePaths=/srv/matter\nStateDirectory=opcredsd-kitchen\n"))
+	for path, want := range map[string]string{
+		"/var/lib/opcredsd-kitchen":   "",
+		"/srv/matter":                 "",
+		"/srv/matter/state":           "",
+		"/srv/matter2":                "opcredsd@kitchen.service may not write to /srv/matter2",
+		"/var/lib/opcredsd/elsewhere": "ReadWritePaths=/var/lib/opcredsd/elsewhere",
+	} {
+		if err := u.Check(path); (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
 }

@@ -42,6 +42,7 @@ type Facts struct {
 	Unit     *Unit // nil if systemd does not start the daemon
 
 	// About the node.
+	Config      Config
 	Validity    []Validity
 	Store       Store
 	Attestation *Attestation // nil if there is none yet
@@ -54,6 +55,12 @@ type Validity struct {
 	What                string
 	NotBefore, NotAfter time.Time // the zero time means no end
 	Renew               string    // what to do after the end
+}
+
+// Config is the configuration.
+type Config struct {
+	File string // "": none
+	Open bool   // it holds the passcode, and everybody can read it
 }
 
 // Store is the result of the store's check.
@@ -90,7 +97,8 @@ type Options struct {
 	Interfaces []string // names; empty: those that host.Choose selects
 	Port       uint16
 	StateDir   string
-	Running    bool // a daemon runs and has the port
+	Running    bool   // a daemon runs and has the port
+	Unit       string // of systemd, for which the state directory is judged; "": none
 }
 
 // Gather collects the facts about the host. It opens and closes sockets, and sends
@@ -99,7 +107,7 @@ func Gather(opt Options) *Facts {
 	f := &Facts{
 		Named: opt.Interfaces, Port: opt.Port, Now: time.Now(), Container: container(os.Getenv, exists),
 		IPv6: haveIPv6(), IPv6Off: map[string]bool{},
-		Responders: others(), Conntrack: conntrack(), Unsynced: unsynced(), StateDir: stateDir(opt.StateDir), Unit: findUnit(exists),
+		Responders: others(), Conntrack: conntrack(), Unsynced: unsynced(), StateDir: stateDir(opt.StateDir), Unit: FindUnit(opt.Unit),
 	}
 	f.Interfaces, f.InterfacesErr = host.Interfaces(opt.Interfaces)
 	for _, i := range f.Interfaces {

@@ -101,6 +101,17 @@ func checkStateDir(f *Facts) (out []Finding) {
 	return ok("%s", s.Path)
 }
 
+func checkConfig(f *Facts) []Finding {
+	switch c := f.Config; {
+	case c.File == "":
+		return ok("no file, the defaults")
+	case c.Open:
+		return []Finding{{Result: Note, Text: "everybody can read the passcode in " + c.File, Remedy: "chown opcredsd " + c.File + " && chmod 600 " + c.File}}
+	default:
+		return ok("%s", c.File)
+	}
+}
+
 func checkStore(f *Facts) []Finding {
 	switch {
 	case f.Store.Missing:

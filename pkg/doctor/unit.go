@@ -28,25 +28,23 @@ type Unit struct {
 	HomeHidden bool
 }
 
-// unitName is the name of the packages' unit.
-const unitName = "opcredsd.service"
-
 // systemctlTime is how long systemctl may take.
 const systemctlTime = 2 * time.Second
 
-// findUnit returns the unit, or nil if systemd does not run or the unit is not enabled.
-func findUnit(exists func(string) bool) *Unit {
-	if !exists("/run/systemd/system") {
+// FindUnit returns a unit by its name, or nil if systemd does not run or there is no such
+// unit.
+func FindUnit(name string) *Unit {
+	if name == "" || !exists("/run/systemd/system") {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), systemctlTime)
 	defer cancel()
-	properties := "--property=LoadState,UnitFileState,User,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory"
-	out, err := exec.CommandContext(ctx, "systemctl", "show", properties, unitName).Output()
+	properties := "--property=LoadState,User,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory"
+	out, err := exec.CommandContext(ctx, "systemctl", "show", properties, name).Output()
 	if err != nil {
 		return nil
 	}
-	u := parseUnit(out)
+	u := parseUnit(name, out)
 	if u != nil && u.User != "" {
 		if found, err := user.Lookup(u.User); err == nil {
 			u.UID, _ = strconv.Atoi(found.Uid)
@@ -56,17 +54,17 @@ func findUnit(exists func(string) bool) *Unit {
 }
 
 // parseUnit parses the output of "systemctl show": lines of the form Property=value. It
-// returns nil if there is no such unit, or if it is not enabled.
-func parseUnit(out []byte) *Unit {
+// returns nil if there is no such unit.
+func parseUnit(name string, out []byte) *Unit {
 	p := map[string]string{}
 	for sc := bufio.NewScanner(bytes.NewReader(out)); sc.Scan(); {
 		name, value, _ := strings.Cut(sc.Text(), "=")
 		p[name] = value
 	}
-	if p["LoadState"] != "loaded" || p["UnitFileState"] != "enabled" {
+	if p["LoadState"] != "loaded" {
 		return nil
 	}
-	u := &Unit{Name: unitName, User: p["User"], UID: -1, Strict: p["ProtectSystem"] == "strict", HomeHidden: p["ProtectHome"] == "yes" || p["ProtectHome"] == "tmpfs"}
+	u := &Unit{Name: name, User: p["User"], UID: -1, Strict: p["ProtectSystem"] == "strict", HomeHidden: p["ProtectHome"] == "yes" || p["ProtectHome"] == "tmpfs"}
 	for _, dir := range strings.Fields(p["StateDirectory"]) {
 		u.Writable = append(u.Writable, filepath.Join("/var/lib", dir))
 	}
@@ -74,6 +72,19 @@ func parseUnit(out []byte) *Unit {
 		u.Writable = append(u.Writable, filepath.Clean(strings.TrimLeft(dir, "-+"))) // "-" means that it may be missing
 	}
 	return u
+}
+
+// Check returns an error if the unit cannot use the state directory at path, with what to
+// do about it. It returns nil if u is nil.
+func (u *Unit) Check(path string) error {
+	if u == nil {
+		return nil
+	}
+	s := stateDir(path)
+	if text, remedy, wrong := u.check(&s); wrong {
+		return fmt.Errorf("%s: %s", text, remedy)
+	}
+	return nil
 }
 
 // check reports whether the unit cannot write to a state directory. It returns the

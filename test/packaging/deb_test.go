@@ -5,6 +5,7 @@ package packaging
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/attestation"
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
 // deb is the Debian package for an architecture.
@@ -50,7 +54,7 @@ func TestDebContents(t *testing.T) {
 			names = append(names, f[5])
 		}
 		for _, want := range []string{
-			"./usr/bin/opcredsd", "./etc/opcredsd/config.yaml",
+			"./usr/bin/opcredsd", "./etc/opcredsd/config.yaml", "./etc/opcredsd/devices.yaml",
 			"./usr/lib/systemd/system/opcredsd.service", "./usr/lib/systemd/system/opcredsd@.service", "./usr/share/doc/opcredsd/examples/instance.yaml", "./usr/lib/sysusers.d/opcredsd.conf",
 			"./usr/share/bash-completion/completions/opcredsd", "./usr/share/zsh/vendor-completions/_opcredsd",
 			"./usr/share/fish/vendor_completions.d/opcredsd.fish",
@@ -206,9 +210,46 @@ func bootOffline(t *testing.T, dir string) {
 	inRoot(t, dir, "dpkg -P opcredsd")
 }
 
+// documented is the block of a document that is marked for tests, as root would type it.
+func documented(t *testing.T, file, name string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(read(t, file), "<!-- test: "+name+" -->\n```sh\n")
+	block, _, end := strings.Cut(rest, "```\n")
+	if !ok || !end {
+		t.Fatalf("%s has no block for the test %s", file, name)
+	}
+	return strings.ReplaceAll(block, "sudo ", "")
+}
+
+// writeMaterial writes what a factory CA would give, with the roots to verify it by.
+func writeMaterial(t *testing.T, dir string) {
+	t.Helper()
+	a, err := attestation.Generate(rand.Reader, 0xFFF1, 0x8001, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := mcrypto.ParsePrivateKey(a.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := attestation.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{
+		"dac.pem": attestation.EncodeCertificate(a.DAC), "pai.pem": attestation.EncodeCertificate(a.PAI), "cd.der": a.CD, "dac-key.pem": text,
+		// The published test roots are known: any certificate will do in their place.
+		"PAA.pem": attestation.EncodeCertificate(a.PAI), "CD-signer.pem": attestation.EncodeCertificate(a.PAI),
+	} {
+		write(t, filepath.Join(dir, name), string(b), 0o600)
+	}
+}
+
 func installBooted(t *testing.T, dir string) {
 	_, arch := native(t)
 	write(t, filepath.Join(dir, "root/install.sh"), quickstartInstall(t, arch), 0o755)
+	write(t, filepath.Join(dir, "root/credential.sh"), documented(t, "../../docs/install.md", "credential"), 0o755)
+	writeMaterial(t, filepath.Join(dir, "root/material"))
 	boot(t, dir, "booted.sh", "dbus.service")
 }
 

@@ -195,13 +195,45 @@ pass "starts with a store that root restored"
 
 [ "$(systemctl is-active opcredsd@kitchen.service)" = active ] || fail "the second node is $(systemctl is-active opcredsd@kitchen.service)"
 
+# The state directory is judged for the unit.
+sed -i 's|^state_dir:.*|state_dir: /srv/matter|' /etc/opcredsd/config.yaml
+opcredsd config check 2>&1 | grep -q 'opcredsd.service may not write to /srv/matter.*ReadWritePaths=/srv/matter' || fail "config check: $(opcredsd config check 2>&1)"
+opcredsd config check >/dev/null 2>&1 && fail "config check of a directory that the unit cannot write"
+mkdir -p /srv/matter /etc/systemd/system/$unit.d
+printf '[Service]\nReadWritePaths=/srv/matter\n' >/etc/systemd/system/$unit.d/place.conf
+systemctl daemon-reload
+opcredsd config check 2>&1 | grep -q 'chown -R opcredsd: /srv/matter' || fail "config check: $(opcredsd config check 2>&1)"
+chown opcredsd: /srv/matter
+chmod 700 /srv/matter
+opcredsd config check || fail "config check of a directory that the unit can write"
+systemctl restart $unit || fail "does not start with another directory"
+[ -f /srv/matter/opcredsd.db ] || fail "no store in the other directory"
+rm -r /etc/systemd/system/$unit.d
+systemctl daemon-reload
+sed -i 's|^state_dir:.*|state_dir: /var/lib/opcredsd|' /etc/opcredsd/config.yaml
+systemctl restart $unit || fail "does not start with its own directory"
+pass "another state directory, judged for the unit"
+
+# The attestation key as a credential, as docs/install.md has it.
+cd /root/material || fail "no material"
+sh -ex /root/credential.sh || fail "the section on credentials"
+cd /root || fail "no /root"
+is active || fail "with a credential it is $(systemctl is-active $unit)"
+opcredsd attestation show | grep -q 'key .*the credential dac-key' || fail "attestation: $(opcredsd attestation show)"
+rm -r /etc/systemd/system/$unit.d
+systemctl daemon-reload
+systemctl restart $unit && fail "started without the key"
+opcredsd attestation generate || fail "back to development material"
+systemctl restart $unit || fail "does not start with development material"
+pass "the attestation key as a credential"
+
 # Removal keeps the state, purging does not.
 dpkg -r opcredsd || fail "dpkg -r"
 [ -z "$(pidof opcredsd)" ] || fail "removed and still running"
 [ -f /var/lib/opcredsd/opcredsd.db ] || fail "removal took the store"
 [ -f /etc/opcredsd/config.yaml ] || fail "removal took the configuration"
 dpkg -P opcredsd || fail "dpkg -P"
-for gone in /var/lib/opcredsd /var/lib/opcredsd-kitchen /etc/systemd/system/multi-user.target.wants/opcredsd@kitchen.service /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
+for gone in /etc/opcredsd/devices.yaml /var/lib/opcredsd /var/lib/opcredsd-kitchen /etc/systemd/system/multi-user.target.wants/opcredsd@kitchen.service /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
 	if [ -e "$gone" ] || [ -L "$gone" ]; then fail "purged, and $gone is there"; fi
 done
 pass "removed and purged"
