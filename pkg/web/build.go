@@ -45,6 +45,13 @@ type statusCache struct {
 	s  admin.Status
 }
 
+// forget has the node asked anew: something was changed.
+func (c *statusCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = time.Time{}
+}
+
 func (p *Page) status(ctx context.Context) (admin.Status, error) {
 	c := &p.hub.status
 	c.mu.Lock()

@@ -116,6 +116,7 @@ func (p *Page) changing(h func(w http.ResponseWriter, r *http.Request) (to, done
 			return
 		}
 		to, done, err := h(w, r)
+		p.hub.status.forget()
 		switch {
 		case err != nil:
 			p.gate.say(s, flash{Text: sentence(err.Error()), Fault: true})

@@ -122,8 +122,9 @@ func (s *stream) pause(d time.Duration) error {
 
 var seed = maphash.MakeSeed()
 
-// sendMain sends what a page shows, unless it is what was sent last.
-func (s *stream) sendMain(name string) error {
+// sendBody sends what a page shows, but for what it says once, unless that is what was sent
+// last.
+func (s *stream) sendBody(name string) error {
 	f, err := s.page.build(s.r, name)
 	if err != nil {
 		if errors.Is(err, errGone) {
@@ -133,7 +134,7 @@ func (s *stream) sendMain(name string) error {
 	}
 	f.CSRF = sessionOf(s.r).csrf
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, "main", f); err != nil {
+	if err := templates.ExecuteTemplate(&b, "body", f); err != nil {
 		return err
 	}
 	digest := maphash.Bytes(seed, b.Bytes())
@@ -141,14 +142,14 @@ func (s *stream) sendMain(name string) error {
 		return nil
 	}
 	s.last = digest
-	return s.send("main", "", b.Bytes())
+	return s.send("body", "", b.Bytes())
 }
 
 // poll sends a page again when it has changed.
 func (s *stream) poll() error {
 	name := s.r.PathValue("page")
 	for n := 1; ; n++ {
-		if err := s.sendMain(name); err != nil {
+		if err := s.sendBody(name); err != nil {
 			return err
 		}
 		if err := s.pause(pollEvery); err != nil {
@@ -170,7 +171,7 @@ func (s *stream) device() error {
 			return err
 		}
 		next := s.page.hub.next()
-		if err := s.sendMain("device"); err != nil {
+		if err := s.sendBody("device"); err != nil {
 			return err
 		}
 		if err := s.wait(next); err != nil {

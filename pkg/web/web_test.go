@@ -240,6 +240,29 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// A page after a change shows what has changed.
+func TestPageAfterChange(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		inner := o.Operator.Status
+		open := true
+		o.Operator.CloseWindow = func(context.Context) error { open = false; return nil }
+		o.Operator.Status = func(ctx context.Context) (admin.Status, error) {
+			s, err := inner(ctx)
+			if open {
+				s.Window.Kind = "basic"
+			}
+			return s, err
+		}
+	})
+	b := r.inside()
+	if _, body := b.get("/"); !strings.Contains(body, `<svg class="qr"`) {
+		t.Error("no code while the window is open")
+	}
+	if _, body := b.submit("/window/close", nil); strings.Contains(body, `<svg class="qr"`) {
+		t.Error("a code after the window was closed")
+	}
+}
+
 func TestWindow(t *testing.T) {
 	r := newRig(t)
 	b := r.inside()
@@ -248,12 +271,12 @@ func TestWindow(t *testing.T) {
 	}
 	closes := time.Now().Add(10 * time.Minute)
 	r.status.Window = admin.WindowState{Kind: "basic", Closes: &closes}
-	r.page.hub.status.at = time.Time{}
+	r.page.hub.status.forget()
 	if _, body := b.get("/"); !strings.Contains(body, `<svg class="qr"`) || !strings.Contains(body, "3497-011-2332") || !strings.Contains(body, ">10 minutes<") {
 		t.Errorf("no codes: %s", body)
 	}
 	r.status.Window.Kind = "enhanced"
-	r.page.hub.status.at = time.Time{}
+	r.page.hub.status.forget()
 	if _, body := b.get("/"); strings.Contains(body, "3497") || !strings.Contains(body, "opened elsewhere") {
 		t.Errorf("codes of another window: %s", body)
 	}
@@ -303,7 +326,7 @@ func TestSessionsEnd(t *testing.T) {
 	defer cancel()
 	events, theirs := b.stream(ctx, "/live/log"), other.stream(ctx, "/live/home")
 	await(t, events, "hello")
-	await(t, theirs, "event: main")
+	await(t, theirs, "event: body")
 	b.submit("/logout", nil)
 	if status, _ := b.get("/"); status != http.StatusUnauthorized {
 		t.Errorf("after the end: %d", status)

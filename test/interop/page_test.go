@@ -13,7 +13,9 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/vishvananda/netlink"
 
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
@@ -41,6 +43,11 @@ func (r *run) connectPage() {
 	r.t.Helper()
 	r.must(netns.Connect(pageLink, netns.End{Prefixes: []string{"10.83.8.2/24"}},
 		netns.End{Namespace: r.device.ns.Namespace, Prefixes: []string{pageHost + "/24"}}))
+	r.t.Cleanup(func() {
+		if l, err := netlink.LinkByName(pageLink); err == nil {
+			_ = netlink.LinkDel(l) // else it goes with the namespace of the device, later
+		}
+	})
 	r.device.args = append(r.device.args, "--web-addr", pageAddr, "--interface", link)
 }
 
@@ -159,8 +166,8 @@ func scheme(name string) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// script returns a program of an npm package, to be run in a page.
-func (r *run) script(path string) string {
+// npmScript returns a program of an npm package, to be run in a page.
+func (r *run) npmScript(path string) string {
 	r.t.Helper()
 	b, err := os.ReadFile("node_modules/" + path)
 	r.must(err)
@@ -170,4 +177,20 @@ func (r *run) script(path string) string {
 func quote(s string) string {
 	b, _ := json.Marshal(s) // a text always can be
 	return string(b)
+}
+
+// bypassPolicy lets the test use pictures of its own in the pages that it opens next.
+func bypassPolicy(on bool) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: on})
+		return err
+	})
+}
+
+// runScripts lets pages run scripts, or not.
+func runScripts(on bool) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+		return err
+	})
 }

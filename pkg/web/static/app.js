@@ -134,7 +134,7 @@
       tellOffline(false);
       tellTimes(document);
     });
-    source.addEventListener("main", e => patch($("main"), parse(e.data).firstElementChild));
+    source.addEventListener("body", e => patch($("body"), parse(e.data).firstElementChild));
     source.addEventListener("rows", e => { last = e.lastEventId; takeRows(JSON.parse(e.data)); });
     source.addEventListener("lines", e => {
       last = e.lastEventId;
