@@ -27,7 +27,7 @@ const (
 	startLimit    = 20 * time.Second
 )
 
-// daemon is opcredsd on one state directory, one process at a time.
+// daemon is opcredsd with one state directory. One process runs at a time.
 type daemon struct {
 	*process
 	binary  string
@@ -37,14 +37,14 @@ type daemon struct {
 	out     *output
 }
 
-// start starts the daemon, and does not wait for anything.
+// start starts the daemon without waiting.
 func (d *daemon) start() (err error) {
 	cmd := exec.Command(d.binary, "run", "--state-dir", d.state, "--log-level", "warn",
 		"--passcode", strconv.Itoa(passcode), "--discriminator", strconv.Itoa(discriminator),
 		"--max-fabrics", strconv.Itoa(d.fabrics), "--metrics-addr", metricsURL)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
 	for _, name := range []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"} {
-		if v, ok := os.LookupEnv(name); ok { // to try their effect
+		if v, ok := os.LookupEnv(name); ok { // to test their effect
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
@@ -83,7 +83,7 @@ func (d *daemon) stop() error {
 	return nil
 }
 
-// get asks the daemon's HTTP server, over a connection of its own.
+// get sends a request to the daemon's HTTP server, on a new connection.
 func (d *daemon) get(path string) (status int, body []byte, err error) {
 	var c net.Conn
 	err = d.ns.Do(func() (err error) {
@@ -123,7 +123,7 @@ func (d *daemon) metric(name string) (float64, error) {
 	return 0, fmt.Errorf("no metric %s", name)
 }
 
-// allocations returns how many objects f makes the daemon allocate.
+// allocations returns the number of objects that the daemon allocates because of f.
 func (d *daemon) allocations(f func() error) (float64, error) {
 	const name = "go_memstats_mallocs_total"
 	var at [3]float64
@@ -138,12 +138,12 @@ func (d *daemon) allocations(f func() error) (float64, error) {
 			return 0, err
 		}
 	}
-	scrape := at[1] - at[0] // one lies between each two values
+	scrape := at[1] - at[0] // one scrape is between each two values
 	return at[2] - at[1] - scrape, nil
 }
 
-// syncs returns how many times f makes the daemon sync a file, and false where
-// strace is not there or may not be used.
+// syncs returns the number of file syncs that the daemon makes because of f. It
+// returns false if strace is missing or not permitted.
 func (d *daemon) syncs(f func() error) (n int, ok bool, err error) {
 	out := new(output)
 	cmd := exec.Command("strace", "-f", "-q", "-e", "trace=fsync,fdatasync,sync_file_range,sync,syncfs", "-p", strconv.Itoa(d.cmd.Process.Pid))
@@ -152,7 +152,7 @@ func (d *daemon) syncs(f func() error) (n int, ok bool, err error) {
 		return 0, false, nil
 	}
 	defer func() {
-		_ = cmd.Process.Signal(os.Interrupt) // which lets go of the daemon
+		_ = cmd.Process.Signal(os.Interrupt) // this detaches it from the daemon
 		_ = cmd.Wait()
 		n = strings.Count(out.String(), "sync(")
 	}()
@@ -162,7 +162,7 @@ func (d *daemon) syncs(f func() error) (n int, ok bool, err error) {
 	return 0, true, f()
 }
 
-// traced waits until a tracer has hold of every thread.
+// traced waits until a tracer is attached to every thread.
 func (d *daemon) traced() bool {
 	for range 200 {
 		all := true
@@ -179,5 +179,5 @@ func (d *daemon) traced() bool {
 	return false
 }
 
-// kill ends a daemon that may be left over from a failure.
+// kill ends a daemon that a failure has left.
 func (d *daemon) kill() { _ = d.cmd.Process.Kill() }

@@ -15,21 +15,21 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// The echo is the floor of a read: a process that does for each read what no
-// node can do without, and nothing more, with system calls that block. It opens
-// a request, seals and sends an answer, and opens the acknowledgement.
+// The echo is the floor of a read: a process that does only what every node must do
+// for a read, with blocking system calls. It decrypts a request, encrypts and sends
+// an answer, and decrypts the acknowledgement.
 
 const (
 	echoPort = 5599
-	// What a read of one attribute looks like on the wire.
+	// Sizes of a read of one attribute.
 	requestSize = 51
 	answerSize  = 70
 	ackSize     = 34
-	// What one message of a wildcard read and the status that it answers look like.
+	// Sizes of one message of a wildcard read and of the status that answers it.
 	statusSize  = 42
 	answerLarge = 1184
 
-	header = 8 // in the clear
+	header = 8 // not encrypted
 )
 
 // echoSizes are the sizes of the answers to a datagram, by its first octet.
@@ -73,7 +73,7 @@ func echo() error {
 }
 
 // measureEcho measures the echo of a read, and that of one message of a wildcard
-// read, which nothing but the next one acknowledges.
+// read, which only the next message acknowledges.
 func measureEcho(rounds int, ns *netns.Namespace) (small, large float64, err error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVar+"="+roleEcho)

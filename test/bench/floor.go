@@ -19,8 +19,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// floors are what the operations cost at least, in nanoseconds of CPU: their
-// cryptography, system calls and nothing else.
+// floors are the minimum costs of the operations, in nanoseconds of CPU: only their
+// cryptography and system calls.
 type floors struct {
 	sign, verify, keygen, ecdh, hkdf, aead float64
 	echo, echoLarge                        float64 // see echo.go
@@ -28,27 +28,27 @@ type floors struct {
 	spake2p                                float64
 }
 
-// read is two datagrams received and opened, one sealed and sent.
+// read: two datagrams received and decrypted, one encrypted and sent.
 func (f *floors) read() float64 { return f.echo }
 
-// full is the responder's part of CASE: a key pair, a shared secret, its own
-// signature; the peer's and that of the peer's NOC.
+// full: the responder's part of CASE: a key pair, a shared secret, its own
+// signature, and the verification of the peer's signature and NOC.
 func (f *floors) full() float64 {
 	return f.keygen + f.ecdh + f.sign + 2*f.verify + 3*f.hkdf + 2*f.aead
 }
 
-// resumed is the three keys and two MICs of a resumption.
+// resumed: the three keys and two MICs of a resumption.
 func (f *floors) resumed() float64 { return 3*f.hkdf + 2*f.aead }
 
-// pase is the verifier's part of SPAKE2+ and the two derivations after it.
+// pase: the verifier's part of SPAKE2+ and the two derivations after it.
 func (f *floors) pase() float64 { return f.spake2p + 2*f.hkdf }
 
-// label is a command and its answer, and a page on the disk.
+// label: a command and its answer, and a page on the disk.
 func (f *floors) label() float64 { return f.echo + f.write }
 
-// commissioning is PASE and CASE; AttestationRequest and CSRRequest, which sign
-// twice and once more in the CSR, for a new key pair; a root and a NOC that are
-// verified; a page on the disk; and seven commands.
+// commissioning: PASE and CASE; AttestationRequest and CSRRequest, which sign twice
+// and once more in the CSR, for a new key pair; the verification of a root and a
+// NOC; a page on the disk; and seven commands.
 func (f *floors) commissioning() float64 {
 	return f.pase() + f.full() + 3*f.sign + f.keygen + 2*f.verify + f.write + 7*f.echo
 }
@@ -62,7 +62,8 @@ func thread() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// clock returns the CPU time of one call of f, the median of rounds of n.
+// clock returns the CPU time of one call of f: the median of several rounds of n
+// calls.
 func clock(rounds, n int, f func() error) (float64, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -77,7 +78,8 @@ func clock(rounds, n int, f func() error) (float64, error) {
 	return all[1:].median(), nil
 }
 
-// measureFloors measures everything but the echo. dir is where the stores are.
+// measureFloors measures all floors except the echo. dir is the directory of the
+// stores.
 func measureFloors(rounds int, dir string) (*floors, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -153,8 +155,8 @@ func measureFloors(rounds int, dir string) (*floors, error) {
 	return &f, nil
 }
 
-// spake2p is the five multiplications of the verifier, with points and scalars
-// of no meaning.
+// spake2p does the five multiplications of the verifier, with arbitrary points and
+// scalars.
 func spake2p() error {
 	scalar := sha256.Sum256([]byte("scalar"))
 	p, err := nistec.NewP256Point().ScalarBaseMult(scalar[:])

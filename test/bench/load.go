@@ -15,13 +15,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// What is read: SupportedFabrics of Operational Credentials.
+// The attribute to read: SupportedFabrics of Operational Credentials.
 const (
 	readCluster   matter.ClusterID   = 0x003E
 	readAttribute matter.AttributeID = 0x0002
 )
 
-// load drives one device as the administrator of one fabric.
+// load uses one device as the administrator of one fabric.
 type load struct {
 	ctx    context.Context
 	rounds int
@@ -63,8 +63,8 @@ func (l *load) connect() (err error) {
 	return err
 }
 
-// each measures f, which does something n times, in rounds after one that does
-// not count, and returns the CPU time of one time.
+// each measures f, which does something n times. It returns the CPU time of one
+// time for each round. A first round does not count.
 func (l *load) each(n int, f func() error) (sample, error) {
 	all := make(sample, 0, l.rounds)
 	for round := range l.rounds + 1 {
@@ -121,8 +121,8 @@ func (l *load) wildcards() (sample, error) {
 	}))
 }
 
-// rareWildcards measures single reads of endpoint 0, far enough apart for the
-// device to forget what it knows for a short time only.
+// rareWildcards measures reads of endpoint 0 that are so far apart that short-lived
+// caches of the device expire.
 func (l *load) rareWildcards() (sample, error) {
 	var all sample
 	for range l.rounds {
@@ -149,10 +149,10 @@ func (l *load) labels() (sample, error) {
 	}))
 }
 
-// sessions measures CASE handshakes as a, whose node is node. Each session is
-// closed when it has been measured. resume takes up the session before.
+// sessions measures CASE handshakes of a, whose node is node. Each session is
+// closed after its measurement. With resume, each one resumes the session before.
 func (l *load) sessions(a *commissioner.Authority, node matter.NodeID, resume bool) (sample, error) {
-	const n = 16 // fewer than a node must keep
+	const n = 16 // fewer than the minimum for a node
 	var last *casesession.Result
 	if resume {
 		s, res, err := l.client.CASE(l.ctx, l.addr, a, node, nil)
@@ -196,10 +196,10 @@ func (l *load) sessions(a *commissioner.Authority, node matter.NodeID, resume bo
 	return all, nil
 }
 
-// quiet is how long a device is left alone so that its announcements are over.
+// quiet is a wait after which the device's announcements are complete.
 const quiet = 2500 * time.Millisecond
 
-// open opens a commissioning window and waits until that has been announced.
+// open opens a commissioning window and waits until it has been announced.
 func (l *load) open() error {
 	if err := l.s.OpenEnhancedWindow(l.ctx, 600, passcode, discriminator); err != nil {
 		return fmt.Errorf("opening a window: %w", err)
@@ -208,10 +208,10 @@ func (l *load) open() error {
 	return nil
 }
 
-// pases measures PASE handshakes, one after the other in each window, with the end of
-// each session: there can only be one.
+// pases measures PASE handshakes, several in each window, including the end of each
+// session, as there can be only one.
 func (l *load) pases() (sample, error) {
-	const n = 10 // after 20 that came to nothing the window closes
+	const n = 10 // after 20 failures the window closes
 	var all sample
 	for range l.rounds + 1 {
 		if err := l.open(); err != nil {
@@ -235,7 +235,7 @@ func (l *load) pases() (sample, error) {
 	return all[1:], nil
 }
 
-// commissionings measures whole commissionings into fabrics that are removed
+// commissionings measures complete commissionings into fabrics that are removed
 // again.
 func (l *load) commissionings() (sample, error) {
 	var all sample
@@ -264,7 +264,7 @@ func (l *load) commissionings() (sample, error) {
 	return all[1:], nil
 }
 
-// idle measures CPU for a second of rest, in nanoseconds.
+// idle measures CPU per second without requests, in nanoseconds.
 func (l *load) idle(d time.Duration) (sample, error) {
 	t, err := l.device.spent(func() error {
 		time.Sleep(d)
@@ -273,8 +273,8 @@ func (l *load) idle(d time.Duration) (sample, error) {
 	return sample{float64(t) / d.Seconds()}, err
 }
 
-// firstSession tries to open a session until it can, from before the device
-// listens on, and returns the time since the device's start.
+// firstSession tries to open a session until it succeeds, from before the device
+// listens. It returns the time since the device's start.
 func (l *load) firstSession() (time.Duration, error) {
 	for end := time.Now().Add(startLimit); time.Now().Before(end); {
 		ctx, cancel := context.WithTimeout(l.ctx, 10*time.Millisecond)
@@ -292,7 +292,7 @@ func (l *load) firstSession() (time.Duration, error) {
 	return 0, fmt.Errorf("no session within %v", startLimit)
 }
 
-// udpSockets counts the device's sockets on a UDP port.
+// udpSockets returns the number of the device's sockets on a UDP port.
 func (p *process) udpSockets(port uint16) (n int, err error) {
 	own, err := p.sockets()
 	if err != nil {

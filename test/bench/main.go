@@ -14,16 +14,16 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// Environment of this program when it runs itself again.
+// Environment variable for running this program again in another role.
 const (
 	roleVar    = "OPCREDSD_BENCH_ROLE"
-	roleInside = "inside" // in a network namespace of its own
+	roleInside = "inside" // in its own network namespace
 	roleEcho   = "echo"   // the floor of a read
 )
 
 type settings struct {
 	daemon  string // the binary
-	dir     string // where the stores go
+	dir     string // directory of the stores
 	rounds  int
 	fabrics int
 	peer    string         // "", or "matterjs"
@@ -36,10 +36,10 @@ func main() {
 	}
 	var s settings
 	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
-	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's store: its file system is part of what is measured (default: the temporary directory)")
-	flag.IntVar(&s.rounds, "rounds", 7, "rounds of each measurement, of which the median counts")
+	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's store: its file system affects the results (default: the temporary directory)")
+	flag.IntVar(&s.rounds, "rounds", 7, "rounds of each measurement; the result is their median")
 	flag.IntVar(&s.fabrics, "fabrics", 254, "fabrics of the large node, 5 to 254")
-	only := flag.String("only", "", "regular expression: measure only the parts that it matches (start, idle, read, wildcard, case, label, pase, commissioning, fabrics)")
+	only := flag.String("only", "", "regular expression: measure only the matching parts (start, idle, read, wildcard, case, label, pase, commissioning, fabrics)")
 	flag.Parse()
 	s.peer = os.Getenv("PEER")
 	if err := s.check(*only); err != nil {
@@ -72,7 +72,7 @@ func (s *settings) check(only string) (err error) {
 	}
 	switch {
 	case s.peer != "" && s.peer != "matterjs":
-		return fmt.Errorf("PEER=%s: the one peer there is, is matterjs", s.peer)
+		return fmt.Errorf("PEER=%s: the only peer is matterjs", s.peer)
 	case s.rounds < 1:
 		return fmt.Errorf("-rounds %d: at least one", s.rounds)
 	case s.fabrics < 5 || s.fabrics > 254:

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where matter.js and the device made of it are, from the repository's root.
+// Paths of matter.js and of the device that uses it, from the repository's root.
 const (
 	matterJSPackages = "test/interop"
 	matterJSDevice   = "test/bench/device.mjs"
@@ -59,7 +59,7 @@ func (b *bench) matterJS() error {
 	if err := l.connect(); err != nil {
 		return err
 	}
-	// Its first thousand operations take several times as long as later ones.
+	// The first thousand operations take several times as long as later ones.
 	if err := repeat(2000, l.readOne)(); err != nil {
 		return err
 	}

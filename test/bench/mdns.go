@@ -21,11 +21,11 @@ const (
 
 var mdnsGroup = &net.UDPAddr{IP: net.ParseIP("ff02::fb"), Port: mdnsPort, Zone: link}
 
-// resolver asks for instances of the operational service.
+// resolver queries instances of the operational service.
 type resolver struct{ conn *net.UDPConn }
 
-// newResolver opens a socket that speaks mDNS as its peers do or, simple, as
-// programs do that know nothing but DNS, which are answered at once.
+// newResolver opens a socket. It behaves as an mDNS peer or, if simple is set, as a
+// program that only knows DNS, which is answered at once.
 func newResolver(simple bool) (*resolver, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
@@ -69,9 +69,8 @@ func (r *resolver) ask() error {
 	return err
 }
 
-// hear adds the instances that are told of up to the deadline to found, and
-// returns as soon as there are want. The error is os.ErrDeadlineExceeded if there
-// are fewer.
+// hear adds the instances in answers to found until the deadline, or until there
+// are want. The error is os.ErrDeadlineExceeded if there are fewer.
 func (r *resolver) hear(found map[string]bool, want int, deadline time.Time) error {
 	if err := r.conn.SetReadDeadline(deadline); err != nil {
 		return err
@@ -95,8 +94,8 @@ func (r *resolver) hear(found map[string]bool, want int, deadline time.Time) err
 	return nil
 }
 
-// firstAnswer asks, from before the device has started, until it is answered, and
-// returns the time since the device's start.
+// firstAnswer sends queries until there is an answer, from before the device has
+// started. It returns the time since the device's start.
 func (l *load) firstAnswer() (time.Duration, error) {
 	r, err := newResolver(true)
 	if err != nil {
@@ -117,8 +116,7 @@ func (l *load) firstAnswer() (time.Duration, error) {
 	return 0, fmt.Errorf("no answer within %v", startLimit)
 }
 
-// browse measures how a question for all operational instances is answered, of
-// which there are n.
+// browse measures the answer to a query for all n operational instances.
 func (l *load) browse(n int) (sample, error) {
 	r, err := newResolver(false)
 	if err != nil {
@@ -127,7 +125,7 @@ func (l *load) browse(n int) (sample, error) {
 	defer r.conn.Close()
 	var all sample
 	for range l.rounds + 1 {
-		time.Sleep(1100 * time.Millisecond) // a record is told to the group once a second
+		time.Sleep(1100 * time.Millisecond) // a record is multicast once a second at most
 		found := map[string]bool{}
 		t, err := l.device.spent(func() error {
 			if err := r.ask(); err != nil {

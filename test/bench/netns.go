@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// The interface at both ends of the pair, and the addresses besides the
+// The interface at both ends of the pair, and addresses in addition to the
 // link-local ones.
 const (
 	link       = "eth0"
@@ -20,7 +20,8 @@ const (
 
 var deviceAddr = netip.MustParseAddr(deviceULA)
 
-// newNetwork makes the devices' namespace and joins it to that of this process.
+// newNetwork creates the devices' namespace and connects it with that of this
+// process.
 func newNetwork() (*netns.Namespace, error) {
 	n, err := netns.New()
 	if err != nil {
@@ -31,8 +32,8 @@ func newNetwork() (*netns.Namespace, error) {
 		netns.End{Namespace: n, Prefixes: []string{deviceULA + "/64", "10.83.7.1/24"}}))
 }
 
-// startIn starts cmd in the namespace; it is killed with this process. out takes
-// what it writes.
+// startIn starts cmd in the namespace and writes its output to out. The process is
+// killed when this one ends.
 func startIn(n *netns.Namespace, cmd *exec.Cmd, out io.Writer) (*process, error) {
 	cmd.WaitDelay = time.Second
 	cmd.Stdout, cmd.Stderr = out, out
@@ -42,7 +43,7 @@ func startIn(n *netns.Namespace, cmd *exec.Cmd, out io.Writer) (*process, error)
 	}
 	p := &process{cmd: cmd, begin: begin, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // ProcessState tells more
+		_ = cmd.Wait() // ProcessState contains more
 		close(p.done)
 	}()
 	return p, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// fill adds fabrics to the store of a daemon that does not run, until it has n,
-// and returns the administrator of the last one and the node's id there.
+// fill adds fabrics to the store of a stopped daemon until it has n. It returns the
+// administrator of the last one and the node's id on it.
 func fill(state string, n int) (last *commissioner.Authority, node matter.NodeID, err error) {
 	st, err := store.Open(filepath.Join(state, store.FileName), store.Options{})
 	if err != nil {
@@ -39,7 +39,7 @@ func fill(state string, n int) (last *commissioner.Authority, node matter.NodeID
 	return last, node, err
 }
 
-// newFabric returns what a commissioning leaves behind.
+// newFabric returns a fabric as a commissioning stores it.
 func newFabric(i matter.FabricIndex) (f store.Fabric, a *commissioner.Authority, err error) {
 	if a, err = commissioner.NewAuthority(commissioner.AuthorityOptions{}); err != nil {
 		return f, nil, err

@@ -24,9 +24,8 @@ func (p *process) proc(name string) string {
 	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), name)
 }
 
-// cpu returns the CPU time that the process has used, of all its threads. The
-// kernel brings it up to date when a thread goes to sleep, so that it is exact
-// when the process is idle.
+// cpu returns the CPU time that all threads of the process have used. The kernel
+// updates it when a thread sleeps, so that it is exact if the process is idle.
 func (p *process) cpu() (total time.Duration, err error) {
 	names, err := filepath.Glob(p.proc("task/*/schedstat"))
 	if err != nil {
@@ -35,7 +34,7 @@ func (p *process) cpu() (total time.Duration, err error) {
 	for _, name := range names {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			continue // a thread that has just ended
+			continue // the thread has just ended
 		}
 		on, _, _ := strings.Cut(string(b), " ")
 		ns, err := strconv.ParseInt(on, 10, 64)
@@ -50,7 +49,7 @@ func (p *process) cpu() (total time.Duration, err error) {
 	return total, nil
 }
 
-// settled is cpu when the process has come to rest.
+// settled returns cpu when the process is idle.
 func (p *process) settled() (time.Duration, error) {
 	last, err := p.cpu()
 	for range 100 {
@@ -67,7 +66,7 @@ func (p *process) settled() (time.Duration, error) {
 	return last, nil
 }
 
-// spent returns the CPU time that f makes the process use.
+// spent returns the CPU time that the process uses because of f.
 func (p *process) spent(f func() error) (time.Duration, error) {
 	before, err := p.settled()
 	if err != nil {
@@ -100,8 +99,7 @@ func (p *process) lines(name string) ([]string, error) {
 	return strings.Split(string(b), "\n"), err
 }
 
-// sockets returns the names of the process' sockets, as its descriptors have
-// them.
+// sockets returns the names of the process's sockets, from its file descriptors.
 func (p *process) sockets() (map[string]bool, error) {
 	fds, err := filepath.Glob(p.proc("fd/*"))
 	if err != nil {
@@ -129,7 +127,7 @@ func (p *process) signal(s os.Signal) error {
 	}
 }
 
-// output keeps what a child writes and lets others wait for a line of it.
+// output records what a child writes. Others can wait for a line of it.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -153,7 +151,7 @@ func (o *output) tail() string {
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// await waits until the output of p has the words, and returns the line.
+// await waits for a line with the words in the output of p and returns it.
 func (o *output) await(p *process, words string, limit time.Duration) (string, error) {
 	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
 		for line := range strings.Lines(o.String()) {

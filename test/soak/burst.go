@@ -14,13 +14,14 @@ import (
 const (
 	burstLimit  = 5 * time.Second // for each command of a burst
 	burstRounds = 10
-	burstGrowth = 16 << 10 // KiB of resident memory: what waits while a burst is served
+	burstGrowth = 16 << 10 // KiB of resident memory, for requests that wait
 
 	clGroupKeys    matter.ClusterID = 0x3F
 	readAllIndices matter.CommandID = 4 // changes nothing
 )
 
-// runBurst sends many commands at once: a controller that switches a house, and ten.
+// runBurst sends many commands at once, from one controller that switches a house
+// and from ten.
 func runBurst(ctx context.Context, s *settings) error {
 	r, m, err := newCommissioned(ctx, s)
 	if err != nil {
@@ -73,7 +74,7 @@ func runBurst(ctx context.Context, s *settings) error {
 	return nil
 }
 
-// burst sends so many commands at once on each session, and waits for the answers.
+// burst sends commands at once on each session and waits for the answers.
 func burst(ctx context.Context, t *timings, sessions []*commissioner.Session, commands int) error {
 	ctx, cancel := context.WithTimeout(ctx, opLimit)
 	defer cancel()

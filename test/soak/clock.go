@@ -18,13 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The time of day belongs to the whole machine, and no namespace has one of its own.
-// But a process asks for it in code that the kernel maps into it, the vDSO, and that
-// copy can be written to: from then on the process has a clock of its own, which its
-// parent can set. Timers go by another clock, and on as before.
+// The time of day belongs to the whole machine; there is no namespace for it. But a
+// process reads it with code that the kernel maps into the process, the vDSO, and
+// its copy of that code can be replaced. Then the process has its own clock, which
+// its parent can set. Timers use another clock and are not affected.
 
-// clockStub replaces __vdso_clock_gettime on amd64: it asks the kernel, and adds to
-// CLOCK_REALTIME the seconds that stand behind it.
+// clockStub replaces __vdso_clock_gettime on amd64. It calls the kernel and adds
+// the number of seconds stored after it to CLOCK_REALTIME.
 var clockStub = []byte{
 	0xB8, 0xE4, 0x00, 0x00, 0x00, // mov eax, SYS_clock_gettime
 	0x0F, 0x05, // syscall
@@ -37,7 +37,7 @@ var clockStub = []byte{
 
 var errNoClock = errors.New("clocks can be set on amd64 only")
 
-// setClock makes the daemon's time of day differ by so much from the machine's.
+// setClock sets the difference between the daemon's time of day and the machine's.
 func (d *daemon) setClock(by time.Duration) (err error) {
 	if runtime.GOARCH != "amd64" {
 		return errNoClock
@@ -69,12 +69,12 @@ func (d *daemon) setClock(by time.Duration) (err error) {
 	return errors.New("the daemon cannot be stopped where it does not ask for the time")
 }
 
-// stopTries is how often the daemon is stopped anew, if a thread stands in the code
-// that is to be replaced.
+// stopTries is how often the daemon is stopped again if a thread is inside the code
+// to be replaced.
 const stopTries = 20
 
-// stoppedOutside waits until all threads of a process have stopped, and reports whether
-// none of them stands between two addresses.
+// stoppedOutside waits until all threads of a process have stopped. It reports
+// whether none of them is between two addresses.
 func stoppedOutside(proc string, from, to int64) (bool, error) {
 	tasks, err := filepath.Glob(filepath.Join(proc, "task", "*"))
 	if err != nil {
@@ -86,7 +86,8 @@ func stoppedOutside(proc string, from, to int64) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			// "pid (name) state …", and the name may hold anything.
+			// The format is "pid (name) state …", and the name may contain any
+			// character.
 			if _, rest, _ := bytes.Cut(b, []byte(") ")); bytes.HasPrefix(rest, []byte("T")) {
 				break
 			}
@@ -94,7 +95,7 @@ func stoppedOutside(proc string, from, to int64) (bool, error) {
 				return false, fmt.Errorf("%s does not stop", task)
 			}
 		}
-		// The last number is where it stands.
+		// The last number is the address of the thread's instruction.
 		b, err := os.ReadFile(filepath.Join(task, "syscall"))
 		if err != nil {
 			return false, err
@@ -111,7 +112,7 @@ func stoppedOutside(proc string, from, to int64) (bool, error) {
 	return true, nil
 }
 
-// clockCode finds the code that tells a process the time.
+// clockCode finds the code with which a process reads the time.
 func clockCode(proc string, mem io.ReaderAt) (int64, error) {
 	maps, err := os.ReadFile(filepath.Join(proc, "maps"))
 	if err != nil {
@@ -139,11 +140,11 @@ func clockCode(proc string, mem io.ReaderAt) (int64, error) {
 			}
 		}
 	}
-	return 0, errors.New("no vDSO that tells the time")
+	return 0, errors.New("no vDSO with clock_gettime")
 }
 
-// clockJump sets the daemon's clock and checks that nobody minds: sessions go on,
-// reports come, and new sessions and fabrics come to be.
+// clockJump sets the daemon's clock and checks that nothing is affected: sessions
+// and reports continue, and new sessions and fabrics can be created.
 func (x *mixed) clockJump(by time.Duration) error {
 	before, err := x.timeOfDay()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// askedVar makes the test binary tell the time, once for every line that it reads.
+// askedVar makes the test binary print the time once for every line of input.
 const askedVar = "OPCREDSD_SOAK_TIME"
 
 func TestMain(m *testing.M) {
@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// The time of day of another process can be set, again and again, and its timers do
-// not notice.
+// The time of day of another process can be set repeatedly without affecting its
+// timers.
 func TestSetClock(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{askedVar + "=1"}

@@ -18,10 +18,10 @@ const (
 	clOpCreds matter.ClusterID = 0x3E
 )
 
-// opLimit bounds every operation of a controller.
+// opLimit is the time limit of every operation of a controller.
 const opLimit = 30 * time.Second
 
-// from is a conn that sends from one address, whichever others its host has.
+// from is a conn that sends from one address, even if its host has others.
 type from struct {
 	transport.PacketConn
 	local netip.Addr
@@ -50,7 +50,7 @@ func newClient() (*commissioner.Client, error) {
 type member struct {
 	c     *commissioner.Client
 	a     *commissioner.Authority
-	at    netip.AddrPort // where the device is
+	at    netip.AddrPort // address of the device
 	node  matter.NodeID
 	index matter.FabricIndex
 	s     *commissioner.Session
@@ -59,7 +59,7 @@ type member struct {
 	subs  []*commissioner.Subscription
 }
 
-// commission takes the device into a new fabric, without a second try.
+// commission commissions the device into a new fabric, in one attempt.
 func commission(ctx context.Context, c *commissioner.Client, at netip.AddrPort) (*member, error) {
 	a, err := commissioner.NewAuthority(commissioner.AuthorityOptions{})
 	if err != nil {
@@ -72,7 +72,7 @@ func commission(ctx context.Context, c *commissioner.Client, at netip.AddrPort) 
 	return &member{c: c, a: a, at: at, node: done.Node, index: done.Fabric, s: done.CASE}, nil
 }
 
-// connect opens a session, in place of the one there is.
+// connect opens a session and replaces the current one.
 func (m *member) connect(ctx context.Context, resume bool) error {
 	var rec *casesession.Record
 	if resume && m.last != nil {
@@ -116,7 +116,7 @@ func (m *member) readAll(ctx context.Context) error {
 	return nil
 }
 
-// instance is the device's operational service on the fabric.
+// instance returns the device's operational service on the fabric.
 func (m *member) instance() string {
 	return fmt.Sprintf("%X-%s", m.a.CompressedFabricID(), m.node)
 }

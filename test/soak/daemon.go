@@ -28,7 +28,7 @@ const (
 	stopLimit  = 10 * time.Second
 )
 
-// daemon is opcredsd on one state directory, one process at a time.
+// daemon is opcredsd with one state directory. One process runs at a time.
 type daemon struct {
 	net    *network
 	binary string
@@ -39,7 +39,7 @@ type daemon struct {
 	out  *output
 }
 
-// output keeps the end of what the daemon writes.
+// output keeps the end of the daemon's output.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -74,7 +74,7 @@ func (d *daemon) start() error {
 	}
 	d.done = make(chan struct{})
 	go func(cmd *exec.Cmd, done chan struct{}) {
-		_ = cmd.Wait() // ProcessState tells more
+		_ = cmd.Wait() // ProcessState contains more
 		close(done)
 	}(d.cmd, d.done)
 	for end := time.Now().Add(startLimit); ; time.Sleep(20 * time.Millisecond) {
@@ -90,7 +90,7 @@ func (d *daemon) start() error {
 	}
 }
 
-// alive returns an error if the daemon has ended, which nobody asked it to.
+// alive returns an error if the daemon has ended unexpectedly.
 func (d *daemon) alive() error {
 	select {
 	case <-d.done:
@@ -100,7 +100,7 @@ func (d *daemon) alive() error {
 	}
 }
 
-// stop ends the daemon, in order or not.
+// stop ends the daemon with a signal, in order or not.
 func (d *daemon) stop(sig syscall.Signal) error {
 	if err := d.cmd.Process.Signal(sig); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (d *daemon) kill() {
 	}
 }
 
-// get asks the daemon's HTTP server, over a connection of its own.
+// get sends a request to the daemon's HTTP server, on a new connection.
 func (d *daemon) get(path string) (rsp *http.Response, body []byte, err error) {
 	var c net.Conn
 	err = d.net.Do(func() (err error) {
@@ -148,7 +148,7 @@ func (d *daemon) get(path string) (rsp *http.Response, body []byte, err error) {
 	return rsp, body, err
 }
 
-// timeOfDay returns what the daemon's clock says, in whole seconds.
+// timeOfDay returns the time of the daemon's clock, in whole seconds.
 func (d *daemon) timeOfDay() (time.Time, error) {
 	rsp, _, err := d.get("/healthz")
 	if err != nil {
@@ -157,7 +157,7 @@ func (d *daemon) timeOfDay() (time.Time, error) {
 	return http.ParseTime(rsp.Header.Get("Date"))
 }
 
-// vitals are what must not grow.
+// vitals are values that must not grow.
 type vitals struct {
 	Goroutines, FDs, Threads int
 	RSS                      int // KiB
@@ -170,7 +170,7 @@ type vitals struct {
 	Dropped                  map[string]int
 }
 
-// measure asks the daemon and the kernel.
+// measure reads the values from the daemon and the kernel.
 func (d *daemon) measure() (v vitals, err error) {
 	rsp, body, err := d.get("/metrics")
 	if err != nil {
@@ -204,7 +204,7 @@ func (d *daemon) measure() (v vitals, err error) {
 	return v, d.kernel(&v)
 }
 
-// kernel asks the kernel for its part.
+// kernel reads the values from the kernel.
 func (d *daemon) kernel(v *vitals) error {
 	proc := filepath.Join("/proc", strconv.Itoa(d.cmd.Process.Pid))
 	fds, err := os.ReadDir(filepath.Join(proc, "fd"))
@@ -234,7 +234,7 @@ func (d *daemon) kernel(v *vitals) error {
 	return nil
 }
 
-// rig is a daemon in its network, with a controller's socket.
+// rig is a daemon in its network, and a controller's socket.
 type rig struct {
 	*daemon
 	*settings
@@ -266,7 +266,8 @@ func newRig(s *settings) (*rig, error) {
 	return r, nil
 }
 
-// newCommissioned is a rig whose daemon has one fabric, and the controller of that.
+// newCommissioned returns a rig whose daemon has one fabric, and the fabric's
+// controller.
 func newCommissioned(ctx context.Context, s *settings) (*rig, *member, error) {
 	r, err := newRig(s)
 	if err != nil {

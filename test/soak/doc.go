@@ -1,4 +1,4 @@
-// Command soak runs the daemon in a network namespace of its own for a long time,
-// works it and its network, and checks all the while that nothing grows and
-// everything still works. It prints what docs/robustness.md shows.
+// Command soak runs the daemon in a network namespace for a long time, under load
+// and with disturbances of its network. It checks all the time that nothing grows
+// and that everything works. docs/robustness.md contains its output.
 package main

@@ -16,8 +16,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 )
 
-// flap gives the device's link a second prefix, uses it, and takes it away again.
-// The records follow.
+// flap adds a second prefix to the device's link, uses it, and removes it. The mDNS
+// records must follow.
 func (x *mixed) flap() error {
 	home := x.members[0]
 	if err := errors.Join(netns.AddAddress(link, movedHere+"/64"), x.net.Do(func() error { return netns.AddAddress(link, movedULA+"/64") })); err != nil {
@@ -28,20 +28,20 @@ func (x *mixed) flap() error {
 		return x.found(home, "the new address", func(addrs []netip.Addr) bool { return slices.Contains(addrs, moved) })
 	})
 	home.at = deviceAt(movedULA)
-	// The controller's socket sends from the old prefix, which does.
+	// The controller's socket sends from the old prefix, which still works.
 	err = errors.Join(err, x.connect(home, "session, new address", false), x.do("read", home.read))
 	home.at = deviceAt(deviceULA)
 	err = errors.Join(err, x.net.Do(func() error { return netns.DeleteAddress(link, movedULA+"/64") }), netns.DeleteAddress(link, movedHere+"/64"))
 	err = errors.Join(err, x.times.do("mDNS: an address gone", func() error {
 		return x.found(home, "without the old address", func(addrs []netip.Addr) bool { return !slices.Contains(addrs, moved) })
 	}))
-	// The session was made with the address that is gone. It goes on with another,
-	// which the controller has looked up, if the device has not told it by then.
+	// The session used the removed address. It continues with another address. The
+	// controller looks that up if it has not received a message from it yet.
 	home.s.Redirect(home.at)
 	return errors.Join(err, x.again("session after its address"))
 }
 
-// found waits until the device's records, asked for on the wire, are as they should.
+// found waits until the device's records on the network satisfy ok.
 func (x *mixed) found(m *member, what string, ok func([]netip.Addr) bool) error {
 	ctx, cancel := context.WithTimeout(x.ctx, mdnsLimit)
 	defer cancel()
@@ -57,7 +57,7 @@ func (x *mixed) found(m *member, what string, ok func([]netip.Addr) bool) error 
 	}
 }
 
-// lookup asks for an operational service on the wire.
+// lookup looks up an operational service on the network.
 func lookup(ctx context.Context, instance string) (f mdns.Found, err error) {
 	i, err := net.InterfaceByName(link)
 	if err != nil {
@@ -66,7 +66,7 @@ func lookup(ctx context.Context, instance string) (f mdns.Found, err error) {
 	return mdns.Lookup(ctx, []net.Interface{*i}, mdns.Service{Type: "_matter._tcp", Instance: instance})
 }
 
-// again waits until every session there was can be used.
+// again waits until every existing session works.
 func (x *mixed) again(name string) error {
 	return x.times.do(name, func() error {
 		ctx, cancel := context.WithTimeout(x.ctx, comeBack)
@@ -98,7 +98,7 @@ func (x *mixed) linkDown() error {
 	return x.returned()
 }
 
-// linkAnew takes the link away and makes another one of the same name.
+// linkAnew removes the link and creates another one with the same name.
 func (x *mixed) linkAnew() error {
 	if err := x.net.part(); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (x *mixed) linkAnew() error {
 	return x.returned()
 }
 
-// returned checks that everything works on a link that came back.
+// returned checks that everything works on a link that was restored.
 func (x *mixed) returned() error {
 	return errors.Join(
 		x.again("session, when the link is back"),
@@ -122,8 +122,8 @@ func (x *mixed) returned() error {
 	)
 }
 
-// pause stops the daemon's process, as a host that is suspended does: for it, time
-// jumps ahead.
+// pause stops the daemon's process, as when a host is suspended: its time jumps
+// ahead.
 func (x *mixed) pause() error {
 	if err := x.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		return err
@@ -135,8 +135,8 @@ func (x *mixed) pause() error {
 	return x.again("session, after a standstill")
 }
 
-// restart ends the daemon and starts it again. Sessions are gone; controllers open
-// new ones, and their subscriptions go on.
+// restart ends the daemon and starts it again. Sessions are lost. Controllers open
+// new ones, and their subscriptions continue.
 func (x *mixed) restart(how unix.Signal) error {
 	if err := x.stop(how); err != nil {
 		return err
@@ -168,7 +168,8 @@ func (x *mixed) restart(how unix.Signal) error {
 	return nil
 }
 
-// pending takes a report that has come already, and reports whether there was one.
+// pending removes a report that has arrived already and reports whether there was
+// one.
 func pending(u *commissioner.Subscription) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()

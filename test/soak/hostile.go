@@ -17,8 +17,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// attackers are hosts of the link that nobody asked for, each with an address of its
-// own, or a program of the device's host.
+// attackers are hosts on the link, each with its own address, or a program on the
+// device's host.
 type attackers struct {
 	conns []*net.UDPConn
 	local bool
@@ -29,7 +29,7 @@ type attackers struct {
 	done  sync.WaitGroup
 }
 
-// newAttackers makes n of them.
+// newAttackers returns n hosts.
 func newAttackers(n int, to string, seed uint64) (*attackers, error) {
 	x := &attackers{to: deviceAt(to), r: rand.New(rand.NewPCG(seed, 1))}
 	for i := range n {
@@ -46,8 +46,8 @@ func newAttackers(n int, to string, seed uint64) (*attackers, error) {
 	return x, nil
 }
 
-// localAttacker makes one that has no address on the link. It is to be called in the
-// device's namespace.
+// localAttacker returns an attacker without an address on the link. It must be
+// called in the device's namespace.
 func localAttacker(seed uint64) (*attackers, error) {
 	c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
 	if err != nil {
@@ -62,13 +62,13 @@ func (x *attackers) close() {
 		if x.local {
 			continue
 		}
-		_ = netns.DeleteAddress(link, fmt.Sprintf("fd00:6f70:6372:736b::bad:%x/64", i+1)) // the link may be another by now
+		_ = netns.DeleteAddress(link, fmt.Sprintf("fd00:6f70:6372:736b::bad:%x/64", i+1)) // the link may have been replaced
 	}
 	x.done.Wait()
 }
 
-// acknowledge makes them acknowledge what asks for it, so that the device believes
-// in them.
+// acknowledge makes the attackers acknowledge messages that request it, so that the
+// device takes them for real peers.
 func (x *attackers) acknowledge() {
 	for _, c := range x.conns {
 		x.done.Go(func() {
@@ -99,22 +99,22 @@ func (x *attackers) acknowledge() {
 	}
 }
 
-// send sends a datagram, from one after the other.
+// send sends a datagram from each attacker in turn.
 func (x *attackers) send(b []byte) {
 	c := x.conns[x.next%len(x.conns)]
 	x.next++
 	x.sent.Add(1)
-	_, _ = c.WriteToUDPAddrPort(b, x.to) // while the link is away there is nothing to do about it
+	_, _ = c.WriteToUDPAddrPort(b, x.to) // fails while the link is down
 }
 
-// handshake sends a Sigma1, as that of a new handshake.
+// handshake sends a Sigma1 as a new handshake.
 func (x *attackers) handshake(sigma1 []byte) {
 	h := message.Header{Counter: x.r.Uint32() >> 4, HasSource: true, Source: matter.NodeID(x.r.Uint64()>>1 | 1)}
 	p := message.ProtocolHeader{Initiator: true, Reliable: true, Opcode: message.OpcodeSigma1, Exchange: uint16(x.r.Uint32())}
 	x.send(append(p.AppendTo(h.AppendTo(nil)), sigma1...))
 }
 
-// noise sends random octets, half of them under a header that says something.
+// noise sends random octets, half of them with a valid header.
 func (x *attackers) noise() {
 	b := make([]byte, x.r.IntN(200))
 	for i := range b {
@@ -129,7 +129,7 @@ func (x *attackers) noise() {
 	x.send(b)
 }
 
-// every calls f so many times a second until ctx ends.
+// every calls f perSecond times a second until ctx ends.
 func every(ctx context.Context, perSecond int, f func()) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -146,7 +146,8 @@ func every(ctx context.Context, perSecond int, f func()) {
 	}
 }
 
-// recorded returns a Sigma1 that was meant for the device, and never finished.
+// recorded returns a Sigma1 for the device from a handshake that was never
+// completed.
 func (m *member) recorded() ([]byte, error) {
 	return casesession.NewInitiator(m.a.Initiator(7, m.node, nil)).Start()
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// insideVar is set when this program runs itself again, in its own namespaces.
+// insideVar is set when this program runs itself in its own namespaces.
 const insideVar = "OPCREDSD_SOAK_INSIDE"
 
 type settings struct {
 	daemon   string
 	dir      string
 	parts    []string
-	duration time.Duration // of the mixed work
+	duration time.Duration // of the mixed load
 	storm    time.Duration // of the storm of Sigma1, each kind
 	flood    time.Duration // of the flood of random datagrams
 	netem    int           // commissionings over a lossy link
@@ -31,7 +31,7 @@ type settings struct {
 	seed     uint64
 }
 
-// part is one thing that can be run.
+// part is a part of the program that can be run.
 type part struct {
 	name string
 	run  func(context.Context, *settings) error
@@ -51,12 +51,12 @@ func main() {
 	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
 	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's state (default: a temporary one)")
 	flag.StringVar(&which, "parts", "mixed", "what to run: mixed, storm, flood, netem, burst, with commas, or all")
-	flag.DurationVar(&s.duration, "duration", 30*time.Minute, "of the mixed work")
-	flag.DurationVar(&s.storm, "storm", 2*time.Minute, "of each storm of Sigma1")
-	flag.DurationVar(&s.flood, "flood", 30*time.Second, "of each flood of datagrams")
+	flag.DurationVar(&s.duration, "duration", 30*time.Minute, "duration of the mixed load")
+	flag.DurationVar(&s.storm, "storm", 2*time.Minute, "duration of each storm of Sigma1")
+	flag.DurationVar(&s.flood, "flood", 30*time.Second, "duration of each flood of datagrams")
 	flag.IntVar(&s.netem, "netem", 100, "commissionings over a lossy link")
 	flag.IntVar(&s.loss, "loss", 30, "percent that the link loses, each way")
-	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "of the order of the work")
+	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of operations")
 	flag.Parse()
 	if err := s.check(which); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)

@@ -17,36 +17,36 @@ import (
 
 const (
 	pace       = 5 * time.Millisecond // between two operations
-	lapWork    = 20 * time.Second     // of work, before something happens and the device comes to rest
-	restLimit  = 90 * time.Second     // within which it must
-	mdnsLimit  = 15 * time.Second     // within which records follow what they tell of
-	comeBack   = 30 * time.Second     // within which sessions work again when the link does
+	lapWork    = 20 * time.Second     // of load, before an event and a rest
+	restLimit  = 90 * time.Second     // limit for becoming idle
+	mdnsLimit  = 15 * time.Second     // limit for the records to follow a change
+	comeBack   = 30 * time.Second     // limit for sessions to work again after the link is restored
 	maxMembers = 8
 	maxStore   = 2 << 10 // KiB
 
-	movedULA  = "fd00:6f70:6372:736c::a" // a second prefix that comes and goes
+	movedULA  = "fd00:6f70:6372:736c::a" // a second prefix that is added and removed
 	movedHere = "fd00:6f70:6372:736c::b"
 )
 
-// mixed is a device under mixed work.
+// mixed is a device under mixed load.
 type mixed struct {
 	*rig
 	ctx     context.Context
 	c       *commissioner.Client
 	r       *rand.Rand
-	members []*member // the first is there from beginning to end
+	members []*member // the first one stays from beginning to end
 	left    string    // instance in the fabric that was removed last
 	times   timings
 	rows    [][]string
 	begin   time.Time
-	quiet   atomic.Bool // strangers keep still
+	quiet   atomic.Bool // the strangers send nothing
 
-	// Since the device was started last.
-	base  vitals        // what it had when it came to rest first; zero: not yet
-	stray int           // sessions that the device may have and we do not
+	// Since the last start of the device.
+	base  vitals        // values when it was idle for the first time; zero: not yet
+	stray int           // sessions that the device may have without a controller's knowledge
 	skew  time.Duration // of its clock
 
-	first  vitals // what the first process had when it came to rest first
+	first  vitals // values when the first process was idle for the first time
 	faults []string
 }
 
@@ -85,7 +85,7 @@ func runMixed(ctx context.Context, s *settings) error {
 	return err
 }
 
-// strangers send noise and recorded handshakes all the time, not much of either.
+// strangers send noise and recorded handshakes all the time, at a low rate.
 func (x *mixed) strangers(ctx context.Context) error {
 	bad, err := newAttackers(3, deviceULA, x.seed)
 	if err != nil {
@@ -109,13 +109,13 @@ func (x *mixed) strangers(ctx context.Context) error {
 	return nil
 }
 
-// event is what may happen to a device.
+// event is a disturbance of a device.
 type event struct {
 	name string
 	do   func() error
 }
 
-// laps goes round until the time is over.
+// laps repeats load and events until the time is over.
 func (x *mixed) laps() error {
 	const year = 365 * 24 * time.Hour
 	network := []event{
@@ -128,7 +128,7 @@ func (x *mixed) laps() error {
 		{"the clock jumped back by 33 years", func() error { return x.clockJump(-30 * year) }},
 		{"the clock was set right", func() error { return x.clockJump(0) }},
 	}
-	// A process has to live through all of that, before another takes its place.
+	// Each process must survive all of these events before it is restarted.
 	events := slices.Concat(network, []event{{"restart", func() error { return x.restart(unix.SIGTERM) }}},
 		network, []event{{"killed, started again", func() error { return x.restart(unix.SIGKILL) }}})
 	for lap := 0; time.Since(x.begin) < x.duration; lap++ {
@@ -162,7 +162,7 @@ func (x *mixed) fault(err error) {
 	x.faults = append(x.faults, f)
 }
 
-// do runs one operation with a limit to its time.
+// do runs one operation with a time limit.
 func (x *mixed) do(name string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(x.ctx, opLimit)
 	defer cancel()
@@ -171,7 +171,7 @@ func (x *mixed) do(name string, f func(context.Context) error) error {
 
 func (x *mixed) any() *member { return x.members[x.r.IntN(len(x.members))] }
 
-// work does one thing that controllers do.
+// work does one operation of a controller.
 func (x *mixed) work() error {
 	m := x.any()
 	switch n := x.r.IntN(100); {
@@ -201,7 +201,7 @@ func (x *mixed) work() error {
 	return nil
 }
 
-// label writes the fabric's label, and waits for the report of each subscription to
+// label writes the fabric's label and waits for the report of each subscription to
 // it.
 func (x *mixed) label(m *member) error {
 	m.label = fmt.Sprint("label ", x.r.IntN(1e9))
@@ -216,7 +216,7 @@ func (x *mixed) label(m *member) error {
 	return nil
 }
 
-// told waits until a subscription tells of the label.
+// told waits until a subscription reports the label.
 func (m *member) told(ctx context.Context, u *commissioner.Subscription) error {
 	for {
 		rep, err := u.Next(ctx)
@@ -239,7 +239,8 @@ func (m *member) told(ctx context.Context, u *commissioner.Subscription) error {
 	}
 }
 
-// access writes the access control list: its administrator, and one that may look.
+// access writes the access control list: the administrator, and one entry with
+// View.
 func (x *mixed) access(m *member) func(context.Context) error {
 	return func(ctx context.Context) error {
 		status, err := m.s.Write(ctx, 0, clAccess, 0, func(w *tlv.Writer, t tlv.Tag) {
@@ -263,8 +264,8 @@ func (x *mixed) access(m *member) func(context.Context) error {
 	}
 }
 
-// connect opens a session in place of the one there is, which mostly is closed and
-// sometimes forgotten. Subscriptions go with it.
+// connect opens a session and replaces the current one, which is usually closed and
+// sometimes forgotten. Subscriptions end with it.
 func (x *mixed) connect(m *member, name string, resume bool) error {
 	old := m.s
 	if err := x.do(name, func(ctx context.Context) error { return m.connect(ctx, resume) }); err != nil {
@@ -298,7 +299,7 @@ func (x *mixed) subscribe(m *member) error {
 	})
 }
 
-// join commissions the device into one more fabric.
+// join commissions the device into another fabric.
 func (x *mixed) join() error {
 	if err := x.do("open window", func(ctx context.Context) error { return x.members[0].s.OpenBasicWindow(ctx, 180) }); err != nil {
 		return err
@@ -312,7 +313,7 @@ func (x *mixed) join() error {
 	})
 }
 
-// remove ends a fabric, by its own administrator or by the first.
+// remove removes a fabric, by its own administrator or the first one.
 func (x *mixed) remove(i int) error {
 	m := x.members[i]
 	by := m

@@ -13,12 +13,12 @@ import (
 
 const (
 	netemTries   = 6 // attempts after which a commissioner gives up
-	connectTries = 3 // at the end of one
+	connectTries = 3 // at the end of an attempt
 	noFailSafe   = 3 // CommissioningError
 )
 
-// runNetem commissions the device again and again over a link that loses datagrams.
-// The window is opened, and the fabric removed, while it loses none.
+// runNetem repeatedly commissions the device over a link that loses datagrams. The
+// window is opened and the fabric removed without loss.
 func runNetem(ctx context.Context, s *settings) error {
 	r, home, err := newCommissioned(ctx, s)
 	if err != nil {
@@ -49,7 +49,7 @@ func runNetem(ctx context.Context, s *settings) error {
 	return nil
 }
 
-// lossy is a device behind a link that loses datagrams while it is commissioned.
+// lossy is a device with a link that loses datagrams during commissioning.
 type lossy struct {
 	*rig
 	c        *commissioner.Client
@@ -58,8 +58,8 @@ type lossy struct {
 	failures []string
 }
 
-// persist commissions the device in however many attempts, and takes it out of the
-// fabric again.
+// persist commissions the device, in several attempts if necessary, and removes the
+// fabric.
 func (l *lossy) persist(ctx context.Context) (tries int, err error) {
 	if err := l.home.s.OpenBasicWindow(ctx, 900); err != nil {
 		return 0, fmt.Errorf("window: %w", err)
@@ -88,9 +88,9 @@ func (l *lossy) persist(ctx context.Context) (tries int, err error) {
 	}
 }
 
-// lossyCommission is one attempt. After a failure the commissioner's sessions are
-// closed over a link that loses nothing, so that nobody has to wait for the end of
-// the fail-safe.
+// lossyCommission makes one attempt. After a failure it closes the commissioner's
+// sessions over a link without loss, so that nobody has to wait for the end of the
+// fail-safe.
 func (r *rig) lossyCommission(ctx context.Context, c *commissioner.Client, loss int) (_ *member, err error) {
 	a, err := commissioner.NewAuthority(commissioner.AuthorityOptions{})
 	if err != nil {
@@ -124,9 +124,9 @@ func (r *rig) lossyCommission(ctx context.Context, c *commissioner.Client, loss 
 	return &member{c: c, a: a, at: at, node: done.Node, index: done.Fabric, s: open[len(open)-1]}, nil
 }
 
-// complete ends a commissioning over CASE. As controllers do, it connects again when
-// that failed, as long as the fail-safe is armed; and when it did not hear whether the
-// node is commissioned, it asks.
+// complete ends a commissioning over CASE. As controllers do, it connects again
+// after a failure while the fail-safe is armed, and if the answer was lost, it asks
+// the node whether it is commissioned.
 func (r *rig) complete(ctx context.Context, c *commissioner.Client, a *commissioner.Authority, node matter.NodeID, open *[]*commissioner.Session) error {
 	var errs error
 	for range connectTries {
@@ -140,15 +140,15 @@ func (r *rig) complete(ctx context.Context, c *commissioner.Client, a *commissio
 		case err == nil:
 			return nil
 		case errors.Is(err, commissioner.CommissioningError(noFailSafe)):
-			return nil // it is over, and the answer that said so was lost
+			return nil // it is complete, and the answer was lost
 		}
 		errs = errors.Join(errs, fmt.Errorf("CommissioningComplete: %w", err))
 	}
 	return errs
 }
 
-// recovered waits until nothing is left of a commissioning that failed: a PASE
-// handshake that was not finished keeps others out for a minute.
+// recovered waits until nothing is left of a failed commissioning: an unfinished
+// PASE handshake blocks others for a minute.
 func (r *rig) recovered(ctx context.Context, home *member) error {
 	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(time.Second) {
 		v, err := r.measure()

@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// The link between the controllers, here, and the device, in its own namespace.
+// The link between the controllers, in this namespace, and the device, in its own.
 const (
 	link       = "eth0"
 	deviceULA  = "fd00:6f70:6372:736b::a"
@@ -32,7 +32,7 @@ func newNetwork() (*network, error) {
 	return n, errors.Join(netns.Loopback(), n.join())
 }
 
-// join makes the link between the namespaces.
+// join creates the link between the namespaces.
 func (n *network) join() error {
 	end := func(n *netns.Namespace, ula string) netns.End {
 		return netns.End{Namespace: n, Prefixes: []string{ula + "/64"}, Also: []func(string) error{netns.KeepAddresses}}
@@ -40,7 +40,7 @@ func (n *network) join() error {
 	return netns.Connect(link, end(nil, controlULA), end(n.Namespace, deviceULA))
 }
 
-// part takes the link away, with everything that depends on it.
+// part removes the link and everything that depends on it.
 func (n *network) part() error {
 	l, err := netlink.LinkByName(link)
 	if err != nil {
@@ -49,14 +49,14 @@ func (n *network) part() error {
 	return netlink.LinkDel(l)
 }
 
-// await waits until the addresses of this end can be used.
+// await waits until the addresses on this side are usable.
 func await() error {
 	_, err := netns.Await(link)
 	return err
 }
 
-// lose makes the link lose datagrams, each way: by netem or, in a kernel without it,
-// by a rule for what comes in.
+// lose makes the link lose datagrams in each direction, with netem or, if the
+// kernel has none, with a rule for incoming ones.
 func (n *network) lose(percent int) error {
 	rules := [][]string{{"tc", "qdisc", "replace", "dev", link, "root", "netem", "loss", strconv.Itoa(percent) + "%"}}
 	if !hasNetem() {
@@ -79,7 +79,7 @@ func (n *network) lose(percent int) error {
 	return errors.Join(apply(), n.Do(apply))
 }
 
-// hasNetem tries netem on the link.
+// hasNetem reports whether netem works on the link.
 var hasNetem = sync.OnceValue(func() bool {
 	return exec.Command("tc", "qdisc", "replace", "dev", link, "root", "netem", "loss", "0%").Run() == nil
 })

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// rest lets the device come to rest and looks at it.
+// rest waits until the device is idle and checks it.
 func (x *mixed) rest(event string) error {
 	x.quiet.Store(true)
 	defer x.quiet.Store(false)
@@ -19,8 +19,8 @@ func (x *mixed) rest(event string) error {
 		if v, err = x.measure(); err != nil {
 			return err
 		}
-		// The daemon looks its own records up now and then: what it needs for that
-		// goes away again.
+		// The daemon looks up its own records now and then, which needs resources
+		// for a short time.
 		if err = errors.Join(x.atRest(&v), x.grown(&v)); err == nil {
 			break
 		}
@@ -43,8 +43,8 @@ func (x *mixed) rest(event string) error {
 	return x.named()
 }
 
-// named checks that the device can be found by its names in all fabrics, and not by
-// that in the fabric that it left last.
+// named checks that the device is discoverable on all its fabrics, and not on the
+// one that it left last.
 func (x *mixed) named() error {
 	here := netip.MustParseAddr(deviceULA)
 	for _, m := range x.members {
@@ -65,7 +65,7 @@ func (x *mixed) named() error {
 	return nil
 }
 
-// atRest reports what is not as it is in a device that has nothing to do.
+// atRest returns an error if an idle device has something that it should not have.
 func (x *mixed) atRest(v *vitals) error {
 	subs := 0
 	for _, m := range x.members {
@@ -85,8 +85,8 @@ func (x *mixed) atRest(v *vitals) error {
 	return nil
 }
 
-// grown reports what has grown since the device came to rest for the first time: as
-// this process, and ever.
+// grown returns an error if a value has grown since the device was first idle, in
+// this process or in the first one.
 func (x *mixed) grown(v *vitals) error {
 	var errs []error
 	for _, before := range []vitals{x.base, x.first} {
@@ -100,7 +100,8 @@ func (x *mixed) grown(v *vitals) error {
 	return errors.Join(errs...)
 }
 
-// beyond reports what there is more of than before, but for what comes and goes.
+// beyond returns an error if a value is larger than before, apart from normal
+// variation.
 func (v *vitals) beyond(before vitals) error {
 	var errs []error
 	for _, g := range []struct {

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// timing is what one kind of operation took.
+// timing holds the durations of one kind of operation.
 type timing struct {
 	name   string
 	took   []time.Duration
 	failed int
 }
 
-// timings are kept in the order in which their kinds were met.
+// timings are in the order in which the kinds first occurred.
 type timings []*timing
 
 func (l *timings) of(name string) *timing {
@@ -30,7 +30,7 @@ func (l *timings) of(name string) *timing {
 	return t
 }
 
-// do times f.
+// do measures f.
 func (l *timings) do(name string, f func() error) error {
 	t := l.of(name)
 	begin := time.Now()
@@ -43,7 +43,7 @@ func (l *timings) do(name string, f func() error) error {
 	return nil
 }
 
-// at returns a quantile, 0 to 1.
+// at returns a quantile from 0 to 1.
 func (t *timing) at(q float64) time.Duration {
 	if len(t.took) == 0 {
 		return 0
@@ -52,7 +52,7 @@ func (t *timing) at(q float64) time.Duration {
 	return s[min(int(q*float64(len(s))), len(s)-1)]
 }
 
-// beyond returns how many operations took longer.
+// beyond returns the number of operations that took longer than limit.
 func (l *timings) beyond(limit time.Duration) (n int) {
 	for _, t := range *l {
 		for _, d := range t.took {
@@ -68,7 +68,7 @@ func ms(d time.Duration) string {
 	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
 }
 
-// table prints rows as Markdown, with the columns in line.
+// table prints rows as Markdown with aligned columns.
 func table(rows ...[]string) {
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 0, ' ', 0)

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// connectLimit is within what a good controller must be in.
+// connectLimit is the time limit for a genuine controller to connect.
 const connectLimit = time.Second
 
-// attack is something that the device is to survive.
+// attack is an attack that the device must survive.
 type attack struct {
 	name      string
 	hosts     int // 0: the device's own
@@ -56,7 +56,7 @@ func runFlood(ctx context.Context, s *settings) error {
 	})
 }
 
-// assault runs attacks, while a good controller keeps a session and opens others.
+// assault runs attacks while a genuine controller keeps a session and opens others.
 func assault(ctx context.Context, s *settings, title string, make func(*member) ([]attack, error)) error {
 	r, m, err := newCommissioned(ctx, s)
 	if err != nil {
@@ -79,13 +79,13 @@ func assault(ctx context.Context, s *settings, title string, make func(*member) 
 	}
 	table(rows...)
 	if failed > 0 {
-		return fmt.Errorf("%d operations of a good controller failed, or took longer than %v", failed, connectLimit)
+		return fmt.Errorf("%d operations of a genuine controller failed, or took longer than %v", failed, connectLimit)
 	}
 	return nil
 }
 
-// attackers returns hosts that attack the device: others of the link or, for 0, the
-// device's own, over loopback.
+// attackers returns hosts that attack the device: others on the link or, for 0, the
+// device's own over loopback.
 func (r *rig) attackers(hosts int) (x *attackers, err error) {
 	if hosts > 0 {
 		return newAttackers(hosts, deviceULA, r.seed)
@@ -149,7 +149,8 @@ func (r *rig) endure(ctx context.Context, m *member, a attack) (row []string, fa
 	}, failed, nil
 }
 
-// goodController reads five times a second and connects once, until stop ends.
+// goodController reads five times a second and connects once a second, until stop
+// ends.
 func (r *rig) goodController(ctx, stop context.Context, m *member, during string) (t timings, failed int, err error) {
 	good := func(name string, f func(context.Context) error) {
 		one, cancel := context.WithTimeout(ctx, opLimit)
@@ -181,8 +182,8 @@ func (r *rig) goodController(ctx, stop context.Context, m *member, during string
 	return t, failed, nil
 }
 
-// growth is how much more memory may be resident after an attack or a lap, in KiB: a
-// garbage collector takes its time.
+// growth is how much more memory may be resident after an attack or a lap, in KiB,
+// as garbage is collected with a delay.
 const growth = 6 << 10
 
 // cpu returns the CPU time that the daemon has used.
@@ -191,7 +192,7 @@ func (d *daemon) cpu() (total time.Duration) {
 	for _, name := range names {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			continue // a thread that has just ended
+			continue // the thread has just ended
 		}
 		on, _, _ := strings.Cut(string(b), " ")
 		ns, _ := strconv.ParseInt(on, 10, 64)
