@@ -209,15 +209,15 @@ func (x *mixed) label(m *member) error {
 		return err
 	}
 	for _, u := range m.subs {
-		if err := x.do("report", func(ctx context.Context) error { return m.told(ctx, u) }); err != nil {
+		if err := x.do("report", func(ctx context.Context) error { return m.awaitLabel(ctx, u) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// told waits until a subscription reports the label.
-func (m *member) told(ctx context.Context, u *commissioner.Subscription) error {
+// awaitLabel waits until a subscription reports the label.
+func (m *member) awaitLabel(ctx context.Context, u *commissioner.Subscription) error {
 	for {
 		rep, err := u.Next(ctx)
 		if err != nil {
