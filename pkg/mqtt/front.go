@@ -313,7 +313,7 @@ func (w *worker) check(err error) {
 }
 
 // failureReasons are why messages and commands come to nothing, beside those of the link.
-var failureReasons = []string{"json", "schema", "entry", "template", "value", "command", "command_queue", "panic"}
+var failureReasons = []string{"json", "schema", "entry", "template", "value", "command", "command_queue", "ignored", "panic"}
 
 // failures counts what could not be read or done, by reasons out of a fixed set.
 type failures struct {

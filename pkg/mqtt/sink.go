@@ -182,14 +182,21 @@ func (s *sink) Event(id, part string, g device.Gesture) {
 	}
 }
 
+// maxIgnored is of how many devices and messages a source may say why they are not shown.
+const maxIgnored = 10_000
+
 // Ignore keeps what is not shown, to tell it in a moment.
 func (s *sink) Ignore(key string, list []device.Ignored) {
-	if slices.Equal(s.ignored[key], list) {
+	known, ok := s.ignored[key]
+	switch {
+	case slices.Equal(known, list):
 		return
-	}
-	if len(list) == 0 {
+	case len(list) == 0:
 		delete(s.ignored, key)
-	} else {
+	case !ok && len(s.ignored) >= maxIgnored:
+		s.front.failures.add("ignored")
+		return
+	default:
 		s.ignored[key] = list
 	}
 	s.tellSoon()
