@@ -21,7 +21,6 @@ type Command struct {
 // Batch is what became of the commands of a batch.
 type Batch struct {
 	Statuses map[int]matter.ClusterStatus // by the place in the batch
-	Messages int                          // of the answer
 }
 
 // InvokeBatch executes several commands with one request. A status for the whole
@@ -60,7 +59,6 @@ func (b *Batch) add(m exchange.Message) (more bool, err error) {
 	if err := errStatus(m, im.OpcodeInvokeResponse); err != nil {
 		return false, err
 	}
-	b.Messages++
 	rd := tlv.NewReader(m.Payload)
 	for rd.EnterStruct(); rd.Next(); {
 		switch rd.ContextTag() {

@@ -133,9 +133,10 @@ const (
 	SpecificationVersion     = 0x01060000
 )
 
-// MaxPathsPerInvoke is the number of commands in one request. A number above one
-// requires the data model test feature of General Diagnostics (section 11.12.4.1).
-const MaxPathsPerInvoke = 64
+// MaxPathsPerInvoke is the number of commands in one request: as many as fit into one
+// message, with the arguments of most. A number above one requires the data model test
+// feature of General Diagnostics (section 11.12.4.1).
+const MaxPathsPerInvoke = 32
 
 // EpochOffset is the number of seconds between 1970-01-01 and the Matter epoch,
 // 2000-01-01T00:00:00Z (section 7.19.2.4).

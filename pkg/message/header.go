@@ -9,9 +9,13 @@ import (
 
 // Sizes in octets.
 const (
-	// MaxSize is the largest message in one datagram: the IPv6 minimum MTU of 1280
-	// minus the IPv6 and UDP headers.
+	// MaxSize is the largest message to send in one datagram: the IPv6 minimum MTU of
+	// 1280 minus the IPv6 and UDP headers.
 	MaxSize = 1232
+	// MaxReceived is the largest message to accept. Some controllers put as many commands
+	// into a request as the node takes, whatever their size, and leave it to IP to
+	// fragment the datagram.
+	MaxReceived = 2048
 	// MaxPayload is the largest application payload of one message. It leaves room
 	// for the longest headers and the MIC.
 	MaxPayload = 1162

@@ -33,7 +33,7 @@ type groups struct {
 
 	// Scratch space. The key of a message is found by trial, so the message is not
 	// decrypted in place, and headers are deobfuscated in a copy.
-	header, plain [message.MaxSize]byte
+	header, plain [message.MaxReceived]byte
 	nonce         [mcrypto.NonceSize]byte
 }
 
@@ -104,7 +104,7 @@ func toGroup(datagram []byte) bool {
 // receiveGroup authenticates a message to a group by trying the keys with the
 // session id in its header (section 4.7.2).
 func (t *Table) receiveGroup(datagram []byte, via int) (Incoming, error) {
-	if len(datagram) < message.MICSize+securityFlagsOffset+1 || len(datagram) > message.MaxSize {
+	if len(datagram) < message.MICSize+securityFlagsOffset+1 {
 		return Incoming{}, DropMalformed
 	}
 	private := datagram[securityFlagsOffset]&securityPrivacy != 0

@@ -49,6 +49,9 @@ const securityFlagsOffset = 3
 // A duplicate of an authentic message is not an error. It does not count as a sign
 // of life, as it may be a replay.
 func (t *Table) Receive(now time.Time, datagram []byte, p transport.Path) (Incoming, error) {
+	if len(datagram) > message.MaxReceived {
+		return Incoming{}, DropMalformed
+	}
 	if toGroup(datagram) {
 		return t.receiveGroup(datagram, p.Interface)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
@@ -334,6 +335,31 @@ func TestCounterExhausted(t *testing.T) {
 		d, _, err := ini.Seal([]byte{7}, &requestHeader, nil)
 		if err != ErrCounterExhausted || !bytes.Equal(d, []byte{7}) {
 			t.Fatalf("after the last: %x, %v", d, err)
+		}
+	}
+}
+
+// A message larger than those that a node may send is accepted up to MaxReceived, and
+// dropped beyond it before anything is done with it.
+func TestReceiveLargeMessages(t *testing.T) {
+	for _, tt := range []struct {
+		size int
+		want error
+	}{{message.MaxSize + 1, nil}, {message.MaxReceived, nil}, {message.MaxReceived + 1, DropMalformed}} {
+		ini, res := pair(t, CASE)
+		small := seal(t, ini, "")
+		payload := make([]byte, tt.size-len(small))
+		h := message.Header{SessionID: ini.PeerID, Counter: ini.crypto.counter + 1}
+		header := h.AppendTo(nil)
+		plain := append(requestHeader.AppendTo(nil), payload...)
+		nonce := mcrypto.MessageNonce(h.SecurityFlags(), h.Counter, ini.crypto.self)
+		d := append(slices.Clone(header), ini.crypto.seal.Seal(nil, nonce[:], plain, header)...)
+		if len(d) != tt.size {
+			t.Fatalf("made %d octets", len(d))
+		}
+		in, err := res.table.Receive(start, d, pathA)
+		if err != tt.want || err == nil && len(in.Payload) != len(payload) {
+			t.Errorf("%d octets: %d octets of payload, %v", tt.size, len(in.Payload), err)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (b *Inbox) admit(now time.Time, p *Packet) bool {
 // [Inbox.Release].
 type Packet struct {
 	Path   Path
-	buf    [message.MaxSize]byte
+	buf    [message.MaxReceived + 1]byte // one octet more shows that there was more
 	n      int
 	source netip.Addr
 	class  class
