@@ -76,8 +76,9 @@ func New(conn transport.PacketConn) *Client {
 			_ = c.conn.WriteTo(b, p)
 		},
 		Accept: c.incoming,
-		// More than a node allows: to refuse is for the node.
-		MaxInitiated: 1024,
+		// More than a node allows, and as much at once as other controllers send: to
+		// refuse is for the node.
+		MaxInitiated: 1024, InFlight: 1 << 16,
 	})
 	c.wg.Go(c.read)
 	c.wg.Go(c.loop)

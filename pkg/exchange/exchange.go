@@ -77,19 +77,22 @@ type acknowledgement struct {
 	known   bool   // there was such a message
 	due     bool   // it was not acknowledged yet
 	at      time.Time
+	latest  time.Time // when it must be sent, while a message waits for room
 }
 
 // transmission is a reliable message that is not acknowledged yet.
 type transmission struct {
 	datagram []byte // as sent, from the Manager's pool; nil: none
 	counter  uint32
+	acks     uint32 // counter of the message that it acknowledges
 	sent     int
 	at       time.Time // of the next transmission, or of giving up
 }
 
 // heldMessage is a message that waits for the acknowledgement of the one before it,
-// as at most one may be unacknowledged (section 4.10). It is needed for peers that
-// send the next message although their acknowledgement was lost.
+// as at most one may be unacknowledged (section 4.10), or for room, see peerWindow. The
+// first is needed for peers that send the next message although their acknowledgement
+// was lost.
 type heldMessage struct {
 	protocol uint16
 	opcode   uint8
@@ -109,22 +112,30 @@ func (x *Exchange) Initiator() bool { return x.initiator }
 func (x *Exchange) SetHandler(h Handler) { x.handler = h }
 
 // Send sends a reliable message of the standard vendor. It is retransmitted until
-// the peer acknowledges it. If the peer has not acknowledged an earlier message,
-// this one is held until then; a third one fails with ErrOutstanding. payload is
-// not kept. Errors are ErrClosed, ErrOutstanding and those of
-// [session.Session.Seal].
+// the peer acknowledges it. If the peer has not acknowledged an earlier message, this
+// one is held until then, and so it is if too many messages of the session are not
+// acknowledged; a further one fails with ErrOutstanding. payload is not kept. Errors are
+// ErrClosed, ErrOutstanding and those of [session.Session.Seal].
 func (x *Exchange) Send(now time.Time, protocol uint16, opcode uint8, payload []byte) error {
 	switch {
 	case x.closing || x.ended:
 		return ErrClosed
-	case x.out.datagram == nil:
-		return x.transmit(now, protocol, opcode, payload)
 	case x.held.payload != nil:
 		return ErrOutstanding
+	case x.out.datagram == nil && x.manager.room(x.session):
+		return x.transmit(now, protocol, opcode, payload)
 	case len(payload) > message.MaxSize:
 		return session.ErrTooLarge
 	}
 	x.held = heldMessage{protocol: protocol, opcode: opcode, payload: append(x.manager.buffer(), payload...)}
+	if x.waiting() {
+		x.manager.wait(x)
+		if x.ack.due {
+			x.ackLater(now, heldAckTimeout)
+			x.ack.latest = now.Add(heldAckLatest)
+			x.reschedule()
+		}
+	}
 	return nil
 }
 
@@ -170,8 +181,10 @@ func (x *Exchange) Close(now time.Time) {
 	}
 	x.closing = true
 	x.response = time.Time{}
-	x.flushAck(now)
-	if x.out.datagram == nil {
+	if !x.waiting() {
+		x.flushAck(now)
+	}
+	if x.out.datagram == nil && x.held.payload == nil {
 		x.end(now, nil)
 		return
 	}
@@ -208,11 +221,23 @@ func (x *Exchange) transmit(now time.Time, protocol uint16, opcode uint8, payloa
 		m.release(buf)
 		return m.sealFailed(x.session, err)
 	}
-	x.out = transmission{datagram: datagram, counter: counter, sent: 1}
+	x.out = transmission{datagram: datagram, counter: counter, acks: p.Ack, sent: 1}
 	x.out.at = now.Add(m.backoff(x, now))
+	m.sent(x)
 	x.sending(now, datagram)
 	x.reschedule()
 	return nil
+}
+
+// transmitHeld sends the held message.
+func (x *Exchange) transmitHeld(now time.Time) {
+	held := x.held
+	x.held = heldMessage{}
+	err := x.transmit(now, held.protocol, held.opcode, held.payload)
+	x.manager.release(held.payload)
+	if err != nil {
+		x.end(now, err)
+	}
 }
 
 // receive handles a message of the exchange.
@@ -224,11 +249,16 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 	case in.Duplicate:
 		m.stats.Duplicates++
 		last := x.ack.known && x.ack.counter == in.Header.Counter
-		if !in.Late || last { // a late message may never have been received
+		switch {
+		case last && x.waiting():
+			if !x.ack.due {
+				x.ackLater(now, heldAckInterval)
+			}
+		case last && x.out.datagram != nil && x.out.acks == in.Header.Counter && !m.room(x.session):
+			// The message that is not acknowledged yet acknowledges this one.
+		case last || !in.Late: // a late message may never have been received
 			m.sendAck(x.session, x.id, x.initiator, in.Header.Counter)
-		}
-		if last {
-			x.ack.due = false
+			x.ack.due = x.ack.due && !last
 		}
 	default:
 		// Only one acknowledgement can be owed at a time. Send the earlier one by
@@ -242,7 +272,7 @@ func (x *Exchange) receive(now time.Time, in *session.Incoming) {
 	if x.ended {
 		return
 	}
-	if x.closing {
+	if x.closing && !x.waiting() {
 		x.flushAck(now)
 	}
 	if x.closing || bare || in.Duplicate || p.Vendor != 0 {
@@ -263,20 +293,24 @@ func (x *Exchange) acknowledged(now time.Time, counter uint32) {
 	m := x.manager
 	m.release(x.out.datagram)
 	x.out = transmission{}
-	switch held := x.held; {
-	case held.payload != nil:
-		x.held = heldMessage{}
-		err := x.transmit(now, held.protocol, held.opcode, held.payload)
-		m.release(held.payload)
-		if err != nil {
-			x.end(now, err)
-		}
+	switch {
+	case x.held.payload != nil && m.room(x.session):
+		x.transmitHeld(now)
+	case x.held.payload != nil:
+		m.wait(x)
+		x.reschedule()
 	case x.closing:
 		x.end(now, nil)
 	default:
 		x.reschedule()
 	}
 }
+
+// waiting reports whether a message waits for room.
+func (x *Exchange) waiting() bool { return x.out.datagram == nil && x.held.payload != nil }
+
+// ackLater makes the acknowledgement of the last message due after d.
+func (x *Exchange) ackLater(now time.Time, d time.Duration) { x.ack.due, x.ack.at = true, now.Add(d) }
 
 // flushAck sends the owed acknowledgement, if there is one.
 func (x *Exchange) flushAck(now time.Time) {
@@ -290,7 +324,10 @@ func (x *Exchange) flushAck(now time.Time) {
 // advance does the work that is due at now.
 func (x *Exchange) advance(now time.Time) {
 	m := x.manager
-	if x.ack.due && !now.Before(x.ack.at) {
+	switch due := x.ack.due && !now.Before(x.ack.at); {
+	case due && x.waiting() && m.span(x.session) >= heldAckSpan && now.Before(x.ack.latest):
+		x.ackLater(now, heldAckInterval) // too many to acknowledge all of them at once
+	case due:
 		x.flushAck(now)
 	}
 	switch due := x.out.datagram != nil && !now.Before(x.out.at); {

@@ -27,6 +27,10 @@ const (
 	DefaultMaxInitiated = 32
 	// DefaultMax limits the memory of exchanges, about 2 KB each.
 	DefaultMax = 4096
+	// DefaultInFlight leaves the other half of the peer's window to acknowledgements.
+	// They cannot wait: two nodes would wait for each other's for ever. It also keeps
+	// ten sessions on one socket within the socket's buffer, about 250 datagrams.
+	DefaultInFlight = peerWindow / 2
 )
 
 // Guaranteed is the number of exchanges that the peer may begin on a session when
@@ -55,6 +59,10 @@ type Options struct {
 	// MaxInitiated is the number of exchanges that this node may begin on one
 	// session. 0: DefaultMaxInitiated.
 	MaxInitiated int
+	// InFlight limits the message counter of a reliable message on a secured session:
+	// it is less than InFlight after that of the oldest message that the peer has not
+	// acknowledged. Others wait. 0: DefaultInFlight, which suits every peer.
+	InFlight int
 	// Max is the number of all exchanges together, apart from those guaranteed to
 	// each session. 0: DefaultMax.
 	Max int
@@ -85,6 +93,7 @@ type Manager struct {
 	opt     Options
 	table   map[key]*Exchange
 	counts  map[countKey]int
+	flights map[uint64]*flight // by session
 	queue   queue
 	nextID  uint16
 	serial  uint64
@@ -114,11 +123,13 @@ func New(opt Options) *Manager {
 	}
 	opt.MaxPerSession = cmp.Or(opt.MaxPerSession, DefaultMaxPerSession)
 	opt.MaxInitiated = cmp.Or(opt.MaxInitiated, DefaultMaxInitiated)
+	opt.InFlight = cmp.Or(opt.InFlight, DefaultInFlight)
 	opt.Max = cmp.Or(opt.Max, DefaultMax)
 	m := &Manager{
 		opt:     opt,
 		table:   make(map[key]*Exchange),
 		counts:  make(map[countKey]int),
+		flights: make(map[uint64]*flight),
 		scratch: make([]byte, 0, message.MaxSize),
 	}
 	m.nextID = uint16(m.rand())
@@ -147,9 +158,10 @@ func (m *Manager) Receive(now time.Time, in session.Incoming) {
 	}
 	if x := m.table[key{in.Session.Serial, p.Exchange, !p.Initiator}]; x != nil {
 		x.receive(now, &in)
-		return
+	} else {
+		m.unmatched(now, &in)
 	}
-	m.unmatched(now, &in)
+	m.resume(now, in.Session)
 }
 
 // permitted reports whether a message may arrive on a session of kind k. The
@@ -267,6 +279,7 @@ func (m *Manager) forget(x *Exchange) {
 // SessionGone ends all exchanges of a removed session, the oldest first. It sends
 // nothing.
 func (m *Manager) SessionGone(now time.Time, s *session.Session) {
+	delete(m.flights, s.Serial)
 	if !m.Outstanding(s) {
 		return
 	}
@@ -292,7 +305,9 @@ func (m *Manager) Outstanding(s *session.Session) bool {
 // timeouts.
 func (m *Manager) Advance(now time.Time) {
 	for len(m.queue) > 0 && !m.queue[0].wake.After(now) {
-		m.queue[0].advance(now)
+		x := m.queue[0]
+		x.advance(now)
+		m.resume(now, x.session)
 	}
 }
 

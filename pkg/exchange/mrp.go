@@ -13,6 +13,15 @@ const (
 	backoffMargin        = 1.1
 	backoffThreshold     = 1
 	standaloneAckTimeout = 200 * time.Millisecond
+
+	// The acknowledgement that goes with a message that waits for room is sent by itself
+	// after heldAckTimeout, if it is no more than heldAckSpan counters after the oldest
+	// message on its way, which is tried again and again, and otherwise after
+	// heldAckLatest: before the peer gives up.
+	heldAckTimeout  = 500 * time.Millisecond
+	heldAckInterval = 50 * time.Millisecond
+	heldAckSpan     = peerWindow * 3 / 4
+	heldAckLatest   = 2 * time.Second
 )
 
 // backoff returns the wait for an acknowledgement after the n-th retransmission; n

@@ -381,8 +381,9 @@ func TestCVE_2026_0619_IntegerWrap(t *testing.T) {
 			plain[16] |= 0x08 // secured extensions
 			s.send(plain)
 		}
-		// Commands and requests with the largest numbers.
-		time.Sleep(time.Minute)
+		// Commands and requests with the largest numbers. Answers to messages that were
+		// not acknowledged wait for those before them.
+		time.Sleep(10 * time.Minute)
 		s.drain()
 		const most = uint64(1<<64 - 1)
 		for _, cmd := range []struct {

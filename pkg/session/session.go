@@ -142,6 +142,10 @@ func (s *Session) AuthMode() (matter.AuthMode, bool) {
 // evicted one can, until it is removed.
 func (s *Session) Gone() bool { return s.gone }
 
+// LastCounter returns the message counter of the last message sealed on a secured
+// session.
+func (s *Session) LastCounter() uint32 { return s.crypto.counter }
+
 // PeerActive reports whether the peer is considered active at now: it sent a
 // message within its active threshold (section 4.12.2.1).
 func (s *Session) PeerActive(now time.Time) bool {
