@@ -5,15 +5,17 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
 
-// What a node has to serve at the same time (section 2.11): five fabrics, with
-// three controllers each.
+// What a node has to serve at the same time (section 2.11): five fabrics, with three
+// controllers each, and four subjects in an entry of access control.
 const (
 	homes             = 5
 	controllersOfHome = 3
+	subjectsOfEntry   = 4
 )
 
 // TestHomes gives the device to five fabrics with three controllers each, all of
@@ -25,7 +27,7 @@ func TestHomes(t *testing.T) {
 	r.startAll()
 	var all []string
 	for h := range homes {
-		all = append(all, r.moveIn(h)...)
+		all = append(all, r.moveIn(h, controllersOfHome)...)
 	}
 
 	r.begin("five homes")
@@ -66,9 +68,9 @@ func TestHomes(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// moveIn commissions the device into a fabric and gives two more nodes of it the
-// right to everything. It returns the names of all three.
-func (r *run) moveIn(home int) (names []string) {
+// moveIn commissions the device into a fabric and gives more nodes of it the right to
+// everything. It returns the names of all its controllers, the commissioner first.
+func (r *run) moveIn(home, controllers int) (names []string) {
 	r.t.Helper()
 	r.begin(fmt.Sprintf("home %d", home+1))
 	founder := fmt.Sprintf("home%d", home+1)
@@ -79,14 +81,17 @@ func (r *run) moveIn(home int) (names []string) {
 	r.join(founder)
 	names = []string{founder}
 	subjects := []any{integerArg(r.fabrics[founder].admin)}
-	for i := 1; i < controllersOfHome; i++ {
+	for i := 1; i < controllers; i++ {
 		name := fmt.Sprintf("%s%c", founder, 'a'+i)
 		r.openController(name, args{"founder": founder})
 		names, subjects = append(names, name), append(subjects, integerArg(r.fabrics[name].admin))
 	}
 	var res struct{ Status int }
-	entry := args{"privilege": 5, "authMode": 2, "subjects": subjects, "targets": nil}
-	r.call("access control list", "write", args{"controller": founder, "cluster": "AccessControl", "attribute": "acl", "value": []any{entry}}, &res, func() error {
+	var entries []args
+	for some := range slices.Chunk(subjects, subjectsOfEntry) {
+		entries = append(entries, args{"privilege": 5, "authMode": 2, "subjects": some, "targets": nil})
+	}
+	r.call("access control list", "write", args{"controller": founder, "cluster": "AccessControl", "attribute": "acl", "value": entries}, &res, func() error {
 		if res.Status != 0 {
 			return fmt.Errorf("status %#x", res.Status)
 		}

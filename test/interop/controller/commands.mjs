@@ -1,9 +1,11 @@
 // The commands of the test, by name: (args, steps) => result. Every command but
 // open names the controller it is for.
+import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NodeId } from "@matter/main/types";
 import { commission, discover, tryPasscode, verifier } from "./commissioning.mjs";
 import { Controller } from "./controller.mjs";
+import { round } from "./json.mjs";
 import { installTrustStore } from "./trust.mjs";
 
 await installTrustStore();
@@ -45,6 +47,7 @@ export const commands = {
     session: args => of(args).session,
     read: args => of(args).read(args),
     invoke: args => of(args).invoke(args),
+    burst: ({ controllers, ...args }) => burst(controllers.map(controller => of({ controller })), args),
     write: args => of(args).write(args),
     subscribe: args => of(args).subscriber.subscribe(args),
     report: args => of(args).subscriber.report(args),
@@ -53,6 +56,21 @@ export const commands = {
     verifier: args => verifier(of(args), args),
     forget: args => of(args).forget(),
 };
+
+// Sends a command to each endpoint at once from each controller, the way an application
+// does: matter.js puts what comes together into one request, as far as the device takes it.
+// Answers how many succeeded, the time of the last answer, and the first errors.
+async function burst(controllers, { endpoints, ...command }) {
+    const started = performance.now();
+    const sent = controllers.flatMap(c => endpoints.map(endpoint => c.invoke({ ...command, endpoint, batched: true })));
+    const results = await Promise.allSettled(sent);
+    const failed = results.filter(({ reason, value }) => reason !== undefined || value.status !== 0);
+    return {
+        succeeded: results.length - failed.length,
+        lastMs: round(performance.now() - started),
+        errors: failed.slice(0, 3).map(({ reason, value }) => reason?.message ?? `status ${value.status}`),
+    };
+}
 
 // A controller says goodbye to its device, which may be gone: not for long.
 export async function closeAll() {

@@ -211,7 +211,7 @@ export class Controller {
     // Answers {response} or {status, clusterStatus}; a status other than success is
     // an answer, not an error. Timed or not is as asked, whatever matter.js knows
     // of the command; unchecked sends what it would refuse to send.
-    async invoke({ endpoint = 0, cluster, command, fields, timed = false, unchecked = false }) {
+    async invoke({ endpoint = 0, cluster, command, fields, timed = false, unchecked = false, batched = false }) {
         const type = clusters[cluster];
         if (type?.commands?.[command] === undefined) throw new Error(`no command ${cluster}.${command}`);
         const request = {
@@ -219,7 +219,7 @@ export class Controller {
             timedRequest: timed,
             timeout: Seconds(5),
             network: "unlimited",
-            batchDuration: false,
+            batchDuration: batched ? undefined : false,
         };
         for await (const chunk of this.#interaction.invoke(request)) {
             for (const { kind, data, status, clusterStatus } of chunk) {
