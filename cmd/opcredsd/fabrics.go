@@ -38,7 +38,8 @@ controller. Some controllers use two fabrics.`,
 group keys, sessions and subscriptions. Its controllers show the node as offline until
 it is removed there too. After the last fabric was removed, the node can be
 commissioned again.`,
-		Args: exactly(1),
+		Args:              exactly(1),
+		ValidArgsFunction: c.completeFabrics,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := strconv.ParseUint(args[0], 10, 8)
 			if err != nil || !matter.FabricIndex(i).Valid() {
@@ -53,6 +54,21 @@ commissioned again.`,
 		},
 	})
 	return cmd
+}
+
+// completeFabrics offers the indices of the fabrics to a shell, with their labels.
+func (c *common) completeFabrics(cmd *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 || c.load(cmd) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	_ = c.node(cmd.Context(), reads, func(n *admin.Operator) error { // where nobody can be asked nothing is offered
+		list, err := n.Fabrics(cmd.Context())
+		for _, f := range list {
+			words = append(words, fmt.Sprintf("%d\t%q, vendor 0x%04X", f.Index, f.Label, uint16(f.VendorID)))
+		}
+		return err
+	})
+	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
 // group returns a command that only contains others.

@@ -15,6 +15,7 @@ func newWindow(c *common) *cobra.Command {
 	cmd := group("window", "Open or close the commissioning window")
 	var timeout time.Duration
 	var enhanced bool
+	var file string
 	open := &cobra.Command{
 		Use:   "open",
 		Short: "Let another controller commission the node",
@@ -30,6 +31,11 @@ passcode and discriminator, which are valid for this window only.`,
 			if err != nil {
 				return err
 			}
+			if file != "" && w.QR != "" {
+				if err := writeQR(file, w.QR); err != nil {
+					return err
+				}
+			}
 			return c.print(w, func(out io.Writer) error {
 				if w.QR == "" {
 					fmt.Fprintln(out, "The codes are on the product's label: only the verifier of the passcode is kept.")
@@ -44,6 +50,7 @@ passcode and discriminator, which are valid for this window only.`,
 	timeout = server.MinWindow
 	open.Flags().Var(span{&timeout, server.MinWindow, server.MaxWindow}, "timeout", "how long it stays open, 3m to 15m")
 	open.Flags().BoolVar(&enhanced, "enhanced", false, "with a new passcode and discriminator")
+	registerQR(open, &file)
 	cmd.AddCommand(open, &cobra.Command{
 		Use:   "close",
 		Short: "Close the window",

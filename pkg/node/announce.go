@@ -54,7 +54,7 @@ func (n *Node) logWindow(last, now window.Kind) {
 	w := n.trust.window
 	switch now {
 	case window.Initial:
-		n.log.Info("open for commissioning", "for", n.opt.CommissioningTimeout)
+		n.log.Info("open for commissioning", "for", n.opt.CommissioningTimeout, "codes", "opcredsd pairing")
 	case window.Basic, window.Enhanced:
 		by := "the operator"
 		if i, _, ok := w.Admin(); ok && i != matter.NoFabric {

@@ -76,6 +76,27 @@ func (n *Node) adoptFabric() {
 	}
 }
 
+// logCommissioned logs that a commissioner is done with a fabric, and who it is.
+func (n *Node) logCommissioned(i matter.FabricIndex) {
+	log := n.log.With("fabric", i, "fabrics", n.trust.fabrics.Len())
+	if f := n.trust.fabrics.Get(i); f != nil {
+		log = log.With("vendor", fmt.Sprintf("0x%04X", uint16(f.VendorID)))
+		if f.Label != "" {
+			log = log.With("label", f.Label)
+		}
+	}
+	var by *session.Session // CommissioningComplete has come by the newest
+	for x := range n.talk.sessions.All() {
+		if x.Kind == session.CASE && x.Fabric == i && (by == nil || x.LastReceived.After(by.LastReceived)) {
+			by = x
+		}
+	}
+	if by != nil {
+		log = log.With("peer", by.PeerNode, "address", by.Path.Peer)
+	}
+	log.Info("commissioning complete")
+}
+
 // endFailSafe closes the sessions of a fail-safe that has ended.
 func (n *Node) endFailSafe(now time.Time) {
 	n.expireOrphan()
@@ -85,7 +106,7 @@ func (n *Node) endFailSafe(now time.Time) {
 	}
 	log := n.log.With("fabric", ended.Fabric)
 	if ended.Completed {
-		log.Info("commissioning complete", "fabrics", n.trust.fabrics.Len())
+		n.logCommissioned(ended.Fabric)
 		n.forgetPasscode("the node is commissioned")
 		n.trust.window.Close()
 	} else {
