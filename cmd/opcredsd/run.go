@@ -25,6 +25,7 @@ type runFlags struct {
 	port                    uint16
 	interfaces              []string
 	metricsAddr             string
+	webConfigFile           string
 	vendorID                matter.VendorID
 	productID               matter.ProductID
 	vendorName, productName string
@@ -67,6 +68,7 @@ func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.Var(number[uint16]{p: &f.port, max: 65535}, "port", "UDP port; 0 chooses a free one")
 	fl.StringArrayVar(&f.interfaces, "interface", nil, "`name` of a network interface to serve; may be repeated (default: every one that is up, multicast-capable and not a container or VPN interface)")
 	fl.StringVar(&f.metricsAddr, "metrics-addr", "127.0.0.1:9540", "`address` of the HTTP server for metrics and health; empty turns it off")
+	fl.StringVar(&f.webConfigFile, "web-config-file", "", "`file` with TLS and users for --metrics-addr, in the form of Prometheus (default: neither)")
 	registerIDs(fl, &f.vendorID, &f.productID)
 	fl.Var(text{&f.vendorName, server.MaxName}, "vendor-name", "vendor name, up to 32 octets (default: opcredsd)")
 	fl.Var(text{&f.productName, server.MaxName}, "product-name", "product name, up to 32 octets (default: Matter bridge)")
@@ -97,7 +99,7 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 		Port:        f.port,
 		AnyPort:     true,
 		Interfaces:  f.interfaces,
-		MetricsAddr: f.metricsAddr,
+		MetricsAddr: f.metricsAddr, WebConfigFile: f.webConfigFile,
 		AdminSocket: c.adminSocket,
 		Product: server.Product{
 			VendorID: f.vendorID, ProductID: f.productID,

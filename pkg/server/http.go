@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	exporter "github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/net/netutil"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
@@ -40,13 +41,20 @@ const httpGrace = time.Second
 
 // httpServer is a bound listener and its server.
 type httpServer struct {
-	listener net.Listener
-	server   http.Server
+	http.Server
+	listener  net.Listener
+	webConfig string // file with TLS and users; "": neither
 }
 
 func (h *httpServer) serve(log *slog.Logger) {
 	go func() {
-		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		serve := h.Serve
+		if h.webConfig != "" {
+			serve = func(l net.Listener) error {
+				return exporter.Serve(l, &h.Server, &exporter.FlagConfig{WebConfigFile: &h.webConfig}, log)
+			}
+		}
+		if err := serve(h.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			log.Error("HTTP ended", "address", h.listener.Addr(), "error", err)
 		}
 	}()
@@ -59,23 +67,23 @@ type outside struct {
 	page        *webPage // nil: none
 }
 
-func (s *Server) addHTTP(l net.Listener, h http.Handler) *http.Server {
+func (s *Server) addHTTP(l net.Listener, h http.Handler) *httpServer {
 	srv := &httpServer{listener: l}
-	srv.server.Handler = h
-	srv.server.ConnContext = admin.ConnContext
-	srv.server.ReadHeaderTimeout = headerTimeout
-	srv.server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
+	srv.Server.Handler = h
+	srv.Server.ConnContext = admin.ConnContext
+	srv.Server.ReadHeaderTimeout = headerTimeout
+	srv.Server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = append(s.http, srv)
 	s.teardown.push("HTTP on "+l.Addr().String(), func(ctx context.Context) error {
 		_ = srv.listener.Close() // even if it has never served
 		ctx, cancel := context.WithTimeout(ctx, httpGrace)
 		defer cancel()
-		if err := srv.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := srv.Server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		return srv.server.Close() // including clients that do not read their answer
+		return srv.Server.Close() // including clients that do not read their answer
 	})
-	return &srv.server
+	return srv
 }
 
 // bindHTTP binds the metrics address and the admin socket, if they are configured.
@@ -92,6 +100,7 @@ func (s *Server) bindHTTP() error {
 		s.metricsAddr = l.Addr().String()
 		srv := s.addHTTP(netutil.LimitListener(l, maxScrapers), h)
 		srv.WriteTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = scrapeTimeout, scraperIdle, maxHeader
+		srv.HTTP2, srv.webConfig = &http.HTTP2Config{MaxConcurrentStreams: maxScrapers}, s.opt.WebConfigFile
 	}
 	if s.opt.AdminSocket != "" {
 		l, err := admin.Listen(s.opt.AdminSocket)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	exporter "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/host"
@@ -59,6 +60,7 @@ type Options struct {
 	AnyPort              bool
 	Interfaces           []string // names; empty: see host.Choose
 	MetricsAddr          string   // "": no HTTP
+	WebConfigFile        string   // TLS and users at MetricsAddr, in the form of Prometheus; "": neither
 	AdminSocket          string   // path; "": no admin socket
 	Product              Product
 	Passcode             uint32        // 0: drawn at the first start, then kept
@@ -206,6 +208,9 @@ func (o *Options) checkPlaces() error {
 		if err != nil {
 			return fmt.Errorf("metrics-addr: %q is not a host and a port between 0 and 65535, such as 127.0.0.1:9540", o.MetricsAddr)
 		}
+	}
+	if err := exporter.Validate(o.WebConfigFile); err != nil {
+		return fmt.Errorf("web-config-file %s: %s", o.WebConfigFile, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	if len(o.AdminSocket) > socketPathOctets {
 		return fmt.Errorf("admin-socket: %q is longer than %d octets", o.AdminSocket, socketPathOctets)
