@@ -43,6 +43,9 @@ and the place, the value and the allowed values are printed.`,
 			if c.openPasscode() {
 				return c.done("the configuration is valid, but everybody can read the passcode in %s: chown opcredsd %[1]s && chmod 600 %[1]s", c.read)
 			}
+			if err := f.web.checkFiles(); err != nil {
+				return usageError{err}
+			}
 			return c.done("the configuration is valid")
 		},
 	}

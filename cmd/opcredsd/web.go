@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/url"
@@ -46,6 +47,17 @@ func (f *webFlags) options(c *common, run *runFlags) *server.Web {
 		}
 	}
 	return w
+}
+
+// checkFiles reports what is wrong with the certificate.
+func (f *webFlags) checkFiles() error {
+	if f.addr == "" || f.cert == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(f.cert, f.key); err != nil {
+		return fmt.Errorf("web-cert: %w", err)
+	}
+	return nil
 }
 
 // withoutLogin returns an address without the name and password that it may have.

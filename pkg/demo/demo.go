@@ -131,10 +131,19 @@ type home struct {
 	state    map[string]device.Values
 	target   float64 // of the blind's position
 	began    time.Time
+
+	seen map[string]device.Values // as the registry had the devices last
+	held map[value]time.Time      // what an operator has set: until when it stays
 }
 
+// value is a value of a device.
+type value struct{ device, property string }
+
 func newHome(r *bridge.Registry) *home {
-	return &home{registry: r, state: map[string]device.Values{}, began: time.Now()}
+	return &home{
+		registry: r, state: map[string]device.Values{}, began: time.Now(),
+		seen: map[string]device.Values{}, held: map[value]time.Time{},
+	}
 }
 
 // begin describes the devices. Those that are known keep their state.
@@ -165,7 +174,50 @@ func (h *home) is(id, name string) bool {
 // report changes the state of a device, and reports it.
 func (h *home) report(id string, v device.Values) error {
 	maps.Copy(h.state[id], v)
-	return h.registry.Report(id, "main", v)
+	if err := h.registry.Report(id, "main", v); err != nil {
+		return err
+	}
+	if now, err := h.registry.Device(id); err == nil {
+		h.seen[id] = now.Parts[0].State
+	}
+	return nil
+}
+
+// simulate reports what the simulation makes of a device, but for what an operator has set.
+func (h *home) simulate(now time.Time, id string, v device.Values) error {
+	maps.DeleteFunc(v, func(name string, _ device.Value) bool { return now.Before(h.held[value{id, name}]) })
+	if len(v) == 0 {
+		return nil
+	}
+	return h.report(id, v)
+}
+
+// holdTime is how long the simulation leaves alone what an operator has set.
+const holdTime = 2 * time.Minute
+
+// look takes what an operator has set since the last look.
+func (h *home) look(now time.Time) {
+	for id := range h.state {
+		v, err := h.registry.Device(id)
+		if err != nil {
+			continue // the next report says so
+		}
+		is, was := v.Parts[0].State, h.seen[id]
+		h.seen[id] = is
+		if was == nil {
+			continue
+		}
+		for name, x := range is {
+			if x == was[name] {
+				continue
+			}
+			h.state[id][name] = x
+			h.held[value{id, name}] = now.Add(holdTime)
+			if id == blind && name == "position_percent" {
+				h.target = h.number(id, name)
+			}
+		}
+	}
 }
 
 // command does what a controller wants: at once, but for the blind.
@@ -216,6 +268,7 @@ const (
 
 // advance lets the simulation go on by a step.
 func (h *home) advance(now time.Time) error {
+	h.look(now)
 	if h.number(blind, "position_percent") != h.target {
 		if err := h.moveBlind(); err != nil {
 			return err
@@ -223,7 +276,7 @@ func (h *home) advance(now time.Time) error {
 	}
 	since := now.Sub(h.began)
 	if occupied := since%motionOver < motionOn; occupied != h.is(motion, "occupied") {
-		if err := h.report(motion, device.Values{"occupied": device.Bool(occupied)}); err != nil {
+		if err := h.simulate(now, motion, device.Values{"occupied": device.Bool(occupied)}); err != nil {
 			return err
 		}
 	}
@@ -238,7 +291,7 @@ func (h *home) drift(now time.Time) error {
 	// The garden follows the sun: coldest at three, warmest at three.
 	hour := float64(now.UTC().Sub(now.UTC().Truncate(day))) / float64(day)
 	outside := 11 - 6*math.Cos(2*math.Pi*(hour-0.125))
-	if err := h.report(thermometer, device.Values{"temperature_celsius": tenths(outside)}); err != nil {
+	if err := h.simulate(now, thermometer, device.Values{"temperature_celsius": tenths(outside)}); err != nil {
 		return err
 	}
 
@@ -250,7 +303,7 @@ func (h *home) drift(now time.Time) error {
 	} else if inside > outside {
 		inside -= 0.05
 	}
-	if err := h.report(thermostat, device.Values{"temperature_celsius": hundredths(inside), "running": device.Text(running)}); err != nil {
+	if err := h.simulate(now, thermostat, device.Values{"temperature_celsius": hundredths(inside), "running": device.Text(running)}); err != nil {
 		return err
 	}
 
@@ -259,7 +312,7 @@ func (h *home) drift(now time.Time) error {
 		watts = plugWatts + 3*math.Sin(float64(now.Unix()))
 	}
 	energy := h.number(plug, "energy_kwh") + watts*slowStep*step.Hours()/1000
-	return h.report(plug, device.Values{"power_watts": tenths(watts), "energy_kwh": device.Number(energy)})
+	return h.simulate(now, plug, device.Values{"power_watts": tenths(watts), "energy_kwh": device.Number(energy)})
 }
 
 func tenths(f float64) device.Value     { return device.Number(math.Round(f*10) / 10) }

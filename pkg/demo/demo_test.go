@@ -111,3 +111,50 @@ func TestHome(t *testing.T) {
 		t.Errorf("%d devices without the demo", len(all))
 	}
 }
+
+// What an operator sets stays for a while, and the simulation goes on from it.
+func TestOperatorSets(t *testing.T) {
+	r, n := newRegistry(t)
+	h := newHome(r)
+	h.began = n.now
+	if err := h.begin(); err != nil {
+		t.Fatal(err)
+	}
+	advance := func(d time.Duration) {
+		t.Helper()
+		for end := n.now.Add(d); n.now.Before(end); {
+			n.now = n.now.Add(step)
+			if err := h.advance(n.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	set := func(id, name string, v device.Value) {
+		t.Helper()
+		if err := r.Patch(id, bridge.Patch{States: []bridge.PartState{{State: device.Values{name: v}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	advance(motionOn + step)
+	set(motion, "occupied", device.Bool(true))
+	set(thermometer, "temperature_celsius", device.Number(31))
+	set(plug, "on", device.Bool(true))
+	set(blind, "position_percent", device.Number(20))
+	advance(time.Minute)
+	if got := state(t, r, motion, "occupied"); got != device.Bool(true) {
+		t.Errorf("occupied is %v again", got)
+	}
+	if got := state(t, r, thermometer, "temperature_celsius"); got != device.Number(31) {
+		t.Errorf("it is %v degrees again", got)
+	}
+	if got, _ := state(t, r, plug, "power_watts").Number(); got < 30 {
+		t.Errorf("the plug is on, and takes %v W", got)
+	}
+	if got := state(t, r, blind, "position_percent"); got != device.Number(20) {
+		t.Errorf("the blind is at %v", got)
+	}
+	advance(2 * holdTime)
+	if got, _ := state(t, r, thermometer, "temperature_celsius").Number(); got > 20 {
+		t.Errorf("it is %v degrees for ever", got)
+	}
+}

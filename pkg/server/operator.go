@@ -36,6 +36,9 @@ func (s *Server) Operator() admin.Operator {
 	if s.bridge != nil {
 		devices{s.bridge}.answer(&a)
 	}
+	a.WebURL = func(context.Context) (admin.WebURL, error) {
+		return admin.WebURL{}, admin.Refuse("this node has no page for browsers: start it with --web-addr")
+	}
 	if s.opt.Web != nil {
 		a.WebURL = o.webURL
 	}

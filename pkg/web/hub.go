@@ -57,7 +57,7 @@ type row struct {
 func (r *row) html() []byte {
 	r.once.Do(func() {
 		var b bytes.Buffer
-		if err := templates.ExecuteTemplate(&b, "row", lineOf(r.view, time.Now())); err != nil {
+		if err := templates().ExecuteTemplate(&b, "row", lineOf(r.view, time.Now())); err != nil {
 			panic("BUG: web: " + err.Error())
 		}
 		r.made = b.Bytes()

@@ -225,7 +225,7 @@ func (b *browser) stream(ctx context.Context, path string) <-chan string {
 		defer close(events)
 		defer rsp.Body.Close()
 		var all bytes.Buffer
-		buf := make([]byte, 64<<10)
+		buf := make([]byte, 2<<10)
 		for {
 			n, err := rsp.Body.Read(buf)
 			all.Write(buf[:n])

@@ -134,7 +134,7 @@ func (s *stream) sendBody(name string) error {
 	}
 	f.CSRF = sessionOf(s.r).csrf
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, "body", f); err != nil {
+	if err := templates().ExecuteTemplate(&b, "body", f); err != nil {
 		return err
 	}
 	digest := maphash.Bytes(seed, b.Bytes())
@@ -233,7 +233,7 @@ func (p *Page) rows(d *delta, f filter) ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, "sum", p.hub.totals()); err != nil {
+	if err := templates().ExecuteTemplate(&b, "sum", p.hub.totals()); err != nil {
 		return nil, err
 	}
 	out.Sum = b.String()
@@ -262,7 +262,7 @@ func (s *stream) log() error {
 			if l.Level < least {
 				continue
 			}
-			if err := templates.ExecuteTemplate(&b, "logline", l); err != nil {
+			if err := templates().ExecuteTemplate(&b, "logline", l); err != nil {
 				return err
 			}
 		}

@@ -134,20 +134,23 @@ var templateFiles embed.FS
 //go:embed static
 var staticFiles embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"asset":   func(name string) string { return "/static/" + name + "?" + assets[name].version },
-	"ago":     ago,
-	"left":    left,
-	"count":   count,
-	"count64": func(n uint64, one, many string) string { return count(int(min(n, math.MaxInt)), one, many) },
-	"tab":     newTab,
-	"at":      func(at, now time.Time) moment { return moment{At: at, Now: now} },
-	"list":    list,
-	"eco":     ecosystem,
-	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"date":    func(t *time.Time) string { return t.Local().Format("2 January 2006") },
-	"clock":   func(t time.Time) string { return t.Local().Format("2 January 2006, 15:04") },
-}).ParseFS(templateFiles, "templates/*.html"))
+// templates are read when a page is first made: a daemon without one does not need them.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"asset":   func(name string) string { return "/static/" + name + "?" + assets()[name].version },
+		"ago":     ago,
+		"left":    left,
+		"count":   count,
+		"count64": func(n uint64, one, many string) string { return count(int(min(n, math.MaxInt)), one, many) },
+		"tab":     newTab,
+		"at":      func(at, now time.Time) moment { return moment{At: at, Now: now} },
+		"list":    list,
+		"eco":     ecosystem,
+		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"date":    func(t *time.Time) string { return t.Local().Format("2 January 2006") },
+		"clock":   func(t time.Time) string { return t.Local().Format("2 January 2006, 15:04") },
+	}).ParseFS(templateFiles, "templates/*.html"))
+})
 
 // tab is an entry of the navigation.
 type tab struct {
@@ -169,9 +172,7 @@ type asset struct {
 	version     string // changes with the body, so that browsers may keep it
 }
 
-var assets = loadAssets()
-
-func loadAssets() map[string]asset {
+var assets = sync.OnceValue(func() map[string]asset {
 	all := map[string]asset{}
 	names, err := fs.ReadDir(staticFiles, "static")
 	if err != nil {
@@ -186,13 +187,13 @@ func loadAssets() map[string]asset {
 		all[n.Name()] = asset{body: b, contentType: mime.TypeByExtension(path.Ext(n.Name())), version: hex.EncodeToString(sum[:6])}
 	}
 	return all
-}
+})
 
 // assetTime is for how long browsers keep an asset; its address changes with it.
 const assetTime = "max-age=31536000, immutable"
 
 func serveStatic(w http.ResponseWriter, r *http.Request) {
-	a, ok := assets[r.PathValue("name")]
+	a, ok := assets()[r.PathValue("name")]
 	if !ok {
 		http.NotFound(w, r)
 		return
@@ -214,17 +215,17 @@ type frame struct {
 	Body  any
 }
 
-const html = "text/html; charset=utf-8"
+const htmlType = "text/html; charset=utf-8"
 
 // render writes a page.
 func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, f *frame) {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, "page", f); err != nil {
+	if err := templates().ExecuteTemplate(&b, "page", f); err != nil {
 		p.log.Error("a page was not made", "page", f.Page, "error", err)
 		http.Error(w, "The page could not be made; the log says why.", http.StatusInternalServerError)
 		return
 	}
-	write(w, r, status, html, b.Bytes())
+	write(w, r, status, htmlType, b.Bytes())
 }
 
 // fail shows an error as a page.
