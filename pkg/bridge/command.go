@@ -10,37 +10,39 @@ import (
 )
 
 const (
-	// gatherCommands is how long the changes of a part are gathered to one command.
+	// gatherCommands is how long the changes of a part are collected into one
+	// command.
 	gatherCommands = 30 * time.Millisecond
 
-	// confirmTime is how long what a controller wants is shown without the source's
-	// agreement.
+	// confirmTime is how long a requested value is shown without a confirmation by
+	// the source.
 	confirmTime = 5 * time.Second
 
-	// rememberedCommands can be had again by a stream that was interrupted.
+	// rememberedCommands is the number of commands that an interrupted stream can
+	// get again.
 	rememberedCommands = 1000
 )
 
 // target is a part of a device.
 type target struct{ device, part string }
 
-// commands are the commands on their way from controllers to sources.
+// commands holds the commands in transit from controllers to sources.
 type commands struct {
 	last      uint64 // number of the last one
 	streams   map[*Stream]struct{}
 	recent    []Delivered
 	gathering map[target]*gathered
 	waiting   map[target]*awaited
-	handlers  map[string]func(device.Command) // of the daemon's own fronts, by source
+	handlers  map[string]func(device.Command) // the daemon's own fronts, by source
 }
 
-// gathered is a command that grows.
+// gathered is a command that is being collected.
 type gathered struct {
 	command device.Command
 	due     time.Time
 }
 
-// awaited is what a source is to agree to.
+// awaited is a command whose confirmation by the source is awaited.
 type awaited struct {
 	want     device.Values
 	answered map[string]bool
@@ -55,8 +57,8 @@ func (c *commands) init() {
 	c.handlers = map[string]func(device.Command){}
 }
 
-// Handle gives a front the commands for the devices of its source. f is called on the
-// node's goroutine and must not wait.
+// Handle sets the function that receives the commands for the devices of a front's
+// source. f is called on the node's goroutine and must not block.
 func (r *Registry) Handle(name string, f func(device.Command)) error {
 	return r.do(func(now time.Time) error {
 		r.commands.handlers[name] = f
@@ -64,7 +66,8 @@ func (r *Registry) Handle(name string, f func(device.Command)) error {
 	})
 }
 
-// sender returns what takes the commands for the endpoints of a device.
+// sender returns the function that receives the commands for the endpoints of a
+// device.
 func (r *Registry) sender(e *entry) device.Send {
 	return func(now time.Time, c device.Command) error {
 		if !e.reachable || !r.listens(e.source()) {
@@ -76,8 +79,8 @@ func (r *Registry) sender(e *entry) device.Send {
 	}
 }
 
-// Identify has a device make itself known where it is, for a number of seconds, as an
-// operator wants it. The error is an [*Error].
+// Identify makes a device identify itself for a number of seconds, at the
+// operator's request. The error is an [*Error].
 func (r *Registry) Identify(id string, seconds int) error {
 	if seconds < 0 || seconds > math.MaxUint16 {
 		return invalid("/seconds", "seconds: %d is not between 0 and %d", seconds, math.MaxUint16)
@@ -95,13 +98,13 @@ func (r *Registry) Identify(id string, seconds int) error {
 	})
 }
 
-// listens reports whether anybody takes the commands of a source.
+// listens reports whether somebody receives the commands of a source.
 func (r *Registry) listens(name string) bool {
 	return r.sources[name] != nil || r.commands.handlers[name] != nil || r.sources[""] != nil && covers("", name)
 }
 
-// gather takes a command. What is wanted of a part within a moment goes to its source as
-// one, and the newest of the same kind stands for those before it.
+// gather adds a command. Requests for a part within a short time become one
+// command, in which the newest of the same kind replaces earlier ones.
 func (r *Registry) gather(now time.Time, c device.Command) {
 	t := target{c.Device, c.Part}
 	g := r.commands.gathering[t]
@@ -123,7 +126,7 @@ func (r *Registry) gather(now time.Time, c device.Command) {
 	g.command.Fabric, g.command.Node = c.Fabric, c.Node
 }
 
-// deliver sends what was gathered and waits for the source to agree.
+// deliver sends the collected command and waits for the source's confirmation.
 func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 	delete(r.commands.gathering, t)
 	r.send(now, g.command)
@@ -142,9 +145,10 @@ func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 	}
 }
 
-// replace puts newer wishes beside older ones. What says the same in another way goes: a
-// color is one of those that were wanted, and not a mixture. So does what makes no sense
-// any more: many lamps go on when they are asked for a brightness.
+// replace adds newer requests to earlier ones. It removes requests that express the
+// same in another way, so that a color is one of those requested and never a
+// mixture. It also removes requests that no longer make sense: many lamps switch on
+// if they get a brightness.
 func (r *Registry) replace(t target, wishes, newer device.Values) {
 	off := newer["on"] == device.Bool(false)
 	groups := map[string]bool{"": false}
@@ -170,7 +174,7 @@ func (r *Registry) property(t target, name string) *device.Property {
 	return nil
 }
 
-// patience returns how long the source may take to agree to values.
+// patience returns how long the source may take to confirm the values.
 func (r *Registry) patience(t target, set device.Values) time.Duration {
 	most := confirmTime
 	for name := range set {
@@ -181,7 +185,7 @@ func (r *Registry) patience(t target, set device.Values) time.Duration {
 	return most
 }
 
-// send hands a command to whoever takes it.
+// send passes a command to its receiver.
 func (r *Registry) send(now time.Time, c device.Command) {
 	r.commands.last++
 	d := Delivered{ID: r.commands.last, Command: c}
@@ -228,7 +232,8 @@ func (c *commands) advance(now time.Time, r *Registry) {
 	}
 }
 
-// takeBack shows again what the source reported last, where it has not agreed.
+// takeBack shows the values that the source reported last, if it has not confirmed
+// the requested ones.
 func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
 	e, n, err := r.part(t.device, t.part)
 	if err != nil {
@@ -245,7 +250,7 @@ func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
 			groups[p.Group] = true
 		}
 	}
-	for name, v := range state { // a color is taken back whole
+	for name, v := range state { // a color is reverted as a whole
 		if p := r.property(t, name); p != nil && groups[p.Group] {
 			back[name] = v
 		}
@@ -261,7 +266,7 @@ func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
 	r.notify(now, e)
 }
 
-// reported notes what of a command its source has agreed to.
+// reported records which requested values the source has confirmed.
 func (c *commands) reported(now time.Time, r *Registry, e *entry, part string, v device.Values) {
 	t := target{e.id, part}
 	a := c.waiting[t]
@@ -283,8 +288,8 @@ func (c *commands) reported(now time.Time, r *Registry, e *entry, part string, v
 	}
 }
 
-// agrees reports whether a value is the one that was wanted, but for rounding at the
-// source: scales of 254 steps or of whole mireds.
+// agrees reports whether a value is the requested one, except for rounding by the
+// source: scales with 254 steps or whole mireds.
 func agrees(want, is device.Value) bool {
 	w, ok1 := want.Number()
 	i, ok2 := is.Number()
@@ -294,7 +299,7 @@ func agrees(want, is device.Value) bool {
 	return math.Abs(w-i) <= max(1, math.Abs(w)*0.02)
 }
 
-// forget drops the commands for a device.
+// forget removes the commands for a device.
 func (c *commands) forget(id string) {
 	maps.DeleteFunc(c.gathering, func(t target, _ *gathered) bool { return t.device == id })
 	maps.DeleteFunc(c.waiting, func(t target, _ *awaited) bool { return t.device == id })

@@ -7,13 +7,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/stats"
 )
 
-// result is what became of a command.
+// result is the result of a command.
 type result string
 
 const (
-	resultConfirmed result = "confirmed" // the source agreed
-	resultReverted  result = "reverted"  // it did not, in time
-	resultFailed    result = "failed"    // nobody was there
+	resultConfirmed result = "confirmed" // by the source
+	resultReverted  result = "reverted"  // not confirmed in time
+	resultFailed    result = "failed"    // nobody received it
 )
 
 // counts are what has happened since the start.
@@ -36,7 +36,7 @@ func (c *counts) command(source string, res result) {
 
 func (c *counts) confirmed(d time.Duration) { c.confirm.Observe(d) }
 
-// Keys of what Stats counts. Source is the front, see [Front].
+// Keys of Stats. Source is the front, see [Front].
 type (
 	DeviceKey struct {
 		Source    string
@@ -49,18 +49,18 @@ type (
 	CommandKey struct{ Source, Result string }
 )
 
-// Stats are figures about the bridge.
+// Stats are statistics of the bridge.
 type Stats struct {
-	Devices  map[DeviceKey]int // those that are shown
-	Parts    map[string]int    // of them, by type
+	Devices  map[DeviceKey]int // shown devices
+	Parts    map[string]int    // parts of shown devices, by type
 	Ignored  map[IgnoredKey]int
 	Updates  stats.Counters[string] // reports of sources, by front
 	Commands stats.Counters[CommandKey]
-	Confirm  stats.Histogram // from a command to the source's agreement
+	Confirm  stats.Histogram // from a command to its confirmation by the source
 	Streams  int
 }
 
-// Stats returns figures. It is called on the loop.
+// Stats returns the statistics. It must be called on the loop.
 func (r *Registry) Stats() *Stats {
 	s := &Stats{
 		Devices:  map[DeviceKey]int{},
@@ -98,8 +98,8 @@ func (r *Registry) Stats() *Stats {
 	return s
 }
 
-// zero makes every figure about the devices of a front be there from the start, as a rate
-// needs a value to begin with, and as what falls to none should show 0.
+// zero adds every key for the devices of a front, because a rate needs an initial
+// value, and a number that drops to none should show 0.
 func (s *Stats) zero(front string) {
 	for _, reachable := range []bool{true, false} {
 		s.Devices[DeviceKey{front, reachable}] += 0

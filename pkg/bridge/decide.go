@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// HiddenByOperator is the reason of a device that [Registry.Hide] has hidden.
+// HiddenByOperator is the reason for a device that [Registry.Hide] has hidden.
 const HiddenByOperator = "an operator has hidden it"
 
-// decide says whether a device is to be shown.
+// decide sets whether a device should be shown.
 func (r *Registry) decide(e *entry) {
 	e.hidden = r.hiddenBy(e)
 }
 
-// limit hides the devices for which the ecosystem has no room: those that came last.
+// limit hides the newest devices beyond the ecosystem's limit.
 func (r *Registry) limit() {
 	most := r.opt.Profile.MaxDevices
 	if most == 0 {

@@ -1,11 +1,11 @@
-// Package bridge is the registry of bridged devices: which there are, and who they are
-// for ever.
+// Package bridge is the registry of bridged devices and their permanent identities.
 //
-// Devices come from sources: programs at the local API, and the daemon's own fronts. A
-// source says what its devices are and what state they have, and takes what controllers
-// want of them. The registry gives each device its endpoints and keeps them, whatever
-// happens to the source: silence removes nothing, only a removal by name does.
+// Devices come from sources: programs that use the local API, and the daemon's own
+// fronts. A source describes its devices and their state, and receives the commands
+// of controllers. The registry assigns endpoints to each device and keeps them,
+// whatever happens to the source. A device is only removed by its id, never because
+// its source is silent.
 //
-// The methods of [Registry] may be called from any goroutine; they do their work on the
+// The methods of [Registry] may be called from any goroutine. They run on the
 // node's.
 package bridge

@@ -14,15 +14,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/node"
 )
 
-// show returns the endpoints of a device that are ready and not yet shown, as the node
-// takes them.
+// show returns the node's form of a device's endpoints that are ready and not shown
+// yet.
 func (r *Registry) show(e *entry) []node.Endpoint {
 	ready := e.ready()
 	all := make([]node.Endpoint, 0, len(ready))
 	for _, n := range ready {
 		ep := node.Endpoint{
 			ID:       e.rec.Endpoints[n.Key].Number,
-			Returns:  true, // the registry sees to it that it is the same device
+			Returns:  true, // the registry ensures that it is the same device
 			Clusters: slices.Concat(n.Clusters(), n.Other),
 			Model:    n.Endpoint,
 			Groups:   n.Groups,
@@ -53,7 +53,8 @@ func (r *Registry) show(e *entry) []node.Endpoint {
 	return all
 }
 
-// identification makes a device known to its user.
+// identification returns the options with which a device identifies itself to its
+// user.
 func (r *Registry) identification(e *entry, n *device.Node) *identify.Options {
 	return &identify.Options{
 		Type: datamodel.IdentifyIdentifyType(n.IdentifyType),
@@ -62,13 +63,13 @@ func (r *Registry) identification(e *entry, n *device.Node) *identify.Options {
 			if left := time.Until(end); !end.IsZero() && left > 0 {
 				c.Seconds = int((left + time.Second - 1) / time.Second)
 			}
-			// A device that cannot be reached is not seen: nobody waits for an answer.
+			// An unreachable device cannot be seen, so the result does not matter.
 			_ = r.sender(e)(time.Now(), c)
 		},
 	}
 }
 
-// information makes the cluster that describes a bridged endpoint.
+// information returns the cluster that describes a bridged endpoint.
 func (r *Registry) information(e *entry, n *device.Node) (*information.Cluster, error) {
 	unique := e.rec.Endpoints[n.Key].UniqueID
 	return information.New(information.Options{
@@ -80,13 +81,13 @@ func (r *Registry) information(e *entry, n *device.Node) (*information.Cluster, 
 	})
 }
 
-// Names of a device that does not say its own. Home Assistant shows the bridge's else.
+// Default names. Without them Home Assistant would show the bridge's.
 const (
 	unknownVendor  = "Unknown"
 	unknownProduct = "Bridged device"
 )
 
-// describe returns what is known of a device, as far as Matter has room for it.
+// describe returns the information about a device, shortened to Matter's limits.
 func describe(d *device.Device) information.Info {
 	or := func(s, other string, limit int) string {
 		if s = fitting(s, limit); s == "" {
@@ -103,7 +104,8 @@ func describe(d *device.Device) information.Info {
 	}
 }
 
-// fitting returns as much of s as fits into limit octets, whole characters of it.
+// fitting returns the longest prefix of s with at most limit octets and whole
+// characters.
 func fitting(s string, limit int) string {
 	if len(s) <= limit {
 		return s

@@ -17,30 +17,30 @@ type entry struct {
 	id  string
 	rec *record
 
-	assembly *device.Assembly // nil: it was removed, or cannot be made
+	assembly *device.Assembly // nil: it was removed or is not valid
 	reasons
-	shown  map[string]bool                 // keys of those that the node has
+	shown  map[string]bool                 // keys of the nodes that are shown
 	infos  map[string]*information.Cluster // of its bridged endpoints, by node key
-	stale  []matter.EndpointID             // endpoints of a former assembly that the node still has
+	stale  []matter.EndpointID             // endpoints of an earlier assembly that the node still has
 	former []former                        // the same, as long as they may be written to
 
-	silent    bool      // its source has not been heard since the start
+	silent    bool      // its source has not reported since the start
 	lost      bool      // its source is lost
 	reachable bool      // as controllers see it
-	flipped   time.Time // when that changed last
-	settleAt  time.Time // when it is to be looked at again
+	flipped   time.Time // last change of reachable
+	settleAt  time.Time // when to check the reachability again
 
 	dirty bool // the record differs from the store
 }
 
-// reasons are why a device is not shown, or not as it is to be.
+// reasons are the reasons why a device is not shown or not shown as described.
 type reasons struct {
-	fault  string // why it cannot be made
-	hidden string // why it is not to be shown
-	note   string // why it is not as the operator says
+	fault  string // why it is not valid
+	hidden string // why it is hidden
+	note   string // why the operator's settings are not applied
 }
 
-// former is an endpoint that another one is to replace.
+// former is an endpoint that will be replaced by another one.
 type former struct {
 	node   *device.Node
 	number matter.EndpointID
@@ -52,14 +52,14 @@ func (e *entry) source() string { return SourceOf(e.id) }
 // present reports whether the node has endpoints of the device.
 func (e *entry) present() bool { return len(e.shown) > 0 }
 
-// wantShown reports whether the device is to be in the lists.
+// wantShown reports whether the device should be in the lists.
 func (e *entry) wantShown() bool {
 	return e.assembly != nil && e.hidden == "" && (e.present() || e.rec.Gone == nil && len(e.ready()) > 0)
 }
 
-// ready returns what of the device can be shown, and is not yet. A part whose first
-// value is unknown is held back alone: there are devices that never say all that they
-// were made to measure.
+// ready returns the nodes of the device that can be shown and are not yet. A part
+// whose first value is unknown is held back alone, as some devices never report all
+// of their measurements.
 func (e *entry) ready() (all []*device.Node) {
 	if len(e.shown) == len(e.assembly.Nodes) {
 		return nil
@@ -79,7 +79,8 @@ func (e *entry) ready() (all []*device.Node) {
 	return all
 }
 
-// waiting returns the properties without whose first value parts are held back.
+// waiting returns the needed properties without a value, for which parts are held
+// back.
 func (e *entry) waiting() (names []string) {
 	for _, n := range e.assembly.Nodes {
 		if !e.shown[n.Key] {
@@ -89,7 +90,7 @@ func (e *entry) waiting() (names []string) {
 	return names
 }
 
-// take returns the numbers of the device's endpoints that the node has, which are to be
+// take returns the numbers of the device's endpoints on the node, which must be
 // removed.
 func (e *entry) take() (numbers []matter.EndpointID) {
 	e.retire()
@@ -97,7 +98,7 @@ func (e *entry) take() (numbers []matter.EndpointID) {
 	return numbers
 }
 
-// unshow notes that the node has refused endpoints of the device.
+// unshow records that the node has rejected endpoints of the device.
 func (e *entry) unshow(refused []node.Endpoint, err error) {
 	e.fault = err.Error()
 	for _, n := range e.assembly.Nodes {
@@ -110,8 +111,8 @@ func (e *entry) unshow(refused []node.Endpoint, err error) {
 	}
 }
 
-// retire makes the endpoints that the node has those of a former assembly. It is called
-// before their numbers change.
+// retire marks the endpoints on the node as those of an earlier assembly. It must
+// be called before their numbers change.
 func (e *entry) retire() {
 	if e.assembly != nil {
 		for _, n := range e.assembly.Nodes {
@@ -134,13 +135,14 @@ func (e *entry) first() (n matter.EndpointID) {
 	return n
 }
 
-// otherwise reports whether the operator says something of the device, or did before.
+// otherwise reports whether the operator has settings for the device, or had
+// before.
 func (e *entry) otherwise(all map[string]Override) bool {
 	_, ok := all[e.id]
 	return ok || e.rec.Said != nil
 }
 
-// part returns what is described of a part, or nil.
+// part returns the description of a part, or nil.
 func (e *entry) part(key string) *device.Part {
 	for i := range e.rec.Device.Parts {
 		if e.rec.Device.Parts[i].ID == key {
@@ -163,8 +165,8 @@ func (e *entry) node(part string) *device.Node {
 	return nil
 }
 
-// assemble makes the endpoints of an entry from its record: its parts with their last
-// values, and what the store keeps of them. Numbers must have been given.
+// assemble creates the endpoints of an entry from its record: its parts with their
+// last values, and their stored attributes. Numbers must have been assigned.
 func (r *Registry) assemble(now time.Time, e *entry) error {
 	a, err := device.Assemble(&e.rec.Device, r.opt.Profile, r.sender(e))
 	if err != nil {
@@ -209,8 +211,8 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 	return nil
 }
 
-// restore gives an endpoint the values that its source reported last. Those that do
-// not fit any more are left out.
+// restore sets the values of an endpoint that its source reported last. Values that
+// are no longer valid are ignored.
 func (r *Registry) restore(now time.Time, e *entry, n *device.Node) {
 	fits := device.Values{}
 	for name, v := range e.part(n.Key).State {
@@ -225,8 +227,8 @@ func (r *Registry) restore(now time.Time, e *entry, n *device.Node) {
 	}
 }
 
-// persist keeps what an endpoint keeps, at once, and with it what the source reported:
-// at the next start the source's word counts, which must not be an older one.
+// persist stores the attributes of an endpoint at once, together with the source's
+// report: at the next start that report counts, and must not be older.
 func (r *Registry) persist(e *entry, n *device.Node, number matter.EndpointID) error {
 	err := r.store.Update(func(tx *store.Tx) error {
 		if e.dirty {
@@ -252,9 +254,9 @@ func (e *entry) labelOf(n *device.Node) string {
 	return n.Label
 }
 
-// giveNumbers gives each node of an assembly an identity: the one that it has, if its
-// shape is the same, else a new number. A part that is not described any more keeps its
-// own for the day that it is.
+// giveNumbers gives each node of an assembly an identity: the existing one if its
+// shape is the same, or else a new number. A part that is no longer described keeps
+// its identity for later.
 func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly) error {
 	var fresh []string
 	ids := maps.Clone(rec.Endpoints)

@@ -2,7 +2,7 @@ package bridge
 
 import "fmt"
 
-// Error is an error about a request, of which the member at Pointer is the cause.
+// Error is an error in a request, caused by the member at Pointer.
 type Error struct {
 	Kind    Kind
 	Pointer string // a JSON pointer (RFC 6901), or empty
@@ -14,10 +14,10 @@ type Kind uint8
 
 // The kinds.
 const (
-	Invalid  Kind = iota // the request does not fit
-	NotFound             // there is no such device, part or event
-	Conflict             // it cannot be in the present state
-	Full                 // there is no room for more
+	Invalid  Kind = iota // the request is not valid
+	NotFound             // the device, part or event does not exist
+	Conflict             // not possible in the current state
+	Full                 // a limit is reached
 )
 
 func (e *Error) Error() string { return e.Detail }

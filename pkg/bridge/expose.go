@@ -9,24 +9,24 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Filter decides which devices are shown: patterns, of which the last that matches
-// decides. The zero value shows all.
+// Filter decides which devices are shown. The last matching pattern decides. The
+// zero value shows all.
 type Filter struct{ patterns []pattern }
 
 // pattern is one rule of a Filter.
 type pattern struct {
 	text string
 	hide bool
-	of   string // what it is held against: "id", "name", …
+	of   string // the field to match: "id", "name", …
 	glob string
 }
 
-// fields are what a pattern may be held against.
+// fields are the fields that a pattern can match.
 var fields = []string{"id", "name", "room", "type", "vendor", "product"}
 
-// ParseFilter returns the filter of patterns: globs over the id or, with "name=",
-// "room=", "type=", "vendor=" or "product=" before them, over that. "!" before a
-// pattern hides what it matches.
+// ParseFilter returns the filter for patterns. A pattern is a glob for the id or,
+// with the prefix "name=", "room=", "type=", "vendor=" or "product=", for that
+// field. "!" before a pattern hides what it matches.
 func ParseFilter(patterns []string) (Filter, error) {
 	var f Filter
 	for _, text := range patterns {
@@ -46,9 +46,9 @@ func ParseFilter(patterns []string) (Filter, error) {
 	return f, nil
 }
 
-// Shows reports whether a device is shown, and by which pattern not.
+// Shows reports whether a device is shown. If not, by is the reason.
 func (f Filter) Shows(d *device.Device) (shown bool, by string) {
-	// If nothing but what is to be shown is named, the rest is not.
+	// If all patterns show devices, all others are hidden.
 	shown = !slices.ContainsFunc(f.patterns, func(p pattern) bool { return !p.hide })
 	by = "no pattern shows it"
 	for _, p := range f.patterns {

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Bounds of an id.
+// Limits of an id.
 const (
 	minID = 3
 	maxID = 128
 )
 
-// fronts are the sources that are the daemon's own.
+// fronts are the daemon's own sources.
 var fronts = []string{"z2m", "ha", "tasmota", "mqtt", "demo"}
 
-// Front returns the name under which metrics count a source: the source's own name for
-// one of the daemon's fronts, else "api".
+// Front returns the name of a source in metrics: the source's own name for one of
+// the daemon's fronts, and otherwise "api".
 func Front(source string) string {
 	if slices.Contains(fronts, source) {
 		return source
@@ -30,7 +30,7 @@ func SourceOf(id string) string {
 	return source
 }
 
-// CheckID returns an error that says what is wrong with a device id.
+// CheckID returns an error if a device id is not valid.
 func CheckID(id string) error {
 	if len(id) < minID || len(id) > maxID {
 		return fmt.Errorf("id: %q has %d characters, not %d to %d", id, len(id), minID, maxID)

@@ -9,8 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Rename gives a device, or one of its flat parts, a name that nobody but an operator
-// changes. An empty name gives it back to the source. The error is an [*Error].
+// Rename gives a device, or one of its flat parts, a name that only an operator can
+// change. An empty name restores the source's. The error is an [*Error].
 func (r *Registry) Rename(id, part, name string) error {
 	if err := checkText("name", name); err != nil {
 		return invalid("/name", "%v", err)
@@ -33,7 +33,8 @@ func (r *Registry) Rename(id, part, name string) error {
 	})
 }
 
-// named returns the bridged node that a part's name is on; an empty part: the device's.
+// named returns the bridged node that has a part's name. An empty part means the
+// device.
 func (e *entry) named(part string) *device.Node {
 	if e.assembly == nil {
 		return nil
@@ -46,7 +47,7 @@ func (e *entry) named(part string) *device.Node {
 	return nil
 }
 
-// nameByController takes the NodeLabel that a controller writes.
+// nameByController handles a NodeLabel that a controller writes.
 func (r *Registry) nameByController(e *entry, n *device.Node, name string) error {
 	if l, ok := e.rec.Labels[n.Key]; ok && l.By == ByOperator {
 		return matter.StatusInvalidInState
@@ -54,7 +55,7 @@ func (r *Registry) nameByController(e *entry, n *device.Node, name string) error
 	return r.keepLabel(e, n, name, ByController)
 }
 
-// keepLabel stores a name before anybody sees it.
+// keepLabel stores a name before it is shown.
 func (r *Registry) keepLabel(e *entry, n *device.Node, name string, by Namer) error {
 	rec := *e.rec
 	rec.Labels = maps.Clone(rec.Labels)
@@ -75,8 +76,8 @@ func (r *Registry) keepLabel(e *entry, n *device.Node, name string, by Namer) er
 	return nil
 }
 
-// followNames lets a name that the source has changed count again, unless an operator
-// gave the device its name.
+// followNames applies names that the source has changed, unless an operator has
+// named the device.
 func (e *entry) followNames() {
 	for _, n := range e.assembly.Nodes {
 		if l, ok := e.rec.Labels[n.Key]; ok && l.By == ByController && l.Source != n.Label {

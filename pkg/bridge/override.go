@@ -12,22 +12,22 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Override is what the operator says of a device in place of what its source says. What
-// is nil or empty is the source's.
+// Override contains the operator's settings for a device, which replace its
+// source's. Where a field is nil or empty, the source's value counts.
 type Override struct {
 	Name, Room *string
 	Hidden     bool
 	Parts      map[string]PartOverride // by part id; "": the only part
 }
 
-// PartOverride is the same of a part.
+// PartOverride contains the settings for a part.
 type PartOverride struct {
 	Name    *string
 	Type    string
-	Options json.RawMessage // an object of [device.Options]: what it names is replaced
+	Options json.RawMessage // an object of [device.Options]; its members replace the source's
 }
 
-// apply returns a description with what o says.
+// apply returns a description with the settings of o.
 func (o *Override) apply(d device.Device) (device.Device, error) {
 	if o.Name != nil {
 		d.Name = *o.Name
@@ -60,7 +60,7 @@ func (o *Override) apply(d device.Device) (device.Device, error) {
 	return d, nil
 }
 
-// declares reports whether o describes a device that its source need not describe.
+// declares reports whether o is a complete description of a device.
 func (o *Override) declares() bool {
 	if len(o.Parts) == 0 {
 		return false
@@ -97,8 +97,8 @@ func compareIDs(a, b string) int {
 	return 1
 }
 
-// overridden returns what a source's description comes to with the operator's word. Where
-// that makes no device, the source's own description counts, and note says why.
+// overridden returns a source's description with the operator's settings. If the
+// result is not valid, it returns the source's description, and note is the reason.
 func (r *Registry) overridden(d *device.Device) (said *device.Device, note string) {
 	o, ok := r.opt.Overrides[d.ID]
 	if !ok {
@@ -123,14 +123,14 @@ func (r *Registry) overridden(d *device.Device) (said *device.Device, note strin
 	return &own, ""
 }
 
-// retyped reports whether the operator says what type a part is: its source may then
-// report what the type has not.
+// retyped reports whether the operator has set the type of a part. Its source may
+// then report values that the type does not have.
 func (r *Registry) retyped(id, part string) bool {
 	o := r.opt.Overrides[id]
 	return o.Parts[part].Type != "" || o.Parts[""].Type != ""
 }
 
-// known returns the values that a part has properties for.
+// known returns the values for which a part has properties.
 func known(n *device.Node, v device.Values) device.Values {
 	out := device.Values{}
 	for name, x := range v {
@@ -141,10 +141,10 @@ func known(n *device.Node, v device.Values) device.Values {
 	return out
 }
 
-// SetOverrides replaces what the operator says of devices. Devices that it says something
-// else of become that; those at the API that it describes and that there are not yet come
-// to be, unreachable until their source speaks. A device that it names no more stays, as
-// its source describes it.
+// SetOverrides replaces the operator's settings for devices. Devices with changed
+// settings are updated. Devices of the API that the settings describe completely
+// are created if they do not exist, unreachable until their source reports. A
+// device whose settings were removed stays, as its source describes it.
 func (r *Registry) SetOverrides(all map[string]Override) error {
 	return r.do(func(now time.Time) error {
 		was := r.opt.Overrides
@@ -161,7 +161,7 @@ func (r *Registry) SetOverrides(all map[string]Override) error {
 	})
 }
 
-// override brings the devices that concern accepts in line with the overrides, in one
+// override applies the settings to the devices that concern accepts, in one
 // transaction.
 func (r *Registry) override(now time.Time, concern func(id string) bool) error {
 	var changes []*change
@@ -191,7 +191,8 @@ func (r *Registry) override(now time.Time, concern func(id string) bool) error {
 	return r.commit(now, changes, nil)
 }
 
-// reconsider adds what a description comes to with the overrides by now.
+// reconsider adds the change that results from a description and the current
+// settings.
 func (r *Registry) reconsider(now time.Time, changes []*change, d device.Device) []*change {
 	c, err := r.prepare(now, &d)
 	if err != nil {
@@ -207,7 +208,7 @@ func (r *Registry) reconsider(now time.Time, changes []*change, d device.Device)
 	return append(changes, c)
 }
 
-// hiddenBy reports why the operator does not show a device, "" if he does.
+// hiddenBy returns why the operator does not show a device, or "".
 func (r *Registry) hiddenBy(e *entry) string {
 	switch shown, by := r.opt.Expose.Shows(&e.rec.Device); {
 	case e.rec.Hidden:

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// Patch is what a source has to say of a device that it has described. What is nil stays
-// as it is.
+// Patch is a partial update of a device by its source. Fields that are nil do not
+// change.
 type Patch struct {
 	Name            *string
 	HardwareVersion *string
@@ -22,11 +22,11 @@ type Patch struct {
 // PartState is new values of a part.
 type PartState struct {
 	Part    string // empty: the only one
-	Pointer string // where the values stand in the request, for errors
+	Pointer string // position of the values in the request, for errors
 	State   device.Values
 }
 
-// Patch changes all that p says, or nothing. The error is an [*Error].
+// Patch applies all of p or nothing. The error is an [*Error].
 func (r *Registry) Patch(id string, p Patch) error {
 	return r.do(func(now time.Time) error {
 		e := r.entries[id]
@@ -43,7 +43,8 @@ func (r *Registry) Patch(id string, p Patch) error {
 		if p.Reachable != nil {
 			e.rec.Device.Reachable = *p.Reachable
 		}
-		// Values first: a controller that learns that the device is reachable reads them.
+		// Values first: a controller that is notified of the reachability then
+		// reads them.
 		for i, n := range nodes {
 			r.report(now, e, n, p.States[i].State)
 		}
@@ -59,7 +60,7 @@ func (r *Registry) Patch(id string, p Patch) error {
 	})
 }
 
-// checkPatch returns the nodes that the states are for.
+// checkPatch returns the nodes for the states.
 func (r *Registry) checkPatch(e *entry, p *Patch) (nodes []*device.Node, err error) {
 	for _, t := range []struct {
 		member string
@@ -97,7 +98,7 @@ func (r *Registry) checkPatch(e *entry, p *Patch) (nodes []*device.Node, err err
 	return nodes, nil
 }
 
-// patchDescription stores what is new in a device's description.
+// patchDescription stores the changes of a device's description.
 func (r *Registry) patchDescription(now time.Time, e *entry, p *Patch) error {
 	rec := *e.rec
 	name := &rec.Device.Name

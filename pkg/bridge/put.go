@@ -14,12 +14,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// maxText bounds names and versions, in octets. Matter takes less of most, and gets
-// what fits.
+// maxText limits names and versions, in octets. Matter's limits are usually lower,
+// and texts are shortened to them.
 const maxText = 256
 
-// Put adds a device, or describes one anew, and reports whether it is a new one. What
-// has the same shape keeps its endpoints. The error is an [*Error].
+// Put adds a device or replaces its description, and reports whether it is new.
+// Parts with the same shape keep their endpoints. The error is an [*Error].
 func (r *Registry) Put(d device.Device) (created bool, err error) {
 	err = r.do(func(now time.Time) error {
 		c, err := r.prepare(now, &d)
@@ -32,8 +32,8 @@ func (r *Registry) Put(d device.Device) (created bool, err error) {
 	return created, err
 }
 
-// PutAll does as Put does with each device, in one transaction if it can. Each id is
-// there once. A device that cannot be put costs no other: its error is at its index.
+// PutAll puts several devices with different ids, in one transaction if possible. A
+// device that is not valid does not affect the others: its error is at its index.
 func (r *Registry) PutAll(devices []device.Device) (errs []error) {
 	errs = make([]error, len(devices))
 	err := r.do(func(now time.Time) error {
@@ -48,7 +48,7 @@ func (r *Registry) PutAll(devices []device.Device) (errs []error) {
 		if len(changes) == 0 || r.commit(now, changes, nil) == nil {
 			return nil
 		}
-		for k, i := range index { // one of them has no room, or the disk is full
+		for k, i := range index { // one of them exceeds a limit, or the disk is full
 			errs[i] = r.commit(now, changes[k:k+1], nil)
 		}
 		return nil
@@ -61,8 +61,8 @@ func (r *Registry) PutAll(devices []device.Device) (errs []error) {
 	return errs
 }
 
-// Sync makes devices those of a source: it adds and describes them as Put does, and
-// removes the others of the source. It changes everything or nothing.
+// Sync replaces the devices of a source: it puts the given ones and removes all
+// others of the source. It changes everything or nothing.
 func (r *Registry) Sync(source string, devices []device.Device) error {
 	return r.do(func(now time.Time) error {
 		var changes []*change
@@ -92,7 +92,7 @@ func (r *Registry) Sync(source string, devices []device.Device) error {
 	})
 }
 
-// below puts a prefix before the pointer of an error.
+// below adds a prefix to the pointer of an error.
 func below(prefix string, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -101,18 +101,18 @@ func below(prefix string, err error) error {
 	return err
 }
 
-// change is what a description comes to, before anything has changed.
+// change is the result of a description, before it is applied.
 type change struct {
 	entry    *entry
 	created  bool
 	rec      record           // the new one
-	assembly *device.Assembly // the new one; nil: the one that there is stays
-	note     string           // why it is not as the operator says
-	own      bool             // the source has not spoken
+	assembly *device.Assembly // the new one; nil: the current one stays
+	note     string           // why the operator's settings are not applied
+	own      bool             // not caused by the source
 	device   *device.Device
 }
 
-// prepare checks a description and makes what it comes to.
+// prepare checks a description and returns the resulting change.
 func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	if err := checkDevice(d); err != nil {
 		return nil, err
@@ -148,8 +148,8 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	return c, nil
 }
 
-// keepProperties makes parts of which a description does not say what they measure
-// measure what they did: the first state has said so.
+// keepProperties keeps the measured properties of parts whose description does not
+// list them: the first state has determined them.
 func keepProperties(old, d *device.Device) {
 	for i := range d.Parts {
 		p := &d.Parts[i]
@@ -167,7 +167,8 @@ func keepProperties(old, d *device.Device) {
 	}
 }
 
-// describe puts a description into the record. Values that it does not name stay.
+// describe updates the record with a description. Values that it does not contain
+// stay.
 func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly) {
 	old := c.rec.Device
 	c.rec.Device = *d
@@ -189,7 +190,7 @@ func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly) {
 	c.rec.Updated, c.rec.Gone = now.UTC(), nil
 }
 
-// stillFit returns those of the values that a part had which it can have by now.
+// stillFit returns the earlier values of a part that are still valid.
 func stillFit(a *device.Assembly, p *device.Part, had device.Values) device.Values {
 	out := device.Values{}
 	for _, n := range a.Nodes {
@@ -205,7 +206,7 @@ func stillFit(a *device.Assembly, p *device.Part, had device.Values) device.Valu
 	return out
 }
 
-// sameParts reports whether two descriptions come to the same endpoints.
+// sameParts reports whether two descriptions have the same endpoints.
 func sameParts(a, b *device.Device) bool {
 	if len(a.Parts) != len(b.Parts) || a.Layout != b.Layout || a.Mains != b.Mains || (a.Room == "") != (b.Room == "") {
 		return false
@@ -222,7 +223,7 @@ func sameParts(a, b *device.Device) bool {
 	return true
 }
 
-// commit stores changes and removals in one transaction, and then makes them true.
+// commit stores changes and removals in one transaction, and then applies them.
 func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error {
 	if err := r.checkRoom(changes, gone); err != nil {
 		return err
@@ -261,8 +262,8 @@ func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error
 }
 
 func (r *Registry) checkRoom(changes []*change, gone []*entry) error {
-	// What does not grow has room: a source that says everything each time costs the same
-	// with one device and with a thousand.
+	// A change that does not grow needs no check, so that a source that repeats
+	// everything costs the same with one device and with a thousand.
 	if !slices.ContainsFunc(changes, func(c *change) bool {
 		return c.created || len(c.device.Parts) > len(c.entry.rec.Device.Parts)
 	}) {
@@ -290,7 +291,7 @@ func (r *Registry) checkRoom(changes []*change, gone []*entry) error {
 	return nil
 }
 
-// apply makes a stored change true.
+// apply applies a stored change.
 func (r *Registry) apply(now time.Time, c *change) {
 	e := c.entry
 	r.entries[e.id] = e
@@ -328,8 +329,8 @@ func (r *Registry) apply(now time.Time, c *change) {
 	r.notify(now, e)
 }
 
-// Remove removes a device: it is unreachable at once, and out of all lists after the
-// grace time, or at once if now is set. The error is an [*Error].
+// Remove removes a device. It becomes unreachable at once, and leaves all lists
+// after the grace time, or at once if now is set. The error is an [*Error].
 func (r *Registry) Remove(id string, now bool) error {
 	return r.do(func(t time.Time) error {
 		e := r.entries[id]
@@ -348,7 +349,7 @@ func (r *Registry) Remove(id string, now bool) error {
 	})
 }
 
-// depart begins the grace time of a removed device.
+// depart starts the grace time of a removed device.
 func (r *Registry) depart(now time.Time, e *entry, at time.Time) {
 	e.rec.Gone = &at
 	r.commands.forget(e.id)
@@ -425,7 +426,7 @@ func checkText(member, s string) error {
 	return nil
 }
 
-// assemblyError maps an error of device.Assemble.
+// assemblyError converts an error of device.Assemble.
 func assemblyError(err error) error {
 	var at string
 	var part *device.PartError
@@ -444,7 +445,7 @@ func assemblyError(err error) error {
 	return invalid(at, "%v", err)
 }
 
-// stateError maps an error over the values at a pointer.
+// stateError converts an error in the values at a pointer.
 func stateError(at string, err error) error {
 	var value *device.ValueError
 	var unknown *device.UnknownError

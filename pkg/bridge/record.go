@@ -11,45 +11,44 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// record is what the store keeps of a device, as JSON. It stays when the device is
-// removed, so that the same device coming back is the same for controllers.
+// record is the stored record of a device, as JSON. It stays when the device is
+// removed, so that a device that is added again is the same for controllers.
 type record struct {
-	Device device.Device `json:"device"` // as its source described it last, with the last state
+	Device device.Device `json:"device"` // latest description with the latest state
 
-	// Said is what the source itself described, without states, where the operator says
-	// something else of the device.
+	// Said is the source's own description, without states, if the operator has
+	// other settings for the device.
 	Said *device.Device `json:"said,omitempty"`
 
-	// Endpoints are by the key of the node of its assembly: the part's id, "" for what
-	// the parts have in common.
+	// Endpoints are by node key: the part's id, or "" for the parent.
 	Endpoints map[string]identity `json:"endpoints,omitempty"`
 
-	// Label is what an operator or a controller named the device by node key; LabelBy who.
+	// Labels are names from an operator or a controller, by node key.
 	Labels map[string]label `json:"labels,omitempty"`
 
 	Hidden  bool       `json:"hidden,omitempty"` // by an operator
 	Created time.Time  `json:"created"`
-	Updated time.Time  `json:"updated,omitzero"` // when its source was last heard
+	Updated time.Time  `json:"updated,omitzero"` // last report of its source
 	Gone    *time.Time `json:"gone,omitempty"`   // when it was removed
 }
 
-// identity is who an endpoint is.
+// identity is the identity of an endpoint.
 type identity struct {
 	Number   matter.EndpointID `json:"number"`
 	Shape    string            `json:"shape"`
 	UniqueID string            `json:"unique_id"`
 }
 
-// label is a name and who gave it.
+// label is a name and its origin.
 type label struct {
 	Name string `json:"name"`
 	By   Namer  `json:"by"`
-	// Source is what the source called the device then: it counts again when it
-	// changes, unless By is Operator.
+	// Source is the source's name for the device at that time. If the source
+	// changes it, the source's name counts again, unless By is Operator.
 	Source string `json:"source"`
 }
 
-// Namer is who named a device.
+// Namer is the origin of a name.
 type Namer string
 
 // The namers.
@@ -78,7 +77,7 @@ func (r *record) encode() []byte {
 	return b
 }
 
-// newUniqueID returns an id that is nobody else's, 32 octets.
+// newUniqueID returns a random id of 32 octets.
 func newUniqueID() string {
 	var b [16]byte
 	rand.Read(b[:])

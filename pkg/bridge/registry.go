@@ -16,17 +16,18 @@ import (
 
 // Times of the registry.
 const (
-	// GraceTime is how long a removed device stays in the lists, in which the same
-	// device coming back has never been away.
+	// GraceTime is how long a removed device stays in the lists. If it is added
+	// again in that time, nothing changes for controllers.
 	GraceTime = 60 * time.Second
 
-	// gather is how long changes of the list of devices are gathered before controllers
-	// learn of them; gatherMost how long at most, if there is no end of them.
+	// gather is how long changes of the list of devices are collected before
+	// controllers get a report. gatherMost is the limit if the changes do not end.
 	gather     = time.Second
 	gatherMost = 5 * time.Second
 
-	// saveValues is how long the values of devices may differ from the store, saveKept
-	// how long what controllers change may, and with it what the source says of that.
+	// saveValues is how long the values of devices may differ from the store.
+	// saveKept is the limit for attributes that controllers change, and for the
+	// source's values of them.
 	saveValues = 30 * time.Second
 	saveKept   = 5 * time.Second
 )
@@ -35,19 +36,19 @@ const (
 // aggregator.
 const FirstEndpoint = node.FirstEndpoint
 
-// Bounds of the registry.
+// Limits of the registry.
 const (
 	MaxDevices   = 1000 // of all sources
 	MaxParts     = 32   // of a device
 	MaxEndpoints = 2000 // of all devices
 )
 
-// Node is what the registry needs of the node: a [node.Node]. All but Do are called on
-// the loop.
+// Node is the part of a [node.Node] that the registry uses. All methods except Do
+// are called on the loop.
 type Node interface {
 	AddEndpoints(...node.Endpoint) error
 	RemoveEndpoints(...matter.EndpointID) error
-	// Touch says that the state of an endpoint may have changed.
+	// Touch reports that the state of an endpoint may have changed.
 	Touch(matter.EndpointID)
 	// Do runs f on the loop and waits for it.
 	Do(f func(now time.Time) error) error
@@ -59,13 +60,13 @@ type Options struct {
 	Log   *slog.Logger // nil: no log
 	// Expose decides which devices are shown.
 	Expose Filter
-	// Overrides is what the operator says of devices, by their ids.
+	// Overrides are the operator's settings for devices, by id.
 	Overrides map[string]Override
-	// Profile is what the node's ecosystem takes.
+	// Profile describes the node's ecosystem.
 	Profile device.Profile
-	// Resident are the sources whose devices live in the program: these get power when it
-	// starts, and do what their StartUp attributes say. A restart of the program is nothing
-	// that any other device notices.
+	// Resident are the sources whose devices are part of the program. They power up
+	// when the program starts, and apply their StartUp attributes. Other devices
+	// are not affected by a restart of the program.
 	Resident []string
 }
 
@@ -76,7 +77,7 @@ type Registry struct {
 	node  Node
 	store *store.Store
 
-	entries map[string]*entry // by device id, those that are gone included
+	entries map[string]*entry // by device id, including removed ones
 	sources map[string]*source
 	ignored map[string][]device.Ignored // by source
 	pending list
@@ -92,22 +93,22 @@ type Registry struct {
 	saving saving
 }
 
-// saving is when something is to be saved.
+// saving is when something must be saved.
 type saving struct {
 	at   time.Time // zero: nothing is
-	kept bool      // what an endpoint keeps has changed, and Advance is to set at
+	kept bool      // attributes of an endpoint have changed, and Advance must set at
 }
 
-// list is what is to change in the list of devices.
+// list contains the pending changes of the list of devices.
 type list struct {
 	since time.Time // of the first change
 	last  time.Time // of the last one; zero: nothing
 
-	remove []matter.EndpointID // that the node has not given up yet
+	remove []matter.EndpointID // not removed by the node yet
 }
 
-// New returns a registry with the devices that the store knows. They stand, unreachable,
-// with their last values, when Attach has been called.
+// New returns a registry with the devices in the store. After Attach they are on
+// the node, unreachable and with their last values.
 func New(opt Options) (*Registry, error) {
 	if opt.Store == nil {
 		panic("BUG: bridge: New without a store")
@@ -132,7 +133,7 @@ func New(opt Options) (*Registry, error) {
 		return tx.Devices(func(id string, value []byte) error {
 			rec, err := decodeRecord(id, value)
 			if err != nil {
-				// One record that cannot be read is one device's loss.
+				// A record that cannot be read only affects its own device.
 				r.log.Error("a device is not restored", "error", err)
 				return nil
 			}
@@ -147,8 +148,8 @@ func New(opt Options) (*Registry, error) {
 	return r, nil
 }
 
-// separate takes a number that two records have from the younger device: no store that
-// is whole has such records, and controllers know the older one by it.
+// separate removes a number from the younger of two devices that have it. A valid
+// store has no such records. Controllers know the older device by the number.
 func (r *Registry) separate() {
 	owner := map[matter.EndpointID]string{}
 	for _, e := range r.sorted() {
@@ -163,8 +164,8 @@ func (r *Registry) separate() {
 	}
 }
 
-// Attach makes the known devices endpoints of the node, in one step and before it
-// answers anybody.
+// Attach adds the endpoints of the known devices to the node, in one step and
+// before it answers requests.
 func (r *Registry) Attach(now time.Time, n Node) error {
 	r.node = n
 	for _, e := range r.sorted() {
@@ -190,7 +191,7 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 	return nil
 }
 
-// sorted returns the entries in the order in which they came to be.
+// sorted returns the entries in the order of their creation.
 func (r *Registry) sorted() []*entry {
 	all := make([]*entry, 0, len(r.entries))
 	for _, e := range r.entries {
@@ -202,7 +203,8 @@ func (r *Registry) sorted() []*entry {
 	return all
 }
 
-// Deadline returns when Advance is next to be called, and whether it is.
+// Deadline returns the time at which Advance must be called next, and whether there
+// is one.
 func (r *Registry) Deadline() (first time.Time, ok bool) {
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (!ok || t.Before(first)) {
@@ -238,7 +240,7 @@ func (l *list) due() time.Time {
 	}
 }
 
-// changed notes that the list of devices has changed.
+// changed records a change of the list of devices.
 func (l *list) changed(now time.Time) {
 	if l.last.IsZero() {
 		l.since = now
@@ -246,10 +248,10 @@ func (l *list) changed(now time.Time) {
 	l.last = now
 }
 
-// Settle does nothing: what follows from an event is seen to at once.
+// Settle does nothing, as all effects of an event are carried out at once.
 func (r *Registry) Settle(time.Time) {}
 
-// Advance does what is due at now.
+// Advance does the work that is due at now.
 func (r *Registry) Advance(now time.Time) {
 	if r.saving.kept {
 		r.saving.kept = false
@@ -276,8 +278,8 @@ func (r *Registry) Advance(now time.Time) {
 	}
 }
 
-// updateList makes the node's list of endpoints that of the devices that are to be
-// shown, in one step.
+// updateList updates the node's endpoints to the devices that should be shown, in
+// one step.
 func (r *Registry) updateList(now time.Time) {
 	remove := r.pending.remove
 	r.pending = list{}
@@ -301,7 +303,7 @@ func (r *Registry) updateList(now time.Time) {
 	}
 	if len(remove) > 0 {
 		if err := r.node.RemoveEndpoints(remove...); err != nil {
-			// They are still there, so that their numbers cannot be used again.
+			// They still exist, so their numbers cannot be used again.
 			r.log.Error("endpoints are not removed, it is tried again", "endpoints", len(remove), "error", err)
 			r.pending = list{since: now, last: now.Add(gatherMost), remove: remove}
 			return
@@ -316,8 +318,8 @@ func (r *Registry) updateList(now time.Time) {
 	}
 }
 
-// takeOver lets the endpoints of an entry begin with what those before them have kept
-// until now: controllers may have changed it since the new ones were made.
+// takeOver copies the stored attributes of earlier endpoints to the endpoints of an
+// entry: controllers may have changed them since the new ones were created.
 func (r *Registry) takeOver(now time.Time, e *entry) {
 	for _, f := range e.former {
 		if !f.node.Dirty() || e.rec.Endpoints[f.node.Key].Number != f.number {
@@ -333,8 +335,8 @@ func (r *Registry) takeOver(now time.Time, e *entry) {
 	}
 }
 
-// add adds what is ready to the node, in one step, and returns how many endpoints that
-// were. A device that the node does not take keeps no other one out.
+// add adds the endpoints that are ready to the node, in one step, and returns their
+// number. A device that the node rejects does not affect the others.
 func (r *Registry) add() (added int) {
 	var ready []*entry
 	var each [][]node.Endpoint

@@ -7,8 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Report takes new values of a part from its source. All of them are taken, or none.
-// The error is an [*Error].
+// Report applies new values of a part from its source, all or none. The error is an
+// [*Error].
 func (r *Registry) Report(id, part string, v device.Values) error {
 	return r.do(func(now time.Time) error {
 		e, n, err := r.part(id, part)
@@ -27,7 +27,7 @@ func (r *Registry) Report(id, part string, v device.Values) error {
 	})
 }
 
-// part returns a part that is there.
+// part returns a part that exists.
 func (r *Registry) part(id, part string) (*entry, *device.Node, error) {
 	e := r.entries[id]
 	if e == nil || e.rec.Gone != nil {
@@ -40,11 +40,11 @@ func (r *Registry) part(id, part string) (*entry, *device.Node, error) {
 	return e, n, nil
 }
 
-// report takes values that have been checked.
+// report applies values that have been checked.
 func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Values) {
 	if err := n.Report(now, v); err != nil {
-		// The values fit, but a rule that couples them objects: the device shows what it
-		// showed.
+		// The values are valid, but a rule that couples them returned an error. The
+		// device keeps its state.
 		r.log.Warn("a report is not shown", "device", e.id, "part", n.Key, "error", err)
 		return
 	}
@@ -54,7 +54,7 @@ func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Valu
 	}
 	for name, is := range v {
 		if was, ok := p.State[name]; (!ok || was != is) && n.Property(name).Settable {
-			r.saveBy(now.Add(saveKept)) // not later than what the endpoint keeps of it
+			r.saveBy(now.Add(saveKept)) // not later than the attributes of the endpoint
 		}
 		p.State[name] = is
 	}
@@ -63,12 +63,12 @@ func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Valu
 	r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	r.changed(now, e)
 	if e.wantShown() && len(e.ready()) > 0 {
-		r.pending.changed(now) // first values have come
+		r.pending.changed(now) // the first values have arrived
 	}
 	r.notify(now, e)
 }
 
-// changed notes that the record of an entry is to be saved some time.
+// changed records that an entry must be saved.
 func (r *Registry) changed(now time.Time, e *entry) {
 	e.dirty = true
 	e.rec.Updated = now.UTC()
@@ -81,14 +81,13 @@ func (r *Registry) saveBy(t time.Time) {
 	}
 }
 
-// heard notes that the source of a device has spoken of it.
+// heard records that the source of a device has reported about it.
 func (r *Registry) heard(now time.Time, e *entry) {
 	e.silent = false
 	r.updateReachable(now, e)
 }
 
-// Event takes from the source what somebody does to a button of its device. The error
-// is an [*Error].
+// Event reports a gesture on a button from its source. The error is an [*Error].
 func (r *Registry) Event(id, part string, g device.Gesture) error {
 	return r.do(func(now time.Time) error {
 		e, n, err := r.part(id, part)
@@ -106,8 +105,8 @@ func (r *Registry) Event(id, part string, g device.Gesture) error {
 	})
 }
 
-// Reachable takes from the source whether its device can be reached. The error is an
-// [*Error].
+// Reachable sets whether a device is reachable according to its source. The error
+// is an [*Error].
 func (r *Registry) Reachable(id string, reachable bool) error {
 	return r.do(func(now time.Time) error {
 		e := r.entries[id]
@@ -121,7 +120,7 @@ func (r *Registry) Reachable(id string, reachable bool) error {
 	})
 }
 
-// Battery takes from the source what is known of its device's battery. The error is an
+// Battery sets the state of a device's battery from its source. The error is an
 // [*Error].
 func (r *Registry) Battery(id string, b device.Battery) error {
 	return r.do(func(now time.Time) error {
@@ -138,7 +137,7 @@ func (r *Registry) Battery(id string, b device.Battery) error {
 	})
 }
 
-// setBattery takes what is known by now; null leaves what was known.
+// setBattery updates the battery's state; null changes nothing.
 func (r *Registry) setBattery(now time.Time, e *entry, b device.Battery) {
 	had := e.rec.Device.Battery
 	if had == nil {
@@ -155,7 +154,7 @@ func (r *Registry) setBattery(now time.Time, e *entry, b device.Battery) {
 	r.notify(now, e)
 }
 
-// mergeBattery returns b with what was known before where b does not know.
+// mergeBattery returns b, with earlier values where b has none.
 func mergeBattery(had *device.Battery, b device.Battery) *device.Battery {
 	if b.Percent.IsNull() {
 		b.Percent = had.Percent
@@ -166,7 +165,7 @@ func mergeBattery(had *device.Battery, b device.Battery) *device.Battery {
 	return &b
 }
 
-// showBattery makes the endpoints of a device show its battery.
+// showBattery updates the battery on the endpoints of a device.
 func (r *Registry) showBattery(now time.Time, e *entry, b device.Battery) {
 	if e.assembly == nil {
 		return
@@ -178,7 +177,7 @@ func (r *Registry) showBattery(now time.Time, e *entry, b device.Battery) {
 	}
 }
 
-// rebuild makes the endpoints of an entry anew, with the numbers that they have.
+// rebuild creates the endpoints of an entry again, with the same numbers.
 func (r *Registry) rebuild(now time.Time, e *entry) {
 	e.retire()
 	if err := r.assemble(now, e); err != nil {
@@ -188,20 +187,20 @@ func (r *Registry) rebuild(now time.Time, e *entry) {
 	r.notify(now, e)
 }
 
-// Reachability that flips again within flipTime is held back for settleTime, as each
-// change makes some controllers read the whole node.
+// Reachability that changes again within flipTime is held back for settleTime,
+// because each change makes some controllers read the whole node.
 const (
 	flipTime   = time.Minute
 	settleTime = 10 * time.Second
 )
 
-// canBeReached reports whether controllers are to see the device as reachable.
+// canBeReached reports whether controllers should see the device as reachable.
 func (e *entry) canBeReached() bool {
 	return e.rec.Gone == nil && e.rec.Device.Reachable && !e.silent && !e.lost
 }
 
-// updateReachable shows whether a device can be reached: at once that it can, and that
-// it cannot unless that has changed a moment ago.
+// updateReachable shows whether a device is reachable: at once if it is, and also
+// if it is not, unless that has changed a moment ago.
 func (r *Registry) updateReachable(now time.Time, e *entry) {
 	want := e.canBeReached()
 	switch {
@@ -216,7 +215,7 @@ func (r *Registry) updateReachable(now time.Time, e *entry) {
 	}
 }
 
-// settleReachable shows whether a device can be reached.
+// settleReachable shows whether a device is reachable.
 func (r *Registry) settleReachable(now time.Time, e *entry) {
 	e.settleAt = time.Time{}
 	delete(r.settling, e)
@@ -229,7 +228,7 @@ func (r *Registry) settleReachable(now time.Time, e *entry) {
 	r.notify(now, e)
 }
 
-// describeInfos shows what is known of a device on its bridged endpoints.
+// describeInfos updates the information about a device on its bridged endpoints.
 func (r *Registry) describeInfos(now time.Time, e *entry) {
 	if e.assembly == nil {
 		return
@@ -252,12 +251,12 @@ func (r *Registry) describeInfos(now time.Time, e *entry) {
 		r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	}
 	if anew {
-		r.rebuild(now, e) // something is known for the first time
+		r.rebuild(now, e) // some information is new
 	}
 }
 
-// Left takes from the source that its device has left its network for good: controllers
-// learn so, and the device is removed. The error is an [*Error].
+// Left reports from the source that its device has left its network for good.
+// Controllers get an event, and the device is removed. The error is an [*Error].
 func (r *Registry) Left(id string) error {
 	err := r.do(func(now time.Time) error {
 		e := r.entries[id]

@@ -7,11 +7,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// ResetRecords makes the records of a store those of devices that no controller has seen
-// yet, in the transaction of a factory reset: UniqueIDs are new (section 9.13.5.3), and
-// what controllers have set is gone, their names for devices included. What sources and
-// the operator have said stays. So do the numbers, as those that were given before are
-// in backups, and cost nothing.
+// ResetRecords resets the records of a store, in the transaction of a factory
+// reset, so that controllers see new devices. UniqueIDs are new (section 9.13.5.3),
+// and the settings of controllers are removed, including their names for devices.
+// Data of sources and the operator stays. The numbers stay too, because earlier
+// ones are in backups.
 func ResetRecords(tx *store.Tx) error {
 	fresh := map[string]*record{}
 	err := tx.Devices(func(id string, value []byte) error {
@@ -32,7 +32,7 @@ func ResetRecords(tx *store.Tx) error {
 	return tx.DeleteEndpoints()
 }
 
-// reset forgets what a factory reset forgets.
+// reset removes what a factory reset removes.
 func (r *record) reset() {
 	r.Endpoints = maps.Clone(r.Endpoints)
 	for key, id := range r.Endpoints {
@@ -43,9 +43,9 @@ func (r *record) reset() {
 	maps.DeleteFunc(r.Labels, func(_ string, l label) bool { return l.By != ByOperator })
 }
 
-// Reset takes part in a factory reset of the node: reset runs the transaction with
-// [ResetRecords] in it. Reset is called on the loop. The endpoints are made anew a moment
-// later, as for any other change of the list.
+// Reset takes part in a factory reset of the node. reset runs the transaction,
+// including [ResetRecords]. Reset must be called on the loop. The endpoints are
+// created again a moment later, as for any change of the list.
 func (r *Registry) Reset(now time.Time, reset func(also func(*store.Tx) error) error) error {
 	if err := r.saveAll(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (r *Registry) Reset(now time.Time, reset func(also func(*store.Tx) error) e
 		r.commands.forget(id)
 		if e.assembly != nil {
 			e.retire()
-			e.former = nil // what they keep belongs to nobody any more
+			e.former = nil // their attributes are not needed any more
 			if err := r.assemble(now, e); err != nil {
 				r.log.Error("a device is not shown", "device", id, "error", err)
 			}

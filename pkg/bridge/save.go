@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// save writes what has changed, in one transaction. What the disk refuses is tried again.
+// save stores the changes in one transaction. It tries again if the disk fails.
 func (r *Registry) save(now time.Time) {
 	r.saving.at = time.Time{}
 	if err := r.saveAll(); err != nil {
@@ -60,7 +60,7 @@ func (r *Registry) saveAll() error {
 	return nil
 }
 
-// keeps reports whether an endpoint of the entry has something to keep.
+// keeps reports whether an endpoint of the entry has attributes to store.
 func (e *entry) keeps() bool {
 	if e.assembly == nil {
 		return false
@@ -73,5 +73,5 @@ func (e *entry) keeps() bool {
 	return false
 }
 
-// Close saves what is to be kept. It is called when the node has stopped.
+// Close saves all changes. It must be called when the node has stopped.
 func (r *Registry) Close() error { return r.saveAll() }

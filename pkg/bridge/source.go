@@ -7,19 +7,19 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// source is one source that is there, or was a moment ago.
+// source is a source that is present, or was a moment ago.
 type source struct {
 	name    string
 	streams int
 	linger  time.Duration
-	ends    time.Time // when it counts as lost; zero: it is there
+	ends    time.Time // when it counts as lost; zero: it is present
 }
 
-// DefaultLinger is how long a source may be without a stream.
+// DefaultLinger is how long a source stays present without a stream.
 const DefaultLinger = 30 * time.Second
 
-// Stream is one connection through which a source, or with an empty source whoever
-// listens to all, takes commands.
+// Stream is a connection on which a source receives commands. With an empty source
+// it receives those of all.
 type Stream struct {
 	registry *Registry
 	source   string
@@ -35,13 +35,13 @@ type Delivered struct {
 	Command device.Command
 }
 
-// maxQueue bounds the commands that wait for a slow reader of a stream.
+// maxQueue limits the commands that wait for a slow reader of a stream.
 const maxQueue = 1000
 
-// Open opens a stream of the commands for the devices of a source; an empty name: of all
-// sources at the local API. Commands after the one numbered since, as
-// far as they are remembered, come first; 0: none. linger is how long after the end of
-// its last stream the source's devices stay reachable.
+// Open opens a stream of the commands for the devices of a source. With an empty
+// name it is for all sources at the local API. It begins with the remembered
+// commands after number since; 0: none. linger is how long the source's devices
+// stay reachable after the end of its last stream.
 func (r *Registry) Open(name string, since uint64, linger time.Duration) (*Stream, error) {
 	s := &Stream{registry: r, source: name, wake: make(chan struct{}, 1)}
 	err := r.do(func(now time.Time) error {
@@ -65,17 +65,17 @@ func (r *Registry) Open(name string, since uint64, linger time.Duration) (*Strea
 	return s, nil
 }
 
-// MaxStreams bounds the streams that are open at a time.
+// MaxStreams is the number of streams that may be open.
 const MaxStreams = 100
 
 func (s *Stream) takes(c *device.Command) bool { return covers(s.source, SourceOf(c.Device)) }
 
-// covers reports whether a stream of name is one of the source.
+// covers reports whether a stream of name includes the source.
 func covers(name, source string) bool {
 	return name == source || name == "" && Front(source) == "api"
 }
 
-// push adds a command. A reader that is too slow is cut off and not waited for.
+// push adds a command. A reader that is too slow is disconnected.
 func (s *Stream) push(d Delivered) {
 	if len(s.queue) >= maxQueue {
 		s.overrun = true
@@ -88,11 +88,11 @@ func (s *Stream) push(d Delivered) {
 	}
 }
 
-// Ready is readable when Take has something to return.
+// Ready returns a channel that is readable when Take has something to return.
 func (s *Stream) Ready() <-chan struct{} { return s.wake }
 
-// Take returns the commands that have come since the last call, and whether the stream
-// goes on: not if it has been closed, or its reader was too slow.
+// Take returns the commands since the last call, and whether the stream continues.
+// It does not if it was closed or its reader was too slow.
 func (s *Stream) Take() (all []Delivered, ok bool) {
 	err := s.registry.do(func(time.Time) error {
 		all, s.queue = s.queue, nil
@@ -116,7 +116,7 @@ func (s *Stream) Close() {
 	})
 }
 
-// sourceUp notes that a source is there.
+// sourceUp records that a source is present.
 func (r *Registry) sourceUp(now time.Time, name string, linger time.Duration) {
 	s := r.sources[name]
 	if s == nil {
@@ -138,7 +138,7 @@ func (r *Registry) sourceDown(now time.Time, name string) {
 	}
 }
 
-// endLingering loses the sources that have been away for too long.
+// endLingering handles the sources that have been absent for too long.
 func (r *Registry) endLingering(now time.Time) {
 	for name, s := range r.sources {
 		if !s.ends.IsZero() && !now.Before(s.ends) {
@@ -149,7 +149,7 @@ func (r *Registry) endLingering(now time.Time) {
 	}
 }
 
-// setLost notes of all devices of a source whether the source is lost.
+// setLost sets whether the source of its devices is lost.
 func (r *Registry) setLost(now time.Time, name string, lost bool) {
 	for _, e := range r.entries {
 		if !covers(name, e.source()) || e.rec.Gone != nil || lost && r.listens(e.source()) {
@@ -163,9 +163,9 @@ func (r *Registry) setLost(now time.Time, name string, lost bool) {
 	}
 }
 
-// Lost notes that a front has lost its source: its devices become unreachable. Found is
-// the other way round; devices of which the source has not spoken since stay unreachable
-// until it does.
+// Lost reports that a front has lost its source. The source's devices become
+// unreachable. Found is the opposite. Devices about which the source has not
+// reported since stay unreachable until it does.
 func (r *Registry) Lost(name string) error {
 	return r.do(func(now time.Time) error {
 		r.setLost(now, name, true)
@@ -173,7 +173,7 @@ func (r *Registry) Lost(name string) error {
 	})
 }
 
-// Found notes that a front has its source again.
+// Found reports that a front has its source again.
 func (r *Registry) Found(name string) error {
 	return r.do(func(now time.Time) error {
 		for _, e := range r.entries {
@@ -186,7 +186,7 @@ func (r *Registry) Found(name string) error {
 	})
 }
 
-// SetIgnored replaces what a source offers and is not shown.
+// SetIgnored replaces the list of what a source offers and is not shown.
 func (r *Registry) SetIgnored(name string, all []device.Ignored) error {
 	return r.do(func(now time.Time) error {
 		if len(all) > maxIgnored {
@@ -197,5 +197,5 @@ func (r *Registry) SetIgnored(name string, all []device.Ignored) error {
 	})
 }
 
-// maxIgnored bounds what is remembered of what a source offers in vain.
+// maxIgnored limits that list.
 const maxIgnored = 5000

@@ -9,11 +9,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// View is a device as the registry answers it: the description, with what the registry
-// knows besides.
+// View is a device as returned by the registry: the description, and the registry's
+// own data.
 type View struct {
 	device.Device
-	Parts []PartView `json:"parts"` // in place of the Device's
+	Parts []PartView `json:"parts"` // replaces the Device's
 
 	Source     string            `json:"source"`
 	UniqueID   string            `json:"unique_id"`
@@ -25,14 +25,14 @@ type View struct {
 	LabelBy    Namer             `json:"label_by"`
 }
 
-// PartView is a part as the registry answers it.
+// PartView is a part as returned by the registry.
 type PartView struct {
 	device.Part
 	Endpoint matter.EndpointID `json:"endpoint"`
 	UniqueID string            `json:"unique_id,omitempty"` // of a flat part
 }
 
-// Devices returns all devices, in the order in which they came to be.
+// Devices returns all devices, in the order of their creation.
 func (r *Registry) Devices() (all []View, err error) {
 	err = r.do(func(now time.Time) error {
 		all = []View{}
@@ -72,7 +72,7 @@ func (r *Registry) Device(id string) (v View, err error) {
 	return v, err
 }
 
-// view returns what there is to say of a device, with its state at now.
+// view returns a device with its state at now.
 func (r *Registry) view(now time.Time, e *entry) View {
 	v := View{Device: e.rec.Device, Source: e.source(), Created: e.rec.Created, Exposed: e.present(), LabelBy: BySource}
 	v.Device.Reachable = e.reachable
@@ -112,7 +112,7 @@ func (r *Registry) view(now time.Time, e *entry) View {
 	return v
 }
 
-// reason returns why the device is not shown, or not as it is.
+// reason returns why the device is not shown, or not as described.
 func (e *entry) reason() string {
 	switch {
 	case e.fault != "":

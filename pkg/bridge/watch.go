@@ -7,8 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Notice is something that a [Watcher] sees: a device that has changed, a gesture, or a
-// command.
+// Notice is a notification for a [Watcher]: a device that has changed, a gesture,
+// or a command.
 type Notice struct {
 	At      time.Time       `json:"at"`
 	Device  *View           `json:"device,omitempty"`
@@ -24,7 +24,7 @@ type EventNotice struct {
 	Gesture device.Gesture `json:"event"`
 }
 
-// Watcher sees what happens to devices. What a slow one misses is gone.
+// Watcher receives notices about devices. A slow one misses some.
 type Watcher struct {
 	C        <-chan Notice
 	c        chan Notice
@@ -32,13 +32,13 @@ type Watcher struct {
 	registry *Registry
 }
 
-// Missed reports whether the watcher was too slow for a notice since the last call.
+// Missed reports whether the watcher has missed a notice since the last call.
 func (w *Watcher) Missed() bool { return w.missed.Swap(false) }
 
-// watcherQueue is how many notices wait for a watcher.
+// watcherQueue is the number of notices that wait for a watcher.
 const watcherQueue = 256
 
-// MaxWatchers bounds the watchers at a time.
+// MaxWatchers is the number of watchers that may exist.
 const MaxWatchers = 50
 
 // Watch returns a new watcher.
@@ -58,7 +58,7 @@ func (r *Registry) Watch() (*Watcher, error) {
 	return w, nil
 }
 
-// Close ends the watching.
+// Close ends the watcher.
 func (w *Watcher) Close() {
 	w.registry.do(func(time.Time) error {
 		delete(w.registry.watchers, w)
@@ -76,7 +76,7 @@ func (r *Registry) publish(n Notice) {
 	}
 }
 
-// notify lets watchers see a device.
+// notify sends watchers the state of a device.
 func (r *Registry) notify(now time.Time, e *entry) {
 	if len(r.watchers) == 0 {
 		return
@@ -89,7 +89,8 @@ func (r *Registry) notify(now time.Time, e *entry) {
 	r.publish(Notice{At: now, Device: &v})
 }
 
-// shownNow returns how many endpoints the node has of each device; nil if nobody watches.
+// shownNow returns the number of endpoints on the node for each device, or nil if
+// there are no watchers.
 func (r *Registry) shownNow() map[*entry]int {
 	if len(r.watchers) == 0 {
 		return nil
@@ -101,7 +102,7 @@ func (r *Registry) shownNow() map[*entry]int {
 	return all
 }
 
-// notifyShown lets watchers see the devices that are shown otherwise than before.
+// notifyShown sends watchers the devices whose visibility has changed.
 func (r *Registry) notifyShown(now time.Time, before map[*entry]int) {
 	for e, n := range before {
 		if len(e.shown) != n {

@@ -18,12 +18,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Bounds of the API besides those of bodies.
+// Limits of the API, except those of bodies.
 const (
 	requestsPerSecond = 5000 // of all clients together
 	requestsAtOnce    = 5000
 	maxLinger         = 24 * time.Hour
-	keepAlive         = 15 * time.Second // between two comments on a silent stream
+	keepAlive         = 15 * time.Second // interval of comments on a silent stream
 	writeTime         = 10 * time.Second // for one write to a stream
 )
 
@@ -34,7 +34,7 @@ var openAPI []byte
 type Options struct {
 	Registry *bridge.Registry // required
 	Log      *slog.Logger     // nil: no log
-	// Token, if not empty, is what every request must bring as a bearer token.
+	// Token, if not empty, must be in every request as a bearer token.
 	Token string
 }
 
@@ -62,7 +62,7 @@ func New(opt Options) *Handler {
 	return h
 }
 
-// routes are the requests that the API knows.
+// routes are the requests of the API.
 func (h *Handler) routes() map[string]func(w http.ResponseWriter, r *http.Request) error {
 	return map[string]func(w http.ResponseWriter, r *http.Request) error{
 		"GET /v1/devices":              h.list,
@@ -105,7 +105,7 @@ func (h *Handler) authorized(r *http.Request) bool {
 	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(h.opt.Token)) == 1
 }
 
-// unknown answers a path or a method that there is not.
+// unknown answers a path or a method that does not exist.
 func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 	var methods []string
 	for _, m := range []string{"GET", "PUT", "PATCH", "POST", "DELETE"} {
@@ -123,7 +123,7 @@ func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 	fail(w, http.StatusNotFound, "", "there is nothing at "+r.URL.Path)
 }
 
-// wrap turns the error of a request into its answer.
+// wrap writes the answer for the error of a request.
 func (h *Handler) wrap(f func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -155,7 +155,7 @@ func statusOf(k bridge.Kind) int {
 	return http.StatusBadRequest
 }
 
-// problem is an error as RFC 9457 has it.
+// problem is an error in the form of RFC 9457.
 type problem struct {
 	Title   string `json:"title"`
 	Status  int    `json:"status"`
@@ -176,7 +176,7 @@ func write(w http.ResponseWriter, status int, kind string, v any) {
 	}
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(status)
-	w.Write(append(b, '\n')) // a client that has gone is its own business
+	w.Write(append(b, '\n')) // fails if the client has gone
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
@@ -198,7 +198,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// own refuses the devices of the daemon's own fronts.
+// own returns an error for devices of the daemon's own fronts.
 func own(source string) error {
 	if bridge.Front(source) != "api" {
 		return &bridge.Error{Kind: bridge.Conflict, Pointer: "/id", Detail: fmt.Sprintf("id: the source %q is the daemon's own", source)}
@@ -234,8 +234,8 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// inRequest makes the pointer of an error that of the request: a single part's members
-// may stand at the top level.
+// inRequest changes the pointer of an error to that in the request, where members
+// of a single part may be at the top level.
 func inRequest(raw json.RawMessage, err error) error {
 	var e *bridge.Error
 	if !errors.As(err, &e) || !strings.HasPrefix(e.Pointer, "/parts/0/") {
@@ -284,7 +284,7 @@ func (h *Handler) sync(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// inArray is inRequest for an error about one of several descriptions.
+// inArray is like inRequest, for one of several descriptions.
 func inArray(each []json.RawMessage, err error) error {
 	var e *bridge.Error
 	if !errors.As(err, &e) {
@@ -385,7 +385,7 @@ func (h *Handler) openAPI(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// query refuses parameters other than those named, and the same one twice.
+// query rejects unknown and repeated parameters.
 func query(r *http.Request, names ...string) error {
 	for name, v := range r.URL.Query() {
 		if !slices.Contains(names, name) {
@@ -398,7 +398,7 @@ func query(r *http.Request, names ...string) error {
 	return nil
 }
 
-// limiter bounds the requests of a second.
+// limiter limits the requests per second.
 type limiter struct {
 	mu   sync.Mutex
 	left float64

@@ -13,10 +13,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// members are the members that an object may have, each with what takes its value.
+// members are the permitted members of an object, each with a function for its
+// value.
 type members map[string]func(at string, v json.RawMessage) error
 
-// object takes an object apart. Errors are [*bridge.Error] with the place of the member.
+// object decodes an object. Errors are [*bridge.Error] with the position of the
+// member.
 func object(at string, raw json.RawMessage, m members) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -28,7 +30,7 @@ func object(at string, raw json.RawMessage, m members) error {
 		if err != nil {
 			return wrong(at, "it is not JSON: %v", err)
 		}
-		name := t.(string) // of an object's member, the decoder returns nothing else
+		name := t.(string) // the decoder returns nothing else for a member of an object
 		place := at + "/" + escape(name)
 		take := m[name]
 		switch {
@@ -49,7 +51,7 @@ func object(at string, raw json.RawMessage, m members) error {
 	return nil
 }
 
-// array takes an array of at most limit values apart.
+// array decodes an array of at most limit values.
 func array(at string, raw json.RawMessage, limit int, take func(at string, v json.RawMessage) error) error {
 	var all []json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil || all == nil {
@@ -66,7 +68,8 @@ func array(at string, raw json.RawMessage, limit int, take func(at string, v jso
 	return nil
 }
 
-// escape writes a member's name as a JSON pointer has it (RFC 6901, section 3).
+// escape returns a member's name in the form of a JSON pointer (RFC 6901, section
+// 3).
 func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
@@ -75,7 +78,7 @@ func wrong(at, format string, args ...any) error {
 	return &bridge.Error{Kind: bridge.Invalid, Pointer: at, Detail: fmt.Sprintf(format, args...)}
 }
 
-// text, boolean, number and others take values of one kind.
+// text, boolean, number and others decode values of one type.
 
 func text(to *string) func(string, json.RawMessage) error {
 	return func(at string, v json.RawMessage) error {
@@ -142,7 +145,7 @@ func integer(to *int) func(string, json.RawMessage) error {
 	}
 }
 
-// maxTexts bounds the lists of options.
+// maxTexts limits the lists of options.
 const maxTexts = 64
 
 func texts(to *[]string) func(string, json.RawMessage) error {
@@ -161,7 +164,7 @@ func texts(to *[]string) func(string, json.RawMessage) error {
 	}
 }
 
-// maxValues bounds the values of a state.
+// maxValues limits the values of a state.
 const maxValues = 64
 
 func values(to *device.Values) func(string, json.RawMessage) error {
@@ -243,14 +246,14 @@ func partMembers(p *device.Part) members {
 	}
 }
 
-// readOnly are members that answers have and descriptions may repeat.
+// readOnly are members of answers that a description may repeat.
 var readOnly = []string{"endpoint", "unique_id", "source", "created", "last_update", "exposed", "reason", "label_by"}
 
 func skip(string, json.RawMessage) error { return nil }
 
-// decodeDevice takes a description. id, if not empty, is the device's id by the path.
-// What is said of a single part may stand at the top level; pointers of errors are those
-// of the request.
+// decodeDevice decodes a description. id, if not empty, is the device's id in the
+// path. Members of a single part may be at the top level. Pointers in errors are
+// those of the request.
 func decodeDevice(at string, raw json.RawMessage, id string) (device.Device, error) {
 	d := device.Device{ID: id, Reachable: true}
 	single := device.Part{ID: "main"}
@@ -368,10 +371,10 @@ func decodeGesture(raw json.RawMessage) (g gesture, err error) {
 	return g, err
 }
 
-// maxBody bounds a request's body, in octets.
+// maxBody is the maximum size of a request's body, in octets.
 const maxBody = 4 << 20
 
-// body reads a body of one JSON value.
+// body reads a body that is one JSON value.
 func body(r io.Reader) (json.RawMessage, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {

@@ -50,14 +50,14 @@ func (h *Handler) commands(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// serve writes a stream until the client, the daemon or the registry ends it. A client
-// that is too slow is cut off.
+// serve writes a stream until the client, the daemon or the registry ends it. A
+// client that is too slow is disconnected.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *bridge.Stream, source string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	c := http.NewResponseController(w)
-	c.SetReadDeadline(time.Time{}) // that of the request
+	c.SetReadDeadline(time.Time{}) // the deadline is for the request only
 	send := func(text string) bool {
 		c.SetWriteDeadline(time.Now().Add(writeTime))
 		if _, err := w.Write([]byte(text)); err != nil {

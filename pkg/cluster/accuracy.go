@@ -5,12 +5,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Accuracy is what is known of the accuracy of a measurement: a
-// MeasurementAccuracyStruct with one range.
+// Accuracy is the accuracy of a measurement: a MeasurementAccuracyStruct with one
+// range.
 type Accuracy struct {
 	Type       datamodel.MeasurementType
-	Min, Max   int64  // what can be measured, in the unit of the type
-	PercentMax uint16 // the greatest error, in hundredths of a percent
+	Min, Max   int64  // measurable range, in the unit of the type
+	PercentMax uint16 // maximum error, in hundredths of a percent
 }
 
 // Write writes the structure.

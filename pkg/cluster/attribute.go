@@ -8,18 +8,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Attribute is the way from an attribute to the state S.
+// Attribute connects an attribute with the state S.
 type Attribute[S comparable] struct {
 	id    matter.AttributeID
 	facts *datamodel.Attribute
 
 	read   func(s *S, w *tlv.Writer, t tlv.Tag)
 	same   func(a, b *S) bool
-	decode func(s *S, r *tlv.Reader, f *datamodel.Attribute) error // nil: it cannot be set
-	number func(s *S) Number                                       // nil: it is no number
+	decode func(s *S, r *tlv.Reader, f *datamodel.Attribute) error // nil: read-only
+	number func(s *S) Number                                       // nil: not a number
 	assign func(s *S, n Number)
 
-	reported func(s *S) Number // what quieter reporting compares; nil: number
+	reported func(s *S) Number // number for quieter reporting; nil: number
 
 	check func(c *Context, was, is *S) error
 	quiet Quiet
@@ -27,7 +27,7 @@ type Attribute[S comparable] struct {
 	keep  bool
 }
 
-// eventOf is an event that goes with the reports of an attribute.
+// eventOf is an event that is emitted together with the report of an attribute.
 type eventOf[S comparable] struct {
 	id   matter.EventID
 	data func(s *S, w *tlv.Writer)
@@ -39,8 +39,8 @@ type Number struct {
 	Null bool
 }
 
-// Check adds a rule for writes by controllers. It may change the state further; an
-// error, a [matter.Status], refuses the write.
+// Check adds a rule for writes by controllers. f may change the state further. An
+// error, a [matter.Status], rejects the write.
 func (a Attribute[S]) Check(f func(c *Context, was, is *S) error) Attribute[S] {
 	a.check = f
 	return a
@@ -52,14 +52,15 @@ func (a Attribute[S]) Quiet(q Quiet) Attribute[S] {
 	return a
 }
 
-// ReportBy makes n tell whether the attribute has changed, and how much, in place of its
-// value: for one that runs by itself, such as a time that is left.
+// ReportBy sets the number by which a change and its size are detected, in place of
+// the attribute's value. It is for attributes that change with time, such as a
+// remaining time.
 func (a Attribute[S]) ReportBy(n func(s *S) Number) Attribute[S] {
 	a.same, a.reported = func(x, y *S) bool { return n(x) == n(y) }, n
 	return a
 }
 
-// compared returns the number that quieter reporting goes by.
+// compared returns the number for quieter reporting.
 func (a *Attribute[S]) compared(s *S) Number {
 	if a.reported != nil {
 		return a.reported(s)
@@ -67,8 +68,8 @@ func (a *Attribute[S]) compared(s *S) Number {
 	return a.number(s)
 }
 
-// Keep makes the attribute survive a restart, though the specification does not call
-// it non-volatile.
+// Keep makes the attribute survive a restart although the specification does not
+// call it non-volatile.
 func (a Attribute[S]) Keep() Attribute[S] {
 	a.keep = true
 	return a
@@ -89,7 +90,7 @@ type signed interface {
 	~int8 | ~int16 | ~int32 | ~int64
 }
 
-// Bool is an attribute of type bool.
+// Bool returns an attribute of type bool.
 func Bool[S comparable](id matter.AttributeID, at func(*S) *bool) Attribute[S] {
 	return Attribute[S]{
 		id:   id,
@@ -109,7 +110,7 @@ func Bool[S comparable](id matter.AttributeID, at func(*S) *bool) Attribute[S] {
 	}
 }
 
-// Uint is an attribute of an unsigned type, an enum or a bitmap.
+// Uint returns an attribute of an unsigned type, an enum or a bitmap.
 func Uint[S comparable, T unsigned](id matter.AttributeID, at func(*S) *T) Attribute[S] {
 	return Attribute[S]{
 		id:   id,
@@ -125,7 +126,7 @@ func Uint[S comparable, T unsigned](id matter.AttributeID, at func(*S) *T) Attri
 	}
 }
 
-// Int is an attribute of a signed type.
+// Int returns an attribute of a signed type.
 func Int[S comparable, T signed](id matter.AttributeID, at func(*S) *T) Attribute[S] {
 	return Attribute[S]{
 		id:   id,
@@ -141,7 +142,7 @@ func Int[S comparable, T signed](id matter.AttributeID, at func(*S) *T) Attribut
 	}
 }
 
-// NullUint is Uint for a nullable attribute.
+// NullUint is like Uint, for a nullable attribute.
 func NullUint[S comparable, T unsigned](id matter.AttributeID, at func(*S) *Null[T]) Attribute[S] {
 	return Attribute[S]{
 		id: id,
@@ -170,7 +171,7 @@ func NullUint[S comparable, T unsigned](id matter.AttributeID, at func(*S) *Null
 	}
 }
 
-// NullInt is Int for a nullable attribute.
+// NullInt is like Int, for a nullable attribute.
 func NullInt[S comparable, T signed](id matter.AttributeID, at func(*S) *Null[T]) Attribute[S] {
 	return Attribute[S]{
 		id: id,
@@ -206,10 +207,10 @@ func nullOf[T unsigned | signed](n Number) Null[T] {
 	return Some(T(n.V))
 }
 
-// Millionth is how often the unit of a [NullFloat] holds that of its [Number].
+// Millionth is the number of units of the [Number] of a [NullFloat] in one.
 const Millionth = 1_000_000
 
-// NullFloat is a nullable attribute of type single.
+// NullFloat returns a nullable attribute of type single.
 func NullFloat[S comparable](id matter.AttributeID, at func(*S) *Null[float32]) Attribute[S] {
 	return Attribute[S]{
 		id: id,
@@ -221,12 +222,12 @@ func NullFloat[S comparable](id matter.AttributeID, at func(*S) *Null[float32]) 
 			}
 		},
 		same: func(a, b *S) bool { return *at(a) == *at(b) },
-		// For quieter reporting alone: millionths.
+		// Only for quieter reporting, in millionths.
 		number: func(s *S) Number { return Number{int64(math.Round(Millionth * float64(at(s).V))), !at(s).Valid} },
 	}
 }
 
-// Text is an attribute of type string.
+// Text returns an attribute of type string.
 func Text[S comparable](id matter.AttributeID, at func(*S) *string) Attribute[S] {
 	return Attribute[S]{
 		id:   id,
@@ -240,9 +241,9 @@ func Text[S comparable](id matter.AttributeID, at func(*S) *string) Attribute[S]
 	}
 }
 
-// Computed is an attribute that read writes from the state, read-only: a list, a
-// structure, or what follows from others. same reports whether two states show the same;
-// nil means that it never changes.
+// Computed returns a read-only attribute that read writes from the state: a list, a
+// structure, or a value that follows from others. same reports whether the
+// attribute is equal in two states; nil means that it never changes.
 func Computed[S comparable](id matter.AttributeID, read func(s *S, w *tlv.Writer, t tlv.Tag), same func(a, b *S) bool) Attribute[S] {
 	if same == nil {
 		same = func(a, b *S) bool { return true }
@@ -250,7 +251,7 @@ func Computed[S comparable](id matter.AttributeID, read func(s *S, w *tlv.Writer
 	return Attribute[S]{id: id, read: read, same: same}
 }
 
-// Counted is Computed for a number, so that it can be quiet.
+// Counted is like Computed, for a number, so that its reports can be limited.
 func Counted[S comparable](id matter.AttributeID, number func(s *S) Number) Attribute[S] {
 	return Attribute[S]{
 		id: id,
@@ -266,14 +267,14 @@ func Counted[S comparable](id matter.AttributeID, number func(s *S) Number) Attr
 	}
 }
 
-// Constant is an attribute whose value is the same on every endpoint.
+// Constant returns an attribute whose value is the same on every endpoint.
 func Constant[S comparable](id matter.AttributeID, v uint64) Attribute[S] {
 	return Computed(id, func(_ *S, w *tlv.Writer, t tlv.Tag) { w.Uint(t, v) }, nil)
 }
 
-// Encoded is a list or structure that the state holds as TLV, one element without a tag,
-// so that states can be compared. Where it is empty, the list is. take reads a value that
-// a controller writes, and writes what is kept of it.
+// Encoded returns a list or structure that the state contains as TLV, one element
+// without a tag, so that states can be compared. If it is empty, the list is. take
+// reads a value that a controller writes, and writes the part of it that is stored.
 func Encoded[S comparable](id matter.AttributeID, at func(*S) *string, take func(r *tlv.Reader, w *tlv.Writer) error) Attribute[S] {
 	return Attribute[S]{
 		id: id,

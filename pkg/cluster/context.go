@@ -9,7 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Context is what a function on a state works in. It is valid during the call.
+// Context is the context of a function on a state. It is valid only during the
+// call.
 type Context struct {
 	Now     time.Time
 	Request *im.Request // of a command or a write; nil if the device or time is the cause
@@ -21,9 +22,9 @@ type Context struct {
 	events     []queued
 }
 
-// Action is something that the device is to do and that is no value.
+// Action is something that the device should do and that is not a value.
 type Action struct {
-	Name    string // as contract names it, such as "stop"
+	Name    string // as in the API, such as "stop"
 	Seconds uint16 // of "identify"
 	PIN     string // of "lock" and "unlock"
 }
@@ -34,37 +35,37 @@ type queued struct {
 	data    func(w *tlv.Writer)
 }
 
-// Want says that the controller wants the device to have the values that bits name,
-// even if it is thought to have them already. The package of the state defines the bits.
+// Want requests that the device get the values in bits, even if the state already
+// has them. The package of the state defines the bits.
 func (c *Context) Want(bits uint32) { c.wanted |= bits }
 
-// Wanted reports whether any of bits is wanted.
+// Wanted reports whether one of bits was requested.
 func (c *Context) Wanted(bits uint32) bool { return c.wanted&bits != 0 }
 
-// WantedBits returns what Want has gathered.
+// WantedBits returns the requested bits.
 func (c *Context) WantedBits() uint32 { return c.wanted }
 
-// Do asks the device for an action.
+// Do requests an action of the device.
 func (c *Context) Do(a Action) { c.actions = append(c.actions, a) }
 
-// Actions returns what Do was called with.
+// Actions returns the requested actions.
 func (c *Context) Actions() []Action { return c.actions }
 
-// SetTransition says how long the device is to take for what is wanted.
+// SetTransition sets how long the device should take for the change.
 func (c *Context) SetTransition(d time.Duration) { c.transition = Opt[time.Duration]{d, true} }
 
-// Transition returns how long the device is to take, and whether anybody said so.
+// Transition returns how long the device should take, and whether that was set.
 func (c *Context) Transition() (time.Duration, bool) { return c.transition.V, c.transition.Valid }
 
 // FromController reports whether a controller is the cause.
 func (c *Context) FromController() bool { return c.Request != nil }
 
-// Emit emits an event when the change is kept. data writes its fields.
+// Emit emits an event if the change is kept. data writes its fields.
 func (c *Context) Emit(cl matter.ClusterID, ev matter.EventID, data func(w *tlv.Writer)) {
 	c.events = append(c.events, queued{cl, ev, data})
 }
 
-// reset makes c ready for another call.
+// reset prepares c for another call.
 func (c *Context) reset(now time.Time, r *im.Request) {
 	clear(c.events)
 	*c = Context{Now: now, Request: r, endpoint: c.endpoint, actions: slices.Delete(c.actions, 0, len(c.actions)), events: c.events[:0]}

@@ -13,8 +13,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// readUint reads an unsigned integer, enum or bitmap and holds it to its type and limit.
-// An error is one of the reader, or CONSTRAINT_ERROR.
+// readUint reads an unsigned integer, enum or bitmap and checks its type and limit.
+// The error is that of the reader, or CONSTRAINT_ERROR.
 func readUint(r *tlv.Reader, t *datamodel.Type, l *datamodel.Limit) (uint64, error) {
 	v := r.Uint()
 	if err := r.Err(); err != nil {
@@ -51,11 +51,11 @@ func readInt(r *tlv.Reader, t *datamodel.Type, l *datamodel.Limit) (int64, error
 	return v, nil
 }
 
-// errNull is the error of the number that stands for null where a type cannot be null
-// otherwise (section 7.19.1); here it is out of range.
+// errNull is the error for the number that represents null in a nullable type
+// (section 7.19.1). In other types it is out of range.
 const errNull = matter.StatusConstraintError
 
-// reserved reports whether the number that r is at stands for null.
+// reserved reports whether the number at r represents null.
 func reserved(r tlv.Reader, k datamodel.Kind) bool {
 	switch {
 	case r.Type() == tlv.TypeUint && !k.Signed():
@@ -77,20 +77,20 @@ func readText(r *tlv.Reader, l *datamodel.Limit) (string, error) {
 	return s, nil
 }
 
-// fieldsPlan is how the fields of a command are decoded into a struct.
+// fieldsPlan describes how the fields of a command are decoded into a struct.
 type fieldsPlan struct {
 	facts  []datamodel.Field
 	fields []fieldPlan
 }
 
 type fieldPlan struct {
-	index     []int // as reflect.Value.FieldByIndex takes it
+	index     []int // for reflect.Value.FieldByIndex
 	facts     *datamodel.Field
 	shape     shape
 	unchecked bool
 }
 
-// shape says how a Go type stands for a field: what of its wrappings it has.
+// shape describes how a Go type wraps the type of a field.
 type shape struct{ optional, nullable, element bool }
 
 func shapeOf(t reflect.Type) (s shape) {
@@ -104,8 +104,9 @@ func shapeOf(t reflect.Type) (s shape) {
 	return s
 }
 
-// newFieldsPlan makes the plan for a struct type whose fields, those of embedded structs
-// included, carry the names of the data model. It panics if they do not fit.
+// newFieldsPlan returns the plan for a struct type whose fields, including those of
+// embedded structs, have the names of the data model. It panics if they do not
+// match.
 func newFieldsPlan(t reflect.Type, facts []datamodel.Field) *fieldsPlan {
 	p := &fieldsPlan{facts: facts}
 	for _, f := range reflect.VisibleFields(t) {
@@ -125,7 +126,7 @@ func newFieldsPlan(t reflect.Type, facts []datamodel.Field) *fieldsPlan {
 
 var errMissing = errors.New("a mandatory field is missing")
 
-// decode decodes fields into v, a struct. The error is a status.
+// decode decodes fields into the struct v. The error is a status.
 func (p *fieldsPlan) decode(fields tlv.Element, v reflect.Value) error {
 	var seen uint64
 	r := fields.Reader()
@@ -153,7 +154,7 @@ func (p *fieldsPlan) decode(fields tlv.Element, v reflect.Value) error {
 	return nil
 }
 
-// writeError maps an error over an attribute's new value (section 8.7).
+// writeError converts an error in an attribute's new value (section 8.7).
 func writeError(err error) error {
 	var st matter.Status
 	if errors.As(err, &st) {
@@ -162,8 +163,8 @@ func writeError(err error) error {
 	return im.WriteError(err)
 }
 
-// commandError maps an error over a command's fields: a value out of its constraint is
-// CONSTRAINT_ERROR, anything else is no such command (section 8.8).
+// commandError converts an error in a command's fields: CONSTRAINT_ERROR for a
+// value that violates its constraint, and otherwise INVALID_COMMAND (section 8.8).
 func commandError(err error) error {
 	if err == error(matter.StatusConstraintError) || errors.Is(err, tlv.ErrRange) {
 		return matter.StatusConstraintError
@@ -263,7 +264,7 @@ func decodeSlice(r *tlv.Reader, v reflect.Value, t *datamodel.Type, l *datamodel
 	return r.Err()
 }
 
-// maxEntries bounds lists for which the data model names no bound.
+// maxEntries limits lists without a limit in the data model.
 const maxEntries = 256
 
 func decodeStruct(r *tlv.Reader, v reflect.Value, t *datamodel.Type) error {

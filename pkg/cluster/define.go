@@ -21,44 +21,48 @@ type Def[S comparable] struct {
 	Kept       []Kept[S]
 }
 
-// Kept is a part of the state that survives a restart and that no attribute shows.
+// Kept is a part of the state that survives a restart and is not an attribute.
 type Kept[S comparable] struct {
 	id matter.AttributeID
 	at func(*S) *int64
 }
 
-// Keep is a Kept that is stored under n, which no other of the cluster has, ever.
+// Keep returns a Kept that is stored with the number n. The cluster must never use
+// n for anything else.
 func Keep[S comparable](n uint16, at func(*S) *int64) Kept[S] {
 	return Kept[S]{matter.AttributeID(firstKept) + matter.AttributeID(n), at}
 }
 
-// firstKept is above the ids of attributes (section 7.18.2 of the core specification).
+// firstKept is larger than the ids of attributes (section 7.18.2 of the core
+// specification).
 const firstKept = 0xFFFF_0000
 
 func (k *Kept[S]) same(a, b *S) bool { return *k.at(a) == *k.at(b) }
 
-// Command is a function on the state for a command.
+// Command connects a command with a function on the state.
 type Command[S comparable] struct {
 	id     matter.CommandID
-	fields reflect.Type // nil: it has none
+	fields reflect.Type // nil: none
 	plan   *fieldsPlan
 	run    func(c *Context, s *S, f reflect.Value, w *tlv.Writer) error
 }
 
-// Do is a command without fields.
+// Do returns a command without fields.
 func Do[S comparable](id matter.CommandID, f func(c *Context, s *S) error) Command[S] {
 	return Command[S]{id: id, run: func(c *Context, s *S, _ reflect.Value, _ *tlv.Writer) error { return f(c, s) }}
 }
 
-// DoWith is a command whose fields are decoded into F, a struct whose fields are named
-// as in the data model: of type [Null] where they are nullable, [Opt] where they may be
-// absent. Values outside of their type or constraint are refused before f is called; a
-// field with the tag `cluster:"unchecked"` is held to its type alone.
+// DoWith returns a command whose fields are decoded into F. F is a struct whose
+// fields have the names of the data model. They have the type [Null] if they are
+// nullable and [Opt] if they are optional. Values that violate their type or
+// constraint are rejected before f is called. For a field with the tag
+// `cluster:"unchecked"` only the type is checked.
 func DoWith[S comparable, F any](id matter.CommandID, f func(c *Context, s *S, fields *F) error) Command[S] {
 	return Reply(id, func(c *Context, s *S, fields *F, _ *tlv.Writer) error { return f(c, s, fields) })
 }
 
-// Reply is DoWith for a command with a response, whose fields f writes into w.
+// Reply is like DoWith, for a command with a response. f writes the response's
+// fields into w.
 func Reply[S comparable, F any](id matter.CommandID, f func(c *Context, s *S, fields *F, w *tlv.Writer) error) Command[S] {
 	return Command[S]{
 		id:     id,
@@ -69,8 +73,8 @@ func Reply[S comparable, F any](id matter.CommandID, f func(c *Context, s *S, fi
 	}
 }
 
-// Decoder returns a function that decodes the fields of a command as [DoWith] does, for a
-// cluster that stands on no unit. Its error is the status of the command.
+// Decoder returns a function that decodes the fields of a command as [DoWith] does,
+// for a cluster without a unit. The error is the status of the command.
 func Decoder[F any](facts *datamodel.Cluster, id matter.CommandID) func(fields tlv.Element) (F, error) {
 	n := slices.IndexFunc(facts.Commands, func(c datamodel.Command) bool { return c.ID == id })
 	if n < 0 {
@@ -94,7 +98,7 @@ type Cluster[S comparable] struct {
 	layouts map[string]*layout[S]
 }
 
-// Define makes a cluster. It panics if d does not fit the facts.
+// Define returns a cluster. It panics if d does not match the facts.
 func Define[S comparable](d Def[S]) *Cluster[S] {
 	c := &Cluster[S]{facts: d.Facts, attributes: d.Attributes, commands: d.Commands, kept: d.Kept, layouts: map[string]*layout[S]{}}
 	for i := range c.attributes {
@@ -145,8 +149,8 @@ func (c *Cluster[S]) command(id matter.CommandID) *Command[S] {
 	return nil
 }
 
-// Selection says what of a cluster an endpoint serves: features, and elements that the
-// features leave optional.
+// Selection selects what an endpoint serves of a cluster: features, and elements
+// that are optional with these features.
 type Selection struct {
 	Features   uint32
 	Attributes []matter.AttributeID
@@ -154,7 +158,7 @@ type Selection struct {
 	Events     []matter.EventID
 }
 
-// layout returns what a selection comes to, the same for the same selection.
+// layout returns the layout of a selection. It is shared by equal selections.
 func (c *Cluster[S]) layout(sel Selection) *layout[S] {
 	key := fmt.Sprint(sel)
 	c.mu.Lock()
@@ -167,7 +171,7 @@ func (c *Cluster[S]) layout(sel Selection) *layout[S] {
 	return l
 }
 
-// newLayout panics if the cluster does not implement what s says.
+// newLayout panics if the cluster does not implement everything in s.
 func (c *Cluster[S]) newLayout(s *im.Spec) *layout[S] {
 	l := &layout[S]{spec: s}
 	var missing []string

@@ -14,26 +14,27 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Reporter takes what has changed on an endpoint.
+// Reporter receives the changes of an endpoint.
 type Reporter interface {
 	Attribute(cl matter.ClusterID, id matter.AttributeID)
 	Event(cl matter.ClusterID, id matter.EventID, data func(w *tlv.Writer))
 }
 
-// Endpoint is the clusters of one endpoint that stand on units: an [im.Model]. It is
+// Endpoint holds the units of one endpoint and their clusters: an [im.Model]. It is
 // owned by the goroutine that calls the engine.
 type Endpoint struct {
-	// Persist, if set, keeps what Save returns before a controller's write is answered.
+	// Persist, if set, stores what Save returns before a controller's write is
+	// answered.
 	Persist func() error
-	// Changed, if set, is called when something that is kept has changed otherwise, once
-	// until the next Save.
+	// Changed, if set, is called when stored data has changed in another way. It is
+	// not called again before the next Save.
 	Changed func()
 
 	units    []unit
 	clusters []im.Cluster
 	events   []queued
-	settled  bool // it is part of the node
-	dirty    bool // something that is kept has changed since Save
+	settled  bool // Settle was called: it is part of the node
+	dirty    bool // stored data has changed since Save
 	scenes   Scenes
 	extra    map[matter.ClusterID][]byte // see Extra
 }
@@ -55,9 +56,9 @@ type unit interface {
 // Clusters returns the clusters of the endpoint's units.
 func (e *Endpoint) Clusters() []im.Cluster { return e.clusters }
 
-// Settle reports what has changed since the last call. The first call comes when the
-// endpoint is added to the node: what happened before makes no event, as it is what the
-// endpoint begins with.
+// Settle reports the changes since the last call. The first call is made when the
+// endpoint is added to the node. Changes before it cause no events, as they are the
+// initial state.
 func (e *Endpoint) Settle(now time.Time, r *im.Changes) { e.settle(now, r) }
 
 func (e *Endpoint) settle(now time.Time, r Reporter) {
@@ -75,7 +76,8 @@ func (e *Endpoint) settle(now time.Time, r Reporter) {
 	e.events = e.events[:0]
 }
 
-// Deadline returns when Advance is next to be called, and whether it is.
+// Deadline returns the time at which Advance must be called next, and whether there
+// is one.
 func (e *Endpoint) Deadline() (first time.Time, ok bool) {
 	for _, u := range e.units {
 		if t, is := u.deadline(); is && (!ok || t.Before(first)) {
@@ -85,14 +87,14 @@ func (e *Endpoint) Deadline() (first time.Time, ok bool) {
 	return first, ok
 }
 
-// Advance does what is due at now.
+// Advance does the work that is due at now.
 func (e *Endpoint) Advance(now time.Time) {
 	for _, u := range e.units {
 		u.live(now)
 	}
 }
 
-// keepEvents takes the events of a change that is kept.
+// keepEvents queues the events of a change that is kept.
 func (e *Endpoint) keepEvents(c *Context) {
 	if len(e.events)+len(c.events) > maxQueued {
 		c.events = c.events[:max(0, maxQueued-len(e.events))]
@@ -100,10 +102,10 @@ func (e *Endpoint) keepEvents(c *Context) {
 	e.events = append(e.events, c.events...)
 }
 
-// maxQueued bounds the events of one endpoint between two calls of Settle.
+// maxQueued limits the events of one endpoint between two calls of Settle.
 const maxQueued = 64
 
-// changed notes that something that is kept has changed.
+// changed records that stored data has changed.
 func (e *Endpoint) changed() {
 	if !e.dirty && e.Changed != nil {
 		e.Changed()

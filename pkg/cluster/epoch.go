@@ -6,7 +6,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// clockSet is a time (2025-01-01) before which a clock is not believed.
+// clockSet is 2025-01-01. A clock that shows an earlier time has not been set.
 const clockSet = 1_735_689_600
 
 // Epoch returns a time as epoch-s, in seconds since 2000, and null if the clock was never

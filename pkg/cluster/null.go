@@ -9,7 +9,7 @@ type Null[T any] struct {
 // Some returns v as a Null that is not null.
 func Some[T any](v T) Null[T] { return Null[T]{V: v, Valid: true} }
 
-// Or returns the value, or v where it is null.
+// Or returns the value, or v if it is null.
 func (n Null[T]) Or(v T) T {
 	if n.Valid {
 		return n.V
@@ -25,7 +25,7 @@ type Opt[T any] struct {
 	Valid bool // present
 }
 
-// Or returns the value, or v where it is absent.
+// Or returns the value, or v if it is absent.
 func (o Opt[T]) Or(v T) T {
 	if o.Valid {
 		return o.V

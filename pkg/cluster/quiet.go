@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Quiet decides when a change of a numeric attribute is reported: at once, if it
-// returns 0, or after so much time, unless another change is reported before. was is
-// the value reported last. What a Quiet has promised once is kept, and the last value
-// is always reported.
+// Quiet decides when a change of a numeric attribute is reported. It returns 0 for
+// a report at once, and otherwise the delay, unless another change is reported
+// before. was is the value that was reported last. A delay is never extended, and
+// the last value is always reported.
 type Quiet func(was, is Number, at Moment) time.Duration
 
-// Moment is when a Quiet decides.
+// Moment is the time of a decision of a Quiet.
 type Moment struct {
 	Now    time.Time
 	Age    time.Duration // since the last report; [Never] if there was none
@@ -21,8 +21,9 @@ type Moment struct {
 // Never is the Age of a value that was never reported.
 const Never time.Duration = 1 << 62
 
-// EachSecond reports a moving value at most once a second, and at once when it comes
-// to rest, or to or from null (quieter reporting of levels and colors).
+// EachSecond reports a moving value at most once a second. It reports at once when
+// the value stops moving, and when it changes to or from null (quieter reporting of
+// levels and colors).
 func EachSecond(was, is Number, at Moment) time.Duration {
 	if !at.Moving || was.Null != is.Null {
 		return 0
@@ -31,22 +32,23 @@ func EachSecond(was, is Number, at Moment) time.Duration {
 }
 
 const (
-	// SlowTick is how far the moments are apart at which slow values are reported. They
-	// are the same for all endpoints, so that a node with many sensors sends one report
-	// then and nothing in between: Apple's hubs store no value of a node that reports
-	// more often.
+	// SlowTick is the interval between the times at which slow values are reported.
+	// The times are the same for all endpoints, so that a node with many sensors
+	// sends one report at each of them and nothing in between: Apple's hubs store
+	// no values of a node that reports more often.
 	SlowTick = 15 * time.Second
 
-	// slowLeast is how long a value is not reported again, whatever it does.
+	// slowLeast is the shortest time between two reports of a value.
 	slowLeast = 5 * time.Second
 
-	// slowMost bounds how long a change within the band is not reported (sections 2.12.6
-	// and 2.13.6 of the application clusters, for power and energy; here for all).
+	// slowMost is the longest delay of a change within the band (sections 2.12.6
+	// and 2.13.6 of the application clusters for power and energy; used here for
+	// all).
 	slowMost = time.Minute
 )
 
-// Step is a change of a value: by at least Abs and at least Percent of what it was.
-// The zero Step is never reached.
+// Step is a change of a value, by at least Abs and at least Percent of the old
+// value. The zero Step is never reached.
 type Step struct {
 	Abs, Percent int64
 }
@@ -59,10 +61,11 @@ func (s Step) reached(was, is Number) bool {
 	return change >= float64(s.Abs) && change >= math.Abs(float64(was.V))*float64(s.Percent)/100
 }
 
-// Slow is for what a sensor measures. A first value, a value after null and null are
-// reported at once; so is a change that reaches big, but five seconds after the last
-// one. A change that reaches band waits for the next tick, see [SlowTick], and a
-// smaller one for the last tick within a minute of the last report.
+// Slow is for measurements of sensors. The first value, null, and a value after
+// null are reported at once. So is a change of at least big, but not within five
+// seconds of the last report. A change of at least band is reported at the next
+// tick (see [SlowTick]), and a smaller one at the last tick within a minute of the
+// last report.
 func Slow(band, big Step) Quiet {
 	return func(was, is Number, at Moment) time.Duration {
 		switch {
@@ -78,7 +81,7 @@ func Slow(band, big Step) Quiet {
 	}
 }
 
-// tick returns the first tick that is not before t.
+// tick returns the first tick at or after t.
 func tick(t time.Time) time.Time {
 	if last := t.Truncate(SlowTick); !last.Equal(t) {
 		return last.Add(SlowTick)

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Scene is values of attributes that scenes keep (quality S, section 7.7 of the core
-// specification), each attribute at most once.
+// Scene contains values of attributes that scenes store (quality S, section 7.7 of
+// the core specification), each attribute at most once.
 type Scene []SceneValue
 
 // SceneValue is the value of one attribute in a scene.
@@ -19,7 +19,8 @@ type SceneValue struct {
 	Value     Number
 }
 
-// Get returns the value of an attribute, and whether the scene has one that is not null.
+// Get returns the value of an attribute. It returns false if the scene has none or
+// null.
 func (s Scene) Get(cl matter.ClusterID, id matter.AttributeID) (v int64, ok bool) {
 	for i := range s {
 		if s[i].Cluster == cl && s[i].Attribute == id {
@@ -29,24 +30,25 @@ func (s Scene) Get(cl matter.ClusterID, id matter.AttributeID) (v int64, ok bool
 	return 0, false
 }
 
-// Scenes is what the Scenes Management cluster of an endpoint does for its units.
+// Scenes are the functions of the endpoint's Scenes Management cluster that its
+// units use.
 type Scenes struct {
 	// StoreGlobal stores the global scene of the accessing fabric.
 	StoreGlobal func(r *im.Request) error
 	// Global returns the global scene of the accessing fabric, and whether there is one.
 	Global func(r *im.Request) (Scene, bool)
-	// Watching reports whether Disturbed is to be called.
+	// Watching reports whether Disturbed must be called.
 	Watching func() bool
-	// Disturbed is called when a value that scenes keep has become another one, otherwise
-	// than by [Endpoint.Recall]. It must not call the Endpoint.
+	// Disturbed is called when a value that scenes store has changed, except by
+	// [Endpoint.Recall]. It must not call the Endpoint.
 	Disturbed func()
 }
 
-// SetScenes adds what a Scenes Management cluster does.
+// SetScenes sets the functions of a Scenes Management cluster.
 func (e *Endpoint) SetScenes(s Scenes) { e.scenes = s }
 
-// StoreGlobalScene stores the global scene, of what the state was before this change. A
-// table that has no room is no error.
+// StoreGlobalScene stores the global scene from the state before this change. A
+// full scene table is not an error.
 func (c *Context) StoreGlobalScene() error {
 	if c.Request == nil || c.endpoint.scenes.StoreGlobal == nil {
 		return nil
@@ -62,8 +64,8 @@ func (c *Context) GlobalScene() (Scene, bool) {
 	return c.endpoint.scenes.Global(c.Request)
 }
 
-// SceneAttribute returns the facts of an attribute that scenes of the endpoint keep, nil
-// if they do not, and whether the endpoint has the cluster.
+// SceneAttribute returns the facts of an attribute that scenes of the endpoint
+// store, or nil if they do not store it, and whether the endpoint has the cluster.
 func (e *Endpoint) SceneAttribute(cl matter.ClusterID, id matter.AttributeID) (a *datamodel.Attribute, has bool) {
 	for _, u := range e.units {
 		if a, has := u.sceneAttribute(cl, id); has {
@@ -73,8 +75,8 @@ func (e *Endpoint) SceneAttribute(cl matter.ClusterID, id matter.AttributeID) (a
 	return nil, false
 }
 
-// Capture returns the values that a scene of the endpoint keeps at now. Of what moves it
-// is where it comes to rest.
+// Capture returns the values for a scene of the endpoint at now. For a moving value
+// it is the target.
 func (e *Endpoint) Capture(now time.Time) Scene {
 	var s Scene
 	for _, u := range e.units {
@@ -83,7 +85,7 @@ func (e *Endpoint) Capture(now time.Time) Scene {
 	return s
 }
 
-// Recall brings the endpoint to a scene in so much time. The device is asked once.
+// Recall recalls a scene with the transition time d. The device gets one command.
 func (e *Endpoint) Recall(r *im.Request, s Scene, d time.Duration) error {
 	for _, u := range e.units {
 		if err := u.recall(r, s, d); err != nil {
@@ -93,7 +95,7 @@ func (e *Endpoint) Recall(r *im.Request, s Scene, d time.Duration) error {
 	return nil
 }
 
-// rest returns the state in which what moves has come to rest, as scenes keep it.
+// rest returns the state after all movement, with the values that scenes store.
 func (u *Unit[S]) rest(s *S) S {
 	if u.rules.Rest != nil {
 		return u.rules.Rest(s)
@@ -116,7 +118,7 @@ func (u *Unit[S]) sceneAttribute(cl matter.ClusterID, id matter.AttributeID) (*d
 	return nil, false
 }
 
-// inScenes reports whether scenes keep the attribute.
+// inScenes reports whether scenes store the attribute.
 func (a *Attribute[S]) inScenes() bool {
 	return a.facts.Quality.Has(datamodel.Scene) && a.number != nil && a.assign != nil
 }
@@ -166,7 +168,7 @@ func (u *Unit[S]) attribute(cl matter.ClusterID, id matter.AttributeID) *Attribu
 	return nil
 }
 
-// disturb reports a change of the state, which is u.next, to the scenes.
+// disturb notifies the scenes of a change of the state, which is in u.next.
 func (u *Unit[S]) disturb() {
 	if u.recalling || u.state == u.next || u.endpoint.scenes.Watching == nil || !u.endpoint.scenes.Watching() {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// NewSpec makes the metadata of a cluster from its facts: what its features make
-// mandatory, and of the rest what is selected.
+// NewSpec returns the metadata of a cluster from its facts: the elements that its
+// features make mandatory, and the selected optional ones.
 func NewSpec(f *datamodel.Cluster, sel Selection) *im.Spec {
 	env := datamodel.Env{Cluster: f, Features: sel.Features, Revision: f.Revision, Has: func(name string) bool {
 		return slices.ContainsFunc(f.Attributes, func(a datamodel.Attribute) bool {
@@ -41,8 +41,8 @@ func NewSpec(f *datamodel.Cluster, sel Selection) *im.Spec {
 	return s
 }
 
-// writable returns the privilege to write an attribute. Where writing is optional it is
-// not offered.
+// writable returns the privilege to write an attribute. Optional writing is not
+// offered.
 func writable(a datamodel.Attribute) matter.Privilege {
 	if a.Access.Has(datamodel.OptionalWrite) {
 		return 0
@@ -50,7 +50,7 @@ func writable(a datamodel.Attribute) matter.Privilege {
 	return a.Write
 }
 
-// quality pairs the qualities and modifiers of the facts with those of the engine.
+// quality maps the qualities and modifiers of the facts to those of the engine.
 func quality(q datamodel.Quality, a datamodel.Access, k datamodel.Kind) (out im.Quality) {
 	for _, p := range [...]struct {
 		has bool

@@ -9,73 +9,75 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Rules are what the clusters of a unit have in common. Each may be nil.
+// Rules are common to the clusters of a unit. Each function may be nil.
 type Rules[S comparable] struct {
-	// Couple makes the parts of a state agree after a command, a write or a report of the
-	// device. An error refuses the change.
+	// Couple makes the parts of a state consistent after a command, a write or a
+	// report of the device. An error rejects the change.
 	Couple func(c *Context, was, is *S) error
 
-	// Tick brings the state to c.Now and returns when it is to be called next; the zero
-	// time: when something else changes the state. It may be called earlier.
+	// Tick advances the state to c.Now and returns when it must be called next; the
+	// zero time means after the next change of the state. It may be called earlier.
 	Tick func(c *Context, s *S) time.Time
 
-	// Moving reports whether the state changes by itself at the moment, so that quiet
-	// attributes need not be reported yet.
+	// Moving reports whether the state is changing with time, so that reports of
+	// quiet attributes can wait.
 	Moving func(s *S) bool
 
-	// Rest returns the state in which what moves has come to rest, and in which each value
-	// that scenes keep counts; nil: as it is.
+	// Rest returns the state after all movement, with all values that scenes store;
+	// nil: the state itself.
 	Rest func(s *S) S
 
-	// Recall brings the state to a scene, in so much time. nil: the values are assigned.
+	// Recall changes the state to a scene with the transition time d. nil: the
+	// values are assigned.
 	Recall func(c *Context, s *S, scene Scene, d time.Duration) error
 
-	// Restored mends a state of which attributes were loaded.
+	// Restored corrects a state after attributes were loaded.
 	Restored func(s *S)
 
-	// PowerUp does what the StartUp attributes say.
+	// PowerUp applies the StartUp attributes.
 	PowerUp func(c *Context, s *S)
 
-	// Apply asks the device for what a controller, or time, wants: for the difference
-	// between two states, and for what c says besides. An error refuses the change.
+	// Apply asks the device for what a controller, or time, has changed: the
+	// difference of two states, and the requests in c. An error rejects the change.
 	Apply func(c *Context, was, is *S) error
 }
 
-// Unit is the state of some clusters of one endpoint, which depend on each other.
+// Unit is the state of some clusters of one endpoint that depend on each other.
 type Unit[S comparable] struct {
 	endpoint *Endpoint
 	rules    Rules[S]
 	served   []*served[S]
 
 	state S
-	shown S // what subscribers know, but for quiet attributes
-	next  S // the copy that a change works on
+	shown S // as reported to subscribers, except quiet attributes
+	next  S // the copy that is being changed
 
 	tick    time.Time // when Tick is due; zero: never
-	lived   time.Time // when Tick was called last
+	lived   time.Time // last call of Tick
 	quiet   []quietState
-	pending int       // quiet attributes whose change is not reported yet
-	due     time.Time // when the first of them is
+	pending int       // quiet attributes with an unreported change
+	due     time.Time // when the first of them must be reported
 	context Context
 
-	recalling bool // the change is that of a scene
+	recalling bool // the change recalls a scene
 }
 
-// quietState is what is known of a quiet attribute.
+// quietState is the state of a quiet attribute.
 type quietState struct {
 	reported Number
 	at       time.Time // zero: never
-	due      time.Time // when a change is to be reported; zero: there is none
+	due      time.Time // when a change must be reported; zero: there is none
 }
 
-// NewUnit adds a unit to an endpoint. Its clusters are added by [Serve].
+// NewUnit adds a unit to an endpoint. [Serve] adds its clusters.
 func NewUnit[S comparable](e *Endpoint, initial S, rules Rules[S]) *Unit[S] {
 	u := &Unit[S]{endpoint: e, rules: rules, state: initial, shown: initial, context: Context{endpoint: e}}
 	e.units = append(e.units, u)
 	return u
 }
 
-// Serve adds a cluster to a unit, before the endpoint is added to the node.
+// Serve adds a cluster to a unit. It must be called before the endpoint is added to
+// the node.
 func (u *Unit[S]) Serve(c *Cluster[S], sel Selection) {
 	l := c.layout(sel)
 	sv := &served[S]{unit: u, cluster: c, layout: l, quiet: len(u.quiet)}
@@ -94,12 +96,13 @@ func (u *Unit[S]) State(now time.Time) S {
 	return u.state
 }
 
-// Report changes the state as the device says. An error has changed nothing.
+// Report changes the state as the device reports. An error means that nothing has
+// changed.
 func (u *Unit[S]) Report(now time.Time, f func(c *Context, s *S) error) error {
 	return u.change(now, nil, f)
 }
 
-// live brings the state to now.
+// live advances the state to now.
 func (u *Unit[S]) live(now time.Time) {
 	if u.tick.IsZero() || u.rules.Tick == nil || now.Equal(u.lived) {
 		return
@@ -108,14 +111,14 @@ func (u *Unit[S]) live(now time.Time) {
 	u.byItself(now, func(c *Context, s *S) { u.tick = u.rules.Tick(c, s) })
 }
 
-// look makes Tick due at t, after a change that may have begun something.
+// look schedules Tick at t, after a change that may have started a movement.
 func (u *Unit[S]) look(t time.Time) {
 	if u.rules.Tick != nil {
 		u.tick, u.lived = t, time.Time{}
 	}
 }
 
-// byItself runs f, which no controller is the cause of, on a copy of the state, and
+// byItself runs f, without a controller as the cause, on a copy of the state, and
 // keeps the copy.
 func (u *Unit[S]) byItself(now time.Time, f func(c *Context, s *S)) {
 	c := &u.context
@@ -123,7 +126,7 @@ func (u *Unit[S]) byItself(now time.Time, f func(c *Context, s *S)) {
 	u.next = u.state
 	f(c, &u.next)
 	if c.wanted != 0 || len(c.actions) > 0 {
-		u.apply(c) // what time wants is shown, whether the device can be reached or not
+		u.apply(c) // a change with time is shown even if the device is unreachable
 	}
 	u.endpoint.keepEvents(c)
 	u.disturb()
@@ -137,7 +140,7 @@ func (u *Unit[S]) apply(c *Context) error {
 	return u.rules.Apply(c, &u.state, &u.next)
 }
 
-// change runs f on a copy of the state and keeps the copy if nothing objects.
+// change runs f on a copy of the state and keeps the copy if there is no error.
 func (u *Unit[S]) change(now time.Time, r *im.Request, f func(c *Context, s *S) error) error {
 	u.live(now)
 	c := &u.context
@@ -164,7 +167,7 @@ func (u *Unit[S]) change(now time.Time, r *im.Request, f func(c *Context, s *S) 
 	return nil
 }
 
-// settle reports the difference between the state and what is shown.
+// settle reports the differences between the state and the reported one.
 func (u *Unit[S]) settle(now time.Time, r Reporter) {
 	u.live(now)
 	if u.state == u.shown && u.pending == 0 {
@@ -210,7 +213,7 @@ func (u *Unit[S]) emit(r Reporter, cl matter.ClusterID, e *eventOf[S]) {
 	r.Event(cl, e.id, func(w *tlv.Writer) { e.data(&u.state, w) })
 }
 
-// settleQuiet reports whether the change of a quiet attribute is to be reported now.
+// settleQuiet reports whether the change of a quiet attribute must be reported now.
 func (u *Unit[S]) settleQuiet(now time.Time, a *Attribute[S], q *quietState, moving bool) bool {
 	same := a.same(&u.shown, &u.state)
 	if q.due.IsZero() && same {
@@ -256,7 +259,7 @@ func (u *Unit[S]) setDue(q *quietState, due time.Time) {
 	q.due = due
 }
 
-// deadline returns when the unit is next to be settled by itself.
+// deadline returns when the unit must be settled because of the time.
 func (u *Unit[S]) deadline() (time.Time, bool) {
 	t := u.tick
 	if u.pending > 0 && (t.IsZero() || u.due.Before(t)) {
@@ -265,7 +268,7 @@ func (u *Unit[S]) deadline() (time.Time, bool) {
 	return t, !t.IsZero()
 }
 
-// layout is what a selection of a cluster comes to.
+// layout is the layout of a cluster for one selection.
 type layout[S comparable] struct {
 	spec       *im.Spec
 	attributes []*Attribute[S]
@@ -276,7 +279,7 @@ type served[S comparable] struct {
 	unit    *Unit[S]
 	cluster *Cluster[S]
 	layout  *layout[S]
-	quiet   int // where its quiet attributes begin in the unit's
+	quiet   int // index of its first quiet attribute in the unit's
 }
 
 // Spec returns the cluster's metadata.

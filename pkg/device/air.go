@@ -16,7 +16,7 @@ var airKinds = map[string]kind{
 var airQualities = []string{"unknown", "good", "fair", "moderate", "poor", "very_poor", "extremely_poor"}
 
 // airProperties are the properties of an air quality sensor: air_quality, then the
-// concentrations, whose bits are those of their substances.
+// concentrations, in the order of the bits of their substances.
 var airProperties = []property[airquality.Air]{
 	{
 		Property: Property{Name: "air_quality", Kind: KindText, Values: airQualities},
@@ -38,11 +38,12 @@ var airProperties = []property[airquality.Air]{
 	concentration("radon_bq_per_m3", airquality.Radon, 1),
 }
 
-// concentration is a property of which times are one of the attribute. What the source
-// knows no more stays: SmartThings' drivers fail on null.
+// concentration returns the property of a substance. Its values are multiplied with
+// times for the attribute. If the source reports null, the last value stays,
+// because SmartThings' drivers fail on null.
 func concentration(name string, x airquality.Substance, times float64) property[airquality.Air] {
 	return property[airquality.Air]{
-		// Home Assistant has an entity for each, and none for one that is null.
+		// Home Assistant creates an entity for each, but none for one that is null.
 		Property: Property{Name: name, Kind: KindNumber, Max: 1e6 * times, Needed: true},
 		want:     1 << x,
 		get: func(s *airquality.Air) Value {
@@ -60,7 +61,7 @@ func concentration(name string, x airquality.Substance, times float64) property[
 	}
 }
 
-// sevenDigits rounds to what a float32 holds.
+// sevenDigits rounds to the precision of a float32.
 func sevenDigits(f float64) float64 {
 	short, err := strconv.ParseFloat(strconv.FormatFloat(f, 'g', 7, 64), 64)
 	if err != nil {
@@ -69,11 +70,11 @@ func sevenDigits(f float64) float64 {
 	return short
 }
 
-// buildAirQualitySensor builds a sensor for the properties that the part names.
+// buildAirQualitySensor builds a sensor with the properties of the part.
 func buildAirQualitySensor(b *builder) error {
 	props := named(b, airProperties, airProperties[0].Name)
 	if props[0].Name != airProperties[0].Name {
-		props = slices.Insert(props, 0, airProperties[0]) // the cluster is always there
+		props = slices.Insert(props, 0, airProperties[0]) // the cluster is mandatory
 	}
 	b.Identify = true
 	u := addUnit(b.Endpoint, airquality.Air{}, cluster.Rules[airquality.Air]{}, props)

@@ -16,7 +16,7 @@ var alarmKinds = map[string]kind{
 
 var alarmLevels = []string{smokecoalarm.Normal: "normal", smokecoalarm.Warning: "warning", smokecoalarm.Critical: "critical"}
 
-// alarmLevel is a property for a level, which get returns and set sets.
+// alarmLevel returns a property for a level, with its accessors.
 func alarmLevel(name string, get func(*smokecoalarm.Alarm) smokecoalarm.Level, set func(*smokecoalarm.Alarm, smokecoalarm.Level)) property[smokecoalarm.Alarm] {
 	return property[smokecoalarm.Alarm]{
 		Property: Property{Name: name, Kind: KindText, Values: alarmLevels},
@@ -54,7 +54,7 @@ func alarmFlag(name string, get func(*smokecoalarm.Alarm) bool, set func(*smokec
 	}
 }
 
-// alarmProperties are the properties of every alarm.
+// alarmProperties are the properties that all alarms have.
 var alarmProperties = []property[smokecoalarm.Alarm]{
 	alarmFlag("test_in_progress", func(s *smokecoalarm.Alarm) bool { return s.Testing }, func(s *smokecoalarm.Alarm, is bool) { s.Testing = is }),
 	alarmFlag("hardware_fault", func(s *smokecoalarm.Alarm) bool { return s.Fault }, func(s *smokecoalarm.Alarm, is bool) { s.Fault = is }),
@@ -68,8 +68,8 @@ var alarmProperties = []property[smokecoalarm.Alarm]{
 		}),
 }
 
-// buildAlarm builds an alarm for what its options name; without options for what its
-// first state speaks of, or smoke.
+// buildAlarm builds an alarm for the detectors in its options. Without options it
+// uses those in the first state, or smoke.
 func buildAlarm(b *builder) error {
 	o := &b.part.Options
 	if !o.Smoke && !o.CarbonMonoxide && !o.Gas {
@@ -96,8 +96,8 @@ func buildAlarm(b *builder) error {
 	b.Identify = true
 	u := addUnit(b.Endpoint, smokecoalarm.Alarm{}, smokecoalarm.Rules(), append(props, alarmProperties...))
 	u.Serve(smokecoalarm.Cluster, cluster.Selection{Features: features})
-	// The alarm's level comes about as that of the power source: SmartThings shows one
-	// that is graver as a fault of the hardware.
+	// The alarm's battery level comes from the power source. SmartThings shows a
+	// graver one as a hardware fault.
 	var battery powersource.Source
 	b.batteries = append(b.batteries, func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool]) {
 		battery.Set(percent, low)

@@ -8,10 +8,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// Assembly is a device as endpoints of the node, parents before their children.
+// Assembly is a device as endpoints of the node, with parents before their
+// children.
 type Assembly struct {
 	Nodes []*Node  // none if the profile shows nothing of the device
-	Notes []string // what is shown in a plainer way, or not at all, and why
+	Notes []string // what is shown as a simpler type or not at all, and why
 	flat  bool     // several parts, each a bridged device of its own
 }
 
@@ -19,14 +20,14 @@ type Assembly struct {
 type Node struct {
 	*Endpoint
 
-	Key    string // the part's id; "" for what the parts of a composed device have in common
+	Key    string // the part's id; "" for the parent of a composed device
 	Part   *Part  // nil for Key ""
 	Parent string // Key of the node that it is below, if Child
-	Child  bool   // it is a part of a composed device; else it is a bridged device of its own
+	Child  bool   // part of a composed device; otherwise a bridged device of its own
 	Label  string // name of a bridged device, if the description has one
-	Tags   []Tag  // tell siblings of one type apart
-	// Shape is the same for the same kind of endpoint: another one needs another number,
-	// as controllers take what an endpoint is for granted.
+	Tags   []Tag  // distinguish siblings of one type
+	// Shape is equal for endpoints of the same kind. An endpoint with another shape
+	// needs another number, as controllers assume that an endpoint never changes.
 	Shape string
 }
 
@@ -48,13 +49,13 @@ func (e *PartError) Error() string { return fmt.Sprintf("parts[%d].%s", e.Index,
 // Unwrap returns the error without the part.
 func (e *PartError) Unwrap() error { return e.Err }
 
-// Assemble makes the endpoints of a device as the profile wants it shown. send takes
-// what controllers want of it. Assemble adds to the parts' options what their states
-// imply. An error about a part is a *PartError.
+// Assemble returns the endpoints of a device as the profile shows it. send receives
+// the commands of controllers. Assemble adds to the parts' options what their
+// states imply. An error about a part is a *PartError.
 //
-// A composed device is a parent, which is only what its parts have in common, with the
-// parts below it in their order: controllers number buttons by that, and none of them
-// looks further down.
+// A composed device is a parent, with what its parts have in common, and its parts
+// below it in their order: controllers number buttons in that order, and none of
+// them looks for deeper levels.
 func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 	single := len(d.Parts) == 1
 	a := &Assembly{flat: !single && profile.layout(d) == Flat}
@@ -101,7 +102,8 @@ func Assemble(d *Device, profile Profile, send Send) (*Assembly, error) {
 	return a, nil
 }
 
-// Relabel gives the bridged nodes the names that a description of the same parts has.
+// Relabel sets the names of the bridged nodes from a description with the same
+// parts.
 func (a *Assembly) Relabel(d *Device) {
 	for _, n := range a.Nodes {
 		n.Label = d.Name
@@ -116,7 +118,7 @@ func (a *Assembly) Relabel(d *Device) {
 	}
 }
 
-// flatLabel names a part that is shown as a device of its own.
+// flatLabel returns the name of a part that is shown as a separate device.
 func flatLabel(d *Device, p *Part) string {
 	switch {
 	case p.Name == "" || p.Name == d.Name:
@@ -127,7 +129,8 @@ func flatLabel(d *Device, p *Part) string {
 	return strings.TrimSpace(d.Name + " " + p.Name)
 }
 
-// shape returns what the clusters of a part, and its place in the tree, depend on.
+// shape returns a text with everything that the clusters of a part and its place in
+// the tree depend on.
 func shape(p *Part, child bool) string {
 	s := []string{p.Type}
 	add := func(name string, is bool) {

@@ -15,13 +15,13 @@ var buttonKinds = map[string]kind{
 	"generic_switch": {datamodel.DeviceTypeGenericSwitch, buildButton},
 }
 
-// allGestures are those that a button may have, in the order of an error's text.
+// allGestures are the gestures that a button may have, in the order of error texts.
 var allGestures = []Gesture{Single, Double, Triple, Long}
 
-// EventError says that a part knows no such event.
+// EventError is returned for an event that a part does not have.
 type EventError struct {
 	Event Gesture
-	Have  []Gesture // empty: the part is no button
+	Have  []Gesture // empty: the part is not a button
 }
 
 func (e *EventError) Error() string {
@@ -35,8 +35,8 @@ func (e *EventError) Error() string {
 	return fmt.Sprintf("event: the part has no %q; it has %s", e.Event, strings.Join(have, ", "))
 }
 
-// buildButton builds a push button with the features that its gestures need. Without
-// options it has all of them, which is what ecosystems show best.
+// buildButton builds a push button with the features that its gestures need.
+// Without options it has all gestures, which ecosystems show best.
 func buildButton(b *builder) error {
 	gestures := make([]Gesture, 0, len(allGestures))
 	for _, g := range b.part.Options.Gestures {
@@ -64,7 +64,7 @@ func buildButton(b *builder) error {
 	b.Identify = true
 	u := addUnit(b.Endpoint, s, switches.Rules(), nil)
 	u.Serve(switches.Cluster, cluster.Selection{Features: s.Features})
-	// The two halves of a press make any of the gestures that the button has.
+	// The two halves of a press make up any gesture of the button.
 	have := append(slices.Clone(gestures), Press, Release)
 	b.gesture = func(now time.Time, g Gesture) error {
 		if !slices.Contains(have, g) {

@@ -19,19 +19,19 @@ var climateKinds = map[string]kind{
 	"air_purifier":         {datamodel.DeviceTypeAirPurifier, buildAirPurifier},
 }
 
-// thermostatModes are the modes of a thermostat by their names.
+// thermostatModes are the modes of a thermostat by name.
 var thermostatModes = map[string]climate.SystemMode{
 	"off": datamodel.ThermostatSystemModeOff, "auto": datamodel.ThermostatSystemModeAuto,
 	"cool": datamodel.ThermostatSystemModeCool, "heat": datamodel.ThermostatSystemModeHeat,
 	"fan_only": datamodel.ThermostatSystemModeFanOnly, "dry": datamodel.ThermostatSystemModeDry,
 }
 
-// runningStates are what a thermostat does at the moment, by their names.
+// runningStates are the running states of a thermostat by name.
 var runningStates = map[string]climate.Running{
 	"idle": climate.Idle, "heating": climate.RunningHeat, "cooling": climate.RunningCool, "fan": climate.RunningFan,
 }
 
-// Ranges of setpoints of a device that does not say its own, in degrees Celsius.
+// Default ranges of setpoints, in degrees Celsius.
 const (
 	heatingFrom, heatingTo = 7, 30
 	coolingFrom, coolingTo = 16, 32
@@ -52,8 +52,9 @@ func addThermostat(b *builder) error {
 	return nil
 }
 
-// thermostatConfig returns what a thermostat can do, and the names of its modes. One that
-// does not say its modes has those that the setpoints in its state speak of.
+// thermostatConfig returns the configuration of a thermostat and the names of its
+// modes. If the options contain no modes, they follow from the setpoints in its
+// state.
 func thermostatConfig(p *Part) (c climate.Config, modes []string, err error) {
 	modes = slices.Clone(p.Options.Modes)
 	if len(modes) == 0 {
@@ -125,7 +126,7 @@ func thermostatProperties(c climate.Config, modes []string) []property[climate.T
 				return degrees(s.Local.V)
 			},
 			report: func(_ *cluster.Context, s *state, v Value) {
-				if f, ok := v.Number(); ok { // the last one stays: older controllers know no null
+				if f, ok := v.Number(); ok { // the last value stays: older controllers do not support null
 					s.Local = cluster.Some(celsius(f))
 				}
 			},
@@ -165,7 +166,7 @@ func thermostatProperties(c climate.Config, modes []string) []property[climate.T
 
 func degrees(v int16) Value { return Number(float64(v) / 100) }
 
-// setpoint is the property of a setpoint.
+// setpoint returns the property of a setpoint.
 func setpoint(name string, want uint32, from, to int16, get func(*climate.Thermostat) int16, report func(*climate.Thermostat, int16)) property[climate.Thermostat] {
 	return property[climate.Thermostat]{
 		Property: Property{Name: name, Kind: KindNumber, Min: float64(from) / 100, Max: float64(to) / 100, Settable: true},
@@ -192,7 +193,7 @@ func nameOf[T comparable](names map[string]T, v T) Value {
 	return Null
 }
 
-// fanModes are the modes of a fan by their names.
+// fanModes are the modes of a fan by name.
 var fanModes = map[string]climate.FanMode{
 	"off": climate.FanOff, "low": climate.FanLow, "medium": climate.FanMedium, "high": climate.FanHigh, "auto": climate.FanAuto,
 }
@@ -202,7 +203,7 @@ func buildFan(b *builder) error {
 	return addFan(b, b.part.Options.Modes)
 }
 
-// addFan adds a fan that has modes; with none named, low, medium and high.
+// addFan adds a fan with the given modes, by default low, medium and high.
 func addFan(b *builder, modes []string) error {
 	o := &b.part.Options
 	if len(modes) == 0 {
@@ -227,8 +228,8 @@ func addFan(b *builder, modes []string) error {
 	return nil
 }
 
-// fanProperties returns the properties of a fan. The mode comes first, so that a report of
-// both means the percentage in the mode.
+// fanProperties returns the properties of a fan. The mode comes first, so that in a
+// report of both the percentage counts within the mode.
 func fanProperties(modes []string) []property[climate.Fan] {
 	known := []string{"off"}
 	for _, name := range []string{"low", "medium", "high", "auto"} {
@@ -262,8 +263,8 @@ func fanProperties(modes []string) []property[climate.Fan] {
 	}
 }
 
-// buildAirConditioner builds a thermostat with a switch and a fan. Its modes are the
-// thermostat's; the fan has all.
+// buildAirConditioner builds a thermostat with a switch and a fan. Its modes are
+// the thermostat's. The fan has all modes.
 func buildAirConditioner(b *builder) error {
 	b.Identify = true
 	addSwitch(b, datamodel.OnOffFeatureDeadFrontBehavior)
@@ -273,8 +274,8 @@ func buildAirConditioner(b *builder) error {
 	return addFan(b, []string{"low", "medium", "high", "auto"})
 }
 
-// filterProperty is the condition of a purifier's filter. A controller sets it to 100 when
-// there is a new one.
+// filterProperty is the condition of a purifier's filter. A controller sets it to
+// 100 for a new filter.
 var filterProperty = property[filter.Filter]{
 	Property: Property{Name: "filter_percent", Kind: KindNumber, Max: 100, Settable: true, Needed: true},
 	want:     filter.WantReset, asked: true,
@@ -286,8 +287,8 @@ var filterProperty = property[filter.Filter]{
 	},
 }
 
-// buildAirPurifier builds a fan, with a filter if the part's options or its first state
-// speak of one. What is known of the air is an air quality sensor beside it.
+// buildAirPurifier builds a fan, with a filter if the part's options or its first
+// state contain one. Measurements of the air are a separate air quality sensor.
 func buildAirPurifier(b *builder) error {
 	b.Identify, b.Groups = true, true
 	if err := addFan(b, b.part.Options.Modes); err != nil {

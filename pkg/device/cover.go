@@ -13,9 +13,9 @@ var coverKinds = map[string]kind{
 	"window_covering": {datamodel.DeviceTypeWindowCovering, buildCover},
 }
 
-// coverings are the kinds of window coverings, as what Matter knows. What has both lift
-// and tilt is a shutter or a blind there; garage doors and gates are unknown products.
-// Roller shade is the type that every ecosystem shows with a sensible word.
+// coverings maps the kinds of window coverings to Matter's. A covering with both
+// lift and tilt is a shutter or a blind there; garage doors and gates are unknown
+// products. Every ecosystem shows Roller shade with a sensible name.
 var coverings = map[string]struct {
 	lift, both datamodel.WindowCoveringType
 	product    datamodel.WindowCoveringEndProductType
@@ -59,8 +59,8 @@ func buildCover(b *builder) error {
 	return nil
 }
 
-// coverProperties returns the properties of a covering. Moving comes last: a report that
-// says where the covering is and that it has stopped is one of the end of a move.
+// coverProperties returns the properties of a covering. Moving comes last, so that
+// a report of a position and of the end of the movement is handled in that order.
 func coverProperties(o *Options, config windowcovering.Config, position bool) (all []property[windowcovering.Covering]) {
 	type covering = windowcovering.Covering
 	axis := func(name string, want uint32, needed bool, at func(*covering) *windowcovering.Axis) property[covering] {
@@ -105,8 +105,8 @@ func coverProperties(o *Options, config windowcovering.Config, position bool) (a
 	})
 }
 
-// openPercent and closedHundredths convert between percents of being open and hundredths
-// of a percent of being closed; inverted is a source that counts the other way round.
+// openPercent and closedHundredths convert between percent open and hundredths of a
+// percent closed. inverted is for a source that counts in the other direction.
 
 func openPercent(p cluster.Null[uint16], inverted bool) Value {
 	switch {

@@ -2,7 +2,7 @@ package device
 
 import "time"
 
-// Device describes one device of another network, as its source knows it.
+// Device is the description of a device of another network by its source.
 type Device struct {
 	ID   string `json:"id"` // SOURCE:KEY, 3 to 128 of A-Za-z0-9._:-
 	Name string `json:"name,omitempty"`
@@ -15,25 +15,25 @@ type Device struct {
 	SoftwareVersion string `json:"software_version,omitempty"`
 
 	Reachable bool     `json:"reachable"`
-	Battery   *Battery `json:"battery,omitempty"` // nil: it has none, or none is known of
-	Mains     bool     `json:"mains,omitempty"`   // it is known to run on mains power
+	Battery   *Battery `json:"battery,omitempty"` // nil: none, or not known
+	Mains     bool     `json:"mains,omitempty"`   // known to run on mains power
 	Layout    Layout   `json:"layout,omitempty"`
 	Parts     []Part   `json:"parts"`
 }
 
-// Battery is what is known of a device's battery.
+// Battery is the state of a device's battery.
 type Battery struct {
 	Percent Value `json:"percent,omitzero"` // a number, 0 to 100; null: unknown
 	Low     Value `json:"low,omitzero"`     // true or false; null: unknown
 }
 
-// Layout says how the parts of a device are shown.
+// Layout is the way in which the parts of a device are shown.
 type Layout string
 
-// The layouts. The zero value leaves it to the profile.
+// The layouts. With the zero value the profile decides.
 const (
 	Composed Layout = "composed" // one bridged device with child endpoints
-	Flat     Layout = "flat"     // each part is a bridged device of its own
+	Flat     Layout = "flat"     // each part is a separate bridged device
 )
 
 // Part describes one function of a device: one Matter device type.
@@ -41,12 +41,13 @@ type Part struct {
 	ID      string  `json:"id"` // unique in the device; "main" if it is the only one
 	Type    string  `json:"type"`
 	Name    string  `json:"name,omitempty"`
-	Meter   bool    `json:"meter,omitempty"` // it measures power or energy, too
+	Meter   bool    `json:"meter,omitempty"` // it also measures power or energy
 	Options Options `json:"options,omitzero"`
 	State   Values  `json:"state,omitempty"`
 }
 
-// Options say what a part can do. Which of them a part may have depends on its type.
+// Options describe the abilities of a part. The permitted options depend on its
+// type.
 type Options struct {
 	MinKelvin  float64  `json:"min_kelvin,omitempty"` // lights with a color temperature
 	MaxKelvin  float64  `json:"max_kelvin,omitempty"`
@@ -57,15 +58,15 @@ type Options struct {
 
 	Technology string `json:"technology,omitempty"` // occupancy_sensor
 
-	Smoke          bool `json:"smoke,omitempty"` // smoke_co_alarm: what it has
+	Smoke          bool `json:"smoke,omitempty"` // smoke_co_alarm: its detectors
 	CarbonMonoxide bool `json:"carbon_monoxide,omitempty"`
 	Gas            bool `json:"gas,omitempty"`
 
-	Properties []string `json:"properties,omitempty"` // air_quality_sensor, meters: what it measures
+	Properties []string `json:"properties,omitempty"` // air_quality_sensor, meters: measured properties
 	Gestures   []string `json:"gestures,omitempty"`   // generic_switch
 
 	Kind     string `json:"kind,omitempty"`     // window_covering
-	Position *bool  `json:"position,omitempty"` // it takes a position; default true
+	Position *bool  `json:"position,omitempty"` // it accepts a position; default true
 	Tilt     bool   `json:"tilt,omitempty"`
 	Inverted bool   `json:"inverted,omitempty"`
 
@@ -82,24 +83,24 @@ type Options struct {
 	PIN bool `json:"pin,omitempty"` // door_lock: the source checks a PIN that a controller sends
 }
 
-// Command is what a controller wants of a part: to set values, which belong to one
-// gesture, or to do something.
+// Command is a request of a controller to a part: either to set values, which
+// belong together, or to perform an action.
 type Command struct {
 	Device string
 	Part   string
 
 	Set        Values         // nil if Do is set
-	Transition *time.Duration // how long the change is to take; nil: as the device likes
+	Transition *time.Duration // duration of the change; nil: the device's default
 
 	Do      Action
-	Seconds int    // of Identify; 0 ends it
-	PIN     string // of Lock and Unlock, if the controller gave one
+	Seconds int    // for Identify; 0 ends it
+	PIN     string // for Lock and Unlock, if the controller sent one
 
-	Fabric uint8  // whose controller it was; 0: not a controller's
-	Node   uint64 // that controller
+	Fabric uint8  // of the controller; 0: not from a controller
+	Node   uint64 // of the controller
 }
 
-// Action is something that a device does and that is no value.
+// Action is something that a device does and that is not a value.
 type Action string
 
 // The actions.
@@ -113,11 +114,11 @@ const (
 	Identify Action = "identify"
 )
 
-// Gesture is what somebody does to a button.
+// Gesture is a gesture on a button.
 type Gesture string
 
-// The gestures. Press and Release are the two halves of what is not interpreted by
-// the source.
+// The gestures. Press and Release are the two halves of a gesture that the source
+// does not interpret.
 const (
 	Single  Gesture = "single"
 	Double  Gesture = "double"
@@ -127,7 +128,7 @@ const (
 	Release Gesture = "release"
 )
 
-// Ignored is something that a source offered and that is not shown.
+// Ignored is something that a source offers and that is not shown.
 type Ignored struct {
 	ID     string      `json:"id"`
 	Source string      `json:"source"`
@@ -136,14 +137,14 @@ type Ignored struct {
 	Kind   IgnoredKind `json:"-"`
 }
 
-// IgnoredKind is the kind of a reason, for figures.
+// IgnoredKind is the kind of a reason, for metrics.
 type IgnoredKind string
 
-// The kinds. The zero value is that of any other reason.
+// The kinds. The zero value stands for all other reasons.
 const (
-	IgnoredSetting    IgnoredKind = "setting"    // of the device, not a function
-	IgnoredDiagnostic IgnoredKind = "diagnostic" // about the device
-	IgnoredNoType     IgnoredKind = "no_type"    // Matter has none for it
-	IgnoredUnreadable IgnoredKind = "unreadable" // what the source says cannot be read
-	IgnoredRefused    IgnoredKind = "refused"    // by the registry
+	IgnoredSetting    IgnoredKind = "setting"    // a setting of the device, not a function
+	IgnoredDiagnostic IgnoredKind = "diagnostic" // information about the device
+	IgnoredNoType     IgnoredKind = "no_type"    // without a type in Matter
+	IgnoredUnreadable IgnoredKind = "unreadable" // not readable
+	IgnoredRefused    IgnoredKind = "refused"    // rejected by the registry
 )

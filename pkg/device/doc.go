@@ -1,4 +1,4 @@
-// Package device is the library of device types that a bridge can show: what each is
-// in Matter, and the properties through which every source speaks to it, with their
-// units.
+// Package device is the library of device types that a bridge can show: their
+// Matter device types, and the properties with which sources describe their state,
+// with units.
 package device

@@ -15,38 +15,40 @@ type TypeID struct {
 	Revision uint16
 }
 
-// Endpoint is a part of a device, or what a device of several parts has in common, as
-// an endpoint of the node. It belongs to the goroutine that calls the node's clusters.
+// Endpoint is a part of a device, or the parent of a device with several parts, as
+// an endpoint of the node. It belongs to the goroutine that calls the node's
+// clusters.
 type Endpoint struct {
 	cluster.Endpoint
 
-	// Types are the device types, the application's first.
+	// Types are the device types, with the application's first.
 	Types []TypeID
-	// Other are the clusters that stand on no unit.
+	// Other are the clusters without a unit.
 	Other []im.Cluster
-	// Groups says that the endpoint serves the Groups cluster, Scenes that it serves
-	// Scenes Management.
+	// Groups means that the endpoint serves the Groups cluster, Scenes that it
+	// serves Scenes Management.
 	Groups, Scenes bool
-	// IdentifyType is how it makes itself known (section 1.2.5.2 of the application
-	// clusters); Identify says that it serves the cluster.
+	// Identify means that the endpoint serves the Identify cluster. IdentifyType is
+	// how the device identifies itself (section 1.2.5.2 of the application
+	// clusters).
 	Identify     bool
 	IdentifyType uint8
 
 	units   []properties
 	gesture func(now time.Time, g Gesture) error
 	send    Send
-	command Command // what Device, Part name
+	command Command // for commands: has Device and Part
 
 	location  *location
 	batteries []func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool])
 	setRoom   func(room string)
 }
 
-// Send takes what a controller wants of a part, at now. An error is what the controller
-// gets; nothing has changed then.
+// Send passes a command of a controller to a part's source. An error is returned to
+// the controller, and nothing has changed then.
 type Send func(now time.Time, c Command) error
 
-// properties are the properties that stand on one unit.
+// properties are the properties of one unit.
 type properties interface {
 	find(name string) *Property
 	list() []*Property
@@ -60,10 +62,10 @@ type unitOf[S comparable] struct {
 	endpoint *Endpoint
 	unit     *cluster.Unit[S]
 	props    []property[S]
-	known    uint64 // bits by index of props: it had a value
+	known    uint64 // bits by index of props that have had a value
 }
 
-// addUnit adds a unit to e whose device is asked through its properties.
+// addUnit adds a unit to e. Its device gets commands through its properties.
 func addUnit[S comparable](e *Endpoint, initial S, rules cluster.Rules[S], props []property[S]) *cluster.Unit[S] {
 	u := &unitOf[S]{endpoint: e, props: props}
 	rules.Apply = u.apply
@@ -108,7 +110,8 @@ func (u *unitOf[S]) waiting() (names []string) {
 	return names
 }
 
-// report takes those of v that are the unit's, in the order of its properties.
+// report applies the values in v that belong to the unit, in the order of its
+// properties.
 func (u *unitOf[S]) report(now time.Time, v Values) error {
 	if !slices.ContainsFunc(u.props, func(p property[S]) bool { _, ok := v[p.Name]; return ok }) {
 		return nil
@@ -131,10 +134,10 @@ func (u *unitOf[S]) report(now time.Time, v Values) error {
 	return err
 }
 
-// apply sends the device what is wanted of it.
+// apply sends the device a command.
 func (u *unitOf[S]) apply(c *cluster.Context, was, is *S) error {
 	wanted := c.WantedBits()
-	// An action stands for what it changes.
+	// An action replaces the values that it changes.
 	compare := c.FromController() && len(c.Actions()) == 0
 	for i := range u.props {
 		if p := &u.props[i]; p.Settable && !p.asked && compare && p.wished(was) != p.wished(is) {
@@ -185,9 +188,9 @@ func (e *Endpoint) Properties() (all []*Property) {
 	return all
 }
 
-// Waiting returns the names of the properties without whose first value the endpoint is
-// better not shown: ecosystems would make nothing of it. None is left when the source
-// has reported each of them once, also before a restart.
+// Waiting returns the names of the needed properties that have no value yet.
+// Ecosystems do not show an endpoint properly without them. The result is empty
+// when the source has reported each of them once, even before a restart.
 func (e *Endpoint) Waiting() (names []string) {
 	for _, u := range e.units {
 		names = append(names, u.waiting()...)
@@ -237,7 +240,8 @@ func (e *Endpoint) names() (names []string) {
 	return names
 }
 
-// Report takes what the source says. An error is one of Check's, and has changed nothing.
+// Report applies values from the source. An error is one of Check's, and nothing
+// has changed then.
 func (e *Endpoint) Report(now time.Time, v Values) error {
 	if err := e.Check(v); err != nil {
 		return err
@@ -250,8 +254,8 @@ func (e *Endpoint) Report(now time.Time, v Values) error {
 	return nil
 }
 
-// Event takes from the source what somebody does to a button. The error, an
-// *EventError, says that the part has no such gesture; nothing has happened then.
+// Event reports a gesture on a button. If the part does not have the gesture, the
+// error is an *EventError and nothing happens.
 func (e *Endpoint) Event(now time.Time, g Gesture) error {
 	if e.gesture == nil {
 		return &EventError{Event: g}

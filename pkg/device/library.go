@@ -16,7 +16,7 @@ type kind struct {
 	build func(b *builder) error
 }
 
-// library holds the types by the names that parts have them under.
+// library contains the types by the names that parts use.
 var library = merge(
 	climateKinds,
 	coverKinds,
@@ -39,7 +39,7 @@ func merge(families ...map[string]kind) map[string]kind {
 	return all
 }
 
-// builder is what a type's build function works on.
+// builder is the argument of a type's build function.
 type builder struct {
 	*Endpoint
 	part    *Part
@@ -49,14 +49,14 @@ type builder struct {
 // Types returns the names of all types, sorted.
 func Types() []string { return slices.Sorted(maps.Keys(library)) }
 
-// TypeError says that there is no such type.
+// TypeError is returned for a type that does not exist.
 type TypeError struct{ Type string }
 
 func (e *TypeError) Error() string {
 	return fmt.Sprintf("type: there is no type %q; there are %s", e.Type, strings.Join(Types(), ", "))
 }
 
-// OptionError says that an option does not fit its type.
+// OptionError is returned for an option that does not match its type.
 type OptionError struct {
 	Option string
 	Reason string
@@ -64,9 +64,9 @@ type OptionError struct {
 
 func (e *OptionError) Error() string { return fmt.Sprintf("options.%s: %s", e.Option, e.Reason) }
 
-// New makes the endpoint of a part. send takes what controllers want of it; its error
-// is what the controller gets. New returns a *TypeError or *OptionError if the part
-// cannot be made. It adds to the part's options what its state implies.
+// New returns the endpoint of a part. send receives the commands of controllers;
+// its error is returned to the controller. The error of New is a *TypeError or
+// *OptionError. New adds to the part's options what its state implies.
 func New(deviceID string, p *Part, send Send) (*Endpoint, error) {
 	return newEndpoint(deviceID, p, Profile{}, send)
 }
@@ -97,7 +97,7 @@ func newEndpoint(deviceID string, p *Part, profile Profile, send Send) (*Endpoin
 	return e, nil
 }
 
-// addType adds a device type at the revision of the data model.
+// addType adds a device type with the revision of the data model.
 func (e *Endpoint) addType(id matter.DeviceTypeID) {
 	e.Types = append(e.Types, TypeID{ID: id, Revision: datamodel.DeviceTypeByID(id).Revision})
 }

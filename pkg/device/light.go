@@ -23,9 +23,9 @@ var lightKinds = map[string]kind{
 
 type lightProperty = property[lighting.Light]
 
-// mounted returns a build function for what is fixed to a wall. It names the plug that
-// does the same first, as few ecosystems know the mounted kinds, and none shows what they
-// use.
+// mounted returns a build function for a load that is mounted on a wall. The
+// corresponding plug comes first in its device types, as few ecosystems support the
+// mounted types, and none shows them differently.
 func mounted(plug matter.DeviceTypeID, build func(*builder) error) func(*builder) error {
 	return func(b *builder) error {
 		b.addType(plug)
@@ -54,8 +54,8 @@ func buildColorTemperature(b *builder) error {
 	return nil
 }
 
-// buildExtendedColor offers every model to controllers, as each ecosystem likes another,
-// and converts to those that the source takes.
+// buildExtendedColor offers all color models to controllers, as ecosystems prefer
+// different ones, and converts to those that the source supports.
 func buildExtendedColor(b *builder) error {
 	m := lighting.Model{Dims: true, Features: datamodel.ColorControlFeatureHueSaturation | datamodel.ColorControlFeatureXY | datamodel.ColorControlFeatureColorTemperature}
 	temperature, err := temperatureProperty(&b.part.Options, &m)
@@ -89,7 +89,7 @@ func buildExtendedColor(b *builder) error {
 	return nil
 }
 
-// buildLight makes the endpoint of a light or a plug.
+// buildLight builds the endpoint of a light or a plug.
 func buildLight(b *builder, m lighting.Model, props ...lightProperty) {
 	b.Identify, b.Groups, b.Scenes = true, true, true
 	b.IdentifyType = uint8(datamodel.IdentifyIdentifyTypeVisibleIndicator)
@@ -115,8 +115,7 @@ func buildLight(b *builder, m lighting.Model, props ...lightProperty) {
 	}
 }
 
-// isPlug reports whether a type switches whatever is plugged in: nobody knows that it is
-// a light.
+// isPlug reports whether a type switches an unknown load, which may not be a light.
 func isPlug(id matter.DeviceTypeID) bool {
 	return id == datamodel.DeviceTypeOnOffPlugInUnit || id == datamodel.DeviceTypeDimmablePlugInUnit
 }
@@ -145,7 +144,7 @@ var brightnessProperty = lightProperty{
 	},
 }
 
-// colored is a property of a color, one number of it.
+// colored returns a property for one number of a color.
 func colored(name string, top float64, want uint32, of func(t *lighting.Tint) float64, hear func(s *lighting.Light, v float64, same bool)) lightProperty {
 	return lightProperty{
 		Property: Property{Name: name, Kind: KindNumber, Max: top, Settable: true, OnlyOn: true, Group: "color"},
@@ -177,16 +176,17 @@ var (
 		func(s *lighting.Light, v float64, same bool) { s.HearY(pick(same, s.Color.Y, fixedOf(v))) })
 )
 
-// Bounds of the options min_kelvin and max_kelvin, and of what a source may report: that
-// may lie outside of the options by the rounding of its own unit.
+// Limits of the options min_kelvin and max_kelvin, and of reported values. Those
+// may be slightly outside of the options because of the rounding in the source's
+// unit.
 const (
-	minKelvin = 1000  // SmartThings takes no color temperature above 1000 mireds
-	maxKelvin = 14925 // and none below 67
+	minKelvin = 1000  // SmartThings accepts no color temperature above 1000 mireds
+	maxKelvin = 14925 // or below 67
 	topKelvin = 20000
 )
 
-// temperatureProperty takes the options min_kelvin and max_kelvin, and returns
-// color_temperature_kelvin of a light with that range.
+// temperatureProperty reads the options min_kelvin and max_kelvin and returns
+// color_temperature_kelvin for that range.
 func temperatureProperty(o *Options, m *lighting.Model) (p lightProperty, err error) {
 	low, high := o.MinKelvin, o.MaxKelvin
 	if low == 0 {
@@ -211,7 +211,8 @@ func temperatureProperty(o *Options, m *lighting.Model) (p lightProperty, err er
 	return p, nil
 }
 
-// pick returns is where a source reports what it was shown: rounding makes no change.
+// pick returns is if the reported value is the same except for rounding, so that
+// rounding causes no change.
 func pick[T any](same bool, is, heard T) T {
 	if same {
 		return is
@@ -219,8 +220,8 @@ func pick[T any](same bool, is, heard T) T {
 	return heard
 }
 
-// modeProperty is color_mode: by which of the others the color is. modes are in the order
-// of ColorModeEnum.
+// modeProperty returns color_mode: the property that determines the color. modes
+// are in the order of ColorModeEnum.
 func modeProperty(modes []string) lightProperty {
 	return lightProperty{
 		Property: Property{Name: "color_mode", Kind: KindText, Values: modes, Group: "color"},

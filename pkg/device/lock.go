@@ -14,7 +14,7 @@ var lockKinds = map[string]kind{
 	"water_valve": {datamodel.DeviceTypeWaterValve, buildValve},
 }
 
-// lockStates are the states of a lock by their names; one that is unknown has none.
+// lockStates are the states of a lock by name. The unknown state has none.
 var lockStates = map[string]datamodel.DoorLockLockState{
 	"locked":   datamodel.DoorLockLockStateLocked,
 	"unlocked": datamodel.DoorLockLockStateUnlocked,
@@ -33,7 +33,8 @@ var lockProperties = []property[doorlock.Lock]{
 			return Null
 		},
 		report: func(c *cluster.Context, s *doorlock.Lock, v Value) {
-			// What is unknown stays as it was: Home Assistant has no lock without a state.
+			// An unknown state changes nothing: Home Assistant does not show a lock
+			// without a state.
 			name, _ := v.Text()
 			if is, ok := lockStates[name]; ok {
 				s.ReportState(c, is)
@@ -62,7 +63,7 @@ var lockProperties = []property[doorlock.Lock]{
 	},
 }
 
-// buildLock builds a lock, with a sensor of its door if its first state speaks of one.
+// buildLock builds a lock, with a door sensor if its first state contains one.
 func buildLock(b *builder) error {
 	b.Identify = true
 	props, features := lockProperties[:1], uint32(0)

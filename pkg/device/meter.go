@@ -14,7 +14,7 @@ var meterKinds = map[string]kind{
 	"electrical_sensor": {datamodel.DeviceTypeElectricalSensor, buildMeter},
 }
 
-// meterProperties are the properties of a meter, by the bits of what it has.
+// meterProperties are the properties of a meter, by bit.
 var meterProperties = []property[electrical.Meter]{
 	milli("power_watts", electrical.Power, -electrical.PowerRange, electrical.PowerRange, func(s *electrical.Meter) *cluster.Null[int64] { return &s.Power }),
 	milli("voltage_volts", electrical.Voltage, 0, electrical.VoltageRange, func(s *electrical.Meter) *cluster.Null[int64] { return &s.Voltage }),
@@ -23,8 +23,8 @@ var meterProperties = []property[electrical.Meter]{
 	kilowattHours("energy_exported_kwh", electrical.Exported, func(s *electrical.Meter) *electrical.Counter { return &s.Exported }),
 }
 
-// milli is a property whose attribute has thousandths of its unit. The range is that of
-// the attribute.
+// milli returns a property whose attribute has thousandths of its unit. The range
+// is that of the attribute.
 func milli(name string, measures uint8, least, most float64, at func(*electrical.Meter) *cluster.Null[int64]) property[electrical.Meter] {
 	return property[electrical.Meter]{
 		Property: Property{Name: name, Kind: KindNumber, Min: least / 1000, Max: most / 1000},
@@ -41,7 +41,7 @@ func milli(name string, measures uint8, least, most float64, at func(*electrical
 			case ok:
 				*at(s) = cluster.Some(int64(math.Round(f * 1000)))
 			case measures == electrical.Power:
-				// Apple shows no watts of a device that has ever been at null.
+				// Apple never shows the power of a device that has once been null.
 				*at(s) = cluster.Some[int64](0)
 			default:
 				*at(s) = cluster.Null[int64]{}
@@ -50,8 +50,8 @@ func milli(name string, measures uint8, least, most float64, at func(*electrical
 	}
 }
 
-// kilowattHours is an energy. The property is the source's own counter, which may begin
-// anew; the attribute goes on.
+// kilowattHours returns an energy. The property is the source's own counter, which
+// may be reset; the attribute continues.
 func kilowattHours(name string, measures uint8, at func(*electrical.Meter) *electrical.Counter) property[electrical.Meter] {
 	return property[electrical.Meter]{
 		Property: Property{Name: name, Kind: KindNumber, Max: electrical.EnergyRange / 1e6},
@@ -70,14 +70,14 @@ func kilowattHours(name string, measures uint8, at func(*electrical.Meter) *elec
 	}
 }
 
-// buildMeter builds a meter that is a part of its own. It is not shown without its first
-// value, which is all that it is there for.
+// buildMeter builds a meter that is a separate part. It is not shown without its
+// first value.
 func buildMeter(b *builder) error {
 	return b.addMeter(func(p *Property) { p.Needed = true })
 }
 
-// addMeter adds a meter to an endpoint of any type, for those of the meter's properties
-// that the part names; first adapts the first of them.
+// addMeter adds a meter with the properties of the part to an endpoint of any type.
+// first modifies the first property.
 func (b *builder) addMeter(first func(*Property)) error {
 	props := named(b, meterProperties, "power_watts")
 	var s electrical.Meter
@@ -107,9 +107,10 @@ func (b *builder) addMeter(first func(*Property)) error {
 	return nil
 }
 
-// named returns those of props that the part's options name; without options those that
-// its first state has a value of; and if there is none, otherwise. What a state implies
-// becomes an option, so that the next description of the part comes to the same.
+// named returns the props in the part's options. Without options it returns those
+// with a value in its first state, or else the one named otherwise. What a state
+// implies becomes an option, so that the next description of the part has the same
+// result.
 func named[S comparable](b *builder, props []property[S], otherwise string) (have []property[S]) {
 	o := &b.part.Options
 	is := func(name string) bool { return slices.Contains(o.Properties, name) }
@@ -133,8 +134,8 @@ func named[S comparable](b *builder, props []property[S], otherwise string) (hav
 	return have
 }
 
-// checkProperties returns an error if the options name a property that the part does not
-// have.
+// checkProperties returns an error if the options contain a property that the part
+// does not have.
 func (b *builder) checkProperties() error {
 	for _, name := range b.part.Options.Properties {
 		if b.Property(name) == nil {

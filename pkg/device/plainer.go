@@ -7,22 +7,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// plainer is a type that stands for another one, with the properties of that one.
+// plainer is a simpler type that replaces another one, with that one's properties.
 type plainer struct {
 	kind
-	as string // what it is shown as, in words
+	as string // its name in texts
 }
 
 var (
-	// detectorAsContact is a detector as a contact that is open while it detects.
+	// detectorAsContact is a detector shown as a contact that is open while it
+	// detects.
 	detectorAsContact = &plainer{kind{datamodel.DeviceTypeContactSensor, booleanAs("detected", true)}, "a contact sensor"}
-	// pumpAsPlug is a pump as a plug.
+	// pumpAsPlug is a pump shown as a plug.
 	pumpAsPlug = &plainer{kind{datamodel.DeviceTypeOnOffPlugInUnit, buildOnOff}, "a plug"}
-	// valveAsPlug is a valve as a plug that is on while it is open.
+	// valveAsPlug is a valve shown as a plug that is on while the valve is open.
 	valveAsPlug = &plainer{kind{datamodel.DeviceTypeOnOffPlugInUnit, buildValveAsPlug}, "a plug"}
 )
 
-// booleanAs is booleanSensor with a property that may have the other sense.
+// booleanAs is like booleanSensor, but the property may be inverted.
 func booleanAs(name string, inverted bool) func(*builder) error {
 	props := []property[booleanstate.State]{{
 		Property: Property{Name: name, Kind: KindBool, Needed: true},
@@ -42,7 +43,7 @@ func booleanAs(name string, inverted bool) func(*builder) error {
 	}
 }
 
-// buildValveAsPlug leaves the level of a valve to the valve.
+// buildValveAsPlug does not control the level of the valve.
 func buildValveAsPlug(b *builder) error {
 	open := onProperty
 	open.Name = "open"

@@ -12,17 +12,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// location is what an endpoint needs to know of the numbers of endpoints.
+// location contains the numbers of endpoints that an endpoint refers to.
 type location struct {
-	powered []matter.EndpointID // by its power source: itself and its parts
-	metered []matter.EndpointID // by its meter
+	powered []matter.EndpointID // powered by its power source: itself and its parts
+	metered []matter.EndpointID // measured by its meter
 }
 
-// meteredEndpoints is how many endpoints a meter can name (section 11.8.6.1 of the core
-// specification).
+// meteredEndpoints is the number of endpoints that a meter can list (section
+// 11.8.6.1 of the core specification).
 const meteredEndpoints = 20
 
-// located returns e's location, which Place fills in.
+// located returns e's location, which Place sets.
 func (e *Endpoint) located() *location {
 	if e.location == nil {
 		e.location = &location{}
@@ -30,8 +30,8 @@ func (e *Endpoint) located() *location {
 	return e.location
 }
 
-// Place says which numbers the nodes have, by their keys, before they are added to the
-// node.
+// Place sets the numbers of the nodes, by their keys. It must be called before they
+// are added to the node.
 func (a *Assembly) Place(number func(key string) matter.EndpointID) {
 	var parts []matter.EndpointID
 	for _, n := range a.Nodes {
@@ -51,14 +51,14 @@ func (a *Assembly) Place(number func(key string) matter.EndpointID) {
 			l.powered = append(l.powered, parts...)
 			slices.Sort(l.powered)
 		case n.Part.Type == "electrical_sensor" && n.Child && len(parts) <= meteredEndpoints:
-			l.metered = slices.Sorted(slices.Values(parts)) // it belongs to all of them
+			l.metered = slices.Sorted(slices.Values(parts)) // it measures all of them
 		}
 	}
 }
 
-// addPower adds what is known of the power of a bridged device: to its own endpoint and
-// nowhere else (section 1.1.6 of the device library). Apple shows a battery only where
-// the device type is listed too.
+// addPower adds the power source of a bridged device to its own endpoint and to no
+// other (section 1.1.6 of the device library). Apple shows a battery only if the
+// device type is listed too.
 func (e *Endpoint) addPower(d *Device) {
 	if d.Battery == nil && !d.Mains {
 		return
@@ -67,8 +67,8 @@ func (e *Endpoint) addPower(d *Device) {
 	sel := cluster.Selection{Features: datamodel.PowerSourceFeatureWired}
 	if d.Battery != nil {
 		sel.Features = datamodel.PowerSourceFeatureBattery
-		// Without a number there is no attribute: Home Assistant would show no battery at
-		// all where it is null.
+		// Without a number the attribute is omitted: Home Assistant would show no
+		// battery at all if it is null.
 		if !d.Battery.Percent.IsNull() {
 			sel.Attributes = []matter.AttributeID{datamodel.PowerSourceAttrBatPercentRemaining}
 		}
@@ -87,9 +87,9 @@ func (e *Endpoint) addPower(d *Device) {
 	}
 }
 
-// SetBattery takes what is known of the battery, and reports whether the endpoint shows
-// something of it. A charge that becomes known of a device that was assembled without
-// one is not shown: it has to be assembled again.
+// SetBattery sets the state of the battery, and reports whether the endpoint shows
+// it. If a charge becomes known that was not known when the device was assembled,
+// it is not shown before the device is assembled again.
 func (e *Endpoint) SetBattery(now time.Time, b Battery) bool {
 	var percent cluster.Null[uint8]
 	if f, ok := b.Percent.Number(); ok {
@@ -105,7 +105,7 @@ func (e *Endpoint) SetBattery(now time.Time, b Battery) bool {
 	return len(e.batteries) > 0
 }
 
-// addLabels adds the room in which the device's own network has it, and labels that
+// addLabels adds the room of the device in its own network, and labels that
 // controllers write. A device without a room has neither.
 func (e *Endpoint) addLabels(d *Device) {
 	if d.Room == "" {

@@ -5,31 +5,33 @@ import (
 	"slices"
 )
 
-// Profile is what an ecosystem takes, and how. The zero value shows everything.
+// Profile describes what an ecosystem supports. The zero value shows everything.
 type Profile struct {
 	Name string
 
-	// SetTopology makes a meter name the endpoints whose power it measures, in place of
-	// measuring its endpoint and what is below: SmartThings counts only what is below,
-	// which is nothing on a plug.
+	// SetTopology makes a meter list the endpoints whose power it measures, instead
+	// of measuring its endpoint and those below it: SmartThings counts only those
+	// below, of which a plug has none.
 	SetTopology bool
 
-	// FlatSensors shows each sensor of a device of several as a device of its own.
+	// FlatSensors shows each sensor of a device with several parts as a separate
+	// device.
 	FlatSensors bool
-	// SensorSets are the sets of sensors that the ecosystem takes as one device, by their
-	// types in ascending order, if it takes only some; it shows others flat.
+	// SensorSets are the sets of sensors that the ecosystem accepts as one device,
+	// by their types in ascending order, if it accepts only some. It shows others
+	// flat.
 	SensorSets [][]string
 
-	// MaxDevices is how many bridged devices the ecosystem takes on one node; 0: no
-	// limit is known.
+	// MaxDevices is the number of bridged devices that the ecosystem accepts on one
+	// node; 0: no limit is known.
 	MaxDevices int
 
-	plainer map[string]*plainer // types that it knows as another
-	hidden  []string            // types that it does not know
-	alone   []string            // types that it takes on a node of their own alone
+	plainer map[string]*plainer // types that it supports only as another type
+	hidden  []string            // types that it does not support
+	alone   []string            // types that it only accepts alone on a node
 }
 
-// profiles are the ecosystems, as far as their code and their public pages say.
+// profiles are the ecosystems, according to their code and their public documents.
 var profiles = map[string]Profile{
 	"full":          {},
 	"homeassistant": {},
@@ -39,7 +41,7 @@ var profiles = map[string]Profile{
 			"water_freeze_detector": detectorAsContact, "rain_sensor": detectorAsContact, "water_valve": valveAsPlug, "pump": pumpAsPlug,
 		},
 		hidden: []string{"pressure_sensor", "flow_sensor"},
-		alone:  []string{"robotic_vacuum_cleaner"}, // bridges with one took Apple's app down
+		alone:  []string{"robotic_vacuum_cleaner"}, // Apple's app crashed with bridges that had one
 	},
 	"google": {
 		FlatSensors: true,
@@ -79,9 +81,9 @@ func ProfileNamed(name string) (Profile, bool) {
 	return p, ok
 }
 
-// layout returns how a device of several parts is shown, if its description leaves it
-// open. Switches and lights are flat everywhere: Home Assistant gives the parts of one
-// device one and the same name, and others split them anyway.
+// layout returns how a device with several parts is shown if its description does
+// not specify it. Switches and lights are always flat: Home Assistant gives all
+// parts of one device the same name, and others split them anyway.
 func (p *Profile) layout(d *Device) Layout {
 	if d.Layout != "" {
 		return d.Layout
@@ -110,10 +112,10 @@ func partTypes(d *Device) (types []string) {
 	return types
 }
 
-// isGang reports whether parts of a type are each a lamp, or a switch of one.
+// isGang reports whether several parts of the type are separate lamps or switches.
 func isGang(typ string) bool { _, ok := lightKinds[typ]; return ok }
 
-// isSensor reports whether a type does nothing but measure.
+// isSensor reports whether a type only measures.
 func isSensor(typ string) bool {
 	_, sensor := sensorKinds[typ]
 	return sensor || typ == "air_quality_sensor" || typ == "smoke_co_alarm"

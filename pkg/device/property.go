@@ -10,31 +10,31 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 )
 
-// Property describes a property of a part: one value that its source reports, that a
-// controller may want, or both. The unit stands in the name.
+// Property describes a property of a part: a value that its source reports, that a
+// controller can set, or both. The name contains the unit.
 type Property struct {
 	Name     string
 	Kind     Kind
 	Min, Max float64  // of a number, if Min < Max
 	Above    bool     // Min itself is not in the range
-	Values   []string // of a text
-	Settable bool     // a controller may want it
-	// Group is the same for properties that say one thing in several ways, such as a color
-	// by its hue or by its temperature: what is wanted of one of them replaces what was
-	// wanted of the others. "": it is in no group.
+	Values   []string // of text
+	Settable bool     // a controller can set it
+	// Group is equal for properties that express the same in several ways, such as
+	// a color by its hue or by its temperature. A request for one of them replaces
+	// requests for the others. "": no group.
 	Group string
-	// OnlyOn says that the device is asked for it only while it is to be on: the wish that
-	// "on" be false ends one for this.
+	// OnlyOn means that the device gets the value only while it should be on: a
+	// request with "on" false cancels it.
 	OnlyOn bool
-	// Slow is how long the device may take to do what a controller wants, if that is more
-	// than the few seconds of most.
+	// Slow is how long the device may take to carry out a command, if that is
+	// longer than the usual few seconds.
 	Slow time.Duration
-	// Needed says that ecosystems make nothing of a part whose first value of the
-	// property is unknown, and do not look again; see [Endpoint.Waiting].
+	// Needed means that ecosystems do not show a part properly if the first value
+	// of the property is unknown, and do not read it again; see [Endpoint.Waiting].
 	Needed bool
 }
 
-// Kind is what a property's value is.
+// Kind is the type of a property's value.
 type Kind uint8
 
 // The kinds.
@@ -44,7 +44,7 @@ const (
 	KindText
 )
 
-// ValueError says that a value does not fit its property.
+// ValueError is returned for a value that does not match its property.
 type ValueError struct {
 	Property string
 	Value    Value
@@ -59,10 +59,10 @@ func (e *ValueError) Error() string {
 	return fmt.Sprintf("%s: %s is not %s", e.Property, v, e.Want)
 }
 
-// UnknownError says that a part has no such property.
+// UnknownError is returned for a property that a part does not have.
 type UnknownError struct {
 	Property string
-	Have     []string // those that it has, sorted
+	Have     []string // the part's properties, sorted
 }
 
 func (e *UnknownError) Error() string {
@@ -72,7 +72,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("%s: the part has no such property; it has %s", e.Property, strings.Join(e.Have, ", "))
 }
 
-// Check returns a *ValueError if v, which may be null, does not fit.
+// Check returns a *ValueError if v does not match the property. v may be null.
 func (p *Property) Check(v Value) error {
 	if v.IsNull() {
 		return nil
@@ -98,7 +98,7 @@ func (p *Property) Check(v Value) error {
 	return nil
 }
 
-// want says in words what fits.
+// want describes the permitted values.
 func (p *Property) want() string {
 	switch p.Kind {
 	case KindBool:
@@ -118,18 +118,19 @@ func (p *Property) want() string {
 	return "one of " + strings.Join(p.Values, ", ")
 }
 
-// property is the way from a property to the state S of its unit.
+// property connects a property with the state S of its unit.
 type property[S comparable] struct {
 	Property
-	// want is the bit by which clusters say that they want the property. Properties with
-	// the same bit are sent to the device together.
+	// want is the bit with which clusters request the property. Properties with the
+	// same bit are sent to the device together.
 	want uint32
-	// asked says that it is sent only where a cluster says so by its bit; else it is sent
-	// as well where a controller's change makes another value of it.
+	// asked means that the property is sent only if a cluster requests it with its
+	// bit. Otherwise it is also sent when a controller's change has changed its
+	// value.
 	asked bool
 	get   func(s *S) Value
-	// wish returns what the device is to come to, null if the property does not matter at
-	// the moment; nil: what get returns.
+	// wish returns the value that the device should get, or null if the property
+	// does not matter at the moment; nil: the same as get.
 	wish   func(s *S) Value
 	report func(c *cluster.Context, s *S, v Value) // nil: the device cannot report it
 }

@@ -19,7 +19,7 @@ func buildPump(b *builder) error {
 	return nil
 }
 
-// addSwitch adds On/Off without its feature Lighting, and the property "on".
+// addSwitch adds On/Off without the feature Lighting, and the property "on".
 func addSwitch(b *builder, features uint32) {
 	props := []property[switching.Switch]{{
 		Property: Property{Name: "on", Kind: KindBool, Settable: true},

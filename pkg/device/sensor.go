@@ -25,12 +25,12 @@ var sensorKinds = map[string]kind{
 	"soil_sensor":           {datamodel.DeviceTypeSoilSensor, measuring(measurement.Soil, moisture)},
 }
 
-// booleanSensor builds a sensor on Boolean State, whose property has the same sense.
-// Contact is true, and open is false.
+// booleanSensor builds a sensor with Boolean State. For a contact sensor, true
+// means contact and false means open.
 func booleanSensor(name string) func(*builder) error { return booleanAs(name, false) }
 
 var technologies = map[string]*occupancysensing.Technology{
-	"":    &occupancysensing.PIR, // which nearly all sensors without a word are
+	"":    &occupancysensing.PIR, // the default, as nearly all sensors are of this kind
 	"pir": &occupancysensing.PIR, "ultrasonic": &occupancysensing.Ultrasonic, "radar": &occupancysensing.Radar,
 	"contact": &occupancysensing.Contact, "other": &occupancysensing.Other,
 }
@@ -56,15 +56,16 @@ func buildOccupancySensor(b *builder) error {
 	return nil
 }
 
-// quantity is what a sensor measures, as its property and as its attribute has it.
+// quantity is a measured quantity, with its form in the property and in the
+// attribute.
 type quantity struct {
 	property string
-	min, max float64 // what the attribute can hold, in the unit of the property
+	min, max float64 // range of the attribute, in the unit of the property
 	encode   func(float64) float64
 	decode   func(float64) float64
-	// least is the least MinMeasuredValue.
+	// least is the lowest MinMeasuredValue.
 	least float64
-	// last says that the last value stays when the source knows none any more:
+	// last means that the last value stays when the source reports null:
 	// SmartThings' drivers fail on null.
 	last bool
 }
@@ -86,8 +87,8 @@ func over(n float64) func(float64) float64 {
 	return func(f float64) float64 { return f / n }
 }
 
-// encodeLux is 10000·log10(lx) + 1 (section 2.2.5.1). What is less than half a lux is 0,
-// too dark to measure; nothing stands for what is between that and one lux.
+// encodeLux returns 10000·log10(lx) + 1 (section 2.2.5.1). Less than half a lux is
+// 0, too dark to measure. There is no encoding between that and one lux.
 func encodeLux(lux float64) float64 {
 	if lux < 0.5 {
 		return 0
@@ -95,7 +96,7 @@ func encodeLux(lux float64) float64 {
 	return max(1, math.Round(10000*math.Log10(lux))+1)
 }
 
-// decodeLux returns the shortest number that encodes to v.
+// decodeLux returns the shortest number that is encoded as v.
 func decodeLux(v float64) float64 {
 	if v == 0 {
 		return 0
@@ -140,8 +141,8 @@ func measuring[T int16 | uint16 | uint8](c *cluster.Cluster[measurement.Measurem
 	}
 }
 
-// measuringRange takes what the sensor can measure from the part's options. A value
-// outside would be no legal one of the attribute, so that the property's range is it.
+// measuringRange sets the range from the part's options. It is also the property's
+// range, as a value outside of it would not be valid for the attribute.
 func measuringRange[T int16 | uint16 | uint8](part *Part, q quantity, p *Property, s *measurement.Measurement[T]) error {
 	o := &part.Options
 	for _, x := range []struct {

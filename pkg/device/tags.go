@@ -8,8 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// buttonTags are the words by which buttons are known, and positionTags those of any
-// part.
+// buttonTags are words for buttons, and positionTags are words for any part.
 var (
 	buttonTags = map[string]Tag{
 		"on": {Tag: datamodel.TagSwitchesOn}, "off": {Tag: datamodel.TagSwitchesOff}, "toggle": {Tag: datamodel.TagSwitchesToggle},
@@ -27,13 +26,13 @@ var (
 // lastNumber is the highest tag of the namespace Common Number.
 const lastNumber = int(datamodel.TagCommonNumberThirty)
 
-// tagLabelLen is how many octets the label of a tag may have (section 9.5.5.3 of the core
-// specification).
+// tagLabelLen is the maximum length of a tag's label in octets (section 9.5.5.3 of
+// the core specification).
 const tagLabelLen = 64
 
-// tag gives tags to those of siblings that share a device type, all of them different
-// (section 9.5.4.1 of the core specification). A part is known by the word or number that
-// is its id or name, else by its place.
+// tag gives different tags to siblings that share a device type (section 9.5.4.1 of
+// the core specification). The tag is the word or number in the part's id or name,
+// or else its position.
 func tag(siblings []*Node) {
 	var alike []*Node
 	for i, n := range siblings {
@@ -66,7 +65,7 @@ func sharesType(a, b *Node) bool {
 	return slices.ContainsFunc(a.Types, func(t TypeID) bool { return slices.Contains(b.Types, t) })
 }
 
-// wordTag returns the tag for the word that a part is known by.
+// wordTag returns the tag for the word in a part's id or name.
 func wordTag(p *Part) (t Tag, ok bool) {
 	for _, word := range []string{p.ID, p.Name} {
 		word = strings.ToLower(word)
@@ -82,8 +81,8 @@ func wordTag(p *Part) (t Tag, ok bool) {
 	return Tag{}, false
 }
 
-// numbersOf returns a number for each node: its id, if those of all are different numbers
-// from 1 on, else its place.
+// numbersOf returns a number for each node: its id if all ids are different numbers
+// from 1 on, or else its position.
 func numbersOf(nodes []*Node) []int {
 	byID, byPlace := make([]int, len(nodes)), make([]int, len(nodes))
 	good := true
@@ -101,7 +100,7 @@ func numbersOf(nodes []*Node) []int {
 	return byPlace
 }
 
-// numberTags returns the tags of a number. Above thirty it is the sum of two.
+// numberTags returns the tags of a number. A number above thirty is the sum of two.
 func numberTags(n int) (tags []Tag) {
 	for ; n > lastNumber; n -= lastNumber {
 		tags = append(tags, Tag{Namespace: datamodel.NamespaceCommonNumber, Tag: uint8(lastNumber)})

@@ -2,8 +2,8 @@ package device
 
 import "math"
 
-// plain returns the number with the fewest digits that back makes raw of again, near to
-// exact: what a person would write for it. steps are the roundings to try.
+// plain returns the number with the fewest digits near exact that back converts to
+// raw: the number that a person would write. steps are the roundings to try.
 func plain(exact float64, raw uint16, back func(float64) uint16, steps ...float64) float64 {
 	for _, step := range steps {
 		v := math.Round(exact/step) * step
@@ -17,17 +17,17 @@ func plain(exact float64, raw uint16, back func(float64) uint16, steps ...float6
 	return exact
 }
 
-// brightnessOf returns a level, or a saturation, of 0 to 254 in percent.
+// brightnessOf converts a level, or a saturation, from 0 to 254 to percent.
 func brightnessOf(level uint8) float64 {
 	return plain(float64(level)*100/254, uint16(level), func(v float64) uint16 { return uint16(brightnessLevel(v)) }, 1, 0.1)
 }
 
-// brightnessLevel is the reverse of brightnessOf.
+// brightnessLevel is the inverse of brightnessOf.
 func brightnessLevel(percent float64) uint8 {
 	return uint8(math.Round(min(max(percent, 0), 100) * 254 / 100))
 }
 
-// kelvinOf returns a color temperature in kelvin, from low to high.
+// kelvinOf converts a color temperature to kelvin, from low to high.
 func kelvinOf(mireds uint16, low, high float64) float64 {
 	back := func(v float64) uint16 {
 		if v < low || v > high {
@@ -39,17 +39,18 @@ func kelvinOf(mireds uint16, low, high float64) float64 {
 	return min(max(plain(exact, mireds, back, 100, 50, 10, 1), low), high)
 }
 
-// miredsOf is the reverse of kelvinOf.
+// miredsOf is the inverse of kelvinOf.
 func miredsOf(kelvin float64) uint16 { return uint16(math.Round(1e6 / max(kelvin, 16))) }
 
-// degreesOf returns a hue of 0 to 65535 in degrees, to a tenth.
+// degreesOf converts a hue from 0 to 65535 to degrees, rounded to a tenth.
 func degreesOf(hue uint16) float64 { return math.Round(float64(hue)*3600/65536) / 10 }
 
-// hueOf is the reverse of degreesOf; 360 is 0.
+// hueOf is the inverse of degreesOf; 360 is 0.
 func hueOf(degrees float64) uint16 { return uint16(uint32(math.Round(degrees * 65536 / 360))) }
 
-// coordinateOf returns a coordinate in units of 1/65536 as a number, to four digits.
+// coordinateOf converts a coordinate in units of 1/65536 to a number with four
+// digits.
 func coordinateOf(v uint16) float64 { return math.Round(float64(v)*1e4/65536) / 1e4 }
 
-// fixedOf is the reverse of coordinateOf.
+// fixedOf is the inverse of coordinateOf.
 func fixedOf(v float64) uint16 { return uint16(math.Round(min(max(v, 0), 65279.0/65536) * 65536)) }

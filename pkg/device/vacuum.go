@@ -14,7 +14,7 @@ var vacuumKinds = map[string]kind{
 	"robotic_vacuum_cleaner": {datamodel.DeviceTypeRoboticVacuumCleaner, buildVacuum},
 }
 
-// runModes are the modes of a vacuum by their numbers.
+// runModes are the modes of a vacuum by number.
 var runModes = []string{vacuum.Idle: "idle", vacuum.Cleaning: "cleaning", vacuum.Mapping: "mapping"}
 
 var vacuumStates = map[string]vacuum.State{
@@ -67,7 +67,7 @@ func buildVacuum(b *builder) error {
 	if err := checkNames("areas", o.Areas, 128); err != nil {
 		return err
 	}
-	if len(o.CleanModes) > 1 { // one way to clean is nothing to choose from
+	if len(o.CleanModes) > 1 { // with a single clean mode there is no choice
 		c.CleanModes = o.CleanModes
 	}
 	b.Identify = true
@@ -83,10 +83,10 @@ func buildVacuum(b *builder) error {
 	return nil
 }
 
-// areaSeparator stands between the names of areas in the property "areas".
+// areaSeparator separates the names of areas in the property "areas".
 const areaSeparator = ", "
 
-// checkNames holds a list of names to what the clusters can show.
+// checkNames checks that the clusters can show a list of names.
 func checkNames(option string, names []string, longest int) error {
 	if len(names) > vacuum.MaxAreas {
 		return &OptionError{option, fmt.Sprintf("%d are more than %d", len(names), vacuum.MaxAreas)}
@@ -104,8 +104,8 @@ func checkNames(option string, names []string, longest int) error {
 	return nil
 }
 
-// vacuumProperties returns the properties of a vacuum. What it does comes before its mode,
-// so that the event of a run that has ended knows how.
+// vacuumProperties returns the properties of a vacuum. The operational state comes
+// before the mode, so that the event of a finished run contains the result.
 func vacuumProperties(c *vacuum.Config) []property[vacuum.Vacuum] {
 	type state = vacuum.Vacuum
 	known := runModes
@@ -165,8 +165,8 @@ func vacuumProperties(c *vacuum.Config) []property[vacuum.Vacuum] {
 	return all
 }
 
-// areasProperty has the names of the areas in which the vacuum cleans; an empty text means
-// everywhere. Names that are no area's are passed over.
+// areasProperty returns the property with the names of the areas to clean. An empty
+// text means everywhere. Unknown names are ignored.
 func areasProperty(names []string) property[vacuum.Vacuum] {
 	return property[vacuum.Vacuum]{
 		Property: Property{Name: "areas", Kind: KindText, Settable: true},

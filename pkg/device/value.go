@@ -7,11 +7,11 @@ import (
 	"strconv"
 )
 
-// Value is one value of a property: true or false, a number, a text, or null, which
-// means unknown. The zero Value is null. Values can be compared.
+// Value is a value of a property: true or false, a number, a text, or null, which
+// means unknown. The zero Value is null. Values are comparable.
 type Value struct {
 	kind   valueKind
-	number float64 // of a bool: 0 or 1
+	number float64 // for a bool: 0 or 1
 	text   string
 }
 
@@ -36,7 +36,7 @@ func Bool(b bool) Value {
 	return v
 }
 
-// Number returns f as a Value; what is not finite is null.
+// Number returns f as a Value, or null if f is not finite.
 func Number(f float64) Value {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return Null
@@ -56,10 +56,10 @@ func (v Value) Bool() (b, ok bool) { return v.number != 0, v.kind == kindBool }
 // Number returns v if it is a number.
 func (v Value) Number() (f float64, ok bool) { return v.number, v.kind == kindNumber }
 
-// Text returns v if it is a text.
+// Text returns v if it is text.
 func (v Value) Text() (s string, ok bool) { return v.text, v.kind == kindText }
 
-// String returns v as JSON has it, a text without its quotes.
+// String returns v in the form of JSON, but text without quotes.
 func (v Value) String() string {
 	switch v.kind {
 	case kindBool:
@@ -80,7 +80,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return []byte(v.String()), nil
 }
 
-// UnmarshalJSON takes a JSON boolean, number, string or null.
+// UnmarshalJSON accepts a JSON boolean, number, string or null.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	var x any
 	if err := json.Unmarshal(b, &x); err != nil {
@@ -101,5 +101,5 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Values are values by the names of their properties.
+// Values are values by property name.
 type Values map[string]Value
