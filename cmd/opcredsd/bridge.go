@@ -64,6 +64,9 @@ func (f *bridgeFlags) readDevices(named bool) error {
 	if err == nil {
 		f.overrides, err = devicesfile.Parse(name, b)
 	}
+	if err == nil {
+		f.mqtt.own, err = ownDevices(name, b)
+	}
 	if err != nil {
 		return usageError{fmt.Errorf("devices-file: %w", err)}
 	}

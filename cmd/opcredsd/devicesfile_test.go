@@ -25,4 +25,7 @@ func TestShippedDevicesFile(t *testing.T) {
 	if err != nil || len(all) != 5 {
 		t.Errorf("its examples: %d, %v", len(all), err)
 	}
+	if own, err := ownDevices("devices.yaml", examples); err != nil || len(own) != 2 {
+		t.Errorf("its examples of MQTT: %d, %v", len(own), err)
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
+	"github.com/opcredsd/opcredsd/pkg/devicesfile"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/mqtt"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
@@ -26,6 +28,7 @@ type mqttFlags struct {
 	discovery   string
 	tasmota     string
 	birth       bool
+	own         homeassistant.Own // of the devices file
 
 	running *mqtt.Front // nil: none
 }
@@ -46,7 +49,7 @@ func (f *mqttFlags) register(fl *pflag.FlagSet) {
 
 // options returns the options from the flags.
 func (f *mqttFlags) options(stateDir string) (mqtt.Options, error) {
-	o := mqtt.Options{Link: f.link, Discovery: f.discovery, Tasmota: f.tasmota, Birth: f.birth}
+	o := mqtt.Options{Link: f.link, Discovery: f.discovery, Tasmota: f.tasmota, Birth: f.birth, Own: f.own}
 	if o.Link.ClientID == "" {
 		o.Link.ClientID = clientID(stateDir)
 	}
@@ -55,13 +58,32 @@ func (f *mqttFlags) options(stateDir string) (mqtt.Options, error) {
 			o.Zigbee2MQTT = append(o.Zigbee2MQTT, base)
 		}
 	}
-	if f.link.URL == "" {
+	switch {
+	case f.link.URL == "" && len(f.own) > 0:
+		return o, usageError{errors.New("devices-file: the devices under mqtt need a broker: set mqtt-url")}
+	case f.link.URL == "":
 		return o, nil
 	}
 	if err := o.Check(); err != nil {
 		return o, usageError{fmt.Errorf("mqtt-url: %w", err)}
 	}
 	return o, nil
+}
+
+// ownDevices returns the devices that a devices file describes itself.
+func ownDevices(name string, content []byte) (homeassistant.Own, error) {
+	all, err := devicesfile.ParseMQTT(name, content)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	own, err := homeassistant.ParseOwn(all)
+	if err == nil {
+		err = own.Check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: mqtt: %w", name, err)
+	}
+	return own, nil
 }
 
 // front returns the front for the flags, or nil if there is none.

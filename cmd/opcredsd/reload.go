@@ -18,6 +18,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
+	"github.com/opcredsd/opcredsd/pkg/mqtt"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -80,6 +82,8 @@ type reloader struct {
 	mu        sync.Mutex
 	now       map[string]string          // current settings of the daemon, by flag
 	overrides map[string]bridge.Override // current content of the devices file
+	own       homeassistant.Own          // and of its devices
+	mqtt      *mqtt.Front                // nil: none
 }
 
 func newReloader(cmd *cobra.Command, c *common, n *notifier) *reloader {
@@ -140,7 +144,7 @@ func (r *reloader) take() (admin.Reloaded, error) {
 		}
 	})
 	said := fresh.run.bridge.overrides
-	if file := again.Flags().Lookup("devices-file"); !reflect.DeepEqual(said, r.overrides) && !slices.Contains(changed, file) {
+	if file := again.Flags().Lookup("devices-file"); (!reflect.DeepEqual(said, r.overrides) || !reflect.DeepEqual(fresh.run.bridge.mqtt.own, r.own)) && !slices.Contains(changed, file) {
 		changed = append(changed, file) // the same file with other content
 	}
 	for _, f := range changed {
@@ -162,6 +166,12 @@ func (r *reloader) take() (admin.Reloaded, error) {
 				return admin.Reloaded{}, err
 			}
 			r.overrides = said
+			if r.mqtt != nil {
+				if err := r.mqtt.SetOwn(fresh.run.bridge.mqtt.own); err != nil {
+					return admin.Reloaded{}, err
+				}
+			}
+			r.own = fresh.run.bridge.mqtt.own
 		}
 		out.Changed = append(out.Changed, f.Name)
 		r.now[f.Name] = f.Value.String()

@@ -161,6 +161,7 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 	}
 	n.srv = srv
 	r.devices, r.overrides = srv.Devices(), f.bridge.overrides
+	r.mqtt, r.own = f.bridge.mqtt.running, f.bridge.mqtt.own
 	srv.Start()
 	n.ready()
 	var wg sync.WaitGroup

@@ -47,6 +47,7 @@ func Parse(name string, content []byte) (map[string]bridge.Override, error) {
 	}
 	all := map[string]bridge.Override{}
 	err := f.object(root.Content[0], members{
+		"mqtt": func(*yaml.Node) error { return nil }, // see ParseMQTT
 		"devices": func(v *yaml.Node) error {
 			return f.each(v, bridge.MaxDevices, func(key, v *yaml.Node) error {
 				if err := bridge.CheckID(key.Value); err != nil {

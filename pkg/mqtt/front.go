@@ -29,7 +29,9 @@ type Options struct {
 	// Birth publishes "online" to Discovery's status after each connect: publishers that
 	// wait for Home Assistant say everything again.
 	Birth bool
-	Log   *slog.Logger
+	// Own are devices that the operator describes.
+	Own homeassistant.Own
+	Log *slog.Logger
 }
 
 // Registry is what the front needs of the bridge.
@@ -61,6 +63,7 @@ type Front struct {
 	log *slog.Logger
 
 	link     atomic.Pointer[link.Link]
+	own      chan homeassistant.Own // what the operator describes now
 	failures failures
 	sources  []string
 }
@@ -72,8 +75,26 @@ func (o *Options) Check() error {
 			return fmt.Errorf("%q is no topic that devices can be below", topic)
 		}
 	}
+	if err := o.Own.Check(); err != nil {
+		return fmt.Errorf("devices of one's own: %w", err)
+	}
 	_, err := link.New(o.Link)
 	return err
+}
+
+// SetOwn replaces what the operator describes. The error says what cannot be shown, and
+// that nothing was changed.
+func (f *Front) SetOwn(own homeassistant.Own) error {
+	if err := own.Check(); err != nil {
+		return fmt.Errorf("devices of one's own: %w", err)
+	}
+	for {
+		select {
+		case f.own <- own:
+			return nil
+		case <-f.own: // one that nobody has taken yet
+		}
+	}
 }
 
 // New returns a front.
@@ -81,7 +102,7 @@ func New(o Options) (*Front, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	f := &Front{o: o, log: o.Log, failures: failures{counts: map[string]uint64{}}}
+	f := &Front{o: o, log: o.Log, own: make(chan homeassistant.Own, 1), failures: failures{counts: map[string]uint64{}}}
 	for _, reason := range failureReasons {
 		f.failures.counts[reason] = 0
 	}
@@ -92,7 +113,7 @@ func New(o Options) (*Front, error) {
 	for _, s := range []struct {
 		name string
 		on   bool
-	}{{zigbee2mqtt.Source, len(o.Zigbee2MQTT) > 0}, {tasmota.Source, o.Tasmota != ""}, {homeassistant.Source, o.Discovery != ""}} {
+	}{{zigbee2mqtt.Source, len(o.Zigbee2MQTT) > 0}, {tasmota.Source, o.Tasmota != ""}, {homeassistant.Source, o.Discovery != ""}, {homeassistant.OwnSource, true}} {
 		if s.on {
 			f.sources = append(f.sources, s.name)
 		}
@@ -165,6 +186,16 @@ func (w *worker) begin() {
 		w.sinks[i].reader = r
 		w.link.Subscribe(r.Subscriptions()...)
 	}
+	w.define(w.front.o.Own)
+}
+
+// define says what the operator describes.
+func (w *worker) define(own homeassistant.Own) {
+	for _, s := range w.sinks {
+		if r, ok := s.reader.(*homeassistant.Reader); ok && s.source == homeassistant.OwnSource {
+			r.Define(time.Now(), own)
+		}
+	}
 }
 
 // known returns the description of a device that the bridge has.
@@ -201,6 +232,8 @@ func (w *worker) turn(ctx context.Context) {
 		for _, e := range w.link.Take() {
 			w.guard(e.Message.Topic, func() { w.event(e) })
 		}
+	case own := <-w.front.own:
+		w.guard("", func() { w.define(own) })
 	case c := <-w.commands:
 		w.guard(c.Device, func() { w.command(c) })
 	case <-timer.C:

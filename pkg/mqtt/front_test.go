@@ -16,6 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/internal/brokertest"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
@@ -357,4 +358,27 @@ func TestAllReaders(t *testing.T) {
 	if got := c.Next("cmnd/t/POWER1"); got != "OFF" {
 		t.Errorf("published %s", got)
 	}
+}
+
+// TestOwn holds that what the operator describes is shown, and that another description
+// takes its place while the front runs.
+func TestOwn(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	c.Publish("pump", "ON", true)
+	r := newRegistry()
+	pump := homeassistant.Own{"pump": {"platform": "switch", "command_topic": "pump/set", "state_topic": "pump"}}
+	f := start(t, b, r, func(o *Options) { o.Own = pump })
+	r.await(t, "report mqtt:pump/switch_switch on=true")
+	if err := f.SetOwn(homeassistant.Own{"pump": {"platform": "switch"}}); err == nil {
+		t.Error("a switch without a topic is taken")
+	}
+	pump = homeassistant.Own{"pump": pump["pump"], "well": {"platform": "sensor", "device_class": "temperature", "unit_of_measurement": "°C", "state_topic": "well"}}
+	if err := f.SetOwn(pump); err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, "put 1")
+	c.Publish("well", "8.5", false)
+	r.await(t, "report mqtt:well/sensor_sensor temperature_celsius=8.5")
 }

@@ -32,7 +32,7 @@ type Reader interface {
 
 // Readers makes the readers that the options ask for, each with a sink for its source.
 // What a program announces of its own accord is read there, and not from Home
-// Assistant's discovery too. known returns what the bridge knows of a device.
+// Assistant's discovery too. The last reader is that of what the operator describes. known returns what the bridge knows of a device.
 func Readers(o Options, sink func(source string) reader.Sink, known func(id string) (device.Device, bool)) []Reader {
 	var all []Reader
 	for _, base := range o.Zigbee2MQTT {
@@ -49,7 +49,7 @@ func Readers(o Options, sink func(source string) reader.Sink, known func(id stri
 		}
 		all = append(all, homeassistant.New(homeassistant.Options{Prefix: o.Discovery, Skip: skip, Known: known}, sink(homeassistant.Source)))
 	}
-	return all
+	return append(all, homeassistant.New(homeassistant.Options{Source: homeassistant.OwnSource}, sink(homeassistant.OwnSource)))
 }
 
 // ofZigbee2MQTT reports whether an entity is one of a zigbee2mqtt that is read by

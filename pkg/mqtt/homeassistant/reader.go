@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"maps"
@@ -34,7 +35,8 @@ const (
 
 // Options say what is read and what is left to others.
 type Options struct {
-	Prefix string
+	Source string // default: [Source]
+	Prefix string // empty: nothing is discovered
 	// Skip reports whether another reader takes the device of a message: by who published
 	// it, the device's identifiers, and the topics of its states and commands.
 	Skip func(origin string, identifiers, topics []string) bool
@@ -57,12 +59,14 @@ type Reader struct {
 	skipped  map[string]bool // keys that another reader takes
 	refused  map[string]bool // keys of entities that are not shown
 	beyond   int             // entities that are not even remembered
+	own      Own             // what the operator describes
 
 	settled bool
 }
 
 // New returns a reader.
 func New(o Options, sink reader.Sink) *Reader {
+	o.Source = cmp.Or(o.Source, Source)
 	return &Reader{
 		o: o, sink: sink,
 		entities: map[string]*entity{}, units: map[string]*unit{}, byIdent: map[string]*unit{},
@@ -81,6 +85,9 @@ var components = []string{
 // component after another, so that what one brings is taken before the next is asked for.
 func (r *Reader) Subscriptions() []link.Subscription {
 	var out []link.Subscription
+	if r.o.Prefix == "" {
+		return nil
+	}
 	for _, c := range append([]string{"device"}, components...) {
 		out = append(out, link.Subscription{Filter: r.o.Prefix + "/" + c + "/+/config", Keep: true}, link.Subscription{Filter: r.o.Prefix + "/" + c + "/+/+/config", Keep: true})
 	}
@@ -122,7 +129,7 @@ var topicForm = regexp.MustCompile(`^([a-z_]+)/(?:([a-zA-Z0-9_-]+)/)?([a-zA-Z0-9
 
 // Message takes a message.
 func (r *Reader) Message(now time.Time, m link.Message) {
-	if rest, ok := strings.CutPrefix(m.Topic, r.o.Prefix+"/"); ok && strings.HasSuffix(rest, "/config") {
+	if rest, ok := strings.CutPrefix(m.Topic, r.o.Prefix+"/"); ok && r.o.Prefix != "" && strings.HasSuffix(rest, "/config") {
 		if parts := topicForm.FindStringSubmatch(rest); parts != nil {
 			r.discovery(now, parts[1], strings.TrimSpace(parts[2]+" "+parts[3]), m)
 			return
@@ -273,17 +280,17 @@ func (r *Reader) leave(now time.Time, key string) {
 func (r *Reader) refuse(key, component, name string, reason reader.Reason) {
 	if len(r.refused) >= MaxEntities && !r.refused[key] {
 		r.beyond++
-		r.sink.Ignore(Source+":", []device.Ignored{{ID: Source + ":more", Source: Source, What: fmt.Sprintf("%d more", r.beyond), Reason: "not even the reasons are remembered of so many"}})
+		r.sink.Ignore(r.o.Source+":", []device.Ignored{reader.Other("not even the reasons are remembered of so many").Ignored(r.o.Source, r.o.Source+":more", fmt.Sprintf("%d more", r.beyond))})
 		return
 	}
 	r.refused[key] = true
-	r.sink.Ignore(Source+":"+key, []device.Ignored{reason.Ignored(Source, reader.ID(Source, key), strings.TrimSpace(component+" "+reader.Text(name)))})
+	r.sink.Ignore(r.o.Source+":"+key, []device.Ignored{reason.Ignored(r.o.Source, reader.ID(r.o.Source, key), strings.TrimSpace(component+" "+reader.Text(name)))})
 }
 
 func (r *Reader) accept(key string) {
 	if r.refused[key] {
 		delete(r.refused, key)
-		r.sink.Ignore(Source+":"+key, nil)
+		r.sink.Ignore(r.o.Source+":"+key, nil)
 	}
 }
 

@@ -82,9 +82,9 @@ func (r *Reader) unitOf(i info, e *entity) *unit {
 		}
 	}
 	if u == nil {
-		u = &unit{id: reader.ID(Source, idents[0]), entities: map[string]*entity{}, memory: reader.NewMemory()}
+		u = &unit{id: reader.ID(r.o.Source, idents[0]), entities: map[string]*entity{}, memory: reader.NewMemory()}
 		for n := 2; r.units[u.id] != nil; n++ { // two identifiers that differ in what ids may not have
-			u.id = reader.ID(Source, idents[0]+strings.Repeat("_", n))
+			u.id = reader.ID(r.o.Source, idents[0]+strings.Repeat("_", n))
 		}
 		r.units[u.id] = u
 	}
@@ -175,7 +175,7 @@ func (r *Reader) describe(now time.Time, u *unit) {
 		}
 	}
 	automations(u, a)
-	parts, ignored, dropped := a.Finish(Source, u.id)
+	parts, ignored, dropped := a.Finish(r.o.Source, u.id)
 	for _, part := range dropped {
 		delete(u.parts, part)
 	}
@@ -188,7 +188,7 @@ func (r *Reader) describe(now time.Time, u *unit) {
 	r.complete(u, &d)
 	switch {
 	case len(d.Parts) == 0:
-		ignored = append(ignored, reader.Nothing.Ignored(Source, u.id, d.Name))
+		ignored = append(ignored, reader.Nothing.Ignored(r.o.Source, u.id, d.Name))
 		if len(u.told.Parts) > 0 {
 			r.sink.Remove(u.id)
 		}
