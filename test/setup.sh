@@ -24,6 +24,7 @@ need systemd-analyze systemd
 need mosquitto mosquitto
 need openssl openssl
 need promtool prometheus
+need python3 python3
 need shellcheck shellcheck
 if [ "${1:-}" = packaging ]; then
 	need buildah buildah
