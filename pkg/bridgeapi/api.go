@@ -62,19 +62,25 @@ func New(opt Options) *Handler {
 	return h
 }
 
+// route is one request of the API.
+type route struct {
+	serve      func(w http.ResponseWriter, r *http.Request) error
+	parameters []string // of the query
+}
+
 // routes are the requests of the API.
-func (h *Handler) routes() map[string]func(w http.ResponseWriter, r *http.Request) error {
-	return map[string]func(w http.ResponseWriter, r *http.Request) error{
-		"GET /v1/devices":              h.list,
-		"PUT /v1/devices":              h.sync,
-		"GET /v1/devices/{id}":         h.get,
-		"PUT /v1/devices/{id}":         h.put,
-		"PATCH /v1/devices/{id}":       h.patch,
-		"DELETE /v1/devices/{id}":      h.remove,
-		"POST /v1/devices/{id}/events": h.event,
-		"GET /v1/commands":             h.commands,
-		"GET /v1/ignored":              h.ignored,
-		"GET /v1/openapi.json":         h.openAPI,
+func (h *Handler) routes() map[string]route {
+	return map[string]route{
+		"GET /v1/devices":              {h.list, nil},
+		"PUT /v1/devices":              {h.sync, []string{"source"}},
+		"GET /v1/devices/{id}":         {h.get, nil},
+		"PUT /v1/devices/{id}":         {h.put, nil},
+		"PATCH /v1/devices/{id}":       {h.patch, nil},
+		"DELETE /v1/devices/{id}":      {h.remove, []string{"now"}},
+		"POST /v1/devices/{id}/events": {h.event, nil},
+		"GET /v1/commands":             {h.commands, []string{"source", "linger_seconds"}},
+		"GET /v1/ignored":              {h.ignored, nil},
+		"GET /v1/openapi.json":         {h.openAPI, nil},
 	}
 }
 
@@ -124,10 +130,13 @@ func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 }
 
 // wrap writes the answer for the error of a request.
-func (h *Handler) wrap(f func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+func (h *Handler) wrap(f route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		err := f(w, r)
+		err := query(r, f.parameters...)
+		if err == nil {
+			err = f.serve(w, r)
+		}
 		var e *bridge.Error
 		var big *http.MaxBytesError
 		switch {
@@ -180,9 +189,6 @@ func write(w http.ResponseWriter, status int, kind string, v any) {
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	if err := query(r); err != nil {
-		return err
-	}
 	all, err := h.opt.Registry.Devices()
 	if err == nil {
 		answer(w, http.StatusOK, all)
@@ -249,9 +255,6 @@ func inRequest(raw json.RawMessage, err error) error {
 }
 
 func (h *Handler) sync(w http.ResponseWriter, r *http.Request) error {
-	if err := query(r, "source"); err != nil {
-		return err
-	}
 	source := r.URL.Query().Get("source")
 	if err := bridge.CheckID(source + ":x"); err != nil || strings.Contains(source, ":") {
 		return wrong("", "the parameter source is not the name of a source: %q", source)
@@ -324,9 +327,6 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
-	if err := query(r, "now"); err != nil {
-		return err
-	}
 	id := r.PathValue("id")
 	if err := own(bridge.SourceOf(id)); err != nil {
 		return err

@@ -247,7 +247,7 @@ func partMembers(p *device.Part) members {
 }
 
 // readOnly are members of answers that a description may repeat.
-var readOnly = []string{"endpoint", "unique_id", "source", "created", "last_update", "exposed", "reason", "label_by"}
+var readOnly = []string{"endpoint", "unique_id", "source", "created", "last_update", "exposed", "reason", "label_by", "mains"}
 
 func skip(string, json.RawMessage) error { return nil }
 
@@ -315,9 +315,7 @@ func decodeDevice(at string, raw json.RawMessage, id string) (device.Device, err
 func decodePart(at string, raw json.RawMessage, p *device.Part) error {
 	m := partMembers(p)
 	m["id"], m["name"] = text(&p.ID), text(&p.Name)
-	for _, name := range readOnly {
-		m[name] = skip
-	}
+	m["endpoint"], m["unique_id"] = skip, skip
 	if err := object(at, raw, m); err != nil {
 		return err
 	}

@@ -65,9 +65,10 @@ func (l *loop) run(quit chan struct{}) {
 
 // rig is the API on a real socket.
 type rig struct {
-	t    *testing.T
-	loop *loop
-	url  string
+	t       *testing.T
+	loop    *loop
+	handler *Handler
+	url     string
 }
 
 func newRig(t *testing.T, token string) *rig {
@@ -91,7 +92,7 @@ func newRig(t *testing.T, token string) *rig {
 	h := New(Options{Registry: r, Token: token})
 	s := httptest.NewServer(h)
 	t.Cleanup(func() { h.Close(); s.Close() })
-	return &rig{t: t, loop: l, url: s.URL}
+	return &rig{t: t, loop: l, handler: h, url: s.URL}
 }
 
 // do sends a request and returns the status and the body.

@@ -14,9 +14,6 @@ import (
 
 // commands serves a stream of server-sent events.
 func (h *Handler) commands(w http.ResponseWriter, r *http.Request) error {
-	if err := query(r, "source", "linger_seconds"); err != nil {
-		return err
-	}
 	source := r.URL.Query().Get("source")
 	if source != "" {
 		if err := bridge.CheckID(source + ":x"); err != nil || strings.Contains(source, ":") {
