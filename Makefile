@@ -12,7 +12,7 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
 .PHONY: build run test check vulncheck unit interop browser screenshots crash-short packaging-short robust-short \
-	interop-loss interop-bridge interop-homeassistant interop-mqtt interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
+	interop-loss interop-bridge api-conformance interop-homeassistant interop-mqtt interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
 
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
@@ -75,6 +75,11 @@ interop-loss: build setup
 # interop-bridge follows 150 bridged devices through 100 random steps: some minutes.
 interop-bridge: build setup
 	INTEROP_BRIDGE_DEVICES=150 INTEROP_BRIDGE_STEPS=100 $(GO) test -count=1 -timeout 20m -tags interop -run TestBridgeSteps -v ./test/interop
+
+# api-conformance holds the bridge API to its OpenAPI document with Schemathesis, from PyPI.
+api-conformance: build
+	./test/setup.sh schemathesis
+	test/interop/schemathesis/run.sh bin/opcredsd
 
 # interop-homeassistant lives with Home Assistant's Matter server, from PyPI.
 interop-homeassistant: build

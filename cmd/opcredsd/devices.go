@@ -19,6 +19,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 func newDevices(c *common) *cobra.Command {
@@ -176,7 +177,11 @@ func (n *notices) printDevice(v *bridge.View, line func(id, text string) error) 
 	if changed {
 		return nil
 	}
-	return line(v.ID, reachText(v))
+	text := reachText(v)
+	if !v.Exposed {
+		text += ": " + plain(v.Reason)
+	}
+	return line(v.ID, text)
 }
 
 func commandText(c *device.Command) string {
@@ -314,23 +319,47 @@ func printDevices(w io.Writer, list []bridge.View, now time.Time) error {
 	fmt.Fprintln(t, "ID\tNAME\tROOM\tTYPE\tSTATE\tENDPOINT\tSEEN")
 	for i := range list {
 		v := &list[i]
-		number := "-"
-		if v.Exposed {
-			number = strconv.Itoa(int(v.Endpoint))
+		row := func(typ, state string) {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, plain(v.Name), plain(v.Room), typ, state, numberOf(v, v.Endpoint), seen(v, now))
 		}
-		for n, p := range v.Parts {
-			if n == 0 {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, plain(v.Name), plain(v.Room), p.Type, stateText(v, &p), number, seen(v, now))
-				continue
-			}
-			fmt.Fprintf(t, "  %s\t%s\t\t%s\t%s\t%s\t\n", p.ID, plain(p.Part.Name), p.Type, stateText(v, &p), numberOf(v, p.Endpoint))
+		if len(v.Parts) == 1 {
+			row(v.Parts[0].Type, stateText(v, &v.Parts[0]))
+			continue
+		}
+		row(fmt.Sprintf("%d parts", len(v.Parts)), reachText(v))
+		for n := range v.Parts {
+			p := &v.Parts[n]
+			fmt.Fprintf(t, "  %s\t%s\t\t%s\t%s\t%s\t\n", p.ID, plain(p.Part.Name), p.Type, valuesText(p), numberOf(v, p.Endpoint))
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return printNotes(w, list)
 }
 
-func numberOf(v *bridge.View, n any) string {
-	if !v.Exposed {
+// printNotes says why devices are not shown, or not as they are described.
+func printNotes(w io.Writer, list []bridge.View) error {
+	begun := false
+	for i := range list {
+		v := &list[i]
+		if v.Reason == "" {
+			continue
+		}
+		if !begun {
+			begun = true
+			fmt.Fprintln(w)
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s\n", v.ID, plain(v.Reason)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numberOf returns an endpoint's number; a part that is not shown has none.
+func numberOf(v *bridge.View, n matter.EndpointID) string {
+	if !v.Exposed || n == 0 {
 		return "-"
 	}
 	return fmt.Sprint(n)
@@ -356,7 +385,7 @@ var summaries = []struct {
 	{"brightness_percent", unit(" %")},
 	{"closed", either("closed", "open")},
 	{"occupied", either("occupied", "free")},
-	{"detected", either("detected", "dry")},
+	{"detected", either("detected", "clear")},
 	{"open", either("open", "closed")},
 	{"position_percent", unit(" % open")},
 	{"lock", device.Value.String},
@@ -388,12 +417,17 @@ func unit(u string) func(device.Value) string {
 	return func(v device.Value) string { return v.String() + u }
 }
 
-// stateText returns a short description of a part's state.
+// stateText returns the state of a device of one part in a few words.
 func stateText(v *bridge.View, p *bridge.PartView) string {
-	var words []string
-	if !v.Exposed || !v.Reachable {
-		words = append(words, reachText(v))
+	if v.Exposed && v.Reachable {
+		return valuesText(p)
 	}
+	return strings.TrimSuffix(reachText(v)+", "+valuesText(p), ", -")
+}
+
+// valuesText returns a part's values in a few words.
+func valuesText(p *bridge.PartView) string {
+	var words []string
 	for _, s := range summaries {
 		if is, ok := p.State[s.name]; ok && !is.IsNull() {
 			words = append(words, s.format(is))
@@ -405,7 +439,7 @@ func stateText(v *bridge.View, p *bridge.PartView) string {
 func reachText(v *bridge.View) string {
 	switch {
 	case !v.Exposed:
-		return "not shown: " + v.Reason
+		return "not shown"
 	case !v.Reachable:
 		return "unreachable"
 	}
@@ -455,8 +489,8 @@ func printDevice(w io.Writer, v bridge.View, now time.Time) error {
 	row("Controllers", reachText(&v))
 	if v.Exposed {
 		row("Endpoint", strconv.Itoa(int(v.Endpoint)))
-		row("Note", v.Reason)
 	}
+	row("Note", v.Reason)
 	row("Unique ID", v.UniqueID)
 	if b := v.Battery; b != nil && !b.Percent.IsNull() {
 		row("Battery", b.Percent.String()+" %")

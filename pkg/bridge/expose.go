@@ -53,7 +53,7 @@ func (f Filter) Shows(d *device.Device) (shown bool, by string) {
 	by = "no pattern shows it"
 	for _, p := range f.patterns {
 		if p.matches(d) {
-			shown, by = !p.hide, "pattern "+p.text
+			shown, by = !p.hide, "the pattern "+p.text+" hides it"
 		}
 	}
 	return shown, by

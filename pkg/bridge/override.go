@@ -3,7 +3,6 @@ package bridge
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -216,7 +215,7 @@ func (r *Registry) hiddenBy(e *entry) string {
 	case r.opt.Overrides[e.id].Hidden:
 		return "the devices file hides it"
 	case !shown:
-		return fmt.Sprintf("not exposed: %s", by)
+		return by
 	}
 	return ""
 }

@@ -305,7 +305,7 @@ func decodeDevice(at string, raw json.RawMessage, id string) (device.Device, err
 		return d, wrong(at+"/"+short[0], "%s: it stands at the top level only where there are no parts", short[0])
 	case d.Parts == nil:
 		d.Parts = []device.Part{single}
-		if !slices.Contains(short, "type") {
+		if single.Type == "" {
 			return d, wrong(at+"/type", "type: it is missing")
 		}
 	}
