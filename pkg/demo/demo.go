@@ -14,22 +14,22 @@ import (
 // Source is the name of the source.
 const Source = "demo"
 
-// Front keeps the simulated devices; see [server.Front].
+// Front maintains the simulated devices; see [server.Front].
 type Front struct{ off bool }
 
 // New returns the front of simulated devices.
 func New() *Front { return &Front{} }
 
-// Off returns a front that removes the devices that another run of the daemon had.
+// Off returns a front that removes the devices of an earlier run of the daemon.
 func Off() *Front { return &Front{off: true} }
 
 // Name returns the name of the source.
 func (f *Front) Name() string { return Source }
 
-// queued bounds the commands that wait: there are six devices.
+// queued bounds the commands that wait. There are six devices.
 const queued = 100
 
-// Run keeps the devices until ctx ends.
+// Run simulates the devices until ctx ends.
 func (f *Front) Run(ctx context.Context, r *bridge.Registry) error {
 	if f.off {
 		if err := remove(r); err != nil {
@@ -82,7 +82,7 @@ func remove(r *bridge.Registry) error {
 	return nil
 }
 
-// step is how often the simulation goes on.
+// step is the interval of the simulation.
 const step = time.Second
 
 // Ids of the devices.
@@ -95,7 +95,7 @@ const (
 	motion      = Source + ":motion"
 )
 
-// first are the devices as they are at the very first start.
+// first returns the devices as they are at the very first start.
 func first() []device.Device {
 	one := func(id, name, room, product string, p device.Part) device.Device {
 		p.ID = "main"
@@ -132,11 +132,11 @@ type home struct {
 	target   float64 // of the blind's position
 	began    time.Time
 
-	seen map[string]device.Values // as the registry had the devices last
-	held map[value]time.Time      // what an operator has set: until when it stays
+	seen map[string]device.Values // the state that the registry had last
+	held map[value]time.Time      // until when values that an operator has set stay
 }
 
-// value is a value of a device.
+// value identifies a value of a device.
 type value struct{ device, property string }
 
 func newHome(r *bridge.Registry) *home {
@@ -146,7 +146,7 @@ func newHome(r *bridge.Registry) *home {
 	}
 }
 
-// begin describes the devices. Those that are known keep their state.
+// begin describes the devices. Devices that the registry has keep their state.
 func (h *home) begin() error {
 	all := first()
 	for i := range all {
@@ -183,7 +183,8 @@ func (h *home) report(id string, v device.Values) error {
 	return nil
 }
 
-// simulate reports what the simulation makes of a device, but for what an operator has set.
+// simulate reports a simulated state of a device, without the values that an
+// operator has set.
 func (h *home) simulate(now time.Time, id string, v device.Values) error {
 	maps.DeleteFunc(v, func(name string, _ device.Value) bool { return now.Before(h.held[value{id, name}]) })
 	if len(v) == 0 {
@@ -192,15 +193,16 @@ func (h *home) simulate(now time.Time, id string, v device.Values) error {
 	return h.report(id, v)
 }
 
-// holdTime is how long the simulation leaves alone what an operator has set.
+// holdTime is how long the simulation does not change a value that an operator has
+// set.
 const holdTime = 2 * time.Minute
 
-// look takes what an operator has set since the last look.
+// look records what an operator has set since the last call.
 func (h *home) look(now time.Time) {
 	for id := range h.state {
 		v, err := h.registry.Device(id)
 		if err != nil {
-			continue // the next report says so
+			continue // the next report returns the error
 		}
 		is, was := v.Parts[0].State, h.seen[id]
 		h.seen[id] = is
@@ -220,7 +222,7 @@ func (h *home) look(now time.Time) {
 	}
 }
 
-// command does what a controller wants: at once, but for the blind.
+// command carries out a controller's command: at once, except for the blind.
 func (h *home) command(c device.Command) error {
 	if h.state[c.Device] == nil {
 		return fmt.Errorf("there is no device %q", c.Device)
@@ -230,7 +232,7 @@ func (h *home) command(c device.Command) error {
 			h.target = h.number(blind, "position_percent")
 			return h.report(blind, device.Values{"position_percent": device.Number(h.target), "moving": device.Text("stopped")})
 		}
-		return nil // nobody sees it identify itself
+		return nil // a simulated device has nothing to show
 	}
 	if p, ok := c.Set["position_percent"].Number(); ok {
 		h.target = p
@@ -257,16 +259,16 @@ func (h *home) moveBlind() error {
 	return h.report(blind, device.Values{"position_percent": device.Number(at), "moving": device.Text(moving)})
 }
 
-// The life of the simulation.
+// Times of the simulation.
 const (
 	slowStep   = 10 // steps between two values of slow quantities
 	motionOn   = 20 * time.Second
-	motionOver = 2 * time.Minute // between two motions
+	motionOver = 2 * time.Minute // time between two motions
 	day        = 24 * time.Hour
 	plugWatts  = 42.0
 )
 
-// advance lets the simulation go on by a step.
+// advance simulates one step.
 func (h *home) advance(now time.Time) error {
 	h.look(now)
 	if h.number(blind, "position_percent") != h.target {
@@ -286,9 +288,10 @@ func (h *home) advance(now time.Time) error {
 	return h.drift(now)
 }
 
-// drift changes what changes slowly.
+// drift changes the slow quantities.
 func (h *home) drift(now time.Time) error {
-	// The garden follows the sun: coldest at three, warmest at three.
+	// The garden follows the sun: coldest at three at night, warmest at three in
+	// the afternoon.
 	hour := float64(now.UTC().Sub(now.UTC().Truncate(day))) / float64(day)
 	outside := 11 - 6*math.Cos(2*math.Pi*(hour-0.125))
 	if err := h.simulate(now, thermometer, device.Values{"temperature_celsius": tenths(outside)}); err != nil {

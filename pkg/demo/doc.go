@@ -1,3 +1,3 @@
-// Package demo is a source of simulated devices, for somebody who has a phone and no
+// Package demo is a source of simulated devices, for people who have a phone but no
 // devices yet.
 package demo

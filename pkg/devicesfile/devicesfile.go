@@ -1,5 +1,5 @@
-// Package devicesfile reads the file in which an operator says of bridged devices what
-// their sources do not, or otherwise.
+// Package devicesfile reads the file in which an operator describes bridged
+// devices, or changes what their sources announce.
 package devicesfile
 
 import (
@@ -23,7 +23,7 @@ const MaxSize = 1 << 20
 // maxText bounds names and rooms, in octets.
 const maxText = 256
 
-// Error says what is wrong with the file, and where.
+// Error is what is wrong with the file, and where.
 type Error struct {
 	File string
 	Line int
@@ -32,10 +32,10 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
 
-// Parse takes the content of a file; name is for errors, which are [*Error] and name the
-// line. It has a member devices, an object with what there is to say of each device by
-// its id: name, room, hidden, type, options, and parts, an object with name, type and
-// options by the ids of the device's parts.
+// Parse parses the content of a file. Errors are of type [*Error] and contain name
+// and the line. The member devices of the file is an object with an entry for each
+// device by its id: name, room, hidden, type, options and parts. The member parts
+// is an object with name, type and options by the ids of the device's parts.
 func Parse(name string, content []byte) (map[string]bridge.Override, error) {
 	f := &file{name: name}
 	var root yaml.Node
@@ -62,18 +62,19 @@ func Parse(name string, content []byte) (map[string]bridge.Override, error) {
 	return all, err
 }
 
-// file is a file that is being read.
+// file is the file that is being parsed.
 type file struct{ name string }
 
-// members are the members that an object may have, each with what takes its value.
+// members holds the members that an object may have, each with the function that
+// reads its value.
 type members map[string]func(v *yaml.Node) error
 
 func (f *file) wrong(n *yaml.Node, format string, args ...any) error {
 	return &Error{f.name, n.Line, fmt.Sprintf(format, args...)}
 }
 
-// syntax makes an error of the YAML parser, which names the line in its text, one of the
-// file.
+// syntax turns an error of the YAML parser, whose text contains the line, into an
+// Error.
 func (f *file) syntax(err error) error {
 	text := strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "yaml: ")
 	line := 1
@@ -83,7 +84,7 @@ func (f *file) syntax(err error) error {
 	return &Error{f.name, line, text}
 }
 
-// each takes the members of an object, whatever their names are.
+// each reads the members of an object with arbitrary names.
 func (f *file) each(n *yaml.Node, most int, take func(key, v *yaml.Node) error) error {
 	switch {
 	case n.Tag == "!!null":
@@ -196,7 +197,8 @@ func (f *file) kind(to *bridge.PartOverride) func(v *yaml.Node) error {
 	}
 }
 
-// options takes options of a part; whether they suit its type shows when there is one.
+// options reads the options of a part. Whether they suit its type is checked when
+// the part exists.
 func (f *file) options(to *bridge.PartOverride) func(v *yaml.Node) error {
 	return func(v *yaml.Node) error {
 		all := map[string]json.RawMessage{}

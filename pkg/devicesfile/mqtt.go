@@ -9,9 +9,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 )
 
-// ParseMQTT returns the devices that the file describes itself, as JSON, by their keys:
-// what stands under mqtt, with the keys of Home Assistant's discovery. They need not be
-// known to anybody. Content is what Parse has taken.
+// ParseMQTT returns the devices that the file itself describes, as JSON, by their
+// keys. They are below mqtt, with the keys of Home Assistant's discovery. No source
+// needs to announce them. Parse must have accepted the content.
 func ParseMQTT(name string, content []byte) (map[string]json.RawMessage, error) {
 	f := &file{name: name}
 	var root yaml.Node

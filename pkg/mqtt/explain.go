@@ -22,28 +22,29 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
 )
 
-// Explanation is what became of messages: what a bridge would show, and what not.
+// Explanation is the result of a dry run: what a bridge would show, and what it
+// would not.
 type Explanation struct {
 	Devices []Explained `json:"devices"`
-	// Ignored is what belongs to no device that is shown.
+	// Ignored lists what belongs to no device that is shown.
 	Ignored []device.Ignored `json:"ignored,omitempty"`
 	// Failures are messages that could not be read, by topic and reason.
 	Failures map[string]int `json:"failures,omitempty"`
 	Messages int            `json:"messages"`
 }
 
-// Explained is a device that would be shown, with its state as far as the messages tell
-// it, and what of it is left out.
+// Explained is a device that would be shown, with its state as far as the messages
+// contain it, and with what is left out of it.
 type Explained struct {
 	device.Device
 	Ignored []device.Ignored `json:"ignored,omitempty"`
 }
 
-// dry are the readers of a dry run, with what they find out.
+// dry holds the readers of a dry run, with what they report.
 type dry struct {
 	readers []Reader
 	records []*reader.Record
-	known   map[string]bool // filters that were asked for
+	known   map[string]bool // filters that were subscribed to
 	now     time.Time
 	count   int
 }
@@ -69,7 +70,7 @@ func (d *dry) message(m link.Message) {
 	}
 }
 
-// forget empties what nobody reads here.
+// forget drops events and publications, which nobody reads here.
 func (d *dry) forget() {
 	for _, r := range d.records {
 		r.Log, r.Published = nil, nil
@@ -82,12 +83,12 @@ func (d *dry) settled() {
 	}
 }
 
-// Explain says what messages would become. It is a pure function of them: their order
-// does not matter but for states of one topic.
+// Explain returns what would become of the messages. The result depends only on
+// them. Their order matters only among states of one topic.
 func Explain(o Options, messages []link.Message) Explanation {
 	d := newDry(o, time.Unix(0, 0))
-	// Descriptions first, whatever the order in which a file has them; then states, of
-	// which some topics are only known now.
+	// Read descriptions first, in whatever order the file has them. Read states
+	// after that, since some of their topics are only known then.
 	for _, state := range []bool{false, true} {
 		for _, m := range messages {
 			if isState(o, m.Topic) == state {
@@ -99,7 +100,7 @@ func Explain(o Options, messages []link.Message) Explanation {
 	return d.explanation()
 }
 
-// isState reports whether a topic is none of descriptions.
+// isState reports whether no description is published on a topic.
 func isState(o Options, topic string) bool {
 	for _, base := range o.Zigbee2MQTT {
 		if strings.HasPrefix(topic, base+"/bridge/") {
@@ -128,8 +129,8 @@ func (d *dry) explanation() Explanation {
 	return e
 }
 
-// ExplainBroker reads a broker until everything retained has come, and states for a
-// while after that. It publishes nothing.
+// ExplainBroker reads from a broker until all retained messages have arrived, and
+// then reads states for a while. It publishes nothing.
 func ExplainBroker(ctx context.Context, o Options, states time.Duration) (Explanation, error) {
 	if o.Log != nil {
 		o.Link.Log = o.Log
@@ -174,7 +175,7 @@ func ExplainBroker(ctx context.Context, o Options, states time.Duration) (Explan
 	}
 }
 
-// subscribe passes on what the readers want to receive besides.
+// subscribe subscribes to what the readers have added.
 func (d *dry) subscribe(l *link.Link) {
 	for _, r := range d.records {
 		for filter, sub := range r.Filters {
@@ -189,12 +190,12 @@ func (d *dry) subscribe(l *link.Link) {
 // Bounds of a file of captured messages.
 const (
 	maxCaptured     = 200_000  // messages
-	maxCapturedLine = 32 << 20 // octets of one
+	maxCapturedLine = 32 << 20 // octets of a line
 )
 
-// ReadCaptured reads messages, one a line: objects of JSON with topic and payload, as
-// mosquitto_sub -F %j writes them, or a topic, a blank and the payload, as
-// mosquitto_sub -v does. In the second form topics have no blanks.
+// ReadCaptured reads messages, one per line. A line is a JSON object with topic and
+// payload, as mosquitto_sub -F %j writes it, or a topic, a space and the payload,
+// as mosquitto_sub -v writes it. In the second form topics have no spaces.
 func ReadCaptured(r io.Reader) ([]link.Message, error) {
 	var out []link.Message
 	lines := bufio.NewScanner(r)
@@ -237,7 +238,7 @@ func captured(line []byte) (link.Message, error) {
 	}
 	payload := []byte(m.Payload)
 	var text string
-	if json.Unmarshal(m.Payload, &text) == nil { // else it is JSON that was not quoted
+	if json.Unmarshal(m.Payload, &text) == nil { // otherwise it is JSON that was not quoted
 		payload = []byte(text)
 	}
 	return link.Message{Topic: m.Topic, Payload: payload, Retained: m.Retain != 0}, nil

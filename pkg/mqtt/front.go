@@ -19,22 +19,22 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
 )
 
-// Options say what is read.
+// Options select what is read.
 type Options struct {
 	Link link.Options
 
 	Zigbee2MQTT []string // base topics; empty: off
 	Discovery   string   // prefix of Home Assistant's discovery; empty: off
 	Tasmota     string   // topic of Tasmota's discovery; empty: off
-	// Birth publishes "online" to Discovery's status after each connect: publishers that
-	// wait for Home Assistant say everything again.
+	// Birth publishes "online" to the status topic of Discovery after each connect.
+	// Publishers that wait for Home Assistant then send everything again.
 	Birth bool
 	// Own are devices that the operator describes.
 	Own homeassistant.Own
 	Log *slog.Logger
 }
 
-// Registry is what the front needs of the bridge.
+// Registry is the part of the bridge that the front uses.
 type Registry interface {
 	PutAll([]device.Device) []error
 	Remove(id string, now bool) error
@@ -53,7 +53,7 @@ type Registry interface {
 // Bounds and times of the front.
 const (
 	maxCommands  = 1000            // commands that wait for the front
-	lostAfter    = 5 * time.Second // a connection that comes back sooner was never away
+	lostAfter    = 5 * time.Second // a shorter interruption is not reported
 	ignoredEvery = time.Second     // between reports of what is not shown
 )
 
@@ -63,12 +63,12 @@ type Front struct {
 	log *slog.Logger
 
 	link     atomic.Pointer[link.Link]
-	own      chan homeassistant.Own // what the operator describes now
+	own      chan homeassistant.Own // the operator's latest descriptions
 	failures failures
 	sources  []string
 }
 
-// Check says what is wrong with the options.
+// Check returns an error if an option is invalid.
 func (o *Options) Check() error {
 	for _, topic := range append([]string{cmp.Or(o.Tasmota, "x"), cmp.Or(o.Discovery, "x")}, o.Zigbee2MQTT...) {
 		if !reader.PublishableTopic(topic) {
@@ -82,8 +82,8 @@ func (o *Options) Check() error {
 	return err
 }
 
-// SetOwn replaces what the operator describes. The error says what cannot be shown, and
-// that nothing was changed.
+// SetOwn replaces the operator's descriptions. If it returns an error, which names
+// what cannot be shown, nothing was changed.
 func (f *Front) SetOwn(own homeassistant.Own) error {
 	if err := own.Check(); err != nil {
 		return fmt.Errorf("devices of one's own: %w", err)
@@ -92,7 +92,7 @@ func (f *Front) SetOwn(own homeassistant.Own) error {
 		select {
 		case f.own <- own:
 			return nil
-		case <-f.own: // one that nobody has taken yet
+		case <-f.own: // not yet received by Run
 		}
 	}
 }
@@ -124,8 +124,8 @@ func New(o Options) (*Front, error) {
 // Name is the name of the front, for the log.
 func (f *Front) Name() string { return "mqtt" }
 
-// Stats returns the counters of the connection, with what messages could not be read
-// for which reason.
+// Stats returns the counters of the connection, and the number of failed messages
+// by reason.
 func (f *Front) Stats() (link.Stats, map[string]uint64) {
 	if l := f.link.Load(); l != nil {
 		return l.Stats(), f.failures.get()
@@ -173,13 +173,13 @@ type worker struct {
 	log      *slog.Logger
 	commands chan device.Command
 
-	sinks []*sink // one for each reader
+	sinks []*sink // one per reader
 
-	downAt time.Time // when the connection was lost; zero: it is there, or that was told
-	lost   bool      // that was told
+	downAt time.Time // when the connection was lost; zero: it is up, or the loss was reported
+	lost   bool      // the loss was reported
 }
 
-// begin makes the readers.
+// begin creates the readers.
 func (w *worker) begin() {
 	readers := Readers(w.front.o, func(source string) reader.Sink { return w.sink(source) }, w.known)
 	for i, r := range readers {
@@ -189,7 +189,7 @@ func (w *worker) begin() {
 	w.define(w.front.o.Own)
 }
 
-// define says what the operator describes.
+// define passes the operator's descriptions to their reader.
 func (w *worker) define(own homeassistant.Own) {
 	for _, s := range w.sinks {
 		if r, ok := s.reader.(*homeassistant.Reader); ok && s.source == homeassistant.OwnSource {
@@ -212,7 +212,7 @@ func (w *worker) known(id string) (device.Device, bool) {
 	return d, true
 }
 
-// take takes a command, on the node's goroutine.
+// take queues a command. It is called by the node's goroutine.
 func (w *worker) take(c device.Command) {
 	select {
 	case w.commands <- c:
@@ -221,7 +221,7 @@ func (w *worker) take(c device.Command) {
 	}
 }
 
-// turn waits for something to do, and does it.
+// turn waits for the next event and handles it.
 func (w *worker) turn(ctx context.Context) {
 	timer := time.NewTimer(w.wait(time.Now()))
 	defer timer.Stop()
@@ -244,7 +244,8 @@ func (w *worker) turn(ctx context.Context) {
 	}
 }
 
-// guard runs f. A panic costs what f was about, and is said.
+// guard runs f. It recovers from a panic and logs it, so that only what f was about
+// is lost.
 func (w *worker) guard(about string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -255,7 +256,7 @@ func (w *worker) guard(about string, f func()) {
 	f()
 }
 
-// wait returns how long there is nothing to do by itself.
+// wait returns the time until the next deadline.
 func (w *worker) wait(now time.Time) time.Duration {
 	next := now.Add(time.Hour)
 	sooner := func(t time.Time) {
@@ -301,7 +302,7 @@ func (w *worker) event(e link.Event) {
 	}
 }
 
-// found tells that the broker is there again, if it was told to be lost.
+// found reports that the broker is back, if its loss was reported.
 func (w *worker) found() {
 	if !w.lost {
 		return
@@ -338,17 +339,20 @@ func (w *worker) command(c device.Command) {
 	}
 }
 
-// check logs an error of the registry. It ends when the node does.
+// check logs an error of the registry. The only error that is expected is that the
+// node has ended.
 func (w *worker) check(err error) {
 	if err != nil {
-		w.log.Debug("the bridge does not take what was said", "error", err)
+		w.log.Debug("the bridge rejected a report", "error", err)
 	}
 }
 
-// failureReasons are why messages and commands come to nothing, beside those of the link.
+// failureReasons are the reasons why messages and commands fail, besides those of
+// the link.
 var failureReasons = []string{"json", "schema", "entry", "template", "value", "command", "command_queue", "ignored", "panic"}
 
-// failures counts what could not be read or done, by reasons out of a fixed set.
+// failures counts what could not be read or done, by reason. The set of reasons is
+// fixed.
 type failures struct {
 	mu     sync.Mutex
 	counts map[string]uint64

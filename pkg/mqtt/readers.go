@@ -13,26 +13,28 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/zigbee2mqtt"
 )
 
-// Reader reads the messages of one way in which devices are announced. Its methods are
-// called by one goroutine.
+// Reader reads the messages of one kind of announcement. Its methods are called by
+// one goroutine.
 type Reader interface {
-	// Subscriptions are what it wants to receive from the beginning.
+	// Subscriptions returns what the reader subscribes to at the beginning.
 	Subscriptions() []link.Subscription
-	// Up begins a new connection, Settled says that all retained messages have come.
+	// Up is called for each new connection, and Settled when all retained messages
+	// have arrived.
 	Up()
 	Settled(now time.Time)
 	Message(now time.Time, m link.Message)
-	// Command carries out a command for a device that it owns.
+	// Command carries out a command for a device of this reader.
 	Command(now time.Time, c device.Command) error
 	Owns(id string) bool
-	// Deadline returns when Advance is to be called; zero: never.
+	// Deadline returns when to call Advance; zero: never.
 	Deadline() time.Time
 	Advance(now time.Time)
 }
 
-// Readers makes the readers that the options ask for, each with a sink for its source.
-// What a program announces of its own accord is read there, and not from Home
-// Assistant's discovery too. The last reader is that of what the operator describes. known returns what the bridge knows of a device.
+// Readers returns the readers that the options select, each with a sink for its
+// source. Devices that a program announces itself are read there, and not a second
+// time from Home Assistant's discovery. The last reader is that of the operator's
+// descriptions. known returns the bridge's description of a device.
 func Readers(o Options, sink func(source string) reader.Sink, known func(id string) (device.Device, bool)) []Reader {
 	var all []Reader
 	for _, base := range o.Zigbee2MQTT {
@@ -52,8 +54,8 @@ func Readers(o Options, sink func(source string) reader.Sink, known func(id stri
 	return append(all, homeassistant.New(homeassistant.Options{Source: homeassistant.OwnSource}, sink(homeassistant.OwnSource)))
 }
 
-// ofZigbee2MQTT reports whether an entity is one of a zigbee2mqtt that is read by
-// itself, or of the bridge that zigbee2mqtt is.
+// ofZigbee2MQTT reports whether an entity belongs to a zigbee2mqtt that has its own
+// reader, or to that zigbee2mqtt's bridge.
 func ofZigbee2MQTT(bases []string, origin string, identifiers, topics []string) bool {
 	bridge := func(id string) bool { return strings.HasPrefix(id, "zigbee2mqtt_bridge_") }
 	if slices.ContainsFunc(identifiers, bridge) {

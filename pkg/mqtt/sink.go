@@ -12,21 +12,21 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// sink takes what one reader finds out to the registry. Descriptions are gathered: a
-// source tells of all its devices at once.
+// sink passes what one reader reports to the registry. It gathers descriptions,
+// since a source announces all its devices at once.
 type sink struct {
 	*worker
 	source string
 	reader Reader
 
 	waiting []device.Device     // to be described
-	parts   map[string][]string // ids of parts that the registry has, by device
+	parts   map[string][]string // ids of the parts that the registry has, by device
 
-	listed map[string][]string // lists of this reader, by scope
+	listed map[string][]string // the lists of this reader, by scope
 
 	ignored   map[string][]device.Ignored // by key
 	refused   map[string][]device.Ignored // by the registry, by device
-	ignoredAt time.Time                   // when to tell; zero: nothing new
+	ignoredAt time.Time                   // when to report ignored; zero: nothing has changed
 }
 
 var _ reader.Sink = (*sink)(nil)
@@ -40,7 +40,7 @@ func (w *worker) sink(source string) *sink {
 	return s
 }
 
-// Describe waits for more.
+// Describe queues a description until more have arrived.
 func (s *sink) Describe(d device.Device) {
 	for i := range s.waiting {
 		if s.waiting[i].ID == d.ID {
@@ -51,11 +51,11 @@ func (s *sink) Describe(d device.Device) {
 	s.waiting = append(s.waiting, d)
 }
 
-// flush hands on what has been gathered.
+// flush describes the queued devices to the registry.
 func (s *sink) flush() {
 	s.describe()
 	if now := time.Now(); !s.ignoredAt.IsZero() && !now.Before(s.ignoredAt) {
-		s.tellIgnored()
+		s.reportIgnored()
 	}
 }
 
@@ -85,7 +85,8 @@ func (s *sink) describe() {
 	}
 }
 
-// known takes out of a device the parts whose types the library does not have.
+// known removes the parts of a device whose types the library does not have, and
+// returns them.
 func (s *sink) known(d *device.Device) (unknown []device.Ignored) {
 	types := device.Types()
 	d.Parts = slices.DeleteFunc(slices.Clone(d.Parts), func(p device.Part) bool {
@@ -98,8 +99,8 @@ func (s *sink) known(d *device.Device) (unknown []device.Ignored) {
 	return unknown
 }
 
-// Listed removes what the source had and is in no list any more, once each of the
-// source's readers has told its list.
+// Listed removes the devices of the source that are in no list any more, once each
+// reader of the source has reported its list.
 func (s *sink) Listed(scope string, ids []string) {
 	s.listed[scope] = ids
 	there := map[string]bool{}
@@ -134,14 +135,14 @@ func (s *sink) Remove(id string) {
 	s.check(s.registry.Remove(id, false))
 }
 
-// has reports whether the registry has a device, after it has been told of what waits.
+// has flushes the queue and reports whether the registry has a device.
 func (s *sink) has(id, part string) bool {
 	s.describe()
 	parts, ok := s.parts[id]
 	return ok && (part == "" || slices.Contains(parts, part))
 }
 
-// Report hands on values. One that does not fit costs no other.
+// Report passes on values. An invalid value does not affect the others.
 func (s *sink) Report(id, part string, v device.Values) {
 	if !s.has(id, part) {
 		return
@@ -161,31 +162,32 @@ func (s *sink) Report(id, part string, v device.Values) {
 	}
 }
 
-// Battery hands on what is known of a battery.
+// Battery passes on the state of a battery.
 func (s *sink) Battery(id string, b device.Battery) {
 	if s.has(id, "") {
 		s.check(s.registry.Battery(id, b))
 	}
 }
 
-// Reachable hands on whether a device can be reached.
+// Reachable passes on whether a device is reachable.
 func (s *sink) Reachable(id string, reachable bool) {
 	if s.has(id, "") {
 		s.check(s.registry.Reachable(id, reachable))
 	}
 }
 
-// Event hands on what was done to a button.
+// Event passes on the gesture at a button.
 func (s *sink) Event(id, part string, g device.Gesture) {
 	if s.has(id, part) {
 		s.check(s.registry.Event(id, part, g))
 	}
 }
 
-// maxIgnored is of how many devices and messages a source may say why they are not shown.
+// maxIgnored is the number of devices and messages per source for which a reason is
+// kept.
 const maxIgnored = 10_000
 
-// Ignore keeps what is not shown, to tell it in a moment.
+// Ignore records what is not shown, and reports it shortly after.
 func (s *sink) Ignore(key string, list []device.Ignored) {
 	known, ok := s.ignored[key]
 	switch {
@@ -216,8 +218,8 @@ func (s *sink) tellSoon() {
 	}
 }
 
-// tellIgnored tells what all readers of the source do not show.
-func (s *sink) tellIgnored() {
+// reportIgnored reports what all readers of the source do not show.
+func (s *sink) reportIgnored() {
 	var all []device.Ignored
 	for _, other := range s.sinks {
 		if other.source != s.source {
@@ -247,8 +249,8 @@ func (s *sink) Publish(p link.Publish) {
 	}
 }
 
-// Subscribe and Unsubscribe change what is received.
+// Subscribe adds subscriptions.
 func (s *sink) Subscribe(list ...link.Subscription) { s.link.Subscribe(list...) }
 
-// Unsubscribe is the opposite of Subscribe.
+// Unsubscribe removes subscriptions.
 func (s *sink) Unsubscribe(filters ...string) { s.link.Unsubscribe(filters...) }

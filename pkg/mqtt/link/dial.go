@@ -16,13 +16,13 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// ports are the schemes, and the ports that they stand for where the URL has none.
+// ports holds the supported schemes with their default ports.
 var ports = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443", "unix": ""}
 
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return nil, errors.New("the broker's address is no URL") // the error would show a password
+		return nil, errors.New("the broker's address is no URL") // the parser's error would show a password
 	}
 	port, ok := ports[u.Scheme]
 	switch {
@@ -101,8 +101,8 @@ func (l *Link) password() ([]byte, error) {
 	return []byte(strings.TrimRight(string(b), "\r\n")), nil
 }
 
-// tlsConfig reads certificates at each connect, as they are renewed while the program
-// runs.
+// tlsConfig reads the certificates at each connect, since they may be renewed while
+// the program runs.
 func (l *Link) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: l.url.Hostname()}
 	if l.o.CAFile != "" {

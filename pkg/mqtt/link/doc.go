@@ -1,15 +1,15 @@
-// Package link holds the one connection to the MQTT broker: it comes back by itself,
-// makes its subscriptions anew after each connect, and hands messages on through a
-// bounded queue.
+// Package link maintains the one connection to the MQTT broker. It reconnects,
+// subscribes again after each connect, and passes messages on through a bounded
+// queue.
 //
-//   - MQTT 5 only. A session has no past: clean start, no session kept by the broker,
-//     as old commands and states must not be replayed.
-//   - Everything is subscribed with QoS 0: at QoS 1 mosquitto's defaults drop what is
-//     retained beyond about a thousand messages, without a word to the client.
-//     Subscriptions go out one after another, each when what the one before brought has
-//     arrived and been taken, so that the broker's own queues do not overflow.
+//   - MQTT 5 only. Each session is new (clean start, no expiry), since old commands and
+//     states must not be replayed.
+//   - All subscriptions use QoS 0. At QoS 1, mosquitto with its defaults drops retained
+//     messages beyond about a thousand, and the client does not notice.
+//     Subscriptions are made one after another, each after the messages of the previous
+//     one have arrived and been taken, so that the broker's queues do not overflow.
 //   - A message of a subscription with Keep is replaced by a newer one of its topic and
-//     never lost: if the queue cannot take it, the subscription is made anew later, which
-//     brings everything retained again. Of others the oldest of a topic that sends too
-//     many goes, and is counted.
+//     is never lost: if the queue is full, the link subscribes again later, and receives
+//     everything retained again. For other subscriptions, if a topic sends too many
+//     messages, the oldest one is dropped and counted.
 package link

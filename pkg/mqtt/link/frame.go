@@ -17,25 +17,25 @@ const (
 	typePublish = 3
 )
 
-// errOldBroker is returned by reads of a connection whose broker answers as MQTT 3.1.1
-// has it: a CONNACK of two octets, where MQTT 5 has at least three.
+// errOldBroker is returned by reads if the broker answers with a CONNACK of MQTT
+// 3.1.1, which has two octets. That of MQTT 5 has at least three.
 var errOldBroker = errors.New("the broker speaks MQTT 3.1.1 only; MQTT 5 is needed, as mosquitto has it from 1.6 on")
 
-// framed is a connection that knows where the packets of MQTT begin. It leaves out
-// published messages beyond a size, before anything is reserved for them, and ends
-// with what else is too large. What paho writes between Lock and Unlock is a packet,
-// and goes out in one piece.
+// framed is a connection that finds the boundaries of MQTT packets. It skips
+// published messages beyond a size before memory is allocated for them, and closes
+// the connection on any other packet that is too large. What paho writes between
+// Lock and Unlock is one packet, and is sent in one piece.
 type framed struct {
 	net.Conn
-	mu  sync.Mutex // of a packet that is being written
+	mu  sync.Mutex // held while a packet is written
 	w   bytes.Buffer
-	err error // of the last write, for the next
+	err error // of the last write; returned by the next one
 
 	r         *bufio.Reader
 	max       int           // octets of a packet
 	left      int           // octets of the packet being read
-	first     bool          // nothing has been read yet
-	skipped   *atomic.Int64 // counts packets that were left out
+	first     bool          // nothing has been read so far
+	skipped   *atomic.Int64 // counts skipped packets
 	published atomic.Int64  // published messages whose first octet has been read
 	handled   atomic.Int64  // those that have been put into the queue
 }
@@ -47,11 +47,11 @@ func newFramed(conn net.Conn, limit int, skipped *atomic.Int64) *framed {
 // Lock begins a packet.
 func (f *framed) Lock() { f.mu.Lock() }
 
-// Unlock ends a packet, and sends it. That it failed shows at the next one, and by a
-// connection that is no more.
+// Unlock ends a packet and sends it. If that fails, the next write returns the
+// error, and the connection ends.
 func (f *framed) Unlock() {
 	if f.w.Len() > 0 && f.err == nil {
-		// Without a deadline a peer that is gone would hold up pings, too.
+		// Without a deadline, a peer that is gone would also block pings.
 		f.err = f.Conn.SetWriteDeadline(time.Now().Add(packetTimeout))
 		if f.err == nil {
 			_, f.err = f.Conn.Write(f.w.Bytes())
@@ -71,7 +71,7 @@ func (f *framed) Write(p []byte) (int, error) {
 	return f.w.Write(p)
 }
 
-// Read reads no further than to the end of a packet.
+// Read does not read beyond the end of a packet.
 func (f *framed) Read(p []byte) (int, error) {
 	for f.left == 0 {
 		header, err := f.header()

@@ -16,19 +16,19 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-// Options say where the broker is and who connects.
+// Options contain the broker's address and the client's credentials.
 type Options struct {
 	URL          string // mqtt://, mqtts://, ws://, wss:// or unix://
 	Username     string
 	PasswordFile string // read at each connect
-	CAFile       string // certificates that the broker's chains up to; empty: the system's
+	CAFile       string // the broker's trusted roots; empty: the system's
 	CertFile     string // a client certificate, read at each connect
 	KeyFile      string
-	ClientID     string // required: the same at each start
+	ClientID     string // required; the same at each start
 	Log          *slog.Logger
 }
 
-// Bounds of what is received, sent and waited for.
+// Bounds and times of the link.
 const (
 	MaxMessage       = 256 << 10 // octets of a payload, unless its subscription allows more
 	MaxPacket        = 17 << 20  // octets of a packet
@@ -39,35 +39,35 @@ const (
 	packetTimeout    = 10 * time.Second
 	firstRetry       = time.Second
 	maxRetry         = 30 * time.Second
-	stableConnection = 10 * time.Second // after which the next retry is at once again
-	shortLived       = 3                // connections that end sooner before this is said
+	stableConnection = 10 * time.Second // after this, the next retry is immediate again
+	shortLived       = 3                // this many short connections in a row are logged
 	maxHold          = time.Second
-	firstRenewal     = 10 * time.Second // between attempts at what was lost
+	firstRenewal     = 10 * time.Second // initial time between new subscriptions after a loss
 	maxRenewal       = 5 * time.Minute
 )
 
-// Kind says what an Event is.
+// Kind is the kind of an Event.
 type Kind uint8
 
 // The kinds of events.
 const (
 	Received Kind = iota
-	Up            // the broker has been reached
-	Settled       // what is retained has arrived; what never was need not be waited for
+	Up            // connected to the broker
+	Settled       // all retained messages have arrived
 	Down          // the connection is lost
 )
 
-// Event is a message, or what happened to the connection.
+// Event is a message, or a change of the connection.
 type Event struct {
 	Kind    Kind
-	Message Message // of Received
+	Message Message // if Kind is Received
 }
 
 // Message is a received message.
 type Message struct {
 	Topic    string
 	Payload  []byte
-	Retained bool // it was kept by the broker, and is no news
+	Retained bool // the broker had stored it; it may be old
 }
 
 // Publish is a message to send.
@@ -85,24 +85,24 @@ type Stats struct {
 	Errors         map[Reason]uint64
 }
 
-// Reason is why something did not go through.
+// Reason is why an operation failed.
 type Reason string
 
 // The reasons.
 const (
 	ReasonConnect   Reason = "connect"    // the broker could not be reached
-	ReasonRefused   Reason = "refused"    // it refused the client: credentials, permission, version
+	ReasonRefused   Reason = "refused"    // it refused the client: credentials, permission or version
 	ReasonLost      Reason = "lost"       // a connection ended
 	ReasonSubscribe Reason = "subscribe"  // it refused a subscription
 	ReasonPublish   Reason = "publish"    // a message could not be sent
-	ReasonTooLarge  Reason = "too_large"  // a message was left out for its size
-	ReasonQueueFull Reason = "queue_full" // a message was lost as too many waited
+	ReasonTooLarge  Reason = "too_large"  // a message was skipped for its size
+	ReasonQueueFull Reason = "queue_full" // a message was dropped since too many waited
 )
 
 var reasons = []Reason{ReasonConnect, ReasonRefused, ReasonLost, ReasonSubscribe, ReasonPublish, ReasonTooLarge, ReasonQueueFull}
 
-// Link is a connection to a broker. Its methods can be called by several goroutines;
-// [Link.Take] by one.
+// Link is a connection to a broker. Its methods may be called by several
+// goroutines, but [Link.Take] only by one.
 type Link struct {
 	o   Options
 	url *url.URL
@@ -111,11 +111,11 @@ type Link struct {
 	out chan Publish
 
 	subs    subscriptions
-	renewal time.Duration // least time between attempts at what was lost
-	hold    time.Duration // how long a message waits for room that must not be lost
+	renewal time.Duration // least time between new subscriptions after a loss
+	hold    time.Duration // how long a message with Keep waits for room
 
 	connected atomic.Bool
-	framed    atomic.Pointer[framed] // the connection that was dialled last
+	framed    atomic.Pointer[framed] // the latest connection
 	counters  counters
 	retry     retry
 }
@@ -126,15 +126,15 @@ type counters struct {
 	errors         map[Reason]*atomic.Uint64
 }
 
-// retry is what is known of the attempts to connect.
+// retry is the state of the attempts to connect.
 type retry struct {
 	mu    sync.Mutex
 	up    time.Time // when the last connection was made; zero during an attempt
-	tries int       // connects since one was stable
+	tries int       // attempts since the last stable connection
 	last  string    // the failure that was logged last
 }
 
-// New checks the options. Run connects.
+// New checks the options. It does not connect; Run does.
 func New(o Options) (*Link, error) {
 	u, err := parseURL(o.URL)
 	if err != nil {
@@ -155,7 +155,7 @@ func New(o Options) (*Link, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	// Files that are missing are said at the start, not at the first connect.
+	// Report missing files at the start, not at the first connect.
 	if _, err := l.password(); err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func New(o Options) (*Link, error) {
 	return l, nil
 }
 
-// Run connects, and connects again, until ctx ends.
+// Run connects, and reconnects after a loss, until ctx ends.
 func (l *Link) Run(ctx context.Context) error {
 	cm, err := autopaho.NewConnection(ctx, autopaho.ClientConfig{
 		ServerUrls:           []*url.URL{l.url},
@@ -195,15 +195,15 @@ func (l *Link) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready receives when Take has something, and may also when it has nothing.
+// Ready returns a channel that receives when Take may have something.
 func (l *Link) Ready() <-chan struct{} { return l.q.ready }
 
-// Take returns what has happened, in batches; nil if nothing has. It is called again
-// when Ready receives again, after all of the last batch has been read.
+// Take returns the next batch of events, or nil. Call it again when Ready receives,
+// after all of the last batch has been handled.
 func (l *Link) Take() []Event { return l.q.take() }
 
-// Publish sends a message as soon as it can. It fails if there is no connection, or
-// if too much waits: what is sent later is no longer wanted.
+// Publish queues a message to be sent. It fails if there is no connection or the
+// queue is full, since a message that is sent late is no longer wanted.
 func (l *Link) Publish(p Publish) error {
 	err := errors.New("not connected to the MQTT broker")
 	if l.connected.Load() {
@@ -230,7 +230,8 @@ func (l *Link) Stats() Stats {
 
 func (l *Link) count(r Reason, n int) { l.counters.errors[r].Add(uint64(n)) }
 
-// send publishes what waits. What a lost connection has left is thrown away.
+// send publishes queued messages. Messages that were queued before the connection
+// was lost are dropped.
 func (l *Link) send(ctx context.Context, cm *autopaho.ConnectionManager) {
 	for {
 		select {
@@ -254,7 +255,7 @@ func (l *Link) send(ctx context.Context, cm *autopaho.ConnectionManager) {
 	}
 }
 
-// onMessage is called by the goroutine that empties paho's channel.
+// onMessage is called by the goroutine that reads paho's channel.
 func (l *Link) onMessage(p paho.PublishReceived) (bool, error) {
 	l.counters.received.Add(1)
 	defer wake(l.q.progress)
@@ -277,8 +278,9 @@ func (l *Link) onMessage(p paho.PublishReceived) (bool, error) {
 	return true, nil
 }
 
-// keep puts a message that must not be lost. While there is no room it waits, and with
-// it the broker; but not for ever, as the messages of all devices wait, too.
+// keep puts a message with Keep into the queue. If the queue is full, it waits, and
+// so does the broker. The wait is bounded, since the messages of all devices wait,
+// too.
 func (l *Link) keep(m Message) {
 	for end := time.Now().Add(l.hold); !l.q.keep(m); {
 		left := time.Until(end)
@@ -321,7 +323,8 @@ func (l *Link) onServerDisconnect(d *paho.Disconnect) {
 	l.log.Warn("the MQTT broker ended the connection", "reason", d.ReasonCode)
 }
 
-// onConnectError counts a failed attempt, and logs it once until it changes.
+// onConnectError counts a failed attempt. It logs an error only when it differs
+// from the last one.
 func (l *Link) onConnectError(err error) {
 	reason, text := ReasonConnect, err.Error()
 	var refused *autopaho.ConnackError
@@ -341,7 +344,8 @@ func (l *Link) onConnectError(err error) {
 	}
 }
 
-// refusal says what a refusing CONNACK means (MQTT 5.0, 3.2.2.2).
+// refusal returns the meaning of a CONNACK that refuses the connection (MQTT 5.0,
+// 3.2.2.2).
 func refusal(err *autopaho.ConnackError) string {
 	text, ok := map[byte]string{
 		packets.ConnackUnsupportedProtocolVersion: errOldBroker.Error(),
@@ -360,9 +364,9 @@ func refusal(err *autopaho.ConnackError) string {
 	return text
 }
 
-// backoff says how long to wait before an attempt: not at all after a connection that
-// has stood for a while, else twice as long each time. What attempt of this round it
-// is, as paho counts, says nothing of connections that end at once.
+// backoff returns the wait before the next attempt: none after a stable connection,
+// otherwise twice the last one. It does not use paho's count of attempts, since
+// that starts again after connections that end at once.
 func (l *Link) backoff(int) time.Duration {
 	l.retry.mu.Lock()
 	defer l.retry.mu.Unlock()

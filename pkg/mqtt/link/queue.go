@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// Bounds of what waits to be taken.
+// Bounds of the queue.
 const (
 	maxKeptTopics  = 20_000   // topics of subscriptions with Keep
 	maxKeptBytes   = 64 << 20 // octets of their messages
 	maxTopics      = 4096     // topics of other subscriptions
 	maxBytes       = 16 << 20 // octets of their messages
 	maxTopicQueue  = 64       // messages of one of them
-	messageExpense = 128      // octets that a message takes besides topic and payload
+	messageExpense = 128      // octets of overhead per message
 )
 
-// lane is a queue of topics, each with its messages. What is taken first is the topic
-// that has waited longest, with all its messages: the order of a topic's messages
-// stays, and a topic that floods takes one turn like any other.
+// lane is a queue of topics, each with its messages. It returns first the topic
+// that has waited longest, with all its messages. So the messages of a topic stay
+// in order, and a topic with many messages does not delay the others.
 type lane struct {
 	topics    map[string][]Message
 	order     []string
@@ -29,8 +29,8 @@ type lane struct {
 
 func (l *lane) size(m Message) int { return len(m.Topic) + len(m.Payload) + messageExpense }
 
-// put adds a message. It returns how many older ones of the topic went for it, and
-// false if it was not taken itself.
+// put adds a message. It returns how many older ones of the topic were dropped for
+// it, and whether it was added.
 func (l *lane) put(m Message) (displaced int, taken bool) {
 	waiting := l.topics[m.Topic]
 	if len(waiting) == 0 && len(l.topics) >= l.maxTopics {
@@ -54,7 +54,7 @@ func (l *lane) put(m Message) (displaced int, taken bool) {
 	return len(waiting) - len(kept), true
 }
 
-// forget removes a topic that has no messages any more.
+// forget removes a topic that has no messages left.
 func (l *lane) forget(topic string) {
 	if _, ok := l.topics[topic]; ok {
 		delete(l.topics, topic)
@@ -77,18 +77,18 @@ func (l *lane) take() []Message {
 	return m
 }
 
-// queue is what the reader of the socket fills and [Link.Take] empties.
+// queue is filled by the reader of the socket and emptied by [Link.Take].
 type queue struct {
 	mu       sync.Mutex
-	kept     lane // taken first: what a device is comes before how it is
+	kept     lane // taken first: descriptions come before states
 	other    lane
-	signs    []Event // of the connection, in front of all messages
-	settled  bool    // everything retained has been put, and Settled not been taken
-	lost     bool    // a message of kept was not taken
-	busy     bool    // what was taken last is being read, as far as is known
+	signs    []Event // changes of the connection; taken before all messages
+	settled  bool    // all retained messages were put, and Settled was not taken
+	lost     bool    // a message of kept was dropped
+	busy     bool    // the last batch may not be handled yet
 	ready    chan struct{}
-	progress chan struct{} // something was put or taken; who waits for what has arrived
-	room     chan struct{} // something was taken; who waits for room
+	progress chan struct{} // something was put or taken; for arrived
+	room     chan struct{} // something was taken; for keep
 }
 
 func newQueue() *queue {
@@ -108,7 +108,8 @@ func wake(c chan struct{}) {
 	}
 }
 
-// put adds a message of which each counts, and returns how many were lost by that.
+// put adds a message that does not replace others, and returns how many messages
+// were dropped.
 func (q *queue) put(m Message) (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -120,8 +121,8 @@ func (q *queue) put(m Message) (lost int) {
 	return displaced
 }
 
-// keep adds a message of which the last of a topic counts. It reports false if there is
-// no room.
+// keep adds a message that replaces an older one of its topic. It returns false if
+// there is no room.
 func (q *queue) keep(m Message) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,15 +131,15 @@ func (q *queue) keep(m Message) bool {
 	return taken
 }
 
-// lose notes that a message of kept was not taken.
+// lose records that a message of kept was dropped.
 func (q *queue) lose() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost = true
 }
 
-// sign adds what happened to the connection. What waits of a connection that is gone
-// is taken all the same: it was said.
+// sign adds a change of the connection. Messages that wait from a lost connection
+// are still delivered.
 func (q *queue) sign(k Kind) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -151,9 +152,9 @@ func (q *queue) sign(k Kind) {
 	wake(q.ready)
 }
 
-// take returns what waits: signs, the messages of some topics, or that all is settled;
-// nil if nothing does. Who takes has read what it took before, and is asked to come
-// again for that to be known.
+// take returns the next batch: signs, the messages of some topics, or Settled; nil
+// if there is nothing. A call means that the last batch has been handled, so take
+// makes ready receive once more after each batch.
 func (q *queue) take() (out []Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -186,17 +187,17 @@ func (q *queue) take() (out []Event) {
 	return out
 }
 
-// atOnce is about how many messages one take returns.
+// atOnce is about the number of messages per batch.
 const atOnce = 64
 
-// keptRead reports whether all of kept has been taken and read.
+// keptRead reports whether all of kept has been taken and handled.
 func (q *queue) keptRead() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.kept.topics) == 0 && !q.busy
 }
 
-// lostKept reports whether a message of kept was lost since forgetLost.
+// lostKept reports whether a message of kept was dropped since forgetLost.
 func (q *queue) lostKept() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -11,29 +11,29 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-// Subscription is a filter of topics that is to be received.
+// Subscription is a topic filter to subscribe to.
 type Subscription struct {
 	Filter     string
-	Keep       bool // the last message of each topic counts, and must not be lost
+	Keep       bool // only the last message of each topic counts, and it must not be lost
 	MaxMessage int  // octets of a payload; 0: [MaxMessage]
 }
 
-// maxFilters bounds the filters of one packet that have no wildcards.
+// maxFilters is the number of filters without wildcards in one packet.
 const maxFilters = 100
 
-// subscriptions are those that are wanted, and what of them the broker has been asked
-// for in this connection.
+// subscriptions holds the wanted subscriptions, and which of them were sent to the
+// broker in this connection.
 type subscriptions struct {
 	mu       sync.Mutex
-	order    []string // in the order in which they were wanted
+	order    []string // in the order of Subscribe
 	wanted   map[string]Subscription
-	wild     []string // filters with wildcards, which are looked through
+	wild     []string // filters with wildcards
 	asked    map[string]bool
-	unwanted []string // asked for, and no longer wanted
+	unwanted []string // sent, and no longer wanted
 	changed  chan struct{}
 }
 
-// Subscribe adds subscriptions. They are made when there is a connection, and again
+// Subscribe adds subscriptions. They are sent once there is a connection, and again
 // after each connect, in the order in which they were added.
 func (l *Link) Subscribe(list ...Subscription) {
 	s := &l.subs
@@ -80,7 +80,7 @@ func without(list []string, s string) []string {
 	return out
 }
 
-// restart forgets what was asked for: the connection is new.
+// restart forgets what was sent, since the connection is new.
 func (s *subscriptions) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *subscriptions) restart() {
 	wake(s.changed)
 }
 
-// renew forgets that filters with Keep were asked for.
+// renew forgets that filters with Keep were sent.
 func (s *subscriptions) renew() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +100,8 @@ func (s *subscriptions) renew() {
 	wake(s.changed)
 }
 
-// find returns how a topic's messages are to be treated: as the most demanding of the
-// subscriptions wants that bring them.
+// find returns how to treat the messages of a topic. If several subscriptions
+// match, the most demanding one counts.
 func (s *subscriptions) find(topic string) (keep bool, limit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *subscriptions) find(topic string) (keep bool, limit int) {
 	return keep, limit
 }
 
-// Match reports whether a filter with wildcards takes a topic (MQTT 5.0, 4.7).
+// Match reports whether a topic matches a filter with wildcards (MQTT 5.0, 4.7).
 func Match(filter, topic string) bool {
 	if strings.HasPrefix(topic, "$") && !strings.HasPrefix(filter, "$") {
 		return false
@@ -136,7 +136,7 @@ func Match(filter, topic string) bool {
 		case f != "+" && f != t:
 			return false
 		case moreF && !moreT:
-			return restF == "#" // a/# takes a, too
+			return restF == "#" // a/# matches a, too
 		case !moreF || !moreT:
 			return moreF == moreT
 		}
@@ -144,8 +144,8 @@ func Match(filter, topic string) bool {
 	}
 }
 
-// next returns what to ask for next: one filter with wildcards, which may bring a lot,
-// or several without.
+// next returns what to send next: one filter with wildcards, which may bring many
+// messages, or several without.
 func (s *subscriptions) next() (subscribe []Subscription, unsubscribe []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +175,7 @@ func (s *subscriptions) next() (subscribe []Subscription, unsubscribe []string) 
 	return subscribe, nil
 }
 
-// complete reports whether everything that is wanted has been asked for.
+// complete reports whether all wanted subscriptions were sent.
 func (s *subscriptions) complete() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,8 +187,8 @@ func (s *subscriptions) complete() bool {
 	return true
 }
 
-// subscribe asks for what is wanted and has not been asked for, one packet after
-// another, and signs when everything retained has come.
+// subscribe sends the wanted subscriptions that were not sent yet, one packet after
+// another, and signs Settled when all retained messages have arrived.
 func (l *Link) subscribe(ctx context.Context, cm *autopaho.ConnectionManager) {
 	r := renewal{every: l.renewal}
 	settled := false
@@ -202,12 +202,12 @@ func (l *Link) subscribe(ctx context.Context, cm *autopaho.ConnectionManager) {
 			settled = false
 			l.ask(ctx, cm, add, remove)
 		case !settled:
-			// What has arrived may have been a reason to subscribe to more.
+			// The messages that arrived may have added subscriptions.
 			if settled = l.arrived(ctx, cm) && l.subs.complete(); settled {
 				l.q.sign(Settled)
 			}
 		case l.q.lostKept() && r.due(time.Now()):
-			l.log.Warn("more retained messages than could be taken at once: asking for them again")
+			l.log.Warn("too many retained messages at once; subscribing again")
 			l.q.forgetLost()
 			l.subs.renew()
 		default:
@@ -216,7 +216,8 @@ func (l *Link) subscribe(ctx context.Context, cm *autopaho.ConnectionManager) {
 	}
 }
 
-// renewal says when what was lost is asked for again: less and less often.
+// renewal computes when to subscribe again after a loss. The interval grows with
+// each loss.
 type renewal struct {
 	last  time.Time
 	every time.Duration
@@ -241,8 +242,8 @@ func pause(ctx context.Context, c <-chan struct{}, d time.Duration) {
 	}
 }
 
-// ask subscribes and unsubscribes. A filter with wildcards may bring a lot: it is asked
-// for when what came before has been taken.
+// ask subscribes and unsubscribes. A filter with wildcards may bring many messages,
+// so ask waits until the previous ones have been taken.
 func (l *Link) ask(ctx context.Context, cm *autopaho.ConnectionManager, add []Subscription, remove []string) {
 	if len(remove) > 0 {
 		if _, err := cm.Unsubscribe(ctx, &paho.Unsubscribe{Topics: remove}); err != nil {
@@ -251,7 +252,7 @@ func (l *Link) ask(ctx context.Context, cm *autopaho.ConnectionManager, add []Su
 		return
 	}
 	if strings.ContainsAny(add[0].Filter, "+#") && !l.arrived(ctx, cm) {
-		return // the connection is gone, and everything will be asked for again
+		return // the connection is lost, and the next one starts again
 	}
 	var p paho.Subscribe
 	for _, sub := range add {
@@ -273,12 +274,13 @@ func (l *Link) ask(ctx context.Context, cm *autopaho.ConnectionManager, add []Su
 	}
 }
 
-// barrier is a filter that nobody subscribes to.
+// barrier is a filter that is never subscribed to.
 const barrier = "opcredsd/barrier"
 
-// arrived returns when everything that the broker had sent before has come and been
-// read, so that what follows from it has been subscribed to as well. An answer to any packet says that the first has: the broker keeps the order
-// of what it sends. It reports false if the connection is lost.
+// arrived waits until all messages that the broker has sent so far have been
+// received and handled, and the subscriptions that follow from them were added. It
+// sends a packet and waits for the answer, which comes after those messages because
+// the broker keeps their order. It returns false if the connection is lost.
 func (l *Link) arrived(ctx context.Context, cm *autopaho.ConnectionManager) bool {
 	f := l.framed.Load()
 	if f == nil {

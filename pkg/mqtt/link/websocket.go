@@ -8,11 +8,11 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// webSocket makes a byte stream of a WebSocket's binary messages, which need not be
-// MQTT's packets (MQTT 5.0, 6.0).
+// webSocket turns a WebSocket's binary messages into a byte stream. Their
+// boundaries need not be those of MQTT packets (MQTT 5.0, 6.0).
 type webSocket struct {
 	*websocket.Conn
-	message io.Reader // the rest of the one being read; nil: none is
+	message io.Reader // the rest of the current message, or nil
 }
 
 func (w *webSocket) Read(p []byte) (int, error) {

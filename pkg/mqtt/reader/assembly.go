@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Rank orders the parts of a device: what it is mainly comes first.
+// Rank orders the parts of a device: its main function comes first.
 type Rank int
 
 // The ranks.
@@ -37,25 +37,25 @@ const (
 	RankButton
 )
 
-// Assembly is a device that is put together part by part.
+// Assembly builds a device part by part.
 type Assembly struct {
 	Parts   []*Draft
 	Battery bool
 
 	used     map[string]bool
-	left     map[Reason][]string // names that are left out
-	reasons  []Reason            // in the order in which they came
+	left     map[Reason][]string // names of what is left out
+	reasons  []Reason            // in order of their first use
 	measures []measure
 }
 
-// Draft is a part that is being described.
+// Draft is a part under construction.
 type Draft struct {
 	device.Part
-	Group string // parts of one group belong together: an endpoint, such as l1
+	Group string // parts of one group belong together, such as l1
 	Rank  Rank
 }
 
-// load reports whether a part may have a meter of its own.
+// load reports whether the part may have its own meter.
 func (d *Draft) load() bool {
 	switch d.Rank {
 	case RankLight, RankCover, RankThermostat, RankFan, RankPlug:
@@ -64,7 +64,7 @@ func (d *Draft) load() bool {
 	return false
 }
 
-// measure is a quantity of a meter.
+// measure is a measured quantity of a meter.
 type measure struct {
 	name, group, property string
 	bind                  func(part string)
@@ -75,7 +75,7 @@ func NewAssembly() *Assembly {
 	return &Assembly{used: map[string]bool{}, left: map[Reason][]string{}}
 }
 
-// PartID makes the id of a part of any text.
+// PartID returns a valid part id for any text.
 func PartID(s string) string {
 	const most = 64
 	s = strings.Map(func(r rune) rune {
@@ -87,8 +87,8 @@ func PartID(s string) string {
 	return cmp.Or(s[:min(len(s), most)], "part")
 }
 
-// Add adds a part of a type. Its id is made of what it is and of its group, so that it
-// stays when others come or go.
+// Add adds a part of a type. Its id consists of what and of its group, so that it
+// does not change when other parts are added or removed.
 func (a *Assembly) Add(rank Rank, typ, what, group string) *Draft {
 	p := &Draft{Group: group, Rank: rank}
 	p.Type = typ
@@ -105,7 +105,8 @@ func (a *Assembly) Add(rank Rank, typ, what, group string) *Draft {
 	return p
 }
 
-// groupName makes a name that people read: l1 is 1, bottom_left is Bottom left.
+// groupName returns a readable name of a group: 1 for l1, Bottom left for
+// bottom_left.
 func groupName(group string) string {
 	s := strings.ReplaceAll(group, "_", " ")
 	if n := strings.TrimPrefix(s, "l"); n != s && n != "" && strings.Trim(n, "0123456789") == "" {
@@ -115,7 +116,7 @@ func groupName(group string) string {
 	return Text(string(unicode.ToUpper(first)) + s[size:])
 }
 
-// Leave notes that something is left out, and why.
+// Leave records that something is left out, and why.
 func (a *Assembly) Leave(reason Reason, name string) {
 	if _, ok := a.left[reason]; !ok {
 		a.reasons = append(a.reasons, reason)
@@ -125,7 +126,7 @@ func (a *Assembly) Leave(reason Reason, name string) {
 	}
 }
 
-// Of returns the first part of a rank, nil for none.
+// Of returns the first part of a rank, or nil.
 func (a *Assembly) Of(rank Rank) *Draft {
 	for _, p := range a.Parts {
 		if p.Rank == rank {
@@ -135,7 +136,7 @@ func (a *Assembly) Of(rank Rank) *Draft {
 	return nil
 }
 
-// In returns the first part of a rank in a group, nil for none.
+// In returns the first part of a rank in a group, or nil.
 func (a *Assembly) In(rank Rank, group string) *Draft {
 	for _, p := range a.Parts {
 		if p.Rank == rank && p.Group == group {
@@ -150,7 +151,7 @@ func (a *Assembly) HasType(typ, group string) bool {
 	return slices.ContainsFunc(a.Parts, func(p *Draft) bool { return p.Type == typ && p.Group == group })
 }
 
-// Loads returns the parts that may have a meter, of a group or of all.
+// Loads returns the parts of a group, or of all groups, that may have a meter.
 func (a *Assembly) Loads(group string) []*Draft {
 	var out []*Draft
 	for _, p := range a.Parts {
@@ -161,9 +162,9 @@ func (a *Assembly) Loads(group string) []*Draft {
 	return out
 }
 
-// Sensor adds a part for a quantity, or finds the one of the air's quality that all its
-// quantities are in. It returns nil if the device has this quantity already; Meter is
-// what quantities of meters need.
+// Sensor returns a part for a quantity: a new one, or the air quality sensor for
+// all quantities of the air. It returns nil if the device has this quantity
+// already. Use Measure for the quantities of meters.
 func (a *Assembly) Sensor(q Quantity, what, group string) *Draft {
 	if q.Type == AirQuality {
 		p := a.Air()
@@ -176,7 +177,7 @@ func (a *Assembly) Sensor(q Quantity, what, group string) *Draft {
 	name, rank := strings.TrimSuffix(q.Type, "_sensor"), RankSensor
 	switch q.Type {
 	case "light_sensor":
-		name = "illuminance" // light is a lamp
+		name = "illuminance" // "light" would suggest a lamp
 	case "temperature_sensor":
 		rank = RankTemperature
 	case "humidity_sensor":
@@ -187,7 +188,7 @@ func (a *Assembly) Sensor(q Quantity, what, group string) *Draft {
 	return a.Add(rank, q.Type, cmp.Or(what, name), group)
 }
 
-// Air returns the part that all of the air's quality is in.
+// Air returns the air quality sensor, which has all quantities of the air.
 func (a *Assembly) Air() *Draft {
 	if p := a.Of(RankAir); p != nil {
 		return p
@@ -195,8 +196,8 @@ func (a *Assembly) Air() *Draft {
 	return a.Add(RankAir, AirQuality, "air_quality", "")
 }
 
-// Alarm returns the part that all alarms of the device are in, and the property of one
-// for what; nil if the device has that already.
+// Alarm returns the part that has all alarms of the device, and the property for
+// this one. It returns nil if the device has this alarm already.
 func (a *Assembly) Alarm(what string) (p *Draft, property string) {
 	if p = a.Of(RankAlarm); p == nil {
 		p = a.Add(RankAlarm, "smoke_co_alarm", "alarm", "")
@@ -215,7 +216,7 @@ func (a *Assembly) Alarm(what string) (p *Draft, property string) {
 	return p, what
 }
 
-// Alarmed is the state of an alarm.
+// Alarmed returns the state of an alarm.
 func Alarmed(is bool) device.Value {
 	if is {
 		return device.Text("critical")
@@ -223,22 +224,22 @@ func Alarmed(is bool) device.Value {
 	return device.Text("normal")
 }
 
-// Measure notes a quantity of a meter. bind is called by Finish with the part that has
-// it, if one has.
+// Measure adds a quantity of a meter. Finish calls bind with the id of the part
+// that has the meter, if there is one.
 func (a *Assembly) Measure(name, group, property string, bind func(part string)) {
 	a.measures = append(a.measures, measure{name, group, property, bind})
 }
 
-// meters gives each load its meter: that of its group, or the device's if it is the
-// only load. What then belongs to none is a part of its own.
+// meters assigns meters to loads: the meter of a load's group, or the device's
+// meter if there is only one load. A meter that belongs to no load becomes a part.
 func (a *Assembly) meters() {
-	real := map[string]bool{} // groups of which more than a voltage is measured
+	real := map[string]bool{} // groups that measure more than a voltage
 	for _, m := range a.measures {
 		real[m.group] = real[m.group] || m.property != "voltage_volts"
 	}
 	single := len(a.Loads("")) == 1
 	for _, m := range a.measures {
-		if !real[m.group] { // a voltage alone is no meter
+		if !real[m.group] { // a voltage alone does not make a meter
 			a.Leave(NoType("a voltage alone is not shown"), m.name)
 			continue
 		}
@@ -259,8 +260,8 @@ func (a *Assembly) meters() {
 	a.measures = nil
 }
 
-// Finish returns the parts in their order, and what is left out. Parts beyond the bound
-// are left out; their ids are returned.
+// Finish returns the parts in order, and what is left out. It also leaves out parts
+// beyond MaxParts, and returns their ids.
 func (a *Assembly) Finish(source, id string) (parts []device.Part, ignored []device.Ignored, dropped []string) {
 	a.meters()
 	slices.SortStableFunc(a.Parts, func(x, y *Draft) int { return cmp.Compare(x.Rank, y.Rank) })

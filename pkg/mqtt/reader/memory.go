@@ -6,37 +6,37 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Echo is how long a state may still be from before a command.
+// Echo is how long after a command a state may still be from before it.
 const Echo = 2 * time.Second
 
-// Memory is what has been reported of a device: it tells what of a state is news.
+// Memory holds what a device has reported, to find the changes in a new state.
 type Memory struct {
 	known   map[string]device.Values // by part
 	pending map[string]map[string]pending
 }
 
-// pending is a property that was commanded: what was said of it before may be said once
-// more, in a message about something else.
+// pending is a property that was commanded. Its old value may arrive once more, in
+// a message about something else.
 type pending struct {
 	before, want device.Value
 	until        time.Time
 }
 
-// NewMemory returns one of a device that nothing is known of.
+// NewMemory returns the memory of a device that has reported nothing.
 func NewMemory() *Memory {
 	return &Memory{known: map[string]device.Values{}, pending: map[string]map[string]pending{}}
 }
 
-// Forget makes everything news.
+// Forget removes all values, so that the next state is news as a whole.
 func (m *Memory) Forget() {
 	clear(m.known)
 	clear(m.pending)
 }
 
-// Known returns a value as it was reported last.
+// Known returns the last reported value.
 func (m *Memory) Known(part, name string) device.Value { return m.known[part][name] }
 
-// News takes out of a state what has been reported before, and reports whether anything
+// News removes from a state what was reported before, and reports whether anything
 // is left.
 func (m *Memory) News(now time.Time, part string, v device.Values) bool {
 	known := m.known[part]
@@ -61,7 +61,7 @@ func (m *Memory) News(now time.Time, part string, v device.Values) bool {
 	return len(v) > 0
 }
 
-// Commanded notes what has been commanded.
+// Commanded records a command.
 func (m *Memory) Commanded(now time.Time, part string, set device.Values) {
 	if m.pending[part] == nil {
 		m.pending[part] = map[string]pending{}

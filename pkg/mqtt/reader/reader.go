@@ -1,8 +1,8 @@
-// Package reader is what the readers of MQTT messages have in common: whom they report
-// to, and how values of other networks become those of a device's properties.
+// Package reader contains what the readers of MQTT messages share: the sink that
+// they report to, and the conversion of values to those of a device's properties.
 //
-// A reader is a state machine without a clock, a connection or goroutines: messages
-// and commands in, descriptions, states and messages out.
+// A reader is a state machine without a clock, a connection or goroutines. It takes
+// messages and commands, and returns descriptions, states and messages.
 package reader
 
 import (
@@ -13,49 +13,52 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 )
 
-// Sink takes what a reader finds out.
+// Sink receives what a reader finds out.
 type Sink interface {
-	// Describe says what a device is, for the first time or anew.
+	// Describe adds a device or replaces its description.
 	Describe(d device.Device)
-	// Listed says which devices of a scope there are, shown or not: others of it are
-	// gone. A scope is what one list of a source tells of, such as a base topic.
+	// Listed lists all devices of a scope, shown or not. Any other device of the
+	// scope is gone. A scope is what one list of a source covers, such as a base
+	// topic.
 	Listed(scope string, ids []string)
-	// Remove says that a device is gone.
+	// Remove reports that a device is gone.
 	Remove(id string)
-	// Report takes new values of a part.
+	// Report reports new values of a part.
 	Report(id, part string, v device.Values)
-	// Battery takes what is known of a device's battery.
+	// Battery reports the state of a device's battery.
 	Battery(id string, b device.Battery)
-	// Reachable says whether a device can be reached.
+	// Reachable reports whether a device is reachable.
 	Reachable(id string, reachable bool)
-	// Event takes what somebody did to a button.
+	// Event reports a gesture at a button.
 	Event(id, part string, g device.Gesture)
-	// Ignore replaces what is not shown of what key stands for, a device or a message.
+	// Ignore replaces the list of what is not shown. The key names a device or a
+	// message.
 	Ignore(key string, list []device.Ignored)
-	// Failed counts a message that could not be read, for a reason out of a fixed set.
+	// Failed counts a message that could not be read. The reason is one of a fixed
+	// set.
 	Failed(topic, reason string)
 
 	// Publish sends a message.
 	Publish(p link.Publish)
-	// Subscribe and Unsubscribe change what is received.
+	// Subscribe and Unsubscribe add and remove subscriptions.
 	Subscribe(list ...link.Subscription)
 	Unsubscribe(filters ...string)
 }
 
-// Bounds of what readers take over.
+// Bounds of what readers accept.
 const (
 	MaxDevices = 1000 // of one source
 	MaxParts   = 32   // of a device
 	MaxText    = 256  // octets of a name
-	MaxExposes = 1000 // features of a device, those that are not shown included
+	MaxExposes = 1000 // features of a device, including those that are not shown
 	MaxButtons = 20   // of a device
 )
 
-// MaxList is how large a message may be that tells of all devices of a network.
+// MaxList is the maximum size of a message that lists all devices of a network.
 const MaxList = 16 << 20
 
-// ID makes the id of a device: the source, and the key with what ids may not have
-// replaced.
+// ID returns the id of a device: the source and the key. Characters that an id may
+// not have are replaced.
 func ID(source, key string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._:-", r) {
@@ -70,8 +73,8 @@ func ID(source, key string) string {
 	return (source + ":" + clean)[:most]
 }
 
-// Text cuts a text to what a name may have, at the end of a character, and leaves out
-// what cannot be shown.
+// Text shortens a text to the length of a name, without splitting a character, and
+// removes characters that are not printable.
 func Text(s string) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == utf8.RuneError {
@@ -89,13 +92,14 @@ func Text(s string) string {
 	return s
 }
 
-// PublishableTopic reports whether something can be published to a topic that a message
-// names (MQTT 5.0, 4.7).
+// PublishableTopic reports whether it is allowed to publish to a topic that came in
+// a message (MQTT 5.0, 4.7).
 func PublishableTopic(topic string) bool {
 	return topic != "" && len(topic) <= 1024 && !strings.ContainsAny(topic, "+#\x00") && !strings.HasPrefix(topic, "$") && utf8.ValidString(topic)
 }
 
-// Filterable reports whether a topic that a message names can be subscribed to.
+// Filterable reports whether it is allowed to subscribe to a topic that came in a
+// message.
 func Filterable(topic string) bool {
 	if topic == "" || len(topic) > 1024 || strings.ContainsRune(topic, 0) || strings.HasPrefix(topic, "$") || !utf8.ValidString(topic) {
 		return false
@@ -106,5 +110,5 @@ func Filterable(topic string) bool {
 			return false
 		}
 	}
-	return levels[0] != "#" // everything there is, is too much
+	return levels[0] != "#" // a filter for all topics is too much
 }

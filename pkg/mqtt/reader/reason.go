@@ -6,16 +6,16 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Reason is why something is not shown: the kind for figures, and a text for people.
+// Reason is why something is not shown: a kind for metrics, and a text for people.
 type Reason struct {
 	Kind device.IgnoredKind
 	Text string
 }
 
-// Error makes a reason an error of what could not be built.
+// Error makes Reason an error.
 func (r Reason) Error() string { return r.Text }
 
-// Reasons that several readers have.
+// Reasons of several readers.
 var (
 	Settings    = Reason{device.IgnoredSetting, "settings are not shown"}
 	Diagnostics = Reason{device.IgnoredDiagnostic, "diagnostics are not shown"}
@@ -23,17 +23,19 @@ var (
 	Nothing     = NoType("nothing of it has a type in Matter")
 )
 
-// NoType is a reason that lies in Matter's types, or in what can be known of theirs.
+// NoType returns a reason of the kind no type: Matter has no type for it, or its
+// type is not known.
 func NoType(text string) Reason { return Reason{device.IgnoredNoType, text} }
 
-// Unreadable is a reason that lies in what the source says.
+// Unreadable returns a reason of the kind unreadable: what the source sent is
+// wrong.
 func Unreadable(text string) Reason { return Reason{device.IgnoredUnreadable, text} }
 
 // Other is any other reason, such as a bound.
 func Other(text string) Reason { return Reason{"", text} }
 
-// ReasonOf returns the reason that an error is. What else is wrong with a description,
-// such as a topic or a template, is unreadable.
+// ReasonOf returns the reason of an error. Any error that is not a Reason, such as
+// one of a topic or a template, becomes Unreadable.
 func ReasonOf(err error) Reason {
 	var r Reason
 	if errors.As(err, &r) {
@@ -42,7 +44,8 @@ func ReasonOf(err error) Reason {
 	return Unreadable(err.Error())
 }
 
-// Ignored says of a device, or of something of it, why it is not shown.
+// Ignored returns the report that a device, or a part of it, is not shown for this
+// reason.
 func (r Reason) Ignored(source, id, what string) device.Ignored {
 	return device.Ignored{ID: id, Source: source, What: what, Reason: r.Text, Kind: r.Kind}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 )
 
-// Record is a Sink that keeps what a reader finds out: for a dry run, and for tests.
+// Record is a Sink that keeps what a reader reports, for dry runs and tests.
 type Record struct {
 	Devices   map[string]device.Device // with the values that were reported
 	Ignored   map[string][]device.Ignored
@@ -18,7 +18,7 @@ type Record struct {
 	Failures  map[string]int // messages that could not be read, by topic and reason
 	Published []link.Publish
 	Filters   map[string]link.Subscription
-	Log       []string // one line for each call that tells something
+	Log       []string // one line per call that changes something
 }
 
 // NewRecord returns an empty record.
@@ -31,14 +31,14 @@ func NewRecord() *Record {
 
 func (r *Record) log(format string, args ...any) { r.Log = append(r.Log, fmt.Sprintf(format, args...)) }
 
-// Take returns the lines since the last call.
+// Take returns the lines that were added since the last call.
 func (r *Record) Take() []string {
 	l := r.Log
 	r.Log = nil
 	return l
 }
 
-// Describe keeps a device. Values that were reported of the same parts stay.
+// Describe keeps a description. Values of parts that the device still has stay.
 func (r *Record) Describe(d device.Device) {
 	old := r.Devices[d.ID]
 	d.Parts = slices.Clone(d.Parts)
@@ -84,7 +84,7 @@ func (r *Record) Report(id, part string, v device.Values) {
 	r.log("report %s/%s %s", id, part, Format(v))
 }
 
-// Format writes values in one line, in the order of their names.
+// Format formats values in one line, sorted by name.
 func Format(v device.Values) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(v)) {
@@ -93,7 +93,7 @@ func Format(v device.Values) string {
 	return strings.Join(out, " ")
 }
 
-// Battery keeps what is told of a battery.
+// Battery keeps the state of a battery.
 func (r *Record) Battery(id string, b device.Battery) {
 	if d, ok := r.Devices[id]; ok {
 		d.Battery = &b
@@ -102,7 +102,7 @@ func (r *Record) Battery(id string, b device.Battery) {
 	r.log("battery %s percent=%s low=%s", id, b.Percent, b.Low)
 }
 
-// Reachable keeps whether a device can be reached.
+// Reachable keeps whether a device is reachable.
 func (r *Record) Reachable(id string, reachable bool) {
 	if d, ok := r.Devices[id]; ok {
 		d.Reachable = reachable
@@ -111,10 +111,10 @@ func (r *Record) Reachable(id string, reachable bool) {
 	r.log("reachable %s %v", id, reachable)
 }
 
-// Event keeps a line.
+// Event adds a line to the log.
 func (r *Record) Event(id, part string, g device.Gesture) { r.log("event %s/%s %s", id, part, g) }
 
-// Ignore keeps what is left out.
+// Ignore keeps what is not shown.
 func (r *Record) Ignore(key string, list []device.Ignored) {
 	if len(list) == 0 {
 		delete(r.Ignored, key)
@@ -123,7 +123,7 @@ func (r *Record) Ignore(key string, list []device.Ignored) {
 	}
 }
 
-// Failed counts.
+// Failed counts a message.
 func (r *Record) Failed(topic, reason string) {
 	r.Failures[topic+": "+reason]++
 	r.log("failed %s %s", topic, reason)
@@ -135,7 +135,7 @@ func (r *Record) Publish(p link.Publish) {
 	r.log("publish %s %s", p.Topic, p.Payload)
 }
 
-// Subscribe and Unsubscribe keep which subscriptions there are.
+// Subscribe adds subscriptions.
 func (r *Record) Subscribe(list ...link.Subscription) {
 	for _, s := range list {
 		r.Filters[s.Filter] = s
@@ -143,7 +143,7 @@ func (r *Record) Subscribe(list ...link.Subscription) {
 	}
 }
 
-// Unsubscribe is the opposite of Subscribe.
+// Unsubscribe removes subscriptions.
 func (r *Record) Unsubscribe(filters ...string) {
 	for _, f := range filters {
 		delete(r.Filters, f)

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// Number returns a value of JSON as a number: numbers, and texts that are numbers, as
-// some publishers write them so.
+// Number returns a JSON value as a number. It accepts numbers as strings, since
+// some publishers send them so.
 func Number(v any) (float64, bool) {
 	switch v := v.(type) {
 	case float64:
@@ -23,16 +23,16 @@ func Number(v any) (float64, bool) {
 	return 0, false
 }
 
-// Clamp returns f in a range.
+// Clamp returns f limited to a range.
 func Clamp(f, low, high float64) float64 { return max(low, min(high, f)) }
 
-// Round returns f to a number of digits behind the point.
+// Round rounds f to a number of decimal places.
 func Round(f float64, digits int) float64 {
 	scale := math.Pow10(digits)
 	return math.Round(f*scale) / scale
 }
 
-// Percent converts a value of a scale from low to high.
+// Percent converts a value from the range low to high to percent.
 func Percent(v, low, high float64) float64 {
 	if high <= low {
 		return 0
@@ -40,20 +40,20 @@ func Percent(v, low, high float64) float64 {
 	return Clamp((v-low)/(high-low)*100, 0, 100)
 }
 
-// FromPercent is the other way round, to an integer.
+// FromPercent converts percent to an integer in the range low to high.
 func FromPercent(p, low, high float64) float64 {
 	return math.Round(low + Clamp(p, 0, 100)/100*(high-low))
 }
 
-// Range of color temperatures that Matter can hold, in mireds; and what is taken for a
-// light that does not say its own.
+// The range of color temperatures that Matter can represent, in mireds, and the
+// default of a light that does not announce its range.
 const (
 	coldest, warmest               = 67, 1000
 	defaultColdest, defaultWarmest = 153, 500
 )
 
-// Mireds returns the range of a light as Matter has it, in Kelvin, from what its source
-// says in mireds; 0 stands for nothing said.
+// Mireds returns the range of a light in Kelvin, from what its source announced in
+// mireds; 0 means that it announced none.
 func Mireds(low, high float64) (minKelvin, maxKelvin float64) {
 	if low <= 0 {
 		low = defaultColdest
@@ -67,8 +67,9 @@ func Mireds(low, high float64) (minKelvin, maxKelvin float64) {
 // Kelvin converts mireds to Kelvin, and Kelvin to mireds.
 func Kelvin(mired float64) float64 { return math.Round(1e6 / mired) }
 
-// XY returns the color of a black body, for lamps that have colors and no color
-// temperature: the approximation of Kim et al. (2002) to the Planckian locus.
+// XY returns the color of a black body, for lamps that have colors but no color
+// temperature. It uses the approximation of Kim et al. (2002) to the Planckian
+// locus.
 func XY(kelvin float64) (x, y float64) {
 	t := Clamp(kelvin, 1667, 25000)
 	if t <= 4000 {
@@ -87,8 +88,8 @@ func XY(kelvin float64) (x, y float64) {
 	return Round(x, 4), Round(y, 4)
 }
 
-// HS returns hue in degrees and saturation in per cent of a color of red, green and
-// blue, each of 0 to 255.
+// HS returns the hue in degrees and the saturation in percent of a color of red,
+// green and blue, each from 0 to 255.
 func HS(r, g, b float64) (hue, saturation float64) {
 	high, low := max(r, g, b), min(r, g, b)
 	if high <= 0 || high == low {
@@ -106,7 +107,7 @@ func HS(r, g, b float64) (hue, saturation float64) {
 	return Round(hue*60, 1), Round(d/high*100, 1)
 }
 
-// RGB is the other way round, at full brightness.
+// RGB is the inverse of HS, at full brightness.
 func RGB(hue, saturation float64) (r, g, b float64) {
 	h, s := math.Mod(math.Mod(hue, 360)+360, 360)/60, Clamp(saturation, 0, 100)/100
 	part := func(shift float64) float64 {
@@ -116,8 +117,8 @@ func RGB(hue, saturation float64) (r, g, b float64) {
 	return part(5), part(3), part(1)
 }
 
-// HSFromXY returns hue and saturation of a color of the CIE diagram, by sRGB (IEC
-// 61966-2-1).
+// HSFromXY returns hue and saturation of a color of the CIE diagram, through sRGB
+// (IEC 61966-2-1).
 func HSFromXY(x, y float64) (hue, saturation float64) {
 	if y <= 0 {
 		return 0, 0
@@ -139,7 +140,7 @@ func HSFromXY(x, y float64) (hue, saturation float64) {
 	return HS(255*gamma(r), 255*gamma(g), 255*gamma(b))
 }
 
-// XYFromHS is the other way round.
+// XYFromHS is the inverse of HSFromXY.
 func XYFromHS(hue, saturation float64) (x, y float64) {
 	linear := func(c float64) float64 {
 		if c /= 255; c <= 0.04045 {
@@ -155,7 +156,7 @@ func XYFromHS(hue, saturation float64) (x, y float64) {
 	return Round(xx/(xx+yy+zz), 4), Round(yy/(xx+yy+zz), 4)
 }
 
-// Celsius converts a temperature; false for an unknown unit.
+// Celsius converts a temperature. It returns false if the unit is unknown.
 func Celsius(v float64, unit string) (float64, bool) {
 	switch strings.TrimPrefix(strings.TrimSpace(unit), "°") {
 	case "C", "":
@@ -168,25 +169,25 @@ func Celsius(v float64, unit string) (float64, bool) {
 	return v, false
 }
 
-// Quantity is what a sensor measures: the type of a part that measures nothing else,
-// and the property.
+// Quantity is what a sensor measures: the property, and the type of a part that
+// measures only this.
 type Quantity struct {
 	Type     string // empty: a quantity of a meter
 	Property string
 	units    map[string]float64 // factors; nil: any unit
-	low      float64            // less than this is no value, if low < high
+	low      float64            // values below this are invalid, if low < high
 	high     float64
 }
 
 const (
-	// AirQuality is the type of the part that all of the air's quality is in.
+	// AirQuality is the type of the part that has all quantities of the air.
 	AirQuality = "air_quality_sensor"
-	// Meter is the type of a part that is nothing but a meter.
+	// Meter is the type of a part that is only a meter.
 	Meter = "electrical_sensor"
 )
 
-// Quantities are what sensors measure, by the names that Home Assistant has for their
-// classes; other names are translated to these.
+// Quantities are what sensors measure, by Home Assistant's device classes. Other
+// readers translate their names to these.
 var Quantities = map[string]Quantity{
 	"temperature":                      {Type: "temperature_sensor", Property: "temperature_celsius", low: -273.15, high: 327.67},
 	"humidity":                         {Type: "humidity_sensor", Property: "humidity_percent", units: map[string]float64{"%": 1, "": 1}, low: -0.5, high: 105},
@@ -211,13 +212,14 @@ var Quantities = map[string]Quantity{
 	"current":                          {Property: "current_amperes", units: map[string]float64{"A": 1, "mA": 0.001}},
 }
 
-// formaldehydePPM is the mass of a part per million in mg/m³ at 25 °C and 1013 hPa: 30.03
-// g/mol in 24.45 l/mol.
+// formaldehydePPM is 1 ppm in mg/m³ at 25 °C and 1013 hPa: 30.03 g/mol in 24.45
+// l/mol.
 const formaldehydePPM = 30.03 / 24.45
 
 var micrograms = map[string]float64{"µg/m³": 1, "μg/m³": 1, "ug/m3": 1, "mg/m³": 1000}
 
-// Unit says how values of a unit become those of the property; false: not at all.
+// Unit returns a function that converts values of a unit to those of the property.
+// It returns false if the unit does not fit.
 func (q Quantity) Unit(unit string) (func(float64) device.Value, bool) {
 	convert := func(v float64) float64 { return v }
 	if q.Property == "temperature_celsius" {
@@ -246,7 +248,7 @@ func (q Quantity) Unit(unit string) (func(float64) device.Value, bool) {
 	}, true
 }
 
-// floor is the least value that makes sense: noise below zero is zero.
+// floor returns the smallest useful value: noise below zero becomes zero.
 func (q Quantity) floor() float64 {
 	switch q.Type {
 	case AirQuality, "light_sensor", "flow_sensor":

@@ -12,7 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// handler makes the commands for a command of a part: name and payload of each.
+// handler returns the Tasmota commands for a command of a part: name and payload of
+// each.
 type handler func(c device.Command) ([]command, error)
 
 type command struct{ name, payload string }
@@ -21,12 +22,12 @@ type command struct{ name, payload string }
 type thing struct {
 	id     string
 	config config
-	sample map[string]any // of its sensors; nil: not told yet
+	sample map[string]any // of its sensors; nil: not announced yet
 
 	device   device.Device
 	readers  []func(state map[string]any, out map[string]device.Values)
 	handlers map[string]handler
-	buttons  map[string]string // parts, by key of the state
+	buttons  map[string]string // parts by key of the state
 
 	memory    *reader.Memory
 	online    bool
@@ -37,7 +38,7 @@ type thing struct {
 	pressUnit string
 }
 
-// build describes a device anew.
+// build describes a device from its configuration and its sensors.
 func (t *thing) build() []device.Ignored {
 	c := &t.config
 	a := reader.NewAssembly()
@@ -78,7 +79,7 @@ func (t *thing) build() []device.Ignored {
 	return ignored
 }
 
-// firstShutter returns the first of the relays of shutters that are side by side.
+// firstShutter returns the first relay of the group of adjacent shutter relays.
 func firstShutter(relays []int, i int) int {
 	for i > 0 && relays[i-1] == relayShutter {
 		i--
@@ -86,7 +87,8 @@ func firstShutter(relays []int, i int) int {
 	return i
 }
 
-// power returns the keys that a relay's state may have: the only one may have no number.
+// power returns the keys that the state of a relay may have. The key of the only
+// relay may have no number.
 func (c *config) power(i int) []string {
 	n := 0
 	for _, kind := range c.Relays {
@@ -123,7 +125,8 @@ func set(out map[string]device.Values, part, name string, v device.Value) {
 	out[part][name] = v
 }
 
-// relay adds a relay: a plug, or a light if the owner says that all relays are lights.
+// relay adds a relay: a plug, or a light if the owner has set that all relays are
+// lights.
 func (t *thing) relay(a *reader.Assembly, i int) {
 	rank, typ := reader.RankPlug, "on_off_plug"
 	if t.config.option("30") {
@@ -141,7 +144,7 @@ func (t *thing) relay(a *reader.Assembly, i int) {
 	}
 }
 
-// light adds a light. With SetOption68 each relay is a channel of its own.
+// light adds a light. With SetOption68 each relay is a separate channel.
 func (t *thing) light(a *reader.Assembly, i int) {
 	l := &lamp{t: t, relay: i, kind: t.config.Light}
 	dimmer := "Dimmer"
@@ -168,7 +171,7 @@ func (t *thing) light(a *reader.Assembly, i int) {
 	t.handlers[p.ID] = l.command
 }
 
-// shutter adds a window covering. 100 is open, here as there.
+// shutter adds a window covering. Both Tasmota and the property use 100 for open.
 func (t *thing) shutter(a *reader.Assembly, n int) {
 	p := a.Add(reader.RankCover, "window_covering", "shutter", strconv.Itoa(n))
 	tilt := n <= len(t.config.ShutterTilt) && len(t.config.ShutterTilt[n-1]) >= 2 && t.config.ShutterTilt[n-1][0] < t.config.ShutterTilt[n-1][1]
@@ -209,7 +212,7 @@ func (t *thing) shutter(a *reader.Assembly, n int) {
 	}
 }
 
-// quantities are keys of sensors, and what they are in reader.Quantities.
+// quantities maps keys of Tasmota's sensors to names of reader.Quantities.
 var quantities = map[string]string{
 	"Temperature": "temperature", "Humidity": "humidity", "Pressure": "pressure", "SeaPressure": "", "Illuminance": "illuminance", "CarbonDioxide": "carbon_dioxide",
 	"PM1": "pm1", "PM2.5": "pm25", "PM10": "pm10", "TVOC": "volatile_organic_compounds_parts", "Moisture": "moisture",
@@ -217,7 +220,7 @@ var quantities = map[string]string{
 
 var energies = map[string]string{"Power": "power", "Total": "energy", "Voltage": "voltage", "Current": "current", "ExportActive": "energy_exported"}
 
-// sensors adds what the sample of its sensors has.
+// sensors adds a part for each quantity of the sample.
 func (t *thing) sensors(a *reader.Assembly) {
 	for _, name := range slices.Sorted(maps.Keys(t.sample)) {
 		of, ok := t.sample[name].(map[string]any)
@@ -246,7 +249,7 @@ func (t *thing) quantity(a *reader.Assembly, name, key string) {
 	}
 	what := strings.TrimSuffix(q.Type, "_sensor") + "_" + name
 	if q.Type == "light_sensor" {
-		what = "illuminance_" + name // light is a lamp
+		what = "illuminance_" + name // "light" would suggest a lamp
 	}
 	p := a.Sensor(q, what, "")
 	if p == nil {
@@ -267,7 +270,7 @@ func (t *thing) quantity(a *reader.Assembly, name, key string) {
 	})
 }
 
-// energy adds a quantity of the meter. A list has one value for each relay, or for each
+// energy adds a quantity of the meter. A list has one value per relay, or one per
 // line.
 func (t *thing) energy(a *reader.Assembly, key string, sample any) {
 	q := reader.Quantities[energies[key]]

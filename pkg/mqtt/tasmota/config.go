@@ -26,7 +26,7 @@ const (
 	lightRGBCW  = 5
 )
 
-// config is tasmota/discovery/MAC/config.
+// config is the message tasmota/discovery/MAC/config.
 type config struct {
 	DeviceName    string         `json:"dn"`
 	FriendlyNames []*string      `json:"fn"`
@@ -49,12 +49,13 @@ type config struct {
 	ShutterTilt   [][]int        `json:"sht"`
 }
 
-// sensors is tasmota/discovery/MAC/sensors: a state as it would be, to see what there is.
+// sensors is the message tasmota/discovery/MAC/sensors: a sample of the state of
+// the sensors.
 type sensors struct {
 	Sample map[string]any `json:"sn"`
 }
 
-// decode decodes JSON. Members of another kind than expected are left out.
+// decode decodes JSON. It skips members of another kind than expected.
 func decode(b []byte, into any) error {
 	err := json.Unmarshal(b, into)
 	var wrong *json.UnmarshalTypeError
@@ -69,7 +70,7 @@ var macForm = regexp.MustCompile(`^[0-9A-F]{12}$`)
 // bounds of what is read of one device.
 const maxRelays = 28 // as many as Tasmota has
 
-// check says what is wrong with a configuration.
+// check returns what is wrong with a configuration, or "".
 func (c *config) check() string {
 	switch {
 	case !macForm.MatchString(strings.ToUpper(c.MAC)):
@@ -112,7 +113,7 @@ func (c *config) state(on bool) string {
 	return []string{"OFF", "ON"}[i]
 }
 
-// name is the name of a relay, if it has one of its own.
+// name returns the name of a relay, if it has its own.
 func (c *config) name(i int) string {
 	if i < len(c.FriendlyNames) && c.FriendlyNames[i] != nil {
 		if n := reader.Text(*c.FriendlyNames[i]); n != c.DeviceName {

@@ -1,8 +1,8 @@
-// Package tasmota reads Tasmota by its own discovery: tasmota/discovery/MAC/config and
-// sensors, the topics of states, and what it takes as commands.
+// Package tasmota reads Tasmota's own discovery: tasmota/discovery/MAC/config and
+// sensors, the topics of states, and the commands.
 //
-//   - A device is known by its MAC address; names and topics may change.
-//   - Several commands go out as one Backlog.
-//   - Tasmota keeps no states on the broker: each device is asked for its state and its
-//     sensors when it is found, one after another.
+//   - A device is identified by its MAC address. Names and topics may change.
+//   - Several commands are sent as one Backlog.
+//   - Tasmota does not retain states. The reader requests the state and the sensors of
+//     each device when it finds it, one device after another.
 package tasmota

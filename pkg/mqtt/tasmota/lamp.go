@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// lamp is how one light is read and commanded.
+// lamp reads and commands one light.
 type lamp struct {
 	t          *thing
 	part       string
@@ -23,7 +23,7 @@ type lamp struct {
 func (l *lamp) temperature() bool { return l.kind == lightCW || l.kind == lightRGBCW }
 func (l *lamp) color() bool       { return l.kind >= lightRGB && l.kind <= lightRGBCW }
 
-// read reads a state. The color counts unless the white channels are on.
+// read reads a state. The color is used unless the white channels are on.
 func (l *lamp) read(state map[string]any, out map[string]device.Values) {
 	brightness := state[l.dimmer]
 	if list, ok := state["Channel"].([]any); ok && strings.HasPrefix(l.dimmer, "Channel") && l.relay < len(list) {
@@ -49,7 +49,7 @@ func (l *lamp) read(state map[string]any, out map[string]device.Values) {
 	}
 }
 
-// numbers reads numbers with commas between them.
+// numbers reads numbers separated by commas.
 func numbers(s string) []float64 {
 	var out []float64
 	for part := range strings.SplitSeq(s, ",") {
@@ -62,7 +62,8 @@ func numbers(s string) []float64 {
 	return out
 }
 
-// command makes commands of one gesture. A brightness turns on by itself.
+// command returns the Tasmota commands for a command. Setting a brightness also
+// turns the light on.
 func (l *lamp) command(c device.Command) ([]command, error) {
 	var out []command
 	on, switched := c.Set["on"].Bool()

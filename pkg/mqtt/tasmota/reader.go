@@ -22,8 +22,8 @@ const DefaultTopic = "tasmota/discovery"
 
 // Times of the reader.
 const (
-	gather   = time.Second            // between a configuration and its sensors
-	askEvery = 250 * time.Millisecond // between devices that are asked
+	gather   = time.Second            // wait for the sensors after a configuration
+	askEvery = 250 * time.Millisecond // time between requests for states
 )
 
 var errUnsupported = errors.New("the device cannot do that")
@@ -38,7 +38,7 @@ type Reader struct {
 	samples map[string]map[string]any
 
 	settled    bool
-	describeAt time.Time // zero: nothing is to be described
+	describeAt time.Time // when to describe devices; zero: never
 	askAt      time.Time
 }
 
@@ -47,12 +47,12 @@ func New(topic string, sink reader.Sink) *Reader {
 	return &Reader{topic: topic, sink: sink, things: map[string]*thing{}, byTopic: map[string]*thing{}, samples: map[string]map[string]any{}}
 }
 
-// Subscriptions returns what the reader wants to receive from the beginning.
+// Subscriptions returns what the reader subscribes to at the beginning.
 func (r *Reader) Subscriptions() []link.Subscription {
 	return []link.Subscription{{Filter: r.topic + "/+/config", Keep: true}, {Filter: r.topic + "/+/sensors", Keep: true}}
 }
 
-// Up begins a new connection.
+// Up is called for each new connection.
 func (r *Reader) Up() {
 	r.settled = false
 	for _, t := range r.things {
@@ -62,7 +62,7 @@ func (r *Reader) Up() {
 	}
 }
 
-// Settled says that all retained messages have come.
+// Settled is called when all retained messages have arrived.
 func (r *Reader) Settled(now time.Time) {
 	r.settled = true
 	r.describe(now)
@@ -74,7 +74,7 @@ func (r *Reader) Settled(now time.Time) {
 	r.askAt = now
 }
 
-// Deadline returns when Advance is to be called; zero: never.
+// Deadline returns when to call Advance; zero: never.
 func (r *Reader) Deadline() time.Time {
 	if r.describeAt.IsZero() || !r.askAt.IsZero() && r.askAt.Before(r.describeAt) {
 		return r.askAt
@@ -82,7 +82,7 @@ func (r *Reader) Deadline() time.Time {
 	return r.describeAt
 }
 
-// Advance describes devices, and asks one for its state.
+// Advance describes devices, and requests the state of one device.
 func (r *Reader) Advance(now time.Time) {
 	if !r.describeAt.IsZero() && !now.Before(r.describeAt) {
 		r.describe(now)
@@ -102,7 +102,7 @@ func (r *Reader) Advance(now time.Time) {
 	}
 }
 
-// Message takes a message.
+// Message handles a message.
 func (r *Reader) Message(now time.Time, m link.Message) {
 	if rest, ok := strings.CutPrefix(m.Topic, r.topic+"/"); ok {
 		switch mac, what, _ := strings.Cut(rest, "/"); what {
@@ -204,7 +204,7 @@ func (r *Reader) readSensors(now time.Time, mac string, m link.Message) {
 	}
 }
 
-// touch notes that a device is to be described in a moment.
+// touch schedules the description of a device.
 func (r *Reader) touch(now time.Time, t *thing) {
 	t.dirty = true
 	t.tempUnit, _ = t.sample["TempUnit"].(string)
@@ -214,7 +214,7 @@ func (r *Reader) touch(now time.Time, t *thing) {
 	}
 }
 
-// describe says what devices are of which something new was told.
+// describe describes the devices whose announcements have changed.
 func (r *Reader) describe(now time.Time) {
 	r.describeAt = time.Time{}
 	for _, mac := range slices.Sorted(maps.Keys(r.things)) {
@@ -246,7 +246,7 @@ func (r *Reader) describe(now time.Time) {
 	}
 }
 
-// topics are those that a device's states come by.
+// topics returns the topics of the device's states.
 func (t *thing) topics() []string {
 	c := &t.config
 	if len(c.Prefixes) < 3 {
@@ -289,7 +289,7 @@ func (r *Reader) remove(mac string) {
 	}
 }
 
-// readState takes a state, of the device or of its sensors.
+// readState reads a state of the device or of its sensors.
 func (r *Reader) readState(now time.Time, t *thing, state map[string]any, retained bool) {
 	if s, ok := state["StatusSNS"].(map[string]any); ok {
 		state = s
@@ -316,11 +316,11 @@ func (r *Reader) readState(now time.Time, t *thing, state map[string]any, retain
 	}
 }
 
-// Owns reports whether a device is one of this reader's.
+// Owns reports whether a device belongs to this reader.
 func (r *Reader) Owns(id string) bool { return r.find(id) != nil }
 
-// Knows reports whether a device with this MAC address is one of this reader's, whole or
-// its last six digits.
+// Knows reports whether a device of this reader has this MAC address. The address
+// may be shortened to its last six digits.
 func (r *Reader) Knows(mac string) bool {
 	mac = strings.ToUpper(strings.ReplaceAll(mac, ":", ""))
 	for m := range r.things {
@@ -340,8 +340,8 @@ func (r *Reader) find(id string) *thing {
 	return nil
 }
 
-// Command carries out a command. Several go out as one, without the pause that Tasmota
-// makes between them otherwise.
+// Command carries out a command. Several Tasmota commands are sent as one, since
+// Tasmota otherwise pauses between them.
 func (r *Reader) Command(now time.Time, c device.Command) error {
 	t := r.find(c.Device)
 	if t == nil || t.handlers[c.Part] == nil {
