@@ -17,10 +17,11 @@ PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint
 build:
 	$(GO) build -o bin/opcredsd ./cmd/opcredsd
 
-# run starts the daemon on a state directory below the checkout, with simulated devices.
+# run starts the daemon on a state directory below the checkout, with simulated devices
+# and a page for browsers on this machine.
 run: build
 	mkdir -p -m 700 $(STATE)
-	./bin/opcredsd run --state-dir $(STATE) --show-codes always --demo
+	./bin/opcredsd run --state-dir $(STATE) --show-codes always --demo --web-addr 127.0.0.1:8380
 
 # test is the whole test run. The longer proofs have targets of their own below.
 test: check unit interop browser crash-short packaging-short robust-short

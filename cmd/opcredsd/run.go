@@ -159,6 +159,12 @@ func (f *runFlags) run(cmd *cobra.Command, c *common) error {
 			return err
 		}
 	}
+	if show && opt.Web != nil {
+		if err := printWebURL(cmd.Context(), srv, c.stdout); err != nil {
+			_ = srv.Stop()
+			return err
+		}
+	}
 	n.srv = srv
 	r.devices, r.overrides = srv.Devices(), f.bridge.overrides
 	r.mqtt, r.own = f.bridge.mqtt.running, f.bridge.mqtt.own

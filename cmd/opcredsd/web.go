@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -99,4 +100,15 @@ in, once, within ten minutes. The daemon must run with --web-addr.`,
 			})
 		},
 	}
+}
+
+// printWebURL prints an address of the page that lets one browser in.
+func printWebURL(ctx context.Context, srv *server.Server, w io.Writer) error {
+	o := srv.Operator()
+	u, err := o.WebURL(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "Page:            %s\n                 (for one browser, once, until %s; after that, run \"opcredsd web-url\")\n", u.URL, clock(&u.Expires))
+	return err
 }

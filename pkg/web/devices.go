@@ -66,7 +66,7 @@ type line struct {
 	ID, Name, Room, Types, State, Why string
 	Sort                              string
 	Endpoint                          matter.EndpointID
-	Reachable, Exposed                bool
+	Reachable, Exposed, LowBattery    bool
 	Updated                           time.Time
 	Now                               time.Time
 }
@@ -78,6 +78,10 @@ func lineOf(v *bridge.View, now time.Time) line {
 	l := line{
 		ID: v.ID, Name: cmp.Or(v.Name, v.ID), Room: v.Room, Types: types(v), Endpoint: v.Endpoint,
 		Reachable: v.Reachable, Exposed: v.Exposed, Updated: clockOf(v.LastUpdate), Now: now,
+	}
+	if v.Battery != nil {
+		low, _ := v.Battery.Low.Bool()
+		l.LowBattery = low
 	}
 	if !v.Exposed {
 		l.Why = sentence(cmp.Or(v.Reason, "not shown"))

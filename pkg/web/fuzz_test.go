@@ -39,7 +39,7 @@ func FuzzNames(f *testing.F) {
 
 // ours are the elements that pages of devices have.
 var ours = map[string]bool{
-	"a": true, "button": true, "code": true, "dd": true, "details": true, "div": true, "dl": true, "dt": true, "form": true, "h1": true, "h2": true,
+	"a": true, "b": true, "button": true, "code": true, "dd": true, "details": true, "div": true, "dl": true, "dt": true, "form": true, "h1": true, "h2": true,
 	"input": true, "label": true, "li": true, "option": true, "p": true, "section": true, "select": true, "small": true, "span": true, "time": true,
 }
 

@@ -137,18 +137,19 @@ var staticFiles embed.FS
 // templates are read when a page is first made: a daemon without one does not need them.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"asset":   func(name string) string { return "/static/" + name + "?" + assets()[name].version },
-		"ago":     ago,
-		"left":    left,
-		"count":   count,
-		"count64": func(n uint64, one, many string) string { return count(int(min(n, math.MaxInt)), one, many) },
-		"tab":     newTab,
-		"at":      func(at, now time.Time) moment { return moment{At: at, Now: now} },
-		"list":    list,
-		"eco":     ecosystem,
-		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"date":    func(t *time.Time) string { return t.Local().Format("2 January 2006") },
-		"clock":   func(t time.Time) string { return t.Local().Format("2 January 2006, 15:04") },
+		"asset":    func(name string) string { return "/static/" + name + "?" + assets()[name].version },
+		"ago":      ago,
+		"left":     left,
+		"count":    count,
+		"count64":  func(n uint64, one, many string) string { return count(int(min(n, math.MaxInt)), one, many) },
+		"tab":      newTab,
+		"at":       func(at, now time.Time) moment { return moment{At: at, Now: now} },
+		"list":     list,
+		"sentence": sentence,
+		"eco":      ecosystem,
+		"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"date":     func(t *time.Time) string { return t.Local().Format("2 January 2006") },
+		"clock":    func(t time.Time) string { return t.Local().Format("2 January 2006, 15:04") },
 	}).ParseFS(templateFiles, "templates/*.html"))
 })
 

@@ -377,7 +377,7 @@ func TestHealth(t *testing.T) {
 	})
 	r.status.Interfaces = []admin.Interface{{Name: "eth0", Found: true, Addresses: []string{"fe80::1"}}, {Name: "docker0", Reason: "container"}}
 	_, body := r.inside().get("/health")
-	for _, want := range []string{"1 fault found", "Port is taken|port is taken", "free it", "1 check is fine", "has IPv6", "eth0", "fe80::1", "not used: container", "Connected to mqtt://broker", "5 messages received", "1.2.3"} {
+	for _, want := range []string{"1 fault found", "Port is taken|port is taken", "Free it.", "1 check is fine", "Has IPv6.", "eth0", "fe80::1", "not used: container", "Connected to mqtt://broker", "5 messages received", "1.2.3"} {
 		if !slices.ContainsFunc(strings.Split(want, "|"), func(s string) bool { return strings.Contains(body, s) }) {
 			t.Errorf("no %q in\n%s", want, body)
 		}

@@ -315,7 +315,7 @@ func (t *tab) withoutScript() {
 	t.click(`form[action="/window/close"] button`)
 	t.sees("#main", "Nobody can pair now")
 	t.click(`form[action="/window/open"] button`)
-	t.sees("#main", "Scan the picture, or type the code")
+	t.sees("#main", "Scan the picture")
 	t.do("scripts", runScripts(true))
 	t.open("/")
 }
