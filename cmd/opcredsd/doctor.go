@@ -26,6 +26,7 @@ func newDoctor(c *common) *cobra.Command {
 	var interfaces []string
 	var port uint16 = server.DefaultPort
 	var dacKeyFile string
+	var broker mqttFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find problems of this host that prevent commissioning",
@@ -41,7 +42,9 @@ store.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorTime)
 			defer cancel()
-			list := doctor.Examine(c.facts(ctx, interfaces, port, dacKeyFile))
+			f := c.facts(ctx, interfaces, port, dacKeyFile)
+			broker.probe(ctx, c.stateDir, f)
+			list := doctor.Examine(f)
 			if err := c.print(list, func(w io.Writer) error { return printFindings(w, list) }); err != nil {
 				return err
 			}
@@ -55,6 +58,7 @@ store.`,
 	fl.StringArrayVar(&interfaces, "interface", nil, "`name` of a network interface that the daemon serves; may be repeated (default: by rule)")
 	fl.Var(number[uint16]{p: &port, max: 65535}, "port", "UDP port of the daemon")
 	registerDACKey(fl, &dacKeyFile)
+	broker.register(fl)
 	return cmd
 }
 
@@ -82,7 +86,7 @@ func (c *common) facts(ctx context.Context, interfaces []string, port uint16, da
 }
 
 // findings returns a function with the doctor's findings about a node in this process.
-func (c *common) findings(interfaces []string) func(ctx context.Context, o *admin.Operator) []doctor.Finding {
+func (c *common) findings(interfaces []string, broker *mqttFlags) func(ctx context.Context, o *admin.Operator) []doctor.Finding {
 	return func(ctx context.Context, o *admin.Operator) []doctor.Finding {
 		s, err := o.Status(ctx)
 		f := doctor.Gather(doctor.Options{Interfaces: interfaces, Port: s.Port, StateDir: c.stateDir, Running: true})
@@ -90,6 +94,7 @@ func (c *common) findings(interfaces []string) func(ctx context.Context, o *admi
 		if err := factsOf(ctx, o, f); err != nil {
 			f.Store.Err = err
 		}
+		broker.probe(ctx, c.stateDir, f)
 		return doctor.Examine(f)
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -8,11 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
 	"github.com/opcredsd/opcredsd/pkg/devicesfile"
+	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/metrics"
 	"github.com/opcredsd/opcredsd/pkg/mqtt"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/homeassistant"
@@ -95,6 +99,32 @@ func (f *mqttFlags) front(stateDir string, log *slog.Logger) (*mqtt.Front, error
 	o.Log = log
 	f.running, err = mqtt.New(o)
 	return f.running, err
+}
+
+// probeTime is the time limit of a look at the broker.
+const probeTime = 8 * time.Second
+
+// probe looks at the broker, if there is one, for the doctor.
+func (f *mqttFlags) probe(ctx context.Context, stateDir string, facts *doctor.Facts) {
+	if f.link.URL == "" {
+		return
+	}
+	facts.MQTT = &doctor.MQTT{URL: withoutLogin(f.link.URL)}
+	o, err := f.options(stateDir)
+	if err == nil {
+		o.Link.ClientID += "-doctor" // the daemon may run
+		ctx, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		var p mqtt.Probed
+		p, err = mqtt.Probe(ctx, o)
+		facts.MQTT.Refused, facts.MQTT.Zigbee2MQTT, facts.MQTT.Announced = p.Status.Refused, p.Zigbee2MQTT, p.Discovery+p.Tasmota
+		if err == nil && !p.Status.Connected {
+			err = errors.New(cmp.Or(p.Status.Error, "it does not answer"))
+		}
+	}
+	if err != nil {
+		facts.MQTT.Err = err.Error()
+	}
 }
 
 // collectors returns the metrics of the front, if there is one.

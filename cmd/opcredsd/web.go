@@ -35,7 +35,7 @@ func (f *webFlags) options(c *common, run *runFlags) *server.Web {
 	}
 	w := &server.Web{
 		Addr: f.addr, CertFile: f.cert, KeyFile: f.key, Names: f.names,
-		Lines: c.sink.keep(c.stderr), Findings: c.findings(run.interfaces),
+		Lines: c.sink.keep(c.stderr), Findings: c.findings(run.interfaces, &run.bridge.mqtt),
 	}
 	if broker := run.bridge.mqtt.link.URL; broker != "" {
 		w.MQTT = func() (m web.MQTT) {

@@ -50,6 +50,7 @@ func Examine(f *Facts) []Finding {
 		{"attestation", checkAttestation},
 		{"daemon", checkDaemon},
 		{"records", checkRecords},
+		{"mqtt", checkMQTT},
 	} {
 		for _, found := range c.run(f) {
 			found.Check = c.name

@@ -59,7 +59,7 @@ func TestNothingWrong(t *testing.T) {
 		}
 		seen[f.Check] = true
 	}
-	if len(seen) != 14 {
+	if len(seen) != 15 {
 		t.Errorf("%d checks speak: %v", len(seen), seen)
 	}
 }

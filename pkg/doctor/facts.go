@@ -46,6 +46,7 @@ type Facts struct {
 	Validity    []Validity
 	Store       Store
 	Attestation *Attestation // nil if there is none yet
+	MQTT        *MQTT        // nil without a broker
 	Daemon      *Daemon      // nil if none runs
 	Denied      bool         // a daemon may be running, but this user may not connect to it
 }
@@ -83,6 +84,15 @@ type Daemon struct {
 	// Rivals has the addresses of other hosts that announce the node, or try to, by
 	// interface name.
 	Rivals map[string][]string
+}
+
+// MQTT is what a look at the configured broker has found.
+type MQTT struct {
+	URL         string            // without the password
+	Err         string            // why it was not reached; empty: it was
+	Refused     bool              // it was reached, and refused the client
+	Zigbee2MQTT map[string]string // online, offline, or empty for nothing, by base topic
+	Announced   int               // discovery messages of Home Assistant and of Tasmota
 }
 
 // Record is a service that the daemon announces on an interface.

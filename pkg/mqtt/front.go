@@ -133,6 +133,14 @@ func (f *Front) Stats() (link.Stats, map[string]uint64) {
 	return link.Stats{}, f.failures.get()
 }
 
+// Status returns the state of the connection.
+func (f *Front) Status() link.Status {
+	if l := f.link.Load(); l != nil {
+		return l.Status()
+	}
+	return link.Status{}
+}
+
 // Run serves the front until ctx ends.
 func (f *Front) Run(ctx context.Context, r *bridge.Registry) error { return f.run(ctx, r) }
 

@@ -85,6 +85,14 @@ type Stats struct {
 	Errors         map[Reason]uint64
 }
 
+// Status is the state of a link.
+type Status struct {
+	Connected bool
+	Since     time.Time // when that began; zero before the first attempt
+	Error     string    // why the last attempt failed, or the connection ended; empty: it is there
+	Refused   bool      // the broker was reached, and refused the client
+}
+
 // Reason is why an operation failed.
 type Reason string
 
@@ -132,6 +140,7 @@ type retry struct {
 	up    time.Time // when the last connection was made; zero during an attempt
 	tries int       // attempts since the last stable connection
 	last  string    // the failure that was logged last
+	state Status
 }
 
 // New checks the options. It does not connect; Run does.
@@ -228,6 +237,13 @@ func (l *Link) Stats() Stats {
 	return s
 }
 
+// Status returns the state of the connection.
+func (l *Link) Status() Status {
+	l.retry.mu.Lock()
+	defer l.retry.mu.Unlock()
+	return l.retry.state
+}
+
 func (l *Link) count(r Reason, n int) { l.counters.errors[r].Add(uint64(n)) }
 
 // send publishes queued messages. Messages that were queued before the connection
@@ -296,6 +312,7 @@ func (l *Link) keep(m Message) {
 func (l *Link) onUp() {
 	l.retry.mu.Lock()
 	l.retry.up, l.retry.last = time.Now(), ""
+	l.retry.state = Status{Connected: true, Since: l.retry.up}
 	l.retry.mu.Unlock()
 	l.log.Info("connected to the MQTT broker", "url", l.url.Redacted())
 	l.connected.Store(true)
@@ -310,6 +327,7 @@ func (l *Link) onDown() {
 	l.log.Warn("the connection to the MQTT broker is lost", "url", l.url.Redacted())
 	l.retry.mu.Lock()
 	defer l.retry.mu.Unlock()
+	l.retry.state = Status{Since: time.Now(), Error: "the connection ended"}
 	if l.retry.tries == shortLived && time.Since(l.retry.up) < stableConnection {
 		l.log.Warn("connections to the MQTT broker end soon after they are made: another client may have the same client id", "client_id", l.o.ClientID)
 	}
@@ -338,6 +356,10 @@ func (l *Link) onConnectError(err error) {
 	l.retry.mu.Lock()
 	again := l.retry.last == text
 	l.retry.last = text
+	if l.retry.state.Connected || l.retry.state.Since.IsZero() {
+		l.retry.state.Since = time.Now()
+	}
+	l.retry.state.Connected, l.retry.state.Error, l.retry.state.Refused = false, text, reason == ReasonRefused
 	l.retry.mu.Unlock()
 	if !again {
 		l.log.Warn("the MQTT broker cannot be reached; retrying", "url", l.url.Redacted(), "error", text)
