@@ -45,6 +45,9 @@ var promises = map[string]string{
 	"opcredsd_mdns_dropped_total":                           "reason",
 	"opcredsd_mdns_packets_received_total":                  "",
 	"opcredsd_mdns_packets_sent_total":                      "",
+	"opcredsd_mqtt_connected":                               "",
+	"opcredsd_mqtt_errors_total":                            "reason",
+	"opcredsd_mqtt_messages_total":                          "direction",
 	"opcredsd_mrp_acknowledgements_total":                   "",
 	"opcredsd_mrp_duplicates_total":                         "",
 	"opcredsd_mrp_retransmissions_total":                    "",
@@ -64,6 +67,7 @@ func TestPromises(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(New("1.2.3", "go1", func() (Snapshot, bool) { return snapshot(), true }))
 	reg.MustRegister(NewReload().Collectors()...)
+	reg.MustRegister(NewMQTT(func() MQTT { return MQTT{Errors: map[string]uint64{"json": 1}} }))
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
