@@ -23,7 +23,7 @@ const (
 	passcode      = 20202021
 	discriminator = 3840
 	udpPort       = 5540
-	metricsURL    = "127.0.0.1:9540"
+	metricsPort   = 9540
 	startLimit    = 20 * time.Second
 )
 
@@ -33,7 +33,8 @@ type daemon struct {
 	binary  string
 	ns      *netns.Namespace
 	state   string
-	fabrics int // --max-fabrics
+	fabrics int    // --max-fabrics
+	number  uint16 // of several at the same time, from 0: added to the ports
 	out     *output
 }
 
@@ -41,7 +42,7 @@ type daemon struct {
 func (d *daemon) start() (err error) {
 	cmd := exec.Command(d.binary, "run", "--state-dir", d.state, "--log-level", "warn",
 		"--passcode", strconv.Itoa(passcode), "--discriminator", strconv.Itoa(discriminator),
-		"--max-fabrics", strconv.Itoa(d.fabrics), "--metrics-addr", metricsURL)
+		"--max-fabrics", strconv.Itoa(d.fabrics), "--metrics-addr", d.metricsAddr(), "--port", strconv.Itoa(int(udpPort+d.number)))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
 	for _, name := range []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"} {
 		if v, ok := os.LookupEnv(name); ok { // to test their effect
@@ -52,6 +53,8 @@ func (d *daemon) start() (err error) {
 	d.process, err = startIn(d.ns, cmd, d.out)
 	return err
 }
+
+func (d *daemon) metricsAddr() string { return fmt.Sprintf("127.0.0.1:%d", metricsPort+d.number) }
 
 // ready waits until the daemon can be discovered.
 func (d *daemon) ready() error {
@@ -87,7 +90,7 @@ func (d *daemon) stop() error {
 func (d *daemon) get(path string) (status int, body []byte, err error) {
 	var c net.Conn
 	err = d.ns.Do(func() (err error) {
-		c, err = net.DialTimeout("tcp", metricsURL, time.Second)
+		c, err = net.DialTimeout("tcp", d.metricsAddr(), time.Second)
 		return err
 	})
 	if err != nil {

@@ -14,8 +14,10 @@ type unit int
 const (
 	cpu  unit = iota // nanoseconds
 	mebi             // octets
+	kibi             // octets
 	number
 	factor
+	share
 )
 
 func (u unit) format(v float64) string {
@@ -27,6 +29,10 @@ func (u unit) format(v float64) string {
 		return fmt.Sprintf("%.2f ms", v/1e6)
 	case mebi:
 		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	case kibi:
+		return fmt.Sprintf("%.1f KiB", v/(1<<10))
+	case share:
+		return fmt.Sprintf("%.1f %%", 100*v)
 	case factor:
 		return fmt.Sprintf("%.2f x", v)
 	}
@@ -41,18 +47,35 @@ type figure struct {
 	spread sample // rounds that value is the median of
 	goal   float64
 	floor  float64
+	times  float64 // the goal as a multiple of the floor, which counts more than goal
 	peer   float64
 	note   string
 }
 
 func (f *figure) met() string {
 	switch {
+	case f.times != 0 && f.floor != 0:
+		if f.value <= f.times*f.floor {
+			return "yes"
+		}
+		return "NO"
 	case f.goal == 0:
 		return ""
 	case f.value <= f.goal:
 		return "yes"
 	}
 	return "NO"
+}
+
+// want shows the goal.
+func (f *figure) want() string {
+	switch {
+	case f.times != 0 && f.floor != 0:
+		return fmt.Sprintf("%.1f x floor", f.times)
+	case f.goal == 0:
+		return "-"
+	}
+	return f.unit.format(f.goal)
 }
 
 // write shows the table; peers says whether another device was measured.
@@ -71,7 +94,7 @@ func write(w io.Writer, list []figure, peers bool) error {
 	}
 	for i := range list {
 		f := &list[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t", f.name, f.unit.format(f.value), show(f.unit, f.goal), f.met(),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t", f.name, f.unit.format(f.value), f.want(), f.met(),
 			show(f.unit, f.floor), ratio(f.value, f.floor), f.rounds())
 		if peers {
 			fmt.Fprintf(t, "%s\t%s\t", show(f.unit, f.peer), ratio(f.peer, f.value))
