@@ -17,10 +17,12 @@ ARG TARGETOS
 ARG TARGETARCH
 ARG TARGETVARIANT
 ARG VERSION=0.0.0-container
+ARG COMMIT=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
 	set -e; \
 	CGO_ENABLED=0 GOOS="$TARGETOS" GOARCH="$TARGETARCH" GOARM="${TARGETVARIANT#v}" \
-		go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.release=$VERSION" \
+		go build -trimpath -buildvcs=false -tags nethttpomithttp2 \
+		-ldflags "-s -w -buildid= -X main.release=$VERSION -X main.commit=$COMMIT" \
 		-o /rootfs/usr/bin/opcredsd ./cmd/opcredsd; \
 	mkdir -p /rootfs/etc /rootfs/usr/share/doc/opcredsd; \
 	packaging/licenses.sh >/rootfs/usr/share/doc/opcredsd/THIRD-PARTY-LICENSES; \

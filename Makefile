@@ -12,10 +12,10 @@ FUZZ_SHORT = FuzzChannel FuzzClusters FuzzReader FuzzInvokeRequest FuzzWriteRequ
 PACKAGING_SHORT = ^Test(Unit|Config|DashboardForm|Dashboard$$|Alerts|MetricsLint|MetricsDocumented|Shellcheck)
 
 .PHONY: build run test check vulncheck unit interop browser screenshots crash-short packaging-short robust-short \
-	interop-loss interop-bridge api-conformance interop-homeassistant interop-mqtt interop-certification setup crash packaging setup-packaging dist fuzz bench soak robust loss microbench clean
+	interop-loss interop-bridge api-conformance interop-homeassistant interop-mqtt interop-certification setup crash packaging setup-packaging dist apt fuzz bench soak robust loss microbench clean
 
 build:
-	$(GO) build -o bin/opcredsd ./cmd/opcredsd
+	$(GO) build -tags nethttpomithttp2 -o bin/opcredsd ./cmd/opcredsd
 
 # run starts the daemon on a state directory below the checkout, with simulated devices
 # and a page for browsers on this machine.
@@ -29,6 +29,7 @@ test: check unit interop browser crash-short packaging-short robust-short
 check:
 	@out=$$(gofmt -l cmd internal pkg test); [ -z "$$out" ] || { echo "not gofmt-ed: $$out" >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags man ./cmd/opcredsd
 	$(GO) vet -tags "interop browser homeassistant mqtt certification crash packaging" ./test/...
 	$(GO) mod verify >/dev/null
 	$(GO) mod tidy -diff
@@ -113,9 +114,13 @@ packaging: setup-packaging
 setup-packaging:
 	./test/setup.sh packaging
 
-# dist makes tarballs and Debian packages for three architectures.
+# dist makes tarballs, Debian packages and bills of materials for three architectures.
 dist:
 	packaging/dist.sh
+
+# apt makes an apt repository of what dist has made.
+apt: dist
+	packaging/apt.sh dist dist/apt
 
 # fuzz runs every fuzz target for FUZZTIME.
 fuzz:

@@ -27,10 +27,13 @@ need promtool prometheus
 need python3 python3
 need shellcheck shellcheck
 if [ "${1:-}" = packaging ]; then
+	need apt-ftparchive apt-utils
 	need buildah buildah
 	need busybox busybox-static
 	need debootstrap debootstrap
+	need gpg gnupg
 	need lintian lintian
+	need minisign minisign
 	need qemu-aarch64-static qemu-user-static
 	need systemd-nspawn systemd-container
 	need unshare util-linux

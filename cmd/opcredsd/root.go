@@ -72,7 +72,10 @@ cannot be reached.`,
 	addGroup(root, "daily", "Every day:", newPairing(c), newStatus(c), newDevices(c), newFabrics(c), newWindow(c), newWebURL(c), newDoctor(c))
 	addGroup(root, "keep", "What the node keeps:", newStore(c), newAttestation(c), newFactoryReset(c))
 	addGroup(root, "daemon", "The daemon:", newRun(c), newReload(c), newConfig(c), newHealthcheck(c), newLogLevel(c))
-	root.AddCommand(newVersion(c), newMan())
+	root.AddCommand(newVersion(c))
+	for _, command := range buildCommands {
+		root.AddCommand(command())
+	}
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	strict(root)
@@ -81,6 +84,9 @@ cannot be reached.`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }
 	return root
 }
+
+// buildCommands are for those who build the program. A release has none.
+var buildCommands []func() *cobra.Command
 
 // addGroup adds related commands as a group of the help.
 func addGroup(root *cobra.Command, id, title string, list ...*cobra.Command) {

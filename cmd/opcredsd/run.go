@@ -113,6 +113,7 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 		MaxFabrics:           f.maxFabrics,
 		Web:                  page,
 		Version:              version(),
+		Revision:             revision(),
 		Log:                  c.log(),
 		LogLevel:             &c.sink.level,
 	}

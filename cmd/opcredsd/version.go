@@ -5,14 +5,15 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// release is set by the linker when a release is built.
-var release = ""
+// release and commit are set by the linker when a release is built.
+var release, commit = "", ""
 
 // version returns the release, or what the build knows about its source.
 func version() string {
@@ -27,6 +28,9 @@ func version() string {
 
 // revision returns the commit that was built, or "" if the build does not know it.
 func revision() string {
+	if commit != "" {
+		return commit
+	}
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
 		return ""
@@ -40,7 +44,11 @@ func revision() string {
 }
 
 func versionLine() string {
-	return fmt.Sprintf("opcredsd %s (Matter %s, %s %s/%s)", version(), specification(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	from := ""
+	if r := revision(); len(r) >= 12 && !strings.Contains(version(), r[:12]) {
+		from = "revision " + r[:12] + ", "
+	}
+	return fmt.Sprintf("opcredsd %s (%sMatter %s, %s %s/%s)", version(), from, specification(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func newVersion(c *common) *cobra.Command {

@@ -84,6 +84,7 @@ var allowed = map[string][]string{
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,
+	"internal/sbom":         nil,
 	"internal/netns":        nil,
 	"internal/brokertest":   nil,
 	"internal/netlab":       {"internal/netns"},

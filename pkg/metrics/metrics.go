@@ -23,19 +23,22 @@ type Snapshot struct {
 	MemoryLimit uint64        // octets; 0: none
 }
 
+// Build is what build_info shows of the program.
+type Build struct{ Version, Revision, Go string }
+
 // Collector is a prometheus.Collector over snapshots.
 type Collector struct {
-	version, goversion string
-	snapshot           func() (Snapshot, bool)
+	build    Build
+	snapshot func() (Snapshot, bool)
 }
 
 // New returns a collector that calls snapshot at each scrape. The scrape fails if snapshot
 // returns false.
-func New(version, goversion string, snapshot func() (Snapshot, bool)) *Collector {
-	return &Collector{version, goversion, snapshot}
+func New(build Build, snapshot func() (Snapshot, bool)) *Collector {
+	return &Collector{build, snapshot}
 }
 
-var buildInfo = desc("build_info", "Always 1; the labels contain the version of the program.", "version", "goversion")
+var buildInfo = desc("build_info", "Always 1; the labels contain the version of the program.", "version", "revision", "goversion")
 
 // errNoSnapshot fails a scrape if the node does not answer.
 var errNoSnapshot = errors.New("the node's event loop does not answer")
@@ -56,7 +59,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(buildInfo, errNoSnapshot)
 		return
 	}
-	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, c.version, c.goversion)
+	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, c.build.Version, c.build.Revision, c.build.Go)
 	for _, f := range families {
 		f.collect(&s, f.desc, ch)
 	}

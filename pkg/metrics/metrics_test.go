@@ -55,7 +55,7 @@ func snapshot() Snapshot {
 }
 
 func TestCollector(t *testing.T) {
-	c := New("1.2.3", "go1", func() (Snapshot, bool) { return snapshot(), true })
+	c := New(Build{Version: "1.2.3", Go: "go1"}, func() (Snapshot, bool) { return snapshot(), true })
 	want := `
 # HELP opcredsd_case_handshakes_total CASE handshakes by result, and whether a session was resumed.
 # TYPE opcredsd_case_handshakes_total counter
@@ -104,7 +104,7 @@ opcredsd_store_commit_duration_seconds_count 4
 // If a node does not answer, the scrape must fail and not show zeros.
 func TestNoSnapshot(t *testing.T) {
 	r := prometheus.NewRegistry()
-	r.MustRegister(New("1", "go1", func() (Snapshot, bool) { return Snapshot{}, false }))
+	r.MustRegister(New(Build{Version: "1", Go: "go1"}, func() (Snapshot, bool) { return Snapshot{}, false }))
 	if _, err := r.Gather(); err == nil {
 		t.Error("Gather succeeded")
 	}

@@ -19,7 +19,7 @@ var promises = map[string]string{
 	"opcredsd_bridge_parts":                                 "type",
 	"opcredsd_bridge_streams":                               "",
 	"opcredsd_bridge_updates_total":                         "source",
-	"opcredsd_build_info":                                   "goversion,version",
+	"opcredsd_build_info":                                   "goversion,revision,version",
 	"opcredsd_case_handshake_duration_seconds":              "",
 	"opcredsd_case_handshakes_total":                        "result,resumed",
 	"opcredsd_certificate_not_after_timestamp_seconds":      "fabric_index,kind",
@@ -65,7 +65,7 @@ var promises = map[string]string{
 
 func TestPromises(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(New("1.2.3", "go1", func() (Snapshot, bool) { return snapshot(), true }))
+	reg.MustRegister(New(Build{Version: "1.2.3", Go: "go1"}, func() (Snapshot, bool) { return snapshot(), true }))
 	reg.MustRegister(NewReload().Collectors()...)
 	reg.MustRegister(NewMQTT(func() MQTT { return MQTT{Errors: map[string]uint64{"json": 1}} }))
 	families, err := reg.Gather()

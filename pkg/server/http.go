@@ -143,7 +143,7 @@ func (s *Server) metricsHandler() (http.Handler, error) {
 	reg.MustRegister(
 		collectors.NewGoCollector(),
 		metrics.NewProcess(s.begun),
-		metrics.New(s.opt.Version, runtime.Version(), s.snapshot),
+		metrics.New(metrics.Build{Version: s.opt.Version, Revision: s.opt.Revision, Go: runtime.Version()}, s.snapshot),
 	)
 	for _, c := range s.opt.Collectors {
 		if err := reg.Register(c); err != nil {

@@ -72,6 +72,7 @@ type Options struct {
 	Bridge               *Bridge       // nil: only the devices that the program adds
 	Web                  *Web          // nil: no page for browsers
 	Version              string
+	Revision             string // of the source; "": not known
 	Log                  *slog.Logger
 	LogLevel             *slog.LevelVar // of Log, may change while the node runs; nil: fixed
 

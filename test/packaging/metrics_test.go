@@ -94,7 +94,7 @@ func exposition(t *testing.T) *httptest.Server {
 	reg.MustRegister(
 		collectors.NewGoCollector(),
 		metrics.NewProcess(time.Now()),
-		metrics.New("1.2.3", "go1.26", func() (metrics.Snapshot, bool) { return everything(n.Add(3)), true }),
+		metrics.New(metrics.Build{Version: "1.2.3", Go: "go1.26"}, func() (metrics.Snapshot, bool) { return everything(n.Add(3)), true }),
 	)
 	reg.MustRegister(metrics.NewReload().Collectors()...)
 	reg.MustRegister(metrics.NewMQTT(func() metrics.MQTT {

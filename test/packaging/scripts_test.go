@@ -12,7 +12,7 @@ func TestManifests(t *testing.T) {
 
 func TestShellcheck(t *testing.T) {
 	need(t, "shellcheck", "shellcheck")
-	run(t, "shellcheck", "packaging/dist.sh", "packaging/licenses.sh", "packaging/version.sh",
+	run(t, "shellcheck", "packaging/dist.sh", "packaging/apt.sh", "packaging/licenses.sh", "packaging/version.sh",
 		"deploy/kubernetes/monitoring/update.sh", "packaging/deb/postinst", "packaging/deb/prerm", "packaging/deb/postrm",
 		"-x", "test/packaging/testdata/booted.sh", "test/packaging/testdata/offline.sh", "test/packaging/testdata/checks.sh",
 		"test/packaging/testdata/container.sh")

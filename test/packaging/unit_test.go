@@ -93,3 +93,29 @@ func TestUnitPromises(t *testing.T) {
 		}
 	}
 }
+
+// The manual has a page for each command, for the settings, and none for shells.
+func TestConfigManual(t *testing.T) {
+	arch, _ := native(t)
+	dir := filepath.Join(unpack(t, arch), "man")
+	for page, want := range map[string][]string{
+		"opcredsd.8":                {"SH FILES", "SH ENVIRONMENT", "SH EXIT STATUS", "opcredsd-run(8)", "opcredsd.yaml(5)", `--state-dir\fP="/var/lib/opcredsd"`},
+		"opcredsd-store-backup.8":   {"SH FILES", "SH ENVIRONMENT", "SH EXIT STATUS", "opcredsd.yaml(5)"},
+		"opcredsd-completion.8":     {"SH NAME"},
+		"opcredsd.yaml.5":           {"SH SETTINGS", "fBmax_fabrics:", "fBmqtt_url:", "opcredsd(8)"},
+		"opcredsd-fabrics-remove.8": {"index"},
+	} {
+		text := read(t, filepath.Join(dir, page))
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s: no %s", page, w)
+			}
+		}
+	}
+	if shells, err := filepath.Glob(filepath.Join(dir, "opcredsd-completion-*")); err != nil || len(shells) > 0 {
+		t.Errorf("pages of other programs: %v, %v", shells, err)
+	}
+	if out, code := try(t, filepath.Join(dir, "../opcredsd"), "man", t.TempDir(), "x"); code != 2 {
+		t.Errorf("a release makes manual pages: exit status %d\n%s", code, out)
+	}
+}
