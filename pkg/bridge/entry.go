@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -257,7 +258,12 @@ func (e *entry) labelOf(n *device.Node) string {
 // giveNumbers gives each node of an assembly an identity: the existing one if its
 // shape is the same, or else a new number. A part that is no longer described keeps
 // its identity for later.
-func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly) error {
+//
+// A device that comes back after controllers have seen it removed (left) gets new
+// numbers: Home Assistant's Matter server does not show an endpoint again that it has
+// removed, and the others have forgotten it as well. It keeps its old numbers only if no
+// other ones are left.
+func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly, left bool) error {
 	var fresh []string
 	ids := maps.Clone(rec.Endpoints)
 	if ids == nil {
@@ -265,7 +271,7 @@ func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly) error {
 	}
 	for _, n := range a.Nodes {
 		id, ok := ids[n.Key]
-		if ok && id.Shape == n.Shape {
+		if ok && id.Shape == n.Shape && !left {
 			continue
 		}
 		fresh = append(fresh, n.Key)
@@ -279,6 +285,9 @@ func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly) error {
 			return err
 		}
 		first, err := tx.ReserveEndpoints(len(fresh))
+		if left && errors.Is(err, store.ErrInvalid) {
+			return giveNumbers(tx, rec, a, false)
+		}
 		if err != nil {
 			return err
 		}

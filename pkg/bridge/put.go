@@ -109,6 +109,7 @@ type change struct {
 	assembly *device.Assembly // the new one; nil: the current one stays
 	note     string           // why the operator's settings are not applied
 	own      bool             // not caused by the source
+	left     bool             // controllers have seen the device removed
 	device   *device.Device
 }
 
@@ -122,6 +123,7 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	if e == nil {
 		c.entry = &entry{id: d.ID, rec: &record{Created: now.UTC()}}
 	}
+	c.left = c.entry.rec.Gone != nil && c.entry.assembly == nil
 	c.rec = *c.entry.rec
 	c.rec.Said, c.note = r.overridden(d)
 	keepProperties(&c.rec.Device, d)
@@ -232,7 +234,7 @@ func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error
 	err := r.store.Update(func(tx *store.Tx) error {
 		for _, c := range changes {
 			if c.assembly != nil {
-				if err := giveNumbers(tx, &c.rec, c.assembly); err != nil {
+				if err := giveNumbers(tx, &c.rec, c.assembly, c.left); err != nil {
 					return err
 				}
 			}

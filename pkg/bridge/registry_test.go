@@ -12,6 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/node"
+	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -70,12 +71,13 @@ func TestRule1Identity(t *testing.T) {
 	if c := g.put(lamp("api:c")); c.Endpoint <= b.Endpoint {
 		t.Fatalf("a new device got %d, after %d", c.Endpoint, b.Endpoint)
 	}
-	if again := g.put(lamp("api:a")); again.Endpoint != a.Endpoint || again.UniqueID != a.UniqueID {
-		t.Fatalf("the same device came back as %d, not %d", again.Endpoint, a.Endpoint)
+	again := g.put(lamp("api:a"))
+	if again.Endpoint <= b.Endpoint || again.UniqueID != a.UniqueID {
+		t.Fatalf("after its removal the device came back as %d, which controllers do not take for a new one", again.Endpoint)
 	}
 	plug := lamp("api:a")
 	plug.Parts[0].Type = "on_off_plug"
-	if other := g.put(plug); other.Endpoint <= b.Endpoint {
+	if other := g.put(plug); other.Endpoint <= again.Endpoint {
 		t.Fatalf("another shape kept the number %d", other.Endpoint)
 	}
 }
@@ -431,5 +433,24 @@ func TestPartByPart(t *testing.T) {
 	}
 	if len(g.node.list()) != 0 {
 		t.Errorf("endpoints %v", g.node.list())
+	}
+}
+
+// TestNoNumbersLeft: a device that comes back when all numbers have been given gets its
+// own again.
+func TestNoNumbersLeft(t *testing.T) {
+	g := newRig(t)
+	before := g.put(lamp("api:a"))
+	g.pass(time.Minute)
+	if err := errors.Join(g.Remove("api:a", true), g.db.Update(func(tx *store.Tx) error { return tx.RaiseNextEndpoint(store.MaxEndpoint + 1) })); err != nil {
+		t.Fatal(err)
+	}
+	g.kill()
+	g.start()
+	if _, err := g.Put(lamp("api:b")); err == nil {
+		t.Error("a new device got a number, and there is none")
+	}
+	if again := g.put(lamp("api:a")); again.Endpoint != before.Endpoint {
+		t.Errorf("it came back as %d, not %d", again.Endpoint, before.Endpoint)
 	}
 }
