@@ -28,13 +28,13 @@ func TestLibraryCertification(t *testing.T) {
 	only, some := strings.Fields(os.Getenv("SCRIPT")), false
 	for i := range tryouts {
 		x := &tryouts[i]
-		try := func(name string, f func(r *run, e *entered) error) {
+		try := func(name string, f func(r *run, e *entered) error, devices int) {
 			some = true
 			t.Run(strings.Trim(x.device+"-"+name, "-"), func(t *testing.T) {
 				t.Parallel()
 				r := newBareRun(t)
 				r.begin(strings.TrimPrefix(t.Name(), "TestLibraryCertification/"))
-				r.tryout(&entered{tryout: x, sdk: sdk, codes: codes, dir: t.TempDir(), log: name}, f)
+				r.tryout(&entered{tryout: x, sdk: sdk, codes: codes, dir: t.TempDir(), log: name, count: devices}, f)
 			})
 		}
 		wanted := func(name string) bool {
@@ -42,11 +42,11 @@ func TestLibraryCertification(t *testing.T) {
 		}
 		for _, line := range x.scripts {
 			if words := strings.Fields(line); wanted(words[0]) {
-				try(words[0], func(r *run, e *entered) error { return r.libraryScript(e, words) })
+				try(words[0], func(r *run, e *entered) error { return r.libraryScript(e, words) }, 1)
 			}
 		}
 		if plans := slices.DeleteFunc(strings.Fields(x.plans), func(name string) bool { return !wanted(name) }); len(plans) > 0 {
-			try("plans", func(r *run, e *entered) error { return r.runPlans(e, plans) })
+			try("plans", func(r *run, e *entered) error { return r.runPlans(e, plans) }, len(plans))
 		}
 	}
 	if !some {
@@ -57,13 +57,14 @@ func TestLibraryCertification(t *testing.T) {
 // entered is what a script or plan gets to see.
 type entered struct {
 	*tryout
-	sdk      string
-	codes    map[uint32]string // of clusters
-	endpoint uint16
-	pics     string // file
-	pipe     string
-	dir      string
-	log      string // name
+	sdk       string
+	codes     map[uint32]string // of clusters
+	count     int               // of devices, all alike
+	endpoints []uint16          // of their parts
+	pics      string            // file
+	pipe      string
+	dir       string
+	log       string // name
 }
 
 // tryout starts the daemon with the devices of e, and calls f.
@@ -82,8 +83,8 @@ func (r *run) tryout(e *entered, f func(*run, *entered) error) {
 	r.step("daemon stopped", r.device.stop)
 }
 
-// enter puts the device of a tryout into the daemon, writes the file of PICS and opens the
-// pipe.
+// enter puts the devices of a tryout into the daemon, writes the file of PICS and opens the
+// pipe, for the first of them.
 func (r *run) enter(e *entered, s *source) error {
 	all := library()
 	i := slices.IndexFunc(all, func(d devices.Device) bool { return d.ID == "api:"+e.device })
@@ -91,11 +92,19 @@ func (r *run) enter(e *entered, s *source) error {
 		return errors.New("the library has no such device")
 	}
 	d, part := all[i], e.part
-	endpoints := r.putAll(all[i : i+1])
 	if part == "" {
 		part = d.Parts[0].ID
 	}
-	e.endpoint = endpoints[d.ID+"/"+part]
+	copies := []devices.Device{d}
+	for i := range e.count - 1 {
+		c := d
+		c.ID = fmt.Sprintf("%s-%d", d.ID, i+2)
+		copies = append(copies, c)
+	}
+	endpoints := r.putAll(copies)
+	for _, c := range copies {
+		e.endpoints = append(e.endpoints, endpoints[c.ID+"/"+part])
+	}
 	lines, err := pics(d, part, e.codes)
 	if err != nil {
 		return err
@@ -121,14 +130,16 @@ func (r *run) libraryScript(e *entered, words []string) error {
 	if err != nil {
 		return err
 	}
+	endpoint := 0
 	// Scripts use the pipe where they would ask their operator otherwise; plans do not know
 	// pipes.
 	if e.device != "" {
 		if err := appendLine(e.pics, "PICS_SDK_CI_ONLY=1"); err != nil {
 			return err
 		}
+		endpoint = int(e.endpoints[0])
 	}
-	args := []string{words[0] + ".py", "--endpoint", strconv.Itoa(int(e.endpoint)),
+	args := []string{words[0] + ".py", "--endpoint", strconv.Itoa(endpoint),
 		"--storage-path", filepath.Join(e.dir, "storage.json"), "--logs-path", e.dir,
 		"--paa-trust-store-path", filepath.Join(e.sdk, "credentials/development/paa-root-certs"), "--PICS", e.pics}
 	for _, w := range words[1:] {
@@ -167,12 +178,14 @@ func (r *run) runPlans(e *entered, plans []string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{plan, "--sdk", e.sdk, "--code", codes.Manual, "--pics", e.pics, "--endpoint", strconv.Itoa(int(e.endpoint))}
-	numbers := strings.NewReplacer("{endpoint}", strconv.Itoa(int(e.endpoint)), "{next}", strconv.Itoa(int(e.endpoint)+1))
+	args := []string{plan, "--sdk", e.sdk, "--code", codes.Manual, "--pics", e.pics}
 	for _, s := range e.sets {
-		args = append(args, "--set", numbers.Replace(s))
+		args = append(args, "--set", s)
 	}
-	out, err := r.python(e, append(args, plans...))
+	for i, name := range plans {
+		args = append(args, fmt.Sprintf("%s@%d", name, e.endpoints[i]))
+	}
+	out, err := r.python(e, args)
 	if err != nil {
 		return err
 	}

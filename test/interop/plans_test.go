@@ -10,8 +10,7 @@ type tryout struct {
 	scripts []string
 	// plans are plans in YAML, without "Test_".
 	plans string
-	// sets are settings of the plans, NAME=VALUE; "{endpoint}" is the endpoint, "{next}" the
-	// one after it.
+	// sets are settings of the plans, NAME=VALUE; see plan.py.
 	sets []string
 	// pics are what the endpoint does not say of itself by its lists: what can be done with
 	// the device.
@@ -28,15 +27,17 @@ const events = "--hex-arg enableKey:000102030405060708090a0b0c0d0e0f --app-pipe 
 var tryouts = []tryout{
 	{scripts: []string{"TC_DeviceConformance", "TC_DeviceBasicComposition", "TC_AccessChecker"}},
 
-	{device: "on_off_light", scripts: []string{"TC_I_2_4", "TC_G_2_2", "TC_OO_2_7", "TC_BRBINFO_2_1", "TC_BRBINFO_3_1"},
-		plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_OO_2_4 TC_OO_2_6 TC_I_2_1 TC_I_2_2 TC_I_2_3 TC_G_2_1 TC_S_2_1"},
-	{device: "on_off_plug", plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_OO_2_6 TC_I_2_1"},
-	{device: "flat-gangs", part: "1", plans: "TC_G_2_4", sets: []string{"Groups.Endpoint1={endpoint}", "Groups.Endpoint2={next}"}},
+	{device: "on_off_light", scripts: []string{"TC_I_2_4", "TC_G_2_2", "TC_OO_2_7", "TC_BRBINFO_2_1"},
+		plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_OO_2_6 TC_I_2_1 TC_I_2_2 TC_I_2_3 TC_G_2_1 TC_S_2_1"},
+	{device: "on_off_plug", plans: "TC_OO_2_1 TC_OO_2_2 TC_I_2_1"},
+	{device: "flat-gangs", part: "1", plans: "TC_G_2_4", sets: []string{"Groups.Endpoint1={0}", "Groups.Endpoint2={1}"}},
 	{device: "dimmable_light", scripts: []string{"TC_LVL_2_3", "TC_LVL_9_1"}, pics: []string{"LVL.S.M.VarRate"},
-		plans: "TC_LVL_2_1 TC_LVL_2_2 TC_LVL_3_1 TC_LVL_4_1 TC_LVL_5_1 TC_LVL_6_1 TC_LVL_7_1 TC_S_2_2 TC_S_2_3 TC_S_2_4"},
+		plans: "TC_LVL_2_1 TC_LVL_2_2 TC_LVL_3_1 TC_LVL_4_1 TC_LVL_5_1 TC_LVL_6_1 TC_LVL_7_1"},
 	{device: "extended_color_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2", "TC_CC_6_5", "TC_CC_10_1", "TC_COLORCONTROL"},
 		plans: "TC_CC_3_1 TC_CC_3_2 TC_CC_3_3 TC_CC_4_1 TC_CC_4_2 TC_CC_4_3 TC_CC_4_4 TC_CC_5_1 TC_CC_5_2 TC_CC_5_3 " +
 			"TC_CC_6_1 TC_CC_6_2 TC_CC_6_3 TC_CC_7_1 TC_CC_7_2 TC_CC_7_3 TC_CC_7_4 TC_CC_8_1 TC_CC_9_1 TC_CC_9_2 TC_CC_9_3"},
+	// Scenes of a color, which the plans bring along for the example applications.
+	{device: "extended_color_light", pics: []string{"PICS_SDK_CI_ONLY"}, plans: "TC_S_2_1 TC_S_2_2 TC_S_2_3 TC_S_2_4"},
 	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2", "TC_CC_6_5"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},
 
 	{device: "generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},

@@ -1,9 +1,10 @@
 """Runs test plans in YAML against a device that nobody has commissioned; see run.py.
 
-    run.py SDK .../plan.py --sdk SDK --code SETUPCODE --pics FILE --endpoint N [--set NAME=VALUE]... PLAN...
+    run.py SDK .../plan.py --sdk SDK --code SETUPCODE --pics FILE [--set NAME=VALUE]... PLAN@ENDPOINT...
 
-The plans run one after the other on one fabric. What wants a hand at the device is not
-run. Prints each step, and for each plan "Plan NAME: ran R, failed F, skipped S, by hand H".
+The plans run one after the other on one fabric, each on an endpoint of its own. In the
+values of settings {0} is the endpoint and {1} the one after it. What wants a hand at the
+device is not run. Prints each step, and for each plan "Plan NAME: ran R, failed F, skipped S, by hand H".
 """
 import argparse
 import asyncio
@@ -29,7 +30,6 @@ def arguments():
     p.add_argument("--sdk", type=pathlib.Path, required=True)
     p.add_argument("--code", required=True)
     p.add_argument("--pics", required=True)
-    p.add_argument("--endpoint", type=int, required=True)
     p.add_argument("--set", action="append", default=[])
     p.add_argument("plans", nargs="+")
     return p.parse_args()
@@ -51,12 +51,13 @@ async def run_step(runner, step):
     return [e.message for e in result.entries if e.state != PostProcessCheckStatus.SUCCESS]
 
 
-async def run_plan(a, spec, authorities, controller, name):
+async def run_plan(a, spec, authorities, controller, plan):
     """Runs one plan to its end; a step that fails ends it."""
-    config = {"nodeId": NODE, "endpoint": a.endpoint}
+    name, _, endpoint = plan.partition("@")
+    config = {"nodeId": NODE, "endpoint": int(endpoint)}
     for s in a.set:
         key, _, value = s.partition("=")
-        config[key] = number(value)
+        config[key] = number(value.format(int(endpoint), int(endpoint) + 1))
     path = a.sdk / f"src/app/tests/suites/certification/Test_{name}.yaml"
     plan = TestParser(str(path), TestParserConfig(a.pics, spec, config))
     runner = ReplTestRunner(spec, authorities, controller)
@@ -93,8 +94,8 @@ async def main():
         paaTrustStorePath=str(a.sdk / "credentials/development/paa-root-certs"))
     await controller.CommissionWithCode(a.code, NODE)
     spec = SpecDefinitionsFromPaths([str(a.sdk / "src/app/zap-templates/zcl/data-model/chip/*.xml")])
-    for name in a.plans:
-        await run_plan(a, spec, authorities, controller, name)
+    for plan in a.plans:
+        await run_plan(a, spec, authorities, controller, plan)
 
 try:
     asyncio.run(main())
