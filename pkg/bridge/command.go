@@ -164,6 +164,30 @@ func (r *Registry) replace(t target, wishes, newer device.Values) {
 	maps.Copy(wishes, newer)
 }
 
+// news returns what of a report is shown: not what the source cannot know yet to be wanted
+// otherwise, as the wish is still gathered. It is what the wish is taken back to.
+func (r *Registry) news(t target, v device.Values) device.Values {
+	g := r.commands.gathering[t]
+	if g == nil {
+		return v
+	}
+	groups := map[string]bool{}
+	for name := range g.command.Set {
+		if p := r.property(t, name); p != nil && p.Group != "" {
+			groups[p.Group] = true
+		}
+	}
+	shown := maps.Clone(v)
+	maps.DeleteFunc(shown, func(name string, _ device.Value) bool {
+		if _, wished := g.command.Set[name]; wished {
+			return true
+		}
+		p := r.property(t, name)
+		return p != nil && groups[p.Group]
+	})
+	return shown
+}
+
 // property returns a property of a part, or nil.
 func (r *Registry) property(t target, name string) *device.Property {
 	if e := r.entries[t.device]; e != nil {

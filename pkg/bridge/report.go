@@ -42,7 +42,7 @@ func (r *Registry) part(id, part string) (*entry, *device.Node, error) {
 
 // report applies values that have been checked.
 func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Values) {
-	if err := n.Report(now, v); err != nil {
+	if err := n.Report(now, r.news(target{e.id, n.Key}, v)); err != nil {
 		// The values are valid, but a rule that couples them returned an error. The
 		// device keeps its state.
 		r.log.Warn("a report is not shown", "device", e.id, "part", n.Key, "error", err)

@@ -84,3 +84,47 @@ func TestWishesMakeSense(t *testing.T) {
 		t.Errorf("what the source agreed to was taken back: %v K", got)
 	}
 }
+
+// What a source says while a newer wish is on its way to it is older than the wish, and is
+// not shown: a slider would jump back.
+func TestEchoOfAnOlderWish(t *testing.T) {
+	const toLevel = datamodel.LevelControlCmdMoveToLevel
+	g := newRig(t)
+	d := lamp("api:a")
+	d.Parts[0].Type = "dimmable_light"
+	d.Parts[0].State = device.Values{"on": device.Bool(true), "brightness_percent": device.Number(10)}
+	g.put(d)
+	g.listen("api")
+	g.pass(time.Minute)
+	shown := func(what string, want float64) {
+		t.Helper()
+		if got := g.get("api:a").Parts[0].State["brightness_percent"]; got != device.Number(want) {
+			t.Errorf("%s: %v is shown, want %v", what, got, want)
+		}
+	}
+	says := func(percent float64, on bool) {
+		t.Helper()
+		if err := g.Report("api:a", "main", device.Values{"brightness_percent": device.Number(percent), "on": device.Bool(on)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.command("api:a", datamodel.LevelControlID, toLevel, "{0:127,1:0,2:0,3:0}")
+	g.pass(50 * time.Millisecond)
+	g.command("api:a", datamodel.LevelControlID, toLevel, "{0:254,1:0,2:0,3:0}")
+	says(50, true)
+	shown("the echo of the first wish", 100)
+	g.pass(50 * time.Millisecond)
+	says(100, true)
+	g.pass(time.Minute)
+	shown("the source has agreed", 100)
+
+	g.command("api:a", datamodel.LevelControlID, toLevel, "{0:127,1:0,2:0,3:0}")
+	says(20, false)
+	if on(g.get("api:a")) {
+		t.Error("what nobody wished is not shown")
+	}
+	g.pass(50 * time.Millisecond)
+	shown("a wish that is under way", 50)
+	g.pass(time.Minute)
+	shown("the source did not agree", 20)
+}
