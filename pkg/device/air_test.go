@@ -33,7 +33,7 @@ func TestConcentrations(t *testing.T) { // section 2.10
 		p := Part{Type: "air_quality_sensor", Options: Options{Properties: []string{tt.property}}}
 		r.checkTrips(p, tt.property, tt.cluster, 0, append(tt.trips, trip{Null, "null", Null}))
 		r.renew(p)
-		for id, want := range map[matter.AttributeID]string{1: "null", 2: "null", 8: tt.unit, 9: "0", 0xFFFC: "1"} {
+		for id, want := range map[matter.AttributeID]string{1: "0f", 2: "1000000f", 8: tt.unit, 9: "0", 0xFFFC: "1"} {
 			if got := r.read(tt.cluster, id); got != want {
 				t.Errorf("%s: attribute 0x%04X is %s, want %s", tt.property, uint32(id), got, want)
 			}

@@ -178,7 +178,7 @@ func (r *run) runPlans(e *entered, plans []string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{plan, "--sdk", e.sdk, "--code", codes.Manual, "--pics", e.pics}
+	args := []string{plan, "--sdk", e.sdk, "--code", codes.Manual, "--pics", e.pics, "--pipe", e.pipe}
 	for _, s := range e.sets {
 		args = append(args, "--set", s)
 	}

@@ -125,6 +125,8 @@ func (p *pipe) obey(r *request) error {
 	case "SimulateMultiPress":
 		return p.press(time.Duration(r.MultiPressPressedMillis)*time.Millisecond, r.MultiPressNumPresses, time.Duration(r.MultiPressReleasedMillis)*time.Millisecond)
 	case "SimulateSwitchIdle":
+	case "Reboot":
+		return p.source.reboot()
 	case "EventTrigger":
 		return p.trigger(r.EventTrigger)
 	default:
@@ -237,6 +239,7 @@ func pics(d devices.Device, part string, codes map[uint32]string) (lines []strin
 
 // nodePICS is Identify and what stands on every node.
 var nodePICS = []string{
+	"GRPKEY.S=1", "GRPKEY.S.A0000=1", "GRPKEY.S.A0001=1", "GRPKEY.S.A0002=1", "GRPKEY.S.A0003=1", "GRPKEY.S.C00.Rsp=1",
 	"PICS_SKIP_SAMPLE_APP=1", "PICS_USER_PROMPT=1", "PICS_SF_AddFabric=1", "PICS_EVENT_LIST_ENABLED=0", "I.S=1", "I.S.A0000=1",
 	"I.S.A0001=1", "I.S.C00.Rsp=1", "I.S.C40.Rsp=1",
 }

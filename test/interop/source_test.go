@@ -13,9 +13,10 @@ import (
 // source is whatever brings devices into a bridge: it does what controllers want of them,
 // and says so.
 type source struct {
+	run    *run
 	api    *bridgeAPI
 	stream io.Closer
-	done   chan struct{}
+	done   chan struct{} // closed when the stream has ended
 
 	mu     sync.Mutex
 	err    error             // the first
@@ -32,12 +33,20 @@ type wish struct {
 // startSource begins to follow the commands of the source "api".
 func (r *run) startSource() *source {
 	r.t.Helper()
-	s := &source{api: r.device.api(), done: make(chan struct{}), wishes: map[string]string{}}
+	s := &source{run: r, api: r.device.api(), wishes: map[string]string{}}
+	r.must(s.follow())
+	return s
+}
+
+// follow opens the stream.
+func (s *source) follow() error {
 	events, stream, err := s.api.commands("api")
-	r.must(err)
-	s.stream = stream
-	go func() {
-		defer close(s.done)
+	if err != nil {
+		return err
+	}
+	s.stream, s.done = stream, make(chan struct{})
+	go func(done chan<- struct{}) {
+		defer close(done)
 		for data := range events {
 			var w wish
 			if err := json.Unmarshal([]byte(data), &w); err != nil {
@@ -49,8 +58,21 @@ func (r *run) startSource() *source {
 			s.wishes[w.Device] = data
 			s.mu.Unlock()
 		}
-	}()
-	return s
+	}(s.done)
+	return nil
+}
+
+// reboot restarts the daemon, under the source's hands.
+func (s *source) reboot() error {
+	s.stream.Close()
+	<-s.done
+	if err := s.run.device.stop(); err != nil {
+		return err
+	}
+	if err := s.run.device.start(s.run.ctx, testProduct); err != nil {
+		return err
+	}
+	return s.follow()
 }
 
 // wish returns what was wanted of a device last.

@@ -70,18 +70,24 @@ var Concentrations = [substances]*cluster.Cluster[Air]{
 	Radon:        concentration(Radon, datamodel.RadonConcentrationMeasurement, bqM3, 5, 50),
 }
 
+// Max is the greatest concentration that is taken, in the unit of the cluster. What a sensor
+// can measure is less and not known; certification wants a bound.
+const Max = 1e6
+
 // Features are those of each concentration: a number.
 const Features = datamodel.CarbonDioxideConcentrationMeasurementFeatureNumericMeasurement
 
 // concentration is the cluster of one substance. A change of band that is 5 % waits for
 // the next tick; one of big that is 20 % does not.
 func concentration(x Substance, f *datamodel.Cluster, unit uint64, band, big float64) *cluster.Cluster[Air] {
-	null := func(_ *Air, w *tlv.Writer, t tlv.Tag) { w.Null(t) }
+	bound := func(v float32) func(*Air, *tlv.Writer, tlv.Tag) {
+		return func(_ *Air, w *tlv.Writer, t tlv.Tag) { w.Float32(t, v) }
+	}
 	return cluster.Define(cluster.Def[Air]{Facts: f, Attributes: []cluster.Attribute[Air]{
 		cluster.NullFloat(datamodel.CarbonDioxideConcentrationMeasurementAttrMeasuredValue, func(s *Air) *cluster.Null[float32] { return &s.Concentrations[x] }).
 			Quiet(cluster.Slow(cluster.Step{Abs: int64(band * cluster.Millionth), Percent: 5}, cluster.Step{Abs: int64(big * cluster.Millionth), Percent: 20})),
-		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMinMeasuredValue, null, nil), // not known
-		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMaxMeasuredValue, null, nil),
+		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMinMeasuredValue, bound(0), nil),
+		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMaxMeasuredValue, bound(Max), nil),
 		cluster.Constant[Air](datamodel.CarbonDioxideConcentrationMeasurementAttrMeasurementUnit, unit),
 		cluster.Constant[Air](datamodel.CarbonDioxideConcentrationMeasurementAttrMeasurementMedium,
 			uint64(datamodel.CarbonDioxideConcentrationMeasurementMeasurementMediumAir)),

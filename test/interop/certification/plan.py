@@ -1,13 +1,14 @@
 """Runs test plans in YAML against a device that nobody has commissioned; see run.py.
 
-    run.py SDK .../plan.py --sdk SDK --code SETUPCODE --pics FILE [--set NAME=VALUE]... PLAN@ENDPOINT...
+    run.py SDK .../plan.py --sdk SDK --code SETUPCODE --pics FILE --pipe FILE [--set NAME=VALUE]... PLAN@ENDPOINT...
 
 The plans run one after the other on one fabric, each on an endpoint of its own. In the
 values of settings {0} is the endpoint and {1} the one after it. What wants a hand at the
-device is not run. Prints each step, and for each plan "Plan NAME: ran R, failed F, skipped S, by hand H".
+device is not run; that the device be restarted goes into the pipe. Prints each step, and for each plan "Plan NAME: ran R, failed F, skipped S, by hand H".
 """
 import argparse
 import asyncio
+import json
 import os
 import pathlib
 import sys
@@ -23,6 +24,7 @@ from matter.yamltests.definitions import SpecDefinitionsFromPaths
 from matter.yamltests.parser import PostProcessCheckStatus, TestParser, TestParserConfig
 
 NODE = 0x12344321
+RESTART = 10  # seconds: the device closes its sessions and is found again
 
 
 def arguments():
@@ -30,6 +32,7 @@ def arguments():
     p.add_argument("--sdk", type=pathlib.Path, required=True)
     p.add_argument("--code", required=True)
     p.add_argument("--pics", required=True)
+    p.add_argument("--pipe", required=True)
     p.add_argument("--set", action="append", default=[])
     p.add_argument("plans", nargs="+")
     return p.parse_args()
@@ -42,8 +45,13 @@ def number(text):
         return text
 
 
-async def run_step(runner, step):
+async def run_step(a, runner, step):
     """Runs one step and returns what was wrong with it."""
+    if step.cluster == "SystemCommands" and step.command == "Reboot":
+        with open(a.pipe, "w") as pipe:
+            print(json.dumps({"Name": "Reboot"}), file=pipe)
+        await asyncio.sleep(RESTART)
+        return []
     action = runner.encode(step)
     if action is None:
         return ["the runner cannot do this"]
@@ -73,7 +81,7 @@ async def run_plan(a, spec, authorities, controller, plan):
             continue
         ran += 1
         try:
-            wrong = await run_step(runner, step)
+            wrong = await run_step(a, runner, step)
         except Exception as e:  # whatever it is, it is a step that failed
             traceback.print_exc(file=sys.stdout)
             wrong = [repr(e)]
