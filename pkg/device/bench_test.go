@@ -141,3 +141,32 @@ func BenchmarkTick(b *testing.B) {
 		node.Settle(node.Now)
 	}
 }
+
+// Reading an attribute allocates nothing, on a device of any type.
+func TestReadAllocatesNothing(t *testing.T) {
+	for name, d := range compositions() {
+		if len(d.Parts) != 1 {
+			continue
+		}
+		p := d.Parts[0]
+		e, err := New("test:1", &p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := tlv.NewWriter(make([]byte, 0, 16384))
+		req := &im.Request{Now: clustertest.Start}
+		for _, c := range e.Clusters() {
+			for _, x := range c.Spec().Attributes {
+				allocs := testing.AllocsPerRun(10, func() {
+					w.Reset(w.Bytes()[:0])
+					if err := c.Read(req, x.ID, w, tlv.Anonymous); err != nil {
+						t.Error(err)
+					}
+				})
+				if allocs > 0 {
+					t.Errorf("%s: %s.%s: %v allocations", name, c.Spec().Name, x.Name, allocs)
+				}
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -114,4 +115,76 @@ func TestCoverRefuses(t *testing.T) {
 	if _, err := New("test:1", &Part{Type: "window_covering", Options: Options{Kind: "tent"}}, nil); err == nil {
 		t.Error("an unknown kind was accepted")
 	}
+}
+
+// Mode: maintenance keeps the covering from moving, ConfigStatus follows, and what the node
+// cannot do is refused (sections 5.3.6.5 and 5.3.6.13).
+func TestCoverMode(t *testing.T) {
+	r := newRig(t, Part{Type: "window_covering"})
+	r.report(Values{"position_percent": Number(50)})
+	const mode, config = datamodel.WindowCoveringAttrMode, datamodel.WindowCoveringAttrConfigStatus
+	for _, tt := range []struct{ value, status, mode, config, move string }{
+		{"0", "SUCCESS", "0", "9", "SUCCESS"},
+		{"4", "SUCCESS", "4", "8", "BUSY"},
+		{"1", "CONSTRAINT_ERROR", "4", "8", "BUSY"},
+		{"2", "CONSTRAINT_ERROR", "4", "8", "BUSY"},
+		{"12", "CONSTRAINT_ERROR", "4", "8", "BUSY"},
+		{"16", "CONSTRAINT_ERROR", "4", "8", "BUSY"},
+		{"0", "SUCCESS", "0", "9", "SUCCESS"},
+	} {
+		if got := r.Write(clustertest.Admin(1), 2, covering, mode, tt.value); got != tt.status {
+			t.Errorf("Mode %s: %s, want %s", tt.value, got, tt.status)
+		}
+		r.wantAll("Mode "+tt.value, covering, map[matter.AttributeID]string{mode: tt.mode, config: tt.config})
+		for _, id := range []matter.CommandID{datamodel.WindowCoveringCmdUpOrOpen, datamodel.WindowCoveringCmdDownOrClose} {
+			if got := r.invoke(covering, id, "{}"); got != tt.move {
+				t.Errorf("command %d in Mode %s: %s, want %s", id, tt.mode, got, tt.move)
+			}
+		}
+		if got := r.invoke(covering, datamodel.WindowCoveringCmdGoToLiftPercentage, "{0:0}"); got != tt.move {
+			t.Errorf("GoToLiftPercentage in Mode %s: %s, want %s", tt.mode, got, tt.move)
+		}
+	}
+	r.write(covering, mode, "4")
+	r.restart(Part{Type: "window_covering"})
+	r.wantAll("after a restart", covering, map[matter.AttributeID]string{mode: "4", config: "8"})
+}
+
+// A covering that takes no position is opened and closed, and shows none (section 5.3.4).
+func TestCoverWithoutPosition(t *testing.T) {
+	no := false
+	r := newRig(t, Part{Type: "window_covering", Options: Options{Position: &no, Kind: "garage_door"}})
+	for id, want := range map[matter.AttributeID]string{
+		datamodel.WindowCoveringAttrCurrentPositionLiftPercent100ths: "UNSUPPORTED_ATTRIBUTE",
+		datamodel.WindowCoveringAttrTargetPositionLiftPercent100ths:  "UNSUPPORTED_ATTRIBUTE",
+		datamodel.WindowCoveringAttrCurrentPositionTiltPercent100ths: "UNSUPPORTED_ATTRIBUTE",
+		datamodel.WindowCoveringAttrConfigStatus:                     "1",
+	} {
+		r.wantRead("no position", covering, id, want)
+	}
+	if got := r.invoke(covering, datamodel.WindowCoveringCmdGoToLiftPercentage, "{0:0}"); got != "UNSUPPORTED_COMMAND" {
+		t.Errorf("GoToLiftPercentage: %s", got)
+	}
+	r.do(covering, datamodel.WindowCoveringCmdUpOrOpen, "{}")
+	r.wantSent("UpOrOpen", Values{"position_percent": Number(100)})
+	r.wantRead("opening", covering, datamodel.WindowCoveringAttrOperationalStatus, "5")
+	r.do(covering, datamodel.WindowCoveringCmdDownOrClose, "{}")
+	r.wantSent("DownOrClose", Values{"position_percent": Number(0)})
+	r.wantRead("closing", covering, datamodel.WindowCoveringAttrOperationalStatus, "10")
+}
+
+// A blind of slats alone has no lift (section 5.3.4).
+func TestCoverOfTiltAlone(t *testing.T) {
+	no := false
+	r := newRig(t, Part{Type: "window_covering", Options: Options{Position: &no, Tilt: true, Kind: "blind"}})
+	r.report(Values{"tilt_percent": Number(100)})
+	if got := r.invoke(covering, datamodel.WindowCoveringCmdGoToLiftPercentage, "{0:0}"); got != "UNSUPPORTED_COMMAND" {
+		t.Errorf("GoToLiftPercentage: %s", got)
+	}
+	r.do(covering, datamodel.WindowCoveringCmdGoToTiltPercentage, "{0:7500}")
+	r.wantSent("GoToTiltPercentage", Values{"tilt_percent": Number(25)})
+	r.wantAll("tilting", covering, map[matter.AttributeID]string{
+		datamodel.WindowCoveringAttrTargetPositionTiltPercent100ths: "7500", datamodel.WindowCoveringAttrOperationalStatus: "34",
+		datamodel.WindowCoveringAttrCurrentPositionLiftPercent100ths: "UNSUPPORTED_ATTRIBUTE",
+	})
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// FuzzParts gives each command, each attribute that can be written and each property of
+// FuzzClusters gives each command, each attribute that can be written and each property of
 // every type of the library whatever there is, two in a row and time in between and
 // after. What was refused has changed nothing, what is shown is within its type and
 // limits, and what is kept can be loaded again.
-func FuzzParts(f *testing.F) {
+func FuzzClusters(f *testing.F) {
 	var all []Part
 	devices := compositions()
 	for _, name := range slices.Sorted(maps.Keys(devices)) {
