@@ -44,7 +44,7 @@ var airProperties = []property[airquality.Air]{
 func concentration(name string, x airquality.Substance, times float64) property[airquality.Air] {
 	return property[airquality.Air]{
 		// Home Assistant creates an entity for each, but none for one that is null.
-		Property: Property{Name: name, Kind: KindNumber, Max: airquality.Max * times, Needed: true},
+		Property: Property{Name: name, Kind: KindNumber, Max: airquality.Ceiling * times, Needed: true},
 		want:     1 << x,
 		get: func(s *airquality.Air) Value {
 			c := s.Concentrations[x]

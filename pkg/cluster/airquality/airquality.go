@@ -70,9 +70,9 @@ var Concentrations = [substances]*cluster.Cluster[Air]{
 	Radon:        concentration(Radon, datamodel.RadonConcentrationMeasurement, bqM3, 5, 50),
 }
 
-// Max is the greatest concentration that is taken, in the unit of the cluster. What a sensor
+// Ceiling is the greatest concentration that is taken, in the unit of the cluster. What a sensor
 // can measure is less and not known; certification wants a bound.
-const Max = 1e6
+const Ceiling = 1e6
 
 // Features are those of each concentration: a number.
 const Features = datamodel.CarbonDioxideConcentrationMeasurementFeatureNumericMeasurement
@@ -87,7 +87,7 @@ func concentration(x Substance, f *datamodel.Cluster, unit uint64, band, big flo
 		cluster.NullFloat(datamodel.CarbonDioxideConcentrationMeasurementAttrMeasuredValue, func(s *Air) *cluster.Null[float32] { return &s.Concentrations[x] }).
 			Quiet(cluster.Slow(cluster.Step{Abs: int64(band * cluster.Millionth), Percent: 5}, cluster.Step{Abs: int64(big * cluster.Millionth), Percent: 20})),
 		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMinMeasuredValue, bound(0), nil),
-		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMaxMeasuredValue, bound(Max), nil),
+		cluster.Computed(datamodel.CarbonDioxideConcentrationMeasurementAttrMaxMeasuredValue, bound(Ceiling), nil),
 		cluster.Constant[Air](datamodel.CarbonDioxideConcentrationMeasurementAttrMeasurementUnit, unit),
 		cluster.Constant[Air](datamodel.CarbonDioxideConcentrationMeasurementAttrMeasurementMedium,
 			uint64(datamodel.CarbonDioxideConcentrationMeasurementMeasurementMediumAir)),
