@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// tests are what may stand after is.
+// tests are the tests that may follow is.
 var tests = map[string]function{
 	"defined":     fn("value", func(_ *run, a []any) any { _, u := a[0].(undefined); return !u }),
 	"undefined":   fn("value", func(_ *run, a []any) any { _, u := a[0].(undefined); return u }),
@@ -49,7 +49,8 @@ func comparing(op string) function {
 // maxWidth bounds the width and precision of a formatted value.
 const maxWidth = 64
 
-// format is Python's % of a text: the conversions of numbers and texts, by position.
+// format implements Python's % on strings: the conversions of numbers and strings,
+// by position.
 func (r *run) format(s string, args []any) any {
 	var b strings.Builder
 	for s != "" {

@@ -9,8 +9,7 @@ import (
 	"unicode"
 )
 
-// filters are Jinja's and Home Assistant's, by their names, with the names of their
-// arguments.
+// filters are those of Jinja and Home Assistant, with the names of their arguments.
 var filters = map[string]function{
 	"default":       fn("value | default_value boolean", defaultFilter),
 	"d":             fn("value | default_value boolean", defaultFilter),
@@ -60,7 +59,7 @@ func defaultFilter(_ *run, a []any) any {
 	return a[0]
 }
 
-// isDefinedFilter ends the evaluation: the message is no news for this template.
+// isDefinedFilter ends the evaluation with ErrUndefined if the value is undefined.
 func isDefinedFilter(r *run, a []any) any {
 	if _, missing := a[0].(undefined); missing {
 		r.err = ErrUndefined
@@ -89,8 +88,8 @@ func boolFilter(r *run, a []any) any {
 	return r.otherwise(a[0], a[1])
 }
 
-// roundFilter rounds as Home Assistant does: to an integer if no digits are wanted, and
-// halves of binary values to even.
+// roundFilter rounds as Home Assistant does: to an integer if no digits are given,
+// and halves to even.
 func roundFilter(r *run, a []any) any {
 	digits := int64(0)
 	if given(a[1]) {
@@ -157,7 +156,7 @@ func absFilter(r *run, a []any) any {
 	return math.Abs(f)
 }
 
-// capitalize makes the first letter upper case and the others lower.
+// capitalize makes the first letter upper case and the others lower case.
 func capitalize(s string) string {
 	first := true
 	return strings.Map(func(c rune) rune {
@@ -169,7 +168,7 @@ func capitalize(s string) string {
 	}, s)
 }
 
-// title does so with each word, which a blank, a hyphen or a bracket precedes.
+// title capitalizes each word. Words begin after a space, a hyphen or a bracket.
 func title(s string) string {
 	first := true
 	return strings.Map(func(c rune) rune {
@@ -194,8 +193,8 @@ func (r *run) replace(s string, from, to, count any) any {
 	return r.text(strings.Replace(s, old, by, n))
 }
 
-// truncateFilter cuts a text to a length, its end mark included, unless no more than
-// leeway is beyond it.
+// truncateFilter shortens a string to a length that includes its end mark. It keeps
+// a string that is longer by leeway or less.
 func truncateFilter(r *run, a []any) any {
 	length, leeway, end := int64(255), int64(5), "..."
 	if given(a[1]) {
@@ -334,7 +333,7 @@ func iifFilter(_ *run, a []any) any {
 	return false
 }
 
-// prepareRegexReplace compiles the expression, which has to be a literal.
+// prepareRegexReplace compiles the expression, which must be a literal.
 func prepareRegexReplace(args []expr) (func(r *run, a []any) any, error) {
 	var find, by string
 	for i, to := range []*string{&find, &by} {

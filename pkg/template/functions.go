@@ -12,20 +12,20 @@ type absent struct{}
 
 var errOrder = errors.New("values of different kinds have no order")
 
-// function is a filter, a test, a function or a method. Its first argument is what it
-// is applied to.
+// function is a filter, a test, a function or a method. Its first argument is the
+// value that it is applied to.
 type function struct {
 	params   []string
 	required int
 	variadic bool
 	call     func(r *run, a []any) any
-	// prepare looks at the arguments when the template is parsed, and returns what is
-	// called.
+	// prepare checks the arguments when the template is parsed, and returns the
+	// function to call.
 	prepare func(args []expr) (func(r *run, a []any) any, error)
 }
 
-// fn makes a function from the names of its parameters; those after a bar need not be
-// given, and a star stands for any number more.
+// fn makes a function from the names of its parameters. Those after a bar are
+// optional, and a star stands for any number of further arguments.
 func fn(params string, call func(r *run, a []any) any) function {
 	f := function{call: call, required: -1}
 	for word := range strings.FieldsSeq(params) {
@@ -75,7 +75,7 @@ var methods = map[string]function{
 	"endswith":   textMethod(func(r *run, s string, a []any) any { return strings.HasSuffix(s, r.wantText(a[0])) }, "self suffix"),
 }
 
-// textMethod is a method that only texts have.
+// textMethod is a method of strings only.
 func textMethod(f func(r *run, s string, a []any) any, params string) function {
 	return fn(params, func(r *run, a []any) any {
 		s, ok := a[0].(string)
@@ -179,7 +179,8 @@ func (r *run) wantInt(v any) int64 {
 	return n
 }
 
-// parseFloat reads a number as Python's float does; hexadecimal is none.
+// parseFloat parses a number as Python's float does. It does not accept hexadecimal
+// numbers.
 func parseFloat(s string) (float64, bool) {
 	s = strings.TrimSpace(s)
 	if strings.ContainsAny(s, "xXpP") || strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__") {
@@ -192,8 +193,8 @@ func parseFloat(s string) (float64, bool) {
 	return f, true
 }
 
-// toFloat converts a value as float does. Of what is undefined it fails for good, as
-// a default does not help there.
+// toFloat converts a value as float does. An undefined value is an error even if
+// there is a default.
 func (r *run) toFloat(v any) (float64, bool) {
 	switch v := v.(type) {
 	case string:
@@ -213,7 +214,7 @@ func floatFilter(r *run, a []any) any {
 	return f
 }
 
-// otherwise returns the default of a conversion that failed, or fails if none was given.
+// otherwise returns the default of a failed conversion, or fails if there is none.
 func (r *run) otherwise(v, def any) any {
 	if _, ok := def.(absent); ok {
 		return r.fail("%q is no number", r.str(v))
@@ -254,7 +255,8 @@ func parseInt(s string, base int64) (int64, bool) {
 	return n, err == nil
 }
 
-// spread is what min and max are of: their arguments, or the items of the only one.
+// spread returns the operands of min and max: the arguments, or the items of a
+// single argument.
 func spread(a []any) any {
 	if len(a) == 1 {
 		return a[0]
@@ -262,7 +264,8 @@ func spread(a []any) any {
 	return a
 }
 
-// extreme returns the least (sign -1) or greatest item; undefined of an empty list.
+// extreme returns the smallest (sign -1) or largest item; undefined for an empty
+// list.
 func (r *run) extreme(v any, sign int) any {
 	list, ok := r.items(v)
 	if !ok {

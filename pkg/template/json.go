@@ -12,9 +12,9 @@ import (
 
 var errNesting = errors.New("JSON is nested too deep")
 
-// JSON decodes a payload to a value for templates, which are also what its numbers
-// are for: 21 stays an integer and 21.0 a float. It fails for what is not one JSON
-// value, and for what is nested deeper than [MaxDepth].
+// JSON decodes a payload to a value for templates. Integers become int64 and other
+// numbers float64: 21.0 is a float. It returns an error if the payload is not
+// exactly one JSON value, or is nested deeper than [MaxDepth].
 func JSON(payload []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber()
@@ -66,9 +66,9 @@ func jsonNumber(s string) (any, error) {
 	return f, nil
 }
 
-// jsonForm is how a value is written as JSON: tojson and to_json differ in it.
+// jsonForm is a format of JSON. tojson and to_json use different ones.
 type jsonForm struct {
-	sorted, escaped  bool // keys in order; < > & ' as \u…
+	sorted, escaped  bool // sort keys; escape < > & '
 	comma, separator string
 }
 
@@ -112,7 +112,7 @@ func (f jsonForm) writeText(b *strings.Builder, s string) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(f.escaped)
-	_ = e.Encode(s) // a text can be encoded
+	_ = e.Encode(s) // encoding a string does not fail
 	quoted := strings.TrimSuffix(out.String(), "\n")
 	if f.escaped {
 		quoted = strings.ReplaceAll(quoted, "'", `\u0027`)

@@ -29,7 +29,7 @@ type token struct {
 	float float64
 }
 
-// String returns the token as an error message names it.
+// String returns the token for error messages.
 func (t token) String() string {
 	switch t.kind {
 	case tokEOF:
@@ -42,16 +42,16 @@ func (t token) String() string {
 	return t.text
 }
 
-// operators are those of the subset, longer ones first.
+// operators lists the supported operators, longer ones first.
 var operators = []string{"**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "|", ".", ",", ":", "(", ")", "[", "]", "{", "}"}
 
-// lexer cuts a template into tokens. Within braces a closing brace ends the expression
-// only if none is open in it; after the end any brace is text.
+// lexer splits a template into tokens. Within braces, a closing brace ends the
+// expression only if no brace is open in the expression.
 type lexer struct {
 	src    string
 	pos    int
 	tokens []token
-	trim   bool // the last end had a minus: blanks before the next text go
+	trim   bool // the last end had a minus: remove spaces before the next text
 }
 
 func lex(src string) ([]token, error) {
@@ -82,8 +82,8 @@ func lex(src string) ([]token, error) {
 	return append(l.tokens, token{kind: tokEOF}), nil
 }
 
-// next returns where the next brace construct begins, and its second character; 0 if
-// there is none.
+// next returns the position of the next brace construct, and its second character;
+// 0 if there is none.
 func (l *lexer) next() (int, byte) {
 	for i := l.pos; i+1 < len(l.src); i++ {
 		if l.src[i] == '{' && (l.src[i+1] == '{' || l.src[i+1] == '%' || l.src[i+1] == '#') {
@@ -107,7 +107,7 @@ func (l *lexer) take(s string) bool {
 	return true
 }
 
-// inside reads what stands between a pair of braces.
+// inside reads the content of a pair of braces.
 func (l *lexer) inside(what byte) error {
 	if what == '#' {
 		end := strings.Index(l.src[l.pos:], "#}")
@@ -124,7 +124,7 @@ func (l *lexer) inside(what byte) error {
 		closing = "%}"
 		l.tokens[len(l.tokens)-1] = token{kind: tokBlock, text: "{%"}
 	}
-	var open []byte // brackets that wait for their end
+	var open []byte // open brackets
 	for {
 		l.pos += len(l.src[l.pos:]) - len(strings.TrimLeft(l.src[l.pos:], " \t\r\n"))
 		if l.pos == len(l.src) {
@@ -195,7 +195,8 @@ func (l *lexer) token() (token, error) {
 func isDigit(c byte) bool     { return c >= '0' && c <= '9' }
 func isNameStart(c byte) bool { return c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// number reads an integer or a float. A dot that no digit follows is an operator.
+// number reads an integer or a float. A dot without a following digit is an
+// operator.
 func (l *lexer) number() (token, error) {
 	start := l.pos
 	digits := func() {
@@ -237,7 +238,7 @@ func (l *lexer) number() (token, error) {
 	return t, nil
 }
 
-// quoted reads a text in single or double quotes, with Python's escapes.
+// quoted reads a string in single or double quotes, with Python's escapes.
 func (l *lexer) quoted(quote byte) (token, error) {
 	l.pos++
 	var b strings.Builder
@@ -258,7 +259,7 @@ func (l *lexer) quoted(quote byte) (token, error) {
 	return token{}, fmt.Errorf("a text does not end")
 }
 
-// escapes are what follows a backslash, and what both mean.
+// escapes are the characters after a backslash, and escaped what they stand for.
 const escapes, escaped = "nrtabfv0\\'\"", "\n\r\t\a\b\f\v\x00\\'\""
 
 func (l *lexer) escape(b *strings.Builder) error {
@@ -273,7 +274,7 @@ func (l *lexer) escape(b *strings.Builder) error {
 	}
 	n := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
 	if n == 0 {
-		b.WriteByte('\\') // as Python leaves what it does not know
+		b.WriteByte('\\') // Python keeps unknown escapes
 		b.WriteByte(c)
 		return nil
 	}

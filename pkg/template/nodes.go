@@ -13,7 +13,7 @@ type (
 	literal  struct{ v any }
 	name     string
 	listNode []expr
-	// tupleNode is a list that prints with round brackets.
+	// tupleNode is a list that prints with parentheses.
 	tupleNode []expr
 	dictNode  struct{ keys, values []expr }
 	// index is x[key], and x.key.
@@ -37,14 +37,15 @@ type (
 		ops   []string
 		rest  []expr
 	}
-	// logic is and, or or: the value of the operand that decides.
+	// logic is and, or or. Its value is that of the operand that decides.
 	logic struct {
 		x, y expr
 		or   bool
 	}
 	// choice is an inline if; els may be nil.
 	choice struct{ then, cond, els expr }
-	// call is a filter, test, function or method; an argument that was not given is nil.
+	// call is a filter, test, function or method. An argument that was not given is
+	// nil.
 	call struct {
 		name string
 		f    func(r *run, a []any) any
@@ -83,7 +84,7 @@ func (n dictNode) eval(r *run) any {
 		case []any, tuple, map[string]any, *dict, undefined:
 			return r.fail("%s is no key of a mapping", kindOf(k))
 		}
-		r.step(len(d.keys) / 16) // keys are found one by one
+		r.step(len(d.keys) / 16) // keys are searched linearly
 		d.set(k, r.eval(n.values[i]))
 	}
 	return d

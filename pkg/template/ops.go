@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
-// unordered is the order of a number and NaN: neither is less.
+// unordered is the result of comparing a number with NaN: neither is less.
 const unordered = 2
 
-// order compares numbers, texts and lists: less than 0, 0, more than 0, or unordered.
+// order compares numbers, strings and lists. The result is negative, 0, positive,
+// or unordered.
 func order(x, y any) (int, bool) {
 	if a, ok := integer(x); ok {
 		if b, ok := integer(y); ok {
@@ -42,7 +43,7 @@ func order(x, y any) (int, bool) {
 	return cmp.Compare(len(a), len(b)), true
 }
 
-// sorted returns a list in order.
+// sorted returns a sorted list.
 func sorted(list []any) ([]any, error) {
 	out := slices.Clone(list)
 	bad := false
@@ -117,7 +118,7 @@ func (n binary) eval(r *run) any {
 	return r.fail("%s of %s and %s", n.op, kindOf(x), kindOf(y))
 }
 
-// join is + of two texts or two lists.
+// join implements + of two strings or two lists.
 func (r *run) join(x, y any) (any, bool) {
 	switch x := x.(type) {
 	case string:
@@ -137,7 +138,7 @@ func (r *run) join(x, y any) (any, bool) {
 	return nil, false
 }
 
-// repeat is * of a text and an integer.
+// repeat implements * of a string and an integer.
 func (r *run) repeat(x, times any) (any, bool) {
 	s, ok := x.(string)
 	n, isInt := integer(times)

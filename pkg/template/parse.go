@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// parser reads tokens. The first error stays; what is parsed after it is thrown away.
-// The grammar and its precedence are Jinja's: filters and tests bind tighter than
-// arithmetic, so that a * b | round rounds b.
+// parser parses tokens. It keeps the first error; what it parses after that is
+// discarded. The grammar and its precedence are Jinja's: filters and tests bind
+// tighter than arithmetic, so a * b | round rounds b.
 type parser struct {
 	tokens []token
 	pos    int
@@ -18,7 +18,7 @@ type parser struct {
 func (p *parser) fail(format string, args ...any) {
 	if p.err == nil {
 		p.err = fmt.Errorf(format, args...)
-		p.pos = len(p.tokens) - 1 // only the end follows
+		p.pos = len(p.tokens) - 1 // the end is the last token
 	}
 }
 
@@ -32,7 +32,7 @@ func (p *parser) next() token {
 	return t
 }
 
-// enter counts nesting; what it returns undoes it.
+// enter counts nesting. The returned function undoes it.
 func (p *parser) enter() func() {
 	if p.depth++; p.depth > MaxDepth {
 		p.fail("the template is nested deeper than %d", MaxDepth)
@@ -40,7 +40,7 @@ func (p *parser) enter() func() {
 	return func() { p.depth-- }
 }
 
-// op takes an operator or a word if it is next.
+// op consumes an operator or a word if it is next.
 func (p *parser) op(text string) bool {
 	t := p.peek()
 	if (t.kind != tokOp && t.kind != tokName) || t.text != text {
@@ -62,7 +62,7 @@ func (p *parser) end() {
 	}
 }
 
-// block reads statements up to the end, or to a word that ends one.
+// block parses statements up to the end, or to a word that ends a block.
 func (p *parser) block() []stmt {
 	defer p.enter()()
 	var body []stmt
@@ -138,7 +138,7 @@ func (p *parser) conditional() stmt {
 	return c
 }
 
-// tupleOrExpression reads one expression, or several with commas between them.
+// tupleOrExpression parses one expression, or several separated by commas.
 func (p *parser) tupleOrExpression() expr {
 	first := p.expression()
 	if !p.op(",") {
@@ -154,7 +154,7 @@ func (p *parser) tupleOrExpression() expr {
 	return tupleNode(list)
 }
 
-// expression reads what may have an inline if.
+// expression parses an expression that may have an inline if.
 func (p *parser) expression() expr {
 	defer p.enter()()
 	if p.err != nil {
@@ -220,7 +220,7 @@ func (p *parser) compare() expr {
 	return c
 }
 
-// binary reads operands with operators of one precedence between them.
+// binary parses operands separated by operators of one precedence.
 func (p *parser) binary(operand func() expr, ops ...string) expr {
 	x := operand()
 	for p.err == nil {

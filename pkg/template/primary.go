@@ -2,7 +2,7 @@ package template
 
 import "slices"
 
-// unavailable are names of Home Assistant's that a message cannot give.
+// unavailable are names of Home Assistant that need more than a message.
 var unavailable = []string{"this", "entity_id", "trigger", "states", "state_attr", "is_state", "now", "utcnow", "hass"}
 
 func (p *parser) primary() expr {
@@ -11,7 +11,7 @@ func (p *parser) primary() expr {
 		return p.name(t)
 	case tokString:
 		s := t.text
-		for p.peek().kind == tokString { // texts side by side are one
+		for p.peek().kind == tokString { // adjacent strings are joined
 			s += p.next().text
 		}
 		return literal{s}
@@ -67,7 +67,7 @@ func (p *parser) parenthesis() expr {
 	return x
 }
 
-// expressions reads what stands between commas, up to the closing bracket.
+// expressions parses expressions separated by commas, up to the closing bracket.
 func (p *parser) expressions(closing string) []expr {
 	var list []expr
 	for p.err == nil && !p.op(closing) {
@@ -98,7 +98,7 @@ func (p *parser) dict() expr {
 	return d
 }
 
-// postfix reads attributes, indexes and calls of methods.
+// postfix parses attributes, indexes and method calls.
 func (p *parser) postfix(x expr) expr {
 	for p.err == nil {
 		switch {
@@ -159,7 +159,7 @@ func (p *parser) subscript(x expr) expr {
 	return index{x, bounds[0]}
 }
 
-// filters reads filters and tests after a value.
+// filters parses the filters and tests after a value.
 func (p *parser) filters(x expr) expr {
 	tested := false
 	for p.err == nil {
@@ -190,7 +190,7 @@ func (p *parser) filters(x expr) expr {
 	return x
 }
 
-// test reads what stands after is. A test's argument needs no brackets: x is eq 3.
+// test parses a test after is. Its argument needs no parentheses: x is eq 3.
 func (p *parser) test(x expr) expr {
 	negated := p.op("not")
 	t := p.next()
@@ -214,7 +214,7 @@ func (p *parser) test(x expr) expr {
 	return n
 }
 
-// call reads arguments, after the opening bracket.
+// call parses arguments after the opening bracket.
 func (p *parser) call(what string, f function, receiver expr) expr {
 	var args []expr
 	named := map[string]expr{}
@@ -239,7 +239,7 @@ func (p *parser) call(what string, f function, receiver expr) expr {
 	return p.bind(what, f, receiver, args, named)
 }
 
-// bind gives every parameter of a function its argument.
+// bind assigns the arguments to the parameters of a function.
 func (p *parser) bind(what string, f function, receiver expr, args []expr, named map[string]expr) expr {
 	if receiver != nil {
 		args = append([]expr{receiver}, args...)

@@ -10,14 +10,14 @@ import (
 const (
 	MaxSource = 16 << 10 // octets of a template
 	MaxDepth  = 32       // nesting of expressions, blocks and JSON
-	maxSteps  = 10_000   // of one evaluation; 256 octets of a new text count as one
-	maxOutput = 64 << 10 // octets of a text that an evaluation makes
+	maxSteps  = 10_000   // of one evaluation; 256 octets of a new string count as one
+	maxOutput = 64 << 10 // octets of a string that an evaluation makes
 	maxItems  = 4096     // of a list that an evaluation makes
 )
 
-// ErrUndefined is returned by Render for a template that wants a value which the
-// message does not have and that says so with is_defined: the message is no news for
-// this template, and nothing is wrong.
+// ErrUndefined is returned by Render if the template applies is_defined to a value
+// that the message does not have. The message is then not meant for this template,
+// which is not a failure.
 var ErrUndefined = errors.New("a value is not in the message")
 
 var (
@@ -25,12 +25,12 @@ var (
 	errSteps   = fmt.Errorf("the template takes more than %d steps", maxSteps)
 )
 
-// Template is a parsed template. It can be used by several goroutines.
+// Template is a parsed template. It may be used by several goroutines.
 type Template struct {
 	body []stmt
 }
 
-// Parse parses a template. An error says what in it is wrong or not supported.
+// Parse parses a template. The error describes what is invalid or not supported.
 func Parse(src string) (*Template, error) {
 	if len(src) > MaxSource {
 		return nil, fmt.Errorf("the template is longer than %d octets", MaxSource)
@@ -50,10 +50,10 @@ func Parse(src string) (*Template, error) {
 	return &Template{body: body}, nil
 }
 
-// Render evaluates the template with vars: nil, bool, int64, float64, string, and what
-// [JSON] returns. A name that is not in vars is undefined. The result has no blanks
-// around it. An error, other than ErrUndefined, is the template's or the message's
-// fault and says what it is.
+// Render evaluates the template with vars, whose values are nil, bool, int64,
+// float64, string, or a result of [JSON]. A name that is not in vars is undefined.
+// The result is trimmed. Any error except ErrUndefined describes a failure of the
+// template or the message.
 func (t *Template) Render(vars map[string]any) (string, error) {
 	r := &run{vars: vars}
 	r.exec(t.body)
@@ -63,11 +63,11 @@ func (t *Template) Render(vars map[string]any) (string, error) {
 	return strings.TrimSpace(r.out.String()), nil
 }
 
-// Text returns a value, as Render's variables are, as Python prints it: what options of
-// JSON are compared with that templates have printed.
+// Text formats a value of a variable as Python prints it. Use it to compare options
+// from JSON with the output of templates.
 func Text(v any) string { return text(v) }
 
-// run is one evaluation. The first error stays, and ends it.
+// run is one evaluation. The first error is kept and ends it.
 type run struct {
 	vars  map[string]any
 	set   map[string]any // by set statements
@@ -83,7 +83,7 @@ func (r *run) fail(format string, args ...any) any {
 	return undefined{}
 }
 
-// step takes n steps, and reports whether the evaluation goes on.
+// step counts n steps, and reports whether to continue.
 func (r *run) step(n int) bool {
 	if r.steps += n; r.steps > maxSteps && r.err == nil {
 		r.err = errSteps
@@ -98,7 +98,8 @@ func (r *run) eval(e expr) any {
 	return e.eval(r)
 }
 
-// text makes a text that is the result of an operation: it is bounded and takes steps.
+// text returns a string as the result of an operation. It checks the length and
+// counts steps.
 func (r *run) text(s string) any {
 	if len(s) > maxOutput {
 		return r.fail("%w", errTooLong)
@@ -107,7 +108,7 @@ func (r *run) text(s string) any {
 	return s
 }
 
-// str returns what printing a value gives.
+// str returns the printed form of a value.
 func (r *run) str(v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -116,7 +117,7 @@ func (r *run) str(v any) string {
 	return text(v)
 }
 
-// items returns what iterating over a value gives.
+// items returns the items of iterating over a value.
 func (r *run) items(v any) ([]any, bool) {
 	if !r.charge(v) {
 		return nil, true
@@ -124,7 +125,7 @@ func (r *run) items(v any) ([]any, bool) {
 	return items(v)
 }
 
-// charge takes the steps of walking over a value.
+// charge counts the steps of iterating over a value.
 func (r *run) charge(v any) bool {
 	switch v.(type) {
 	case string, []any, tuple, map[string]any, *dict:
@@ -133,8 +134,8 @@ func (r *run) charge(v any) bool {
 	return r.err == nil
 }
 
-// weight is how much there is in a value: its items, and a sixteenth of the octets of
-// its texts. It counts no further than to limit, as items may be shared many times.
+// weight returns the size of a value: its items, and a sixteenth of the octets of
+// its strings. It stops at limit, since items may be shared many times.
 func weight(v any, limit int) int {
 	n := 1
 	add := func(x any) bool {
@@ -164,7 +165,7 @@ func weight(v any, limit int) int {
 	return n
 }
 
-// list makes a list that is the result of an operation.
+// list returns a list as the result of an operation.
 func (r *run) list(l []any) any {
 	if len(l) > maxItems {
 		return r.fail("a list grows beyond %d items", maxItems)

@@ -13,13 +13,13 @@ import (
 // Values of expressions are nil (None), undefined, bool, int64, float64, string,
 // []any (a list), tuple, map[string]any (an object of JSON) and *dict (a literal).
 
-// undefined is what a name or a key that is not there gives.
+// undefined is the value of an absent name or key.
 type undefined struct{ name string }
 
 type tuple []any
 
-// dict is a dict literal: keys of any kind but containers, in their order. Keys that
-// are equal are one key, as in Python: 1, 1.0 and True.
+// dict is a dict literal, in order. Keys are scalars. Equal keys are one key, as in
+// Python: 1, 1.0 and True.
 type dict struct {
 	keys, values []any
 }
@@ -44,7 +44,7 @@ func (d *dict) set(key, value any) {
 	d.values = append(d.values, value)
 }
 
-// kindOf names the kind of a value for messages.
+// kindOf returns the kind of a value for error messages.
 func kindOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -63,7 +63,7 @@ func kindOf(v any) string {
 	return "a mapping"
 }
 
-// truth is what if, and, or and not make of a value.
+// truth returns the truth value for if, and, or and not.
 func truth(v any) bool {
 	switch v := v.(type) {
 	case bool:
@@ -79,7 +79,7 @@ func truth(v any) bool {
 	return ok && n > 0
 }
 
-// length returns how many characters, items or keys a value has.
+// length returns the number of characters, items or keys of a value.
 func length(v any) (int, bool) {
 	switch v := v.(type) {
 	case undefined:
@@ -98,7 +98,7 @@ func length(v any) (int, bool) {
 	return 0, false
 }
 
-// items returns what iterating over a value gives.
+// items returns the items of iterating over a value.
 func items(v any) ([]any, bool) {
 	switch v := v.(type) {
 	case undefined:
@@ -125,7 +125,7 @@ func items(v any) ([]any, bool) {
 	return nil, false
 }
 
-// number returns a number or a truth value as a float.
+// number converts a number or a truth value to a float.
 func number(v any) (float64, bool) {
 	switch v := v.(type) {
 	case bool:
@@ -141,7 +141,7 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// integer returns an integer or a truth value.
+// integer converts an integer or a truth value.
 func integer(v any) (int64, bool) {
 	switch v := v.(type) {
 	case bool:
@@ -155,7 +155,7 @@ func integer(v any) (int64, bool) {
 	return 0, false
 }
 
-// equal compares as Python's == does.
+// equal implements Python's ==.
 func equal(a, b any) bool {
 	if x, ok := integer(a); ok {
 		if y, ok := integer(b); ok {
@@ -225,7 +225,7 @@ func lookup(m, key any) (any, bool) {
 	return nil, false
 }
 
-// text returns what printing a value gives: Python's str.
+// text returns the printed form of a value: Python's str.
 func text(v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -235,10 +235,10 @@ func text(v any) string {
 	return b.String()
 }
 
-// write appends Python's repr of a value, and nothing for what is undefined.
+// write appends Python's repr of a value, or nothing if it is undefined.
 func write(b *strings.Builder, v any) {
 	if b.Len() > maxOutput {
-		return // the caller refuses what is longer
+		return // the caller rejects longer strings
 	}
 	switch v := v.(type) {
 	case nil:
@@ -291,8 +291,8 @@ func writeItems(b *strings.Builder, list []any) {
 	}
 }
 
-// writeQuoted appends a text as Python's repr has it: in single quotes unless only
-// double ones do without an escape.
+// writeQuoted appends Python's repr of a string: in single quotes, or in double
+// quotes if that avoids an escape.
 func writeQuoted(b *strings.Builder, s string) {
 	quote := '\''
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
@@ -331,8 +331,8 @@ func hex(r rune, width int) string {
 	return strings.Repeat("0", width-len(s)) + s
 }
 
-// formatFloat returns the shortest text that reads back as f, in Python's form: with
-// an exponent below 1e-4 and from 1e16 on, else with a decimal point.
+// formatFloat returns the shortest string that reads back as f, in Python's format:
+// with an exponent below 1e-4 and from 1e16 on, otherwise with a decimal point.
 func formatFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):

@@ -2,7 +2,7 @@ package homeassistant
 
 import "strings"
 
-// The short forms of keys, as Home Assistant's documentation of MQTT lists them (copy of
+// The short forms of keys, from Home Assistant's documentation of MQTT (as of
 // 2026). Publishers mix both forms in one message.
 var (
 	abbreviations       = pairs(rootAbbreviations)
@@ -10,7 +10,7 @@ var (
 	originAbbreviations = pairs("sw=sw_version url=support_url")
 )
 
-// pairs reads SHORT=LONG, separated by blanks.
+// pairs parses SHORT=LONG pairs, separated by spaces.
 func pairs(s string) map[string]string {
 	m := map[string]string{}
 	for word := range strings.FieldsSeq(s) {
@@ -20,7 +20,7 @@ func pairs(s string) map[string]string {
 	return m
 }
 
-// From obj_id on they are of older lists.
+// The keys from obj_id on are from older versions of the documentation.
 const rootAbbreviations = `
 act_t=action_topic act_tpl=action_template atype=automation_type aux_cmd_t=aux_command_topic
 aux_stat_t=aux_state_topic aux_stat_tpl=aux_state_template av_tones=available_tones

@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// builders make entities of components.
+// builders build the entities of each component.
 var builders = map[string]func(r *Reader, e *entity) error{
 	"light":             (*Reader).light,
 	"switch":            (*Reader).switches,
@@ -23,7 +23,8 @@ var builders = map[string]func(r *Reader, e *entity) error{
 	"vacuum":            (*Reader).vacuum,
 }
 
-// build makes of an entity what its component is. The error says why it is not shown.
+// build builds an entity by its component. The error is the reason why it is not
+// shown.
 func (r *Reader) build(e *entity) error {
 	c := e.config
 	f := builders[e.component]
@@ -49,7 +50,8 @@ func (r *Reader) build(e *entity) error {
 	return f(r, e)
 }
 
-// part adds a part of the entity to its device, with who takes its commands.
+// part adds a part of the entity to its device, and registers the entity for the
+// part's commands.
 func (e *entity) part(a *reader.Assembly, rank reader.Rank, typ string) *reader.Draft {
 	p := a.Add(rank, typ, e.id, "")
 	p.Name = e.name()
@@ -57,7 +59,8 @@ func (e *entity) part(a *reader.Assembly, rank reader.Rank, typ string) *reader.
 	return p
 }
 
-// name is the name of a part: none if the entity is what its device is mainly.
+// name returns the name of a part: none if the entity is the main function of its
+// device.
 func (e *entity) name() string {
 	if v, ok := e.config["name"]; ok && v == nil {
 		return ""
@@ -65,7 +68,7 @@ func (e *entity) name() string {
 	return reader.Text(e.config.text("name", ""))
 }
 
-// bindTo makes the states of an entity those of a part.
+// bindTo assigns the states of an entity to a part.
 func bindTo(part string, bindings ...*binding) {
 	for _, b := range bindings {
 		if b != nil {
@@ -74,7 +77,7 @@ func bindTo(part string, bindings ...*binding) {
 	}
 }
 
-// assume reports what was commanded, for an entity that never says its state.
+// assume reports what was commanded, for an entity without a state topic.
 func (e *entity) assume(o *output, c device.Command, stateTopic string) {
 	if !e.config.truth("optimistic", !e.config.has(stateTopic)) {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/template"
 )
 
-// event adds a button whose gestures are the types of its events. What the broker had
-// retained was done some time ago.
+// event adds a button. Its gestures are the event types. Retained events are
+// ignored, since they are old.
 func (r *Reader) event(e *entity) error {
 	c := e.config
 	topic, err := c.topic("state_topic")
@@ -60,7 +60,8 @@ func (r *Reader) event(e *entity) error {
 	return nil
 }
 
-// gesturesOf returns gestures once each, in the order in which they are declared.
+// gesturesOf returns the distinct gestures, in the order in which they are
+// declared.
 func gesturesOf(all []device.Gesture) (out []string) {
 	for _, g := range []device.Gesture{device.Single, device.Double, device.Triple, device.Long} {
 		if slices.Contains(all, g) {
@@ -70,18 +71,18 @@ func gesturesOf(all []device.Gesture) (out []string) {
 	return out
 }
 
-// trigger is one thing that is done to a button, as a message of its own describes it.
+// trigger is one gesture of a button, described by its own message.
 type trigger struct {
 	button  string
 	gesture device.Gesture
-	part    string // of the last description
+	part    string // in the last description
 }
 
-// word is a subtype that has the gesture in it: 1_double, hold_left.
+// word matches a subtype that contains the gesture: 1_double, hold_left.
 var word = regexp.MustCompile(`^(?:(.+)_(single|double|triple|hold|long|press|click)|(single|double|triple|hold|long|press|click)_(.+))$`)
 
-// automation reads a trigger: one gesture of one button. The buttons are put together
-// when the device is described.
+// automation reads a trigger: one gesture of one button. The triggers become
+// buttons when the device is described.
 func (r *Reader) automation(e *entity) error {
 	c := e.config
 	if c.text("automation_type", "") != "trigger" {
@@ -97,7 +98,7 @@ func (r *Reader) automation(e *entity) error {
 	}
 	g, ok := gestureOf(c.text("type", ""))
 	button := strings.TrimPrefix(c.text("subtype", ""), "button_")
-	if !ok { // the type says nothing: the subtype may
+	if !ok { // the type has no gesture, but the subtype may
 		if m := word.FindStringSubmatch(button); m != nil {
 			g, ok = gestureOf(m[2] + m[3])
 			button = strings.TrimPrefix(m[1]+m[4], "button_")
@@ -124,7 +125,7 @@ func (r *Reader) automation(e *entity) error {
 	return nil
 }
 
-// automations adds the buttons of a device's triggers.
+// automations adds the buttons for a device's triggers.
 func automations(u *unit, a *reader.Assembly) {
 	buttons := map[string][]*trigger{}
 	for _, e := range u.entities {

@@ -7,18 +7,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// heater is how one thermostat is read and commanded.
+// heater reads and commands one thermostat.
 type heater struct {
 	e                              *entity
 	mode, single, low, high, power *command
-	modes                          map[string]string // ours to the entity's
+	modes                          map[string]string // modes of the property and of the entity
 	fahrenheit                     bool
 	minimum, maximum               float64 // in °C
 	both                           bool    // it has two set-points
 	part                           string
 }
 
-// haModes are the modes of climate entities, and what they are here.
+// haModes maps the modes of climate entities to those of the property.
 var haModes = map[string]string{"off": "off", "heat": "heat", "cool": "cool", "auto": "auto", "heat_cool": "auto", "dry": "dry", "fan_only": "fan_only"}
 
 // climate adds a thermostat.
@@ -70,8 +70,8 @@ func (r *Reader) climate(e *entity) error {
 	return nil
 }
 
-// findModes sorts the modes. The auto of a thermostat with one set-point is a schedule,
-// and to a controller it heats.
+// findModes sorts the modes. The mode auto of a thermostat with one set-point means
+// a schedule; it is shown as heat.
 func (h *heater) findModes() {
 	h.modes = map[string]string{}
 	words := h.e.config.texts("modes")
@@ -94,7 +94,8 @@ func (h *heater) findModes() {
 	}
 }
 
-// limits reads the range of set-points, which may be texts. Some say the same twice.
+// limits reads the range of set-points, which may be strings. Some publishers send
+// the same value for both limits.
 func (h *heater) limits() {
 	low, high := 7.0, 35.0
 	if h.fahrenheit {
@@ -166,7 +167,7 @@ func (h *heater) states(r *Reader) ([]*binding, error) {
 	return bindings, failed
 }
 
-// setpoints are those that one set-point stands for.
+// setpoints returns the properties that one set-point sets.
 func (h *heater) setpoints() []string {
 	if h.both {
 		return nil
@@ -217,7 +218,7 @@ func (h *heater) command(c device.Command, o *output) error {
 	return nil
 }
 
-// active is the set-point that counts, where there is one for both: that of the mode.
+// active returns the set-point that applies if one is for both: that of the mode.
 func (h *heater) active(c device.Command) string {
 	mode := c.Set["mode"]
 	if mode.IsNull() {

@@ -11,11 +11,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/template"
 )
 
-// config is what a discovery message says of one entity, with long names.
+// config is the configuration of one entity, with long names.
 type config map[string]any
 
-// expand replaces short names. If both are there, the short one counts, as in Home
-// Assistant.
+// expand replaces short names. If both forms are present, the short one wins, as in
+// Home Assistant.
 func expand(m map[string]any, short map[string]string) config {
 	out := make(config, len(m))
 	for k, v := range m {
@@ -31,7 +31,7 @@ func expand(m map[string]any, short map[string]string) config {
 	return out
 }
 
-// newConfig expands a message or a component of one, with what is nested in it.
+// newConfig expands a message or a component of one, with its nested objects.
 func newConfig(m map[string]any) config {
 	c := expand(m, abbreviations)
 	if list, ok := c["availability"].([]any); ok {
@@ -55,7 +55,7 @@ func newConfig(m map[string]any) config {
 	return c
 }
 
-// base replaces ~ at the beginning or the end of topics by what the key ~ says.
+// base replaces ~ at the beginning or the end of topics by the value of the key ~.
 func (c config) base() {
 	tilde, ok := c["~"].(string)
 	if !ok {
@@ -83,11 +83,11 @@ func (c config) base() {
 	}
 }
 
-// has reports whether a key is there and not null.
+// has reports whether a key is present and not null.
 func (c config) has(key string) bool { return c[key] != nil }
 
-// text returns an option as the text that payloads are compared with and sent as:
-// true is True, as Python has it.
+// text returns an option as the string that payloads are compared with and sent as.
+// true becomes True, as in Python.
 func (c config) text(key, otherwise string) string {
 	v, ok := c[key]
 	if !ok || v == nil {
@@ -118,7 +118,7 @@ func (c config) truth(key string, otherwise bool) bool {
 	return otherwise
 }
 
-// texts returns a list of texts, or the one that stands in its place.
+// texts returns a list of strings. A single string counts as a list of one.
 func (c config) texts(key string) []string {
 	switch v := c[key].(type) {
 	case string:
@@ -139,7 +139,7 @@ func (c config) seconds(key string) time.Duration {
 	return time.Duration(reader.Clamp(c.number(key, 0), 0, 7*24*3600) * float64(time.Second))
 }
 
-// topics returns all topics that an entity names but those of its availability.
+// topics returns all topics of an entity except those of its availability.
 func (c config) topics() (out []string) {
 	for _, k := range slices.Sorted(maps.Keys(c)) {
 		if s, ok := c[k].(string); ok && strings.HasSuffix(k, "topic") && k != "availability_topic" {
@@ -149,7 +149,7 @@ func (c config) topics() (out []string) {
 	return out
 }
 
-// topic returns a topic that is to be received; empty if the key is not there.
+// topic returns a topic to subscribe to; empty if the key is absent.
 func (c config) topic(key string) (string, error) {
 	s := c.text(key, "")
 	if s != "" && !reader.Filterable(s) {
@@ -158,7 +158,7 @@ func (c config) topic(key string) (string, error) {
 	return s, nil
 }
 
-// target returns a topic that is to be published to.
+// target returns a topic to publish to.
 func (c config) target(key string) (string, error) {
 	s := c.text(key, "")
 	if s != "" && !reader.PublishableTopic(s) {
@@ -167,7 +167,7 @@ func (c config) target(key string) (string, error) {
 	return s, nil
 }
 
-// template returns a template; nil if the key is not there.
+// template returns a template; nil if the key is absent.
 func (c config) template(key string) (*template.Template, error) {
 	s, ok := c[key].(string)
 	if !ok || s == "" {

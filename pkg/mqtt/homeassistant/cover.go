@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/template"
 )
 
-// position reads a number, or a member of an object of JSON.
+// position parses a number, or a member of a JSON object.
 func position(s, member string) (float64, bool) {
 	if strings.HasPrefix(s, "{") {
 		v, err := template.JSON([]byte(s))
@@ -22,7 +22,7 @@ func position(s, member string) (float64, bool) {
 	return reader.Number(s)
 }
 
-// textMember returns a member of an object of JSON that is a text; empty for none.
+// textMember returns a string member of a JSON object; empty if there is none.
 func textMember(s, member string) string {
 	v, err := template.JSON([]byte(s))
 	m, ok := v.(map[string]any)
@@ -33,7 +33,7 @@ func textMember(s, member string) string {
 	return t
 }
 
-// blind is how one cover is read and commanded.
+// blind reads and commands one cover.
 type blind struct {
 	e                  *entity
 	cmd, set, tilt     *command
@@ -42,7 +42,7 @@ type blind struct {
 	positions          bool
 }
 
-// cover adds a window covering. 100 % is open, here as there.
+// cover adds a window covering. Both sides use 100 % for open.
 func (r *Reader) cover(e *entity) error {
 	c := e.config
 	b := &blind{e: e, open: c.number("position_open", 100), closed: c.number("position_closed", 0), tiltOpen: c.number("tilt_opened_value", 100), tiltShut: c.number("tilt_closed_value", 0)}
@@ -156,7 +156,8 @@ func (b *blind) command(c device.Command, o *output) error {
 	return nil
 }
 
-// move moves a cover to where it can go: without a topic for positions, open or closed.
+// move moves a cover as far as it supports: without a topic for positions, only
+// open or closed.
 func (b *blind) move(p float64, o *output) {
 	switch {
 	case b.set != nil:

@@ -11,53 +11,54 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/template"
 )
 
-// entity is what one discovery message describes.
+// entity is the entity of one discovery message.
 type entity struct {
 	key       string // of the message: the component and the ids in its topic
 	id        string // of the entity: the component and its unique_id
 	component string
-	said      config // as it was said last, with long names
+	said      config // the last configuration, with long names
 	config    config
-	unit      *unit // the device that it belongs to
+	unit      *unit // the device of the entity
 
 	listeners []listener
 	bindings  []*binding
 	presence  presence
 	expiry
 
-	retained bool // the broker had kept the message
+	retained bool // the last message was retained
 	leaving  bool // it was cleared, and may come back
 
 	trigger *trigger // of a device_automation
 
-	// add adds the entity's parts to its device. It is called for each description;
-	// nil: it has none of its own.
+	// add adds the entity's parts to its device. It is called for each description.
+	// It is nil if the entity adds no parts.
 	add func(a *reader.Assembly)
-	// handle carries out a command of one of the parts; nil: it takes none.
+	// handle carries out a command for one of the parts; nil: there are no
+	// commands.
 	handle func(c device.Command, out *output) error
 }
 
-// expiry is for how long an entity is available after it has spoken.
+// expiry is the state of expire_after.
 type expiry struct {
 	expires  time.Duration // after the last state; 0: never
-	heard    time.Time     // when that was
+	heard    time.Time     // time of the last state
 	expiring bool          // a timer runs
 }
 
-// listener is what is to be done with the messages of a topic.
+// listener is the handler for the messages of a topic.
 type listener struct {
 	topic string
 	f     func(now time.Time, m *message)
 }
 
-// message is a message that several entities look at.
+// message is a message that several entities read.
 type message struct {
 	link.Message
 	vars map[string]any
 }
 
-// render evaluates a template; without one the message is its own result. It reports
-// false if the message is no news for it.
+// render evaluates a template. Without a template the result is the message. It
+// returns false if the template ignores the message.
 func (r *Reader) render(m *message, t *template.Template) (string, bool) {
 	if t == nil {
 		return string(m.Payload), true
@@ -78,17 +79,17 @@ func (r *Reader) render(m *message, t *template.Template) (string, bool) {
 	return s, true
 }
 
-// binding is a state topic whose messages mean something for a part.
+// binding is a state topic that is read for a part.
 type binding struct {
 	entity *entity
-	part   string // of the last description; empty: none of it
+	part   string // in the last description; empty: for no part
 	read   func(s string, out device.Values)
 	last   string
 	seen   bool
 }
 
-// state adds a state topic with its template. What a message means is read from the
-// result, and again when the device is described anew.
+// state adds a state topic with its template. read is called with the result, and
+// again when the device is described again.
 func (r *Reader) state(e *entity, topicKey, templateKey string, read func(s string, out device.Values)) (*binding, error) {
 	topic, err := e.config.topic(topicKey)
 	if err != nil {
@@ -115,10 +116,11 @@ func (r *Reader) state(e *entity, topicKey, templateKey string, read func(s stri
 	return b, nil
 }
 
-// output gathers what a command publishes, and what it comes to without an answer.
+// output collects what a command publishes, and the values that are assumed without
+// an answer.
 type output struct {
 	messages []link.Publish
-	assumed  device.Values // reported at once, as the entity never says it
+	assumed  device.Values // reported at once, since the entity has no state topic
 	errs     []error
 }
 
@@ -128,7 +130,7 @@ func (o *output) fail(err error) {
 	}
 }
 
-// command is a way to command an entity: a topic, and a template for the payload.
+// command is a command topic of an entity with the template for the payload.
 type command struct {
 	topic    string
 	template *template.Template
@@ -136,7 +138,8 @@ type command struct {
 	retain   bool
 }
 
-// command reads a command topic and its template. A topic that is not there gives nil.
+// command reads a command topic and its template. It returns nil if the key is
+// absent.
 func (c config) command(topicKey, templateKey string) (*command, error) {
 	topic, err := c.target(topicKey)
 	if err != nil || topic == "" {
@@ -149,7 +152,8 @@ func (c config) command(topicKey, templateKey string) (*command, error) {
 	return &command{topic: topic, template: t, qos: byte(reader.Clamp(c.number("qos", 0), 0, 2)), retain: c.truth("retain", false)}, nil
 }
 
-// send adds a message. vars are for the template; without one payload is sent.
+// send adds a message. vars are for the template. Without a template the message is
+// payload.
 func (c *command) send(o *output, payload string, vars map[string]any) {
 	if c.template != nil {
 		var err error
@@ -161,7 +165,7 @@ func (c *command) send(o *output, payload string, vars map[string]any) {
 	o.messages = append(o.messages, link.Publish{Topic: c.topic, Payload: []byte(payload), QoS: c.qos, Retain: c.retain})
 }
 
-// value sends a value: as it is, or as the variable value of the template.
+// value sends a value: unchanged, or as the variable value of the template.
 func (c *command) value(o *output, v any) {
 	c.send(o, template.Text(v), map[string]any{"value": v})
 }
@@ -169,19 +173,19 @@ func (c *command) value(o *output, v any) {
 // Errors of commands.
 var errUnsupported = errors.New("the device cannot do that")
 
-// presence is whether an entity is available, as its topics say.
+// presence is whether an entity is available, according to its topics.
 type presence struct {
 	mode   string // all, any or latest
 	topics []presenceTopic
-	last   bool // of the topic that spoke last
+	last   bool // of the topic that changed last
 }
 
 type presenceTopic struct {
-	said      bool // it has spoken
+	said      bool // it has received a message
 	available bool
 }
 
-// available reports what the topics say. With none the entity is always there.
+// available reports whether the entity is available. Without topics it always is.
 func (p *presence) available() bool {
 	if len(p.topics) == 0 {
 		return true

@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// rotor is how one fan with speeds is read and commanded.
+// rotor reads and commands one fan with speeds.
 type rotor struct {
 	e               *entity
 	cmd, percentage *command
@@ -16,7 +16,8 @@ type rotor struct {
 	low, high       float64 // speeds
 }
 
-// fan adds a fan. One that is only on or off is a plug to controllers: that is safer.
+// fan adds a fan. A fan that can only be switched is shown as a plug, which is
+// safer.
 func (r *Reader) fan(e *entity) error {
 	c := e.config
 	f := &rotor{e: e, low: c.number("speed_range_min", 1), high: c.number("speed_range_max", 100)}
@@ -56,7 +57,7 @@ func (f *rotor) readSpeed(s string, out device.Values) {
 	}
 }
 
-// readOn reads off as no speed, and on as the speed that was said last.
+// readOn reads the state: off as speed 0, and on as the last speed.
 func (f *rotor) readOn(s string, out device.Values) {
 	switch s {
 	case f.e.config.text("payload_off", "OFF"):
@@ -85,7 +86,7 @@ func (f *rotor) command(c device.Command, o *output) error {
 	return nil
 }
 
-// vacuum adds a robot that cleans.
+// vacuum adds a robot vacuum cleaner.
 func (r *Reader) vacuum(e *entity) error {
 	c := e.config
 	cmd, err := need(c.command("command_topic", ""))

@@ -11,12 +11,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/template"
 )
 
-// lamp is what all schemas of lights have in common.
+// lamp is what lights of all schemas share.
 type lamp struct {
 	e                    *entity
 	brightness, mired    bool
-	colors               []string // hs, xy, rgb, rgbw, rgbww: those that it takes
-	scale                float64  // the greatest brightness
+	colors               []string // supported modes: hs, xy, rgb, rgbw, rgbww
+	scale                float64  // the maximum brightness
 	kelvin               bool     // color temperatures are in Kelvin
 	minKelvin, maxKelvin float64
 	bindings             []*binding
@@ -76,7 +76,7 @@ func (l *lamp) add(a *reader.Assembly) {
 
 func (l *lamp) takes(mode string) bool { return slices.Contains(l.colors, mode) }
 
-// rgb returns the form of red, green and blue that the light takes.
+// rgb returns the RGB mode that the light supports.
 func (l *lamp) rgb() string {
 	for _, m := range []string{"rgb", "rgbw", "rgbww"} {
 		if l.takes(m) {
@@ -87,7 +87,7 @@ func (l *lamp) rgb() string {
 }
 
 func (l *lamp) setBrightness(f float64, out device.Values) {
-	if f > 0 { // some say 0 when they are off
+	if f > 0 { // some lights send 0 when they are off
 		out["brightness_percent"] = device.Number(reader.Round(reader.Percent(f, 0, l.scale), 3))
 	}
 }
@@ -123,7 +123,7 @@ func setRGB(list []float64, out device.Values) {
 	}
 }
 
-// numbers reads numbers with commas between them.
+// numbers parses numbers separated by commas.
 func numbers(s string) []float64 {
 	var out []float64
 	for part := range strings.SplitSeq(s, ",") {
@@ -136,7 +136,7 @@ func numbers(s string) []float64 {
 	return out
 }
 
-// temperature returns the color temperature that a command wants, in the light's unit.
+// temperature returns the color temperature of a command, in the light's unit.
 func (l *lamp) temperature(set device.Values) (float64, bool) {
 	k, ok := set["color_temperature_kelvin"].Number()
 	if !ok {
@@ -149,8 +149,8 @@ func (l *lamp) temperature(set device.Values) (float64, bool) {
 	return math.Round(1e6 / k), true
 }
 
-// color returns the color that a command wants as hue and saturation and as x and y:
-// the one that was not said is converted. ok is false if none is wanted.
+// color returns the color of a command as hue and saturation and as x and y, of
+// which one is converted. ok is false if the command has no color.
 func (l *lamp) color(set device.Values) (h, s, x, y float64, xy, ok bool) {
 	h, hasH := set["hue_degrees"].Number()
 	s, hasS := set["saturation_percent"].Number()
@@ -172,7 +172,7 @@ func (l *lamp) color(set device.Values) (h, s, x, y float64, xy, ok bool) {
 	return h, s, 0, 0, false, hasH || hasS
 }
 
-// known returns a value as it was reported last.
+// known returns the last reported value.
 func (l *lamp) known(name string, otherwise float64) float64 {
 	for _, b := range l.bindings {
 		if f, ok := l.e.unit.memory.Known(b.part, name).Number(); ok {
@@ -182,7 +182,7 @@ func (l *lamp) known(name string, otherwise float64) float64 {
 	return otherwise
 }
 
-// jsonLight reads lights whose states and commands are objects of JSON.
+// jsonLight reads lights whose states and commands are JSON objects.
 func (r *Reader) jsonLight(l *lamp) error {
 	c := l.e.config
 	cmd, err := need(c.command("command_topic", ""))
@@ -218,7 +218,7 @@ func (r *Reader) jsonLight(l *lamp) error {
 	return nil
 }
 
-// readJSON reads a state. Of color only what belongs to the mode counts.
+// readJSON reads a state. It uses only the color of the current mode.
 func (l *lamp) readJSON(s string, out device.Values) {
 	v, err := template.JSON([]byte(s))
 	m, ok := v.(map[string]any)
@@ -266,7 +266,7 @@ func (l *lamp) readJSON(s string, out device.Values) {
 	}
 }
 
-// object makes a command.
+// object returns the JSON object for a command.
 func (l *lamp) object(c device.Command) map[string]any {
 	msg := map[string]any{}
 	if on, ok := c.Set["on"].Bool(); ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// basic is a light with a topic for each thing.
+// basic is a light with one topic per function.
 type basic struct {
 	*lamp
 	on, brightness, temperature *command
@@ -99,8 +99,8 @@ func (b *basic) states(r *Reader) error {
 	return nil
 }
 
-// command publishes to each topic that a command concerns, in the order that
-// on_command_type says: the style first and then on, on first, or the brightness alone.
+// command publishes to each topic that a command needs. on_command_type gives the
+// order: style first, on first, or only the brightness.
 func (b *basic) command(c device.Command, o *output) error {
 	on, switched := c.Set["on"].Bool()
 	payload := func(on bool) string {
@@ -137,7 +137,7 @@ func (b *basic) command(c device.Command, o *output) error {
 	return nil
 }
 
-// assumeStyle assumes what has no state topic.
+// assumeStyle assumes the values that have no state topic.
 func (b *basic) assumeStyle(c device.Command, o *output) {
 	topics := map[string]string{"on": "state_topic", "brightness_percent": "brightness_state_topic", "color_temperature_kelvin": "color_temp_state_topic"}
 	o.assumed = device.Values{}
@@ -254,8 +254,8 @@ func (r *Reader) templateLight(l *lamp) error {
 	return nil
 }
 
-// commandTemplate renders one of the two templates. A variable is there only if it is
-// wanted.
+// commandTemplate renders one of the two templates. Its variables are only those
+// that the command sets.
 func (l *lamp) commandTemplate(c device.Command, o *output, on, off *command) error {
 	vars := map[string]any{"state": "on"}
 	if c.Transition != nil {

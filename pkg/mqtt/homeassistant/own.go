@@ -18,12 +18,13 @@ import (
 // OwnSource is the source of the devices that the operator describes.
 const OwnSource = "mqtt"
 
-// Own are devices that the operator describes, by their keys, with the members that a
-// discovery message has: those of one entity with its platform, or components, each with
-// its platform. Values are those of JSON, with int64 for integers.
+// Own contains the devices that the operator describes, by their keys. A device has
+// the members of a discovery message: those of one entity with its platform, or
+// components, each with its platform. Values are those of JSON, with int64 for
+// integers.
 type Own map[string]map[string]any
 
-// ParseOwn reads what JSON says of devices.
+// ParseOwn parses the devices from JSON.
 func ParseOwn(all map[string]json.RawMessage) (Own, error) {
 	own := Own{}
 	for key, b := range all {
@@ -37,8 +38,8 @@ func ParseOwn(all map[string]json.RawMessage) (Own, error) {
 	return own, nil
 }
 
-// Define replaces what the operator describes. What is not in it any more goes as if its
-// discovery message had been cleared.
+// Define replaces the operator's devices. A device that is no longer included is
+// removed as if its discovery message had been cleared.
 func (r *Reader) Define(now time.Time, own Own) {
 	for _, key := range slices.Sorted(maps.Keys(r.own)) {
 		if _, ok := own[key]; !ok {
@@ -60,7 +61,7 @@ func (r *Reader) Define(now time.Time, own Own) {
 	r.own = own
 }
 
-// ownMessage makes a message about all entities of a device of what the operator says.
+// ownMessage returns a discovery message for all entities of a device.
 func ownMessage(key string, said map[string]any) map[string]any {
 	root := maps.Clone(said)
 	about, _ := said["device"].(map[string]any)
@@ -97,7 +98,7 @@ func ownMessage(key string, said map[string]any) map[string]any {
 	return root
 }
 
-// Check says what of it cannot be shown.
+// Check returns an error if something cannot be shown.
 func (own Own) Check() error {
 	for _, key := range slices.Sorted(maps.Keys(own)) {
 		if _, several := own[key]["components"].(map[string]any); !several && own[key]["platform"] == nil {

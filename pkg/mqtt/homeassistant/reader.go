@@ -20,31 +20,31 @@ import (
 // Source is the source of all devices that were discovered.
 const Source = "ha"
 
-// DefaultPrefix is where publishers put discovery messages unless they are told
-// otherwise.
+// DefaultPrefix is the default prefix of discovery topics.
 const DefaultPrefix = "homeassistant"
 
 // Bounds and times of the reader.
 const (
 	MaxEntities = 5000             // of one broker
 	MaxConfig   = 256 << 10        // octets of a discovery message
-	gather      = 2 * time.Second  // messages of a device are gathered for this long after the last
-	gatherMost  = 10 * time.Second // and for this long at most
-	grace       = 60 * time.Second // in which an entity that was cleared may come back
+	gather      = 2 * time.Second  // a device is described when no message arrived for this long
+	gatherMost  = 10 * time.Second // and at the latest after this time
+	grace       = 60 * time.Second // in which a cleared entity may come back
 )
 
-// Options say what is read and what is left to others.
+// Options select what is read.
 type Options struct {
 	Source string // default: [Source]
 	Prefix string // empty: nothing is discovered
-	// Skip reports whether another reader takes the device of a message: by who published
-	// it, the device's identifiers, and the topics of its states and commands.
+	// Skip reports whether another reader is responsible for the device of a
+	// message. Its arguments are the publisher, the device's identifiers, and the
+	// topics of its states and commands.
 	Skip func(origin string, identifiers, topics []string) bool
 	// Known returns the description of a device that the bridge has.
 	Known func(id string) (device.Device, bool)
 }
 
-// Reader reads discovery messages and what follows from them. It is used by one
+// Reader reads discovery messages, states and commands. It is used by one
 // goroutine.
 type Reader struct {
 	o    Options
@@ -56,9 +56,9 @@ type Reader struct {
 	topics   map[string][]*entity
 	wild     []string // topics with wildcards
 	timers   timers
-	skipped  map[string]bool // keys that another reader takes
+	skipped  map[string]bool // keys for which another reader is responsible
 	refused  map[string]bool // keys of entities that are not shown
-	beyond   int             // entities that are not even remembered
+	beyond   int             // number of entities that were ignored because there are too many
 	own      Own             // what the operator describes
 
 	settled bool
@@ -74,15 +74,16 @@ func New(o Options, sink reader.Sink) *Reader {
 	}
 }
 
-// components are those that are shown, and those that are known not to be.
+// components are those that are shown, and those that are known but not shown.
 var components = []string{
 	"light", "switch", "sensor", "binary_sensor", "cover", "lock", "climate", "fan", "valve", "event", "device_automation", "vacuum",
 	"alarm_control_panel", "button", "camera", "device_tracker", "humidifier", "image", "lawn_mower", "notify", "number", "scene", "select",
 	"siren", "tag", "text", "update", "water_heater",
 }
 
-// Subscriptions returns what the reader wants to receive from the beginning: one
-// component after another, so that what one brings is taken before the next is asked for.
+// Subscriptions returns what the reader subscribes to at the beginning. Each
+// component has a subscription of its own, so that its messages are handled before
+// the next one is subscribed to.
 func (r *Reader) Subscriptions() []link.Subscription {
 	var out []link.Subscription
 	if r.o.Prefix == "" {
@@ -94,7 +95,7 @@ func (r *Reader) Subscriptions() []link.Subscription {
 	return out
 }
 
-// Up begins a new connection: what was retained comes again.
+// Up is called for each new connection, after which retained messages arrive again.
 func (r *Reader) Up() {
 	r.settled = false
 	for _, e := range r.entities {
@@ -109,7 +110,8 @@ func (r *Reader) Up() {
 	}
 }
 
-// Settled says that all retained messages have come: devices are described now.
+// Settled is called when all retained messages have arrived. It describes the
+// devices.
 func (r *Reader) Settled(now time.Time) {
 	r.settled = true
 	for _, id := range slices.Sorted(maps.Keys(r.units)) {
@@ -124,10 +126,10 @@ func (r *Reader) Settled(now time.Time) {
 	}
 }
 
-// topicForm is the form of a discovery topic, below the prefix.
+// topicForm matches a discovery topic below the prefix.
 var topicForm = regexp.MustCompile(`^([a-z_]+)/(?:([a-zA-Z0-9_-]+)/)?([a-zA-Z0-9_-]+)/config$`)
 
-// Message takes a message.
+// Message handles a message.
 func (r *Reader) Message(now time.Time, m link.Message) {
 	if rest, ok := strings.CutPrefix(m.Topic, r.o.Prefix+"/"); ok && r.o.Prefix != "" && strings.HasSuffix(rest, "/config") {
 		if parts := topicForm.FindStringSubmatch(rest); parts != nil {
@@ -138,7 +140,7 @@ func (r *Reader) Message(now time.Time, m link.Message) {
 	r.dispatch(now, m)
 }
 
-// dispatch gives a message to all who listen to its topic.
+// dispatch passes a message to all listeners of its topic.
 func (r *Reader) dispatch(now time.Time, m link.Message) {
 	msg := &message{Message: m}
 	for _, e := range r.topics[m.Topic] {
@@ -161,7 +163,7 @@ func (r *Reader) deliver(now time.Time, e *entity, topic string, m *message) {
 	}
 }
 
-// discovery takes a discovery message.
+// discovery handles a discovery message.
 func (r *Reader) discovery(now time.Time, component, id string, m link.Message) {
 	key := component + "/" + strings.ReplaceAll(id, " ", "/")
 	if len(m.Payload) == 0 {
@@ -175,7 +177,7 @@ func (r *Reader) discovery(now time.Time, component, id string, m link.Message) 
 	v, err := template.JSON(m.Payload)
 	fields, ok := v.(map[string]any)
 	if err != nil || !ok {
-		r.sink.Failed(m.Topic, "json") // what was there before stays
+		r.sink.Failed(m.Topic, "json") // the last valid configuration stays
 		return
 	}
 	c := newConfig(fields)
@@ -191,11 +193,11 @@ func (r *Reader) discovery(now time.Time, component, id string, m link.Message) 
 	r.entity(now, component, key, c, m.Retained)
 }
 
-// shared are options of a device's message that its components have, too.
+// shared are options of a device's message that also apply to its components.
 var shared = []string{"availability", "availability_mode", "availability_template", "availability_topic", "command_topic", "encoding", "payload_available", "payload_not_available", "qos", "state_topic", "device", "origin"}
 
-// device takes a message about all entities of a device. A component that it leaves out
-// stays; one with nothing but its platform goes.
+// device handles a message about all entities of a device. A component that the
+// message omits stays; a component with only its platform is removed.
 func (r *Reader) device(now time.Time, key string, root config, m link.Message) {
 	list, ok := root["components"].(map[string]any)
 	if !ok || !root.has("device") || !root.has("origin") {
@@ -210,7 +212,8 @@ func (r *Reader) device(now time.Time, key string, root config, m link.Message) 
 		}
 		c := newConfig(fields)
 		platform := c.text("platform", "")
-		// The key has the device's, so that an empty message clears all of it.
+		// The key contains the device's key, so that an empty message clears all of
+		// its entities.
 		key := key + "#" + reader.Text(id)
 		if len(fields) == 1 {
 			r.leave(now, key)
@@ -230,7 +233,7 @@ func (r *Reader) device(now time.Time, key string, root config, m link.Message) 
 	}
 }
 
-// clear takes an empty discovery message.
+// clear handles an empty discovery message.
 func (r *Reader) clear(now time.Time, component, key string) {
 	if component != "device" {
 		r.leave(now, key)
@@ -248,17 +251,17 @@ func (r *Reader) clear(now time.Time, component, key string) {
 	}
 }
 
-// migrate lets go of a message whose entity comes back under another topic.
+// migrate marks an entity whose unique_id will come back on another topic.
 func (r *Reader) migrate(component, key string) {
 	for k, e := range r.entities {
 		if k == key || component == "device" && strings.HasPrefix(k, key+"#") {
-			e.leaving = true // without a timer: it stays until it is there again
+			e.leaving = true // without a timer: it stays until it is announced again
 		}
 	}
 }
 
-// leave begins the grace time of an entity. Its device cannot be reached once all of its
-// entities are leaving.
+// leave starts the grace time of an entity. A device becomes unreachable when all
+// of its entities are leaving.
 func (r *Reader) leave(now time.Time, key string) {
 	r.accept(key)
 	delete(r.skipped, key)
@@ -275,8 +278,7 @@ func (r *Reader) leave(now time.Time, key string) {
 	r.judge(now, e.unit)
 }
 
-// refuse notes that an entity is not shown, and why; accept that there is nothing to say
-// of it any more.
+// refuse records that an entity is not shown, and why. accept removes the record.
 func (r *Reader) refuse(key, component, name string, reason reader.Reason) {
 	if len(r.refused) >= MaxEntities && !r.refused[key] {
 		r.beyond++
@@ -294,7 +296,7 @@ func (r *Reader) accept(key string) {
 	}
 }
 
-// entity takes the description of one entity.
+// entity handles the description of one entity.
 func (r *Reader) entity(now time.Time, component, key string, c config, retained bool) {
 	old := r.entities[key]
 	info := newInfo(c)
@@ -310,7 +312,7 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 		return
 	}
 	if old != nil && !old.leaving && reflect.DeepEqual(old.said, c) {
-		old.retained = old.retained || retained // said again, as some do all the time
+		old.retained = old.retained || retained // announced again, as some publishers do often
 		return
 	}
 	e := &entity{key: key, component: component, said: c, config: maps.Clone(c), retained: retained}
@@ -325,7 +327,8 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 	}
 	r.accept(key)
 	u := r.unitOf(info, e)
-	// The same entity under another topic, or described anew, has what was said of it.
+	// If the same entity was described before, or on another topic, it keeps its
+	// states.
 	for _, before := range []*entity{u.find(e), old} {
 		if before == nil || r.entities[before.key] != before {
 			continue
@@ -339,7 +342,8 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 	r.attach(now, u, e)
 }
 
-// inherit takes over what the topics of an entity have said, if they are the same.
+// inherit copies the last states of an entity's topics where the topics are the
+// same.
 func (e *entity) inherit(old *entity) {
 	if slices.EqualFunc(e.listeners, old.listeners, func(a, b listener) bool { return a.topic == b.topic }) && len(e.bindings) == len(old.bindings) {
 		for i, b := range old.bindings {
@@ -353,7 +357,7 @@ func (e *entity) inherit(old *entity) {
 	}
 }
 
-// attach makes an entity one of a device's.
+// attach adds an entity to a device.
 func (r *Reader) attach(now time.Time, u *unit, e *entity) {
 	e.unit = u
 	u.entities[e.key] = e
@@ -377,7 +381,7 @@ func (r *Reader) attach(now time.Time, u *unit, e *entity) {
 	r.touch(now, u)
 }
 
-// detach is the opposite of attach.
+// detach reverses attach.
 func (r *Reader) detach(e *entity) {
 	delete(e.unit.entities, e.key)
 	delete(r.entities, e.key)
@@ -392,7 +396,7 @@ func (r *Reader) detach(e *entity) {
 	}
 }
 
-// drop removes an entity for good, and its device with the last one.
+// drop removes an entity for good, and its device if it was the last one.
 func (r *Reader) drop(now time.Time, e *entity) {
 	u := e.unit
 	r.detach(e)
@@ -412,7 +416,7 @@ func (r *Reader) remove(u *unit) {
 	r.sink.Ignore(u.id, nil)
 }
 
-// timers are what is to be done at a time, sorted by it.
+// timers is a heap of timers, sorted by their time.
 type timers []timer
 
 type timer struct {
@@ -424,7 +428,7 @@ func (t timers) Len() int           { return len(t) }
 func (t timers) Less(i, j int) bool { return t[i].at.Before(t[j].at) }
 func (t timers) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 
-// Push and Pop are for container/heap.
+// Push and Pop implement container/heap.
 func (t *timers) Push(x any) { *t = append(*t, x.(timer)) }
 
 // Pop removes the last timer.
@@ -440,7 +444,7 @@ func (r *Reader) after(now time.Time, d time.Duration, f func(now time.Time)) {
 	heap.Push(&r.timers, timer{now.Add(d), f})
 }
 
-// Deadline returns when Advance is to be called; zero: never.
+// Deadline returns when to call Advance; zero: never.
 func (r *Reader) Deadline() time.Time {
 	if len(r.timers) == 0 {
 		return time.Time{}
@@ -448,7 +452,7 @@ func (r *Reader) Deadline() time.Time {
 	return r.timers[0].at
 }
 
-// Advance does what is due.
+// Advance runs the timers that are due.
 func (r *Reader) Advance(now time.Time) {
 	for len(r.timers) > 0 && !r.timers[0].at.After(now) {
 		heap.Pop(&r.timers).(timer).f(now)

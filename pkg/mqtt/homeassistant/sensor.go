@@ -8,10 +8,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// classes are device classes of sensors that reader.Quantities has under other names.
+// classes are the sensors' device classes that have another name in
+// reader.Quantities.
 var classes = map[string]string{"atmospheric_pressure": "pressure"}
 
-// sensor adds what a sensor measures, to the part where it belongs.
+// sensor adds a quantity to the part where it belongs.
 func (r *Reader) sensor(e *entity) error {
 	c := e.config
 	if !c.has("state_topic") {
@@ -69,7 +70,8 @@ func (r *Reader) sensor(e *entity) error {
 	return nil
 }
 
-// thermostatSays reports whether a sensor says what a thermostat of its device says.
+// thermostatSays reports whether a thermostat of the device already reports a
+// sensor's value.
 func (u *unit) thermostatSays(sensor *entity) bool {
 	topic, tpl := sensor.config.text("state_topic", ""), sensor.config.text("value_template", "")
 	for _, e := range u.entities {
@@ -80,7 +82,7 @@ func (u *unit) thermostatSays(sensor *entity) bool {
 	return false
 }
 
-// label is how an entity is called where it is left out.
+// label returns the name of an entity for reports.
 func (e *entity) label() string {
 	if n := e.name(); n != "" {
 		return n
@@ -107,8 +109,8 @@ func (r *Reader) batterySensor(e *entity) error {
 	return nil
 }
 
-// airIndex reads the index of the air's quality by the levels of the United States'
-// EPA, which most sensors use.
+// airIndex reads an air quality index with the levels of the US EPA, which most
+// sensors use.
 func (r *Reader) airIndex(e *entity) error {
 	state, err := r.state(e, "state_topic", "value_template", func(s string, out device.Values) {
 		f, ok := reader.Number(s)
@@ -158,7 +160,7 @@ var booleans = map[string]boolean{
 	"cold":        {reader.RankWater, "water_freeze_detector", "detected", false},
 }
 
-// binarySensor adds a sensor that says one thing, or what it says of the device.
+// binarySensor adds a binary sensor, or its value to another part of the device.
 func (r *Reader) binarySensor(e *entity) error {
 	c := e.config
 	class := c.text("device_class", "")
@@ -218,7 +220,7 @@ func (r *Reader) binarySensor(e *entity) error {
 	return nil
 }
 
-// binaryState reads on and off, and is off by itself after off_delay.
+// binaryState reads on and off. After off_delay the state becomes off.
 func (r *Reader) binaryState(e *entity, set func(on bool, out device.Values)) (*binding, error) {
 	c := e.config
 	on, off := c.text("payload_on", "ON"), c.text("payload_off", "OFF")
@@ -234,7 +236,7 @@ func (r *Reader) binaryState(e *entity, set func(on bool, out device.Values)) (*
 	if err != nil || delay == 0 {
 		return b, err
 	}
-	// off_delay begins anew with each message that says on; there is one timer.
+	// Each message with on restarts off_delay. There is only one timer.
 	var due time.Time
 	running := false
 	var check func(now time.Time)
@@ -263,7 +265,7 @@ func (r *Reader) binaryState(e *entity, set func(on bool, out device.Values)) (*
 	return b, nil
 }
 
-// gestures are types of triggers and events, and what was done to the button.
+// gestureOf returns the gesture for a type of a trigger or event.
 func gestureOf(word string) (device.Gesture, bool) {
 	word = strings.TrimPrefix(word, "button_")
 	switch word {

@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// need is a command topic that an entity cannot do without.
+// need returns an error if a required command topic is absent.
 func need(c *command, err error) (*command, error) {
 	if err == nil && c == nil {
 		err = reader.Unreadable("command_topic: it is missing")
@@ -16,7 +16,7 @@ func need(c *command, err error) (*command, error) {
 	return c, err
 }
 
-// onOff binds a state that is on or off, and takes commands for it.
+// onOff binds an on/off state, and handles its commands.
 func (r *Reader) onOff(e *entity, property string) (*binding, error) {
 	c := e.config
 	cmd, err := need(c.command("command_topic", "command_template"))
@@ -48,7 +48,7 @@ func (r *Reader) onOff(e *entity, property string) (*binding, error) {
 	})
 }
 
-// plug adds an entity that is only on or off.
+// plug adds an entity that can only be switched on and off.
 func (r *Reader) plug(e *entity) error {
 	state, err := r.onOff(e, "on")
 	e.add = func(a *reader.Assembly) {
@@ -57,8 +57,8 @@ func (r *Reader) plug(e *entity) error {
 	return err
 }
 
-// zigbeeRelay matches what a switch of zigbee2mqtt that is a relay reads; others are
-// settings.
+// zigbeeRelay matches the templates of zigbee2mqtt's switches that are relays.
+// Others are settings.
 var zigbeeRelay = regexp.MustCompile(`^\{\{ value_json\["state(_[a-z0-9_]+)?"\] \}\}$`)
 
 func (r *Reader) switches(e *entity) error {
@@ -68,7 +68,8 @@ func (r *Reader) switches(e *entity) error {
 	return r.plug(e)
 }
 
-// lock adds a lock. What it locks with is compared as text, as some locks say 255.
+// lock adds a lock. States are compared as strings, since some locks use numbers
+// such as 255.
 func (r *Reader) lock(e *entity) error {
 	c := e.config
 	cmd, err := need(c.command("command_topic", "command_template"))

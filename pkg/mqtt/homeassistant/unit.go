@@ -14,10 +14,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/template"
 )
 
-// info is what a message says of the device that its entity belongs to.
+// info is the part of a message that describes the device.
 type info struct {
 	origin      string
-	identifiers []string // and connections, as type and value
+	identifiers []string // identifiers, and connections as type and value
 	device      device.Device
 }
 
@@ -52,28 +52,28 @@ func newInfo(c config) info {
 type unit struct {
 	id       string
 	idents   []string
-	device   device.Device // what messages have said of it
+	device   device.Device // from all messages so far
 	entities map[string]*entity
 
-	parts map[string]*entity // of the last description, with who takes their commands
+	parts map[string]*entity // the parts of the last description, with the entities for their commands
 	told  device.Device      // the last description
-	kept  []device.Part      // of an earlier run, whose entities have not been described yet
+	kept  []device.Part      // parts from an earlier run whose entities were not described so far
 
-	dirty bool // it is to be described
+	dirty bool // it needs a description
 	since time.Time
-	last  time.Time // when something was said of it
+	last  time.Time // time of the last message about it
 
 	reachable bool
 	memory    *reader.Memory
 	battery   device.Battery
 }
 
-// unitOf returns the device that an entity belongs to: the one that shares an
-// identifier with it, or a new one.
+// unitOf returns the device of an entity: a device with one of the same
+// identifiers, or a new one.
 func (r *Reader) unitOf(i info, e *entity) *unit {
 	idents := i.identifiers
 	if len(idents) == 0 {
-		idents = []string{e.id} // a device of its own
+		idents = []string{e.id} // the entity is a device by itself
 	}
 	var u *unit
 	for _, ident := range idents {
@@ -83,7 +83,7 @@ func (r *Reader) unitOf(i info, e *entity) *unit {
 	}
 	if u == nil {
 		u = &unit{id: reader.ID(r.o.Source, idents[0]), entities: map[string]*entity{}, memory: reader.NewMemory()}
-		for n := 2; r.units[u.id] != nil; n++ { // two identifiers that differ in what ids may not have
+		for n := 2; r.units[u.id] != nil; n++ { // the ids of two identifiers may be equal after replacement
 			u.id = reader.ID(r.o.Source, idents[0]+strings.Repeat("_", n))
 		}
 		r.units[u.id] = u
@@ -98,7 +98,8 @@ func (r *Reader) unitOf(i info, e *entity) *unit {
 	return u
 }
 
-// learn keeps what a message says of the device. Later ones may say less.
+// learn adds what a message contains about the device. Later messages may contain
+// less.
 func (u *unit) learn(d device.Device, e *entity) {
 	for _, t := range []struct{ to, from *string }{
 		{&u.device.Name, &d.Name}, {&u.device.Room, &d.Room}, {&u.device.Vendor, &d.Vendor}, {&u.device.Product, &d.Product},
@@ -126,7 +127,7 @@ func (u *unit) find(e *entity) *entity {
 	return u.entities[e.key]
 }
 
-// forget drops a device.
+// forget removes a device.
 func (r *Reader) forget(u *unit) {
 	delete(r.units, u.id)
 	for _, ident := range u.idents {
@@ -136,7 +137,8 @@ func (r *Reader) forget(u *unit) {
 	}
 }
 
-// touch notes that a device is to be described when no more messages come of it.
+// touch schedules the description of a device for when no more messages about it
+// arrive.
 func (r *Reader) touch(now time.Time, u *unit) {
 	if !u.dirty {
 		u.dirty, u.since = true, now
@@ -160,7 +162,7 @@ func (r *Reader) gathered(now time.Time, u *unit) {
 	}
 }
 
-// describe says what a device is.
+// describe describes a device.
 func (r *Reader) describe(now time.Time, u *unit) {
 	u.dirty = false
 	a := reader.NewAssembly()
@@ -201,7 +203,7 @@ func (r *Reader) describe(now time.Time, u *unit) {
 	r.replay(now, u)
 }
 
-// comparable is a description without what is told by itself.
+// comparable returns a description without the values that are reported separately.
 func comparable(d device.Device) device.Device {
 	d.Reachable = false
 	if d.Battery != nil {
@@ -210,8 +212,9 @@ func comparable(d device.Device) device.Device {
 	return d
 }
 
-// complete adds the parts that the bridge knows and that have not been described in
-// this run, if the publisher's messages are not retained: silence removes nothing.
+// complete adds parts that the bridge has and that were not described in this run,
+// if the publisher does not retain its messages. A missing message does not remove
+// anything.
 func (r *Reader) complete(u *unit, d *device.Device) {
 	for _, e := range u.entities {
 		if e.retained {
@@ -232,7 +235,7 @@ func (r *Reader) complete(u *unit, d *device.Device) {
 	}
 }
 
-// replay reports what the states of a device have said so far.
+// replay reports the last states of a device.
 func (r *Reader) replay(now time.Time, u *unit) {
 	for _, key := range slices.Sorted(maps.Keys(u.entities)) {
 		for _, b := range u.entities[key].bindings {
@@ -243,7 +246,7 @@ func (r *Reader) replay(now time.Time, u *unit) {
 	}
 }
 
-// report reads a state and hands on what is news of it.
+// report reads a state and reports what is new.
 func (r *Reader) report(now time.Time, b *binding) {
 	u := b.entity.unit
 	if u == nil || b.read == nil {
@@ -258,7 +261,7 @@ func (r *Reader) report(now time.Time, b *binding) {
 	r.news(now, u, b.part, out)
 }
 
-// news reports those of the values that are news.
+// news reports those values that are new.
 func (r *Reader) news(now time.Time, u *unit, part string, out device.Values) {
 	if part == "" {
 		return
@@ -268,7 +271,7 @@ func (r *Reader) news(now time.Time, u *unit, part string, out device.Values) {
 	}
 }
 
-// Owns reports whether a device is one of this reader's.
+// Owns reports whether a device belongs to this reader.
 func (r *Reader) Owns(id string) bool { return r.units[id] != nil }
 
 // Command carries out a command.
@@ -298,7 +301,7 @@ func (r *Reader) Command(now time.Time, c device.Command) error {
 	return nil
 }
 
-// heard notes that an entity has spoken, for expire_after.
+// heard records the time of a message of an entity, for expire_after.
 func (r *Reader) heard(now time.Time, e *entity) {
 	e.heard = now
 	if e.expires == 0 {
@@ -311,8 +314,8 @@ func (r *Reader) heard(now time.Time, e *entity) {
 	r.judge(now, e.unit)
 }
 
-// expire looks whether an entity has been silent for too long. There is one timer for
-// each, however often it speaks.
+// expire checks whether an entity was silent for too long. Each entity has one
+// timer, however often it sends.
 func (r *Reader) expire(now time.Time, e *entity) {
 	e.expiring = false
 	if e.unit == nil || e.unit.entities[e.key] != e {
@@ -326,7 +329,8 @@ func (r *Reader) expire(now time.Time, e *entity) {
 	r.judge(now, e.unit)
 }
 
-// canReach reports whether a device can be reached: one of its entities can.
+// canReach reports whether a device is reachable, that is, one of its entities is
+// available.
 func (r *Reader) canReach(now time.Time, u *unit) bool {
 	for _, e := range u.entities {
 		if !e.leaving && e.presence.available() && (e.expires == 0 || !e.heard.IsZero() && now.Sub(e.heard) < e.expires) {
@@ -336,7 +340,7 @@ func (r *Reader) canReach(now time.Time, u *unit) bool {
 	return false
 }
 
-// judge says whether a device can be reached, if that has changed.
+// judge reports whether a device is reachable, if that has changed.
 func (r *Reader) judge(now time.Time, u *unit) {
 	if u == nil || len(u.told.Parts) == 0 {
 		return

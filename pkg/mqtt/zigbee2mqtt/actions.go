@@ -10,8 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// gestures are the words of actions that say what was done to a button, long ones
-// first. Four presses and more are none of Matter's.
+// gestures maps words of actions to gestures, longest first. Matter has no gesture
+// of four presses or more.
 var gestures = []struct {
 	word    string
 	gesture device.Gesture
@@ -29,12 +29,12 @@ var gestures = []struct {
 	{"quadruple", ""}, {"quintuple", ""}, {"many", ""},
 }
 
-// released marks the short press of buttons that say when they are let go: press comes
-// before it, and before a long press, too.
+// released stands for the release after a short press. Such buttons send press
+// before it, and also before a long press.
 const released device.Gesture = "released"
 
-// commands are actions that are a button each: what a remote that is bound to a lamp
-// sends, and what is said of it by its button's name.
+// commands maps actions that stand for a button to its name. A remote that is bound
+// to a lamp sends such actions.
 var commands = map[string]string{
 	"on": "on", "off": "off", "toggle": "toggle", "open": "open", "close": "close", "stop": "stop", "up": "up", "down": "down",
 	"brightness_step_up": "brightness_up", "brightness_step_down": "brightness_down",
@@ -42,20 +42,21 @@ var commands = map[string]string{
 	"emergency": "emergency", "panic": "emergency", "sos": "emergency",
 }
 
-// moves are long presses of the buttons of commands, the first that there is.
+// moves lists the actions that are long presses of the buttons of commands. The
+// first one that the device has is used.
 var moves = map[string][]string{
 	"brightness_move_up":   {"brightness_up", "on", "toggle", "up"},
 	"brightness_move_down": {"brightness_down", "off", "down"},
 }
 
-// numberedCommands are actions with the number of their button behind them.
+// numberedCommands matches actions with the number of their button at the end.
 var numberedCommands = regexp.MustCompile(`^(?:scene|recall|button|key|bell)_?([0-9]{1,3})$`)
 
-// noButtons are actions that are none of a button: of locks, cubes, keypads and knobs,
-// and what lamps are told that no button stands for.
+// noButtons matches actions that are not those of buttons: of locks, cubes, keypads
+// and knobs, and commands to lamps that no button stands for.
 var noButtons = regexp.MustCompile(`lock|finger|password|rfid|keypad|pin_|_code|arm_|^disarm|_delay|shake|throw|slide|slider|flip|rotat|^fall|^drop|^tilt|vibration|side_up|inactivity|wakeup|knock|tap$|move_to_|_move$|hue|saturation|color_loop|color_move|color_temperature_move|brightness_stop|brightness_move_stop|color_stop|^store|^add|^remove|^view|^identify$|^unknown$|^none$|moving|^stopped$|non_access|ring_bell|\*`)
 
-// gestureOf splits an action into the button's name and what was done to it.
+// gestureOf splits an action into the button's name and the gesture.
 func gestureOf(action string) (button string, g device.Gesture, ok bool) {
 	for _, w := range gestures {
 		if action == w.word {
@@ -73,7 +74,7 @@ func gestureOf(action string) (button string, g device.Gesture, ok bool) {
 	return "", "", false
 }
 
-// buttonName leaves out what every button is called.
+// buttonName removes words that are common to all buttons.
 func buttonName(s string) string {
 	for _, word := range []string{"button_", "switch_", "key_", "btn_", "input_"} {
 		s = strings.TrimPrefix(s, word)
@@ -85,12 +86,12 @@ func buttonName(s string) string {
 	return s
 }
 
-// button is one that is being put together.
+// button is a button under construction.
 type button struct {
 	gestures map[string]device.Gesture // by action
 }
 
-// actions adds a button for each that the values of action name.
+// actions adds a button for each one that the values of action name.
 func (b *builder) actions(e *expose) {
 	all := map[string]*button{}
 	get := func(name string) *button {
@@ -120,8 +121,8 @@ func (b *builder) actions(e *expose) {
 		}
 		rest = append(rest, action)
 	}
-	// A device that is more than a remote says of itself what it was told to do: that
-	// is no button.
+	// On a device that is not only a remote, such an action is a command that the
+	// device received, and not a button.
 	remote := len(b.Loads("")) == 0 && b.Of(reader.RankLock) == nil && b.Of(reader.RankThermostat) == nil
 	explicit := len(all) > 0
 	for _, action := range rest {
@@ -133,13 +134,14 @@ func (b *builder) actions(e *expose) {
 	b.buttons(all)
 }
 
-// scenes are what the buttons of remotes are called that have nothing else. In the
-// actions of other devices the same words are no buttons.
+// scenes are actions of remotes that stand for a button. Other devices use the same
+// words for other things.
 var scenes = []string{
 	"at_home", "center", "cinema", "circle", "enter", "go_out", "hexagon", "leave", "repast", "sleep", "square", "triangle", "wakeup",
 }
 
-// suffixed splits the number or the place of a button off an action: on_1, off_left.
+// suffixed splits the number or the place of a button from an action: on_1,
+// off_left.
 var suffixed = regexp.MustCompile(`^((?:on|off|toggle|open|close|stop|up|down|brightness_(?:step|move)_(?:up|down)|color_temperature_step_(?:up|down)))_((?:l|s|b|e|row_)?[0-9]{1,2}|(?:b[0-9]_)?(?:up|down)|(?:left|right|center|top|bottom)(?:_(?:left|right|top|bottom))?|default|both|ext)(?:_sw)?$`)
 
 func (b *builder) command(action string, explicit, remote bool, all map[string]*button, get func(string) *button) {
@@ -161,7 +163,7 @@ func (b *builder) command(action string, explicit, remote bool, all map[string]*
 	case strings.HasSuffix(place, "up") || strings.HasSuffix(place, "down"):
 		get(place).gestures[action] = device.Single // a rocker, in one of its modes
 	case place != "" && all[place] != nil && len(all[place].gestures) > 0:
-		all[place].gestures[action] = device.Single // the same button in another mode
+		all[place].gestures[action] = device.Single // the same button, in another mode
 	case explicit && place == "" && all[""] != nil:
 		all[""].gestures[action] = device.Single
 	default:
@@ -176,7 +178,7 @@ func join(name, place string) string {
 	return name + "_" + place
 }
 
-// move makes of a lamp's dimming the long press of the button that does it.
+// move adds a dimming action as the long press of its button.
 func (b *builder) move(action string, alone bool, all map[string]*button, get func(string) *button) {
 	word, place := action, ""
 	if m := suffixed.FindStringSubmatch(action); m != nil {
@@ -192,7 +194,7 @@ func (b *builder) move(action string, alone bool, all map[string]*button, get fu
 			return
 		}
 	}
-	if alone { // a knob, of which each direction is a button
+	if alone { // a knob: each direction is a button
 		get(join(names[0], place)).gestures[action] = device.Single
 		return
 	}
@@ -229,8 +231,8 @@ func (b *builder) buttons(all map[string]*button) {
 	}
 }
 
-// settle decides between press and press_release: the first comes before a long press,
-// too, so that only the second is a single one.
+// settle decides between press and press_release. The action press also comes
+// before a long press, so only press_release is a single press.
 func (x *button) settle() {
 	short := ""
 	for action, g := range x.gestures {
@@ -249,7 +251,7 @@ func (x *button) settle() {
 	x.gestures[short] = device.Single
 }
 
-// compareButtons orders numbers as numbers.
+// compareButtons sorts numbers by value.
 func compareButtons(x, y string) int {
 	if len(x) != len(y) && strings.Trim(x+y, "0123456789") == "" {
 		return len(x) - len(y)

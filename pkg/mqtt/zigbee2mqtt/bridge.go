@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// bridgeDevice is an entry of bridge/devices. Of this and the following types only what
-// is read is named; members of other kinds than expected count as missing.
+// bridgeDevice is an entry of bridge/devices. This type and the following ones
+// contain only the members that are read. Members of an unexpected kind count as
+// missing.
 type bridgeDevice struct {
 	IEEEAddress     string      `json:"ieee_address"`
 	FriendlyName    string      `json:"friendly_name"`
@@ -23,7 +24,7 @@ type bridgeDevice struct {
 	Definition      *definition `json:"definition"`
 }
 
-// powered reports whether the device has said that it runs on mains power.
+// powered reports whether the device announced mains power.
 func (d *bridgeDevice) powered() bool {
 	return strings.HasPrefix(d.PowerSource, "Mains") || strings.HasPrefix(d.PowerSource, "DC")
 }
@@ -35,7 +36,7 @@ type definition struct {
 	Exposes     []expose `json:"exposes"`
 }
 
-// expose is one thing that a device can say or be asked to do. The number of fields is
+// expose is a feature of a device: a state, a command, or both. Its fields are
 // zigbee2mqtt's.
 type expose struct {
 	Type        string   `json:"type"`
@@ -56,16 +57,16 @@ type expose struct {
 
 // Bits of an expose's access.
 const (
-	accessState = 1 // it is in states
+	accessState = 1 // it is part of states
 	accessSet   = 2 // it can be set
-	accessGet   = 4 // it can be asked for
+	accessGet   = 4 // it can be requested
 )
 
 func (e *expose) published() bool { return e.Access&accessState != 0 }
 func (e *expose) settable() bool  { return e.Access&accessSet != 0 }
 func (e *expose) readable() bool  { return e.Access&accessGet != 0 }
 
-// feature returns a feature by its name.
+// feature returns the first feature with one of the names.
 func (e *expose) feature(names ...string) *expose {
 	for _, name := range names {
 		for i := range e.Features {
@@ -77,7 +78,7 @@ func (e *expose) feature(names ...string) *expose {
 	return nil
 }
 
-// words returns the values of an enum that are texts or numbers, as texts.
+// words returns those values of an enum that are strings or numbers, as strings.
 func (e *expose) words() []string {
 	var out []string
 	for _, v := range e.Values {
@@ -88,7 +89,7 @@ func (e *expose) words() []string {
 	return out
 }
 
-// word returns a value of an enum as a text.
+// word returns a value of an enum as a string.
 func word(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
@@ -114,7 +115,7 @@ func (e *expose) has(value string) bool {
 	return false
 }
 
-// limits returns the range of a number; what is missing or makes no range is 0.
+// limits returns the range of a number. Missing or invalid limits are 0.
 func (e *expose) limits() (low, high float64) {
 	if e == nil {
 		return 0, 0
@@ -128,8 +129,8 @@ func (e *expose) limits() (low, high float64) {
 	return low, high
 }
 
-// isOn reports whether a value of a binary is its value_on; ok is false for what is
-// neither of its values.
+// isOn reports whether a value of a binary is its value_on. ok is false if the
+// value is neither value_on nor value_off.
 func (e *expose) isOn(v any) (on, ok bool) {
 	switch {
 	case v == nil:
@@ -177,8 +178,8 @@ type bridgeInfo struct {
 	} `json:"config"`
 }
 
-// decode decodes JSON. Members of another kind than expected are left out: one field
-// that is wrong must not cost the device, and one device not the others.
+// decode decodes JSON. It skips members of an unexpected kind: one wrong field must
+// not affect the rest of the device, nor one device the others.
 func decode(b []byte, into any) error {
 	err := json.Unmarshal(b, into)
 	var wrong *json.UnmarshalTypeError
@@ -188,7 +189,8 @@ func decode(b []byte, into any) error {
 	return err
 }
 
-// list decodes an array, item by item. It returns an error only if b is no array.
+// list decodes an array item by item. It returns an error only if b is not an
+// array.
 func list[T any](b []byte, most int) ([]T, int, error) {
 	var items []json.RawMessage
 	if err := json.Unmarshal(b, &items); err != nil {

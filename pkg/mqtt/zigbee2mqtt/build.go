@@ -9,17 +9,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// builder makes a thing of an entry of bridge/devices.
+// builder builds a thing from an entry of bridge/devices.
 type builder struct {
 	*reader.Assembly
 	d *bridgeDevice
 	t *thing
 
-	later   []func() // what has to wait until all parts are there
+	later   []func() // functions to call when all parts exist
 	heaters []*heater
 }
 
-// build describes a device: as what it is shown, and what of it is not.
+// build returns a device as a thing, and what of it is not shown.
 func build(d *bridgeDevice) (*thing, []device.Ignored) {
 	b := newBuilder(reader.ID(Source, d.IEEEAddress), d.FriendlyName)
 	b.d = d
@@ -55,7 +55,7 @@ func newBuilder(id, name string) *builder {
 	}
 }
 
-// finish puts the parts together, and says what was left out.
+// finish assembles the parts, and returns what was left out.
 func (b *builder) finish() (*thing, []device.Ignored) {
 	parts, ignored, dropped := b.Finish(Source, b.t.id)
 	for _, part := range dropped {
@@ -69,7 +69,7 @@ func (b *builder) finish() (*thing, []device.Ignored) {
 	return b.t, ignored
 }
 
-// drop forgets what is bound to a part that is left out.
+// drop removes the bindings of a part that is left out.
 func (b *builder) drop(part string) {
 	delete(b.t.handlers, part)
 	delete(b.t.after, part)
@@ -92,7 +92,7 @@ func (b *builder) drop(part string) {
 	}
 }
 
-// bind says what a property of the device's state means for a part.
+// bind adds a binding: how to read a property of the device's state for a part.
 func (b *builder) bind(e *expose, part string, read func(t *thing, v any, out device.Values)) {
 	if e == nil || e.Property == "" || !e.published() {
 		return
@@ -103,7 +103,7 @@ func (b *builder) bind(e *expose, part string, read func(t *thing, v any, out de
 	}
 }
 
-// specific takes what says itself what it is.
+// specific adds the exposes with a specific type, such as light or lock.
 func (b *builder) specific(exposes []expose) {
 	climate := slices.ContainsFunc(exposes, func(e expose) bool { return e.Type == "climate" })
 	for i := range exposes {
@@ -124,7 +124,7 @@ func (b *builder) specific(exposes []expose) {
 	b.climates(exposes)
 }
 
-// generic takes the others, by the rules.
+// generic adds the other exposes, by the rules.
 func (b *builder) generic(exposes []expose) {
 	for i := range exposes {
 		e := &exposes[i]

@@ -7,17 +7,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// heater is how one thermostat is read and commanded. Some devices spread it over
-// several exposes of one endpoint.
+// heater reads and commands one thermostat. Some devices distribute it over several
+// exposes of one endpoint.
 type heater struct {
 	part                                         string
 	temperature, heating, cooling, mode, running *expose
 	power                                        *expose           // switches it off, if no mode does
-	modes                                        map[string]string // ours to the device's
+	modes                                        map[string]string // modes of the property and of the device
 	low, high                                    float64
 }
 
-// words of system_mode, and what they are here.
+// systemModes maps words of system_mode to modes of the property.
 var systemModes = map[string]string{"off": "off", "heat": "heat", "cool": "cool", "auto": "auto", "dry": "dry", "fan_only": "fan_only"}
 
 // climates adds a thermostat for each endpoint that has one.
@@ -46,7 +46,7 @@ func (b *builder) climates(exposes []expose) {
 	}
 }
 
-// take keeps a feature, or returns its name.
+// take keeps a feature, or returns its name if it does not know it.
 func (h *heater) take(f *expose) string {
 	var to **expose
 	switch f.Name {
@@ -87,7 +87,7 @@ func (b *builder) thermostat(h *heater, endpoint string) {
 	h.part = p.ID
 	p.Options.Modes = h.findModes()
 	setpoint := either(h.heating, h.cooling)
-	if low, high := setpoint.limits(); low < high { // some say the same twice
+	if low, high := setpoint.limits(); low < high { // some devices announce the same value for both
 		h.low, h.high = low, high
 		p.Options.MinCelsius, p.Options.MaxCelsius = &low, &high
 	}
@@ -100,8 +100,8 @@ func (b *builder) thermostat(h *heater, endpoint string) {
 	b.heaters = append(b.heaters, h)
 }
 
-// thermostatPower takes the binary state by which some thermostats are switched off that
-// have no mode for it.
+// thermostatPower uses a binary state to switch the thermostat off, if it has no
+// mode for that.
 func (b *builder) thermostatPower(e *expose) bool {
 	if e.Type != "binary" || e.Name != "state" || !e.settable() || !e.published() || len(b.heaters) != 1 {
 		return false
@@ -126,8 +126,8 @@ func (b *builder) thermostatPower(e *expose) bool {
 	return true
 }
 
-// findModes returns the modes that the thermostat has. The auto of one without two
-// set-points is a schedule, and to a controller it heats.
+// findModes returns the modes of the thermostat. The mode auto of a thermostat with
+// one set-point means a schedule; it is shown as heat.
 func (h *heater) findModes() []string {
 	h.modes = map[string]string{}
 	if h.mode != nil && h.mode.settable() {
@@ -148,7 +148,7 @@ func (h *heater) findModes() []string {
 		delete(h.modes, "heat")
 	}
 	if h.cooling == nil && h.heating != nil && h.mode != nil && h.mode.has("cool") {
-		// One set-point for both: it is that of the mode that is on.
+		// One set-point for both: it belongs to the current mode.
 		h.cooling = h.heating
 	} else if h.cooling == nil {
 		delete(h.modes, "cool")
@@ -165,7 +165,7 @@ func (h *heater) findModes() []string {
 	return out
 }
 
-// only is the mode of a thermostat that has one.
+// only returns the mode of a thermostat with one mode.
 func (h *heater) only() string {
 	if h.heating == nil {
 		return "cool"
@@ -244,7 +244,7 @@ func (h *heater) command(t *thing, c device.Command, msg map[string]any) error {
 		}
 		msg[e.Property] = reader.Round(f, 2)
 	}
-	// With one set-point for both, that of the mode counts.
+	// If one set-point is for both, that of the mode applies.
 	names := []string{"cooling_setpoint_celsius", "heating_setpoint_celsius"}
 	mode := c.Set["mode"]
 	if mode.IsNull() {

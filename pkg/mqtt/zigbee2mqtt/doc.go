@@ -1,12 +1,12 @@
-// Package zigbee2mqtt reads the topics that zigbee2mqtt publishes of its own accord,
-// with its Home Assistant extension off: bridge/devices, bridge/groups, bridge/state,
-// availability and the topic of each device.
+// Package zigbee2mqtt reads the native topics of zigbee2mqtt: bridge/devices,
+// bridge/groups, bridge/state, availability and the topic of each device.
+// zigbee2mqtt's Home Assistant extension is not needed.
 //
-//   - A device is known by its IEEE address, a group by its number: a new name is the
-//     same device.
-//   - What a device is comes from its exposes. Names decide what Matter has a type for,
-//     in the table of rules.go; what is not in it is left out and says why.
-//   - A property that is null or missing in a state is one that has not changed, and a
-//     state in which nothing has changed is no news.
-//   - An action counts only if the message is none that the broker had retained.
+//   - A device is identified by its IEEE address, a group by its number. Renaming does
+//     not change the device.
+//   - The exposes of a device determine what it is shown as. The table in rules.go maps
+//     their names to Matter's types; any other expose is left out, with a reason.
+//   - A property that is null or missing in a state has not changed. A state without
+//     changes is ignored.
+//   - Retained actions are ignored.
 package zigbee2mqtt

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// fallback takes what counts only where nothing else says the same. It is called when
-// everything else is there.
+// fallback adds an expose that is only used if no other one provides the same. It
+// is called after all others.
 func (b *builder) fallback(r *rule, e *expose, endpoint string) {
 	switch r.is {
 	case isPresenceWord:
@@ -27,7 +27,8 @@ func (b *builder) fallback(r *rule, e *expose, endpoint string) {
 	}
 }
 
-// presenceWord takes what a radar sees: none, and words for what is there.
+// presenceWord adds the presence enum of a radar: none, or words for what is
+// present.
 func (b *builder) presenceWord(e *expose, endpoint string) {
 	words := e.words()
 	for i := range words {
@@ -57,7 +58,8 @@ func (b *builder) presenceWord(e *expose, endpoint string) {
 	})
 }
 
-// zone takes an alarm of which only the description of the device says what it warns of.
+// zone adds an alarm of an unspecific name. The device's description gives its
+// kind.
 func (b *builder) zone(e *expose, endpoint string) {
 	what := isZone
 	for _, z := range zones {
@@ -84,7 +86,8 @@ func (b *builder) zone(e *expose, endpoint string) {
 	}
 }
 
-// zoneSensor adds a sensor for the alarm of a zone: that of a door says that it is open.
+// zoneSensor adds a sensor for the alarm of a zone. The alarm of a door means that
+// it is open.
 func (b *builder) zoneSensor(e *expose, what kind, endpoint string) {
 	s := simple[what]
 	if what == isOccupancy {
@@ -121,8 +124,8 @@ func (b *builder) zoneAlarm(e *expose, what kind) {
 	})
 }
 
-// alarmed returns how an alarm is read: a binary, or words of which one is alarm; nil
-// for what is neither.
+// alarmed returns a function that reads an alarm: a binary, or an enum with the
+// word alarm; nil if it is neither.
 func (e *expose) alarmed() func(v any) (is, ok bool) {
 	switch {
 	case e.Type == "binary":
@@ -136,7 +139,7 @@ func (e *expose) alarmed() func(v any) (is, ok bool) {
 	return nil
 }
 
-// contact takes contacts that are not said as true and false.
+// contact adds contacts whose values are not true and false.
 func (b *builder) contact(r *rule, e *expose, endpoint string) {
 	read := e.isOn
 	switch {
@@ -154,8 +157,8 @@ func (b *builder) contact(r *rule, e *expose, endpoint string) {
 	})
 }
 
-// help takes a button that is not said as an action: it is pressed when its property
-// becomes true.
+// help adds a button that is not an action: it is pressed when its property becomes
+// true.
 func (b *builder) help(e *expose) {
 	if e.Type != "binary" || b.In(reader.RankButton, "emergency") != nil {
 		b.Leave(reasonFor(e), e.Name)

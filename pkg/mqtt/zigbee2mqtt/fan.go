@@ -8,12 +8,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// blower is how one fan is read and commanded: by words, or by a speed.
+// blower reads and commands one fan, by mode words or by speed.
 type blower struct {
 	part               string
 	state, mode, speed *expose
-	modes              map[string]string // ours to the device's
-	levels             []string          // the device's words for speeds, rising
+	modes              map[string]string // modes of the property and of the device
+	levels             []string          // the device's words for speeds, ascending
 }
 
 // fan adds a fan.
@@ -31,7 +31,7 @@ func (b *builder) fan(e *expose) {
 			p.Options.Modes = append(p.Options.Modes, m)
 		}
 	}
-	if len(p.Options.Modes) == 1 { // off, which is no choice
+	if len(p.Options.Modes) == 1 { // only off, which is not a choice
 		p.Options.Modes = nil
 	}
 	p.Options.Speeds = f.speeds()
@@ -41,8 +41,8 @@ func (b *builder) fan(e *expose) {
 	b.t.handlers[p.ID] = f.command
 }
 
-// findModes sorts the words of the mode. Numbers are speeds; on and smart are none of
-// Matter's that a controller can choose.
+// findModes sorts the words of the mode. Numbers are speeds. Matter has on and
+// smart, but controllers cannot choose them.
 func (f *blower) findModes() {
 	f.modes = map[string]string{"off": "off"}
 	if f.mode == nil {
@@ -69,7 +69,7 @@ func (f *blower) findModes() {
 	}
 }
 
-// speeds is how many there are.
+// speeds returns the number of speeds.
 func (f *blower) speeds() int {
 	if f.speed != nil {
 		return 100

@@ -10,15 +10,15 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// groupList is what is known of groups.
+// groupList is the state of the groups.
 type groupList struct {
 	all      []bridgeGroup
-	complete bool                // bridge/groups has come, and could be read
+	complete bool                // bridge/groups has arrived and was valid
 	listed   map[string]bool     // their ids
-	leads    map[string][]*thing // by device id, groups that it is in and that follow
+	leads    map[string][]*thing // by device id: groups with this member that follow their members
 }
 
-// readGroups takes bridge/groups.
+// readGroups handles bridge/groups.
 func (r *Reader) readGroups(m link.Message) {
 	if len(m.Payload) == 0 {
 		return
@@ -34,7 +34,7 @@ func (r *Reader) readGroups(m link.Message) {
 	r.forget()
 }
 
-// readAll describes the groups anew: what they are depends on their members.
+// readAll describes all groups again, since a group depends on its members.
 func (r *Reader) readAll() {
 	listed := map[string]bool{}
 	for i := range r.groups.all {
@@ -53,7 +53,8 @@ func (r *Reader) readAll() {
 	r.followMembers()
 }
 
-// groupID makes the id of a group. Numbers of groups are the same in other networks.
+// groupID returns the id of a group. It contains the base topic, since group
+// numbers are not unique across networks.
 func (r *Reader) groupID(n int64) string {
 	if r.base == DefaultBase {
 		return reader.ID(Source, fmt.Sprintf("group_%d", n))
@@ -61,13 +62,14 @@ func (r *Reader) groupID(n int64) string {
 	return reader.ID(Source, fmt.Sprintf("%s_group_%d", r.base, n))
 }
 
-// DefaultBase is zigbee2mqtt's base topic where none is configured.
+// DefaultBase is zigbee2mqtt's default base topic.
 const DefaultBase = "zigbee2mqtt"
 
-// takeGroup describes a group: as what all its members can do.
+// takeGroup describes a group by what all its members support.
 func (r *Reader) takeGroup(id string, g *bridgeGroup) {
 	ignore := func(reason reader.Reason) {
-		// What it was stays: a member may be known again in a moment.
+		// The last description stays, since the missing member may be announced
+		// shortly.
 		r.sink.Ignore(id, []device.Ignored{reason.Ignored(Source, id, "group "+reader.Text(g.FriendlyName))})
 	}
 	if !reader.PublishableTopic(g.FriendlyName) {
@@ -94,7 +96,7 @@ func (r *Reader) takeGroup(id string, g *bridgeGroup) {
 }
 
 // members returns the members of a group, or nil if one of them has nothing that a
-// group commands.
+// group can command.
 func (r *Reader) members(g *bridgeGroup) (all []groupMember) {
 	for _, m := range g.Members {
 		id := reader.ID(Source, m.IEEEAddress)
@@ -111,8 +113,9 @@ func (r *Reader) members(g *bridgeGroup) (all []groupMember) {
 	return all
 }
 
-// common returns what a group has in common: a light with the features that all lights
-// of it have, if all members are lights; a switch if they can all be switched; or nil.
+// common returns what a group supports: a light with the features that all lights
+// share, if all members are lights; a switch if all members can be switched;
+// otherwise nil.
 func common(members []groupMember) *expose {
 	if len(members) == 0 {
 		return nil
@@ -163,8 +166,8 @@ func mainOf(exposes []expose) *expose {
 	return nil
 }
 
-// followMembers makes the groups that nothing is known of follow their members: zigbee2mqtt
-// says what a group is when that changes, and a group may be left alone for weeks.
+// followMembers lets groups without a state follow their members. zigbee2mqtt
+// publishes the state of a group only when it changes, which may take weeks.
 func (r *Reader) followMembers() {
 	r.groups.leads = map[string][]*thing{}
 	for _, id := range slices.Sorted(maps.Keys(r.things)) {
@@ -178,7 +181,8 @@ func (r *Reader) followMembers() {
 	}
 }
 
-// follow makes a group known by what its members have said, if all of them have.
+// follow derives the state of a group from its members, if all of their states are
+// known.
 func (r *Reader) follow(t *thing) {
 	if !t.follows || r.things[t.id] != t {
 		return
@@ -190,8 +194,9 @@ func (r *Reader) follow(t *thing) {
 	}
 }
 
-// together returns what the members of a group are together, as zigbee2mqtt says it: on
-// if one of them is, and as the first of those is. It is nil if one is not known.
+// together returns the common state of a group's members, as zigbee2mqtt computes
+// it: on if one of them is on, with the values of the first such member. It is nil
+// if a member's state is unknown.
 func (r *Reader) together(group *thing) map[string]any {
 	var first map[string]any
 	on := false

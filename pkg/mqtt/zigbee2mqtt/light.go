@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// light adds a light: on and off, with brightness, color temperature and color as it
+// light adds a light: on and off, and brightness, color temperature and color if it
 // has them.
 func (b *builder) light(e *expose) {
 	state := e.feature("state")
@@ -62,11 +62,11 @@ func either(a, b *expose) *expose {
 	return b
 }
 
-// lamp is how one light is read and commanded.
+// lamp reads and commands one light.
 type lamp struct {
 	part                             string
 	state, brightness, mired, hs, xy *expose
-	mode                             string // the property that says which color counts
+	mode                             string // the property that selects the color
 	minKelvin, maxKelvin             float64
 }
 
@@ -88,7 +88,7 @@ func (l *lamp) readState(_ *thing, v any, out device.Values) {
 	}
 }
 
-// most is the greatest brightness.
+// most returns the maximum brightness.
 func (l *lamp) most() float64 {
 	if _, high := l.brightness.limits(); high > 0 {
 		return high
@@ -96,8 +96,8 @@ func (l *lamp) most() float64 {
 	return 254
 }
 
-// readBrightness leaves out 0, which some lamps say when they are off: the brightness
-// that they will have is another.
+// readBrightness ignores 0, which some lamps send when they are off. It is not the
+// brightness that they will have when they are on.
 func (l *lamp) readBrightness(_ *thing, v any, out device.Values) {
 	if f, ok := reader.Number(v); ok && f > 0 {
 		out["brightness_percent"] = device.Number(reader.Round(reader.Percent(f, 0, l.most()), 3))
@@ -110,7 +110,8 @@ func (l *lamp) readMired(_ *thing, v any, out device.Values) {
 	}
 }
 
-// readColor reads x and y, hue and saturation; zigbee2mqtt says both for most lamps.
+// readColor reads x and y, or hue and saturation. zigbee2mqtt sends both for most
+// lamps.
 func (l *lamp) readColor(_ *thing, v any, out device.Values) {
 	c, ok := v.(map[string]any)
 	if !ok {
@@ -142,8 +143,8 @@ func (l *lamp) readMode(_ *thing, v any, out device.Values) {
 	}
 }
 
-// choose keeps of the colors that a state has those that count: zigbee2mqtt says what a
-// color temperature is in x and y, and the other way round.
+// choose keeps only the colors of the current mode. zigbee2mqtt also sends a color
+// temperature as x and y, and a color as a color temperature.
 func (l *lamp) choose(t *thing, out device.Values) {
 	colored := false
 	for _, name := range []string{"color_x", "color_y", "hue_degrees", "saturation_percent", "color_temperature_kelvin", "color_mode"} {
@@ -168,7 +169,7 @@ func (l *lamp) choose(t *thing, out device.Values) {
 	}
 }
 
-// command makes one message of all that one gesture wants.
+// command returns one message for a whole command.
 func (l *lamp) command(t *thing, c device.Command, msg map[string]any) error {
 	if c.Do == device.Identify {
 		return l.identify(t, c, msg)
@@ -190,8 +191,8 @@ func (l *lamp) command(t *thing, c device.Command, msg map[string]any) error {
 	return nil
 }
 
-// commandBrightness keeps the brightness of a lamp that is off and stays off for the
-// time that it is turned on: zigbee2mqtt turns on what gets a brightness.
+// commandBrightness keeps the brightness for the next time that the lamp is on, if
+// the lamp is off and stays off. A brightness in a message would turn the lamp on.
 func (l *lamp) commandBrightness(t *thing, c device.Command, msg map[string]any, on, switched bool) error {
 	percent, ok := c.Set["brightness_percent"].Number()
 	if l.brightness == nil {
@@ -245,7 +246,7 @@ func (l *lamp) commandColor(c device.Command, msg map[string]any) {
 	}
 	if len(color) == 0 && hasX && hasY {
 		color["x"], color["y"] = reader.Round(x, 4), reader.Round(y, 4)
-		if l.xy == nil { // a lamp that only knows hue and saturation
+		if l.xy == nil { // a lamp with only hue and saturation
 			hue, saturation = reader.HSFromXY(x, y)
 			color = map[string]any{"hue": hue, "saturation": saturation}
 		}
@@ -255,7 +256,7 @@ func (l *lamp) commandColor(c device.Command, msg map[string]any) {
 	}
 }
 
-// value is what to send for on and off.
+// value returns the value to send for on and off.
 func (e *expose) value(on bool) any {
 	if on {
 		return orElse(e.ValueOn, "ON")
@@ -276,8 +277,8 @@ var (
 	errUnsupported = errors.New("the device cannot do that")
 )
 
-// identify makes a light blink, if it has the effect. zigbee2mqtt cannot say for how
-// long.
+// identify makes a light blink, if it supports that effect. zigbee2mqtt does not
+// take a duration.
 func (l *lamp) identify(t *thing, c device.Command, msg map[string]any) error {
 	if !t.blinks || l.state.Endpoint != "" {
 		return errUnsupported

@@ -13,10 +13,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// readDevices takes bridge/devices, which is always complete.
+// readDevices handles bridge/devices, which always lists all devices.
 func (r *Reader) readDevices(now time.Time, m link.Message) {
 	if len(m.Payload) == 0 {
-		return // silence removes nothing
+		return // a missing list does not remove anything
 	}
 	entries, bad, err := list[bridgeDevice](m.Payload, reader.MaxDevices)
 	if err != nil {
@@ -42,7 +42,7 @@ func (r *Reader) readDevices(now time.Time, m link.Message) {
 	if bad > 0 {
 		r.sink.Failed(m.Topic, "entry")
 		r.sink.Ignore(key, []device.Ignored{reader.Unreadable("they cannot be read, or are too many").Ignored(Source, key, fmt.Sprintf("%d entries of %s", bad, m.Topic))})
-		r.listed = nil // what is missing may be there
+		r.listed = nil // a device that was skipped may still exist
 	} else {
 		r.sink.Ignore(key, nil)
 	}
@@ -54,7 +54,7 @@ func (r *Reader) readDevices(now time.Time, m link.Message) {
 	}
 }
 
-// take describes a device of the list, if it has changed.
+// take describes a device of the list, if its entry has changed.
 func (r *Reader) take(id string, d *bridgeDevice) {
 	if reason := unfit(d); reason.Text != "" {
 		r.sink.Ignore(id, []device.Ignored{reason.Ignored(Source, id, reader.Text(d.FriendlyName))})
@@ -68,7 +68,7 @@ func (r *Reader) take(id string, d *bridgeDevice) {
 	r.put(t)
 }
 
-// unfit says why a device cannot be shown.
+// unfit returns why a device cannot be shown.
 func unfit(d *bridgeDevice) reader.Reason {
 	switch {
 	case !reader.PublishableTopic(d.FriendlyName):
@@ -81,8 +81,8 @@ func unfit(d *bridgeDevice) reader.Reason {
 	return reader.Reason{}
 }
 
-// put replaces a thing. What is known of its state stays, and what it is is told if that
-// is something else.
+// put replaces a thing. It keeps the known state, and reports the description if it
+// differs.
 func (r *Reader) put(t *thing) {
 	old := r.things[t.id]
 	if len(t.device.Parts) == 0 {
@@ -99,7 +99,7 @@ func (r *Reader) put(t *thing) {
 		}
 		t.memory = old.memory
 		if old.name != t.name {
-			t.available = nil // told again under the new name
+			t.available = nil // reported again under the new name
 		}
 	}
 	if t.device.Battery != nil {
@@ -116,11 +116,12 @@ func (r *Reader) put(t *thing) {
 	t.device.Reachable = t.reachable
 	if old == nil || !reflect.DeepEqual(describable(old.device), describable(t.device)) {
 		r.sink.Describe(t.device)
-		clear(t.known) // the next state is told in full
+		clear(t.known) // so that the next state is reported completely
 	}
 }
 
-// describable is a description without what is told by itself.
+// describable returns a description without the values that are reported
+// separately.
 func describable(d device.Device) device.Device {
 	d.Reachable = false
 	if d.Battery != nil {
@@ -129,11 +130,12 @@ func describable(d device.Device) device.Device {
 	return d
 }
 
-// drop forgets a thing.
+// drop removes a thing.
 func (r *Reader) drop(t *thing) {
 	delete(r.things, t.id)
 	if t.available != nil && len(r.early) < reader.MaxDevices {
-		// One that joins again is said to be available only if that has changed.
+		// When the device joins again, zigbee2mqtt sends its availability only if
+		// it has changed.
 		r.early[t.name] = *t.available
 	}
 	if r.byTopic[t.name] == t {
@@ -142,7 +144,7 @@ func (r *Reader) drop(t *thing) {
 	}
 }
 
-// subscribe asks for the topics of a name that no wildcard takes.
+// subscribe subscribes to the topics of a name that no wildcard matches.
 func (r *Reader) subscribe(name string) {
 	if strings.Contains(name, "/") && !r.extra[name] {
 		r.extra[name] = true
@@ -157,8 +159,8 @@ func (r *Reader) unsubscribe(name string) {
 	}
 }
 
-// forget drops what is in no list any more, and tells which devices there are. While
-// zigbee2mqtt is not there its list is an old one.
+// forget removes devices that are in no list, and reports the list. It does nothing
+// while zigbee2mqtt is offline, since its list is old.
 func (r *Reader) forget() {
 	if r.listed == nil || !r.groups.complete {
 		return
@@ -178,7 +180,8 @@ func (r *Reader) forget() {
 	r.list()
 }
 
-// list tells which devices there are. A list without any is no reason to remove all.
+// list reports the devices. It does not report an empty list, which would remove
+// all devices.
 func (r *Reader) list() {
 	if !r.isOnline() || len(r.listed) == 0 || !r.groups.complete {
 		return

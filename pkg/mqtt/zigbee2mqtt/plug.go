@@ -9,9 +9,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// switches adds a relay, or a valve that has the form of one. Half of what has this
-// form are settings and modes: only the property state, of the device or of an endpoint
-// that is a load, is a relay.
+// switches adds a relay, or a valve that looks like one. Half of the exposes of
+// this form are settings and modes. Only the property state is a relay: that of the
+// device, or of an endpoint that is a load.
 func (b *builder) switches(e *expose, climate bool) {
 	state := e.feature("state")
 	if state == nil || !state.settable() {
@@ -45,7 +45,7 @@ func firstName(e *expose) string {
 	return e.Name
 }
 
-// onOff binds a binary to a property that is true or false.
+// onOff binds a binary to a boolean property.
 func (b *builder) onOff(part string, e *expose, property string) {
 	b.bind(e, part, func(_ *thing, v any, out device.Values) {
 		if on, ok := e.isOn(v); ok {
@@ -62,8 +62,8 @@ func (b *builder) onOff(part string, e *expose, property string) {
 	}
 }
 
-// isValve reports whether the device is a valve for water or gas. Only its description
-// says so.
+// isValve reports whether the device is a valve for water or gas. Only its
+// description shows that.
 func (b *builder) isValve() bool {
 	if b.d == nil {
 		return false
@@ -77,11 +77,10 @@ func (b *builder) valve(state *expose, endpoint string) {
 	b.onOff(p.ID, state, "open")
 }
 
-// valveNames are names of the properties by which some valves are moved, which have not
-// the form of a switch.
+// valveNames matches the properties of valves that are not of type switch.
 var valveNames = regexp.MustCompile(`^(?:state|valve|valve_state|gas_valve_state)(?:_(l?[0-9]))?$`)
 
-// valveState takes a property by which a valve is moved: open or closed, or how far.
+// valveState adds a property that moves a valve: open or closed, or a position.
 func (b *builder) valveState(e *expose) bool {
 	m := valveNames.FindStringSubmatch(e.Name)
 	if m == nil || !e.settable() || !e.published() || !b.isValve() {
@@ -102,7 +101,7 @@ func (b *builder) valveState(e *expose) bool {
 	return true
 }
 
-// valveLevel adds a valve that is opened by per cent.
+// valveLevel adds a valve with a position in percent.
 func (b *builder) valveLevel(e *expose, endpoint string) {
 	p := b.Add(reader.RankValve, "water_valve", "valve", endpoint)
 	p.Options.Level = true
@@ -128,7 +127,7 @@ func (b *builder) valveLevel(e *expose, endpoint string) {
 	}
 }
 
-// relay takes the binary of an endpoint that is a relay in all but its form.
+// relay adds a relay that is a plain binary and not of type switch.
 func (b *builder) relay(e *expose) bool {
 	endpoint, ok := strings.CutPrefix(e.Name, "state_l")
 	if !ok || e.Type != "binary" || !e.settable() || !e.published() || e.Category != "" || len(endpoint) != 1 || b.In(reader.RankPlug, "l"+endpoint) != nil {
@@ -185,7 +184,8 @@ func (b *builder) cover(e *expose) {
 	}
 }
 
-// moveCover moves a cover to where it can go: without a position, open or closed.
+// moveCover moves a cover as far as it supports: without a position, only open or
+// closed.
 func moveCover(state, position *expose, percent float64, msg map[string]any) {
 	switch {
 	case position != nil:
@@ -210,7 +210,7 @@ func (b *builder) coverKind() string {
 	return ""
 }
 
-// span is the range of a number that is shown in per cent.
+// span returns the range of a number that is shown in percent.
 func span(e *expose) (low, high float64) {
 	if low, high = e.limits(); high <= low {
 		return 0, 100
@@ -227,7 +227,7 @@ func percent(property string, e *expose) func(*thing, any, device.Values) {
 	}
 }
 
-// moving reads whether a cover moves.
+// moving adds the property that shows whether a cover is moving.
 func (b *builder) moving(e *expose) {
 	p := b.Of(reader.RankCover)
 	if p == nil || e.Endpoint != "" {
@@ -258,7 +258,7 @@ func (b *builder) lock(e *expose) {
 	detail := e.feature("lock_state")
 	b.bind(state, p.ID, func(t *thing, v any, out device.Values) {
 		if detail != nil && t.known[detail.Property] != nil {
-			return // it says more
+			return // the other expose has more states
 		}
 		if locked, ok := state.isOn(v); ok {
 			out["lock"] = lockText(locked)
@@ -294,7 +294,7 @@ func lockText(locked bool) device.Value {
 	return device.Text("unlocked")
 }
 
-// door reads the door of a lock.
+// door adds the door state of a lock.
 func (b *builder) door(e *expose) {
 	p := b.Of(reader.RankLock)
 	if p == nil {

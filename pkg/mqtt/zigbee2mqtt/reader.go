@@ -17,11 +17,11 @@ const Source = "z2m"
 
 // Times of the reader.
 const (
-	askEvery = 250 * time.Millisecond // between devices that are asked for their state
-	askAfter = 3 * time.Second        // after all retained messages have come
+	askEvery = 250 * time.Millisecond // between requests for states
+	askAfter = 3 * time.Second        // after all retained messages have arrived
 )
 
-// Reader reads one zigbee2mqtt. It is used by one goroutine.
+// Reader reads one instance of zigbee2mqtt. It is used by one goroutine.
 type Reader struct {
 	base string
 	sink reader.Sink
@@ -31,14 +31,14 @@ type Reader struct {
 	devices map[string]*bridgeDevice
 	groups  groupList
 
-	listed map[string]bool // ids in the last bridge/devices; nil: none has come
-	extra  map[string]bool // names with a slash, whose topics are subscribed to one by one
+	listed map[string]bool // ids in the last bridge/devices; nil: not received
+	extra  map[string]bool // names with a slash, which need their own subscriptions
 
-	early map[string]bool // availability of names that are not known yet, or not any more
+	early map[string]bool // availability of names without a thing
 
 	online  *bool // as bridge/state says
-	settled bool  // all retained messages of this connection have come
-	feature bool  // availability is switched on
+	settled bool  // all retained messages of this connection have arrived
+	feature bool  // zigbee2mqtt's availability is enabled
 	askAt   time.Time
 }
 
@@ -50,7 +50,7 @@ func New(base string, sink reader.Sink) *Reader {
 	}
 }
 
-// Subscriptions returns what the reader wants to receive from the beginning.
+// Subscriptions returns what the reader subscribes to at the beginning.
 func (r *Reader) Subscriptions() []link.Subscription {
 	return []link.Subscription{
 		{Filter: r.base + "/bridge/state", Keep: true},
@@ -62,8 +62,8 @@ func (r *Reader) Subscriptions() []link.Subscription {
 	}
 }
 
-// Up begins a new connection: what was retained comes again, and what does not is
-// not known any more.
+// Up is called for each new connection. Retained messages arrive again; anything
+// else is forgotten.
 func (r *Reader) Up() {
 	r.online, r.settled = nil, false
 	clear(r.early)
@@ -75,7 +75,7 @@ func (r *Reader) Up() {
 	r.followMembers()
 }
 
-// Settled says that all retained messages have come.
+// Settled is called when all retained messages have arrived.
 func (r *Reader) Settled(now time.Time) {
 	r.settled = true
 	r.askAt = now.Add(askAfter)
@@ -86,11 +86,11 @@ func (r *Reader) Settled(now time.Time) {
 	}
 }
 
-// Deadline returns when Advance is to be called; zero: never.
+// Deadline returns when to call Advance; zero: never.
 func (r *Reader) Deadline() time.Time { return r.askAt }
 
-// Advance asks a device for what it has not said since the connection was made: states
-// are not retained.
+// Advance requests the state of a device that has sent none in this connection,
+// since states may not be retained.
 func (r *Reader) Advance(now time.Time) {
 	if r.askAt.IsZero() || now.Before(r.askAt) {
 		return
@@ -110,9 +110,10 @@ func (r *Reader) Advance(now time.Time) {
 	}
 }
 
-// ask asks a device for what is not known of it, and reports whether there is anything
-// to ask for. A sensor that sleeps does not answer, and speaks by itself when it wakes;
-// what takes commands listens, on a battery, too.
+// ask requests the unknown properties of a device, and reports whether there were
+// any. It does not ask sleeping sensors, which do not answer, and send their state
+// when they wake. It does ask devices with commands, even on a battery, since they
+// listen.
 func (r *Reader) ask(t *thing) bool {
 	d := r.devices[t.id]
 	if d == nil {
@@ -131,7 +132,7 @@ func (r *Reader) ask(t *thing) bool {
 	return true
 }
 
-// Message takes a message of one of the subscriptions.
+// Message handles a message.
 func (r *Reader) Message(now time.Time, m link.Message) {
 	topic, ok := strings.CutPrefix(m.Topic, r.base+"/")
 	if !ok {
@@ -158,7 +159,7 @@ func (r *Reader) Message(now time.Time, m link.Message) {
 	}
 }
 
-// onlineText reads {"state":"online"}, and plain online as older versions have it.
+// onlineText parses {"state":"online"}, or online, which older versions send.
 func onlineText(payload []byte) (online, ok bool) {
 	var m struct {
 		State string `json:"state"`
@@ -207,7 +208,7 @@ func (r *Reader) readAvailability(name string, payload []byte) {
 	case t == nil && len(payload) == 0:
 		delete(r.early, name)
 	case t == nil:
-	case len(payload) == 0: // cleared, as after a rename
+	case len(payload) == 0: // cleared, for example after a rename
 		t.available = nil
 		r.judge(t)
 	case ok:
@@ -216,8 +217,8 @@ func (r *Reader) readAvailability(name string, payload []byte) {
 	}
 }
 
-// canReach reports whether a thing can be reached. With zigbee2mqtt's availability a
-// thing that nothing was said of cannot.
+// canReach reports whether a thing is reachable. If zigbee2mqtt's availability is
+// enabled, a thing without an availability message is not.
 func (r *Reader) canReach(t *thing) bool {
 	switch d := r.devices[t.id]; {
 	case !r.isOnline() || d != nil && d.Disabled:
@@ -228,7 +229,7 @@ func (r *Reader) canReach(t *thing) bool {
 	return r.settled && !r.feature
 }
 
-// judge says whether a thing can be reached, if that has changed.
+// judge reports whether a thing is reachable, if that has changed.
 func (r *Reader) judge(t *thing) {
 	if is := r.canReach(t); is != t.reachable {
 		t.reachable = is
@@ -242,7 +243,7 @@ func (r *Reader) judgeAll() {
 	}
 }
 
-// readThing takes a state.
+// readThing handles a state.
 func (r *Reader) readThing(now time.Time, t *thing, m link.Message) {
 	var state map[string]any
 	if len(m.Payload) == 0 {
@@ -283,7 +284,7 @@ func (r *Reader) readThing(now time.Time, t *thing, m link.Message) {
 	}
 }
 
-// report hands on what properties that have changed mean.
+// report reports the properties that have changed.
 func (r *Reader) report(t *thing, changed []string) {
 	out := map[string]device.Values{}
 	battery := t.battery
@@ -314,7 +315,7 @@ func (r *Reader) report(t *thing, changed []string) {
 	}
 }
 
-// Command takes a command, and returns an error if it cannot be carried out.
+// Command carries out a command. It returns an error if that is not possible.
 func (r *Reader) Command(now time.Time, c device.Command) error {
 	t := r.things[c.Device]
 	if t == nil {
@@ -322,7 +323,7 @@ func (r *Reader) Command(now time.Time, c device.Command) error {
 	}
 	part := c.Part
 	if part == "" && len(t.device.Parts) > 0 {
-		part = t.device.Parts[0].ID // of the whole device: such as identify
+		part = t.device.Parts[0].ID // a command for the whole device, such as identify
 	}
 	handle := t.handlers[part]
 	if handle == nil {
@@ -340,13 +341,13 @@ func (r *Reader) Command(now time.Time, c device.Command) error {
 	return nil
 }
 
-// Owns reports whether a device is one of this reader's.
+// Owns reports whether a device belongs to this reader.
 func (r *Reader) Owns(id string) bool { return r.things[id] != nil }
 
 func (r *Reader) publish(t *thing, what string, msg map[string]any) {
 	payload, err := json.Marshal(msg)
 	if err != nil {
-		panic("BUG: zigbee2mqtt: " + err.Error()) // texts and numbers
+		panic("BUG: zigbee2mqtt: " + err.Error()) // cannot happen for strings and numbers
 	}
 	r.sink.Publish(link.Publish{Topic: r.base + "/" + t.name + "/" + what, Payload: payload})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// kind is what a rule makes of an expose.
+// kind is what an expose stands for.
 type kind uint8
 
 const (
@@ -17,11 +17,11 @@ const (
 	isDryContact               // on: closed
 	isOpening                  // words: open, closed, tilted
 	isOccupancy                // true: occupied
-	isPresence                 // the same, seen by radar
-	isPresenceWord             // none, and words for what is there
+	isPresence                 // the same, detected by radar
+	isPresenceWord             // none, or words for what is present
 	isLeak                     // true: wet
 	isRain                     // true: it rains
-	isZone                     // an alarm of a zone whose kind only the description says
+	isZone                     // an alarm whose kind is only in the description
 	isSmokeWord                // alarm, and other words
 	isSOS                      // true: somebody calls for help
 	isSmoke                    // true: alarm
@@ -34,24 +34,25 @@ const (
 	isBatteryLow               // true: low
 	isBatteryState             // low, medium, high
 	isAirQuality               // words
-	isAction                   // what is done to buttons
+	isAction                   // gestures at buttons
 	isDoor                     // of a lock
 	isMoving                   // of a cover
 )
 
-// rule says what becomes of exposes with one of some names.
+// rule applies to exposes with one of some names.
 type rule struct {
 	names      []string
 	is         kind
 	quantity   string // of isQuantity: a key of reader.Quantities
-	diagnostic bool   // it counts although its category is diagnostic
-	fallback   bool   // it counts where nothing else says the same
+	diagnostic bool   // used although its category is diagnostic
+	fallback   bool   // used only if no other expose provides the same
 	why        string
 }
 
-// rules are the exposes, besides those of lights, switches, covers, locks, thermostats
-// and fans, that become something. Nothing but their names says what they are: units
-// differ within a class, and categories put batteries and buttons with diagnostics.
+// rules lists the exposes that are shown, apart from those of lights, switches,
+// covers, locks, thermostats and fans. Only the name identifies an expose: units
+// differ within a class, and the category of batteries and buttons is often
+// diagnostic.
 var rules = []rule{
 	{names: []string{"temperature"}, quantity: "temperature", why: "others with temperature in their names are of a floor, a chip or a limit"},
 	{names: []string{"local_temperature", "current_temperature", "room_temperature", "air_temp", "display_temperature"}, quantity: "temperature", fallback: true, why: "of the room, where neither a thermostat nor a sensor says it"},
@@ -105,21 +106,21 @@ var rules = []rule{
 	{names: []string{"action"}, is: isAction, diagnostic: true, why: "its category is diagnostic, and it is what a remote is for"},
 }
 
-// numbered matches names that have the number of their endpoint in them, and not beside
-// them: temperature_1, contact_l2.
+// numbered matches names that contain the endpoint: temperature_1, contact_l2.
 var numbered = regexp.MustCompile(`^([a-z][a-z_0-9]*?)_(l?[0-9]{1,2})$`)
 
-// phases matches names of what a meter measures on one of its lines, and of their sum.
+// Names of quantities on one of a meter's lines, and of their sum.
 var (
 	phases = regexp.MustCompile(`^(power|energy|voltage|current|produced_energy|energy_produced)_((?:phase_)?[abcABCXYZ]|l[123])$`)
 	totals = regexp.MustCompile(`^(?:total_(?:active_)?(power|energy)|(power|energy)_all)$`)
 )
 
-// places matches names that say where a temperature is measured, of a sensor on a cable
-// or of one of several. Limits and calibrations have words of their own.
+// places matches names that contain the place of a temperature, for sensors on a
+// cable or with several probes. Limits and calibrations have other names.
 var places = regexp.MustCompile(`^(outdoor|outdoor_air|out|outside|floor|external|probe|soil|water|ntc[12]?|inlet_water|outlet_water|return_water|boiler_water|dhw|cable_sensor)_temp(?:erature)?$`)
 
-// find returns the rule for an expose, and its endpoint if only the name has it.
+// find returns the rule for an expose, and its endpoint if only the name contains
+// it.
 func find(e *expose) (r *rule, endpoint string) {
 	byName := func(name string) *rule {
 		for i := range rules {
@@ -149,10 +150,10 @@ func find(e *expose) (r *rule, endpoint string) {
 	return nil, ""
 }
 
-// total is the endpoint of what the lines of a meter have together.
+// total is the endpoint for the sum of a meter's lines.
 const total = "total"
 
-// why says what to tell of an expose that no rule takes.
+// why lists the reasons for exposes without a rule.
 var why = []struct {
 	names  *regexp.Regexp
 	reason reader.Reason
@@ -170,7 +171,7 @@ var why = []struct {
 	{regexp.MustCompile(`temperature`), reader.NoType("which temperature it is only its name says")},
 }
 
-// reasonFor says why an expose is left out.
+// reasonFor returns why an expose is left out.
 func reasonFor(e *expose) reader.Reason {
 	switch e.Category {
 	case "config":
@@ -192,27 +193,27 @@ func reasonFor(e *expose) reader.Reason {
 	return reader.NoType("there is no rule for this name")
 }
 
-// greenPower are models that stand for any device of Green Power: what they expose is
-// what some of them have.
+// greenPower matches models that stand for any Green Power device. They expose the
+// union of what such devices have.
 var greenPower = regexp.MustCompile(`^GreenPower`)
 
-// loads are the names of endpoints whose switch is a load: relays that are counted or
-// named by their place. Others look like relays and are modes of the device.
+// loads matches the endpoints whose switch is a load: relays with a number or a
+// place in their name. Other endpoints of this form are modes of the device.
 var loads = regexp.MustCompile(`^((l|s|ch|out|relay|load|channel|socket|outlet|plug|switch|line|zone|port|gang|t|b)_?[0-9]{1,2}|[0-9]{1,3}|(left|right|center|centre|middle|top|bottom|upper|lower|up|down|main)(_(left|right|center|middle|top|bottom|up|down))*|relay|load|socket|outlet|plug|usb(_[abc])?|holes|default|switch|lights?|lamp|p[0-9])$`)
 
-// valves are devices whose switch is a valve: only their description says so.
+// valves match devices whose switch is a valve, which only their description shows.
 var (
 	valves    = regexp.MustCompile(`(?i)\bvalve|\birrigation|\bwatering\b|\bsprinkler|\bwater timer|\bwater walve|\bgas valve`)
 	notValves = regexp.MustCompile(`(?i)radiator|thermo|heat|sensor\b.*\bvalve|remote`)
 )
 
-// zones are the kinds of alarms that are called nothing but alarm, by words of the
-// description; the first counts.
+// zones are the kinds of alarms that are just called alarm, by words of the
+// description. The first match wins.
 var zones = []struct {
 	words *regexp.Regexp
 	is    kind
 }{
-	{regexp.MustCompile(`(?i)\bsirens?\b|sound and (flash|light)|vibration|\bvalve`), isZone}, // of what it warns is not said
+	{regexp.MustCompile(`(?i)\bsirens?\b|sound and (flash|light)|vibration|\bvalve`), isZone}, // the description does not give the kind of alarm
 	{regexp.MustCompile(`(?i)smoke|\bfire\b`), isSmoke},
 	{regexp.MustCompile(`(?i)carbon monoxide|\bCO\b`), isCO},
 	{regexp.MustCompile(`(?i)\bgas\b`), isGas},
@@ -221,7 +222,8 @@ var zones = []struct {
 	{regexp.MustCompile(`(?i)motion|\bPIR\b|occupancy|presence`), isOccupancy},
 }
 
-// covers are kinds of window coverings, by words of the description; the first counts.
+// covers are kinds of window coverings, by words of the description. The first
+// match wins.
 var covers = []struct {
 	words *regexp.Regexp
 	kind  string

@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// simple are the sensors that say one thing, true or false.
+// simple maps kinds to sensors with one boolean property.
 var simple = map[kind]struct {
 	what, typ, property string
 	rank                reader.Rank
@@ -17,7 +17,7 @@ var simple = map[kind]struct {
 	isRain:    {"rain", "rain_sensor", "detected", reader.RankWater},
 }
 
-// apply makes of an expose what its rule says.
+// apply adds an expose according to its rule.
 func (b *builder) apply(r *rule, e *expose, endpoint string) {
 	switch r.is {
 	case isQuantity:
@@ -67,8 +67,8 @@ func (b *builder) simple(r *rule, e *expose, endpoint string) {
 	})
 }
 
-// closed reads a contact: true is closed, and so is what value_off says, as the value
-// that the sensor is there for is that it is open.
+// closed returns a function that reads a contact. true means closed, and so does
+// value_off, since such a sensor reports that something is open.
 func closed(e *expose) func(v any) (bool, bool) {
 	return func(v any) (bool, bool) {
 		if is, ok := v.(bool); ok {
@@ -100,7 +100,7 @@ func (b *builder) occupancy(r *rule, e *expose, endpoint string) {
 	})
 }
 
-// alarm adds what an alarm for smoke and gases warns of: all of it is one part.
+// alarm adds an alarm for smoke or a gas. All of them are in one part.
 func (b *builder) alarm(r *rule, e *expose) {
 	if e.Type != "binary" {
 		b.Leave(reader.Unreadable("its values are not those of an alarm"), e.Name)
@@ -109,10 +109,10 @@ func (b *builder) alarm(r *rule, e *expose) {
 	b.zoneAlarm(e, r.is)
 }
 
-// alarms are what an alarm warns of.
+// alarms are the alarms by kind.
 var alarms = map[kind]string{isSmoke: "smoke", isCO: "carbon_monoxide", isGas: "gas"}
 
-// alarmDetail adds what is told of an alarm besides, which may come before the alarm.
+// alarmDetail adds further properties of an alarm, which may be listed before it.
 func (b *builder) alarmDetail(r *rule, e *expose) {
 	property := map[kind]string{isTest: "test_in_progress", isFault: "hardware_fault", isOld: "end_of_service"}[r.is]
 	if e.Type != "binary" {
@@ -133,8 +133,8 @@ func (b *builder) alarmDetail(r *rule, e *expose) {
 	})
 }
 
-// quantity adds what a sensor measures; what belongs to a meter waits until all loads
-// are known.
+// quantity adds a quantity. The quantities of a meter wait until all loads are
+// known.
 func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 	q := reader.Quantities[r.quantity]
 	convert, ok := q.Unit(e.Unit)
@@ -158,7 +158,7 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 			}
 		})
 	}
-	if endpoint == total && !b.lines() { // a meter of one line
+	if endpoint == total && !b.lines() { // a meter with one line
 		endpoint = ""
 	}
 	if q.Type == "" {
@@ -169,18 +169,18 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 		b.Leave(reader.Twice, e.Name)
 	} else if p := b.Sensor(q, "", endpoint); p != nil {
 		if places.MatchString(e.Name) {
-			p.Rank = reader.RankSensor // beside what the device is mainly for
+			p.Rank = reader.RankSensor // beside the main function of the device
 		}
 		read(p.ID, q.Property)
 	}
 }
 
-// lines reports whether the device's meter says what it measures line by line.
+// lines reports whether the device's meter measures each line.
 func (b *builder) lines() bool {
 	return slices.ContainsFunc(b.d.Definition.Exposes, func(e expose) bool { return phases.MatchString(e.Name) })
 }
 
-// airLevels are words for the quality of air, of which there are several scales.
+// airLevels maps the words of several scales of air quality.
 var airLevels = map[string]string{
 	"excellent": "good", "good": "good", "fair": "fair", "moderate": "moderate", "average": "moderate", "poor": "poor",
 	"unhealthy": "very_poor", "very_poor": "very_poor", "bad": "very_poor", "hazardous": "extremely_poor", "extremely_poor": "extremely_poor",
@@ -201,7 +201,7 @@ func (b *builder) airQuality(e *expose) {
 	})
 }
 
-// battery binds what is told of the device's battery.
+// battery binds the properties of the device's battery.
 func (b *builder) battery(r *rule, e *expose) {
 	if r.is == isBatteryState && (e.Type != "enum" || !e.has("low")) {
 		b.Leave(reader.Unreadable("its values are not known"), e.Name)

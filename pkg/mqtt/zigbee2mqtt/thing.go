@@ -8,55 +8,54 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// thing is a device or a group of zigbee2mqtt that is shown: what is known of it by its
-// description.
+// thing is a device or a group that is shown, as described by its exposes.
 type thing struct {
 	id     string
 	name   string // the last part of its topic
 	device device.Device
 
-	bindings map[string][]binding // what becomes of a property of its state
-	buttons  map[string]press     // what becomes of an action
-	calls    map[string]call      // properties that are a button
-	handlers map[string]handler   // what becomes of a command, by part
-	// after looks over the values of a part that a state has brought.
+	bindings map[string][]binding // by property of the state
+	buttons  map[string]press     // by action
+	calls    map[string]call      // by property that stands for a button
+	handlers map[string]handler   // by part
+	// after adjusts the values of a part after a state was read.
 	after    map[string]func(t *thing, out device.Values)
-	blinks   bool            // it has an effect for that
-	readable map[string]bool // properties that it can be asked for
+	blinks   bool            // it has the effect blink
+	readable map[string]bool // properties that can be requested
 	members  []groupMember   // of a group
 
 	*memory
 }
 
-// memory is what is known of a thing by what was said since. It outlives descriptions.
+// memory is the known state of a thing. It survives new descriptions.
 type memory struct {
-	available *bool // as its availability topic says; nil: it has said nothing
-	reachable bool  // as was said last
-	asked     bool  // for its state, since the connection was made
+	available *bool // from its availability topic; nil: unknown
+	reachable bool  // the last reported value
+	asked     bool  // its state was requested in this connection
 
-	follows bool // a group: it is as its members are, as long as nothing is said of it
+	follows bool // a group whose state is derived from its members, as it has none
 
-	known    map[string]any     // properties as they were said last
-	pending  map[string]pending // properties that were commanded a moment ago
+	known    map[string]any     // last values of properties
+	pending  map[string]pending // properties that were commanded recently
 	battery  device.Battery
 	deferred map[string]float64       // brightness for the next time that a light is turned on, by part
-	values   map[string]device.Values // as they were reported, by part
+	values   map[string]device.Values // last reported values, by part
 }
 
 // groupMember is a member of a group.
 type groupMember struct {
 	id   string
-	load *expose // that the group commands
+	load *expose // what the group commands
 }
 
-// binding is what a property of a state means for a part.
+// binding is how a property of a state is read for a part.
 type binding struct {
 	part string
-	// read puts what v, which is not null, means into out.
+	// read converts v, which is not null, and adds the result to out.
 	read func(t *thing, v any, out device.Values)
 }
 
-// press is what an action means.
+// press is the gesture of an action.
 type press struct {
 	part    string
 	gesture device.Gesture
@@ -68,18 +67,18 @@ type call struct {
 	isOn func(v any) (on, ok bool)
 }
 
-// handler makes the message for a command of a part, member by member. It returns an
-// error for what the device cannot do.
+// handler adds the members for a command of a part to the message. It returns an
+// error if the device does not support the command.
 type handler func(t *thing, c device.Command, msg map[string]any) error
 
-// pending is a property that was commanded: what was said of it before may be said once
-// more, in a message about something else.
+// pending is a property that was commanded. Its old value may arrive once more, in
+// a message about something else.
 type pending struct {
 	before any
 	until  time.Time
 }
 
-// fresh reports whether a value of a property is news.
+// fresh reports whether a value of a property is new.
 func (t *thing) fresh(now time.Time, property string, v any) bool {
 	known, seen := t.known[property]
 	p, waiting := t.pending[property]
@@ -93,12 +92,12 @@ func (t *thing) fresh(now time.Time, property string, v any) bool {
 	return true
 }
 
-// takesCommands reports whether a property is one of a part that can be commanded.
+// takesCommands reports whether a property belongs to a part with commands.
 func (t *thing) takesCommands(property string) bool {
 	return slices.ContainsFunc(t.bindings[property], func(b binding) bool { return t.handlers[b.part] != nil })
 }
 
-// commanded notes that properties have been commanded.
+// commanded records the properties of a command.
 func (t *thing) commanded(now time.Time, msg map[string]any) {
 	for property := range msg {
 		if _, ok := t.bindings[property]; !ok {
@@ -107,12 +106,12 @@ func (t *thing) commanded(now time.Time, msg map[string]any) {
 		if before, ok := t.known[property]; ok && !equal(before, msg[property]) {
 			t.pending[property] = pending{before: before, until: now.Add(reader.Echo)}
 		} else {
-			delete(t.known, property) // what comes now is an answer, even if it is the same
+			delete(t.known, property) // the next value is an answer, even if it is the same
 		}
 	}
 }
 
-// equal compares values of JSON.
+// equal compares JSON values.
 func equal(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
