@@ -280,10 +280,10 @@ func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
 		}
 	}
 	r.counts.command(e.source(), resultReverted)
-	r.log.Info("a device did not do what a controller wanted", "device", t.device, "part", t.part)
+	r.log.Info("a device did not carry out a command", "device", t.device, "part", t.part)
 	if len(back) > 0 {
 		if err := n.Report(now, back); err != nil {
-			r.log.Warn("a value is not taken back", "device", t.device, "part", t.part, "error", err)
+			r.log.Warn("a value is not reset", "device", t.device, "part", t.part, "error", err)
 		}
 		r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	}

@@ -186,7 +186,7 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 			}
 			if ok {
 				if err := n.Load(kept); err != nil {
-					r.log.Warn("what was kept of an endpoint cannot be read", "device", e.id, "endpoint", number, "error", err)
+					r.log.Warn("the stored state of an endpoint cannot be read", "device", e.id, "endpoint", number, "error", err)
 				}
 			}
 		}

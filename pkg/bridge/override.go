@@ -195,7 +195,7 @@ func (r *Registry) override(now time.Time, concern func(id string) bool) error {
 func (r *Registry) reconsider(now time.Time, changes []*change, d device.Device) []*change {
 	c, err := r.prepare(now, &d)
 	if err != nil {
-		r.log.Warn("a device is not as the devices file says", "device", d.ID, "error", err)
+		r.log.Warn("the devices file was not applied to a device", "device", d.ID, "error", err)
 		return changes
 	}
 	c.own = true

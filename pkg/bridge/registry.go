@@ -184,7 +184,7 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		}
 	}
 	if err := r.override(now, func(id string) bool { return r.entries[id] == nil || r.entries[id].otherwise(r.opt.Overrides) }); err != nil {
-		r.log.Error("devices are not as the devices file says", "error", err)
+		r.log.Error("the devices file was not applied", "error", err)
 	}
 	r.limit()
 	r.add()
@@ -304,7 +304,7 @@ func (r *Registry) updateList(now time.Time) {
 	if len(remove) > 0 {
 		if err := r.node.RemoveEndpoints(remove...); err != nil {
 			// They still exist, so their numbers cannot be used again.
-			r.log.Error("endpoints are not removed, it is tried again", "endpoints", len(remove), "error", err)
+			r.log.Error("endpoints could not be removed; the bridge tries again", "endpoints", len(remove), "error", err)
 			r.pending = list{since: now, last: now.Add(gatherMost), remove: remove}
 			return
 		}
@@ -326,7 +326,7 @@ func (r *Registry) takeOver(now time.Time, e *entry) {
 			continue
 		}
 		if err := r.persist(e, f.node, f.number); err != nil {
-			r.log.Warn("what controllers have changed is not kept", "device", e.id, "error", err)
+			r.log.Warn("a change by a controller is not stored", "device", e.id, "error", err)
 		}
 	}
 	e.former = nil

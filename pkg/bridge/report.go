@@ -244,7 +244,7 @@ func (r *Registry) describeInfos(now time.Time, e *entry) {
 			err = info.SetNodeLabel(fitting(e.labelOf(n), information.MaxText))
 		}
 		if err != nil {
-			r.log.Warn("what is known of a device is not shown", "device", e.id, "error", err)
+			r.log.Warn("the details of a device are not shown", "device", e.id, "error", err)
 		}
 		anew = anew || !all
 		info.SetReachable(e.reachable)

@@ -11,7 +11,7 @@ import (
 func (r *Registry) save(now time.Time) {
 	r.saving.at = time.Time{}
 	if err := r.saveAll(); err != nil {
-		r.log.Warn("values of devices are not kept", "error", err)
+		r.log.Warn("values of devices are not stored", "error", err)
 		r.saving.at = now.Add(saveValues)
 	}
 }

@@ -143,7 +143,7 @@ func (r *Registry) endLingering(now time.Time) {
 	for name, s := range r.sources {
 		if !s.ends.IsZero() && !now.Before(s.ends) {
 			delete(r.sources, name)
-			r.log.Warn("a source of devices is gone", "source", cmp.Or(name, "all at the API"))
+			r.log.Warn("a source of devices is gone", "source", cmp.Or(name, "all of the API"))
 			r.setLost(now, name, true)
 		}
 	}

@@ -80,7 +80,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *bridge.Stream
 				return
 			}
 			if !ok {
-				h.opt.Log.Warn("a stream of commands is cut off, its reader is too slow", "source", source)
+				h.opt.Log.Warn("closed a stream of commands, since its reader is too slow", "source", source)
 				return
 			}
 		case <-tick.C:

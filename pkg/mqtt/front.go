@@ -76,7 +76,7 @@ func (o *Options) Check() error {
 		}
 	}
 	if err := o.Own.Check(); err != nil {
-		return fmt.Errorf("devices of one's own: %w", err)
+		return fmt.Errorf("the operator's devices: %w", err)
 	}
 	_, err := link.New(o.Link)
 	return err
@@ -86,7 +86,7 @@ func (o *Options) Check() error {
 // what cannot be shown, nothing was changed.
 func (f *Front) SetOwn(own homeassistant.Own) error {
 	if err := own.Check(); err != nil {
-		return fmt.Errorf("devices of one's own: %w", err)
+		return fmt.Errorf("the operator's devices: %w", err)
 	}
 	for {
 		select {

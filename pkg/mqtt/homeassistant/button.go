@@ -34,7 +34,7 @@ func (r *Reader) event(e *entity) error {
 		}
 	}
 	if len(types) == 0 {
-		return reader.NoType("none of its event types is that of a button")
+		return reader.NoType("its event types are not those of a button")
 	}
 	part := ""
 	e.listeners = append(e.listeners, listener{topic, func(_ time.Time, m *message) {
@@ -86,7 +86,7 @@ var word = regexp.MustCompile(`^(?:(.+)_(single|double|triple|hold|long|press|cl
 func (r *Reader) automation(e *entity) error {
 	c := e.config
 	if c.text("automation_type", "") != "trigger" {
-		return reader.NoType("it is no trigger")
+		return reader.NoType("it is not a trigger")
 	}
 	topic, err := c.topic("topic")
 	if err != nil {

@@ -45,7 +45,7 @@ func (r *Reader) climate(e *entity) error {
 	case h.single == nil && !h.both:
 		return reader.NoType("its set-point cannot be set")
 	case !c.has("current_temperature_topic"):
-		return reader.NoType("a thermostat that does not say the temperature is not shown")
+		return reader.NoType("a thermostat without a temperature is not shown")
 	}
 	h.findModes()
 	h.limits()

@@ -30,7 +30,7 @@ func (r *Reader) fan(e *entity) error {
 		return r.plug(e)
 	}
 	if f.low < 1 || f.high <= f.low {
-		return reader.Unreadable("speed_range: it is none")
+		return reader.Unreadable("speed_range: it is not a range")
 	}
 	if f.on, err = r.onOff(e, "on"); err != nil {
 		return err

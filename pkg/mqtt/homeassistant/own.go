@@ -102,7 +102,7 @@ func ownMessage(key string, said map[string]any) map[string]any {
 func (own Own) Check() error {
 	for _, key := range slices.Sorted(maps.Keys(own)) {
 		if _, several := own[key]["components"].(map[string]any); !several && own[key]["platform"] == nil {
-			return fmt.Errorf("%s: it has no platform, and no components that have one", key)
+			return fmt.Errorf("%s: it has no platform, and no components with one", key)
 		}
 		rec := reader.NewRecord()
 		r := New(Options{Source: OwnSource}, rec)

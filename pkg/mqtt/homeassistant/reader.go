@@ -282,7 +282,7 @@ func (r *Reader) leave(now time.Time, key string) {
 func (r *Reader) refuse(key, component, name string, reason reader.Reason) {
 	if len(r.refused) >= MaxEntities && !r.refused[key] {
 		r.beyond++
-		r.sink.Ignore(r.o.Source+":", []device.Ignored{reader.Other("not even the reasons are remembered of so many").Ignored(r.o.Source, r.o.Source+":more", fmt.Sprintf("%d more", r.beyond))})
+		r.sink.Ignore(r.o.Source+":", []device.Ignored{reader.Other("there are too many entities to keep a reason for each").Ignored(r.o.Source, r.o.Source+":more", fmt.Sprintf("%d more", r.beyond))})
 		return
 	}
 	r.refused[key] = true

@@ -139,7 +139,7 @@ func (r *Reader) valve(e *entity) error {
 		return err
 	}
 	if open == closed {
-		return reader.Unreadable("position_open and position_closed are the same")
+		return reader.Unreadable("position_open and position_closed are equal")
 	}
 	e.add = func(a *reader.Assembly) {
 		p := e.part(a, reader.RankValve, "water_valve")

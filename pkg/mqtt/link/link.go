@@ -153,7 +153,7 @@ func New(o Options) (*Link, error) {
 		return nil, errors.New("a client id is required")
 	}
 	if (o.CertFile == "") != (o.KeyFile == "") {
-		return nil, errors.New("a client certificate needs its key, and a key its certificate")
+		return nil, errors.New("a client certificate and its key must be given together")
 	}
 	l := &Link{o: o, url: u, log: o.Log, q: newQueue(), out: make(chan Publish, maxOutgoing), counters: counters{errors: map[Reason]*atomic.Uint64{}}, renewal: firstRenewal, hold: maxHold}
 	l.subs.changed = make(chan struct{}, 1)
@@ -220,7 +220,7 @@ func (l *Link) Publish(p Publish) error {
 		case l.out <- p:
 			return nil
 		default:
-			err = errors.New("the MQTT broker does not take messages as fast as they come")
+			err = errors.New("too many messages wait to be sent to the MQTT broker")
 		}
 	}
 	l.count(ReasonPublish, 1)
@@ -281,7 +281,7 @@ func (l *Link) onMessage(p paho.PublishReceived) (bool, error) {
 	keep, limit := l.subs.find(p.Packet.Topic)
 	if len(p.Packet.Payload) > limit {
 		l.count(ReasonTooLarge, 1)
-		l.log.Warn("a message is too large and left out", "topic", p.Packet.Topic, "octets", len(p.Packet.Payload), "limit", limit)
+		l.log.Warn("a message is too large and was skipped", "topic", p.Packet.Topic, "octets", len(p.Packet.Payload), "limit", limit)
 		return true, nil
 	}
 	m := Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, Retained: p.Packet.Retain}
@@ -335,7 +335,7 @@ func (l *Link) onDown() {
 
 func (l *Link) onServerDisconnect(d *paho.Disconnect) {
 	if d.ReasonCode == packets.DisconnectSessionTakenOver {
-		l.log.Error("another client connected with this client id: give each its own", "client_id", l.o.ClientID)
+		l.log.Error("another client connected with the same client id: each needs a different one", "client_id", l.o.ClientID)
 		return
 	}
 	l.log.Warn("the MQTT broker ended the connection", "reason", d.ReasonCode)

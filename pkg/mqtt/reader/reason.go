@@ -19,7 +19,7 @@ func (r Reason) Error() string { return r.Text }
 var (
 	Settings    = Reason{device.IgnoredSetting, "settings are not shown"}
 	Diagnostics = Reason{device.IgnoredDiagnostic, "diagnostics are not shown"}
-	Twice       = Other("another one says the same")
+	Twice       = Other("another feature reports the same")
 	Nothing     = NoType("nothing of it has a type in Matter")
 )
 

@@ -110,7 +110,7 @@ func (b *builder) actions(e *expose) {
 	var rest []string
 	for _, action := range e.words() {
 		if noButtons.MatchString(action) {
-			b.Leave(reader.NoType("actions that are no button's are not shown"), "action "+action)
+			b.Leave(reader.NoType("actions that are not those of buttons are not shown"), "action "+action)
 			continue
 		}
 		if name, g, ok := gestureOf(action); ok {
@@ -159,7 +159,7 @@ func (b *builder) command(action string, explicit, remote bool, all map[string]*
 	case !ok:
 		b.Leave(reader.NoType("the action names no button that is known"), "action "+action)
 	case !remote:
-		b.Leave(reader.NoType("what the device says that it was told is no button"), "action "+action)
+		b.Leave(reader.NoType("the action repeats a received command"), "action "+action)
 	case strings.HasSuffix(place, "up") || strings.HasSuffix(place, "down"):
 		get(place).gestures[action] = device.Single // a rocker, in one of its modes
 	case place != "" && all[place] != nil && len(all[place].gestures) > 0:

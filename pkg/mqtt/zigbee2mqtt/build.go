@@ -31,12 +31,12 @@ func build(d *bridgeDevice) (*thing, []device.Ignored) {
 	b.t.device.Serial = reader.Text(d.IEEEAddress)
 	exposes := d.Definition.Exposes
 	if len(exposes) > reader.MaxExposes {
-		b.Leave(reader.Other("it has more features than are looked at"), "the rest")
+		b.Leave(reader.Other("it has too many features"), "the rest")
 		exposes = exposes[:reader.MaxExposes]
 	}
 	if greenPower.MatchString(d.Definition.Model) {
 		exposes = slices.DeleteFunc(slices.Clone(exposes), func(e expose) bool { return e.Name != "action" })
-		b.Leave(reader.NoType("what this device of Green Power has is not known"), "all but its buttons")
+		b.Leave(reader.NoType("the features of this Green Power device are not known"), "all but its buttons")
 	}
 	b.specific(exposes)
 	b.generic(exposes)

@@ -77,7 +77,7 @@ func (b *builder) thermostat(h *heater, endpoint string) {
 	}
 	switch {
 	case h.temperature == nil:
-		b.Leave(reader.NoType("a thermostat that does not say the temperature is not shown"), "climate")
+		b.Leave(reader.NoType("a thermostat without a temperature is not shown"), "climate")
 		return
 	case h.heating == nil && h.cooling == nil:
 		b.Leave(reader.NoType("a thermostat whose set-point cannot be set is not shown"), "climate")

@@ -27,9 +27,9 @@ func (b *builder) switches(e *expose, climate bool) {
 	case state.Property != want:
 		b.Leave(reader.Settings, state.Property)
 	case e.Endpoint != "" && !loads.MatchString(e.Endpoint):
-		b.Leave(reader.NoType("it has the form of a relay, and nothing says that it is one"), state.Property)
+		b.Leave(reader.NoType("it looks like a relay but may be a setting"), state.Property)
 	case climate && e.Endpoint == "":
-		b.Leave(reader.NoType("what this switch of a thermostat does is not known"), state.Property)
+		b.Leave(reader.NoType("the purpose of this switch of a thermostat is not known"), state.Property)
 	case valve:
 		b.valve(state, e.Endpoint)
 	default:

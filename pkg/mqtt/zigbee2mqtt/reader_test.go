@@ -429,7 +429,7 @@ func TestUnfit(t *testing.T) {
 		w.entry("MFKZQ01LM", 6, "cube"))
 	for id, want := range map[string]string{
 		"z2m:0x2": "its interview is not complete", "z2m:0x3": "zigbee2mqtt does not know this model",
-		"z2m:0x4": "nothing of it has a type in Matter", "z2m:0x5": "its name cannot be a topic", "z2m:0x6": "actions that are no button's are not shown",
+		"z2m:0x4": "nothing of it has a type in Matter", "z2m:0x5": "its name cannot be a topic", "z2m:0x6": "actions that are not those of buttons are not shown",
 	} {
 		if !slices.ContainsFunc(w.rec.Ignored[id], func(i device.Ignored) bool { return i.Reason == want && i.Source == Source && i.ID == id }) {
 			t.Errorf("%s: %+v, want %s", id, w.rec.Ignored[id], want)

@@ -162,13 +162,13 @@ var why = []struct {
 	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), reader.Reason{Kind: device.IgnoredDiagnostic, Text: "what is told of the radio and of the software is not shown"}},
 	{regexp.MustCompile(`_alarm_2$|^alarm_2$`), reader.Other("it is the second alarm of the same zone")},
 	{regexp.MustCompile(`^(bar|psi|Bar)$`), reader.Other("the pressure is shown in another unit")},
-	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), reader.NoType("an alarm, and nothing says of what")},
+	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), reader.NoType("the kind of the alarm is not known")},
 	{regexp.MustCompile(`^tamper|^vibration$|^tilt|^noise|^sound`), reader.NoType("Matter has no type for tamper and vibration")},
 	{regexp.MustCompile(`^effect$|^identify$|^color_options$|^level_config$`), reader.NoType("effects are not shown")},
-	{regexp.MustCompile(`^eco2$`), reader.NoType("it is a guess and not measured")},
+	{regexp.MustCompile(`^eco2$`), reader.NoType("it is estimated and not measured")},
 	{regexp.MustCompile(`_phase_[abc]$|_[abc]$|^total_`), reader.NoType("of a meter only power, energy, voltage and current of each line are shown")},
 	{regexp.MustCompile(`^warning$|^squawk$|^siren|alarm_switch|^alarm_(state|sound|light)`), reader.NoType("Matter has no type for sirens")},
-	{regexp.MustCompile(`temperature`), reader.NoType("which temperature it is only its name says")},
+	{regexp.MustCompile(`temperature`), reader.NoType("only the name says which temperature it is")},
 }
 
 // reasonFor returns why an expose is left out.
@@ -188,7 +188,7 @@ func reasonFor(e *expose) reader.Reason {
 	case e.settable():
 		return reader.Settings
 	case e.Type == "composite" || e.Type == "list":
-		return reader.NoType("what has members of its own is not shown")
+		return reader.NoType("objects with members are not shown")
 	}
 	return reader.NoType("there is no rule for this name")
 }

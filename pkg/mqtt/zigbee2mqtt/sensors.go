@@ -140,7 +140,7 @@ func (b *builder) quantity(r *rule, e *expose, endpoint string) {
 	convert, ok := q.Unit(e.Unit)
 	switch {
 	case e.Type != "numeric":
-		b.Leave(reader.Unreadable("it is no number"), e.Name)
+		b.Leave(reader.Unreadable("it is not a number"), e.Name)
 		return
 	case !ok:
 		b.Leave(reader.Unreadable("its unit "+reader.Text(e.Unit)+" cannot be converted"), e.Name)
@@ -189,7 +189,7 @@ var airLevels = map[string]string{
 
 func (b *builder) airQuality(e *expose) {
 	if e.Type != "enum" {
-		b.Leave(reader.Unreadable("its values are no words"), e.Name)
+		b.Leave(reader.Unreadable("its values are not strings"), e.Name)
 		return
 	}
 	p := b.Air()
