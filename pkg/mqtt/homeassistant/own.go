@@ -62,7 +62,8 @@ func (r *Reader) Define(now time.Time, own Own) {
 }
 
 // ownMessage returns a discovery message for all entities of a device.
-func ownMessage(key string, said map[string]any) map[string]any {
+func ownMessage(key string, short map[string]any) map[string]any {
+	said := map[string]any(newConfig(short))
 	root := maps.Clone(said)
 	about, _ := said["device"].(map[string]any)
 	about = maps.Clone(about)
@@ -86,7 +87,8 @@ func ownMessage(key string, said map[string]any) map[string]any {
 	all := map[string]any{}
 	for id, v := range components {
 		if c, ok := v.(map[string]any); ok {
-			c = maps.Clone(c)
+			c = newConfig(c)
+			delete(c, "device") // it is of this one
 			if c["unique_id"] == nil {
 				c["unique_id"] = id
 			}
@@ -101,7 +103,8 @@ func ownMessage(key string, said map[string]any) map[string]any {
 // Check returns an error if something cannot be shown.
 func (own Own) Check() error {
 	for _, key := range slices.Sorted(maps.Keys(own)) {
-		if _, several := own[key]["components"].(map[string]any); !several && own[key]["platform"] == nil {
+		said := newConfig(own[key])
+		if _, several := said["components"].(map[string]any); !several && said["platform"] == nil {
 			return fmt.Errorf("%s: it has no platform, and no components with one", key)
 		}
 		rec := reader.NewRecord()

@@ -89,3 +89,25 @@ func TestOwnErrors(t *testing.T) {
 		t.Error("a number is a device")
 	}
 }
+
+func FuzzOwn(f *testing.F) {
+	f.Add(ownPump, ownRoom)
+	f.Add(`{"components":{"a":{"platform":"switch","command_topic":"~/a"},"b":3},"device":{"name":7}}`, `{"platform":3,"device":[]}`)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		w := newWorld(t)
+		w.Reader = New(Options{Source: OwnSource}, w.rec)
+		for _, said := range []string{a, b, a} {
+			all, err := ParseOwn(map[string]json.RawMessage{"x": json.RawMessage(said)})
+			if err != nil {
+				continue
+			}
+			good := all.Check() == nil
+			w.Define(w.now, all)
+			w.Settled(w.now)
+			if d, ok := w.rec.Devices["mqtt:x"]; good && (!ok || len(d.Parts) == 0) {
+				t.Errorf("%s: %+v", said, d)
+			}
+			w.pass(time.Hour)
+		}
+	})
+}

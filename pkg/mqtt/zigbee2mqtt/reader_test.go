@@ -554,6 +554,13 @@ func FuzzReader(f *testing.F) {
 	f.Add("bridge/groups", `[{"id":1,"friendly_name":"g","members":[{"ieee_address":"0x1"}]}]`, "g", `{"state":"ON","brightness":3}`)
 	f.Add("bridge/info", `{"config":{"availability":{"enabled":true}}}`, "a/availability", `{"state":"online"}`)
 	f.Add("bridge/state", "online", "a", `{"color":{"x":1e308,"y":-1},"color_mode":"xy"}`)
+	for _, e := range []string{
+		`{"type":"binary","name":"alarm_1","property":"alarm_1","access":1,"value_on":true,"value_off":false}`, `{"type":"binary","name":"sos","property":"sos","access":1,"value_on":true,"value_off":false}`,
+		`{"type":"enum","name":"presence_state","property":"p","access":1,"values":["none","motion",3]}`, `{"type":"numeric","name":"valve_state","property":"v","access":7,"unit":"%"}`,
+		`{"type":"numeric","name":"probe_temperature","property":"v","access":1,"unit":"°F"}`, `{"type":"numeric","name":"total_power","property":"v","access":1,"unit":"W"}`,
+	} {
+		f.Add("bridge/devices", `[{"ieee_address":"0x1","friendly_name":"a","definition":{"description":"Smoke valve","exposes":[`+e+`]}}]`, "a", `{"alarm_1":true,"sos":true,"p":"none","v":1e300}`)
+	}
 	for _, e := range strings.Split(strings.Trim(string(models(f)), "[]\n"), ",\n")[:60] {
 		f.Add("bridge/devices", "["+e+"]", "a", `{"temperature":1,"action":"on","state":"OFF","state_l1":1,"battery":"3"}`)
 	}
