@@ -52,7 +52,7 @@ cp LICENSE README.md CHANGELOG.md packaging/config.yaml packaging/instance.yaml 
 mkdir -p "$common/docs" "$common/deploy"
 cp docs/*.md "$common/docs/"
 cp -R deploy/prometheus deploy/grafana "$common/deploy/"
-cp systemd/opcredsd.service systemd/opcredsd@.service systemd/opcredsd.sysusers "$common/systemd/"
+cp systemd/opcredsd.service systemd/opcredsd@.service systemd/opcredsd.sysusers systemd/opcredsd.tmpfiles "$common/systemd/"
 
 # What Debian wants compressed.
 mkdir -p "$work/gz/man"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
@@ -34,8 +36,14 @@ func (e *noNode) Error() string {
 
 func (e *noNode) Unwrap() error { return e.cause }
 
-// daemon returns a client of the running daemon.
-func (c *common) daemon() *admin.Client { return admin.NewClient(c.adminSocket) }
+// daemon returns a client of the running daemon. It uses the status socket if this user
+// may use only that one.
+func (c *common) daemon() *admin.Client {
+	if c.statusSocket != "" && errors.Is(unix.Access(c.adminSocket, unix.W_OK), unix.EACCES) && unix.Access(c.statusSocket, unix.W_OK) == nil {
+		return admin.NewClient(c.statusSocket)
+	}
+	return admin.NewClient(c.adminSocket)
+}
 
 // node calls f with the running daemon, or with the store if there is none.
 func (c *common) node(ctx context.Context, a access, f func(n *admin.Operator) error) error {

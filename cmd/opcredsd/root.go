@@ -20,12 +20,13 @@ import (
 type common struct {
 	stdout, stderr io.Writer
 
-	config      string
-	stateDir    string
-	adminSocket string
-	output      string
-	logLevel    string
-	logFormat   string
+	config       string
+	stateDir     string
+	adminSocket  string
+	statusSocket string
+	output       string
+	logLevel     string
+	logFormat    string
 
 	sink    logSink // where the log goes
 	args    []string
@@ -66,6 +67,7 @@ cannot be reached.`,
 	f.StringVar(&c.config, "config", "", "configuration `file` (YAML)")
 	f.StringVar(&c.stateDir, "state-dir", defaultStateDir(), "`directory` of the store")
 	f.StringVar(&c.adminSocket, "admin-socket", "", "`path` of the daemon's Unix socket (default $RUNTIME_DIRECTORY/admin.sock, else STATE_DIR/admin.sock)")
+	f.StringVar(&c.statusSocket, "status-socket", "", "`path` of a Unix socket for users who may only look, which its directory decides (default: none)")
 	f.VarP(choice{&c.output, []string{"text", "json"}}, "output", "o", "output of commands: text or json")
 	f.Var(choice{&c.logLevel, logLevels}, "log-level", "minimum level to log: debug, info, warn or error")
 	f.Var(choice{&c.logFormat, []string{"text", "json"}}, "log-format", "format of the log: text or json")

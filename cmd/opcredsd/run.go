@@ -100,7 +100,7 @@ func (f *runFlags) options(cmd *cobra.Command, c *common) (server.Options, error
 		AnyPort:     true,
 		Interfaces:  f.interfaces,
 		MetricsAddr: f.metricsAddr, WebConfigFile: f.webConfigFile,
-		AdminSocket: c.adminSocket,
+		AdminSocket: c.adminSocket, StatusSocket: c.statusSocket,
 		Product: server.Product{
 			VendorID: f.vendorID, ProductID: f.productID,
 			VendorName: f.vendorName, ProductName: f.productName,

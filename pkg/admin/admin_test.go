@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,36 @@ func TestBackupBrokenOff(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "the disk is gone") {
 		t.Errorf("log %q", log)
+	}
+}
+
+// Users who may only look are served what changes nothing and has no secret in it.
+func TestReaders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{copy: "the copy"}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: ReadHandler(n.operator(), slog.New(slog.DiscardHandler))}}
+	srv.Start()
+	defer srv.Close()
+	open := []string{"status", "fabrics", "attestation", "check", "health"}
+	for _, tc := range calls(t.Context(), NewClient(path), io.Discard) {
+		n.asked = nil
+		_, err := tc.call()
+		if slices.Contains(open, tc.asks) {
+			if err != nil || len(n.asked) != 1 {
+				t.Errorf("%s: %v, asked %q", tc.asks, err, n.asked)
+			}
+		} else if !errors.Is(err, ErrRefused) || len(n.asked) != 0 {
+			t.Errorf("%s for a reader: %v, asked %q", tc.asks, err, n.asked)
+		}
+	}
+	w := httptest.NewRecorder()
+	ReadHandler(n.operator(), slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/debug/pprof/heap", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("memory for a reader: %d", w.Code)
 	}
 }
 

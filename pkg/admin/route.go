@@ -15,11 +15,18 @@ import (
 type route struct {
 	method, path string
 	audit        string
+	readable     bool // served by ReadHandler too
 	serve        func(r *http.Request, log *slog.Logger) (any, error)
 	stream       func(ctx context.Context, w io.Writer) error // in place of serve, if the answer is not JSON
 	connect      func(c *Client)                              // sets the function to one that asks a daemon
 	otherwise    func(err error)                              // sets a nil function to one that returns err
 	audited      func(log *slog.Logger)                       // sets the function of a change to one that logs it
+}
+
+// readable marks a route that reveals no secret and changes nothing.
+func readable(r route) route {
+	r.readable = true
+	return r
 }
 
 // form is how the request of a verb is encoded.

@@ -143,6 +143,26 @@ func Handler(o Operator, log *slog.Logger) http.Handler {
 	return mux
 }
 
+// ReadHandler serves the requests of o that change nothing and reveal no secret, for users
+// who may only look. It refuses the others.
+func ReadHandler(o Operator, log *slog.Logger) http.Handler {
+	o.Otherwise(Refuse("this node does not do that"))
+	mux := http.NewServeMux()
+	for _, r := range routes(&o) {
+		h := r.handler(log)
+		switch {
+		case !r.readable:
+			h = func(w http.ResponseWriter, _ *http.Request) {
+				answer(w, nil, Refuse("only root and the daemon's own user may do that"))
+			}
+		case r.stream != nil:
+			h = r.streamHandler(log)
+		}
+		mux.Handle(r.method+" /v1/"+r.path, h)
+	}
+	return mux
+}
+
 func (v *route) handler(log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

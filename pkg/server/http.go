@@ -115,6 +115,14 @@ func (s *Server) bindHTTP() error {
 		})
 		s.addHTTP(l, admin.Handler(s.Operator(), s.log))
 	}
+	if s.opt.StatusSocket != "" {
+		// Its group is that of the directory, if that has the set-group-ID bit.
+		l, err := host.ListenUnix(s.opt.StatusSocket, 0o660)
+		if err != nil {
+			return fmt.Errorf("status-socket: %w (choose another with --status-socket, or \"\" for none)", err)
+		}
+		s.addHTTP(netutil.LimitListener(l, maxScrapers), admin.ReadHandler(s.Operator(), s.log))
+	}
 	return nil
 }
 

@@ -62,6 +62,7 @@ type Options struct {
 	MetricsAddr          string   // "": no HTTP
 	WebConfigFile        string   // TLS and users at MetricsAddr, in the form of Prometheus; "": neither
 	AdminSocket          string   // path; "": no admin socket
+	StatusSocket         string   // path of a socket for those who may only look; "": none
 	Product              Product
 	Passcode             uint32        // 0: drawn at the first start, then kept
 	Discriminator        *uint16       // nil: drawn at the first start, then kept
@@ -213,8 +214,10 @@ func (o *Options) checkPlaces() error {
 	if err := exporter.Validate(o.WebConfigFile); err != nil {
 		return fmt.Errorf("web-config-file %s: %s", o.WebConfigFile, strings.Join(strings.Fields(err.Error()), " "))
 	}
-	if len(o.AdminSocket) > socketPathOctets {
-		return fmt.Errorf("admin-socket: %q is longer than %d octets", o.AdminSocket, socketPathOctets)
+	for _, s := range []struct{ name, path string }{{"admin-socket", o.AdminSocket}, {"status-socket", o.StatusSocket}} {
+		if len(s.path) > socketPathOctets {
+			return fmt.Errorf("%s: %q is longer than %d octets", s.name, s.path, socketPathOctets)
+		}
 	}
 	for _, name := range o.Interfaces {
 		if name == "" || len(name) > interfaceNameOctets || strings.ContainsAny(name, "/ \t\n") {

@@ -61,6 +61,22 @@ connects member /run/opcredsd/bridge.sock || fail "a member of the group cannot 
 connects stranger /run/opcredsd/bridge.sock && fail "anybody can reach the bridge"
 connects member /run/opcredsd/admin.sock && fail "a member of the group can reach the operator's socket"
 pass "the group opcredsd reaches the bridge, and nothing else"
+useradd --groups opcredsd-status reader || fail "useradd"
+[ "$(mode /run/opcredsd-status/status.sock)" = "660 opcredsd:opcredsd-status" ] || fail "status socket: $(mode /run/opcredsd-status/status.sock)"
+as reader opcredsd status >/dev/null || fail "status for a reader"
+as reader opcredsd devices list >/dev/null || fail "the devices for a reader"
+as reader opcredsd healthcheck || fail "healthcheck for a reader"
+for command in pairing 'window open' 'factory-reset --yes' 'store backup -' reload 'log-level debug' 'fabrics remove 1'; do
+	# shellcheck disable=SC2086 # words
+	as reader opcredsd $command </dev/null 2>/root/said >/root/said.out && fail "a reader may $command"
+	grep -q "only root and the daemon's own user" /root/said || fail "$command for a reader: $(cat /root/said)"
+	[ -s /root/said.out ] && fail "$command tells a reader something"
+done
+for user in member stranger; do
+	as $user opcredsd status >/dev/null 2>&1 && fail "$user may ask for the status"
+done
+connects reader /run/opcredsd/bridge.sock && fail "a reader can reach the bridge"
+pass "the group opcredsd-status may look, and change nothing"
 opcredsd pairing >/dev/null || fail "pairing, without naming the configuration"
 pass "root's commands find the daemon"
 
