@@ -36,7 +36,9 @@ func (p *Page) login(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusTooManyRequests
 			w.Header().Set("Retry-After", strconv.Itoa(int(triesTime/time.Second)))
 		}
-		p.log.Warn("a browser was not let in", "peer", r.RemoteAddr, "error", err)
+		if missed, ok := p.gate.tell(time.Now()); ok {
+			p.log.Warn("a browser was not let in", "peer", r.RemoteAddr, "error", err, "not_logged", missed)
+		}
 		p.showLogin(w, r, status, "", sentence(err.Error()))
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/opcredsd/opcredsd/pkg/logs"
 )
 
 // Bounds of what lets browsers in.
@@ -31,6 +33,7 @@ type gate struct {
 	tokens   []token // oldest first
 	sessions map[[sha256.Size]byte]*session
 	failed   []time.Time // wrong tokens, oldest first
+	denials  logs.Limit  // of the log's lines about them
 }
 
 type token struct {
@@ -113,6 +116,13 @@ func (g *gate) enter(now time.Time, text string) (cookie string, err error) {
 	}
 	g.failed = append(g.failed, now)
 	return "", errToken
+}
+
+// tell reports whether a line about a wrong token is to be logged, and how many were not.
+func (g *gate) tell(now time.Time) (missed int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.denials.Allow(now)
 }
 
 // begin begins a session. The one that has not been used for longest makes room.

@@ -81,6 +81,21 @@ func TestHostNames(t *testing.T) {
 	}
 }
 
+// Strangers cannot fill the log.
+func TestDeniedBrowsersAreLoggedSparingly(t *testing.T) {
+	r := newRig(t)
+	b := r.browser()
+	for i := range 100 {
+		status, _ := b.post("/login", url.Values{"token": {"wrong"}})
+		if want := http.StatusForbidden; i < maxTries && status != want || i >= maxTries && status != http.StatusTooManyRequests {
+			t.Fatalf("try %d: %d", i, status)
+		}
+	}
+	if lines, _ := r.lines.Since(0); len(lines) == 0 || len(lines) > 10 {
+		t.Errorf("%d lines", len(lines))
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	r := newRig(t)
 	b := r.inside()

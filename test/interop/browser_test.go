@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestPage uses the page as people do, beside a phone: matter.js.
@@ -36,6 +37,7 @@ func TestPage(t *testing.T) {
 	b.accessible("/", "/devices", "/devices?q=nothing", "/devices/demo:lamp", "/devices/api:button", "/devices/demo:lamp/remove",
 		"/ignored", "/fabrics", "/health", "/log", "/nonsense")
 	b.fitsPhone("/", "/devices", "/devices/demo:lamp", "/health", "/log")
+	b.byKeyboard()
 	b.withoutScript()
 
 	r.begin("page, pairing")
@@ -305,6 +307,30 @@ func (t *tab) fitsPhone(paths ...string) {
 		}
 	}
 	t.do("a desk", chromedp.EmulateViewport(1280, 900))
+}
+
+// byKeyboard goes to a device without a mouse, while its state changes: the focus stays.
+func (t *tab) byKeyboard() {
+	t.r.t.Helper()
+	t.open("/devices")
+	t.do("Tab", chromedp.KeyEvent(kb.Tab))
+	t.until("first comes the way past the navigation", "document.activeElement.className === 'skip'")
+	t.do("Enter, and Tab to the list", chromedp.KeyEvent(kb.Enter))
+	for range 8 { // the two lists, four fields, the first device
+		t.do("Tab", chromedp.KeyEvent(kb.Tab))
+		if evaluate[bool](t, "where the focus is", "document.activeElement.matches('#devices a')") {
+			break
+		}
+	}
+	const focused = `document.activeElement.matches('[id="d-api:button"] a')`
+	t.until("the first device has the focus", focused)
+	t.r.step("the device gets a room", func() error {
+		return t.r.device.api().do("PUT", "/v1/devices/api:button", `{"name":"Button","room":"Hall","type":"generic_switch"}`, nil)
+	})
+	t.sees(`[id="d-api:button"]`, "Hall")
+	t.until("it still has the focus", focused)
+	t.do("Enter", chromedp.KeyEvent(kb.Enter))
+	t.until("its page", "location.pathname === '/devices/api:button' && document.body.dataset.page === 'device'")
 }
 
 // withoutScript closes the window and opens it again in a browser that runs no scripts.

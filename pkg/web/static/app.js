@@ -144,7 +144,7 @@
     source.addEventListener("gone", () => location.assign("/devices"));
     source.onerror = () => {
       tellOffline(true);
-      if (source.readyState === EventSource.CLOSED) setTimeout(again, 3000);
+      if (source.readyState === EventSource.CLOSED && document.visibilityState !== "hidden") setTimeout(again, 3000);
     };
   }
   // again asks why there is no stream: the session may have ended.
@@ -154,11 +154,19 @@
       if (answer.type !== "opaqueredirect" && answer.ok) { location.reload(); return; }
     } catch { /* still no connection */ }
     source.close();
-    follow();
+    look();
   }
-  if (live) follow();
+  // A page that nobody sees does not follow: browsers have few connections to a host, for
+  // all of its pages together.
+  function look() {
+    if (!live) return;
+    if (document.visibilityState === "hidden") source?.close();
+    else if (!source || source.readyState === EventSource.CLOSED) follow();
+  }
+  look();
+  document.addEventListener("visibilitychange", look);
   addEventListener("pagehide", () => source?.close());
-  addEventListener("pageshow", e => { if (e.persisted && live) follow(); });
+  addEventListener("pageshow", e => { if (e.persisted) look(); });
 
   // Forms that need no button.
   for (const s of document.querySelectorAll("[data-auto]")) s.addEventListener("change", () => s.form.requestSubmit());
