@@ -1,6 +1,7 @@
-// Package airquality is the clusters of an air quality sensor, over one state: Air
-// Quality 0x005B revision 1 and the ten clusters of Concentration Measurement, revision
-// 5 ("Matter Application Cluster Specification", sections 2.9 and 2.10).
+// Package airquality implements the clusters of an air quality sensor, which share
+// one state: Air Quality 0x005B revision 1 and the ten Concentration Measurement
+// clusters, revision 5 ("Matter Application Cluster Specification", sections 2.9
+// and 2.10).
 package airquality
 
 import (
@@ -9,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Substance is something in the air.
+// Substance is a measured substance in the air.
 type Substance uint8
 
 // The substances.
@@ -34,7 +35,7 @@ type Air struct {
 	Concentrations [substances]cluster.Null[float32] // in the unit of the cluster; null: unknown
 }
 
-// Quality is Air Quality.
+// Quality is the Air Quality cluster.
 var Quality = cluster.Define(cluster.Def[Air]{
 	Facts: datamodel.AirQuality,
 	Attributes: []cluster.Attribute[Air]{
@@ -46,9 +47,8 @@ var Quality = cluster.Define(cluster.Def[Air]{
 const QualityFeatures = datamodel.AirQualityFeatureFair | datamodel.AirQualityFeatureModerate |
 	datamodel.AirQualityFeatureVeryPoor | datamodel.AirQualityFeatureExtremelyPoor
 
-// Units of MeasurementUnit, the same in all clusters. Controllers do not look at it:
-// Home Assistant takes gases for parts per million and particles for micrograms,
-// whatever it says.
+// Units of MeasurementUnit, the same in all clusters. Controllers ignore it: Home
+// Assistant assumes parts per million for gases and micrograms for particles.
 const (
 	ppm  = uint64(datamodel.CarbonDioxideConcentrationMeasurementMeasurementUnitPPM)
 	mgM3 = uint64(datamodel.CarbonDioxideConcentrationMeasurementMeasurementUnitMGM3)
@@ -56,7 +56,7 @@ const (
 	bqM3 = uint64(datamodel.CarbonDioxideConcentrationMeasurementMeasurementUnitBQM3)
 )
 
-// Concentrations are the clusters, by their substances.
+// Concentrations are the Concentration Measurement clusters by substance.
 var Concentrations = [substances]*cluster.Cluster[Air]{
 	CO2:          concentration(CO2, datamodel.CarbonDioxideConcentrationMeasurement, ppm, 10, 100),
 	CO:           concentration(CO, datamodel.CarbonMonoxideConcentrationMeasurement, ppm, 1, 5),
@@ -70,15 +70,15 @@ var Concentrations = [substances]*cluster.Cluster[Air]{
 	Radon:        concentration(Radon, datamodel.RadonConcentrationMeasurement, bqM3, 5, 50),
 }
 
-// Ceiling is the greatest concentration that is taken, in the unit of the cluster. What a sensor
-// can measure is less and not known; certification wants a bound.
+// Ceiling is the highest accepted concentration, in the unit of the cluster. A
+// sensor's range is smaller but unknown, and certification requires a limit.
 const Ceiling = 1e6
 
-// Features are those of each concentration: a number.
+// Features are those of each concentration: numeric values only.
 const Features = datamodel.CarbonDioxideConcentrationMeasurementFeatureNumericMeasurement
 
-// concentration is the cluster of one substance. A change of band that is 5 % waits for
-// the next tick; one of big that is 20 % does not.
+// concentration returns the cluster of one substance. A change by band (5 %) is
+// reported with the next tick, a change by big (20 %) at once.
 func concentration(x Substance, f *datamodel.Cluster, unit uint64, band, big float64) *cluster.Cluster[Air] {
 	bound := func(v float32) func(*Air, *tlv.Writer, tlv.Tag) {
 		return func(_ *Air, w *tlv.Writer, t tlv.Tag) { w.Float32(t, v) }

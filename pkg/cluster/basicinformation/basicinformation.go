@@ -1,4 +1,4 @@
-// Package basicinformation is the Basic Information cluster, 0x0028
+// Package basicinformation implements the Basic Information cluster, 0x0028
 // (section 11.1).
 package basicinformation
 
@@ -63,7 +63,7 @@ func specOf(numbered bool) *im.Spec {
 	return cluster.NewSpec(datamodel.BasicInformation, sel)
 }
 
-// Options are the facts about the product and the node.
+// Options describe the product and the node.
 type Options struct {
 	Store *store.Store
 
@@ -75,37 +75,37 @@ type Options struct {
 	HardwareVersionString string // 1 to 64 octets
 	SoftwareVersion       uint32
 	SoftwareVersionString string // 1 to 64 octets
-	SerialNumber          string // up to 32 octets; "": there is no such attribute
+	SerialNumber          string // up to 32 octets; "": no such attribute
 
 	Minima            CapabilityMinima
 	MaxPathsPerInvoke uint16 // at least 1
 
-	// ConfigurationVersion is that of the node as it is at the start, at least 1.
+	// ConfigurationVersion is the node's version at the start, at least 1.
 	ConfigurationVersion uint32
 }
 
-// CapabilityMinima are what each fabric can count on, all of them 10000 at most
-// (section 11.1.4.4).
+// CapabilityMinima are the capabilities that each fabric can rely on, all at most
+// 10000 (section 11.1.4.4).
 type CapabilityMinima struct {
 	CaseSessionsPerFabric            uint16 // at least 3
 	SubscriptionsPerFabric           uint16 // at least 3
 	SimultaneousInvocationsSupported uint16 // at least 1
 	SimultaneousWritesSupported      uint16 // at least 1
-	ReadPathsSupported               uint16 // of one request, at least 9
-	SubscribePathsSupported          uint16 // of one request, at least 3
+	ReadPathsSupported               uint16 // in one request, at least 9
+	SubscribePathsSupported          uint16 // in one request, at least 3
 }
 
-// Cluster serves the cluster. What controllers write is kept in the store's
-// node record; the cluster is the only writer of those fields.
+// Cluster serves the cluster. It stores what controllers write in the store's node
+// record. No other code writes those fields.
 type Cluster struct {
 	im.ReadOnly
 	opt     Options
 	spec    *im.Spec
 	node    store.Node
-	changed []matter.AttributeID // otherwise than by a write
+	changed []matter.AttributeID // changed, but not by a write
 }
 
-// New returns the cluster with what the store keeps.
+// New returns the cluster with the stored values.
 func New(opt Options) (*Cluster, error) {
 	c := &Cluster{opt: opt, spec: specOf(opt.SerialNumber != "")}
 	if err := c.reload(); err != nil {
@@ -209,8 +209,8 @@ func (c *Cluster) Write(_ *im.Request, id matter.AttributeID, v tlv.Element) err
 
 func validLocation(s string) bool { return len(s) == locationLen && utf8.ValidString(s) }
 
-// SetLocation is what SetRegulatoryConfig does to Location: two letters of ISO
-// 3166-1, or "XX"; CONSTRAINT_ERROR for another length.
+// SetLocation sets Location for SetRegulatoryConfig: two letters of ISO 3166-1, or
+// "XX". It returns CONSTRAINT_ERROR for another length.
 func (c *Cluster) SetLocation(s string) error {
 	if !validLocation(s) {
 		return matter.StatusConstraintError
@@ -225,8 +225,8 @@ func (c *Cluster) SetLocation(s string) error {
 	return nil
 }
 
-// SetConfigurationVersion sets the version of the node's configuration: a higher one
-// than before, after what the node serves has changed (section 11.1.5.24).
+// SetConfigurationVersion sets the version of the node's configuration. Call it
+// with a higher version after the node's services have changed (section 11.1.5.24).
 func (c *Cluster) SetConfigurationVersion(v uint32) {
 	if v != c.opt.ConfigurationVersion {
 		c.opt.ConfigurationVersion = v
@@ -234,7 +234,7 @@ func (c *Cluster) SetConfigurationVersion(v uint32) {
 	}
 }
 
-// Changes reports what has changed otherwise than by a write.
+// Changes reports attributes that have changed, but not by a write.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	for _, id := range c.changed {
 		changed(id)
@@ -256,10 +256,10 @@ func (c *Cluster) update(f func(*store.Node)) error {
 	return nil
 }
 
-// NodeLabel returns the label that an administrator gave the node.
+// NodeLabel returns the label that an administrator has set.
 func (c *Cluster) NodeLabel() string { return c.node.NodeLabel }
 
-// Reset reads the store again, after a factory reset.
+// Reset reads the store again after a factory reset.
 func (c *Cluster) Reset() error {
 	c.changed = append(c.changed, nodeLabel, location, localConfigDisabled, uniqueID)
 	return c.reload()

@@ -1,5 +1,5 @@
-// Package booleanstate is the Boolean State cluster, 0x0045 revision 3 ("Matter
-// Application Cluster Specification", section 1.7).
+// Package booleanstate implements the Boolean State cluster, 0x0045 revision 3
+// ("Matter Application Cluster Specification", section 1.7).
 package booleanstate
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// State is the state of a sensor that knows two of them. What true means is said by the
-// device type: contact, water, frost, rain.
+// State is the state of a sensor with two states. The device type defines what true
+// means: contact, water, frost or rain.
 type State struct {
 	Value bool
 }
@@ -22,10 +22,10 @@ var Cluster = cluster.Define(cluster.Def[State]{
 	},
 })
 
-// Features are those of the cluster: each change is an event.
+// Features are the cluster's features: each change is an event.
 const Features = datamodel.BooleanStateFeatureChangeEvent
 
-// Set takes the state from the sensor. A change is an event (section 1.7.6.1).
+// Set sets the state from the sensor. A change is an event (section 1.7.6.1).
 func (s *State) Set(c *cluster.Context, v bool) {
 	if v == s.Value {
 		return

@@ -1,5 +1,5 @@
-// Package bridgeddevicebasicinformation is the Bridged Device Basic Information
-// cluster, 0x0039 (section 9.13): what is known of a device that the node bridges.
+// Package bridgeddevicebasicinformation implements the Bridged Device Basic
+// Information cluster, 0x0039 (section 9.13), which describes a bridged device.
 package bridgeddevicebasicinformation
 
 import (
@@ -27,26 +27,25 @@ const (
 	eventReachableChanged = datamodel.BridgedDeviceBasicInformationEventReachableChanged
 )
 
-// MaxText is how many octets of UTF-8 a name, a label or an id may have.
+// MaxText is the maximum length of a name, a label or an id in octets of UTF-8.
 const MaxText = 32
 
-// Options are what the cluster of one device begins with.
+// Options are the initial values of the cluster of one device.
 type Options struct {
 	Info Info
 
-	// UniqueID tells the device from all others, in up to 32 octets; it is another
-	// one after a factory reset of the node, see Server.UniqueID. Required.
+	// UniqueID returns an id that no other device has, up to 32 octets. It changes
+	// with a factory reset of the node, see Server.UniqueID. Required.
 	UniqueID func() string
 
-	// NodeLabel is the name that a user gave the device, as it was kept; up to 32
-	// octets.
+	// NodeLabel is the stored name that a user gave the device; up to 32 octets.
 	NodeLabel string
-	// KeepNodeLabel keeps the name that a user gives the device; an error keeps the
-	// old one. nil: there is no such attribute.
+	// KeepNodeLabel stores the name that a user gives the device. If it returns an
+	// error, the old name stays. nil: there is no such attribute.
 	KeepNodeLabel func(label string) error
 
-	// ConfigurationVersion grows when functions of the device come or go. 0: there is
-	// no such attribute.
+	// ConfigurationVersion grows when functions of the device are added or removed.
+	// 0: there is no such attribute.
 	ConfigurationVersion uint32
 
 	Unreachable bool // at the beginning
@@ -58,12 +57,12 @@ type Cluster struct {
 	spec      *im.Spec
 	reachable bool
 
-	reported bool   // the value of reachable that was reported last
-	changed  uint32 // a bit for each attribute with a change that is not reported yet
-	left     bool   // Leave is to be reported
+	reported bool   // the last reported value of reachable
+	changed  uint32 // a bit for each attribute with an unreported change
+	left     bool   // Leave is unreported
 }
 
-// New returns the cluster of one device. The error names what does not fit.
+// New returns the cluster of one device. The error names an invalid option.
 func New(opt Options) (*Cluster, error) {
 	if opt.UniqueID == nil {
 		return nil, errors.New("bridged device: no UniqueID")
@@ -74,8 +73,8 @@ func New(opt Options) (*Cluster, error) {
 	return &Cluster{opt: opt, spec: specOf(&opt), reachable: !opt.Unreachable, reported: !opt.Unreachable}, nil
 }
 
-// specs holds the metadata of devices of which the same is known, by the bits of the
-// attributes. All nodes of a process share it.
+// specs caches the metadata by the bits of the attributes. All nodes of a process
+// share it.
 var specs sync.Map // uint32 → *im.Spec
 
 func specOf(o *Options) *im.Spec {
@@ -102,10 +101,10 @@ func specOf(o *Options) *im.Spec {
 	return s.(*im.Spec)
 }
 
-// Update takes what is known of the device now; subscribers hear of what has changed.
-// What was known and is not any more stays as it was. all is false if something is known
-// for the first time: it has no attribute until the endpoint is added anew. An error has
-// changed nothing.
+// Update sets what is known of the device; subscribers are notified of changes. A
+// value that is no longer known stays as it was. all is false if a value is known
+// for the first time: it has no attribute until the endpoint is added again. If
+// Update returns an error, it has changed nothing.
 func (c *Cluster) Update(info Info) (all bool, err error) {
 	if err := info.check(); err != nil {
 		return false, err
@@ -128,15 +127,15 @@ func (c *Cluster) Update(info Info) (all bool, err error) {
 
 func (c *Cluster) change(id matter.AttributeID) { c.changed |= 1 << id }
 
-// SetReachable says whether the node can reach the device. Subscribers hear of a
-// change, by the attribute and by an event.
+// SetReachable sets whether the node can reach the device. A change is reported to
+// subscribers by the attribute and by an event.
 func (c *Cluster) SetReachable(yes bool) { c.reachable = yes }
 
-// Reachable reports what SetReachable has said last.
+// Reachable returns the value set by SetReachable.
 func (c *Cluster) Reachable() bool { return c.reachable }
 
-// SetNodeLabel sets the name of the device, up to 32 octets, as its source or the
-// operator has it. KeepNodeLabel is not called.
+// SetNodeLabel sets the name of the device, up to 32 octets, from its source or the
+// operator. It does not call KeepNodeLabel.
 func (c *Cluster) SetNodeLabel(label string) error {
 	if err := checkText(nodeLabel, label); err != nil {
 		return err

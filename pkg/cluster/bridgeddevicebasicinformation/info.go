@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Info is what is known of a device. What is not known, a zero value, has no attribute.
-// Lengths are in octets of UTF-8.
+// Info describes a device. A zero value is unknown and has no attribute. Lengths
+// are in octets of UTF-8.
 type Info struct {
 	VendorName            string // up to 32
 	VendorID              matter.VendorID
@@ -22,7 +22,7 @@ type Info struct {
 	HardwareVersionString string // up to 64
 	SoftwareVersion       *uint32
 	SoftwareVersionString string // up to 64
-	ManufacturingDate     string // YYYYMMDD, and up to 8 of the vendor's own
+	ManufacturingDate     string // YYYYMMDD, and up to 8 octets defined by the vendor
 	PartNumber            string // up to 32
 	ProductURL            string // up to 256
 	ProductLabel          string // up to 64
@@ -33,20 +33,20 @@ type Info struct {
 // Appearance is what a device looks like.
 type Appearance struct {
 	Finish datamodel.BridgedDeviceBasicInformationProductFinish
-	Color  *datamodel.BridgedDeviceBasicInformationColor // nil: of no single color
+	Color  *datamodel.BridgedDeviceBasicInformationColor // nil: no single color
 }
 
-// attribute is the way from an attribute to the Info.
+// attribute connects an attribute with a field of Info.
 type attribute struct {
 	id    matter.AttributeID
-	text  func(i *Info) string // of a text, else nil
+	text  func(i *Info) string // for a string, else nil
 	known func(i *Info) bool
 	same  func(a, b *Info) bool
 	copy  func(to, from *Info)
 	write func(i *Info, w *tlv.Writer, t tlv.Tag)
 }
 
-// value is an attribute whose zero value means that it is not known.
+// value returns an attribute whose zero value means unknown.
 func value[T comparable](id matter.AttributeID, at func(*Info) *T, write func(v T, w *tlv.Writer, t tlv.Tag)) attribute {
 	return attribute{
 		id:    id,
@@ -63,8 +63,8 @@ func text(id matter.AttributeID, at func(*Info) *string) attribute {
 	return a
 }
 
-// pointer is an attribute that is not known if it is nil. Values that are equal are
-// the same.
+// pointer returns an attribute that is unknown if it is nil. Pointers to equal
+// values are equal.
 func pointer[T any](id matter.AttributeID, at func(*Info) **T, write func(v *T, w *tlv.Writer, t tlv.Tag)) attribute {
 	a := value(id, at, write)
 	a.same = func(a, b *Info) bool { return reflect.DeepEqual(*at(a), *at(b)) }
@@ -75,7 +75,7 @@ func number[T ~uint16 | ~uint32](id matter.AttributeID, at func(*Info) **T) attr
 	return pointer(id, at, func(v *T, w *tlv.Writer, t tlv.Tag) { w.Uint(t, uint64(*v)) })
 }
 
-// attributes are those of Info, ascending.
+// attributes are those of Info, in ascending order.
 var attributes = []attribute{
 	text(datamodel.BridgedDeviceBasicInformationAttrVendorName, func(i *Info) *string { return &i.VendorName }),
 	value(datamodel.BridgedDeviceBasicInformationAttrVendorID, func(i *Info) *matter.VendorID { return &i.VendorID },
@@ -105,7 +105,7 @@ func (a *Appearance) write(w *tlv.Writer, t tlv.Tag) {
 	w.End()
 }
 
-// check returns an error that names what does not fit.
+// check returns an error that names an invalid value.
 func (i *Info) check() error {
 	for _, a := range attributes {
 		if a.text != nil && a.known(i) {
@@ -123,7 +123,7 @@ func (i *Info) check() error {
 	return nil
 }
 
-// checkText holds a text to the limits of its attribute.
+// checkText checks a string against the limits of its attribute.
 func checkText(id matter.AttributeID, s string) error {
 	a := datamodel.BridgedDeviceBasicInformation.Attribute(id)
 	if n := int64(len(s)); n < a.Limit.Min || n > a.Limit.Max || !utf8.ValidString(s) {

@@ -6,14 +6,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// WantFan is the bit of [cluster.Context.Want] for mode and speed of a fan.
+// WantFan is the bit of [cluster.Context.Want] for the mode and speed of a fan.
 const WantFan uint32 = 1
 
-// FanMode is how a fan runs.
+// FanMode is the mode of a fan.
 type FanMode = datamodel.FanControlFanMode
 
-// The modes that a fan can have; On and Smart are written by controllers and stand for
-// High and Auto.
+// The modes of a fan. Controllers may also write On and Smart, which stand for High
+// and Auto.
 const (
 	FanOff    = datamodel.FanControlFanModeOff
 	FanLow    = datamodel.FanControlFanModeLow
@@ -33,7 +33,7 @@ type Fan struct {
 	SpeedSetting   cluster.Null[uint8]
 }
 
-// sequences are the values of FanModeSequence by what they have.
+// sequences maps the supported modes to FanModeSequence.
 var sequences = []struct {
 	low, medium, auto bool
 	is                datamodel.FanControlFanModeSequence
@@ -46,7 +46,7 @@ var sequences = []struct {
 	{false, false, false, datamodel.FanControlFanModeSequenceOffHigh},
 }
 
-// NewFan returns the state of a fan that is off. One with medium has low.
+// NewFan returns the state of a fan that is off. A fan with medium must have low.
 func NewFan(low, medium, auto bool, speeds uint8) Fan {
 	f := Fan{SpeedMax: speeds, PercentSetting: cluster.Some[uint8](0), SpeedSetting: cluster.Some[uint8](0)}
 	for _, s := range sequences {
@@ -107,7 +107,7 @@ func (f *Fan) percent(speed uint8) uint8 {
 	return uint8(int(speed) * 100 / int(f.SpeedMax))
 }
 
-// modeOf returns the mode whose range a percentage is in; the ranges adjoin and grow.
+// modeOf returns the mode for a percentage. The ranges of the modes adjoin.
 func (f *Fan) modeOf(percent uint8) FanMode {
 	for _, m := range []FanMode{FanOff, FanLow, FanMedium} {
 		if f.has(m) && percent <= f.top(m) {
@@ -117,7 +117,7 @@ func (f *Fan) modeOf(percent uint8) FanMode {
 	return FanHigh
 }
 
-// top returns the end of a mode's range of percentages.
+// top returns the upper end of a mode's range of percentages.
 func (f *Fan) top(m FanMode) uint8 {
 	switch {
 	case m == FanOff:
@@ -150,8 +150,8 @@ func checkFanMode(c *cluster.Context, _, is *Fan) error {
 	return nil
 }
 
-// setMode makes percentage and speed fit the mode (section 4.4.6.1). A percentage in the
-// mode's range stays.
+// setMode adjusts percentage and speed to the mode (section 4.4.6.1). A percentage
+// in the mode's range stays.
 func (f *Fan) setMode(m FanMode) {
 	f.Mode = m
 	if m == FanAuto {
@@ -163,14 +163,15 @@ func (f *Fan) setMode(m FanMode) {
 	}
 }
 
-// setPercent makes mode and speed fit a percentage.
+// setPercent adjusts mode and speed to a percentage.
 func (f *Fan) setPercent(p uint8) {
 	f.PercentSetting, f.PercentCurrent = cluster.Some(p), p
 	f.SpeedSetting = cluster.Some(f.speed(p))
 	f.Mode = f.modeOf(p)
 }
 
-// checkPercent takes a percentage. Null changes nothing (section 4.4.6.3).
+// checkPercent handles a write of a percentage. Null changes nothing (section
+// 4.4.6.3).
 func checkPercent(c *cluster.Context, was, is *Fan) error {
 	if !is.PercentSetting.Valid {
 		*is = *was
@@ -184,7 +185,7 @@ func checkPercent(c *cluster.Context, was, is *Fan) error {
 	return nil
 }
 
-// checkSpeed is checkPercent for a speed.
+// checkSpeed handles a write of a speed, as checkPercent does for a percentage.
 func checkSpeed(c *cluster.Context, was, is *Fan) error {
 	speed := is.SpeedSetting
 	if !speed.Valid {
@@ -200,15 +201,15 @@ func checkSpeed(c *cluster.Context, was, is *Fan) error {
 	return nil
 }
 
-// ReportMode takes from the device how it runs.
+// ReportMode sets the mode that the device reports.
 func (f *Fan) ReportMode(m FanMode) {
 	if !f.has(m) {
-		m = FanHigh // it runs, in a way that the sequence does not have
+		m = FanHigh // the fan runs in a mode that the sequence does not have
 	}
 	f.setMode(m)
 }
 
-// ReportPercent takes from the device how fast it runs.
+// ReportPercent sets the speed that the device reports.
 func (f *Fan) ReportPercent(p uint8) {
 	if f.Mode == FanAuto {
 		f.PercentCurrent = p

@@ -21,10 +21,11 @@ const (
 	WantMode
 )
 
-// SystemMode is what a thermostat does.
+// SystemMode is the mode of a thermostat.
 type SystemMode = datamodel.ThermostatSystemMode
 
-// Running is the bit of ThermostatRunningState that is set: controllers know only one.
+// Running is the bit of ThermostatRunningState that is set. Controllers support
+// only one at a time.
 type Running uint8
 
 // The values of Running.
@@ -36,11 +37,12 @@ const (
 )
 
 const (
-	// deadBand is MinSetpointDeadBand: bridged devices know of none, and those with one
-	// range for both setpoints can have none.
+	// deadBand is MinSetpointDeadBand. Bridged devices do not announce one, and a
+	// device with one range for both setpoints cannot have one.
 	deadBand = 0
 
-	// raiseUnit is that of the amount in SetpointRaiseLower, in hundredths of a degree.
+	// raiseUnit is the unit of the amount in SetpointRaiseLower, in hundredths of a
+	// degree.
 	raiseUnit = 10
 )
 
@@ -62,7 +64,7 @@ type Thermostat struct {
 	sequence datamodel.ThermostatControlSequenceOfOperation
 }
 
-// Config is what a thermostat can do. It never changes.
+// Config is what a thermostat supports. It never changes.
 type Config struct {
 	Features         uint32
 	Modes            uint16 // a bit for each SystemMode
@@ -96,7 +98,7 @@ func (t *Thermostat) cool() limits {
 	return limits{&t.Cool, &t.MinCool, &t.MaxCool, &t.Config.MinCool, &t.Config.MaxCool}
 }
 
-// fit moves the setpoint into its limits.
+// fit limits the setpoint.
 func (l limits) fit() { *l.set = min(max(*l.set, *l.min), *l.max) }
 
 // Cluster is the Thermostat cluster.
@@ -126,7 +128,7 @@ var Cluster = cluster.Define(cluster.Def[Thermostat]{
 	},
 })
 
-// Select returns what a thermostat serves.
+// Select returns the attributes and commands of a thermostat.
 func Select(c Config) cluster.Selection {
 	sel := cluster.Selection{Features: c.Features}
 	sel.Attributes = append(sel.Attributes, datamodel.ThermostatAttrThermostatRunningState)
@@ -146,8 +148,8 @@ func Select(c Config) cluster.Selection {
 	return sel
 }
 
-// checkHeat holds a heating setpoint to its limits. One too near to the cooling setpoint
-// moves that (section 4.3.9.16).
+// checkHeat checks a heating setpoint against its limits. It moves the cooling
+// setpoint if that is too near (section 4.3.9.16).
 func checkHeat(c *cluster.Context, _, is *Thermostat) error {
 	if is.Heat < is.MinHeat || is.Heat > is.MaxHeat {
 		return matter.StatusConstraintError
@@ -162,7 +164,7 @@ func checkHeat(c *cluster.Context, _, is *Thermostat) error {
 	return nil
 }
 
-// checkCool is checkHeat for a cooling setpoint.
+// checkCool does the same for a cooling setpoint.
 func checkCool(c *cluster.Context, _, is *Thermostat) error {
 	if is.Cool < is.MinCool || is.Cool > is.MaxCool {
 		return matter.StatusConstraintError
@@ -177,8 +179,8 @@ func checkCool(c *cluster.Context, _, is *Thermostat) error {
 	return nil
 }
 
-// checkLimits holds the limits that a controller sets to what the device can, and moves
-// setpoints into them (section 4.3.9.17).
+// checkLimits checks the limits that a controller sets against those of the device,
+// and moves setpoints into them (section 4.3.9.17).
 func checkLimits(_ *cluster.Context, _, is *Thermostat) error {
 	for _, l := range []limits{is.heat(), is.cool()} {
 		if *l.min < *l.absMin || *l.max > *l.absMax || *l.min > *l.max {
@@ -229,8 +231,8 @@ type raiseLowerFields struct {
 	Amount int8
 }
 
-// raiseLower is SetpointRaiseLower (section 4.3.10.1). Setpoints stop at their limits; two
-// that are moved together move by as much as both can.
+// raiseLower handles SetpointRaiseLower (section 4.3.10.1). Setpoints stop at their
+// limits. If both setpoints move, they move by the same amount, as far as both can.
 func raiseLower(c *cluster.Context, t *Thermostat, f *raiseLowerFields) error {
 	var move []limits
 	var want uint32
@@ -269,9 +271,10 @@ func raiseLower(c *cluster.Context, t *Thermostat, f *raiseLowerFields) error {
 	return nil
 }
 
-// ReportHeat and ReportCool take setpoints from the device. The other setpoint gives way.
+// ReportHeat and ReportCool set setpoints from the device, and adjust the other
+// setpoint if needed.
 
-// ReportHeat takes the heating setpoint.
+// ReportHeat sets the heating setpoint.
 func (t *Thermostat) ReportHeat(v int16) {
 	t.Heat = v
 	t.heat().fit()
@@ -281,7 +284,7 @@ func (t *Thermostat) ReportHeat(v int16) {
 	}
 }
 
-// ReportCool takes the cooling setpoint.
+// ReportCool sets the cooling setpoint.
 func (t *Thermostat) ReportCool(v int16) {
 	t.Cool = v
 	t.cool().fit()

@@ -1,5 +1,4 @@
-// Package descriptor is the Descriptor cluster, 0x001D (section
-// 9.5).
+// Package descriptor implements the Descriptor cluster, 0x001D (section 9.5).
 package descriptor
 
 import (
@@ -19,15 +18,15 @@ const ID = datamodel.DescriptorID
 // PartsList is the only attribute that changes.
 const PartsList = datamodel.DescriptorAttrPartsList
 
-// MaxTags is how many semantic tags an endpoint may have, MaxUniqueID how many octets
-// its unique id.
+// MaxTags is the maximum number of semantic tags of an endpoint. MaxUniqueID is the
+// maximum length of its unique id in octets.
 const (
 	MaxTags     = 6
 	MaxUniqueID = 32
 	maxLabel    = 64
 )
 
-// DeviceType is a device type with the revision that the endpoint conforms to.
+// DeviceType is a device type with the revision that the endpoint implements.
 type DeviceType struct {
 	ID       matter.DeviceTypeID
 	Revision uint16
@@ -46,11 +45,12 @@ type Options struct {
 	Servers     func() []matter.ClusterID  // ascending
 	Parts       func() []matter.EndpointID // ascending; nil for a leaf
 
-	// Tags tell the endpoint from its siblings of the same device type (section
-	// 9.5.6.5); up to MaxTags. Without any there is no such attribute.
+	// Tags distinguish the endpoint from its siblings of the same device type
+	// (section 9.5.6.5); at most MaxTags. The attribute exists only if there are
+	// tags.
 	Tags []Tag
-	// UniqueID is unique within the device, up to MaxUniqueID octets. "": there is no
-	// such attribute.
+	// UniqueID is unique within the device, up to MaxUniqueID octets. The attribute
+	// exists only if it is not "".
 	UniqueID string
 }
 
@@ -80,8 +80,7 @@ func newSpec(tags, unique bool) *im.Spec {
 	return cluster.NewSpec(datamodel.Descriptor, sel)
 }
 
-// New returns the descriptor of one endpoint. The error says what of the options does
-// not fit.
+// New returns the descriptor of one endpoint. The error names an invalid option.
 func New(opt Options) (*Cluster, error) {
 	if len(opt.Tags) > MaxTags {
 		return nil, fmt.Errorf("descriptor: %d tags, where there may be %d", len(opt.Tags), MaxTags)
@@ -134,7 +133,7 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// write writes a SemanticTagStruct. Tags of a manufacturer's own are not served.
+// write writes a SemanticTagStruct. Tags of manufacturers are not supported.
 func (x *Tag) write(w *tlv.Writer) {
 	w.StartStruct(tlv.Anonymous)
 	w.Null(tlv.Context(0)) // MfgCode

@@ -1,6 +1,6 @@
-// Package diagnosticlogs is the Diagnostic Logs cluster, 0x0032
-// (section 11.11): the newest lines of the node's log, as far as they fit into
-// one response. There is no BDX.
+// Package diagnosticlogs implements the Diagnostic Logs cluster, 0x0032 (section
+// 11.11). It returns the newest lines of the node's log that fit into one response.
+// BDX is not supported.
 package diagnosticlogs
 
 import (
@@ -19,39 +19,38 @@ const ID = datamodel.DiagnosticLogsID
 const (
 	cmdRetrieveLogs = datamodel.DiagnosticLogsCmdRetrieveLogsRequest
 
-	// maxContent is the longest LogContent, octets.
+	// maxContent is the maximum length of LogContent in octets.
 	maxContent       = 1024
 	maxDesignatorLen = 32
 )
 
-// intent says what logs are for (section 11.11.4.1).
+// intent is the requested kind of log (section 11.11.4.1).
 type intent uint8
 
-// There is one log for end user support, 0, and the network, 1.
+// The same log is returned for end user support, 0, and the network, 1.
 const crashLogs intent = 2
 
-// bdx is the transfer protocol other than the response itself, 0 (section
-// 11.11.4.3).
+// bdx is the transfer protocol BDX; 0 means in the response (section 11.11.4.3).
 const bdx = 1
 
 // Status of a response (section 11.11.4.2).
 const (
 	success   = 0
-	exhausted = 1 // BDX was asked for, but everything there is comes in the response
+	exhausted = 1 // BDX was requested, but the response contains the whole log
 	noLogs    = 2
 )
 
 var spec = cluster.NewSpec(datamodel.DiagnosticLogs, cluster.Selection{})
 
-// Options are what the cluster works with. All are required.
+// Options are the cluster's dependencies. All are required.
 type Options struct {
 	// Logs returns the newest entries of the log, oldest first, in at most limit
-	// octets, and when the first of them was written; nothing if there are none.
+	// octets, and the time of the first of them; nothing if there are none.
 	Logs func(limit int) (text []byte, oldest time.Time)
 	// Started is when the node's system time began.
 	Started time.Time
-	// ClockTrusted reports whether the wall clock showed at that time what can be
-	// right.
+	// ClockTrusted reports whether the wall clock showed a plausible time at that
+	// moment.
 	ClockTrusted func(at time.Time) bool
 }
 
@@ -67,13 +66,13 @@ func New(opt Options) *Cluster { return &Cluster{opt: opt} }
 // Spec returns the cluster's metadata.
 func (c *Cluster) Spec() *im.Spec { return spec }
 
-// Read is not called: there are no attributes.
+// Read is not called, since there are no attributes.
 func (c *Cluster) Read(*im.Request, matter.AttributeID, *tlv.Writer, tlv.Tag) error {
 	return matter.StatusUnsupportedAttribute
 }
 
-// Invoke executes RetrieveLogsRequest. A node crashes without a log of it: what
-// its service manager then wrote down is not its own.
+// Invoke executes RetrieveLogsRequest. There is no crash log, since the service
+// manager, and not the node, records a crash.
 func (c *Cluster) Invoke(_ *im.Request, _ matter.CommandID, fields tlv.Element, w *tlv.Writer) error {
 	why, protocol, err := decode(fields)
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package doorlock is the Door Lock cluster, 0x0101 revision 10 ("Matter Application
-// Cluster Specification", section 5.2), as far as a bridged lock has it: it locks and
-// unlocks, and says who did. Users and credentials stay with the lock.
+// Package doorlock implements the Door Lock cluster, 0x0101 revision 10 ("Matter
+// Application Cluster Specification", section 5.2), as far as a bridged lock needs
+// it: locking, unlocking, and events with the cause. Users and credentials are
+// managed by the lock.
 package doorlock
 
 import (
@@ -12,23 +13,23 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// supportedModes is SupportedOperatingModes, in which a 0 stands for a mode that is
-// supported: Normal alone and NoRemoteLockUnlock, which are mandatory.
+// supportedModes is SupportedOperatingModes, in which a 0 means supported: only
+// Normal and NoRemoteLockUnlock, which are mandatory.
 const supportedModes = 0xFFF6
 
-// OperationTime is how long the lock may take to do what a controller wants.
+// OperationTime is the maximum time for the lock to carry out a command.
 const OperationTime = 30 * time.Second
 
 // Lock is the state of a lock.
 type Lock struct {
 	State cluster.Null[datamodel.DoorLockLockState]
 	Door  cluster.Null[datamodel.DoorLockDoorState]
-	PIN   bool // the lock takes the PIN that a controller sends
+	PIN   bool // the lock accepts a PIN from a controller
 
 	wanted operation
 }
 
-// operation is what a controller wants and the lock has not done yet.
+// operation is a controller's command that the lock has not carried out so far.
 type operation struct {
 	state  datamodel.DoorLockLockState
 	fabric matter.FabricIndex
@@ -59,10 +60,11 @@ var Cluster = cluster.Define(cluster.Def[Lock]{
 
 type pinCode struct{ PINCode cluster.Opt[[]byte] }
 
-// maxPIN bounds the PIN that is handed on, in octets (section 5.2.9.21).
+// maxPIN is the maximum length of a PIN in octets (section 5.2.9.21).
 const maxPIN = 32
 
-// operate asks the lock. Its state changes when the bolt has moved, and not before.
+// operate sends a command to the lock. The state changes only when the lock reports
+// it.
 func (s *Lock) operate(c *cluster.Context, name string, to datamodel.DoorLockLockState, f *pinCode) error {
 	a := cluster.Action{Name: name}
 	if f.PINCode.Valid {
@@ -82,10 +84,10 @@ func (s *Lock) operate(c *cluster.Context, name string, to datamodel.DoorLockLoc
 	return nil
 }
 
-// Rules returns what the lock's attributes have in common.
+// Rules returns the rules of the lock's state.
 func Rules() cluster.Rules[Lock] { return cluster.Rules[Lock]{Tick: tick} }
 
-// tick ends an operation that the lock did not do (section 5.2.11.4).
+// tick ends an operation that the lock has not carried out (section 5.2.11.4).
 func tick(c *cluster.Context, s *Lock) time.Time {
 	if o := s.wanted; !o.until.IsZero() && !c.Now.Before(o.until) {
 		s.wanted = operation{}
@@ -107,7 +109,7 @@ func (o *operation) kind() datamodel.DoorLockLockOperationType {
 	return datamodel.DoorLockLockOperationTypeLock
 }
 
-// writeSource writes who was the cause, from field n on: fabric and node, or null.
+// writeSource writes the cause, from field n on: fabric and node, or null.
 func (o *operation) writeSource(w *tlv.Writer, n uint8) {
 	if o.fabric == matter.NoFabric {
 		w.Null(tlv.Context(n))
@@ -118,7 +120,7 @@ func (o *operation) writeSource(w *tlv.Writer, n uint8) {
 	w.Uint(tlv.Context(n+1), uint64(o.node))
 }
 
-// ReportState takes from the lock what it is. The first word of it is no operation.
+// ReportState sets the lock's state. The first report is not an operation.
 func (s *Lock) ReportState(c *cluster.Context, is datamodel.DoorLockLockState) {
 	was := s.State
 	s.State = cluster.Some(is)
@@ -145,7 +147,7 @@ func (s *Lock) ReportState(c *cluster.Context, is datamodel.DoorLockLockState) {
 	})
 }
 
-// ReportDoor takes from the lock whether the door is open.
+// ReportDoor sets the state of the door.
 func (s *Lock) ReportDoor(c *cluster.Context, is datamodel.DoorLockDoorState) {
 	was := s.Door
 	s.Door = cluster.Some(is)

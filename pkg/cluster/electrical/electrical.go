@@ -18,7 +18,7 @@ const (
 	Exported
 )
 
-// The ranges in which a meter measures, in the units of the clusters.
+// The measuring ranges, in the units of the clusters.
 const (
 	PowerRange   = 1_000_000_000         // mW, in both directions
 	VoltageRange = 1_000_000             // mV
@@ -26,14 +26,14 @@ const (
 	EnergyRange  = 1_000_000_000_000_000 // mWh
 )
 
-// accuracy is the greatest error, in hundredths of a percent. That of a meter of another
-// network is not known; this is what simple ones have.
+// accuracy is the maximum error, in hundredths of a percent. Sources do not
+// announce theirs; this is a usual value of simple meters.
 const accuracy = 500
 
 // Meter is the state of a meter.
 type Meter struct {
-	Measures  uint8                // what it has; it never changes
-	Endpoints *[]matter.EndpointID // whose power flows through it, for SET; it never changes
+	Measures  uint8                // measured quantities; never changes
+	Endpoints *[]matter.EndpointID // whose power is measured, for SET; never changes
 
 	Power   cluster.Null[int64] // mW; negative: exported
 	Voltage cluster.Null[int64] // mV
@@ -41,17 +41,17 @@ type Meter struct {
 
 	Imported, Exported Counter
 
-	began time.Time // the first report, from which time is counted while there is no clock
+	began time.Time // the first report; time counts from it without a clock
 }
 
-// quiet are rules with a step that the next tick reports and one that is reported at
-// once. The specification wants changes not twice a second and not later than after a
-// minute (sections 2.12.6 and 2.13.6).
+// quiet returns rules with one step for a report with the next tick and one for an
+// immediate report. The specification allows two reports per second at most, and
+// requires one at least each minute (sections 2.12.6 and 2.13.6).
 func quiet(band, bandPercent, big, bigPercent int64) cluster.Quiet {
 	return cluster.Slow(cluster.Step{Abs: band, Percent: bandPercent}, cluster.Step{Abs: big, Percent: bigPercent})
 }
 
-// PowerMeasurement is Electrical Power Measurement.
+// PowerMeasurement is the Electrical Power Measurement cluster.
 var PowerMeasurement = cluster.Define(cluster.Def[Meter]{
 	Facts: datamodel.ElectricalPowerMeasurement,
 	Attributes: []cluster.Attribute[Meter]{
@@ -74,11 +74,12 @@ var PowerMeasurement = cluster.Define(cluster.Def[Meter]{
 	},
 })
 
-// PowerFeatures are those of PowerMeasurement. Of direct current no source says so.
+// PowerFeatures are the features of PowerMeasurement. Sources do not distinguish
+// direct current.
 const PowerFeatures = datamodel.ElectricalPowerMeasurementFeatureAlternatingCurrent
 
-// PowerAttributes returns the optional attributes of PowerMeasurement for what a meter
-// has.
+// PowerAttributes returns the optional attributes of PowerMeasurement for the
+// measured quantities.
 func PowerAttributes(measures uint8) (ids []matter.AttributeID) {
 	if measures&Voltage != 0 {
 		ids = append(ids, datamodel.ElectricalPowerMeasurementAttrVoltage)
@@ -89,7 +90,7 @@ func PowerAttributes(measures uint8) (ids []matter.AttributeID) {
 	return ids
 }
 
-// accuracies are the entries of Accuracy, one for each quantity (section 2.13.6.3).
+// accuracies are the entries of Accuracy, one per quantity (section 2.13.6.3).
 var accuracies = []struct {
 	measures uint8
 	cluster.Accuracy
@@ -109,7 +110,7 @@ func writeAccuracies(s *Meter, w *tlv.Writer, t tlv.Tag) {
 	w.End()
 }
 
-// Topology is Power Topology.
+// Topology is the Power Topology cluster.
 var Topology = cluster.Define(cluster.Def[Meter]{
 	Facts: datamodel.PowerTopology,
 	Attributes: []cluster.Attribute[Meter]{

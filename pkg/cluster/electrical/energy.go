@@ -9,24 +9,25 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Counter is an energy that only grows, though the source's counter may begin anew.
+// Counter is an energy that only grows, although the source's counter may restart.
 type Counter struct {
 	Total  cluster.Null[int64] // mWh
-	Source int64               // what the source reported last, mWh
-	offset int64               // what was counted before the source began anew, mWh
+	Source int64               // the source's last reading, mWh
+	offset int64               // the sum of the source's earlier counts, mWh
 
-	// When Total was counted: epoch-s, or without a clock milliseconds since the meter's
+	// The time of Total: epoch-s, or without a clock milliseconds since the meter's
 	// first report.
 	end      cluster.Null[uint32]
 	endMilli uint64
 }
 
-// beganAnew is the part of the last reading, in tenths, below which a reading is that of
-// a counter that began at zero again. A smaller step back is a correction, which makes
-// the total wait.
+// beganAnew is a fraction of the last reading, in tenths. A smaller reading means that
+// the counter has restarted at zero. A smaller step back is a correction; the total
+// then stays until the reading exceeds the last one.
 const beganAnew = 9
 
-// EnergyMeasurement is Electrical Energy Measurement, with what was counted since ever.
+// EnergyMeasurement is the Electrical Energy Measurement cluster with cumulative
+// energies.
 var EnergyMeasurement = cluster.Define(cluster.Def[Meter]{
 	Facts: datamodel.ElectricalEnergyMeasurement,
 	Attributes: []cluster.Attribute[Meter]{
@@ -44,7 +45,8 @@ var EnergyMeasurement = cluster.Define(cluster.Def[Meter]{
 	},
 })
 
-// EnergyFeatures returns the features of EnergyMeasurement for what a meter has.
+// EnergyFeatures returns the features of EnergyMeasurement for the measured
+// quantities.
 func EnergyFeatures(measures uint8) uint32 {
 	features := datamodel.ElectricalEnergyMeasurementFeatureCumulativeEnergy
 	if measures&Imported != 0 {
@@ -56,8 +58,8 @@ func EnergyFeatures(measures uint8) uint32 {
 	return features
 }
 
-// energy is a cumulative energy. Each report of one is an event with both (section
-// 2.12.7.1).
+// energy returns the attribute of a cumulative energy. Each report of one is an
+// event with both (section 2.12.7.1).
 func energy(id matter.AttributeID, at func(*Meter) *Counter) cluster.Attribute[Meter] {
 	return cluster.Computed(id, func(s *Meter, w *tlv.Writer, t tlv.Tag) { at(s).write(w, t) }, nil).
 		ReportBy(func(s *Meter) cluster.Number {
@@ -77,8 +79,8 @@ func writeMeasured(s *Meter, w *tlv.Writer) {
 	}
 }
 
-// write writes an EnergyMeasurementStruct. What is cumulative has no beginning (section
-// 2.12.5.2).
+// write writes an EnergyMeasurementStruct. A cumulative energy has no start
+// (section 2.12.5.2).
 func (e *Counter) write(w *tlv.Writer, t tlv.Tag) {
 	if !e.Total.Valid {
 		w.Null(t)
@@ -94,7 +96,7 @@ func (e *Counter) write(w *tlv.Writer, t tlv.Tag) {
 	w.End()
 }
 
-// SetEnergy takes a reading of the source, in mWh, for one of the meter's counters.
+// SetEnergy sets one of the meter's counters to a reading of the source, in mWh.
 func (s *Meter) SetEnergy(c *cluster.Context, e *Counter, reading int64) {
 	if reading < e.Source {
 		if reading < e.Source/10*beganAnew {

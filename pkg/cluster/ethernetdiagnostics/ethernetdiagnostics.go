@@ -1,4 +1,4 @@
-// Package ethernetdiagnostics is the Ethernet Network Diagnostics cluster,
+// Package ethernetdiagnostics implements the Ethernet Network Diagnostics cluster,
 // 0x0037 with features PKTCNT and ERRCNT (section 11.16).
 package ethernetdiagnostics
 
@@ -34,13 +34,13 @@ var spec = cluster.NewSpec(datamodel.EthernetNetworkDiagnostics, cluster.Selecti
 	Attributes: []matter.AttributeID{phyRate, fullDuplex, carrierDetect, timeSinceReset},
 })
 
-// Counts are what the interface has counted since the host started.
+// Counts are the counters of the interface since the host started.
 type Counts struct {
 	RxPackets, TxPackets, TxErrors, Collisions, Overruns uint64
 }
 
-// Link is the state of the interface that carries the node. Nil members are not
-// known.
+// Link is the state of the interface that carries the node's traffic. Nil members
+// are unknown.
 type Link struct {
 	Megabits   *uint32
 	FullDuplex *bool
@@ -54,22 +54,22 @@ type Cluster struct {
 	link    func() Link
 	base    Counts // at the last reset
 	started time.Time
-	seen    Link // at the last look
+	seen    Link // the last observed state
 	look    bool
 }
 
-// New returns the cluster of an interface that link tells of. Counts begin at
-// now, as does the time since the interface was reset: of what was before the
-// node knows nothing.
+// New returns the cluster of an interface. link returns its state. Counts begin at
+// now, and so does the time since the interface was reset, since the node does not
+// know what was before.
 func New(now time.Time, link func() Link) *Cluster {
 	l := link()
 	return &Cluster{link: link, base: l.Counts, started: now, seen: l}
 }
 
-// Follow looks at the link again when the host's links have changed.
+// Follow schedules a look at the link when the host's links have changed.
 func (c *Cluster) Follow(e im.NodeEvent) { c.look = c.look || e == im.LinksChanged }
 
-// Changes reports what is.
+// Changes reports the attributes that have changed.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	if !c.look {
 		return
@@ -128,8 +128,8 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// since returns a count from base on. An interface that was made anew counts
-// from nothing.
+// since returns a count relative to base. An interface that was created again
+// counts from zero.
 func since(count, base uint64) uint64 {
 	if count < base {
 		return count

@@ -1,6 +1,6 @@
-// Package filter is the clusters of filters that wear out: HEPA Filter Monitoring 0x0071
-// and Activated Carbon Filter Monitoring 0x0072, both revision 1 ("Matter Application
-// Cluster Specification", section 2.8).
+// Package filter implements the clusters of filters that wear out: HEPA Filter
+// Monitoring 0x0071 and Activated Carbon Filter Monitoring 0x0072, both revision 1
+// ("Matter Application Cluster Specification", section 2.8).
 package filter
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// WantReset is the bit of [cluster.Context.Want] for a filter that was changed.
+// WantReset is the bit of [cluster.Context.Want] for a filter that was replaced.
 const WantReset uint32 = 1
 
 // Filter is the state of a filter.
 type Filter struct {
 	Condition   uint8 // percent: 100 is a new filter
 	Indication  datamodel.HEPAFilterMonitoringChangeIndication
-	LastChanged cluster.Null[uint32] // seconds since 2000; null: not known
+	LastChanged cluster.Null[uint32] // seconds since 2000; null: unknown
 }
 
 // New returns the state of a new filter.
@@ -30,14 +30,15 @@ var (
 	Carbon = define(datamodel.ActivatedCarbonFilterMonitoring)
 )
 
-// Selection is what of the clusters a filter serves whose condition is known.
+// Selection is the part of the clusters that a filter with a known condition
+// serves.
 var Selection = cluster.Selection{
 	Features:   datamodel.HEPAFilterMonitoringFeatureCondition | datamodel.HEPAFilterMonitoringFeatureWarning,
 	Attributes: []matter.AttributeID{datamodel.HEPAFilterMonitoringAttrLastChangedTime},
 	Commands:   []matter.CommandID{datamodel.HEPAFilterMonitoringCmdResetCondition},
 }
 
-// The two clusters differ in their ids alone.
+// The two clusters differ only in their ids.
 func define(f *datamodel.Cluster) *cluster.Cluster[Filter] {
 	return cluster.Define(cluster.Def[Filter]{
 		Facts: f,
@@ -54,7 +55,7 @@ func define(f *datamodel.Cluster) *cluster.Cluster[Filter] {
 	})
 }
 
-// wear is how a filter is reported: slowly as it wears out, at once when there is a new one.
+// wear delays reports while the filter wears out, and reports a new filter at once.
 func wear(was, is cluster.Number, at cluster.Moment) time.Duration {
 	if is.V > was.V {
 		return 0
@@ -64,13 +65,13 @@ func wear(was, is cluster.Number, at cluster.Moment) time.Duration {
 
 var slow = cluster.Slow(cluster.Step{Abs: 1}, cluster.Step{})
 
-// The conditions below which a filter is to be changed soon, and now, in percent.
+// The conditions in percent below which a filter must be replaced soon, or now.
 const (
 	soon = 10
 	now  = 1
 )
 
-// Set takes the condition from the device.
+// Set sets the condition that the device reports.
 func (s *Filter) Set(percent uint8) {
 	s.Condition = percent
 	switch {
@@ -83,8 +84,8 @@ func (s *Filter) Set(percent uint8) {
 	}
 }
 
-// reset is ResetCondition: there is a new filter (section 2.8.6.1). Without a clock
-// nobody knows since when.
+// reset handles ResetCondition: the filter was replaced (section 2.8.6.1). Without
+// a clock the time of that is unknown.
 func reset(c *cluster.Context, s *Filter) error {
 	s.Set(100)
 	s.LastChanged = cluster.Epoch(c.Now)

@@ -1,4 +1,4 @@
-// Package generaldiagnostics is the General Diagnostics cluster, 0x0033
+// Package generaldiagnostics implements the General Diagnostics cluster, 0x0033
 // (section 11.12).
 package generaldiagnostics
 
@@ -40,14 +40,14 @@ const (
 )
 
 var spec = cluster.NewSpec(datamodel.GeneralDiagnostics, cluster.Selection{
-	Features:   datamodel.GeneralDiagnosticsFeatureDataModelTest, // of nodes that take several commands at once
+	Features:   datamodel.GeneralDiagnosticsFeatureDataModelTest, // for nodes that take several commands at once
 	Attributes: []matter.AttributeID{totalOperationalHours, bootReason, activeNetworkFaults},
 })
 
-// BootReason says why the node started (section 11.12.5.5).
+// BootReason is why the node started (section 11.12.5.5).
 type BootReason = datamodel.GeneralDiagnosticsBootReason
 
-// The boot reasons that a process can tell apart.
+// The boot reasons that a process can distinguish.
 const (
 	BootUnspecified   = datamodel.GeneralDiagnosticsBootReasonUnspecified
 	BootPowerOn       = datamodel.GeneralDiagnosticsBootReasonPowerOnReboot
@@ -64,15 +64,15 @@ type Interface struct {
 	Ethernet        bool
 }
 
-// Options are what the server knows of the node.
+// Options describe the node.
 type Options struct {
 	Started     time.Time
 	RebootCount uint16
 	BootReason  BootReason
 	Interfaces  func() []Interface
-	// OperationalHours returns the node's total, this run included.
+	// OperationalHours returns the node's total, including this run.
 	OperationalHours func(now time.Time) uint32
-	// Load returns what the node carries and has done, with the subscriptions of fabric f.
+	// Load returns the load of the node, with the subscriptions of fabric f.
 	Load func(f matter.FabricIndex) im.Load
 }
 
@@ -80,15 +80,15 @@ type Options struct {
 type Cluster struct {
 	im.ReadOnly
 	opt  Options
-	seen []Interface // at the last look
+	seen []Interface // the last observed interfaces
 	look bool
 }
 
 // New returns the cluster.
 func New(opt Options) *Cluster { return &Cluster{opt: opt, seen: opt.Interfaces()} }
 
-// Follow looks at the interfaces again when the host's links have changed. Since a
-// factory reset no reboot was counted (section 11.12.6.2).
+// Follow schedules a look at the interfaces when the host's links have changed. A
+// factory reset clears the count of reboots (section 11.12.6.2).
 func (c *Cluster) Follow(e im.NodeEvent) {
 	switch e {
 	case im.LinksChanged:
@@ -98,7 +98,7 @@ func (c *Cluster) Follow(e im.NodeEvent) {
 	}
 }
 
-// Changes reports interfaces that are.
+// Changes reports the attributes that have changed.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	if !c.look {
 		return
@@ -127,7 +127,7 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	case bootReason:
 		w.Uint(t, uint64(c.opt.BootReason))
 	case activeNetworkFaults:
-		w.StartArray(t) // who reads this was reached by the network
+		w.StartArray(t) // a client that reads this reached the node by the network
 		w.End()
 	case testEventTriggersOn:
 		w.Bool(t, false)
@@ -153,7 +153,7 @@ func (c *Cluster) interfaces(w *tlv.Writer, t tlv.Tag) {
 		w.StartStruct(tlv.Anonymous)
 		w.Text(tlv.Context(0), n.Name[:min(len(n.Name), maxInterfaceNameLen)])
 		w.Bool(tlv.Context(1), n.Operational)
-		w.Null(tlv.Context(2)) // what is reachable off the premises is not probed
+		w.Null(tlv.Context(2)) // reachability off the premises is not probed
 		w.Null(tlv.Context(3))
 		w.Octets(tlv.Context(4), n.HardwareAddress)
 		addresses(w, tlv.Context(5), n.Addresses, netip.Addr.Is4, maxIPv4)
@@ -191,13 +191,13 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 		return payloadTest(fields)
 	}
 	w.Uint(tlv.Context(0), uint64(c.up(r.Now)/time.Millisecond))
-	// A node without Time Synchronization may leave the time of day out, and its
-	// certification test wants that (section 11.12.7.3.2).
+	// A node without Time Synchronization may omit the time of day, and its
+	// certification test requires that (section 11.12.7.3.2).
 	w.Null(tlv.Context(1))
 	return nil
 }
 
-// testEventTrigger refuses: this node has no test event triggers, so that no
+// testEventTrigger returns an error: this node has no test event triggers, so no
 // enable key can match (section 11.12.7.1).
 func testEventTrigger(fields tlv.Element) error {
 	r := fields.Reader()
@@ -221,8 +221,8 @@ func testEventTrigger(fields tlv.Element) error {
 	return matter.StatusConstraintError
 }
 
-// payloadTest refuses as well: it takes the enable key of test event triggers (section
-// 11.12.7.4).
+// payloadTest also returns an error, since it requires the enable key of test event
+// triggers (section 11.12.7.4).
 func payloadTest(fields tlv.Element) error {
 	r := fields.Reader()
 	var have [3]bool

@@ -1,7 +1,7 @@
-// Package groups is the Groups cluster, 0x0004 with feature GN
-// ("Matter Application Cluster Specification", section 1.3): it makes an endpoint a
-// member of a fabric's groups. The groups themselves are in the fabric table,
-// where Group Key Management shows them and messages to groups look for members.
+// Package groups implements the Groups cluster, 0x0004 with feature GN ("Matter
+// Application Cluster Specification", section 1.3), which makes an endpoint a
+// member of a fabric's groups. The groups are stored in the fabric table, where
+// Group Key Management and group messages find them.
 package groups
 
 import (
@@ -32,7 +32,7 @@ const (
 	cmdRemoveAll     = datamodel.GroupsCmdRemoveAllGroups
 	cmdAddIfIdentify = datamodel.GroupsCmdAddGroupIfIdentifying
 
-	// The responses have the ids of their requests.
+	// The responses have the same ids as their requests.
 
 	maxNameLen  = 16
 	maxCapacity = 0xFE // at least as many
@@ -40,15 +40,16 @@ const (
 
 var spec = cluster.NewSpec(datamodel.Groups, cluster.Selection{Features: datamodel.GroupsFeatureGroupNames})
 
-// Options are what the cluster of one endpoint works with. All are required but Left.
+// Options are the dependencies of the cluster of one endpoint. All are required
+// except Left.
 type Options struct {
 	Fabrics *fabric.Table
-	// Max is how many groups a fabric may have on the node.
+	// Max is the maximum number of groups per fabric on the node.
 	Max int
-	// Identifying reports whether the endpoint identifies itself at this moment.
+	// Identifying reports whether the endpoint currently identifies itself.
 	Identifying func() bool
-	// Left, if set, is called when the endpoint has left a group, or, with all, every
-	// group: its scenes go as well (section 1.3.7.4).
+	// Left, if set, is called when the endpoint has left a group, or every group if
+	// all is true. It removes the scenes of the group (section 1.3.7.4).
 	Left func(f matter.FabricIndex, g matter.GroupID, all bool) error
 }
 
@@ -131,8 +132,8 @@ func decode(fields tlv.Element, named bool) (q request, err error) {
 	return q, nil
 }
 
-// answer writes the status and the group of a response. Only what is wrong with
-// the command itself or with the store is a status of the Interaction Model.
+// answer writes the status and the group of a response. Only a malformed command or
+// a failure of the store returns a status of the Interaction Model.
 func answer(w *tlv.Writer, id matter.GroupID, err error) error {
 	st := matter.StatusSuccess
 	if err != nil && !errors.As(err, &st) {
@@ -143,13 +144,13 @@ func answer(w *tlv.Writer, id matter.GroupID, err error) error {
 	return nil
 }
 
-// find returns the place of a group in the list, which is in ascending order.
+// find returns the index of a group in the list, which is in ascending order.
 func find(list []store.Group, id matter.GroupID) (int, bool) {
 	return slices.BinarySearchFunc(list, id, func(g store.Group, id matter.GroupID) int { return cmp.Compare(g.ID, id) })
 }
 
-// add makes the endpoint a member (section 1.3.7.1.3). The group must have a
-// key; its name is the one written last on any endpoint.
+// add makes the endpoint a member (section 1.3.7.1.3). The group must have a key.
+// Its name is the last one that was written on any endpoint.
 func (c *Cluster) add(r *im.Request, q request) error {
 	f := c.opt.Fabrics.Get(r.Subject.Fabric)
 	switch {
@@ -175,14 +176,14 @@ func (c *Cluster) add(r *im.Request, q request) error {
 	})
 }
 
-// hasKeys reports whether a fabric has given a group a key set, and has that.
+// hasKeys reports whether a fabric has mapped a group to a key set that exists.
 func hasKeys(f *store.Fabric, id matter.GroupID) bool {
 	return slices.ContainsFunc(f.GroupKeyMap, func(m store.GroupKeyMapping) bool {
 		return m.Group == id && slices.ContainsFunc(f.KeySets, func(k store.GroupKeySet) bool { return k.ID == m.KeySet })
 	})
 }
 
-// group returns the group if the endpoint is a member, or nil.
+// group returns the group, or nil if the endpoint is not a member.
 func (c *Cluster) group(r *im.Request, id matter.GroupID) *store.Group {
 	f := c.opt.Fabrics.Get(r.Subject.Fabric)
 	if f == nil {
@@ -228,7 +229,7 @@ func (c *Cluster) remove(r *im.Request, q request) error {
 	return c.left(r, q.id, false, err)
 }
 
-// left tells of what the endpoint has left, unless there was an error.
+// left reports what the endpoint has left, unless there was an error.
 func (c *Cluster) left(r *im.Request, g matter.GroupID, all bool, err error) error {
 	if err != nil || c.opt.Left == nil {
 		return err
@@ -250,7 +251,7 @@ func (c *Cluster) removeAll(r *im.Request, fields tlv.Element) error {
 	return c.left(r, 0, true, err)
 }
 
-// leave takes an endpoint out of groups. One without members is gone.
+// leave removes an endpoint from groups. It also removes groups without members.
 func leave(f *store.Fabric, ep matter.EndpointID, which func(matter.GroupID) bool) {
 	for i := range f.Groups {
 		g := &f.Groups[i]
@@ -261,8 +262,8 @@ func leave(f *store.Fabric, ep matter.EndpointID, which func(matter.GroupID) boo
 	f.Groups = slices.DeleteFunc(f.Groups, func(g store.Group) bool { return len(g.Endpoints) == 0 })
 }
 
-// membership answers with those of the groups asked about that the endpoint
-// belongs to, all for an empty list, and how many more the node has room for.
+// membership answers with the requested groups that the endpoint belongs to (all
+// for an empty list), and with the number of groups that the node has room for.
 func (c *Cluster) membership(r *im.Request, fields tlv.Element, w *tlv.Writer) error {
 	asked := make(map[matter.GroupID]bool)
 	have := false

@@ -1,6 +1,6 @@
-// Package identify is the Identify cluster, 0x0003 ("Matter Application
-// Cluster Specification", section 1.2): a device makes itself known to somebody who
-// stands before several of them and looks for one.
+// Package identify implements the Identify cluster, 0x0003 ("Matter Application
+// Cluster Specification", section 1.2): a device identifies itself, for example by
+// blinking, to a person who looks for it.
 package identify
 
 import (
@@ -21,14 +21,14 @@ var spec = cluster.NewSpec(datamodel.Identify, cluster.Selection{
 	Commands: []matter.CommandID{datamodel.IdentifyCmdTriggerEffect},
 })
 
-// Effects that end another one.
+// Effects that end another effect.
 const (
 	finish = datamodel.IdentifyEffectIdentifierFinishEffect
 	stop   = datamodel.IdentifyEffectIdentifierStopEffect
 )
 
-// effects says how long Show stands for an effect (section 1.2.6.2.1): a breath takes a
-// second and is repeated 15 times, a change of channel shows for 8 seconds.
+// effects holds how long Show shows an effect (section 1.2.6.2.1): a breath takes a
+// second and is repeated 15 times, and channel change takes 8 seconds.
 var effects = map[datamodel.IdentifyEffectIdentifier]time.Duration{
 	datamodel.IdentifyEffectIdentifierBlink:         time.Second,
 	datamodel.IdentifyEffectIdentifierBreathe:       15 * time.Second,
@@ -38,22 +38,22 @@ var effects = map[datamodel.IdentifyEffectIdentifier]time.Duration{
 	stop:   0,
 }
 
-// Options are what the cluster of one endpoint works with.
+// Options are the dependencies of the cluster of one endpoint.
 type Options struct {
 	Type datamodel.IdentifyIdentifyType
 
-	// Show begins and ends what somebody before the device sees or hears, say a light
-	// that blinks. It is called alternately with true and false, on the engine's
-	// goroutine, and must not wait. nil: there is nothing.
+	// Show starts or stops a visible or audible indication, such as a blinking
+	// light. It is called alternately with true and false on the engine's
+	// goroutine, and must not block. It may be nil.
 	Show func(on bool)
 
-	// ShowUntil is Show for a device that ends by itself: it is called with the time at
-	// which that is to be, and again if that changes; with the zero time to end now. nil:
-	// nothing.
+	// ShowUntil is for a device that stops by itself. It is called with the time to
+	// stop, and again if that changes; with the zero time to stop now. It may be
+	// nil.
 	ShowUntil func(end time.Time)
 
-	// Effect shows an effect that TriggerEffect asks for, or ends the one that is shown;
-	// it is called as Show is. nil: Show stands for all effects.
+	// Effect starts an effect of TriggerEffect, or ends the current one. It is
+	// called as Show is. nil: Show is used for all effects.
 	Effect func(e datamodel.IdentifyEffectIdentifier)
 }
 
@@ -61,14 +61,14 @@ type Options struct {
 type Cluster struct {
 	opt    Options
 	until  time.Time // zero: the device does not identify itself
-	effect time.Time // when Show no longer stands for an effect; zero: it does not
+	effect time.Time // until when Show shows an effect; zero: none
 	shown  bool
-	end    time.Time // what ShowUntil was called with
-	ended  bool      // by itself, which is not reported yet
+	end    time.Time // the last argument of ShowUntil
+	ended  bool      // ended by itself, not reported so far
 }
 
-// New returns the cluster of one endpoint, and an error if there is no such type of
-// identification.
+// New returns the cluster of one endpoint. It returns an error for an unknown type
+// of identification.
 func New(opt Options) (*Cluster, error) {
 	if opt.Type > datamodel.IdentifyIdentifyTypeActuator {
 		return nil, fmt.Errorf("identify: there is no type of identification %d", opt.Type)
@@ -79,10 +79,10 @@ func New(opt Options) (*Cluster, error) {
 	return &Cluster{opt: opt}, nil
 }
 
-// Identifying reports whether the device identifies itself. An effect does not count.
+// Identifying reports whether the device identifies itself. Effects do not count.
 func (c *Cluster) Identifying() bool { return !c.until.IsZero() }
 
-// Deadline returns when Advance is next to be called, and whether it is.
+// Deadline returns when to call Advance next, and whether to call it.
 func (c *Cluster) Deadline() (time.Time, bool) {
 	if first := c.until; c.effect.IsZero() || !first.IsZero() && first.Before(c.effect) {
 		return first, !first.IsZero()
@@ -90,7 +90,7 @@ func (c *Cluster) Deadline() (time.Time, bool) {
 	return c.effect, true
 }
 
-// Advance ends the identification, or an effect, when its time is up.
+// Advance ends an identification or an effect that is over.
 func (c *Cluster) Advance(now time.Time) {
 	if c.Identifying() && !now.Before(c.until) {
 		c.until, c.ended = time.Time{}, true
@@ -109,7 +109,7 @@ func (c *Cluster) Follow(e im.NodeEvent) {
 	}
 }
 
-// set makes the device identify itself for so many seconds.
+// set makes the device identify itself for a number of seconds.
 func (c *Cluster) set(now time.Time, seconds uint16) {
 	c.until = time.Time{}
 	if seconds > 0 {
@@ -118,7 +118,7 @@ func (c *Cluster) set(now time.Time, seconds uint16) {
 	c.show()
 }
 
-// show calls Show if what it shows is to change.
+// show calls Show if its argument has changed.
 func (c *Cluster) show() {
 	if on := c.Identifying() || !c.effect.IsZero(); on != c.shown {
 		c.shown = on
@@ -136,7 +136,7 @@ func (c *Cluster) show() {
 	}
 }
 
-// left returns the seconds that are left, a part of one as a whole one.
+// left returns the remaining seconds, rounded up.
 func (c *Cluster) left(now time.Time) uint64 {
 	if !c.Identifying() {
 		return 0
@@ -184,7 +184,7 @@ func (c *Cluster) Invoke(r *im.Request, id matter.CommandID, fields tlv.Element,
 }
 
 // trigger executes TriggerEffect. It ignores the variant: unknown variants mean the
-// default one, and there is no other.
+// default one, which is the only one.
 func (c *Cluster) trigger(r *im.Request, fields tlv.Element) error {
 	e, err := decodeEffect(fields)
 	if err != nil {
@@ -195,8 +195,8 @@ func (c *Cluster) trigger(r *im.Request, fields tlv.Element) error {
 		return matter.StatusConstraintError
 	}
 	if c.Identifying() {
-		// An identification ends as an effect would: with its second, or at once. Any
-		// other effect takes its place.
+		// An identification ends like an effect: after the current second, or at
+		// once. Any other effect replaces it.
 		if e != finish {
 			c.set(r.Now, 0)
 		} else if c.left(r.Now) > 1 {

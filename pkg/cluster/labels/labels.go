@@ -1,5 +1,5 @@
-// Package labels is the clusters Fixed Label 0x0040 and User Label 0x0041, both revision
-// 1 (sections 9.8 and 9.9 of the core specification).
+// Package labels implements the clusters Fixed Label 0x0040 and User Label 0x0041,
+// both revision 1 (sections 9.8 and 9.9 of the core specification).
 package labels
 
 import (
@@ -14,15 +14,15 @@ import (
 
 // Labels is the state of both clusters on one endpoint.
 type Labels struct {
-	Room string // up to 16 octets, see [Fit]; empty: not known
+	Room string // up to 16 octets, see [Fit]; empty: unknown
 	User string // the list that controllers write, as TLV
 }
 
-// maxLabels is how many labels a controller may write on an endpoint; a node must take
-// four in all (section 9.9.4.1).
+// maxLabels is the maximum number of labels that a controller may write. A node
+// must accept at least four (section 9.9.4.1).
 const maxLabels = 4
 
-// Fixed is Fixed Label: the room in which the device's own network has it.
+// Fixed is the Fixed Label cluster. It contains the room from the device's network.
 var Fixed = cluster.Define(cluster.Def[Labels]{
 	Facts: datamodel.FixedLabel,
 	Attributes: []cluster.Attribute[Labels]{
@@ -36,7 +36,7 @@ var Fixed = cluster.Define(cluster.Def[Labels]{
 	},
 })
 
-// User is User Label.
+// User is the User Label cluster.
 var User = cluster.Define(cluster.Def[Labels]{
 	Facts: datamodel.UserLabel,
 	Attributes: []cluster.Attribute[Labels]{
@@ -51,7 +51,7 @@ func writeLabel(w *tlv.Writer, label, value string) {
 	w.End()
 }
 
-// take takes a list of labels. Both texts may be empty, but must be there.
+// take decodes a list of labels. Both strings may be empty, but must be present.
 func take(r *tlv.Reader, w *tlv.Writer) error {
 	n := 0
 	w.StartArray(tlv.Anonymous)
@@ -83,10 +83,10 @@ func take(r *tlv.Reader, w *tlv.Writer) error {
 	return r.Err()
 }
 
-// maxText is how many octets a label and its value may have.
+// maxText is the maximum length of a label and of its value in octets.
 const maxText = 16
 
-// Fit returns as much of s as a label's value holds, in whole characters.
+// Fit shortens s to the length of a label's value, without splitting a character.
 func Fit(s string) string {
 	if len(s) <= maxText {
 		return s

@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// The modes of a color, with short names.
+// Short names for the color modes.
 const (
 	modeHS   = datamodel.ColorControlEnhancedColorModeCurrentHueAndCurrentSaturation
 	modeXY   = datamodel.ColorControlEnhancedColorModeCurrentXAndCurrentY
@@ -15,12 +15,12 @@ const (
 	modeEHue = datamodel.ColorControlEnhancedColorModeEnhancedCurrentHueAndCurrentSaturation
 )
 
-// Color is the state of the Color Control cluster (section 3.2). The attributes of all
-// models agree: what the mode does not name is converted.
+// Color is the state of the Color Control cluster (section 3.2). The attributes of
+// all models are consistent: the models other than that of the mode are converted.
 type Color struct {
 	Mode      datamodel.ColorControlColorMode
 	Enhanced  datamodel.ColorControlEnhancedColorMode
-	Tint      // the color at the moment
+	Tint      // the current color
 	Options   datamodel.ColorControlOptions
 	StartUp   cluster.Null[uint16] // in mireds
 	Remaining uint16               // in tenths of a second
@@ -28,10 +28,10 @@ type Color struct {
 
 	fade
 	path
-	owed  bool  // the device does not know the color yet: it was set while the light was off
+	owed  bool  // the device was not sent the color, since the light was off
 	heard heard // from the device, in this change
 	late  late[heard]
-	said  cluster.Null[datamodel.ColorControlColorMode] // the mode of what the device said last
+	said  cluster.Null[datamodel.ColorControlColorMode] // the mode of the device's last report
 }
 
 // Tint is a color in all models.
@@ -43,18 +43,18 @@ type Tint struct {
 	Mireds      uint16
 }
 
-// path is the way of a color that changes: of two numbers of its model, or of one.
+// path is the path of a color change, in the one or two numbers of its model.
 type path struct {
-	fromA, toA int32 // hue, not reduced to one turn; x; mireds
-	fromB, toB int32 // saturation; y
-	sent       Tint  // where the device was sent: to the end, or to that of a leg
-	// legs says that the device is sent from point to point, as it would not take the
-	// same way to the end.
+	fromA, toA int32 // hue, not reduced to one turn; x; or mireds
+	fromB, toB int32 // saturation; or y
+	sent       Tint  // what the device was sent: the end, or that of a leg
+	// legs means that the device is sent from point to point, since it would take
+	// another path to the end.
 	legs bool
 	leg  fade
 }
 
-// init gives a color to a light of which none is known.
+// init sets a color for a light without a known color.
 func (k *Color) init(m *Model) {
 	k.Mireds = m.MinMireds + (m.MaxMireds-m.MinMireds)/2
 	k.Loop = Loop{Time: 25, StartHue: 0x2300}
@@ -100,14 +100,14 @@ func (t *Tint) derive(mode datamodel.ColorControlEnhancedColorMode, m *Model) {
 	}
 }
 
-// mend makes a color that was kept one that the light can have.
+// mend corrects a stored color to one that the light supports.
 func (k *Color) mend(m *Model) {
 	switch {
 	case m.Features == 0:
 		return
 	case !m.has(k.Enhanced):
 		k.init(m)
-	case k.Enhanced == modeHS && hue8(k.EnhancedHue) != k.Hue: // the enhanced hue was not kept
+	case k.Enhanced == modeHS && hue8(k.EnhancedHue) != k.Hue: // the enhanced hue was not stored
 		k.EnhancedHue = hueOf8(k.Hue)
 	}
 	k.setMode(k.Enhanced)
@@ -121,18 +121,18 @@ func (k *Color) mend(m *Model) {
 	k.derive(m)
 }
 
-// startColor begins a way from the color at the moment. The mode has been set.
+// startColor begins a change from the current color. The mode is set already.
 func (s *Light) startColor(c *cluster.Context, toA, toB int32, d time.Duration) {
 	k := &s.Color
 	fromA, fromB := k.numbers()
-	k.Loop.Active = 0 // whoever sets a color does not want it to turn
+	k.Loop.Active = 0 // setting a color ends the loop
 	k.fade, k.path = fade{c.Now, d}, path{fromA: fromA, toA: toA, fromB: fromB, toB: toB}
 	k.late = late[heard]{}
 	k.legs = k.hued() && d > 0 && abs(int64(toA)-int64(fromA)) > circle/2
 	s.sendColor(c)
 }
 
-// sendColor sends the device on a way that has just begun.
+// sendColor sends a change that has just begun to the device.
 func (s *Light) sendColor(c *cluster.Context) {
 	k := &s.Color
 	k.Remaining = k.left(c.Now)
@@ -144,7 +144,7 @@ func (s *Light) sendColor(c *cluster.Context) {
 	s.runColor(c)
 }
 
-// sendTo sends the device to a point of the way.
+// sendTo sends the device to a point of the path.
 func (s *Light) sendTo(c *cluster.Context, a int32) {
 	k := &s.Color
 	k.sent = k.Tint
@@ -152,7 +152,7 @@ func (s *Light) sendTo(c *cluster.Context, a int32) {
 	s.wantColor(c)
 }
 
-// hued reports whether the mode is one with a hue.
+// hued reports whether the mode has a hue.
 func (k *Color) hued() bool { return k.Enhanced == modeHS || k.Enhanced == modeEHue }
 
 // numbers returns the color in the numbers of its model.
@@ -180,11 +180,11 @@ func (t *Tint) set(mode datamodel.ColorControlEnhancedColorMode, a, b int32, m *
 	t.derive(mode, m)
 }
 
-// runColor brings the color to c.Now, and returns when it is to be looked at again.
+// runColor computes the color at c.Now, and returns the time of the next call.
 func (s *Light) runColor(c *cluster.Context) time.Time {
 	k := &s.Color
 	if k.Loop.Active != 0 && k.start.IsZero() {
-		s.startLoop(c, k.EnhancedHue) // it turned before the restart
+		s.startLoop(c, k.EnhancedHue) // the loop was active before the restart
 	}
 	k.turn(c.Now)
 	switch {
@@ -214,7 +214,7 @@ func (s *Light) runColor(c *cluster.Context) time.Time {
 	return next
 }
 
-// arriveColor ends a way.
+// arriveColor ends a change.
 func (s *Light) arriveColor(c *cluster.Context) {
 	k := &s.Color
 	short := k.legs && k.leg.start.Add(k.leg.length).Before(k.start.Add(k.length))
@@ -225,13 +225,13 @@ func (s *Light) arriveColor(c *cluster.Context) {
 	}
 	k.fade, k.path, k.Remaining = fade{}, path{}, 0
 	k.late.wait(c.Now)
-	if short { // time has gone on without a look
+	if short { // there was no call for a while
 		s.wantColor(c)
 	}
 }
 
-// nextLeg sends the device on the next part of a way: a quarter of a turn, but at least
-// a second and at most ten.
+// nextLeg sends the device on the next leg of a path: a quarter of a turn, but at
+// least one second and at most ten seconds.
 func (s *Light) nextLeg(c *cluster.Context) {
 	k := &s.Color
 	way := abs(int64(k.toA) - int64(k.fromA))
@@ -242,8 +242,8 @@ func (s *Light) nextLeg(c *cluster.Context) {
 	s.sendTo(c, k.fade.at(c.Now.Add(d), k.fromA, k.toA))
 }
 
-// wantColor asks for the color, in a model that the device takes. One that is off hears
-// of it when it is switched on.
+// wantColor requests the color from the device, in a model that it supports. A
+// device that is off receives it when it is switched on.
 func (s *Light) wantColor(c *cluster.Context) {
 	k := &s.Color
 	k.owed = !s.Switch.On
@@ -258,8 +258,8 @@ func (s *Light) wantColor(c *cluster.Context) {
 	}
 }
 
-// WantedColor returns the color that the device is to have, at the end of a fade or of
-// a leg of it.
+// WantedColor returns the color that the device is to have at the end of a change,
+// or of a leg of it.
 func (s *Light) WantedColor() *Tint {
 	if s.Color.start.IsZero() {
 		return &s.Color.Tint
@@ -267,8 +267,8 @@ func (s *Light) WantedColor() *Tint {
 	return &s.Color.sent
 }
 
-// coupleTemperature moves the color temperature with the level (section 3.2.7.12): as
-// cold as can be at the greatest level, as warm at the least.
+// coupleTemperature moves the color temperature with the level (section 3.2.7.12):
+// coldest at the highest level, warmest at the lowest.
 func (s *Light) coupleTemperature(c *cluster.Context, level uint8, p pace) {
 	if s.Color.Enhanced != modeCT || s.model.Features&datamodel.ColorControlFeatureColorTemperature == 0 {
 		return
@@ -276,7 +276,7 @@ func (s *Light) coupleTemperature(c *cluster.Context, level uint8, p pace) {
 	s.startColor(c, int32(s.model.miredsAt(level)), 0, p.Duration)
 }
 
-// miredsAt returns the color temperature that goes with a level.
+// miredsAt returns the color temperature for a level.
 func (m *Model) miredsAt(level uint8) uint16 {
 	span := uint32(m.MaxMireds - m.MinMireds)
 	return m.MaxMireds - uint16(span*uint32(level-MinLevel)/(MaxLevel-MinLevel))

@@ -37,17 +37,17 @@ var ColorControl = cluster.Define(cluster.Def[Light]{
 	Commands: append(hueCommands, otherColorCommands...),
 })
 
-// fixedColor is an attribute that is the same for ever.
+// fixedColor returns an attribute that never changes.
 func fixedColor(id matter.AttributeID, v func(m *Model) uint64) cluster.Attribute[Light] {
 	return cluster.Computed(id, func(s *Light, w *tlv.Writer, t tlv.Tag) { w.Uint(t, v(&s.model)) }, nil)
 }
 
-// executes reports whether a command is carried out, with the Options that hold for it.
+// executes reports whether a command is carried out, given its Options.
 func (s *Light) executes(o *options) bool {
 	return s.Switch.On || o.with(uint8(s.Color.Options))&uint8(datamodel.ColorControlOptionsExecuteIfOff) != 0
 }
 
-// hueCommands are those of a hue, in both its resolutions.
+// hueCommands are the commands for the hue, in both resolutions.
 var hueCommands = []cluster.Command[Light]{
 	cluster.DoWith(datamodel.ColorControlCmdMoveToHue, func(c *cluster.Context, s *Light, f *struct {
 		Hue       uint8
@@ -109,13 +109,13 @@ var hueCommands = []cluster.Command[Light]{
 	cluster.DoWith(datamodel.ColorControlCmdColorLoopSet, func(c *cluster.Context, s *Light, f *colorLoopSet) error { return s.colorLoopSet(c, f) }),
 }
 
-// within are the fields of the commands that take their time.
+// within contains the fields that all commands with a transition time have.
 type within struct {
 	TransitionTime cluster.Opt[uint16]
 	options
 }
 
-// otherColorCommands are those without a hue.
+// otherColorCommands are the commands without a hue.
 var otherColorCommands = []cluster.Command[Light]{
 	cluster.DoWith(datamodel.ColorControlCmdMoveToSaturation, func(c *cluster.Context, s *Light, f *struct {
 		Saturation uint8

@@ -8,7 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Loop is the color loop (sections 3.2.7.16 to 3.2.7.20): a hue that turns for ever.
+// Loop is the color loop (sections 3.2.7.16 to 3.2.7.20), in which the hue turns
+// endlessly.
 type Loop struct {
 	Active    uint8 // 1: it turns
 	Direction datamodel.ColorControlColorLoopDirection
@@ -27,7 +28,7 @@ type colorLoopSet struct {
 	options
 }
 
-// colorLoopSet is ColorLoopSet (section 3.2.8.18).
+// colorLoopSet handles ColorLoopSet (section 3.2.8.18).
 func (s *Light) colorLoopSet(c *cluster.Context, f *colorLoopSet) error {
 	if f.Action > datamodel.ColorControlColorLoopActionActivateFromEnhancedCurrentHue ||
 		f.Direction > datamodel.ColorControlColorLoopDirectionIncrement {
@@ -68,7 +69,7 @@ func (s *Light) colorLoopSet(c *cluster.Context, f *colorLoopSet) error {
 	return nil
 }
 
-// startLoop lets the hue turn from hue on.
+// startLoop starts turning from a hue.
 func (s *Light) startLoop(c *cluster.Context, hue uint16) {
 	k := &s.Color
 	k.setMode(modeEHue)
@@ -84,7 +85,7 @@ func (s *Light) startLoop(c *cluster.Context, hue uint16) {
 	k.Remaining = 0
 }
 
-// turn begins the turns of a loop that are due.
+// turn advances the start of the loop by the full turns that are over.
 func (k *Color) turn(now time.Time) {
 	if k.Loop.Active == 0 || k.length == 0 {
 		return
@@ -94,7 +95,8 @@ func (k *Color) turn(now time.Time) {
 	}
 }
 
-// reportedTime returns by what RemainingTime is compared: a loop has none.
+// reportedTime returns the number by which RemainingTime is compared. A loop has no
+// remaining time.
 func (k *Color) reportedTime() cluster.Number {
 	if k.Loop.Active != 0 {
 		return cluster.Number{}

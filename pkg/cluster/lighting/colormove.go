@@ -10,8 +10,8 @@ import (
 
 func clamp(v, low, high int32) int32 { return min(max(v, low), high) }
 
-// hueMode returns the mode of a command about a saturation, which both resolutions of
-// the hue have in common.
+// hueMode returns the mode for a command about the saturation, which both
+// resolutions of the hue share.
 func (s *Light) hueMode() datamodel.ColorControlEnhancedColorMode {
 	if s.Color.Enhanced == modeEHue {
 		return modeEHue
@@ -19,20 +19,21 @@ func (s *Light) hueMode() datamodel.ColorControlEnhancedColorMode {
 	return modeHS
 }
 
-// begin starts a way to two numbers of a mode, in so many tenths of a second.
+// begin starts a change to two numbers of a mode, in tenths of a second.
 func (s *Light) begin(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, a, b int32, d time.Duration) {
-	s.Color.setMode(mode) // at the start, as section 3.2.7.10 has it
+	s.Color.setMode(mode) // at the start, as section 3.2.7.10 requires
 	c.SetTransition(d)
 	s.startColor(c, a, b, d)
 }
 
-// numbersOf returns the color in the numbers of a mode that may not be its own.
+// numbersOf returns the color in the numbers of a mode, which may differ from the
+// current one.
 func (k *Color) numbersOf(mode datamodel.ColorControlEnhancedColorMode) (a, b int32) {
 	k2 := Color{Enhanced: mode, Tint: k.Tint}
 	return k2.numbers()
 }
 
-// toNumbers moves to what to makes of the color's numbers in a mode.
+// toNumbers moves to the result of to for the color's numbers in a mode.
 func (s *Light) toNumbers(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, o *options, tenths uint16, to func(a, b int32) (int32, int32)) error {
 	if s.executes(o) {
 		a, b := to(s.Color.numbersOf(mode))
@@ -41,7 +42,7 @@ func (s *Light) toNumbers(c *cluster.Context, mode datamodel.ColorControlEnhance
 	return nil
 }
 
-// toHue is MoveToHue and EnhancedMoveToHue (sections 3.2.8.4 and 3.2.8.14).
+// toHue handles MoveToHue and EnhancedMoveToHue (sections 3.2.8.4 and 3.2.8.14).
 func (s *Light) toHue(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, hue uint16, dir datamodel.ColorControlDirection, f *within) error {
 	if dir > datamodel.ColorControlDirectionDown {
 		return matter.StatusInvalidCommand
@@ -51,7 +52,7 @@ func (s *Light) toHue(c *cluster.Context, mode datamodel.ColorControlEnhancedCol
 	})
 }
 
-// around returns the way from one hue to another in a direction.
+// around returns the distance from one hue to another in a direction.
 func around(from, to uint16, dir datamodel.ColorControlDirection) int32 {
 	up := int32(to - from) // of a turn
 	if up == 0 {
@@ -66,19 +67,19 @@ func around(from, to uint16, dir datamodel.ColorControlDirection) int32 {
 	return up - circle
 }
 
-// toHueAndSaturation is MoveToHueAndSaturation and its enhanced form (sections 3.2.8.10
-// and 3.2.8.17), which take the shortest way.
+// toHueAndSaturation handles MoveToHueAndSaturation and its enhanced form (sections
+// 3.2.8.10 and 3.2.8.17), which take the shortest way.
 func (s *Light) toHueAndSaturation(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, hue uint16, saturation uint8, f *within) error {
 	return s.toNumbers(c, mode, &f.options, f.TransitionTime.V, func(from, _ int32) (int32, int32) {
 		return from + around(uint16(from), hue, datamodel.ColorControlDirectionShortest), int32(saturation)
 	})
 }
 
-// endlessly is how long a hue moves that nobody stops.
+// endlessly is how long a hue moves if it is not stopped.
 const endlessly = maxTenths * tenth
 
-// moveHue is MoveHue and EnhancedMoveHue (sections 3.2.8.5 and 3.2.8.15). rate is that
-// of the enhanced hue, a second.
+// moveHue handles MoveHue and EnhancedMoveHue (sections 3.2.8.5 and 3.2.8.15). rate
+// is that of the enhanced hue per second.
 func (s *Light) moveHue(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlMoveMode, rate int64, o *options) error {
 	up, err := moves(m, rate != 0)
 	switch {
@@ -99,7 +100,7 @@ func (s *Light) moveHue(c *cluster.Context, mode datamodel.ColorControlEnhancedC
 	return nil
 }
 
-// moves checks a MoveMode and its rate, and reports whether it goes up.
+// moves checks a MoveMode and its rate, and reports whether the direction is up.
 func moves(m datamodel.ColorControlMoveMode, rated bool) (up bool, err error) {
 	switch m {
 	case datamodel.ColorControlMoveModeStop:
@@ -112,7 +113,7 @@ func moves(m datamodel.ColorControlMoveMode, rated bool) (up bool, err error) {
 	return false, matter.StatusInvalidCommand
 }
 
-// stepHue is StepHue and EnhancedStepHue (sections 3.2.8.6 and 3.2.8.16).
+// stepHue handles StepHue and EnhancedStepHue (sections 3.2.8.6 and 3.2.8.16).
 func (s *Light) stepHue(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlStepMode, size int32, tenths uint16, o *options) error {
 	by, err := steps(m, size)
 	if err != nil {
@@ -133,8 +134,8 @@ func steps(m datamodel.ColorControlStepMode, size int32) (by int32, err error) {
 	return 0, matter.StatusInvalidCommand
 }
 
-// moveNumber is MoveSaturation and MoveColorTemperature (sections 3.2.8.8 and 3.2.8.20):
-// the number goes to the end of its range, at so much a second.
+// moveNumber handles MoveSaturation and MoveColorTemperature (sections 3.2.8.8 and
+// 3.2.8.20): the number moves to the end of its range, at a rate per second.
 func (s *Light) moveNumber(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlMoveMode, rate uint16, low, high int32, o *options) error {
 	up, err := moves(m, rate != 0)
 	switch {
@@ -161,7 +162,8 @@ func (s *Light) moveNumber(c *cluster.Context, mode datamodel.ColorControlEnhanc
 	return nil
 }
 
-// stepNumber is StepSaturation and StepColorTemperature (sections 3.2.8.9 and 3.2.8.21).
+// stepNumber handles StepSaturation and StepColorTemperature (sections 3.2.8.9 and
+// 3.2.8.21).
 func (s *Light) stepNumber(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlStepMode, size uint16, low, high int32, tenths uint16, o *options) error {
 	by, err := steps(m, int32(size))
 	if err != nil {
@@ -175,8 +177,8 @@ func (s *Light) stepNumber(c *cluster.Context, mode datamodel.ColorControlEnhanc
 	})
 }
 
-// bounds returns the color temperatures that a command stays between, where 0 stands for
-// what the light can do.
+// bounds returns the limits of a command for the color temperature. 0 stands for
+// the limit of the light.
 func (m *Model) bounds(low, high uint16) (int32, int32) {
 	if low == 0 {
 		low = m.MinMireds
@@ -188,7 +190,8 @@ func (m *Model) bounds(low, high uint16) (int32, int32) {
 	return l, clamp(int32(high), l, int32(m.MaxMireds))
 }
 
-// moveColor is MoveColor (section 3.2.8.12). It ends where one of the coordinates does.
+// moveColor handles MoveColor (section 3.2.8.12). The change ends when one
+// coordinate reaches the end of its range.
 func moveColor(c *cluster.Context, s *Light, f *struct {
 	RateX int16
 	RateY int16
@@ -210,7 +213,7 @@ func moveColor(c *cluster.Context, s *Light, f *struct {
 	return nil
 }
 
-// untilEnd returns how long a coordinate moves until the end of its range.
+// untilEnd returns how long a coordinate moves to the end of its range.
 func untilEnd(v int32, rate int16) time.Duration {
 	switch {
 	case rate > 0:
@@ -221,7 +224,7 @@ func untilEnd(v int32, rate int16) time.Duration {
 	return endlessly
 }
 
-// stopColor stays at the color of this moment.
+// stopColor stops at the current color.
 func (s *Light) stopColor(c *cluster.Context) {
 	k := &s.Color
 	if k.start.IsZero() {

@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// circle is a whole turn of the enhanced hue (section 3.2.7.15).
+// circle is a full turn of the enhanced hue (section 3.2.7.15).
 const circle = 1 << 16
 
-// maxXY is the greatest coordinate, and the greatest color temperature.
+// maxXY is the maximum coordinate, and the maximum color temperature.
 const maxXY = 0xFEFF
 
-// hueOf8 returns the enhanced hue of a hue of 0 to 254, which is 360 degrees.
+// hueOf8 converts a hue from 0 to 254 (360 degrees) to an enhanced hue.
 func hueOf8(h uint8) uint16 {
 	return uint16(min((uint32(h)*circle+127)/254, circle-1))
 }
 
-// hue8 returns the hue of 0 to 254 that is nearest to an enhanced hue.
+// hue8 converts an enhanced hue to the nearest hue from 0 to 254.
 func hue8(h uint16) uint8 { return uint8((uint32(h)*254 + circle/2) / circle) }
 
-// xyOfHS returns the coordinates of a hue and a saturation at full brightness, by the
-// primaries and the white point of sRGB (IEC 61966-2-1).
+// xyOfHS returns the coordinates of a hue and a saturation at full brightness, with
+// the primaries and the white point of sRGB (IEC 61966-2-1).
 func xyOfHS(hue uint16, saturation uint8) (x, y uint16) {
 	h, s := float64(hue)*6/circle, float64(saturation)/254
 	var rgb [3]float64
@@ -86,8 +86,9 @@ func gamma(v float64) float64 {
 	return 1.055*math.Pow(v, 1/2.4) - 0.055
 }
 
-// xyOfMireds returns the coordinates of a color temperature on the Planckian locus, by
-// the cubic splines of Kim et al. (US patent 7024034), which hold from 1667 to 25000 K.
+// xyOfMireds returns the coordinates of a color temperature on the Planckian locus.
+// It uses the cubic splines of Kim et al. (US patent 7024034), which are valid from
+// 1667 to 25000 K.
 func xyOfMireds(m uint16) (uint16, uint16) {
 	t := min(max(1e6/max(float64(m), 1), 1667), 25000)
 	i := 1000 / t
@@ -108,8 +109,9 @@ func xyOfMireds(m uint16) (uint16, uint16) {
 	return fixed(x), fixed(y)
 }
 
-// miredsOfXY returns the color temperature nearest to coordinates, from low to high: that
-// of the point of the Planckian locus at the least distance in CIE 1960 (u, v).
+// miredsOfXY returns the color temperature from low to high that is nearest to
+// coordinates: the point of the Planckian locus at the least distance in CIE 1960
+// (u, v).
 func miredsOfXY(x, y, low, high uint16) uint16 {
 	u, v := uv(x, y)
 	points := locus()

@@ -6,14 +6,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 )
 
-// fade is the time that a value takes from one number to another. The zero value is
-// one at rest.
+// fade is the gradual change of a value from one number to another. The zero value
+// is at rest.
 type fade struct {
 	start  time.Time
 	length time.Duration
 }
 
-// moving reports whether the value is on its way.
+// moving reports whether a change is in progress.
 func (f *fade) moving() bool { return f.length > 0 }
 
 // at returns the value at now.
@@ -25,11 +25,11 @@ func (f *fade) at(now time.Time, from, to int32) int32 {
 	return from + int32(int64(to-from)*int64(passed)/int64(f.length))
 }
 
-// over reports whether the value has arrived.
+// over reports whether the change is over.
 func (f *fade) over(now time.Time) bool { return now.Sub(f.start) >= f.length }
 
-// left returns the time to the end in tenths of a second, rounded up so that 0 means
-// arrived.
+// left returns the remaining time in tenths of a second, rounded up so that 0 means
+// over.
 func (f *fade) left(now time.Time) uint16 {
 	if !f.moving() {
 		return 0
@@ -38,22 +38,23 @@ func (f *fade) left(now time.Time) uint16 {
 	return uint16(min((max(left, 0)+tenth-1)/tenth, maxTenths))
 }
 
-// maxTenths is the longest time that an attribute shows.
+// maxTenths is the maximum time of an attribute.
 const maxTenths = 0xFFFE
 
-// looks bounds how often a long fade is looked at.
+// looks is the approximate number of updates in a long fade.
 const looks = 40
 
-// next returns when the value is to be looked at again: each second, more rarely in a
-// long fade, and at the end.
+// next returns the time of the next update: each second, less often in a long fade,
+// and at the end.
 func (f *fade) next(now time.Time) time.Time {
 	step := max(time.Second, f.length/looks)
 	passed := max(now.Sub(f.start), 0)
 	return f.start.Add(min((passed/step+1)*step, f.length))
 }
 
-// reported returns by what a RemainingTime is compared: its end, in tenths of a second
-// since 1970, negative for a fade so short that it is not reported, 0 at rest.
+// reported returns the number by which a RemainingTime is compared: its end, in
+// tenths of a second since 1970; negative for a fade that is too short to be
+// reported, 0 at rest.
 func (f *fade) reported() cluster.Number {
 	if !f.moving() {
 		return cluster.Number{}
@@ -75,26 +76,27 @@ func quietRemaining(was, is cluster.Number, _ cluster.Moment) time.Duration {
 	return cluster.Never
 }
 
-// slowReport is how long after the end of a fade a device may still report what was in it.
+// slowReport is how long after the end of a fade a device may still report values
+// from within it.
 const slowReport = 5 * time.Second
 
-// late is what a device has said during a fade. The zero value is nothing.
+// late is the last report of a device during a fade. The zero value is none.
 type late[T any] struct {
 	value T
 	some  bool
-	at    time.Time // when it counts; zero: not yet known
+	at    time.Time // when to use the value; zero: not known yet
 }
 
 func (l *late[T]) heard(v T) { l.value, l.some = v, true }
 
-// wait says that the fade is over.
+// wait is called when the fade is over.
 func (l *late[T]) wait(now time.Time) {
 	if l.some {
 		l.at = now.Add(slowReport)
 	}
 }
 
-// due returns the value if it counts at now, once.
+// due returns the value once, if it is to be used at now.
 func (l *late[T]) due(now time.Time) (v T, ok bool) {
 	if l.at.IsZero() || now.Before(l.at) {
 		return v, false

@@ -5,8 +5,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// heard is what a device says of its color, in one report: perhaps in several models,
-// of which its mode names the one that counts.
+// heard is a device's report of its color. It may contain several models; the mode
+// names the one to use.
 type heard struct {
 	has              heardBits
 	mode             datamodel.ColorControlColorMode
@@ -30,45 +30,45 @@ const (
 	heardXY = heardX | heardY
 )
 
-// HearMode takes from the device by which model its color is.
+// HearMode sets the color mode of a report.
 func (s *Light) HearMode(m datamodel.ColorControlColorMode) {
 	s.Color.heard.mode = m
 	s.Color.heard.has |= heardMode
 }
 
-// HearHue takes the enhanced hue.
+// HearHue sets the enhanced hue of a report.
 func (s *Light) HearHue(h uint16) {
 	s.Color.heard.hue = h
 	s.Color.heard.has |= heardHue
 }
 
-// HearSaturation takes the saturation, 0 to 254.
+// HearSaturation sets the saturation of a report, 0 to 254.
 func (s *Light) HearSaturation(v uint8) {
 	s.Color.heard.saturation = min(v, 254)
 	s.Color.heard.has |= heardSaturation
 }
 
-// HearX takes the x coordinate.
+// HearX sets the x coordinate of a report.
 func (s *Light) HearX(v uint16) {
 	s.Color.heard.x = min(v, maxXY)
 	s.Color.heard.has |= heardX
 }
 
-// HearY takes the y coordinate.
+// HearY sets the y coordinate of a report.
 func (s *Light) HearY(v uint16) {
 	s.Color.heard.y = min(v, maxXY)
 	s.Color.heard.has |= heardY
 }
 
-// HearMireds takes the color temperature.
+// HearMireds sets the color temperature of a report.
 func (s *Light) HearMireds(v uint16) {
 	s.Color.heard.colorTemperature = v
 	s.Color.heard.has |= heardTemperature
 }
 
-// hear makes one color of what the device said. As with a level, what it says during a
-// fade counts only if nothing else follows, and what it says of itself while it is off is
-// nothing of a color that was set meanwhile.
+// hear applies a report. As with a level, a report during a fade is used only if no
+// other follows. A report while the light is off does not replace a color that was
+// set meanwhile.
 func (s *Light) hear() {
 	k := &s.Color
 	h := k.heard
@@ -91,7 +91,7 @@ func (s *Light) hear() {
 	}
 }
 
-// take makes what the device said the color. Its mode is one that the light has.
+// take sets the color from a report, in a mode that the light supports.
 func (s *Light) take(h heard) {
 	k := &s.Color
 	mode := k.Enhanced
@@ -118,9 +118,9 @@ func (s *Light) take(h heard) {
 	k.Tint.set(mode, a, b, &s.model)
 }
 
-// heardMode returns the mode that a report is in: the one that it names, else what it
-// speaks of. If that is more than one, it is the one of the report before, or the one that
-// the light is in.
+// heardMode returns the mode of a report: the one that it names, or else the one of
+// its values. If the report has values of several models, it is the mode of the
+// previous report, or the current mode.
 func (s *Light) heardMode(h heard) (datamodel.ColorControlColorMode, bool) {
 	var can [3]bool
 	for mode, f := range [...]uint32{datamodel.ColorControlFeatureHueSaturation, datamodel.ColorControlFeatureXY, datamodel.ColorControlFeatureColorTemperature} {

@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// The levels of a light (device types Dimmable Light, Dimmable Plug-In Unit).
+// The level range of a light (device types Dimmable Light, Dimmable Plug-In Unit).
 const (
 	MinLevel = 1
 	MaxLevel = 254
@@ -23,12 +23,13 @@ type Level struct {
 	fade
 	from, to uint8
 	then     ending
-	back     uint8       // the level from before a fade that ends in the dark
-	late     late[uint8] // what the device said during the fade
-	// deaf is until when the device, which has just gone out, says how it fades.
+	back     uint8       // the level before a fade to off
+	late     late[uint8] // the device's reports during the fade
+	// deaf is until when reports of a device that was just switched off are
+	// ignored, since they show how it fades.
 	deaf time.Time
-	// owed says that the device does not know Current yet: it was changed while the light
-	// was off. A brightness that is sent to a lamp that is off switches many of them on.
+	// owed means that the device was not sent Current, since it was changed while
+	// the light was off. A brightness switches many lamps on.
 	owed bool
 }
 
@@ -39,17 +40,17 @@ type LevelSettings struct {
 	OnOffTransition uint16               // in tenths of a second
 	OnTransition    cluster.Null[uint16] // in tenths of a second
 	OffTransition   cluster.Null[uint16] // in tenths of a second
-	MoveRate        cluster.Null[uint8]  // in levels a second
+	MoveRate        cluster.Null[uint8]  // levels per second
 	StartUp         cluster.Null[uint8]
 }
 
-// ending is what happens when a fade of the level is over.
+// ending is what to do when a fade of the level is over.
 type ending uint8
 
 const (
 	stay      ending = iota // nothing
-	goOut                   // the light is off; the device was told to fade out
-	switchOff               // the light is off; the device is to be switched off
+	goOut                   // the light is off; the device fades by itself
+	switchOff               // the light is off; switch the device off
 )
 
 // LevelControl is the Level Control cluster with the features OnOff and Lighting.
@@ -83,8 +84,8 @@ var LevelControl = cluster.Define(cluster.Def[Light]{
 	},
 })
 
-// The fields of the commands. Google leaves TransitionTime and the options out, though
-// they are mandatory; bits of the options that nobody knows change nothing.
+// The fields of the commands. Google omits TransitionTime and the options, although
+// they are mandatory. Unknown bits of the options are ignored.
 type (
 	options struct {
 		OptionsMask     cluster.Opt[uint8] `cluster:"unchecked"`
@@ -108,7 +109,7 @@ type (
 	}
 )
 
-// with returns the options that hold for one command (sections 1.6.6.9 and 3.2.7.11).
+// with returns the effective options of a command (sections 1.6.6.9 and 3.2.7.11).
 func (o *options) with(standing uint8) uint8 {
 	return standing&^o.OptionsMask.V | o.OptionsMask.V&o.OptionsOverride.V
 }
@@ -122,19 +123,19 @@ func checkLevel(v cluster.Null[uint8]) error {
 	return nil
 }
 
-// levelOptions returns the Options of Level Control that hold for one command.
+// levelOptions returns the effective Options of Level Control for a command.
 func (s *Light) levelOptions(o *options) datamodel.LevelControlOptions {
 	return datamodel.LevelControlOptions(o.with(uint8(s.Level.Options)))
 }
 
-// pace is how long a change takes. Known says that it was asked for; else it is as fast
-// as the device can.
+// pace is the duration of a change. If known is false, no duration was given, and
+// the device changes as fast as it can.
 type pace struct {
 	time.Duration
 	known bool
 }
 
-// transition returns the pace of a command: that of its TransitionTime, else that of the
+// transition returns the pace of a command: its TransitionTime, or else the
 // attribute OnOffTransitionTime.
 func (s *Light) transition(t cluster.Opt[cluster.Null[uint16]]) pace {
 	if t.V.Valid {
@@ -143,16 +144,17 @@ func (s *Light) transition(t cluster.Opt[cluster.Null[uint16]]) pace {
 	return tenths(s.Level.OnOffTransition)
 }
 
-// tenths returns the pace that an attribute asks for.
+// tenths returns the pace for an attribute in tenths of a second.
 func tenths(t uint16) pace { return pace{time.Duration(t) * tenth, t > 0} }
 
-// moveToLevel is MoveToLevel and MoveToLevelWithOnOff (section 1.6.7.1).
+// moveToLevel handles MoveToLevel and MoveToLevelWithOnOff (section 1.6.7.1).
 func (s *Light) moveToLevel(c *cluster.Context, f *toLevel, withOnOff bool) error {
 	s.aim(c, aim{clampLevel(int(f.Level)), s.transition(f.TransitionTime), withOnOff, s.levelOptions(&f.options)})
 	return nil
 }
 
-// move is Move and MoveWithOnOff (section 1.6.7.2). It goes to the end of the range.
+// move handles Move and MoveWithOnOff (section 1.6.7.2), which go to the end of the
+// range.
 func (s *Light) move(c *cluster.Context, f *moveLevel, withOnOff bool) error {
 	rate := f.Rate
 	if !rate.Valid {
@@ -169,7 +171,7 @@ func (s *Light) move(c *cluster.Context, f *moveLevel, withOnOff bool) error {
 	}
 	if withOnOff && !s.Switch.On {
 		if a.level == MinLevel {
-			return nil // it is dark, and keeps its level
+			return nil // the light is off and keeps its level
 		}
 		s.Level.Current.V = MinLevel
 	}
@@ -181,8 +183,8 @@ func (s *Light) move(c *cluster.Context, f *moveLevel, withOnOff bool) error {
 	return nil
 }
 
-// step is Step and StepWithOnOff (section 1.6.7.3). Where the range ends a step sooner,
-// it takes less time.
+// step handles Step and StepWithOnOff (section 1.6.7.3). A step that is cut off at
+// the end of the range takes less time.
 func (s *Light) step(c *cluster.Context, f *stepLevel, withOnOff bool) error {
 	if f.StepMode > datamodel.LevelControlStepModeDown || f.StepSize == 0 {
 		return matter.StatusInvalidCommand
@@ -191,7 +193,7 @@ func (s *Light) step(c *cluster.Context, f *stepLevel, withOnOff bool) error {
 	if f.StepMode == datamodel.LevelControlStepModeDown {
 		by = -by
 		if withOnOff && !s.Switch.On {
-			return nil // it is dark, and keeps its level
+			return nil // the light is off and keeps its level
 		}
 	}
 	was := int(s.Level.Current.V)
@@ -201,7 +203,7 @@ func (s *Light) step(c *cluster.Context, f *stepLevel, withOnOff bool) error {
 	return nil
 }
 
-// stop is Stop and StopWithOnOff (section 1.6.7.4).
+// stop handles Stop and StopWithOnOff (section 1.6.7.4).
 func (s *Light) stop(c *cluster.Context, f *options, withOnOff bool) error {
 	if !s.Level.moving() {
 		return nil
@@ -214,7 +216,7 @@ func (s *Light) stop(c *cluster.Context, f *options, withOnOff bool) error {
 	return nil
 }
 
-// aim is where a command wants the level.
+// aim is the goal of a command for the level.
 type aim struct {
 	level     uint8
 	pace      pace
@@ -239,7 +241,7 @@ func (s *Light) aim(c *cluster.Context, a aim) {
 		l.back = from
 	}
 	switch {
-	case !a.withOnOff && !s.Switch.On: // the device hears of it when it is switched on
+	case !a.withOnOff && !s.Switch.On: // the device receives it when it is switched on
 		l.owed = true
 	case a.withOnOff && a.level == MinLevel && !s.Switch.On:
 		l.owed, a.pace = true, pace{}
@@ -291,7 +293,8 @@ func (s *Light) arrive(c *cluster.Context) {
 	s.Switch.set(false)
 	switch then {
 	case goOut:
-		// A light that is off shows the level that it will have (section 1.6.4.1).
+		// A light that is off shows the level for the next time it is on (section
+		// 1.6.4.1).
 		if l.OnLevel.Valid {
 			l.owed = true
 		} else {
@@ -303,7 +306,7 @@ func (s *Light) arrive(c *cluster.Context) {
 	}
 }
 
-// runLevel brings the level to c.Now, and returns when it is to be looked at again.
+// runLevel computes the level at c.Now, and returns the time of the next call.
 func (s *Light) runLevel(c *cluster.Context) time.Time {
 	l := &s.Level
 	switch {
@@ -321,8 +324,8 @@ func (s *Light) runLevel(c *cluster.Context) time.Time {
 	return l.next(c.Now)
 }
 
-// turnOn is On for a light that can be dimmed (section 1.6.4.1): it comes up from dark
-// to OnLevel, or to the level that it had.
+// turnOn handles On for a dimmable light (section 1.6.4.1): it fades in to OnLevel,
+// or to the previous level.
 func (s *Light) turnOn(c *cluster.Context) {
 	l := &s.Level
 	from, level := uint8(MinLevel), l.Current.V
@@ -345,8 +348,8 @@ func (s *Light) turnOn(c *cluster.Context) {
 	s.sendOwed(c)
 }
 
-// turnOff is Off for a light that can be dimmed: it fades out, and then shows the level
-// from before.
+// turnOff handles Off for a dimmable light: it fades out, and then shows the
+// previous level.
 func (s *Light) turnOff(c *cluster.Context) {
 	l := &s.Level
 	if !s.Switch.On {
@@ -367,7 +370,7 @@ func (s *Light) turnOff(c *cluster.Context) {
 	s.startLevel(c, l.Current.V, MinLevel, t.Duration, goOut)
 }
 
-// WantedLevel returns the level that the device is to have, at the end of a fade.
+// WantedLevel returns the level that the device is to have at the end of a fade.
 func (s *Light) WantedLevel() uint8 {
 	if s.Level.moving() {
 		return s.Level.to
@@ -375,9 +378,10 @@ func (s *Light) WantedLevel() uint8 {
 	return s.Level.Current.V
 }
 
-// ReportLevel takes the level from the device. What it says during a fade comes late and
-// in steps: it counts only if nothing else follows. A light that is off says how it faded
-// out, and nothing of a level that was set meanwhile.
+// ReportLevel sets the level that the device reports. Reports during a fade are
+// late and intermediate: one is used only if no other follows. The reports of a
+// light that is off show how it fades out; they do not replace a level that was set
+// meanwhile.
 func (s *Light) ReportLevel(c *cluster.Context, level uint8) {
 	l := &s.Level
 	level = clampLevel(int(level))

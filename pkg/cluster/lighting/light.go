@@ -7,7 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 )
 
-// Bits of [cluster.Context.Want]. What is wanted is the value at the end of a fade.
+// Bits of [cluster.Context.Want]. The wanted value is that at the end of a fade.
 const (
 	WantOn uint32 = 1 << iota
 	WantLevel
@@ -25,18 +25,19 @@ type Light struct {
 	model Model
 }
 
-// Model is what a light can do. It does not change.
+// Model is what a light supports. It does not change.
 type Model struct {
 	Dims     bool   // it has a level
-	Features uint32 // of Color Control; 0: it has one color
-	// MinMireds and MaxMireds bound the color temperature, if Features has it.
+	Features uint32 // of Color Control; 0: no color
+	// MinMireds and MaxMireds are the range of the color temperature, if Features
+	// has it.
 	MinMireds, MaxMireds uint16
-	// HueSaturation and XY say how the device takes a color, if Features has any. What it
-	// does not take is converted.
+	// HueSaturation and XY are the color models that the device accepts, if
+	// Features has any. Other models are converted.
 	HueSaturation, XY bool
 }
 
-// New returns the state of a light that is off, and of which nothing is known.
+// New returns the state of a light that is off and has reported nothing.
 func New(m Model) Light {
 	s := Light{model: m, Switch: Switch{GlobalSceneControl: true}}
 	s.Level.Current = cluster.Some(uint8(MaxLevel))
@@ -44,7 +45,7 @@ func New(m Model) Light {
 	return s
 }
 
-// Rules returns what the clusters of a light have in common.
+// Rules returns the rules for the state of a light.
 func Rules() cluster.Rules[Light] {
 	return cluster.Rules[Light]{
 		Couple: couple, Tick: tick, Moving: moving,
@@ -52,14 +53,14 @@ func Rules() cluster.Rules[Light] {
 	}
 }
 
-// couple makes the parts of a light agree after a change.
+// couple makes the parts of a light consistent after a change.
 func couple(c *cluster.Context, was, is *Light) error {
 	is.hear()
 	is.Switch.arm(c.Now, &was.Switch)
 	return nil
 }
 
-// tick brings a light to c.Now.
+// tick updates a light to c.Now.
 func tick(c *cluster.Context, s *Light) time.Time {
 	on := s.Switch.On
 	next := s.runTimer(c)
@@ -72,7 +73,7 @@ func tick(c *cluster.Context, s *Light) time.Time {
 	return next
 }
 
-// sooner returns the earlier of two times, where the zero time is never.
+// sooner returns the earlier of two times. The zero time means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -82,17 +83,18 @@ func sooner(a, b time.Time) time.Time {
 
 func moving(s *Light) bool { return s.Level.moving() || s.Color.moving() }
 
-// lit reports whether the light is on, and not on its way out.
+// lit reports whether the light is on and does not fade out.
 func (s *Light) lit() bool { return s.Switch.On && s.Level.then != goOut }
 
-// restored mends a state that was kept, perhaps by a light that could do more.
+// restored corrects a stored state, which may be that of a light with more
+// functions.
 func restored(s *Light) {
 	s.Level.Current = cluster.Some(clampLevel(int(s.Level.Current.Or(MaxLevel))))
 	s.Color.mend(&s.model)
 }
 
-// powerUp applies the StartUp attributes (sections 1.5.6.5, 1.6.6.14 and 3.2.7.21), of a
-// light that got power now.
+// powerUp applies the StartUp attributes (sections 1.5.6.5, 1.6.6.14 and 3.2.7.21)
+// of a light that was just powered on.
 func powerUp(c *cluster.Context, s *Light) {
 	c.Want(WantOn)
 	if v := s.Switch.StartUp; v.Valid {
@@ -111,7 +113,7 @@ func powerUp(c *cluster.Context, s *Light) {
 	s.sendOwed(c)
 }
 
-// sendOwed sends the device what it does not know yet, if the light is on.
+// sendOwed sends the device the changes that it was not sent, if the light is on.
 func (s *Light) sendOwed(c *cluster.Context) {
 	if !s.Switch.On {
 		return

@@ -8,15 +8,14 @@ import (
 )
 
 const (
-	// endless is the OnTime or OffWaitTime that does not run down.
+	// endless is the OnTime or OffWaitTime that does not count down.
 	endless = 0xFFFF
 	// tenth is the unit of the times in commands and attributes.
 	tenth = 100 * time.Millisecond
 )
 
-// Switch is the state of the On/Off cluster (section 1.5). A command OnWithTimedOff
-// leads to the states Timed On and Delayed Off, in which OnTime and OffWaitTime run
-// down.
+// Switch is the state of the On/Off cluster (section 1.5). OnWithTimedOff leads to
+// the states Timed On and Delayed Off, in which OnTime and OffWaitTime count down.
 type Switch struct {
 	On                 bool
 	GlobalSceneControl bool
@@ -25,7 +24,7 @@ type Switch struct {
 	StartUp            cluster.Null[datamodel.OnOffStartUpOnOff]
 
 	timed bool      // the state is Timed On or Delayed Off
-	end   time.Time // when the time that runs is over; zero: none does
+	end   time.Time // when the running time is over; zero: none runs
 }
 
 // OnOff is the On/Off cluster.
@@ -50,7 +49,7 @@ var OnOff = cluster.Define(cluster.Def[Light]{
 	},
 })
 
-// turn switches for a controller, or because a time is over.
+// turn switches the light for a controller, or because a time is over.
 func (s *Light) turn(c *cluster.Context, on bool) {
 	c.Want(WantOn)
 	switch {
@@ -63,7 +62,7 @@ func (s *Light) turn(c *cluster.Context, on bool) {
 	}
 }
 
-// set switches, whoever is the cause (sections 1.5.4.1, 1.5.7.1, 1.5.7.2).
+// set switches the light for any cause (sections 1.5.4.1, 1.5.7.1, 1.5.7.2).
 func (s *Switch) set(on bool) {
 	s.On = on
 	if !on {
@@ -79,14 +78,14 @@ func (s *Switch) set(on bool) {
 // WantedOn reports whether the device is to be on.
 func (s *Light) WantedOn() bool { return s.lit() }
 
-// ReportOn takes from the device whether it is on. One that fades out may say so at
-// once, or say that it is on until it is dark.
+// ReportOn sets whether the device is on. A device that fades out may report off at
+// once, or report on until it is dark.
 func (s *Light) ReportOn(c *cluster.Context, on bool) {
 	switch {
 	case on == s.Switch.On:
 	case on:
 		s.Switch.set(true)
-		s.Level.owed, s.Color.owed = false, false // it has what it has
+		s.Level.owed, s.Color.owed = false, false // the device changed by itself; nothing is to be sent
 	case s.Level.then == goOut:
 		s.arrive(c)
 	default:
@@ -95,8 +94,8 @@ func (s *Light) ReportOn(c *cluster.Context, on bool) {
 	}
 }
 
-// offWithEffect is OffWithEffect (section 1.5.7.4). How the light goes off is left to
-// the device: sources know no effects.
+// offWithEffect handles OffWithEffect (section 1.5.7.4). The device chooses how to
+// switch off, since sources do not support effects.
 func offWithEffect(c *cluster.Context, s *Light, f *struct {
 	EffectIdentifier datamodel.OnOffEffectIdentifier
 	EffectVariant    uint8
@@ -111,7 +110,7 @@ func offWithEffect(c *cluster.Context, s *Light, f *struct {
 	return nil
 }
 
-// onWithRecallGlobalScene is OnWithRecallGlobalScene (section 1.5.7.5).
+// onWithRecallGlobalScene handles OnWithRecallGlobalScene (section 1.5.7.5).
 func onWithRecallGlobalScene(c *cluster.Context, s *Light) error {
 	if s.Switch.GlobalSceneControl {
 		return nil
@@ -127,7 +126,7 @@ func onWithRecallGlobalScene(c *cluster.Context, s *Light) error {
 	return nil
 }
 
-// onWithTimedOff is OnWithTimedOff (section 1.5.7.6).
+// onWithTimedOff handles OnWithTimedOff (section 1.5.7.6).
 func onWithTimedOff(c *cluster.Context, s *Light, f *struct {
 	OnOffControl datamodel.OnOffOnOffControl
 	OnTime       uint16
@@ -147,7 +146,7 @@ func onWithTimedOff(c *cluster.Context, s *Light, f *struct {
 	return nil
 }
 
-// arm starts the time that is to run at now, after a change from was.
+// arm starts the time that is to count down after a change from was.
 func (s *Switch) arm(now time.Time, was *Switch) {
 	if s.On == was.On && s.OnTime == was.OnTime && s.OffWaitTime == was.OffWaitTime && s.timed == was.timed {
 		return
@@ -159,7 +158,7 @@ func (s *Switch) arm(now time.Time, was *Switch) {
 	}
 }
 
-// running returns the time that runs down in the states Timed On and Delayed Off.
+// running returns the time that counts down in the states Timed On and Delayed Off.
 func (s *Switch) running() *uint16 {
 	if s.On {
 		return &s.OnTime
@@ -167,7 +166,7 @@ func (s *Switch) running() *uint16 {
 	return &s.OffWaitTime
 }
 
-// runTimer brings OnTime or OffWaitTime to c.Now, and returns when it is over.
+// runTimer updates OnTime or OffWaitTime to c.Now, and returns when it is over.
 func (s *Light) runTimer(c *cluster.Context) time.Time {
 	w := &s.Switch
 	if w.end.IsZero() {
@@ -185,8 +184,8 @@ func (s *Light) runTimer(c *cluster.Context) time.Time {
 	return time.Time{}
 }
 
-// reported returns by what a change of a time is noticed. That it runs down is no
-// change: only where it ends is.
+// reported returns the number by which a change of a time is detected. The
+// countdown is not a change; another end is.
 func (s *Switch) reported(tenths uint16, runs bool) cluster.Number {
 	if runs && !s.end.IsZero() {
 		return cluster.Number{V: s.end.UnixMilli()}

@@ -8,8 +8,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// rest returns the light at the end of its fades, as scenes keep it: a hue that is not
-// enhanced is no part of a scene, so a color of that mode is kept by its coordinates.
+// rest returns the light at the end of its fades, for a scene. Scenes do not
+// contain the hue without enhancement, so a color in that mode is stored by its
+// coordinates.
 func rest(s *Light) Light {
 	r := *s
 	l, k := &r.Level, &r.Color
@@ -34,8 +35,8 @@ func rest(s *Light) Light {
 	return r
 }
 
-// recall brings a light to a scene (sections 1.4.9.9 and 1.5.4.1): it is switched at
-// once, level and color take their time. Whether it is off does not matter.
+// recall applies a scene to a light, whether it is on or off (sections 1.4.9.9 and
+// 1.5.4.1). It switches at once; level and color change gradually.
 func recall(c *cluster.Context, s *Light, scene cluster.Scene, d time.Duration) error {
 	c.SetTransition(d)
 	dark := !s.Switch.On
@@ -49,7 +50,7 @@ func recall(c *cluster.Context, s *Light, scene cluster.Scene, d time.Duration) 
 	switch {
 	case levels:
 		s.recallLevel(c, clampLevel(int(level)), d, dark)
-	case switches && s.Level.moving(): // the fade was another's wish
+	case switches && s.Level.moving(): // the fade belonged to an earlier command
 		l := &s.Level
 		to := l.to
 		if l.then != stay {
@@ -78,7 +79,7 @@ func (s *Light) recallLevel(c *cluster.Context, to uint8, d time.Duration, dark 
 	s.startLevel(c, from, to, d, stay)
 }
 
-// recallColor sets the color by the mode of the scene.
+// recallColor sets the color in the mode of the scene.
 func (s *Light) recallColor(c *cluster.Context, scene cluster.Scene, d time.Duration) {
 	k := &s.Color
 	get := func(v *int32, id matter.AttributeID) {
@@ -119,7 +120,7 @@ func (s *Light) recallColor(c *cluster.Context, scene cluster.Scene, d time.Dura
 	}
 }
 
-// has reports whether a light can be in a mode.
+// has reports whether a light supports a mode.
 func (m *Model) has(mode datamodel.ColorControlEnhancedColorMode) bool {
 	f := [...]uint32{
 		modeHS: datamodel.ColorControlFeatureHueSaturation, modeXY: datamodel.ColorControlFeatureXY,

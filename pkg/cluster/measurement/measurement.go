@@ -9,27 +9,27 @@ import (
 // Measurement is the state of a sensor, in the unit of its cluster.
 type Measurement[T int16 | uint16 | uint8] struct {
 	Value    cluster.Null[T] // null: unknown
-	Min, Max cluster.Null[T] // what the sensor can measure; null: unknown
+	Min, Max cluster.Null[T] // the range of the sensor; null: unknown
 }
 
-// The clusters. Each says in which unit it measures.
+// The clusters, each with its unit.
 var (
 	Temperature = signed(datamodel.TemperatureMeasurement, slow(10, 100, 0))        // 0.01 °C
 	Pressure    = signed(datamodel.PressureMeasurement, slow(1, 5, 0))              // hPa
 	Humidity    = unsigned(datamodel.RelativeHumidityMeasurement, slow(50, 500, 0)) // 0.01 %
 	Flow        = unsigned(datamodel.FlowMeasurement, slow(1, 5, 20))               // 0.1 m³/h
-	// Illuminance is 10000·log10(lx) + 1, and 0 if it is too dark to measure. The steps
-	// are a tenth more light and twice as much.
+	// Illuminance is 10000·log10(lx) + 1, and 0 if it is too dark to measure. The
+	// steps are 10 % and 100 % more light.
 	Illuminance = unsigned(datamodel.IlluminanceMeasurement, slow(414, 3010, 0))
 )
 
-// slow reports a change of at least band with the next tick, and one of at least big,
-// which is also percent of the value, at once.
+// slow reports a change of at least band with the next tick. It reports a change of
+// at least big, which is also at least percent of the value, at once.
 func slow(band, big, percent int64) cluster.Quiet {
 	return cluster.Slow(cluster.Step{Abs: band}, cluster.Step{Abs: big, Percent: percent})
 }
 
-// The attributes have the same ids in all clusters but that of soil.
+// The attributes have the same ids in all clusters except Soil Measurement.
 const (
 	attrValue = datamodel.TemperatureMeasurementAttrMeasuredValue
 	attrMin   = datamodel.TemperatureMeasurementAttrMinMeasuredValue
@@ -54,7 +54,7 @@ func unsigned(f *datamodel.Cluster, q cluster.Quiet) *cluster.Cluster[Measuremen
 	}})
 }
 
-// Soil is Soil Measurement, in percent of moisture.
+// Soil is the Soil Measurement cluster, in percent of moisture.
 var Soil = cluster.Define(cluster.Def[Measurement[uint8]]{
 	Facts: datamodel.SoilMeasurement,
 	Attributes: []cluster.Attribute[Measurement[uint8]]{
@@ -64,8 +64,9 @@ var Soil = cluster.Define(cluster.Def[Measurement[uint8]]{
 	},
 })
 
-// soilLimits is section 2.15.4.1. How exact the sensor is, is not known; the greatest error
-// that certification (TC-SOIL-2.1) lets it admit to is a tenth of a percent.
+// soilLimits writes the accuracy (section 2.15.4.1). That of the sensor is unknown.
+// The maximum error that certification (TC-SOIL-2.1) allows is a tenth of a
+// percent.
 func soilLimits(s *Measurement[uint8], w *tlv.Writer, t tlv.Tag) {
 	cluster.Accuracy{
 		Type: datamodel.MeasurementTypeSoilMoisture, Min: int64(s.Min.Or(0)), Max: int64(s.Max.Or(100)), PercentMax: 10,

@@ -1,6 +1,6 @@
-// Package networkcommissioning is the Network Commissioning cluster, 0x0031
-// , of a node on Ethernet (section 11.9, feature ET): it tells the
-// commissioner that there is nothing to set up.
+// Package networkcommissioning implements the Network Commissioning cluster,
+// 0x0031, of a node on Ethernet (section 11.9, feature ET). It shows the
+// commissioner that there is no network to set up.
 package networkcommissioning
 
 import (
@@ -23,10 +23,10 @@ const (
 	lastConnectErrorValue = datamodel.NetworkCommissioningAttrLastConnectErrorValue
 )
 
-// statusSuccess is the only NetworkCommissioningStatusEnum that is told.
+// statusSuccess is the only NetworkCommissioningStatusEnum that is used.
 const statusSuccess = 0
 
-// maxNetworkIDLen is the longest NetworkID, octets.
+// maxNetworkIDLen is the maximum length of NetworkID in octets.
 const maxNetworkIDLen = 32
 
 var spec = cluster.NewSpec(datamodel.NetworkCommissioning, cluster.Selection{Features: datamodel.NetworkCommissioningFeatureEthernetNetworkInterface})
@@ -41,14 +41,14 @@ type Network struct {
 type Cluster struct {
 	im.ReadOnly
 	network func() Network
-	seen    Network // at the last look
-	joined  string  // the network that was connected last; "": none was
-	told    string  // what subscribers know of joined
+	seen    Network // the last observed state
+	joined  string  // the network that was connected last; "": none
+	told    string  // the last reported value of joined
 	look    bool
 }
 
-// New returns the cluster of a node whose interface network tells. There is
-// always one, be it unplugged.
+// New returns the cluster of a node. network returns its interface, which always
+// exists, even if it is unplugged.
 func New(network func() Network) *Cluster {
 	c := &Cluster{network: network}
 	c.seen = c.current()
@@ -56,7 +56,7 @@ func New(network func() Network) *Cluster {
 	return c
 }
 
-// current is the interface as it is now.
+// current returns the current state of the interface.
 func (c *Cluster) current() Network {
 	n := c.network()
 	n.Name = n.Name[:min(len(n.Name), maxNetworkIDLen)]
@@ -66,10 +66,10 @@ func (c *Cluster) current() Network {
 	return n
 }
 
-// Follow looks at the interface again when the host's links have changed.
+// Follow schedules a look at the interface when the host's links have changed.
 func (c *Cluster) Follow(e im.NodeEvent) { c.look = c.look || e == im.LinksChanged }
 
-// Changes reports one that is.
+// Changes reports the attributes that have changed.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	if !c.look {
 		return
@@ -112,8 +112,8 @@ func (c *Cluster) Read(_ *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// last tells of the last connection, which nobody asked for: it comes about by
-// itself, and then it has succeeded (sections 11.9.6.6 and 11.9.6.7).
+// last writes the result of the last connection. An Ethernet interface connects by
+// itself, so that is always success (sections 11.9.6.6 and 11.9.6.7).
 func (c *Cluster) last(id matter.AttributeID, w *tlv.Writer, t tlv.Tag) {
 	c.current()
 	switch {
@@ -126,9 +126,9 @@ func (c *Cluster) last(id matter.AttributeID, w *tlv.Writer, t tlv.Tag) {
 	}
 }
 
-// Write takes InterfaceEnabled: true is what it is; false would cut the node off
-// from the only network it has, and is refused with INVALID_ACTION (section
-// 11.9.6.5).
+// Write sets InterfaceEnabled. Only true is accepted, which is its value. false
+// would disconnect the node from its only network, and returns INVALID_ACTION
+// (section 11.9.6.5).
 func (c *Cluster) Write(_ *im.Request, _ matter.AttributeID, v tlv.Element) error {
 	r := v.Reader()
 	enabled := r.Bool()

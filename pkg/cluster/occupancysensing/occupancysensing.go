@@ -1,5 +1,5 @@
-// Package occupancysensing is the Occupancy Sensing cluster, 0x0406 revision 7 ("Matter
-// Application Cluster Specification", section 2.7).
+// Package occupancysensing implements the Occupancy Sensing cluster, 0x0406
+// revision 7 ("Matter Application Cluster Specification", section 2.7).
 package occupancysensing
 
 import (
@@ -12,7 +12,7 @@ import (
 type Sensor struct {
 	Occupancy datamodel.OccupancySensingOccupancy
 
-	// What follows from the sensor's technology and never changes, see [Technology].
+	// Derived from the sensor's technology; these never change. See [Technology].
 	Type   datamodel.OccupancySensingOccupancySensorType
 	Bitmap datamodel.OccupancySensingOccupancySensorTypeBitmap
 }
@@ -29,14 +29,14 @@ var Cluster = cluster.Define(cluster.Def[Sensor]{
 	},
 })
 
-// Technology is how a sensor senses: features of the cluster, and the two attributes
-// that said so before there were features, with which both must agree (section 2.7.6.2).
+// Technology is the technology of a sensor: features of the cluster, and the two
+// older attributes with the same information, which must agree (section 2.7.6.2).
 type Technology struct {
 	Features uint32
 	Sensor   Sensor
 }
 
-// The technologies. Those that the old attributes do not know are PIR there.
+// The technologies. The older attributes show PIR for those that they do not have.
 var (
 	PIR        = technology(datamodel.OccupancySensingFeaturePassiveInfrared, 0, datamodel.OccupancySensingOccupancySensorTypeBitmapPIR)
 	Ultrasonic = technology(datamodel.OccupancySensingFeatureUltrasonic, datamodel.OccupancySensingOccupancySensorTypeUltrasonic, datamodel.OccupancySensingOccupancySensorTypeBitmapUltrasonic)
@@ -52,7 +52,7 @@ func technology(feature uint32, t datamodel.OccupancySensingOccupancySensorType,
 	}
 }
 
-// Set takes from the sensor whether somebody is there. A change is an event (section
+// Set sets whether the sensor detects somebody. A change is an event (section
 // 2.7.7.1).
 func (s *Sensor) Set(c *cluster.Context, occupied bool) {
 	var is datamodel.OccupancySensingOccupancy

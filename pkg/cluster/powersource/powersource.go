@@ -1,5 +1,5 @@
-// Package powersource is the Power Source cluster, 0x002F revision 3 (section 11.7 of
-// the core specification).
+// Package powersource implements the Power Source cluster, 0x002F revision 3
+// (section 11.7 of the core specification).
 package powersource
 
 import (
@@ -11,10 +11,10 @@ import (
 
 // Source is the state of a power source.
 type Source struct {
-	Mains     bool                 // else a battery; it never changes
-	Endpoints *[]matter.EndpointID // that it powers: the device's own
+	Mains     bool                 // otherwise a battery; never changes
+	Endpoints *[]matter.EndpointID // the endpoints that it powers: the device's own
 
-	Percent           cluster.Null[uint8] // in halves
+	Percent           cluster.Null[uint8] // in half percents
 	Level             datamodel.PowerSourceBatChargeLevel
 	ReplacementNeeded bool
 }
@@ -37,7 +37,7 @@ var Cluster = cluster.Define(cluster.Def[Source]{
 			Quiet(cluster.Slow(cluster.Step{Abs: 2}, cluster.Step{})), // one percent
 		cluster.Uint(datamodel.PowerSourceAttrBatChargeLevel, func(s *Source) *datamodel.PowerSourceBatChargeLevel { return &s.Level }),
 		cluster.Bool(datamodel.PowerSourceAttrBatReplacementNeeded, func(s *Source) *bool { return &s.ReplacementNeeded }),
-		// What kind of battery it is, nobody says.
+		// The kind of battery is unknown.
 		cluster.Constant[Source](datamodel.PowerSourceAttrBatReplaceability, uint64(datamodel.PowerSourceBatReplaceabilityUnspecified)),
 		cluster.Computed(datamodel.PowerSourceAttrEndpointList, func(s *Source, w *tlv.Writer, t tlv.Tag) {
 			w.StartArray(t)
@@ -49,16 +49,17 @@ var Cluster = cluster.Define(cluster.Def[Source]{
 	},
 })
 
-// The thresholds of the charge level, in half percents. A level is left for a better one
-// only when the charge has risen by recovered more, as batteries recover at rest.
+// The thresholds of the charge level, in half percents. The level improves only
+// after the charge has risen by recovered more, since batteries recover at rest.
 const (
 	warning   = 2 * 20
 	critical  = 2 * 5
 	recovered = 2 * 5
 )
 
-// Set takes what the device says of its battery: the charge in half percents, and
-// whether it is low. What is null is not known. Whether it is low, the device knows best.
+// Set sets the charge in half percents, and whether the battery is low, as the
+// device reports them. null means unknown. The device's own report of a low battery
+// has priority.
 func (s *Source) Set(percent cluster.Null[uint8], low cluster.Null[bool]) {
 	if percent.Valid {
 		s.Percent = percent
@@ -79,7 +80,7 @@ func (s *Source) Set(percent cluster.Null[uint8], low cluster.Null[bool]) {
 	s.ReplacementNeeded = level == datamodel.PowerSourceBatChargeLevelCritical || low.Valid && low.V
 }
 
-// levelOf returns the level of a charge, with hysteresis.
+// levelOf returns the charge level, with hysteresis.
 func (s *Source) levelOf(percent uint8) datamodel.PowerSourceBatChargeLevel {
 	below := func(threshold uint8, at datamodel.PowerSourceBatChargeLevel) bool {
 		return percent < threshold || s.Level >= at && percent < threshold+recovered

@@ -1,6 +1,6 @@
-// Package pump is the Pump Configuration and Control cluster, 0x0200 revision 5 ("Matter
-// Application Cluster Specification", section 4.2), of a pump of which no more is known
-// than that it can be switched: it has one speed.
+// Package pump implements the Pump Configuration and Control cluster, 0x0200
+// revision 5 ("Matter Application Cluster Specification", section 4.2), of a pump
+// that can only be switched, with one speed.
 package pump
 
 import (
@@ -12,11 +12,11 @@ import (
 
 // Pump is the state of a pump.
 type Pump struct {
-	// Mode is what a controller chose. With one speed all modes come to the same.
+	// Mode is a controller's choice. With one speed all modes are the same.
 	Mode datamodel.PumpConfigurationAndControlOperationMode
 }
 
-// Features are those of a pump with one speed.
+// Features are the features of a pump with one speed.
 const Features = datamodel.PumpConfigurationAndControlFeatureConstantSpeed
 
 // Cluster is the Pump Configuration and Control cluster.
@@ -29,7 +29,7 @@ var Cluster = cluster.Define(cluster.Def[Pump]{
 		unknown(datamodel.PumpConfigurationAndControlAttrMinConstSpeed),
 		unknown(datamodel.PumpConfigurationAndControlAttrMaxConstSpeed),
 		unknown(datamodel.PumpConfigurationAndControlAttrCapacity),
-		// What the pump follows is what was chosen, as nothing else at the pump can.
+		// The effective mode is the chosen one, since nothing else can override it.
 		cluster.Computed(datamodel.PumpConfigurationAndControlAttrEffectiveOperationMode,
 			func(s *Pump, w *tlv.Writer, t tlv.Tag) { w.Uint(t, uint64(s.Mode)) },
 			func(a, b *Pump) bool { return a.Mode == b.Mode }),
@@ -45,7 +45,8 @@ func unknown(id matter.AttributeID) cluster.Attribute[Pump] {
 	return cluster.Computed(id, func(_ *Pump, w *tlv.Writer, t tlv.Tag) { w.Null(t) }, nil)
 }
 
-// checkMode refuses a mode of a feature that the pump has not (section 4.2.7.22).
+// checkMode rejects a mode of a feature that the pump does not have (section
+// 4.2.7.22).
 func checkMode(_ *cluster.Context, _, is *Pump) error {
 	if is.Mode == datamodel.PumpConfigurationAndControlOperationModeLocal {
 		return matter.StatusConstraintError

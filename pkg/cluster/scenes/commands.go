@@ -16,8 +16,8 @@ const (
 	maxName       = 16         // octets
 )
 
-// The fields of the commands. What is out of its range is answered in the response, where
-// there is one, so that nothing is checked while they are decoded.
+// The fields of the commands. Decoding does not check ranges, since the response
+// reports such errors, where there is one.
 type (
 	addScene struct {
 		GroupID                  matter.GroupID
@@ -91,8 +91,8 @@ func with[F any](decode func(tlv.Element) (F, error), fields tlv.Element, run fu
 	return run(&f)
 }
 
-// respondGroup writes the status and the group of a response. Only what is wrong with
-// the node itself is a status of the Interaction Model.
+// respondGroup writes the status and the group of a response. Only a failure of the
+// node itself returns a status of the Interaction Model.
 func respondGroup(w *tlv.Writer, err error, g matter.GroupID) error {
 	st := matter.StatusSuccess
 	if err != nil && !errors.As(err, &st) {
@@ -103,7 +103,7 @@ func respondGroup(w *tlv.Writer, err error, g matter.GroupID) error {
 	return nil
 }
 
-// respond writes a response about one scene.
+// respond writes a response for one scene.
 func respond(w *tlv.Writer, err error, g matter.GroupID, scene uint8) error {
 	if err := respondGroup(w, err, g); err != nil {
 		return err
@@ -112,7 +112,7 @@ func respond(w *tlv.Writer, err error, g matter.GroupID, scene uint8) error {
 	return nil
 }
 
-// check checks the group and the scene that a command names.
+// check checks the group and the scene of a command.
 func (c *Cluster) check(r *im.Request, g matter.GroupID, scene uint8) (key, error) {
 	switch {
 	case scene == noScene:
@@ -123,7 +123,7 @@ func (c *Cluster) check(r *im.Request, g matter.GroupID, scene uint8) (key, erro
 	return key{r.Subject.Fabric, g, scene}, nil
 }
 
-// add is AddScene (section 1.4.9.2).
+// add handles AddScene (section 1.4.9.2).
 func (c *Cluster) add(r *im.Request, f *addScene) error {
 	if f.TransitionTime > maxTransition || len(f.SceneName) > maxName || !utf8.ValidString(f.SceneName) {
 		return matter.StatusConstraintError
@@ -140,12 +140,12 @@ func (c *Cluster) add(r *im.Request, f *addScene) error {
 		return err
 	}
 	if last := &c.last[k.fabric]; last.known && last.group == k.group && last.scene == k.scene {
-		last.valid = false // it is another scene now
+		last.valid = false // the current scene was replaced
 	}
 	return nil
 }
 
-// view is ViewScene (section 1.4.9.4).
+// view handles ViewScene (section 1.4.9.4).
 func (c *Cluster) view(r *im.Request, f *oneScene, w *tlv.Writer) error {
 	k, err := c.check(r, f.GroupID, f.SceneID)
 	i, found := c.find(k)
@@ -162,7 +162,7 @@ func (c *Cluster) view(r *im.Request, f *oneScene, w *tlv.Writer) error {
 	return nil
 }
 
-// removeOne is RemoveScene (section 1.4.9.6).
+// removeOne handles RemoveScene (section 1.4.9.6).
 func (c *Cluster) removeOne(r *im.Request, f *oneScene) error {
 	k, err := c.check(r, f.GroupID, f.SceneID)
 	if err != nil {
@@ -174,7 +174,7 @@ func (c *Cluster) removeOne(r *im.Request, f *oneScene) error {
 	return c.remove(k.fabric, func(x key) bool { return x == k })
 }
 
-// removeAll is RemoveAllScenes (section 1.4.9.8).
+// removeAll handles RemoveAllScenes (section 1.4.9.8).
 func (c *Cluster) removeAll(r *im.Request, f *oneGroup) error {
 	if !c.member(r, f.GroupID) {
 		return matter.StatusInvalidCommand
@@ -182,7 +182,7 @@ func (c *Cluster) removeAll(r *im.Request, f *oneGroup) error {
 	return c.remove(r.Subject.Fabric, func(x key) bool { return x.group == f.GroupID })
 }
 
-// storeOne is StoreScene (section 1.4.9.10).
+// storeOne handles StoreScene (section 1.4.9.10).
 func (c *Cluster) storeOne(r *im.Request, f *oneScene) error {
 	k, err := c.check(r, f.GroupID, f.SceneID)
 	if err != nil {
@@ -191,7 +191,7 @@ func (c *Cluster) storeOne(r *im.Request, f *oneScene) error {
 	return c.store(r, k)
 }
 
-// recallOne is RecallScene (section 1.4.9.12).
+// recallOne handles RecallScene (section 1.4.9.12).
 func (c *Cluster) recallOne(r *im.Request, f *recallScene) error {
 	k, err := c.check(r, f.GroupID, f.SceneID)
 	if err != nil {
@@ -200,7 +200,7 @@ func (c *Cluster) recallOne(r *im.Request, f *recallScene) error {
 	return c.recall(r, k, f.TransitionTime.V)
 }
 
-// membership is GetSceneMembership (section 1.4.9.13).
+// membership handles GetSceneMembership (section 1.4.9.13).
 func (c *Cluster) membership(r *im.Request, f *oneGroup, w *tlv.Writer) error {
 	member := c.member(r, f.GroupID)
 	st := matter.StatusSuccess
@@ -227,7 +227,7 @@ func (c *Cluster) membership(r *im.Request, f *oneGroup, w *tlv.Writer) error {
 	return nil
 }
 
-// copy is CopyScene (section 1.4.9.15).
+// copy handles CopyScene (section 1.4.9.15).
 func (c *Cluster) copy(r *im.Request, f *copyScene) error {
 	from, err := c.check(r, f.GroupIdentifierFrom, f.SceneIdentifierFrom)
 	if err != nil {

@@ -15,7 +15,7 @@ type fieldSet struct {
 	AttributeValueList []valuePair
 }
 
-// valuePair is an AttributeValuePairStruct: one of the values is there.
+// valuePair is an AttributeValuePairStruct, with exactly one of the values.
 type valuePair struct {
 	AttributeID     matter.AttributeID
 	ValueUnsigned8  cluster.Opt[uint8]
@@ -28,8 +28,8 @@ type valuePair struct {
 	ValueSigned64   cluster.Opt[int64]
 }
 
-// value returns the value that is there with the number of its field, 0 if there is none
-// or more than one.
+// value returns the value with the number of its field, 0 if there is none or more
+// than one.
 func (p *valuePair) value() (v int64, field int) {
 	n := 0
 	for i, x := range [...]cluster.Opt[int64]{
@@ -51,7 +51,8 @@ func widen[T uint8 | int8 | uint16 | int16 | uint32 | int32 | uint64](v cluster.
 	return cluster.Opt[int64]{V: int64(v.V), Valid: v.Valid}
 }
 
-// fieldOf returns the field that holds values of a kind (section 1.4.7.3), 0 if none does.
+// fieldOf returns the field for values of a kind (section 1.4.7.3), 0 if there is
+// none.
 func fieldOf(k datamodel.Kind) int {
 	switch k {
 	case datamodel.Bool, datamodel.Uint8, datamodel.Enum8, datamodel.Bitmap8:
@@ -74,8 +75,8 @@ func fieldOf(k datamodel.Kind) int {
 	return 0
 }
 
-// values returns the values of a scene that is added. Clusters that the endpoint does not
-// have are passed over.
+// values returns the values of a scene to add. It skips clusters that the endpoint
+// does not have.
 func (c *Cluster) values(sets []fieldSet) (s cluster.Scene, err error) {
 	var clusters []matter.ClusterID
 	for i := range sets {
@@ -101,8 +102,9 @@ func (c *Cluster) values(sets []fieldSet) (s cluster.Scene, err error) {
 	return s, nil
 }
 
-// fit returns a value that an attribute can have (section 1.4.7.3.2): null for one that
-// it cannot if it can be null, else the nearest, and the lower of two.
+// fit returns a valid value for an attribute (section 1.4.7.3.2). An invalid v
+// becomes null if the attribute is nullable, otherwise the nearest valid value, or
+// the lower of two.
 func fit(a *datamodel.Attribute, v int64) cluster.Number {
 	low, high := bounds(a)
 	nearest := min(max(v, low), high)
@@ -171,8 +173,8 @@ func (c *Cluster) writeFieldSets(w *tlv.Writer, t tlv.Tag, s cluster.Scene) {
 	w.End()
 }
 
-// writeValue writes an AttributeValuePairStruct. Null is a value that the attribute
-// cannot have otherwise.
+// writeValue writes an AttributeValuePairStruct. Null is written as a value outside
+// the attribute's range.
 func writeValue(w *tlv.Writer, a *datamodel.Attribute, v cluster.SceneValue) {
 	w.StartStruct(tlv.Anonymous)
 	w.Uint(tlv.Context(0), uint64(v.Attribute))

@@ -17,8 +17,8 @@ import (
 // ID is the cluster's id.
 const ID = datamodel.ScenesManagementID
 
-// Bounds of the table of an endpoint (section 1.4.8.2). A fabric can have less than half
-// of it, (MaxScenes - 1) / 2, so that no two can take it all.
+// Bounds of the table of an endpoint (section 1.4.8.2). A fabric may use less than
+// half of it, (MaxScenes - 1) / 2, so that two fabrics cannot use all of it.
 const (
 	MaxScenes    = 32
 	MaxPerFabric = 15
@@ -29,21 +29,21 @@ var spec = cluster.NewSpec(datamodel.ScenesManagement, cluster.Selection{
 	Commands: []matter.CommandID{datamodel.ScenesManagementCmdCopyScene},
 })
 
-// Options are what the cluster of one endpoint works with. Both are required.
+// Options are the dependencies of the cluster of one endpoint. Both are required.
 type Options struct {
 	Fabrics *fabric.Table
-	// Endpoint has the attributes that scenes are of, and keeps the table: it has been
-	// loaded.
+	// Endpoint has the attributes that scenes contain, and stores the table. It
+	// must be loaded.
 	Endpoint *cluster.Endpoint
 }
 
 // Cluster serves the cluster on one endpoint.
 type Cluster struct {
 	opt     Options
-	table   []entry // in the order of their keys
+	table   []entry // sorted by key
 	last    [256]current
-	changes int // of what FabricSceneInfo shows
-	told    int // of them
+	changes int // number of changes of FabricSceneInfo
+	told    int // number of changes that were reported
 	seen    uint64
 }
 
@@ -52,11 +52,11 @@ type current struct {
 	group matter.GroupID
 	scene uint8
 	known bool
-	valid bool // the endpoint is as it was then
+	valid bool // the endpoint still matches the scene
 }
 
-// New returns the cluster of one endpoint. The error says that the table that was kept
-// cannot be read.
+// New returns the cluster of one endpoint. It returns an error if the stored table
+// cannot be decoded.
 func New(opt Options) (*Cluster, error) {
 	c := &Cluster{opt: opt}
 	if kept := opt.Endpoint.Extra(ID); kept != nil {
@@ -91,8 +91,8 @@ func (c *Cluster) Read(r *im.Request, id matter.AttributeID, w *tlv.Writer, t tl
 	return nil
 }
 
-// writeInfo writes a SceneInfoStruct. What is the fabric's own business is written for
-// itself alone.
+// writeInfo writes a SceneInfoStruct. Only the fabric itself receives its
+// fabric-sensitive fields.
 func (c *Cluster) writeInfo(w *tlv.Writer, f matter.FabricIndex, own bool) {
 	w.StartStruct(tlv.Anonymous)
 	w.Uint(tlv.Context(0), uint64(c.count(f)))
@@ -110,7 +110,7 @@ func (c *Cluster) writeInfo(w *tlv.Writer, f matter.FabricIndex, own bool) {
 	w.End()
 }
 
-// noScene is the id of no scene.
+// noScene is the id that stands for no scene.
 const noScene = 0xFF
 
 // Write answers UNSUPPORTED_WRITE.
@@ -126,7 +126,8 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 	}
 }
 
-// purge takes out the scenes of fabrics that are gone. Their index may be another's by now.
+// purge removes the scenes of fabrics that were removed. Another fabric may have
+// their index now.
 func (c *Cluster) purge() {
 	if g := c.opt.Fabrics.Generation(); g != c.seen {
 		c.seen = g
@@ -146,8 +147,8 @@ func (c *Cluster) purge() {
 	}
 }
 
-// member reports whether the endpoint belongs to a group of the accessing fabric, which
-// scenes of group 0 do not need.
+// member reports whether the endpoint belongs to a group of the accessing fabric.
+// It is true for group 0.
 func (c *Cluster) member(r *im.Request, g matter.GroupID) bool {
 	if g == 0 {
 		return true
@@ -164,14 +165,14 @@ func (c *Cluster) member(r *im.Request, g matter.GroupID) bool {
 	return false
 }
 
-// Left removes the scenes of a group that the endpoint has left (section 1.3.7.4), or,
-// with all, those of all groups and of none.
+// Left removes the scenes of a group that the endpoint has left (section 1.3.7.4).
+// If all is true, it removes the scenes of all groups and of group 0.
 func (c *Cluster) Left(f matter.FabricIndex, g matter.GroupID, all bool) error {
 	return c.remove(f, func(k key) bool { return all || k.group == g })
 }
 
-// storeGlobal stores the global scene of the accessing fabric. That there is no room for
-// it must not keep a light from going off.
+// storeGlobal stores the global scene of the accessing fabric. A full table must
+// not prevent a light from being switched off.
 func (c *Cluster) storeGlobal(r *im.Request) error {
 	err := c.store(r, key{r.Subject.Fabric, 0, 0})
 	if st := matter.StatusSuccess; errors.As(err, &st) {
@@ -193,7 +194,7 @@ func (c *Cluster) watching() bool {
 	return slices.ContainsFunc(c.last[:], func(x current) bool { return x.valid })
 }
 
-// disturbed ends the validity of all current scenes.
+// disturbed marks all current scenes as no longer valid.
 func (c *Cluster) disturbed() {
 	for i := range c.last {
 		c.last[i].valid = false
@@ -201,14 +202,14 @@ func (c *Cluster) disturbed() {
 	c.changes++
 }
 
-// arrived notes that the endpoint is as a scene has it, for one fabric.
+// arrived records that the endpoint matches a scene of one fabric.
 func (c *Cluster) arrived(k key) {
 	c.disturbed()
 	c.last[k.fabric] = current{group: k.group, scene: k.scene, known: true, valid: true}
 }
 
-// store stores what is at the moment under a key. What was stored there keeps its name
-// and time.
+// store stores the current values under a key. An existing scene keeps its name and
+// its transition time.
 func (c *Cluster) store(r *im.Request, k key) error {
 	e := entry{key: k}
 	if i, ok := c.find(k); ok {
@@ -222,7 +223,7 @@ func (c *Cluster) store(r *im.Request, k key) error {
 	return nil
 }
 
-// recall brings the endpoint to a scene.
+// recall applies a scene to the endpoint.
 func (c *Cluster) recall(r *im.Request, k key, ms cluster.Null[uint32]) error {
 	i, ok := c.find(k)
 	if !ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// key is what a scene is found by.
+// key identifies a scene.
 type key struct {
 	fabric matter.FabricIndex
 	group  matter.GroupID
@@ -23,7 +23,7 @@ func (k key) compare(other key) int {
 	return cmp.Or(cmp.Compare(k.fabric, other.fabric), cmp.Compare(k.group, other.group), cmp.Compare(k.scene, other.scene))
 }
 
-// entry is one scene of the table. It does not change once it is in there.
+// entry is one scene of the table. It is immutable.
 type entry struct {
 	key
 	identity   [8]byte // compressed id of the fabric
@@ -45,13 +45,13 @@ func (c *Cluster) count(f matter.FabricIndex) (n int) {
 	return n
 }
 
-// room returns how many more scenes a fabric may have.
+// room returns the number of scenes that a fabric may add.
 func (c *Cluster) room(f matter.FabricIndex) int {
 	return max(0, min(MaxPerFabric-c.count(f), MaxScenes-len(c.table)))
 }
 
-// put puts entries of one fabric into the table, all or none. The error is
-// RESOURCE_EXHAUSTED, or that of what keeps the table.
+// put adds entries of one fabric to the table, all or none. The error is
+// RESOURCE_EXHAUSTED, or that of the store.
 func (c *Cluster) put(list ...entry) error {
 	table := slices.Clone(c.table)
 	for _, e := range list {
@@ -75,7 +75,7 @@ func (c *Cluster) put(list ...entry) error {
 	return c.keep(table)
 }
 
-// remove takes a fabric's scenes out of the table.
+// remove removes a fabric's scenes from the table.
 func (c *Cluster) remove(f matter.FabricIndex, which func(key) bool) error {
 	c.purge()
 	gone := func(e entry) bool { return e.fabric == f && which(e.key) }
@@ -89,7 +89,7 @@ func (c *Cluster) remove(f matter.FabricIndex, which func(key) bool) error {
 	return c.keep(slices.DeleteFunc(slices.Clone(c.table), gone))
 }
 
-// keep makes table the table, once it is stored.
+// keep stores a table, and then uses it.
 func (c *Cluster) keep(table []entry) error {
 	if err := c.opt.Endpoint.KeepExtra(ID, encodeTable(table)); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (c *Cluster) keep(table []entry) error {
 	return nil
 }
 
-// encodeTable returns what decodeTable takes; nil for an empty table.
+// encodeTable encodes a table for decodeTable; nil for an empty table.
 func encodeTable(table []entry) []byte {
 	if len(table) == 0 {
 		return nil
@@ -132,7 +132,7 @@ func encodeTable(table []entry) []byte {
 	return w.Bytes()
 }
 
-// decodeTable reads a table. It holds no more than an encoded one can.
+// decodeTable decodes a table. Its size is bounded as that of an encoded one.
 func decodeTable(b []byte) (table []entry, err error) {
 	r := tlv.NewReader(b)
 	for r.EnterArray(); r.Next(); {

@@ -1,5 +1,5 @@
-// Package smokecoalarm is the Smoke CO Alarm cluster, 0x005C revision 2 ("Matter
-// Application Cluster Specification", section 2.11).
+// Package smokecoalarm implements the Smoke CO Alarm cluster, 0x005C revision 2
+// ("Matter Application Cluster Specification", section 2.11).
 package smokecoalarm
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Level is how grave an alarm is.
+// Level is the severity of an alarm.
 type Level = datamodel.SmokeCOAlarmAlarmState
 
 // The levels.
@@ -21,12 +21,13 @@ const (
 
 // Alarm is the state of an alarm.
 type Alarm struct {
-	// What the device reports; null: it has not yet, and what was kept counts. Gas has no
-	// attribute and is shown as smoke: that an alarm arrives counts more than its name.
+	// What the device reports. null: it has not reported, and the stored state is
+	// used. Gas has no attribute and is shown as smoke: the alarm is more important
+	// than its kind.
 	Smoke, Gas cluster.Null[Level]
 	CO         Level
 
-	Battery      Level // as the level of the power source, or the two would disagree
+	Battery      Level // the same level as in the power source
 	Testing      bool
 	Fault        bool
 	EndOfService datamodel.SmokeCOAlarmEndOfService
@@ -35,8 +36,8 @@ type Alarm struct {
 	expressed datamodel.SmokeCOAlarmExpressedState
 }
 
-// Cluster is the Smoke CO Alarm cluster. A restart keeps the alarms, which are shown
-// until the device says otherwise.
+// Cluster is the Smoke CO Alarm cluster. Alarms are kept over a restart until the
+// device reports otherwise.
 var Cluster = cluster.Define(cluster.Def[Alarm]{
 	Facts: datamodel.SmokeCOAlarm,
 	Attributes: []cluster.Attribute[Alarm]{
@@ -50,7 +51,7 @@ var Cluster = cluster.Define(cluster.Def[Alarm]{
 	},
 })
 
-// Rules returns what the parts of an alarm have in common.
+// Rules returns the rules for the state of an alarm.
 func Rules() cluster.Rules[Alarm] {
 	return cluster.Rules[Alarm]{Couple: func(c *cluster.Context, was, is *Alarm) error {
 		if is.Smoke != was.Smoke || is.Gas != was.Gas {
@@ -62,7 +63,7 @@ func Rules() cluster.Rules[Alarm] {
 	}}
 }
 
-// highest returns what the alarm expresses: the highest of what is not normal. The order
+// highest returns the expressed state: the one with the highest priority. The order
 // is the manufacturer's (section 2.11.6.1); it puts people before the device.
 func (s *Alarm) highest() datamodel.SmokeCOAlarmExpressedState {
 	switch {

@@ -1,5 +1,6 @@
-// Package switches is the Switch cluster, 0x003B revision 2 ("Matter Application Cluster
-// Specification", section 1.13), for push buttons: momentary switches.
+// Package switches implements the Switch cluster, 0x003B revision 2 ("Matter
+// Application Cluster Specification", section 1.13), for push buttons: momentary
+// switches.
 package switches
 
 import (
@@ -12,15 +13,15 @@ import (
 )
 
 const (
-	// LongPress is how long a button is held until the press is a long one, and
-	// nextPress how long after a release another press belongs to the same sequence. The
-	// specification leaves both to the manufacturer. Certification presses and releases
-	// for half a second each.
+	// LongPress is the time after which a press becomes a long press. nextPress is
+	// the time after a release in which another press belongs to the same sequence.
+	// The specification leaves both to the manufacturer. Certification presses and
+	// releases for half a second each.
 	LongPress = time.Second
 	nextPress = 600 * time.Millisecond
 
-	// heldMost ends a long press of which the source reported the beginning and not the
-	// end. Some devices report only that.
+	// heldMost ends a long press whose end the source does not report. Some devices
+	// report only the beginning.
 	heldMost = 10 * time.Second
 )
 
@@ -31,18 +32,18 @@ const (
 
 // Button is the state of a push button.
 type Button struct {
-	Features      uint32 // of the cluster; they never change
-	MultiPressMax uint8  // likewise: the most presses that a sequence may have
+	Features      uint32 // of the cluster; never changes
+	MultiPressMax uint8  // the maximum number of presses in a sequence; never changes
 
 	Position uint8
-	presses  uint8     // of the sequence under way
+	presses  uint8     // in the current sequence
 	long     bool      // LongPress has been emitted and LongRelease has not
-	aborted  bool      // there were too many presses; silence until the button is idle
-	due      time.Time // when the state goes on by itself; zero: never
+	aborted  bool      // there were too many presses; no events until the button is idle
+	due      time.Time // the time of the next transition without input; zero: never
 }
 
-// Cluster is the Switch cluster. CurrentPosition is not kept: a button is idle at the
-// start.
+// Cluster is the Switch cluster. CurrentPosition is not stored: a button is idle at
+// the start.
 var Cluster = cluster.Define(cluster.Def[Button]{
 	Facts: datamodel.Switch,
 	Attributes: []cluster.Attribute[Button]{
@@ -52,7 +53,7 @@ var Cluster = cluster.Define(cluster.Def[Button]{
 	},
 })
 
-// Rules returns what makes a button go on by itself.
+// Rules returns the rules for the timeouts of a button.
 func Rules() cluster.Rules[Button] {
 	return cluster.Rules[Button]{Tick: func(c *cluster.Context, s *Button) time.Time {
 		if !s.due.IsZero() && !c.Now.Before(s.due) {
@@ -64,10 +65,10 @@ func Rules() cluster.Rules[Button] {
 
 func (s *Button) has(feature uint32) bool { return s.Features&feature != 0 }
 
-// counts reports whether presses that follow one another are counted.
+// counts reports whether consecutive presses are counted.
 func (s *Button) counts() bool { return s.has(datamodel.SwitchFeatureMomentarySwitchMultiPress) }
 
-// timeOut is the end of the time until s.due.
+// timeOut handles the timeout at s.due.
 func (s *Button) timeOut(c *cluster.Context) {
 	s.due = time.Time{}
 	switch {
@@ -80,7 +81,7 @@ func (s *Button) timeOut(c *cluster.Context) {
 	}
 }
 
-// Press is the button going down. It does nothing if it is down already.
+// Press is called when the button goes down. It does nothing if the button is down.
 func (s *Button) Press(c *cluster.Context) {
 	if s.Position == pressed {
 		return
@@ -91,7 +92,7 @@ func (s *Button) Press(c *cluster.Context) {
 	}
 	if s.counts() {
 		if s.presses == s.MultiPressMax {
-			// More than can be counted are none (section 1.13.5.3).
+			// A sequence with too many presses does not count (section 1.13.5.3).
 			s.aborted, s.presses = true, 0
 			emit(c, datamodel.SwitchEventMultiPressComplete, pressed, 0)
 			return
@@ -108,14 +109,14 @@ func (s *Button) Press(c *cluster.Context) {
 	}
 }
 
-// holdOn makes the press a long one. Within a sequence of presses it never is (section
-// 1.13.6.3).
+// holdOn makes the press a long press. In a sequence of presses there is none
+// (section 1.13.6.3).
 func (s *Button) holdOn(c *cluster.Context) {
 	s.long, s.presses, s.due = true, 0, time.Time{}
 	emit(c, datamodel.SwitchEventLongPress, pressed)
 }
 
-// Release is the button coming up again. It does nothing if it is up already.
+// Release is called when the button goes up. It does nothing if the button is up.
 func (s *Button) Release(c *cluster.Context) {
 	if s.Position == idle {
 		return
@@ -143,7 +144,7 @@ func (s *Button) complete(c *cluster.Context) {
 	s.presses, s.aborted, s.due = 0, false, time.Time{}
 }
 
-// Presses is n presses that the source has counted itself: the whole sequence at once.
+// Presses handles a whole sequence of n presses that the source has counted.
 func (s *Button) Presses(c *cluster.Context, n int) {
 	s.finish(c)
 	for range n {
@@ -153,8 +154,8 @@ func (s *Button) Presses(c *cluster.Context, n int) {
 	s.complete(c)
 }
 
-// Hold is a long press that the source has recognized itself. It ends with Release, with
-// the next gesture, or after a time.
+// Hold handles a long press that the source has recognized. It ends with Release,
+// with the next gesture, or after a time.
 func (s *Button) Hold(c *cluster.Context) {
 	s.finish(c)
 	s.Press(c)
@@ -162,14 +163,14 @@ func (s *Button) Hold(c *cluster.Context) {
 	s.due = c.Now.Add(heldMost)
 }
 
-// finish ends what is under way.
+// finish ends the current press or sequence.
 func (s *Button) finish(c *cluster.Context) {
 	s.Release(c)
 	s.complete(c)
 }
 
-// emit emits an event. The position is the first field of all of them, and a count, if
-// any, the second.
+// emit emits an event. The position is the first field of all events, and a count,
+// if any, the second.
 func emit(c *cluster.Context, id matter.EventID, position uint8, count ...uint8) {
 	c.Emit(datamodel.SwitchID, id, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(position))

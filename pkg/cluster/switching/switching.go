@@ -1,5 +1,6 @@
-// Package switching is the On/Off cluster, 0x0006 revision 6 ("Matter Application Cluster
-// Specification", section 1.5), of what is no light: without the feature Lighting.
+// Package switching implements the On/Off cluster, 0x0006 revision 6 ("Matter
+// Application Cluster Specification", section 1.5), without the feature Lighting,
+// for devices that are not lights.
 package switching
 
 import (
@@ -14,7 +15,7 @@ const WantOn uint32 = 1
 // Switch is the state of a device that is on or off.
 type Switch struct{ On bool }
 
-// Commands are the commands that a device that is switched both ways serves.
+// Commands are the additional commands of a device that can be switched on.
 var Commands = []matter.CommandID{datamodel.OnOffCmdOn, datamodel.OnOffCmdToggle}
 
 // OnOff is the On/Off cluster.

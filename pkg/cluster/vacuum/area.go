@@ -6,8 +6,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// ServiceArea is Service Area. Ids of areas are their indexes plus one, as some
-// controllers take 0 for none. There are no maps.
+// ServiceArea is the Service Area cluster. The id of an area is its index plus one,
+// since some controllers treat 0 as none. There are no maps.
 var ServiceArea = cluster.Define(cluster.Def[Vacuum]{
 	Facts: datamodel.ServiceArea,
 	Attributes: []cluster.Attribute[Vacuum]{
@@ -48,8 +48,8 @@ func writeSelected(s *Vacuum, w *tlv.Writer, t tlv.Tag) {
 
 type selection struct{ NewAreas []uint32 }
 
-// selectAreas is the command SelectAreas (section 1.17.7.1): an area that is named twice
-// is named, none are all, and during a run nothing can be chosen.
+// selectAreas handles SelectAreas (section 1.17.7.1). Duplicates are ignored, an
+// empty list selects all areas, and the selection cannot change during a run.
 func selectAreas(c *cluster.Context, s *Vacuum, f *selection, w *tlv.Writer) error {
 	var areas uint64
 	status, text := datamodel.ServiceAreaSelectAreasStatusSuccess, ""

@@ -28,19 +28,19 @@ func (c *Config) runModes() []mode {
 	return runModes
 }
 
-// RunMode is RVC Run Mode.
+// RunMode is the RVC Run Mode cluster.
 var RunMode = modes(datamodel.RVCRunMode, (*Config).runModes, func(s *Vacuum) *uint8 { return &s.Run }, (*Vacuum).changeRun)
 
-// CleanMode is RVC Clean Mode.
+// CleanMode is the RVC Clean Mode cluster.
 var CleanMode = modes(datamodel.RVCCleanMode, func(c *Config) []mode { return c.cleanModes },
 	func(s *Vacuum) *uint8 { return &s.Clean }, (*Vacuum).changeClean)
 
-// CleanFeatures say that the way of cleaning can be changed during a run; whether the
-// vacuum does so, it says itself.
+// CleanFeatures announce that the clean mode can be changed during a run. Whether
+// it takes effect is up to the vacuum.
 const CleanFeatures = datamodel.RVCCleanModeFeatureDirectModeChange
 
-// modes defines a cluster of modes. The two differ in their ids, and in what change does,
-// which returns a status and its text.
+// modes defines a mode cluster. The two differ in their ids, and in change, which
+// returns a status and its text.
 func modes(f *datamodel.Cluster, all func(*Config) []mode, at func(*Vacuum) *uint8, change func(*Vacuum, *cluster.Context, uint8) (status, string)) *cluster.Cluster[Vacuum] {
 	return cluster.Define(cluster.Def[Vacuum]{
 		Facts: f,
@@ -69,7 +69,7 @@ func modes(f *datamodel.Cluster, all func(*Config) []mode, at func(*Vacuum) *uin
 
 type changeToMode struct{ NewMode uint8 }
 
-// status is that of a ChangeToModeResponse (section 1.10.7.2).
+// status is the status of a ChangeToModeResponse (section 1.10.7.2).
 type status uint8
 
 const (
@@ -97,8 +97,9 @@ func writeModes(all []mode, w *tlv.Writer, t tlv.Tag) {
 	w.End()
 }
 
-// changeRun asks the vacuum to begin or to end a run. From one kind of run to another it
-// is by Idle (section 7.2.5.1), and with a fault it begins none.
+// changeRun requests the vacuum to begin or to end a run. A change between two
+// kinds of run must go through Idle (section 7.2.5.1). A vacuum with a fault does
+// not begin a run.
 func (s *Vacuum) changeRun(c *cluster.Context, to uint8) (status, string) {
 	switch {
 	case to == s.Run && !s.wanted.Valid:
@@ -113,8 +114,8 @@ func (s *Vacuum) changeRun(c *cluster.Context, to uint8) (status, string) {
 	return success, ""
 }
 
-// faultStatus returns the status of a run that a fault keeps from beginning (section 7.2.7.1).
-// The two lists of faults have the same numbers as far as both go.
+// faultStatus returns the status of a run that cannot begin because of a fault
+// (section 7.2.7.1). The numbers of both lists are the same as far as both go.
 func faultStatus(f Fault) status {
 	if f >= datamodel.RVCOperationalStateErrorStateStuck && f <= datamodel.RVCOperationalStateErrorStateLowBattery {
 		return status(f)
@@ -128,7 +129,7 @@ func (s *Vacuum) changeClean(c *cluster.Context, to uint8) (status, string) {
 	return success, ""
 }
 
-// words are parts of the names of ways to clean, and what they mean.
+// words maps parts of mode names to their meaning.
 var words = []struct {
 	word string
 	tag  datamodel.RVCCleanModeModeTag
@@ -145,12 +146,12 @@ var words = []struct {
 	{"vacation", datamodel.RVCCleanModeModeTagVacation},
 }
 
-// ownTag is the first of the tags without a standard meaning.
+// ownTag is the first tag without a standard meaning.
 const ownTag = 0x8000
 
-// cleanMode makes a mode of a name. One that says neither is a vacuum's. Modes need
-// different sets of tags (section 1.10.6.2): what the name does not tell apart has a tag
-// of its own.
+// cleanMode returns the mode for a name. A name that contains neither vacuum nor
+// mop means vacuum. Modes must differ in their tags (section 1.10.6.2), so a mode
+// that would be equal to another one gets a tag of its own.
 func cleanMode(name string, before []mode) mode {
 	m := mode{label: name}
 	add := func(tag datamodel.RVCCleanModeModeTag) {

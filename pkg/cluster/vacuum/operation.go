@@ -22,7 +22,7 @@ const (
 // states are the states that a vacuum can be in.
 var states = []State{stopped, running, paused, faulty, seeking, charging, docked}
 
-// OperationalState is RVC Operational State. The vacuum speaks of no phases.
+// OperationalState is the RVC Operational State cluster. There are no phases.
 var OperationalState = cluster.Define(cluster.Def[Vacuum]{
 	Facts: datamodel.RVCOperationalState,
 	Attributes: []cluster.Attribute[Vacuum]{
@@ -41,7 +41,7 @@ var OperationalState = cluster.Define(cluster.Def[Vacuum]{
 	},
 })
 
-// Operation is what of RVC Operational State a vacuum serves.
+// Operation is the part of RVC Operational State that a vacuum serves.
 var Operation = cluster.Selection{
 	Commands: []matter.CommandID{datamodel.RVCOperationalStateCmdPause, datamodel.RVCOperationalStateCmdResume, datamodel.RVCOperationalStateCmdGoHome},
 	Events:   []matter.EventID{datamodel.RVCOperationalStateEventOperationCompletion},
@@ -64,8 +64,8 @@ func writeFault(f Fault, w *tlv.Writer, t tlv.Tag) {
 	w.End()
 }
 
-// operate is a command that asks the vacuum for something. In the state that it leads to
-// there is nothing to ask for (section 1.14.6).
+// operate returns a command that requests something from the vacuum. It does
+// nothing if the vacuum is in the resulting state already (section 1.14.6).
 func operate(id matter.CommandID, action string, to State, can func(*Vacuum) Fault) cluster.Command[Vacuum] {
 	type none struct{}
 	return cluster.Reply(id, func(c *cluster.Context, s *Vacuum, _ *none, w *tlv.Writer) error {
@@ -80,7 +80,7 @@ func operate(id matter.CommandID, action string, to State, can func(*Vacuum) Fau
 	})
 }
 
-// in reports no error if the vacuum is in one of the states.
+// in returns no error if the vacuum is in one of the states.
 func (s *Vacuum) in(all ...State) Fault {
 	if slices.Contains(all, s.State) {
 		return datamodel.RVCOperationalStateErrorStateNoError
@@ -88,13 +88,13 @@ func (s *Vacuum) in(all ...State) Fault {
 	return datamodel.RVCOperationalStateErrorStateCommandInvalidInState
 }
 
-// canPause and canGoHome say in which states there is something to interrupt (sections
-// 7.4.5 and 1.14.6.1).
+// canPause and canGoHome check that there is something to interrupt (sections 7.4.5
+// and 1.14.6.1).
 func (s *Vacuum) canPause() Fault  { return s.in(running, seeking) }
 func (s *Vacuum) canGoHome() Fault { return s.in(stopped, running, paused) }
 
-// canResume reports whether there is a run to go on with: after a pause, or one that the
-// vacuum has left for its charger (section 1.14.6.4).
+// canResume checks that a run can be continued: it was paused, or the vacuum has
+// interrupted it to charge (section 1.14.6.4).
 func (s *Vacuum) canResume() Fault {
 	if fault := s.in(paused, charging, docked); fault != datamodel.RVCOperationalStateErrorStateNoError {
 		return fault
@@ -105,7 +105,7 @@ func (s *Vacuum) canResume() Fault {
 	return datamodel.RVCOperationalStateErrorStateNoError
 }
 
-// setFault changes the fault; a new one makes an event (section 1.14.7.1).
+// setFault sets the fault. A new fault is an event (section 1.14.7.1).
 func (s *Vacuum) setFault(c *cluster.Context, is Fault) {
 	was := s.Fault
 	s.Fault = is

@@ -14,7 +14,7 @@ const (
 	WantAreas
 )
 
-// OperationTime is how long the vacuum may take to begin what a controller wants.
+// OperationTime is the maximum time for the vacuum to begin a command.
 const OperationTime = 30 * time.Second
 
 // The modes of RVC Run Mode.
@@ -24,16 +24,16 @@ const (
 	Mapping  uint8 = 2
 )
 
-// State is what the vacuum does, and Fault why it does nothing.
+// State is the activity of the vacuum, and Fault why it is not active.
 type (
 	State = datamodel.RVCOperationalStateOperationalState
 	Fault = datamodel.RVCOperationalStateErrorState
 )
 
-// MaxAreas is how many areas a vacuum can have here; the cluster has room for 255.
+// MaxAreas is the maximum number of areas of a vacuum; the cluster allows 255.
 const MaxAreas = 64
 
-// Config is what a vacuum can do. It never changes.
+// Config is what a vacuum supports. It never changes.
 type Config struct {
 	CanMap     bool
 	CleanModes []string // none, or two or more different ones of up to 64 octets
@@ -50,12 +50,12 @@ type Vacuum struct {
 	Clean uint8 // index of Config.CleanModes
 	State State
 	Fault Fault
-	Areas uint64 // bits by index of Config.Areas: those selected; 0: everywhere
+	Areas uint64 // selected areas as bits by index of Config.Areas; 0: everywhere
 
-	wanted cluster.Null[uint8] // the mode that a controller wants and the vacuum is not in yet
+	wanted cluster.Null[uint8] // the mode that a controller wants, until the vacuum is in it
 }
 
-// New returns the state of a vacuum that stands still. It keeps c.
+// New returns the state of an idle vacuum. It keeps c.
 func New(c *Config) Vacuum {
 	c.cleanModes = nil
 	for _, name := range c.CleanModes {
@@ -64,10 +64,10 @@ func New(c *Config) Vacuum {
 	return Vacuum{config: c}
 }
 
-// WantedRun returns the mode that the vacuum is to come to.
+// WantedRun returns the wanted mode.
 func (s *Vacuum) WantedRun() uint8 { return s.wanted.Or(s.Run) }
 
-// ReportRun takes from the vacuum in which mode it is. A run that has ended makes an event
+// ReportRun sets the mode that the vacuum reports. The end of a run is an event
 // (section 1.14.7.2).
 func (s *Vacuum) ReportRun(c *cluster.Context, mode uint8) {
 	was := s.Run
@@ -77,8 +77,8 @@ func (s *Vacuum) ReportRun(c *cluster.Context, mode uint8) {
 	}
 }
 
-// ReportState takes from the vacuum what it does. An error without a word about it is one
-// that keeps it from going on.
+// ReportState sets the state that the vacuum reports. An error without a fault
+// becomes the fault that the vacuum cannot continue.
 func (s *Vacuum) ReportState(c *cluster.Context, is State) {
 	fault := datamodel.RVCOperationalStateErrorStateNoError
 	if is == datamodel.RVCOperationalStateOperationalStateError {
@@ -90,8 +90,8 @@ func (s *Vacuum) ReportState(c *cluster.Context, is State) {
 	s.setFault(c, fault)
 }
 
-// ReportFault takes from the vacuum why it does nothing. With none, what it does is for
-// ReportState to say.
+// ReportFault sets the fault that the vacuum reports. After a fault the state is
+// Stopped until ReportState sets another one.
 func (s *Vacuum) ReportFault(c *cluster.Context, is Fault) {
 	if is != datamodel.RVCOperationalStateErrorStateNoError {
 		s.State = datamodel.RVCOperationalStateOperationalStateError
@@ -101,10 +101,10 @@ func (s *Vacuum) ReportFault(c *cluster.Context, is Fault) {
 	s.setFault(c, is)
 }
 
-// Rules returns what the vacuum's attributes have in common.
+// Rules returns the rules for the state of a vacuum.
 func Rules() cluster.Rules[Vacuum] { return cluster.Rules[Vacuum]{Restored: restored} }
 
-// restored drops modes that the vacuum does not have any more.
+// restored drops modes that the vacuum no longer has.
 func restored(s *Vacuum) {
 	if int(s.Run) >= len(s.config.runModes()) {
 		s.Run = Idle

@@ -1,5 +1,5 @@
-// Package valve is the Valve Configuration and Control cluster, 0x0081 revision 1
-// ("Matter Application Cluster Specification", section 4.6).
+// Package valve implements the Valve Configuration and Control cluster, 0x0081
+// revision 1 ("Matter Application Cluster Specification", section 4.6).
 package valve
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// WantOpen is the bit of [cluster.Context.Want] for what the valve is to be.
+// WantOpen is the bit of [cluster.Context.Want] for opening and closing.
 const WantOpen uint32 = 1
 
 const (
@@ -20,7 +20,7 @@ const (
 	moving = datamodel.ValveConfigurationAndControlValveStateTransitioning
 )
 
-// again is how long a valve that was to close is waited for before it is asked once more.
+// again is the time after which the command to close is repeated.
 const again = 10 * time.Second
 
 // Valve is the state of a valve.
@@ -35,9 +35,9 @@ type Valve struct {
 	Default      cluster.Null[uint32]
 	DefaultLevel uint8
 
-	Remaining cluster.Null[uint32] // seconds at the time that the state is of
-	closes    int64                // when it is to close, Unix time in milliseconds; 0: not by itself
-	retry     time.Time            // when a valve that has not closed is asked again
+	Remaining cluster.Null[uint32] // seconds left at the time of the state
+	closes    int64                // when to close, Unix time in milliseconds; 0: never
+	retry     time.Time            // when to repeat the command to close
 }
 
 // New returns the state of a closed valve.
@@ -49,8 +49,8 @@ func New(level bool) Valve {
 	return v
 }
 
-// Cluster is the Valve Configuration and Control cluster. The time at which the valve
-// closes survives a restart.
+// Cluster is the Valve Configuration and Control cluster. The time at which the
+// valve closes survives a restart.
 var Cluster = cluster.Define(cluster.Def[Valve]{
 	Facts: datamodel.ValveConfigurationAndControl,
 	Attributes: []cluster.Attribute[Valve]{
@@ -70,13 +70,13 @@ var Cluster = cluster.Define(cluster.Def[Valve]{
 	Kept: []cluster.Kept[Valve]{cluster.Keep(1, func(s *Valve) *int64 { return &s.closes })},
 })
 
-// reportedRemaining is what RemainingDuration is reported by: when it ends, and not each
-// second (section 4.6.7.4).
+// reportedRemaining returns the number by which RemainingDuration is compared: its
+// end, so that it is not reported each second (section 4.6.7.4).
 func reportedRemaining(s *Valve) cluster.Number {
 	return cluster.Number{V: s.closes, Null: !s.Remaining.Valid}
 }
 
-// Select returns what a valve serves.
+// Select returns the attributes of a valve.
 func Select(level bool) cluster.Selection {
 	sel := cluster.Selection{Events: []matter.EventID{datamodel.ValveConfigurationAndControlEventValveStateChanged}}
 	if level {
@@ -86,7 +86,7 @@ func Select(level bool) cluster.Selection {
 	return sel
 }
 
-// Rules returns what the valve's attributes have in common.
+// Rules returns the rules for the state of a valve.
 func Rules() cluster.Rules[Valve] { return cluster.Rules[Valve]{Tick: tick} }
 
 type openFields struct {
@@ -94,7 +94,7 @@ type openFields struct {
 	TargetLevel  cluster.Opt[uint8]
 }
 
-// openValve is the command Open (section 4.6.8.1).
+// openValve handles Open (section 4.6.8.1).
 func openValve(c *cluster.Context, s *Valve, f *openFields) error {
 	if f.TargetLevel.Valid && (f.TargetLevel.V == 0 || f.TargetLevel.V > 100) {
 		return matter.StatusConstraintError
@@ -121,7 +121,7 @@ func (s *Valve) setCloses(c *cluster.Context, seconds cluster.Null[uint32]) {
 	}
 }
 
-// close is the command Close, and what the end of the duration does (section 4.6.8.2).
+// close handles Close and the end of the duration (section 4.6.8.2).
 func (s *Valve) close(c *cluster.Context) {
 	s.OpenDuration = cluster.Null[uint32]{}
 	s.setCloses(c, s.OpenDuration)
@@ -136,8 +136,8 @@ func (s *Valve) close(c *cluster.Context) {
 	c.Want(WantOpen)
 }
 
-// tick counts the rest of the duration and closes the valve at its end. One that does not
-// close is asked again: water runs.
+// tick updates the remaining duration and closes the valve at its end. It repeats
+// the command if the valve does not close, since water may be running.
 func tick(c *cluster.Context, s *Valve) (next time.Time) {
 	if s.closes != 0 {
 		at := time.UnixMilli(s.closes)
@@ -157,7 +157,8 @@ func tick(c *cluster.Context, s *Valve) (next time.Time) {
 	return s.retry
 }
 
-// Wanted reports whether the valve is to be open, and whether anybody wants anything.
+// Wanted reports whether the valve is to be open: its target, or else its state. ok
+// is false if neither is known.
 func (s *Valve) Wanted() (isOpen, ok bool) {
 	if s.Target.Valid {
 		return s.Target.V == open, true
@@ -165,7 +166,7 @@ func (s *Valve) Wanted() (isOpen, ok bool) {
 	return s.State.V == open, s.State.Valid
 }
 
-// ReportOpen takes from the valve whether it is open.
+// ReportOpen sets whether the valve is open.
 func (s *Valve) ReportOpen(c *cluster.Context, is bool) {
 	was := s.State
 	if is {
@@ -178,7 +179,7 @@ func (s *Valve) ReportOpen(c *cluster.Context, is bool) {
 			s.Level = cluster.Some[uint8](0)
 		}
 	}
-	// The valve is right, but one that was to close goes on being asked.
+	// The report is used, but a valve that is to close is still asked to.
 	if closing := s.Target.Valid && s.Target.V == closed; !closing || !is {
 		s.arrive()
 	}
@@ -194,7 +195,7 @@ func (s *Valve) ReportOpen(c *cluster.Context, is bool) {
 	})
 }
 
-// ReportLevel takes from the valve how far it is open, in percent.
+// ReportLevel sets how far the valve is open, in percent.
 func (s *Valve) ReportLevel(c *cluster.Context, percent uint8) {
 	s.Level = cluster.Some(percent)
 	s.ReportOpen(c, percent > 0)

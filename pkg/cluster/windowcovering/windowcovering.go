@@ -1,7 +1,7 @@
-// Package windowcovering is the Window Covering cluster, 0x0102 revision 8 ("Matter
-// Application Cluster Specification", section 5.3).
+// Package windowcovering implements the Window Covering cluster, 0x0102 revision 8
+// ("Matter Application Cluster Specification", section 5.3).
 //
-// Positions are in hundredths of a percent of being closed: 0 is open, 10000 closed.
+// Positions are in hundredths of a percent closed: 0 is open, 10000 closed.
 package windowcovering
 
 import (
@@ -22,7 +22,7 @@ const (
 	WantTilt
 )
 
-// Status is what an axis does (section 5.3.5.3).
+// Status is the movement of an axis (section 5.3.5.3).
 type Status uint8
 
 // The values of Status.
@@ -32,7 +32,7 @@ const (
 	Closing
 )
 
-// Travel bounds how long a covering is shown as moving without a word of its device.
+// Travel is how long a covering is shown as moving without a report of its device.
 const Travel = 2 * time.Minute
 
 // Axis is lift or tilt.
@@ -40,7 +40,7 @@ type Axis struct {
 	Current cluster.Null[uint16]
 	Target  cluster.Null[uint16]
 	Status  Status
-	until   time.Time // when it is taken to have stopped; zero: it has
+	until   time.Time // when it is assumed to have stopped; zero: it does not move
 }
 
 // Covering is the state of a window covering.
@@ -50,7 +50,7 @@ type Covering struct {
 	Config     Config
 }
 
-// Config is what a covering can do and what it is. It never changes.
+// Config is what a covering supports. It never changes.
 type Config struct {
 	Features uint32
 	Type     datamodel.WindowCoveringType
@@ -67,8 +67,8 @@ const (
 	PositionTilt = datamodel.WindowCoveringFeaturePositionAwareTilt
 )
 
-// supportedModes are the bits of Mode that can be set: the others are for a motor that the
-// node does not drive.
+// supportedModes are the bits of Mode that can be set. The others are for a motor
+// that the node drives.
 const supportedModes = datamodel.WindowCoveringModeMaintenanceMode
 
 // Cluster is the Window Covering cluster.
@@ -100,7 +100,7 @@ var Cluster = cluster.Define(cluster.Def[Covering]{
 	},
 })
 
-// Select returns what a covering serves.
+// Select returns the attributes of a covering.
 func Select(c Config) cluster.Selection {
 	sel := cluster.Selection{Features: c.Features}
 	for _, p := range []struct {
@@ -129,7 +129,7 @@ func Select(c Config) cluster.Selection {
 	return sel
 }
 
-// Rules returns what the covering's attributes have in common.
+// Rules returns the rules for the state of a covering.
 func Rules() cluster.Rules[Covering] {
 	return cluster.Rules[Covering]{Tick: tick}
 }
@@ -137,7 +137,7 @@ func Rules() cluster.Rules[Covering] {
 func lift(s *Covering) *Axis { return &s.Lift }
 func tilt(s *Covering) *Axis { return &s.Tilt }
 
-// percentage is a position in whole percents.
+// percentage returns an attribute with a position in whole percents.
 func percentage(id matter.AttributeID, axis func(*Covering) *Axis) cluster.Attribute[Covering] {
 	return cluster.Counted(id, func(s *Covering) cluster.Number {
 		p := axis(s).Current
@@ -145,8 +145,8 @@ func percentage(id matter.AttributeID, axis func(*Covering) *Axis) cluster.Attri
 	})
 }
 
-// status returns OperationalStatus: what the covering, lift and tilt do. The covering does
-// what lift does, else what tilt does.
+// status returns OperationalStatus: that of the covering, of lift and of tilt. The
+// covering's is that of lift if it moves, otherwise that of tilt.
 func (s *Covering) status() uint8 {
 	global := s.Lift.Status
 	if global == Stopped {
@@ -181,7 +181,8 @@ func checkMode(_ *cluster.Context, _, is *Covering) error {
 	return nil
 }
 
-// movable returns why the covering does not move at the moment (section 5.3.6.13).
+// movable returns an error if the covering cannot move at the moment (section
+// 5.3.6.13).
 func (s *Covering) movable() error {
 	if s.Mode&datamodel.WindowCoveringModeMaintenanceMode != 0 {
 		return matter.StatusBusy
@@ -189,7 +190,7 @@ func (s *Covering) movable() error {
 	return nil
 }
 
-// all moves every axis.
+// all moves all axes.
 func (s *Covering) all(c *cluster.Context, to uint16) error {
 	if err := s.movable(); err != nil {
 		return err
@@ -203,7 +204,8 @@ func (s *Covering) all(c *cluster.Context, to uint16) error {
 	return nil
 }
 
-// goTo moves one axis; one without positions opens at 0 and closes at any other.
+// goTo moves one axis. An axis without positions opens at 0 and closes at any
+// other.
 func (s *Covering) goTo(c *cluster.Context, a *Axis, want uint32, to uint16, aware bool) error {
 	if err := s.movable(); err != nil {
 		return err
@@ -230,7 +232,7 @@ func (a *Axis) move(c *cluster.Context, want uint32, to uint16, aware bool) {
 	a.until = c.Now.Add(Travel)
 }
 
-// rest makes an axis rest where it is.
+// rest stops an axis at its current position.
 func (a *Axis) rest() {
 	a.Status, a.until, a.Target = Stopped, time.Time{}, a.Current
 }
@@ -242,7 +244,7 @@ func stop(c *cluster.Context, s *Covering) error {
 	return nil
 }
 
-// tick lets axes rest of which the device says nothing any more.
+// tick stops axes whose device no longer reports.
 func tick(c *cluster.Context, s *Covering) (next time.Time) {
 	for _, a := range []*Axis{&s.Lift, &s.Tilt} {
 		if a.until.IsZero() {
@@ -257,11 +259,12 @@ func tick(c *cluster.Context, s *Covering) (next time.Time) {
 	return next
 }
 
-// near is how far from its target an axis counts as arrived: devices count in percents.
+// near is the distance at which an axis counts as arrived, since devices use whole
+// percents.
 const near = 100
 
-// ReportPosition takes an axis' position from the device. One that was not asked to move
-// is where it is; one that was goes on until it is there.
+// ReportPosition sets the position that the device reports. An axis without a
+// command is at rest there; an axis with a command moves until it arrives.
 func (a *Axis) ReportPosition(c *cluster.Context, p uint16) {
 	a.Current = cluster.Some(p)
 	if a.Status == Stopped || !a.Target.Valid {
@@ -275,8 +278,8 @@ func (a *Axis) ReportPosition(c *cluster.Context, p uint16) {
 	a.until = c.Now.Add(Travel)
 }
 
-// ReportMoving takes from the device what it does. A move that nobody asked for goes to
-// the end of the way, as far as anybody knows.
+// ReportMoving sets the movement that the device reports. The target of a movement
+// without a command is assumed to be the end of the range.
 func (a *Axis) ReportMoving(c *cluster.Context, is Status) {
 	switch {
 	case is == Stopped:
