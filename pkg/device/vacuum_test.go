@@ -96,7 +96,8 @@ func TestVacuumOperation(t *testing.T) {
 		{"paused", "idle", resume, "0", Resume}, // on its way to the dock
 		{"charging", "cleaning", resume, "0", Resume},
 		{"docked", "mapping", resume, "0", Resume},
-		{"docked", "idle", resume, "1", ""},
+		{"docked", "idle", resume, "3", ""},
+		{"charging", "idle", resume, "3", ""},
 		{"stopped", "idle", resume, "3", ""},
 		{"error", "cleaning", resume, "3", ""},
 		{"running", "cleaning", home, "0", GoHome},

@@ -26,6 +26,7 @@ type pipe struct {
 	device string
 	part   string
 	done   chan struct{}
+	load   chan struct{} // closed to end the load, or generator; nil: there is none
 }
 
 // request is a line in the pipe.
@@ -74,11 +75,40 @@ func (s *source) openPipe(path, device, part string) (*pipe, error) {
 func (p *pipe) close() {
 	p.file.Close()
 	<-p.done
+	p.endLoad()
+}
+
+// loads are the triggers of a load, and of a generator, in watts.
+var loads = map[string]float64{"0x0091000000000000": 0, "0x0091000000000001": 1000, "0x0091000000000002": -3000}
+
+func (p *pipe) endLoad() {
+	if p.load != nil {
+		close(p.load)
+		p.load = nil
+	}
+}
+
+// run is a load, or a generator if watts are negative, that is never quite even.
+func (p *pipe) run(watts float64, end <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	energy := map[bool]string{true: "energy_kwh", false: "energy_exported_kwh"}[watts > 0]
+	for n := 1.0; ; n++ {
+		select {
+		case <-end:
+			return
+		case <-tick.C:
+		}
+		w := watts + n
+		p.source.report(p.device, p.part, map[string]any{
+			"power_watts": w, "voltage_volts": 230 + n/100, "current_amperes": w/230 + n/1000, energy: 2 + n/100,
+		})
+	}
 }
 
 // happenings are what a line with a name brings about.
 var happenings = map[string]map[string]any{
-	"Reset":        {"state": "docked", "error": "none", "run_mode": "idle", "clean_mode": "Vacuum", "areas": ""},
+	"Reset":        {"state": "stopped", "error": "none", "run_mode": "idle", "clean_mode": "Vacuum", "areas": ""},
 	"Docked":       {"state": "docked", "run_mode": "idle"},
 	"Charging":     {"state": "charging"},
 	"ChargerFound": {"state": "charging"},
@@ -181,6 +211,14 @@ func (p *pipe) press(down time.Duration, times int, up time.Duration) error {
 func (p *pipe) trigger(number string) error {
 	if len(number) == 18 {
 		number = number[:6] + "0000" + number[10:]
+	}
+	if watts, ok := loads[number]; ok {
+		p.endLoad()
+		if watts != 0 {
+			p.load = make(chan struct{})
+			go p.run(watts, p.load)
+		}
+		return nil
 	}
 	if battery, ok := batteries[number]; ok {
 		return p.source.api.do("PATCH", "/v1/devices/"+p.device, `{"battery":`+battery+`}`, nil)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"sync"
+	"time"
 )
 
 // source is whatever brings devices into a bridge: it does what controllers want of them,
@@ -21,7 +22,17 @@ type source struct {
 	mu     sync.Mutex
 	err    error             // the first
 	wishes map[string]string // by device: what was wanted of it last, as it came
+	moves  map[string]*move  // of coverings, by device
 }
+
+// move is a covering on its way.
+type move struct {
+	from, to float64
+	timer    *time.Timer
+}
+
+// travel is how long a covering takes.
+const travel = 1500 * time.Millisecond
 
 // wish is a command of the API's stream.
 type wish struct {
@@ -33,7 +44,7 @@ type wish struct {
 // startSource begins to follow the commands of the source "api".
 func (r *run) startSource() *source {
 	r.t.Helper()
-	s := &source{run: r, api: r.device.api(), wishes: map[string]string{}}
+	s := &source{run: r, api: r.device.api(), wishes: map[string]string{}, moves: map[string]*move{}}
 	r.must(s.follow())
 	return s
 }
@@ -86,6 +97,9 @@ func (s *source) wish(device string) string {
 func (s *source) stop() error {
 	s.stream.Close()
 	<-s.done
+	for _, m := range s.moves {
+		m.timer.Stop()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
@@ -126,6 +140,19 @@ func (s *source) obey(w *wish) {
 	if w.Set != nil {
 		state = maps.Clone(w.Set)
 	}
+	if to, ok := w.Set["position_percent"].(float64); ok {
+		s.travel(w, to)
+		delete(state, "position_percent")
+		if len(state) == 0 {
+			return
+		}
+	}
+	if w.Do == "stop" {
+		if m := s.moves[w.Device]; m != nil && m.timer.Stop() {
+			state["position_percent"] = (m.from + m.to) / 2
+			m.to = (m.from + m.to) / 2
+		}
+	}
 	switch w.Set["run_mode"] {
 	case "cleaning", "mapping":
 		state["state"] = "running"
@@ -135,4 +162,17 @@ func (s *source) obey(w *wish) {
 	if state != nil {
 		s.report(w.Device, w.Part, state)
 	}
+}
+
+// travel has a covering arrive after a while.
+func (s *source) travel(w *wish, to float64) {
+	m := &move{from: 50, to: to}
+	if last := s.moves[w.Device]; last != nil {
+		last.timer.Stop()
+		m.from = last.to
+	}
+	m.timer = time.AfterFunc(travel, func() {
+		s.report(w.Device, w.Part, map[string]any{"position_percent": to, "moving": "stopped"})
+	})
+	s.moves[w.Device] = m
 }

@@ -96,13 +96,10 @@ func (s *Vacuum) canGoHome() Fault { return s.in(stopped, running, paused) }
 // canResume checks that a run can be continued: it was paused, or the vacuum has
 // interrupted it to charge (section 1.14.6.4).
 func (s *Vacuum) canResume() Fault {
-	if fault := s.in(paused, charging, docked); fault != datamodel.RVCOperationalStateErrorStateNoError {
-		return fault
+	if s.Run == Idle {
+		return s.in(paused) // on its way to the charger
 	}
-	if s.State != paused && s.Run == Idle {
-		return datamodel.RVCOperationalStateErrorStateUnableToStartOrResume
-	}
-	return datamodel.RVCOperationalStateErrorStateNoError
+	return s.in(paused, charging, docked)
 }
 
 // setFault sets the fault. A new fault is an event (section 1.14.7.1).

@@ -21,6 +21,7 @@ import os
 import pathlib
 import runpy
 import sys
+import time
 import traceback
 
 import chip  # the package, for where its library is
@@ -183,6 +184,15 @@ pause = float(os.environ.get("SOURCE_SECONDS", "0"))
 send_command = ChipDeviceCtrl.ChipDeviceControllerBase.SendCommand
 
 
+write_to_pipe = MatterBaseTest.write_to_app_pipe
+
+
+def to_pipe(*args, **kwargs):
+    """A line in the pipe, and a moment until it has come about."""
+    write_to_pipe(*args, **kwargs)
+    time.sleep(pause)
+
+
 async def send(*args, **kwargs):
     """SendCommand, and a moment for the device behind the bridge."""
     result = await send_command(*args, **kwargs)
@@ -190,6 +200,7 @@ async def send(*args, **kwargs):
     return result
 
 
+MatterBaseTest.write_to_app_pipe = to_pipe
 MatterBaseTest.send_test_event_triggers = trigger
 MatterBaseTest.check_test_event_triggers_enabled = triggers_enabled
 MatterBaseTest.read_single_attribute_check_success = read
