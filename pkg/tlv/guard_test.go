@@ -78,6 +78,13 @@ func TestSingleAndMembers(t *testing.T) {
 		"a structure with no tag in it":   {"\x35\x01\x04\x05\x18", false, false},
 		"an array with a tag in it":       {"\x36\x01\x24\x02\x05\x18", false, false},
 		"a reserved type":                 {"\x39\x01", false, false},
+		"null":                            {"\x34\x01", true, true},
+		"null with a value":               {"\x34\x01\x00", false, false},
+		"a text":                          {"\x2c\x01\x01a", true, true},
+		"a text with more after it":       {"\x2c\x01\x01ab", false, false},
+		"a text without its length":       {"\x2c\x01", false, false},
+		"a long number":                   {"\x27\x01\x01\x02\x03\x04\x05\x06\x07\x08", true, true},
+		"a long number that is cut off":   {"\x27\x01\x01\x02\x03\x04\x05\x06\x07", false, false},
 		"a string that is longer than it": {"\x2c\x01\x05a", false, false},
 	} {
 		if got := Single([]byte(tt.b), Context(1)); got != tt.single {

@@ -4,6 +4,15 @@ import "encoding/binary"
 
 // Single reports whether b is exactly one well-formed element with tag t.
 func Single(b []byte, t Tag) bool {
+	if t.form == formContext && len(b) >= 2 && b[0]>>ctlFormShift == formContext {
+		// Most of what clusters write: a number, a boolean, null, a short text.
+		switch typ := b[0] & ctlTypeMask; {
+		case typ < ctlString1 || typ == ctlNull:
+			return uint32(b[1]) == t.number && len(b) == 2+valueSizes[typ]
+		case (typ == ctlString1 || typ == ctlBytes1) && len(b) >= 3:
+			return uint32(b[1]) == t.number && len(b) == 3+int(b[2])
+		}
+	}
 	end, ok := scan(b, 0)
 	if !ok || end != len(b) {
 		return false
