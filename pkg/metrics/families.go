@@ -16,7 +16,14 @@ import (
 // function that reads the values from a snapshot.
 var families = []family{
 	gauge("fabrics", "Number of fabrics that the node is a member of.",
-		func(s *Snapshot) float64 { return float64(len(s.Fabrics)) }),
+		func(s *Snapshot) (n float64) {
+			for i := range s.Fabrics {
+				if !s.Fabrics[i].Provisional { // one that is being commissioned may not stay
+					n++
+				}
+			}
+			return n
+		}),
 	gauge("fabrics_max", "Number of fabrics that the node can be a member of.",
 		func(s *Snapshot) float64 { return float64(s.MaxFabrics) }),
 	gauge("commissioning_window_open", "1 while a commissioning window is open.",

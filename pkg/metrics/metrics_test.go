@@ -23,7 +23,7 @@ func snapshot() Snapshot {
 		commit.Observe(d)
 	}
 	return Snapshot{LastBackup: time.Unix(1700000002, 0), MemoryLimit: 256 << 20, Snapshot: node.Snapshot{
-		Fabrics:         []node.FabricState{{Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: 1}}, LastHeard: time.Unix(1700000001, 5e8)}, {Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: 3}}}},
+		Fabrics:         []node.FabricState{{Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: 1}}, LastHeard: time.Unix(1700000001, 5e8)}, {Fabric: &fabric.Fabric{Fabric: store.Fabric{Index: 3}}}, {Fabric: &fabric.Fabric{Provisional: true}}},
 		MaxFabrics:      16,
 		Window:          node.WindowState{Open: true},
 		CASESessions:    3,
@@ -63,6 +63,9 @@ opcredsd_case_handshakes_total{result="success",resumed="true"} 7
 # HELP opcredsd_certificate_not_after_timestamp_seconds End of validity of the node's certificates, Unix time; no value for those without one.
 # TYPE opcredsd_certificate_not_after_timestamp_seconds gauge
 opcredsd_certificate_not_after_timestamp_seconds{fabric_index="1",kind="noc"} 1.7e+09
+# HELP opcredsd_fabrics Number of fabrics that the node is a member of.
+# TYPE opcredsd_fabrics gauge
+opcredsd_fabrics 2
 # HELP opcredsd_fabrics_max Number of fabrics that the node can be a member of.
 # TYPE opcredsd_fabrics_max gauge
 opcredsd_fabrics_max 16
@@ -92,7 +95,7 @@ opcredsd_store_commit_duration_seconds_sum 1.0065
 opcredsd_store_commit_duration_seconds_count 4
 `
 	err := testutil.CollectAndCompare(c, strings.NewReader(want),
-		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_fabrics_max", "opcredsd_sessions", "opcredsd_last_heard_timestamp_seconds", "opcredsd_subscribers", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
+		"opcredsd_case_handshakes_total", "opcredsd_certificate_not_after_timestamp_seconds", "opcredsd_fabrics", "opcredsd_fabrics_max", "opcredsd_sessions", "opcredsd_last_heard_timestamp_seconds", "opcredsd_subscribers", "opcredsd_subscriptions", "opcredsd_subscriptions_interrupted", "opcredsd_store_commit_duration_seconds")
 	if err != nil {
 		t.Error(err)
 	}

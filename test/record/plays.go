@@ -291,7 +291,7 @@ func guessed(ctx context.Context, g *gateway) error {
 // givenUp has a commissioner that begins three times and does not finish.
 func givenUp(ctx context.Context, g *gateway) error {
 	for i := range 3 {
-		if err := g.at(ctx, change+float64(3*i)); err != nil {
+		if err := g.at(ctx, float64(3*(i+1))); err != nil {
 			return err
 		}
 		c, err := newClient()
@@ -333,15 +333,18 @@ func expiring(ctx context.Context, g *gateway) error {
 	return nil
 }
 
-// unplugged loses its cable for 12 minutes, and later the daemon is stopped.
+// unplugged loses its cable for 8 minutes, and later the daemon ends.
 func unplugged(ctx context.Context, g *gateway) error {
+	if _, err := g.hubs(ctx, 1); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		minute float64
 		do     func() error
 	}{
-		{change, func() error { return netns.Down(g.link) }},
-		{change + 12, func() error { return netns.Up(g.link) }},
-		{45, func() error { g.kill(); return nil }},
+		{3, func() error { return netns.Down(g.link) }},
+		{11, func() error { return netns.Up(g.link) }},
+		{17, func() error { g.kill(); return nil }},
 	} {
 		if err := g.at(ctx, step.minute); err != nil {
 			return err
