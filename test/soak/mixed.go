@@ -120,13 +120,13 @@ func (x *mixed) laps() error {
 	const year = 365 * 24 * time.Hour
 	network := []event{
 		{"nothing", func() error { return nil }},
-		{"a prefix came and went", x.flap},
+		{"a prefix was added and removed", x.flap},
 		{"the link was down", x.linkDown},
-		{"the daemon stood still for 10 s", x.pause},
+		{"the daemon was stopped for 10 s", x.pause},
 		{"the clock jumped ahead by 3 years", func() error { return x.clockJump(3 * year) }},
-		{"the link was made anew", x.linkAnew},
+		{"the link was created again", x.linkAnew},
 		{"the clock jumped back by 33 years", func() error { return x.clockJump(-30 * year) }},
-		{"the clock was set right", func() error { return x.clockJump(0) }},
+		{"the clock was corrected", func() error { return x.clockJump(0) }},
 	}
 	// Each process must survive all of these events before it is restarted.
 	events := slices.Concat(network, []event{{"restart", func() error { return x.restart(unix.SIGTERM) }}},
