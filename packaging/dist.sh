@@ -52,7 +52,8 @@ cp LICENSE README.md CHANGELOG.md packaging/config.yaml packaging/instance.yaml 
 mkdir -p "$common/docs" "$common/deploy"
 cp docs/*.md "$common/docs/"
 cp -R deploy/prometheus deploy/grafana "$common/deploy/"
-cp systemd/opcredsd.service systemd/opcredsd@.service systemd/opcredsd.sysusers systemd/opcredsd.tmpfiles "$common/systemd/"
+cp systemd/opcredsd.service systemd/opcredsd@.service systemd/opcredsd-backup.service systemd/opcredsd-backup.timer \
+	systemd/opcredsd.sysusers systemd/opcredsd.tmpfiles "$common/systemd/"
 
 # What Debian wants compressed.
 mkdir -p "$work/gz/man"

@@ -55,7 +55,7 @@ func TestDebContents(t *testing.T) {
 		}
 		for _, want := range []string{
 			"./usr/bin/opcredsd", "./etc/opcredsd/config.yaml", "./etc/opcredsd/devices.yaml",
-			"./usr/lib/systemd/system/opcredsd.service", "./usr/lib/systemd/system/opcredsd@.service", "./usr/share/doc/opcredsd/examples/instance.yaml", "./usr/lib/sysusers.d/opcredsd.conf", "./usr/lib/tmpfiles.d/opcredsd.conf",
+			"./usr/lib/systemd/system/opcredsd.service", "./usr/lib/systemd/system/opcredsd@.service", "./usr/lib/systemd/system/opcredsd-backup.timer", "./usr/lib/systemd/system/opcredsd-backup.service", "./usr/share/doc/opcredsd/examples/instance.yaml", "./usr/lib/sysusers.d/opcredsd.conf", "./usr/lib/tmpfiles.d/opcredsd.conf",
 			"./usr/share/bash-completion/completions/opcredsd", "./usr/share/zsh/vendor-completions/_opcredsd",
 			"./usr/share/fish/vendor_completions.d/opcredsd.fish",
 			"./usr/share/man/man8/opcredsd.8.gz", "./usr/share/man/man8/opcredsd-run.8.gz", "./usr/share/man/man5/opcredsd.yaml.5.gz",

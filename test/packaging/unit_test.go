@@ -12,10 +12,10 @@ import (
 
 // verify returns what systemd-analyze says of a unit that has the built binary
 // in the place of the installed one.
-func verify(t *testing.T, unit string) string {
+func verify(t *testing.T, name, unit string) string {
 	t.Helper()
 	arch, _ := native(t)
-	file := filepath.Join(t.TempDir(), "opcredsd.service")
+	file := filepath.Join(t.TempDir(), name)
 	binary := filepath.Join(unpack(t, arch), "opcredsd")
 	write(t, file, strings.ReplaceAll(unit, "/usr/bin/opcredsd", binary), 0o644)
 	out, code := try(t, "systemd-analyze", "verify", "--man=no", file)
@@ -28,15 +28,17 @@ func verify(t *testing.T, unit string) string {
 func TestUnitVerify(t *testing.T) {
 	need(t, "systemd-analyze", "systemd")
 	unit := read(t, "../../systemd/opcredsd.service")
-	if out := verify(t, unit); out != "" {
-		t.Errorf("systemd-analyze verify:\n%s", out)
+	for _, name := range []string{"opcredsd.service", "opcredsd-backup.service"} {
+		if out := verify(t, name, read(t, "../../systemd/"+name)); out != "" {
+			t.Errorf("systemd-analyze verify %s:\n%s", name, out)
+		}
 	}
 	for name, bad := range map[string]string{
 		"unknown key":   strings.Replace(unit, "[Service]\n", "[Service]\nProtectSytem=yes\n", 1),
 		"unknown value": strings.Replace(unit, "ProtectSystem=strict", "ProtectSystem=strickt", 1),
 		"no program":    strings.Replace(unit, "/usr/bin/opcredsd run", "/nowhere/opcredsd run", 1),
 	} {
-		if verify(t, bad) == "" {
+		if verify(t, "opcredsd.service", bad) == "" {
 			t.Errorf("%s: systemd-analyze verify finds nothing wrong", name)
 		}
 	}

@@ -133,6 +133,17 @@ connects member /run/opcredsd-kitchen/bridge.sock || fail "a member of the group
 is active || fail "the first node is $(systemctl is-active $unit)"
 pass "a second node beside it, with state, port and code of its own"
 
+# The backup timer: a copy for each day of the week, again and again.
+systemctl enable --now opcredsd-backup.timer || fail "the timer"
+[ "$(systemctl is-active opcredsd-backup.timer)" = active ] || fail "the timer is $(systemctl is-active opcredsd-backup.timer)"
+for _ in 1 2; do
+	systemctl start opcredsd-backup.service || fail "backup: $(journalctl --no-pager -u opcredsd-backup | tail -5)"
+done
+copies=$(echo /var/backups/opcredsd/*)
+[ "$(mode "$copies")" = "600 opcredsd:opcredsd" ] || fail "backup: $copies, $(mode "$copies")"
+opcredsd store restore --dry-run "$copies" || fail "the backup is no store"
+pass "backup: $copies"
+
 # Stop: peers and caches are told within 5 seconds.
 begun=$(date +%s%3N)
 systemctl stop $unit || fail "stop"
@@ -249,7 +260,8 @@ dpkg -r opcredsd || fail "dpkg -r"
 [ -f /var/lib/opcredsd/opcredsd.db ] || fail "removal took the store"
 [ -f /etc/opcredsd/config.yaml ] || fail "removal took the configuration"
 dpkg -P opcredsd || fail "dpkg -P"
-for gone in /etc/opcredsd/devices.yaml /var/lib/opcredsd /var/lib/opcredsd-kitchen /etc/systemd/system/multi-user.target.wants/opcredsd@kitchen.service /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
+[ -f "$copies" ] || fail "purging took the backups"
+for gone in /etc/systemd/system/timers.target.wants/opcredsd-backup.timer /etc/opcredsd/devices.yaml /var/lib/opcredsd /var/lib/opcredsd-kitchen /etc/systemd/system/multi-user.target.wants/opcredsd@kitchen.service /etc/opcredsd/config.yaml /etc/systemd/system/multi-user.target.wants/$unit; do
 	if [ -e "$gone" ] || [ -L "$gone" ]; then fail "purged, and $gone is there"; fi
 done
 pass "removed and purged"
