@@ -66,7 +66,8 @@ type line struct {
 	ID, Name, Room, Types, State, Why string
 	Sort                              string
 	Endpoint                          matter.EndpointID
-	Reachable, Exposed, LowBattery    bool
+	Reachable, Exposed                bool
+	LowBattery, Alarm                 bool
 	Updated                           time.Time
 	Now                               time.Time
 }
@@ -74,7 +75,8 @@ type line struct {
 // partsMost is how many parts of a device a line of the list has.
 const partsMost = 3
 
-func lineOf(v *bridge.View, now time.Time) line {
+// lineOf returns a device as a line of the list. gesture is the newest one, or "".
+func lineOf(v *bridge.View, gesture device.Gesture, now time.Time) line {
 	l := line{
 		ID: v.ID, Name: cmp.Or(v.Name, v.ID), Room: v.Room, Types: types(v), Endpoint: v.Endpoint,
 		Reachable: v.Reachable, Exposed: v.Exposed, Updated: clockOf(v.LastUpdate), Now: now,
@@ -93,6 +95,10 @@ func lineOf(v *bridge.View, now time.Time) line {
 		if w := short(part.Type, part.State); w != "" && len(words) < partsMost {
 			words = append(words, w)
 		}
+		l.Alarm = l.Alarm || alarms(part.Type, part.State)
+	}
+	if w := gestures[gesture]; w != "" && len(words) == 0 {
+		words = append(words, w)
 	}
 	l.State = strings.Join(words, "; ")
 	return l
@@ -117,14 +123,14 @@ func (p *Page) devices(r *http.Request, f *frame) error {
 	}
 	b.Since, b.Totals = since, p.hub.totals()
 	for _, v := range all {
-		if !slices.Contains(b.Sources, v.Source) {
-			b.Sources = append(b.Sources, v.Source)
+		if !slices.Contains(b.Sources, v.view.Source) {
+			b.Sources = append(b.Sources, v.view.Source)
 		}
-		if v.Room != "" && !slices.Contains(b.Rooms, v.Room) {
-			b.Rooms = append(b.Rooms, v.Room)
+		if room := v.view.Room; room != "" && !slices.Contains(b.Rooms, room) {
+			b.Rooms = append(b.Rooms, room)
 		}
-		if b.Filter.matches(v) {
-			b.Lines = append(b.Lines, lineOf(v, f.Now))
+		if b.Filter.matches(v.view) {
+			b.Lines = append(b.Lines, lineOf(v.view, v.gesture, f.Now))
 		}
 	}
 	slices.Sort(b.Sources)
@@ -167,11 +173,11 @@ func (p *Page) device(ctx context.Context, id string) (*bridge.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(all, func(v *bridge.View) bool { return v.ID == id })
+	i := slices.IndexFunc(all, func(r *row) bool { return r.view.ID == id })
 	if i < 0 {
 		return nil, errGone
 	}
-	return all[i], nil
+	return all[i].view, nil
 }
 
 // properties returns the properties of a part.
@@ -204,7 +210,7 @@ func (p *Page) oneDevice(r *http.Request, f *frame) error {
 	if err != nil {
 		return err
 	}
-	b := &deviceBody{View: v, Line: lineOf(v, f.Now), Hidden: v.Reason == bridge.HiddenByOperator, Demo: v.Source == demoSource}
+	b := &deviceBody{View: v, Line: lineOf(v, "", f.Now), Hidden: v.Reason == bridge.HiddenByOperator, Demo: v.Source == demoSource}
 	if v.Battery != nil {
 		b.Battery = batteryWords(v.Battery)
 	}
@@ -282,8 +288,8 @@ func (p *Page) ignored(r *http.Request, f *frame) error {
 		return err
 	}
 	for _, v := range all {
-		if !v.Exposed && (filter{Q: b.Q}).matches(v) {
-			b.Devices = append(b.Devices, lineOf(v, f.Now))
+		if !v.view.Exposed && (filter{Q: b.Q}).matches(v.view) {
+			b.Devices = append(b.Devices, lineOf(v.view, "", f.Now))
 		}
 	}
 	offered, err := p.op.IgnoredDevices(r.Context())

@@ -26,8 +26,8 @@ func FuzzNames(f *testing.F) {
 			Source: "demo", Reason: name, Exposed: len(name)%2 == 0,
 		}
 		now := time.Now()
-		frame := &frame{Page: "device", Now: now, CSRF: "x", Body: &deviceBody{View: v, Line: lineOf(v, now), Demo: true, Parts: []partBody{partOf(v, &v.Parts[0], true)}}}
-		for name, data := range map[string]any{"body": frame, "row": lineOf(v, now)} {
+		frame := &frame{Page: "device", Now: now, CSRF: "x", Body: &deviceBody{View: v, Line: lineOf(v, "", now), Demo: true, Parts: []partBody{partOf(v, &v.Parts[0], true)}}}
+		for name, data := range map[string]any{"body": frame, "row": lineOf(v, "", now)} {
 			var b strings.Builder
 			if err := templates().ExecuteTemplate(&b, name, data); err != nil {
 				t.Fatal(err)

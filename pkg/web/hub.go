@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/bridge"
+	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
 const (
@@ -47,7 +48,8 @@ type hub struct {
 
 // row is a device and when it changed last.
 type row struct {
-	view    *bridge.View // not to be changed
+	view    *bridge.View   // not to be changed
+	gesture device.Gesture // the newest since the devices are followed, or ""
 	version uint64
 	once    sync.Once
 	made    []byte // by html
@@ -57,7 +59,7 @@ type row struct {
 func (r *row) html() []byte {
 	r.once.Do(func() {
 		var b bytes.Buffer
-		if err := templates().ExecuteTemplate(&b, "row", lineOf(r.view, time.Now())); err != nil {
+		if err := templates().ExecuteTemplate(&b, "row", lineOf(r.view, r.gesture, time.Now())); err != nil {
 			panic("BUG: web: " + err.Error())
 		}
 		r.made = b.Bytes()
@@ -125,10 +127,13 @@ func (h *hub) loop(notices <-chan bridge.Notice, missed func() bool) {
 	again := time.NewTicker(reload)
 	defer again.Stop()
 	latest := map[string]*bridge.View{} // nil: removed
+	gestures := map[string]device.Gesture{}
 	for {
 		select {
 		case n := <-notices:
 			switch {
+			case n.Event != nil:
+				gestures[n.Event.Device] = n.Event.Gesture
 			case n.Device != nil:
 				latest[n.Device.ID] = n.Device
 			case n.Removed != "":
@@ -136,7 +141,9 @@ func (h *hub) loop(notices <-chan bridge.Notice, missed func() bool) {
 			}
 		case <-tick.C:
 			h.take(latest)
+			h.takeGestures(gestures)
 			clear(latest)
+			clear(gestures)
 			if h.idle() {
 				return
 			}
@@ -199,7 +206,11 @@ func (h *hub) take(latest map[string]*bridge.View) {
 			h.gone[id] = version
 			changed = true
 		case v != nil && (was == nil || !reflect.DeepEqual(was.view, v)):
-			h.seen[id] = &row{view: v, version: version}
+			fresh := &row{view: v, version: version}
+			if was != nil {
+				fresh.gesture = was.gesture
+			}
+			h.seen[id] = fresh
 			delete(h.gone, id)
 			changed = true
 		}
@@ -212,21 +223,42 @@ func (h *hub) take(latest map[string]*bridge.View) {
 		h.epoch = strconv.FormatInt(time.Now().UnixNano(), 36)
 		clear(h.gone)
 	}
+	h.tell(version)
+}
+
+// takeGestures notes what was done to buttons, and lets browsers know.
+func (h *hub) takeGestures(newest map[string]device.Gesture) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed := false
+	for id, g := range newest {
+		if was := h.seen[id]; was != nil {
+			h.seen[id] = &row{view: was.view, gesture: g, version: h.version + 1}
+			changed = true
+		}
+	}
+	if changed {
+		h.tell(h.version + 1)
+	}
+}
+
+// tell lets browsers know of a new version.
+func (h *hub) tell(version uint64) {
 	h.version = version
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
 
 // devices returns all devices, and a mark from which a stream goes on.
-func (h *hub) devices(ctx context.Context) (all []*bridge.View, mark string, err error) {
+func (h *hub) devices(ctx context.Context) (all []*row, mark string, err error) {
 	if err := h.follow(ctx); err != nil {
 		return nil, "", err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all = make([]*bridge.View, 0, len(h.seen))
+	all = make([]*row, 0, len(h.seen))
 	for _, r := range h.seen {
-		all = append(all, r.view)
+		all = append(all, r)
 	}
 	return all, h.mark(), nil
 }

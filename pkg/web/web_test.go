@@ -327,6 +327,14 @@ func TestLiveDevices(t *testing.T) {
 	}
 	await(t, events, `"gone":["api:a"]`)
 
+	// A button has nothing to show but what was done to it last.
+	r.put(device.Device{ID: "api:button", Name: "Button", Reachable: true, Parts: []device.Part{{ID: "main", Type: "generic_switch"}}})
+	await(t, events, "d-api:button")
+	if err := r.registry.Event("api:button", "main", device.Double); err != nil {
+		t.Fatal(err)
+	}
+	await(t, events, "Pressed twice")
+
 	// A stream that goes on from elsewhere gets all.
 	if e := await(t, b.stream(ctx, "/live/devices?since=other.7&q=api:b"), "event: rows"); !strings.Contains(e, `"whole":true`) || !strings.Contains(e, "d-api:b") || strings.Contains(e, "d-api:c") {
 		t.Errorf("the whole list: %s", e)

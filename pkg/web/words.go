@@ -174,7 +174,44 @@ func valueWords(partType, property string, v device.Value) string {
 		return numberWords(f) + unit
 	}
 	s, _ := v.Text()
+	switch property {
+	case "smoke", "carbon_monoxide", "gas":
+		return alarmWords(property, s)
+	case "air_quality":
+		return spaced(s) + " air"
+	}
 	return spaced(s)
+}
+
+// alarmWords says the state of an alarm.
+func alarmWords(property, state string) string {
+	label, _ := labelOf(property)
+	switch state {
+	case "normal":
+		return "No " + strings.ToLower(label)
+	case "warning":
+		return label + " warning"
+	case "critical":
+		return label + " alarm"
+	}
+	return label + " " + state
+}
+
+// alarms reports whether the state of a part is one that somebody should see to.
+func alarms(partType string, state device.Values) bool {
+	for _, name := range []string{"smoke", "carbon_monoxide", "gas"} {
+		if s, ok := state[name].Text(); ok && s != "normal" {
+			return true
+		}
+	}
+	leak := partType == "water_leak_detector" || partType == "water_freeze_detector"
+	return leak && state["detected"] == device.Bool(true)
+}
+
+// gestures are the words for what somebody does to a button.
+var gestures = map[device.Gesture]string{
+	device.Single: "Pressed", device.Double: "Pressed twice", device.Triple: "Pressed three times", device.Long: "Held",
+	device.Press: "Pressed", device.Release: "Released",
 }
 
 // numberWords writes a number with as many digits as somebody reads.
