@@ -1,4 +1,4 @@
-// Package archtest holds the import directions of ARCHITECTURE.md.
+// Package archtest checks the import directions of ARCHITECTURE.md.
 package archtest
 
 import (
@@ -21,8 +21,9 @@ var (
 	talk  = []string{"pkg/session", "pkg/exchange", "pkg/pase", "pkg/case", "pkg/securechannel"}
 )
 
-// allowed says, for each package, which of ours its production code may import.
-// A package that is not listed fails the test: adding one is a decision.
+// allowed lists, for each package, which of our packages its production code may
+// import. A package that is not listed fails the test, since adding one is a
+// decision.
 var allowed = map[string][]string{
 	"pkg/matter":     nil,
 	"pkg/tlv":        nil,
@@ -54,7 +55,8 @@ var allowed = map[string][]string{
 	"pkg/securechannel": {"pkg/pase", "pkg/case", "pkg/session", "pkg/exchange", "pkg/message", "pkg/transport", "pkg/store", "pkg/window", "pkg/fabric", "pkg/cert", "pkg/mcrypto", "pkg/matter"},
 
 	"pkg/im": {"pkg/acl", "pkg/tlv", "pkg/matter"},
-	// Clusters see the model and trust, never one another and never the talk.
+	// Clusters may import the data model and trust, but not one another, nor
+	// messaging.
 	"pkg/cluster/*": join(floor, trust, []string{"pkg/im", "pkg/cluster"}),
 
 	"pkg/cluster": {"pkg/im", "pkg/datamodel", "pkg/tlv", "pkg/matter"},

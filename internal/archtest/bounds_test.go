@@ -17,13 +17,14 @@ import (
 	"time"
 )
 
-// boundsTable is where operators read what a node keeps at most.
+// boundsTable is the document with the limits, for operators.
 const boundsTable = "../../docs/robustness.md"
 
-// bounding are names of constants that bound what others make a node keep or do.
+// bounding matches names of constants that limit what others make a node keep or
+// do.
 var bounding = regexp.MustCompile(`^(Max|max|Default(Max|Extra)|[lL]imited|waiting|[qQ]ueueLen$|lingering)|(PerFabric|PerSession|PerPriority|PerSecond|AtOnce)$`)
 
-// notBounds are constants with such a name that are something else. The key is a
+// notBounds lists constants with such a name that are not limits. The key is a
 // package or one of its constants.
 var notBounds = map[string]string{
 	"attestation":                          "files of the operator",
@@ -73,9 +74,9 @@ var notBounds = map[string]string{
 	"window.MaxTimeout":                    "time that an administrator may ask for",
 }
 
-// TestBoundsAreDocumented holds the table of bounds against the code: every constant
-// that a row names has a value that the row tells, and every constant that bounds
-// something is in a row.
+// TestBoundsAreDocumented compares the table of limits with the code. A row must
+// contain the value of every constant that it names, and every constant that is a
+// limit must be in a row.
 func TestBoundsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile(boundsTable)
 	if err != nil {
@@ -126,8 +127,8 @@ func TestBoundsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestBoundsAreCounted checks that what a row says to be counted is: the metrics and
-// the reasons exist.
+// TestBoundsAreCounted checks that the metrics and the reasons that a row names
+// exist.
 func TestBoundsAreCounted(t *testing.T) {
 	text, err := os.ReadFile(boundsTable)
 	if err != nil {
@@ -167,7 +168,7 @@ func TestBoundsAreCounted(t *testing.T) {
 	}
 }
 
-// row returns the cells of a line of the table; nil if it is none, or a heading.
+// row returns the cells of a line of the table; nil for other lines and headings.
 func row(line string) []string {
 	cells := strings.Split(strings.TrimSpace(line), "|")
 	if len(cells) != 7 || strings.Contains(cells[1], "**") || strings.Contains(cells[1], "---") || strings.TrimSpace(cells[5]) == "in the code" {
@@ -198,14 +199,15 @@ func written(v constant.Value) []string {
 	return forms
 }
 
-// word reports whether text has w, and not as a part of a longer word or number.
+// word reports whether text contains w, but not as a part of a longer word or
+// number.
 func word(text, w string) bool {
 	return regexp.MustCompile(`(^|[^\w,.])` + regexp.QuoteMeta(w) + `($|[^\w,.]|[,.]($|\D))`).MatchString(text)
 }
 
-// constants returns the values of all constants of the packages in pkg that are made
-// of literals, of one another and of package time. The key is the last element of the
-// package's path, a dot, and the name.
+// constants returns the values of all constants of the packages in pkg that consist
+// of literals, other constants and those of package time. The key is the last
+// element of the package's path, a dot, and the name.
 func constants(t *testing.T) map[string]constant.Value {
 	t.Helper()
 	exprs := map[string]ast.Expr{}
@@ -248,8 +250,8 @@ func constants(t *testing.T) map[string]constant.Value {
 // units are the constants of package time that the code uses.
 var units = map[string]time.Duration{"Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute, "Hour": time.Hour}
 
-// evaluate returns the value of an expression of a package, of unknown kind if it is
-// made of anything else than [constants] says.
+// evaluate returns the value of an expression of a package. Its kind is unknown if
+// the expression contains anything other than [constants] supports.
 func evaluate(exprs map[string]ast.Expr, pkg string, e ast.Expr) constant.Value {
 	unknown := constant.MakeUnknown()
 	switch e := e.(type) {
@@ -285,7 +287,7 @@ func evaluate(exprs map[string]ast.Expr, pkg string, e ast.Expr) constant.Value 
 	return unknown
 }
 
-// TestNamedTestsExist checks the tests that documents name.
+// TestNamedTestsExist checks that the tests in documents exist.
 func TestNamedTestsExist(t *testing.T) {
 	have := map[string]bool{}
 	for _, top := range []string{"../../cmd", "../../internal", "../../pkg", "../../test"} {

@@ -9,12 +9,12 @@ import (
 
 const drawing = "../../ARCHITECTURE.md"
 
-// place is where a package stands in the drawing of the house: floors are counted from
-// the roof down, columns from the left.
+// place is the position of a package in the drawing of ARCHITECTURE.md. Floors are
+// counted from the top, columns from the left.
 type place struct{ floor, column int }
 
-// floors reads the drawing: a line a floor, of its name, its packages and what it is
-// about, two spaces or more apart.
+// floors parses the drawing. A line is a floor: its name, its packages and its
+// purpose, separated by two spaces or more.
 func floors(t *testing.T, text string) map[string]place {
 	t.Helper()
 	_, rest, _ := strings.Cut(text, "```\n")
@@ -39,8 +39,8 @@ func floors(t *testing.T, text string) map[string]place {
 	return places
 }
 
-// TestFloors holds the table of imports against the drawing: they point down, or
-// leftwards within a floor, and every package stands on one.
+// TestFloors compares the table of imports with the drawing: imports go down, or to
+// the left within a floor, and every package is on a floor.
 func TestFloors(t *testing.T) {
 	text, err := os.ReadFile(drawing)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// TestFolders holds that every package has its line in the document.
+// TestFolders checks that the document has a line for every package.
 func TestFolders(t *testing.T) {
 	text, err := os.ReadFile(drawing)
 	if err != nil {

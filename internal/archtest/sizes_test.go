@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// What a reader takes in at once: rule 12.
+// Size limits of rule 12.
 const (
 	fileLines    = 500
 	funcLines    = 60
 	structFields = 15
 )
 
-// larger are the structs that have more fields than the rule allows, by package and
-// name, and why.
+// larger lists the structs that have more fields than the rule allows, by package
+// and name, with the reason.
 var larger = map[string]string{
 	"cmd/opcredsd.runFlags":   "the flags of one command",
 	"pkg/admin.Status":        "a JSON object whose members are promised",
@@ -33,8 +33,8 @@ var larger = map[string]string{
 	"pkg/store.Fabric":        "stored as one value, so that there is no order of writes",
 }
 
-// TestSizes holds the code that is shipped, and what tests build on, to the rule, except
-// for what is generated.
+// TestSizes applies the rule to production code and to the packages that tests use,
+// except generated code.
 func TestSizes(t *testing.T) {
 	used := map[string]bool{}
 	for _, top := range []string{"cmd", "pkg", "internal"} {

@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// timed are the packages whose deadlines must not depend on the wall clock. Time
-// comes to them as an argument, and with it the reading of the monotonic clock.
+// timed are the packages whose deadlines must not depend on the wall clock. They
+// get the time, with its monotonic reading, as an argument.
 var timed = []string{"pkg/session", "pkg/exchange", "pkg/pase", "pkg/case", "pkg/securechannel", "pkg/im", "pkg/window", "pkg/failsafe"}
 
-// clocks are functions of package time that tell or wait for a time by
-// themselves; stripping are methods of time.Time that lose the monotonic reading.
+// clocks are functions of package time that read the time or wait. stripping are
+// methods of time.Time that remove the monotonic reading.
 var (
 	clocks    = []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep", "Date", "Unix", "UnixMilli"}
 	stripping = []string{"UTC", "Local", "In", "Round", "Truncate", "AddDate"}

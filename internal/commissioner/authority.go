@@ -29,7 +29,7 @@ type Authority struct {
 	ipk             [16]byte // operational
 }
 
-// AuthorityOptions vary an Authority. The zero value makes one with random
+// AuthorityOptions configure an Authority. The zero value creates one with random
 // ids, without ICAC and tags.
 type AuthorityOptions struct {
 	FabricID matter.FabricID
@@ -39,7 +39,7 @@ type AuthorityOptions struct {
 	Validity cert.Validity
 }
 
-// NewAuthority makes keys and certificates of a new fabric.
+// NewAuthority creates the keys and certificates of a new fabric.
 func NewAuthority(opt AuthorityOptions) (*Authority, error) {
 	a := &Authority{FabricID: opt.FabricID, NodeID: opt.NodeID, VendorID: 0xFFF1, CATs: opt.CATs}
 	if a.FabricID == 0 {
@@ -72,8 +72,8 @@ func NewAuthority(opt AuthorityOptions) (*Authority, error) {
 	return a, a.identify()
 }
 
-// Fabric returns the administrator of another fabric under the same root, with
-// a key and an IPK of its own and without ICAC.
+// Fabric returns the administrator of another fabric under the same root, with its
+// own key and IPK and without ICAC.
 func (a *Authority) Fabric(id matter.FabricID) (*Authority, error) {
 	b := *a
 	b.FabricID, b.NodeID, b.ica, b.icaKey = id, RandomNodeID(), nil, nil
@@ -98,8 +98,8 @@ func (a *Authority) WithEpochKey(key [16]byte) (*Authority, error) {
 }
 
 // Reissue changes a copy of one of the authority's certificates and signs it with
-// the key that signed the original: the root's for root and ICAC, the ICAC's, if
-// there is one, for a NOC. The rules of certificates are not held.
+// the key that signed the original: the root's for the root and the ICAC, the
+// ICAC's, if there is one, for a NOC. It does not check the rules for certificates.
 func (a *Authority) Reissue(c *cert.Certificate, change func(*cert.Certificate)) (*cert.Certificate, error) {
 	key := a.rootKey
 	if a.icaKey != nil && c.Kind() == cert.KindNode {
@@ -111,7 +111,7 @@ func (a *Authority) Reissue(c *cert.Certificate, change func(*cert.Certificate))
 	return cert.Issue(rand.Reader, &d, key)
 }
 
-// identify gives the administrator its own key and NOC.
+// identify creates the administrator's key and NOC.
 func (a *Authority) identify() (err error) {
 	if a.key, err = mcrypto.GenerateKey(rand.Reader); err != nil {
 		return err
@@ -128,8 +128,8 @@ func (a *Authority) identify() (err error) {
 	return err
 }
 
-// Admin returns another administrator of the same fabric, with its own node id
-// and tags.
+// Admin returns another administrator of the same fabric, with its own node id and
+// tags.
 func (a *Authority) Admin(node matter.NodeID, cats ...matter.CAT) (*Authority, error) {
 	b := *a
 	b.NodeID, b.CATs = node, cats
@@ -145,7 +145,7 @@ func (a *Authority) IssueNOC(pub [65]byte, node matter.NodeID, cats ...matter.CA
 	return from.IssueNOC(pub, node, a.FabricID, cats...)
 }
 
-// initiator returns what the administrator brings to a CASE handshake.
+// initiator returns the administrator's side of a CASE handshake.
 func (a *Authority) initiator(c *Client, id uint16, node matter.NodeID, resume *casesession.Record) casesession.InitiatorConfig {
 	cfg := casesession.InitiatorConfig{
 		Rand: c.rand, Fabric: 1, Root: a.root.Certificate, NOC: a.noc, Key: a.key, IPK: a.ipk,

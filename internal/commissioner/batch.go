@@ -18,13 +18,13 @@ type Command struct {
 	ID       matter.CommandID
 }
 
-// Batch is what became of the commands of a batch.
+// Batch contains the results of the commands of a batch.
 type Batch struct {
-	Statuses map[int]matter.ClusterStatus // by the place in the batch
+	Statuses map[int]matter.ClusterStatus // by index of the command
 }
 
-// InvokeBatch executes several commands with one request. A status for the whole
-// message is returned as an error.
+// InvokeBatch executes several commands in one request. It returns a status for the
+// whole message as an error.
 func (s *Session) InvokeBatch(ctx context.Context, commands []Command) (*Batch, error) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
@@ -54,7 +54,7 @@ func (s *Session) InvokeBatch(ctx context.Context, commands []Command) (*Batch, 
 	return b, err
 }
 
-// add takes one message of the answer.
+// add adds one message of the answer.
 func (b *Batch) add(m exchange.Message) (more bool, err error) {
 	if err := errStatus(m, im.OpcodeInvokeResponse); err != nil {
 		return false, err
@@ -74,7 +74,8 @@ func (b *Batch) add(m exchange.Message) (more bool, err error) {
 	return more, rd.End()
 }
 
-// response takes one InvokeResponseIB: a response or a status, each with the reference.
+// response adds one InvokeResponseIB: a response or a status, each with the
+// reference.
 func (b *Batch) response(rd *tlv.Reader) {
 	for rd.EnterStruct(); rd.Next(); {
 		ref, status := -1, matter.ClusterStatus{}

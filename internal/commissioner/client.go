@@ -17,25 +17,25 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// responseTimeout bounds the wait for one answer; retransmissions give up long
-// before, so that only a peer that acknowledges and stays silent meets it.
+// responseTimeout bounds the wait for one answer. Retransmissions give up long
+// before, so it only ends the wait for a peer that acknowledges but does not
+// answer.
 const responseTimeout = 30 * time.Second
 
 // ErrClosed is returned by calls on a Client that was closed.
 var ErrClosed = errors.New("commissioner: closed")
 
-// Client is a controller's end of the network: one conn, any number of
-// sessions. Its methods and those of its sessions may be called from several
-// goroutines.
+// Client is a controller: one conn, and any number of sessions. Its methods and
+// those of its sessions may be called by several goroutines.
 type Client struct {
 	conn      transport.PacketConn
 	rand      io.Reader
 	params    message.SessionParameters
 	sessions  *session.Table
 	exchanges *exchange.Manager
-	// subscriptions are touched by the loop only.
+	// Only the loop uses subscriptions.
 	subscriptions map[uint32]*Subscription
-	// served, callBacks and records too: see Serve.
+	// Only the loop uses served, callBacks and records; see Serve.
 	served    *Authority
 	callBacks []CallBack
 	records   map[[casesession.ResumptionIDSize]byte]casesession.Record
@@ -52,7 +52,7 @@ type datagram struct {
 	path transport.Path
 }
 
-// New returns a Client on conn, which it closes in the end.
+// New returns a Client on conn. Close closes conn.
 func New(conn transport.PacketConn) *Client {
 	c := &Client{
 		conn:   conn,
@@ -72,12 +72,12 @@ func New(conn transport.PacketConn) *Client {
 	c.exchanges = exchange.New(exchange.Options{
 		Rand: c.rand,
 		Send: func(p transport.Path, b []byte) {
-			// What cannot be sent is as good as lost: MRP sends it again.
+			// Ignore errors: MRP sends the message again.
 			_ = c.conn.WriteTo(b, p)
 		},
 		Accept: c.incoming,
-		// More than a node allows, and as much at once as other controllers send: to
-		// refuse is for the node.
+		// More than a node allows, and as much at once as other controllers send:
+		// rejecting is up to the node.
 		MaxInitiated: 1024, InFlight: 1 << 16,
 	})
 	c.wg.Go(c.read)
@@ -85,7 +85,7 @@ func New(conn transport.PacketConn) *Client {
 	return c
 }
 
-// Close ends the Client without a word to its peers.
+// Close closes the Client without notifying its peers.
 func (c *Client) Close() {
 	c.close.Do(func() {
 		close(c.done)
@@ -134,7 +134,7 @@ func (c *Client) loop() {
 	}
 }
 
-// tidy does what is due, and frees what is not needed any more.
+// tidy does what is due, and removes what is no longer needed.
 func (c *Client) tidy(now time.Time) {
 	c.exchanges.Advance(now)
 	c.sessions.FreeUnsecured()
@@ -155,10 +155,10 @@ func (c *Client) do(f func(now time.Time)) error {
 	}
 }
 
-// step takes one message of an exchange and says whether it was the last.
+// step handles one message of an exchange and returns whether it was the last.
 type step func(now time.Time, x *exchange.Exchange, m exchange.Message) (done bool, err error)
 
-// transaction is the exchange.Handler of something that the Client began.
+// transaction is the exchange.Handler for an exchange that the Client began.
 type transaction struct {
 	step   step
 	result chan error // holds one
@@ -192,8 +192,7 @@ func (t *transaction) finish(err error) {
 	}
 }
 
-// begin opens an exchange, sends its first message and lets st take the
-// answers.
+// begin opens an exchange, sends its first message and passes the answers to st.
 func (c *Client) begin(ctx context.Context, s func(now time.Time) *session.Session, protocol uint16, opcode uint8, payload []byte, st step) error {
 	t := &transaction{step: st, result: make(chan error, 1)}
 	var x *exchange.Exchange
@@ -237,7 +236,7 @@ func (s *Session) transact(ctx context.Context, opcode uint8, payload []byte, st
 // AttestationChallenge returns the session's attestation challenge.
 func (s *Session) AttestationChallenge() [16]byte { return s.s.AttestationChallenge }
 
-// Close ends the session and tells the node so.
+// Close ends the session and notifies the node.
 func (s *Session) Close() {
 	_ = s.c.do(func(now time.Time) {
 		if x, err := s.c.exchanges.Initiate(now, s.s, &transaction{over: true}); err == nil {
@@ -249,8 +248,8 @@ func (s *Session) Close() {
 	})
 }
 
-// Forget drops the session without a word, as a controller that lost power
-// does.
+// Forget drops the session without notifying the node, as a controller that lost
+// power does.
 func (s *Session) Forget() { _ = s.c.do(s.forget) }
 
 func (s *Session) forget(now time.Time) {
@@ -258,14 +257,13 @@ func (s *Session) forget(now time.Time) {
 	s.c.exchanges.SessionGone(now, s.s)
 }
 
-// Redirect makes the session go on with another address of the node, as controllers do
-// that have looked it up anew.
+// Redirect changes the node's address in the session, as a controller does after it
+// has resolved the address again.
 func (s *Session) Redirect(addr netip.AddrPort) {
 	_ = s.c.do(func(time.Time) { s.s.Path = to(addr) })
 }
 
-// Gone reports whether the session has ended: by Close or Forget, or because the
-// node said so.
+// Gone reports whether the session has ended: by Close, by Forget, or by the node.
 func (s *Session) Gone() (gone bool) {
 	if err := s.c.do(func(time.Time) { gone = s.s.Gone() }); err != nil {
 		return true
@@ -273,5 +271,5 @@ func (s *Session) Gone() (gone bool) {
 	return gone
 }
 
-// to returns the path to an address, to be chosen by the kernel.
+// to returns the path to an address; the kernel chooses the interface.
 func to(a netip.AddrPort) transport.Path { return transport.Path{Peer: a} }

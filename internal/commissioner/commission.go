@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Clusters and commands that a commissioning uses.
+// Clusters and commands of a commissioning.
 const (
 	ClusterGeneralCommissioning       matter.ClusterID = 0x0030
 	ClusterAdministratorCommissioning matter.ClusterID = 0x003C
@@ -43,7 +43,7 @@ type NOCError uint8
 
 func (e NOCError) Error() string { return fmt.Sprintf("NOC status %d", uint8(e)) }
 
-// ArmFailSafe arms the fail-safe for so many seconds.
+// ArmFailSafe arms the fail-safe for a number of seconds.
 func (s *Session) ArmFailSafe(ctx context.Context, seconds uint16, breadcrumb uint64) error {
 	return s.general(ctx, cmdArmFailSafe, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(seconds))
@@ -77,8 +77,8 @@ func (s *Session) general(ctx context.Context, cmd matter.CommandID, f Fields) e
 	return nil
 }
 
-// octets invokes a command of Operational Credentials and returns the octet
-// strings of its response by tag.
+// octets invokes a command of Operational Credentials and returns the octet strings
+// of its response by tag.
 func (s *Session) octets(ctx context.Context, cmd matter.CommandID, f Fields) (map[int][]byte, error) {
 	rsp, err := s.Invoke(ctx, 0, ClusterOperationalCredentials, cmd, f)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Session) octets(ctx context.Context, cmd matter.CommandID, f Fields) (m
 	return out, r.End()
 }
 
-// Attestation is what a device said of itself.
+// Attestation is a device's attestation.
 type Attestation struct {
 	DAC, PAI           []byte // DER
 	Elements           []byte
@@ -101,8 +101,8 @@ type Attestation struct {
 	CertificationInCMS []byte
 }
 
-// Attest asks for the attestation and verifies its signature, the nonce, and
-// that the PAI signed the DAC.
+// Attest requests the attestation and verifies its signature, the nonce, and that
+// the PAI signed the DAC.
 func (s *Session) Attest(ctx context.Context) (*Attestation, error) {
 	var a Attestation
 	for typ, dst := range map[uint64]*[]byte{1: &a.DAC, 2: &a.PAI} {
@@ -163,8 +163,8 @@ func (a *Attestation) DACKey() ([]byte, error) {
 	return spki[len(spki)-mcrypto.PublicKeySize:], nil
 }
 
-// CSR asks for a key pair and returns its public key, after checking the
-// signature against the DAC where one is given.
+// CSR requests a key pair and returns its public key. If a is not nil, it verifies
+// the signature with the DAC's key.
 func (s *Session) CSR(ctx context.Context, forUpdate bool, a *Attestation) (pub [65]byte, err error) {
 	nonce := make([]byte, 32)
 	_, _ = rand.Read(nonce) // never fails
@@ -207,9 +207,9 @@ func (s *Session) AddRoot(ctx context.Context, root []byte) error {
 	return err
 }
 
-// NOC is the fields of AddNOC.
+// NOC contains the fields of AddNOC.
 type NOC struct {
-	NOC, ICAC []byte // ICAC nil: left out
+	NOC, ICAC []byte // ICAC may be nil
 	IPK       []byte
 	Admin     matter.NodeID
 	Vendor    matter.VendorID
@@ -228,7 +228,7 @@ func (s *Session) AddNOC(ctx context.Context, n NOC) (matter.FabricIndex, error)
 	})
 }
 
-// UpdateNOC gives the node another identity on the session's fabric.
+// UpdateNOC replaces the node's identity on the session's fabric.
 func (s *Session) UpdateNOC(ctx context.Context, noc, icac []byte) (matter.FabricIndex, error) {
 	return s.noc(ctx, cmdUpdateNOC, func(w *tlv.Writer) {
 		w.Octets(tlv.Context(0), noc)
@@ -250,7 +250,7 @@ func (s *Session) RemoveFabric(ctx context.Context, i matter.FabricIndex) error 
 	return err
 }
 
-// noc invokes a command that is answered by a NOCResponse.
+// noc invokes a command whose response is a NOCResponse.
 func (s *Session) noc(ctx context.Context, cmd matter.CommandID, f Fields) (i matter.FabricIndex, err error) {
 	rsp, err := s.Invoke(ctx, 0, ClusterOperationalCredentials, cmd, f)
 	if err != nil {
@@ -275,14 +275,14 @@ func (s *Session) noc(ctx context.Context, cmd matter.CommandID, f Fields) (i ma
 	return i, nil
 }
 
-// Commissioned is the outcome of Commission.
+// Commissioned is the result of Commission.
 type Commissioned struct {
 	Node   matter.NodeID
 	Fabric matter.FabricIndex
 	CASE   *Session
 }
 
-// Commission takes a node into a's fabric: PASE, attestation, fail-safe, CSR,
+// Commission commissions a node into a's fabric: PASE, attestation, fail-safe, CSR,
 // root, NOC, CASE and CommissioningComplete.
 func (c *Client) Commission(ctx context.Context, addr netip.AddrPort, passcode uint32, a *Authority) (*Commissioned, error) {
 	p, err := c.PASE(ctx, addr, passcode)
@@ -302,7 +302,7 @@ func (c *Client) Commission(ctx context.Context, addr netip.AddrPort, passcode u
 	return done, nil
 }
 
-// Join goes from an open session to a fabric that is only to be completed.
+// Join does the steps of Commission on an open session, up to AddNOC.
 func (s *Session) Join(ctx context.Context, a *Authority) (*Commissioned, error) {
 	if err := s.ArmFailSafe(ctx, 120, 1); err != nil {
 		return nil, fmt.Errorf("ArmFailSafe: %w", err)

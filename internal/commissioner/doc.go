@@ -1,7 +1,7 @@
-// Package commissioner is the other side: a controller that finds nothing by
-// itself but pairs, opens CASE sessions and speaks the Interaction Model. It is
-// for tests and benchmarks; no production code imports it.
+// Package commissioner implements a controller without discovery. It commissions,
+// opens CASE sessions and uses the Interaction Model. It is for tests and
+// benchmarks; production code does not import it.
 //
-// It shares the codecs and the message layer with the node. What it must not
-// share is the judgement of answers, which is why it decodes reports by itself.
+// It shares the codecs and the message layer with the node, but not the checks of
+// answers. So it has its own decoder of reports.
 package commissioner

@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// Clusters and commands that groups are set up with.
+// Clusters and commands for setting up groups.
 const (
 	ClusterGroups             matter.ClusterID = 0x0004
 	ClusterGroupKeyManagement matter.ClusterID = 0x003F
@@ -25,14 +25,14 @@ const (
 	groupPort = 5540
 )
 
-// Group is what a sender knows of a group of its fabric.
+// Group is the state of a sender to a group of its fabric.
 type Group struct {
 	From     *Authority
 	ID       matter.GroupID
 	EpochKey [16]byte
 
-	// Of the next messages.
-	Counter uint32 // of the last one
+	// For the next messages.
+	Counter uint32 // of the last message
 	Control bool
 	Private bool
 }
@@ -81,7 +81,7 @@ func (g *Group) Seal(protocol uint16, opcode uint8, payload []byte) ([]byte, err
 	return datagram, nil
 }
 
-// SendGroup sends the next message to a group. There is never an answer.
+// SendGroup sends the next message to a group. There is no answer.
 func (c *Client) SendGroup(g *Group, opcode uint8, payload []byte) error {
 	b, err := g.Seal(matter.ProtocolInteractionModel, opcode, payload)
 	if err != nil {
@@ -90,12 +90,12 @@ func (c *Client) SendGroup(g *Group, opcode uint8, payload []byte) error {
 	return c.SendDatagram(g.Addr(), b)
 }
 
-// SendDatagram sends octets as they are.
+// SendDatagram sends octets without changes.
 func (c *Client) SendDatagram(to netip.AddrPort, b []byte) error {
 	return c.conn.WriteTo(b, transport.Path{Peer: to})
 }
 
-// InvokeGroup sends a command for all endpoints of a group.
+// InvokeGroup sends a command to all endpoints of a group.
 func (c *Client) InvokeGroup(g *Group, cl matter.ClusterID, cmd matter.CommandID, f Fields) error {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)
@@ -135,7 +135,7 @@ func (c *Client) WriteGroup(g *Group, cl matter.ClusterID, at matter.AttributeID
 	return c.SendGroup(g, im.OpcodeWriteRequest, w.Bytes())
 }
 
-// KeySetWrite gives the node a key set with epoch keys that start at 1, 2 and 3.
+// KeySetWrite writes a key set with epoch keys that start at 1, 2 and 3.
 func (s *Session) KeySetWrite(ctx context.Context, id uint16, keys ...[16]byte) error {
 	_, err := s.Invoke(ctx, 0, ClusterGroupKeyManagement, cmdKeySetWrite, func(w *tlv.Writer) {
 		w.StartStruct(tlv.Context(0))
@@ -156,7 +156,7 @@ func (s *Session) KeySetWrite(ctx context.Context, id uint16, keys ...[16]byte) 
 	return err
 }
 
-// MapGroups makes the node use a key set for groups, and no other sets for others.
+// MapGroups maps groups to a key set, and replaces all other mappings.
 func (s *Session) MapGroups(ctx context.Context, set uint16, ids ...matter.GroupID) error {
 	status, err := s.Write(ctx, 0, ClusterGroupKeyManagement, 0, func(w *tlv.Writer, t tlv.Tag) {
 		w.StartArray(t)

@@ -22,8 +22,8 @@ func (e StatusError) Error() string {
 	return fmt.Sprintf("status report: general %d, protocol %04x, code %d", e.General, e.Protocol, e.Code)
 }
 
-// status returns the StatusReport in m as an error, nil for success, and an
-// error for another message.
+// status returns the StatusReport in m as an error, nil for success. It returns
+// another error for any other message.
 func status(m exchange.Message) error {
 	if m.Opcode != message.OpcodeStatusReport {
 		return fmt.Errorf("unexpected secure channel message %02x", m.Opcode)
@@ -38,7 +38,8 @@ func status(m exchange.Message) error {
 	return nil
 }
 
-// refuse tells the node that the handshake failed on this side, by cause.
+// refuse reports to the node that the handshake failed on this side because of
+// cause.
 func refuse(now time.Time, x *exchange.Exchange, cause error) error {
 	report := message.StatusReport{General: message.GeneralFailure, Code: message.CodeInvalidParameter}
 	return errors.Join(cause, x.Send(now, matter.ProtocolSecureChannel, message.OpcodeStatusReport, report.AppendTo(nil)))
@@ -54,7 +55,7 @@ func (c *Client) handshake(ctx context.Context, addr netip.AddrPort, opcode uint
 	return err
 }
 
-// PASE opens a PASE session with a node that is being commissioned.
+// PASE opens a PASE session with a node in commissioning mode.
 func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32) (*Session, error) {
 	id, err := c.reserve()
 	if err != nil {
@@ -68,7 +69,7 @@ func (c *Client) PASE(ctx context.Context, addr netip.AddrPort, passcode uint32)
 	return out, nil
 }
 
-// reserve returns an id for a session; if there comes none it is to be released.
+// reserve returns an id for a session. It must be released if there is no session.
 func (c *Client) reserve() (id uint16, err error) {
 	if closed := c.do(func(time.Time) { id, err = c.sessions.ReserveID() }); closed != nil {
 		return 0, closed
@@ -126,7 +127,7 @@ func (c *Client) pase(ctx context.Context, addr netip.AddrPort, passcode uint32,
 }
 
 // CASE opens a CASE session with node peer of the authority's fabric, as its
-// administrator. resume, if not nil, is tried first.
+// administrator. If resume is not nil, it tries to resume that session first.
 func (c *Client) CASE(ctx context.Context, addr netip.AddrPort, a *Authority, peer matter.NodeID, resume *casesession.Record) (*Session, *casesession.Result, error) {
 	id, err := c.reserve()
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// tagRevision closes every Interaction Model message.
+// tagRevision is the last tag of every Interaction Model message.
 const tagRevision = 0xFF
 
-// Path names attributes, an event or a command; nil members are wildcards.
+// Path is the path of attributes, an event or a command; nil members are wildcards.
 type Path struct {
 	Endpoint *matter.EndpointID
 	Cluster  *matter.ClusterID
@@ -61,8 +61,8 @@ type Attribute struct {
 	Cluster  matter.ClusterID
 	ID       matter.AttributeID
 	Version  matter.DataVersion
-	Status   matter.ClusterStatus // SUCCESS where there is a value
-	value    []byte               // one anonymous element; lists put together
+	Status   matter.ClusterStatus // SUCCESS if there is a value
+	value    []byte               // one anonymous element; lists are reassembled
 }
 
 // Value returns a Reader on the attribute's value.
@@ -81,14 +81,14 @@ type Event struct {
 // Data returns a Reader on the event's structure.
 func (e *Event) Data() tlv.Reader { return tlv.NewReader(e.data) }
 
-// Report is everything that one read, or one report of a subscription, told.
+// Report contains everything from one read, or from one report of a subscription.
 type Report struct {
 	SubscriptionID uint32
 	Attributes     []Attribute
 	Events         []Event
 	Chunks         int
-	At             time.Time // when it was complete; of a subscription's later reports
-	Called         bool      // it came by a session that the node opened
+	At             time.Time // when it was complete; only for later reports of a subscription
+	Called         bool      // it arrived on a session that the node opened
 }
 
 // Find returns the report's attribute with this path, or nil.
@@ -109,7 +109,7 @@ type ReadRequest struct {
 	FabricFiltered bool
 }
 
-// Read reads. A StatusResponse in place of a report is returned as its
+// Read executes a read. It returns a StatusResponse instead of a report as a
 // matter.Status.
 func (s *Session) Read(ctx context.Context, req ReadRequest) (*Report, error) {
 	w := tlv.NewWriter(nil)
@@ -163,8 +163,8 @@ func statusResponse(s matter.Status) []byte {
 	return w.Bytes()
 }
 
-// errStatus returns the status of a StatusResponse as an error, and refuses any
-// other message than want.
+// errStatus returns the status of a StatusResponse as an error. It returns an error
+// for any other message than want.
 func errStatus(m exchange.Message, want uint8) error {
 	if m.Protocol != matter.ProtocolInteractionModel {
 		return fmt.Errorf("answer of protocol %04x", m.Protocol)
@@ -188,7 +188,7 @@ func errStatus(m exchange.Message, want uint8) error {
 	return status
 }
 
-// add takes one ReportData into r.
+// add adds one ReportData to r.
 func (r *Report) add(m exchange.Message) (more, suppress bool, err error) {
 	if err := errStatus(m, im.OpcodeReportData); err != nil {
 		return false, false, err
@@ -245,7 +245,7 @@ func (r *Report) attribute(rd *tlv.Reader) {
 		r.Attributes = append(r.Attributes, a)
 		return
 	}
-	// One more item of the list before: put it in front of that list's end.
+	// This is one more item of the previous list: insert it before that list's end.
 	if len(r.Attributes) == 0 {
 		rd.Fail(errors.New("list item without its list"))
 		return
@@ -323,8 +323,8 @@ func readStatus(rd *tlv.Reader) (s matter.ClusterStatus) {
 // Fields writes the members of a command's structure.
 type Fields func(w *tlv.Writer)
 
-// Response is what one command was answered: a response command with fields, or
-// a status.
+// Response is the answer to one command: a response command with fields, or a
+// status.
 type Response struct {
 	Command matter.CommandID
 	Status  matter.ClusterStatus
@@ -334,8 +334,8 @@ type Response struct {
 // Fields returns a Reader on the response's structure.
 func (r *Response) Fields() tlv.Reader { return tlv.NewReader(r.fields) }
 
-// Invoke executes one command. A status other than SUCCESS, also one for the
-// whole message, is returned as an error.
+// Invoke executes one command. It returns a status other than SUCCESS as an error,
+// also one for the whole message.
 func (s *Session) Invoke(ctx context.Context, ep matter.EndpointID, cl matter.ClusterID, cmd matter.CommandID, f Fields) (*Response, error) {
 	return s.invoke(ctx, ep, cl, cmd, f, 0)
 }
@@ -380,8 +380,8 @@ func (s *Session) invoke(ctx context.Context, ep matter.EndpointID, cl matter.Cl
 	return rsp, nil
 }
 
-// Announce announces a timed interaction and then says nothing more, until ctx
-// ends or the node has waited long enough.
+// Announce announces a timed interaction and then sends nothing, until ctx ends or
+// the node stops waiting.
 func (s *Session) Announce(ctx context.Context, timeout time.Duration) error {
 	return s.perhapsTimed(ctx, timeout, 0, nil, nil)
 }
@@ -459,7 +459,7 @@ func (r *Response) read(rd *tlv.Reader, kind int) {
 // Value writes an attribute's value under the tag it is given.
 type Value func(w *tlv.Writer, t tlv.Tag)
 
-// Write writes one attribute whole and returns its status.
+// Write writes a whole attribute and returns its status.
 func (s *Session) Write(ctx context.Context, ep matter.EndpointID, cl matter.ClusterID, at matter.AttributeID, v Value) (matter.ClusterStatus, error) {
 	w := tlv.NewWriter(nil)
 	w.StartStruct(tlv.Anonymous)

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/message"
 )
 
-// Initiator returns what the administrator brings to a CASE handshake with node,
-// for tests that carry its messages themselves. resume may be nil.
+// Initiator returns the administrator's side of a CASE handshake with node, for
+// tests that transport its messages themselves. resume may be nil.
 func (a *Authority) Initiator(id uint16, node matter.NodeID, resume *casesession.Record) casesession.InitiatorConfig {
 	return a.initiator(&Client{rand: rand.Reader, params: message.DefaultParameters()}, id, node, resume)
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// SavedAuthority is an Authority in a file, beside a store that knows its fabric.
+// SavedAuthority is the stored form of an Authority, for use with a store that
+// contains its fabric.
 type SavedAuthority struct {
 	FabricID matter.FabricID `json:"fabric_id"`
 	NodeID   matter.NodeID   `json:"node_id"`
@@ -20,7 +21,7 @@ type SavedAuthority struct {
 	ICAKey   []byte          `json:"ica_key,omitempty"`
 }
 
-// Save returns what a file needs to make the authority again.
+// Save returns the stored form of the authority.
 func (a *Authority) Save() SavedAuthority {
 	s := SavedAuthority{
 		FabricID: a.FabricID, NodeID: a.NodeID, EpochKey: a.EpochKey[:],
@@ -32,7 +33,7 @@ func (a *Authority) Save() SavedAuthority {
 	return s
 }
 
-// Authority returns the administrator, with a key of its own that is new.
+// Authority returns the administrator, with a new key.
 func (s *SavedAuthority) Authority() (*Authority, error) {
 	a := &Authority{FabricID: s.FabricID, NodeID: s.NodeID, VendorID: 0xFFF1}
 	if copy(a.EpochKey[:], s.EpochKey) != len(a.EpochKey) {

@@ -24,19 +24,19 @@ type CallBack struct {
 	session *session.Session
 }
 
-// Serve makes the client the node of an administrator that others can call, as a
-// subscriber is; nil makes it nobody's. Without it calls are not answered.
+// Serve makes the client act as the node of an administrator, so that nodes can
+// connect to it as a subscriber. nil ends that. Without it the client ignores their
+// handshakes.
 func (c *Client) Serve(a *Authority) { _ = c.do(func(time.Time) { c.served = a }) }
 
-// CallBacks returns the handshakes that nodes have begun and finished.
+// CallBacks returns the completed handshakes that nodes began.
 func (c *Client) CallBacks() (list []CallBack) {
 	_ = c.do(func(time.Time) { list = slices.Clone(c.callBacks) })
 	return list
 }
 
-// ForgetAll drops all sessions and subscriptions without a word, and
-// what is remembered to resume sessions: as a controller does that was
-// switched off.
+// ForgetAll drops all sessions, subscriptions and resumption records without
+// notifying the nodes, as a controller that was switched off does.
 func (c *Client) ForgetAll() {
 	_ = c.do(func(now time.Time) {
 		for s := range c.sessions.All() {
@@ -47,7 +47,7 @@ func (c *Client) ForgetAll() {
 	})
 }
 
-// answer is the handler of a handshake that a node begins.
+// answer returns the handler of a handshake that a node begins.
 func (c *Client) answer() exchange.Handler {
 	if c.served == nil {
 		return nil
@@ -102,7 +102,7 @@ func (h *answering) Receive(now time.Time, x *exchange.Exchange, m exchange.Mess
 		}
 	}
 	if opcode != 0 {
-		// What cannot be sent ends the node's handshake by time.
+		// If this fails, the node's handshake times out.
 		_ = x.Send(now, matter.ProtocolSecureChannel, opcode, reply)
 	}
 	if res.PeerSessionID != 0 {
@@ -129,7 +129,7 @@ func (h *answering) established(now time.Time, x *exchange.Exchange, res *casese
 	return nil
 }
 
-// remember keeps a record in place of the peer's last one.
+// remember stores a record, which replaces the peer's last one.
 func (c *Client) remember(rec casesession.Record) {
 	for id, old := range c.records {
 		if old.Fabric == rec.Fabric && old.Peer == rec.Peer {
@@ -139,7 +139,7 @@ func (c *Client) remember(rec casesession.Record) {
 	c.records[rec.ID] = rec
 }
 
-// served is what the client knows when it is called.
+// served provides what the client needs as a responder.
 type served struct{ c *Client }
 
 // servedIndex is the index of every fabric on this side.

@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// reportQueue is how many reports of a subscription wait to be taken; more are
-// dropped.
+// reportQueue is the maximum number of reports of a subscription in the queue;
+// further ones are dropped.
 const reportQueue = 64
 
 // Subscription is a subscription that the node has confirmed.
@@ -23,18 +23,18 @@ type Subscription struct {
 	Primed *Report       // the first report
 
 	c       *Client
-	node    matter.NodeID // who sends the reports
-	mute    bool          // reports are not answered
+	node    matter.NodeID // the sender of the reports
+	mute    bool          // do not answer reports
 	reports chan *Report
 }
 
-// Subscribe subscribes; min and max are the intervals asked for, in seconds. The
-// peer's other subscriptions are kept.
+// Subscribe subscribes. min and max are the requested intervals in seconds. The
+// peer keeps its other subscriptions.
 func (s *Session) Subscribe(ctx context.Context, req ReadRequest, min, max uint16) (*Subscription, error) {
 	return s.subscribe(ctx, req, min, max, true)
 }
 
-// SubscribeAnew subscribes in place of all other subscriptions of the peer.
+// SubscribeAnew subscribes and ends all other subscriptions of the peer.
 func (s *Session) SubscribeAnew(ctx context.Context, req ReadRequest, min, max uint16) (*Subscription, error) {
 	return s.subscribe(ctx, req, min, max, false)
 }
@@ -82,7 +82,7 @@ func (u *Subscription) confirmed(payload []byte) error {
 	return r.End()
 }
 
-// Next returns the next report; one without attributes and events is a
+// Next returns the next report. A report without attributes and events is a
 // keep-alive.
 func (u *Subscription) Next(ctx context.Context) (*Report, error) {
 	select {
@@ -93,11 +93,11 @@ func (u *Subscription) Next(ctx context.Context) (*Report, error) {
 	}
 }
 
-// Drop makes the client forget the subscription; the node learns so with the next
-// report.
+// Drop makes the client reject the subscription's next report, which ends it on the
+// node.
 func (u *Subscription) Drop() { _ = u.c.do(func(time.Time) { delete(u.c.subscriptions, u.ID) }) }
 
-// Mute makes the client leave the reports without an answer, or answer again.
+// Mute makes the client stop answering reports, or answer again.
 func (u *Subscription) Mute(on bool) { _ = u.c.do(func(time.Time) { u.mute = on }) }
 
 // incoming is the handler of what a node begins: reports and the end of

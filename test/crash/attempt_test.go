@@ -19,11 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attemptLimit bounds one attempt. Nothing in it takes long, but the machine may
-// be busy.
+// attemptLimit bounds one attempt. An attempt is short, but the machine may be
+// busy.
 const attemptLimit = time.Minute
 
-// base is the state that the attempts of a scenario begin with.
+// base is the initial state of the attempts of a scenario.
 type base struct {
 	s        *scenario
 	home     string // its directory; of the state, home/state
@@ -31,11 +31,11 @@ type base struct {
 	passcode uint32
 	members  []member
 	backup   string            // file, of scenarios that restore one
-	restored state             // that it holds, where that is not known otherwise
+	restored state             // that it contains, if that differs
 	material store.Attestation // of scenarios that import it
 
-	// Of a run that nothing disturbed: how many calls can be struck, and which of
-	// them are syncs.
+	// From the undisturbed run: the number of calls that can be disturbed, and
+	// which of them are syncs.
 	calls int
 	syncs []int
 }
@@ -58,13 +58,13 @@ type attempt struct {
 	conn    *countingConn
 	members []member
 	session *commissioner.Session // of the first member
-	done    int                   // steps
-	begun   bool                  // the last step was
-	events  matter.EventNumber    // greatest that was seen
+	done    int                   // number of completed steps
+	begun   bool                  // the last step has begun
+	events  matter.EventNumber    // highest number that was seen
 
-	codes string // that an earlier process of a first start has printed
+	codes string // printed by an earlier process of a first start
 
-	// What steps leave for later ones, and for the state after them.
+	// Results of steps that later steps and the expected state use.
 	newest *commissioner.Authority
 	noc    *cert.Certificate
 	opened *commissioner.Session
@@ -72,8 +72,8 @@ type attempt struct {
 
 var attempts atomic.Int64
 
-// place makes an attempt on a copy of the base. Nothing runs yet. size, if not 0,
-// gives it a disk of its own, of so many octets.
+// place creates an attempt on a copy of the base, without starting a process. If
+// size is not 0, the attempt gets its own disk of that many octets.
 func (b *base) place(p *plan, size int) (*attempt, error) {
 	a := &attempt{s: b.s, base: b, plan: p, members: append([]member(nil), b.members...)}
 	a.home = filepath.Join(workDir, fmt.Sprintf("%d", attempts.Add(1)))
@@ -97,8 +97,8 @@ func (b *base) place(p *plan, size int) (*attempt, error) {
 	return a, err
 }
 
-// start starts the scenario's process; armed says that calls count from its first
-// one on.
+// start starts the scenario's process. If armed is true, its calls count from the
+// first one.
 func (a *attempt) start(armed bool) (err error) {
 	if armed {
 		a.plan.arm()
@@ -116,7 +116,7 @@ func (a *attempt) start(armed bool) (err error) {
 	return a.node.serving()
 }
 
-// try places and starts an attempt and does what comes before the steps.
+// try creates and starts an attempt and does what comes before the steps.
 func (b *base) try(p *plan) (*attempt, error) {
 	a, err := b.place(p, 0)
 	if err == nil {
@@ -131,7 +131,7 @@ func (b *base) try(p *plan) (*attempt, error) {
 	return a, err
 }
 
-// close forgets the attempt. Its process is killed.
+// close kills the process and removes the attempt.
 func (a *attempt) close() {
 	if a.client != nil {
 		a.client.Close()
@@ -139,15 +139,15 @@ func (a *attempt) close() {
 	if a.node != nil && a.node.process != nil {
 		a.node.kill()
 	}
-	_ = unix.Unmount(a.home, unix.MNT_DETACH) // most have no disk of their own
+	_ = unix.Unmount(a.home, unix.MNT_DETACH) // most attempts have no disk of their own
 	names, _ := filepath.Glob(a.home + ".*")
 	for _, name := range append(names, a.home) {
 		os.RemoveAll(name)
 	}
 }
 
-// until returns a context that ends some time after the process: when everything
-// that it sent has been received and had time to be understood.
+// until returns a context that ends some time after the process, so that everything
+// it has sent can be received and handled.
 func (a *attempt) until() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
 	go func() {
@@ -180,8 +180,8 @@ func (a *attempt) open() error {
 	return nil
 }
 
-// steps takes the steps that are not done yet. answered says that the last one
-// was: what it brings about is promised.
+// steps executes the steps that are left. answered reports whether the last one was
+// answered, so that its effect is guaranteed.
 func (a *attempt) steps() (answered bool, err error) {
 	ctx, cancel := a.until()
 	defer cancel()
@@ -202,8 +202,8 @@ func (a *attempt) steps() (answered bool, err error) {
 	return true, nil
 }
 
-// settled waits until the daemon has dealt with all that it was sent; or until
-// its end.
+// settled waits until the daemon has handled everything that it was sent, or has
+// ended.
 func (a *attempt) settled() {
 	if a.s.command(a) == "run" {
 		_ = a.node.serving()
@@ -212,8 +212,8 @@ func (a *attempt) settled() {
 	}
 }
 
-// survives looks at what a killed or refusing process has left: at the store as it
-// lies there, at the node when it is started again, and at the store after that.
+// survives checks the state that a killed or refusing process has left: the store,
+// the restarted node, and the store after that.
 func (a *attempt) survives(answered bool) (outcome, error) {
 	if err := a.node.failure(); err != nil {
 		return before, err
@@ -249,7 +249,7 @@ func (a *attempt) survives(answered bool) (outcome, error) {
 	return which, nil
 }
 
-// hasKept looks at the file in which the scenario keeps the state before.
+// hasKept checks the file in which the scenario keeps the previous state.
 func (a *attempt) hasKept(dir string, found outcome) error {
 	if a.s.keeps == "" || found == before {
 		return nil
@@ -264,9 +264,9 @@ func (a *attempt) hasKept(dir string, found outcome) error {
 	return nil
 }
 
-// restarts starts the daemon on what is there and asks it whether it is what it
-// was: each fabric's administrator comes in and finds all fabrics; a node without
-// any lets a commissioner in.
+// restarts starts the daemon on the state and checks it: the administrator of each
+// fabric can connect and finds all fabrics. A node without fabrics accepts a
+// commissioner.
 func (a *attempt) restarts(s *state) (n *node, err error) {
 	if n, err = startNode("run", a.home, nil); err != nil {
 		return n, err
@@ -306,7 +306,8 @@ func (a *attempt) restarts(s *state) (n *node, err error) {
 	return n, n.stop()
 }
 
-// finds opens a session as the administrator of f and compares the fabrics that it reads.
+// finds opens a session as the administrator of f and compares the fabrics that it
+// reads.
 func (a *attempt) finds(ctx context.Context, c *commissioner.Client, n *node, s *state, f *store.Fabric) error {
 	by := a.authority(f)
 	if by == nil {
@@ -331,7 +332,7 @@ func (a *attempt) finds(ctx context.Context, c *commissioner.Client, n *node, s 
 	return sameFabrics(shown, s.fabrics)
 }
 
-// authority returns who administers a fabric.
+// authority returns the administrator of a fabric.
 func (a *attempt) authority(f *store.Fabric) *commissioner.Authority {
 	for _, m := range a.members {
 		if string(m.Root()) == string(f.Root) {

@@ -15,8 +15,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// cutOffFirstStart leaves what a first start does that is killed when the new
-// database is about to get its name.
+// cutOffFirstStart leaves the files of a first start that was killed just before it
+// renamed the new database.
 func cutOffFirstStart(b *base) error {
 	p := &plan{root: b.home, keeps: true}
 	if err := firstStart(b, p); err != nil {
@@ -51,7 +51,7 @@ func firstStart(b *base, p *plan) error {
 	return n.serving()
 }
 
-// backUp makes a copy of the store and changes the store after that.
+// backUp copies the store and then changes it.
 func backUp(b *base) error {
 	n, err := startNode("run", b.home, nil)
 	if err != nil {
@@ -89,7 +89,7 @@ func backUp(b *base) error {
 	return errors.Join(n.stop(), b.addDevices(3))
 }
 
-// addDevices puts records of a bridge into the store of the stopped node.
+// addDevices adds records of a bridge to the store of the stopped node.
 func (b *base) addDevices(count int) error {
 	st, err := store.Open(filepath.Join(b.home, stateName, store.FileName), store.Options{})
 	if err != nil {
@@ -121,7 +121,7 @@ func (b *base) addDevices(count int) error {
 	return errors.Join(err, st.Close())
 }
 
-// base returns the scenario's base, which is made once and never changed.
+// base returns the scenario's base. It is created once and never changed.
 func (s *scenario) base() (*base, error) {
 	s.once.Do(func() {
 		if s.made, s.err = newBase(s); s.err != nil {
@@ -133,7 +133,7 @@ func (s *scenario) base() (*base, error) {
 	return s.made, s.err
 }
 
-// rehearse runs the scenario undisturbed and notes its calls.
+// rehearse runs the scenario undisturbed and records its calls.
 func (b *base) rehearse() error {
 	p := &plan{keeps: true}
 	o, err := b.play(p)
@@ -155,7 +155,7 @@ func (b *base) rehearse() error {
 	return nil
 }
 
-// newBase makes a node with some fabrics.
+// newBase creates a node with some fabrics.
 func newBase(s *scenario) (b *base, err error) {
 	b = &base{s: s, home: filepath.Join(workDir, fmt.Sprintf("base%d", attempts.Add(1)))}
 	if err := os.Mkdir(b.home, 0o700); err != nil {
@@ -175,7 +175,7 @@ func newBase(s *scenario) (b *base, err error) {
 	return b, err
 }
 
-// populate starts a node and takes it into fabrics.
+// populate starts a node and commissions it into fabrics.
 func (b *base) populate(fabrics int) error {
 	n, err := startNode("run", b.home, nil)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kind is what a call does.
+// kind is the kind of a call.
 type kind uint8
 
 const (
@@ -25,7 +25,7 @@ const (
 	unlinks
 	makesDir
 	changesMode // or the owner
-	prints      // to standard output: what the operator sees
+	prints      // to standard output, for the operator
 	sends       // a datagram
 	replies     // on a stream
 )
@@ -34,13 +34,13 @@ var kindNames = [...]string{"write", "truncate", "sync", "create", "rename", "li
 
 func (k kind) String() string { return kindNames[k] }
 
-// counted says whether the call changes a file or makes a change durable.
+// counted reports whether the call changes a file or makes a change durable.
 func (k kind) counted() bool { return k < prints }
 
-// call is one system call that is of interest.
+// call is one relevant system call.
 type call struct {
 	kind     kind
-	fd       int // -1: it names a path
+	fd       int // -1 if it has a path
 	at       bool
 	off      int64  // if at
 	name, to string // absolute paths
@@ -57,8 +57,8 @@ func (c *call) String() string {
 	}
 }
 
-// byDescriptor are the calls that take a file by its descriptor, with the place
-// of that among the arguments.
+// byDescriptor lists the calls with a file descriptor, and the position of that
+// among the arguments.
 var byDescriptor = map[uint64]struct {
 	kind kind
 	arg  int
@@ -81,10 +81,10 @@ var byDescriptor = map[uint64]struct {
 	unix.SYS_SENDMSG:         {sends, 0},
 }
 
-// byName are those that take one by its path.
+// byName lists the calls with a path.
 var byName = map[uint64]struct {
 	kind      kind
-	arg, arg2 int // arg2: of the new name, or 0
+	arg, arg2 int // arg2: the new name, or 0
 }{
 	unix.SYS_OPENAT:    {creates, 1, 0},
 	unix.SYS_RENAMEAT:  {renames, 1, 3},
@@ -97,8 +97,7 @@ var byName = map[uint64]struct {
 	unix.SYS_TRUNCATE:  {truncates, 0, 0},
 }
 
-// classify returns what a call means, nil if it means nothing to files below
-// root.
+// classify returns the call, or nil if it does not concern files below root.
 func classify(pid int, root string, number uint64, args [6]uint64) *call {
 	if d, ok := byDescriptor[number]; ok {
 		c := &call{kind: d.kind, fd: int(int32(args[d.arg]))}
@@ -139,12 +138,12 @@ func descriptor(pid, fd int) string { return fmt.Sprintf("/proc/%d/fd/%d", pid, 
 
 func within(root, path string) bool { return path == root || strings.HasPrefix(path, root+"/") }
 
-// readString returns a path from the memory of a process that has stopped.
+// readString reads a path from the memory of a stopped process.
 func readString(pid int, at uint64) string {
 	var s []byte
 	for len(s) < unix.PathMax {
 		var b [256]byte
-		size := min(len(b), int(4096-at%4096)) // the next page may not be there
+		size := min(len(b), int(4096-at%4096)) // the next page may not be mapped
 		n, err := unix.ProcessVMReadv(pid,
 			[]unix.Iovec{{Base: &b[0], Len: uint64(size)}},
 			[]unix.RemoteIovec{{Base: uintptr(at), Len: size}}, 0)
@@ -160,23 +159,23 @@ func readString(pid int, at uint64) string {
 	return ""
 }
 
-// op is a call that took place, as far as a disk is concerned.
+// op is the effect of a call on a disk.
 type op struct {
 	kind     kind
 	number   int // of the call, while the plan is armed
 	ino      uint64
-	dir      bool // the call is about a directory
+	dir      bool // the call concerns a directory
 	name, to string
 	off      int64
 	data     []byte
-	size     int64 // after truncates
+	size     int64 // size after truncates
 }
 
 func (o *op) String() string {
 	return (&call{kind: o.kind, name: o.name, to: o.to, at: o.kind == writes, off: o.off}).String()
 }
 
-// record returns what the call did, which has just returned result.
+// record returns the effect of a call that has just returned result.
 func (c *call) record(pid int, result int64) (o op, err error) {
 	o = op{kind: c.kind, name: strings.TrimSuffix(c.name, " (deleted)"), to: c.to}
 	if c.kind == unlinks {
@@ -197,7 +196,7 @@ func (c *call) record(pid int, result int64) (o op, err error) {
 	if c.kind != writes {
 		return o, nil
 	}
-	// The octets are read back from the file: nobody else writes to it.
+	// The octets are read back from the file, since no one else writes to it.
 	if o.off = c.off; !c.at {
 		if o.off, err = position(pid, c.fd); err != nil {
 			return o, err
@@ -214,7 +213,7 @@ func (c *call) record(pid int, result int64) (o op, err error) {
 	return o, err
 }
 
-// position returns where the next write to a descriptor goes.
+// position returns the offset of the next write to a descriptor.
 func position(pid, fd int) (pos int64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// TestPowerCut records the calls of a run, and opens every state in which a disk
-// may be when the power goes: with what was written since the last sync dropped,
-// torn between sectors, and reordered.
+// TestPowerCut records the calls of a run, and opens every state of the disk that
+// is possible after a power cut: with writes since the last sync dropped, torn
+// between sectors, and reordered.
 func TestPowerCut(t *testing.T) {
 	overall(t, "power cut", func(t *testing.T, b *base, r *row) error {
 		a, _, err := b.run(&plan{keeps: true})
@@ -39,8 +39,8 @@ func TestPowerCut(t *testing.T) {
 	})
 }
 
-// answerAt returns the place of the answer in the log: after it, nothing of what
-// it promised may be lost.
+// answerAt returns the position of the answer in the log. What it promised must
+// survive a later cut.
 func (a *attempt) answerAt() int {
 	log := a.plan.log
 	for i := a.plan.end - 1; i >= 0; i-- {
@@ -51,17 +51,17 @@ func (a *attempt) answerAt() int {
 	return len(log)
 }
 
-// cut is one state in which the power may leave the disk.
+// cut is one possible state of the disk after a power cut.
 type cut struct {
 	*image
-	at   string // the call before which it happened
-	what string // became of the writes
+	at   string // the next call
+	what string // what happened to the writes
 	promise
 }
 
 func (c *cut) String() string { return fmt.Sprintf("power cut before %s, %s", c.at, c.what) }
 
-// opens makes the state, reads it without changing anything, and then as a start
+// opens creates the state, reads it without changes, and then opens it as a start
 // does.
 func (c *cut) opens(a *attempt) (outcome, error) {
 	home := filepath.Join(workDir, fmt.Sprintf("cut%d", attempts.Add(1)))
@@ -91,7 +91,7 @@ func (c *cut) opens(a *attempt) (outcome, error) {
 	return which, left.is(&s)
 }
 
-// cutter makes the states of a recorded run.
+// cutter creates the states of a recorded run.
 type cutter struct {
 	seen  map[known]bool
 	yield func(cut) bool
@@ -99,8 +99,8 @@ type cutter struct {
 }
 
 // all yields the states. It cuts before every call that makes something durable or
-// gives a file its name, after the answer, and at the end. What could be lost
-// earlier can be lost there as well.
+// renames a file, after the answer, and at the end. Earlier cuts would give no
+// further states.
 func (c *cutter) all(a *attempt) error {
 	d, log := a.plan.disk, a.plan.log
 	answer := a.answerAt()
@@ -116,7 +116,7 @@ func (c *cutter) all(a *attempt) error {
 	return nil
 }
 
-// cut adds the states that the disk may be in now.
+// cut adds the states that are possible now.
 func (c *cutter) cut(d *disk, at string, p promise) {
 	files := map[uint64][]variant[[]byte]{}
 	for ino, f := range d.files {
@@ -133,7 +133,7 @@ func (c *cutter) cut(d *disk, at string, p promise) {
 	add := func(what string, content map[uint64][]byte, names map[string]map[string]uint64) {
 		c.add(cut{image: d.image(content, names), at: at, what: what, promise: p})
 	}
-	for _, rest := range []bool{false, true} { // of the others: nothing, or all
+	for _, rest := range []bool{false, true} { // of the others: none, or all
 		content, names := map[uint64][]byte{}, map[string]map[string]uint64{}
 		if rest {
 			for ino, v := range files {
@@ -179,13 +179,13 @@ func (c *cutter) cut(d *disk, at string, p promise) {
 	}
 }
 
-// known is what a state and its promise are recognised by.
+// known identifies a state and its promise.
 type known struct {
 	sum uint64
 	promise
 }
 
-// add yields a state that has not been seen with the same promise.
+// add yields a state unless it was seen with the same promise.
 func (c *cutter) add(x cut) {
 	k := known{x.sum(), x.promise}
 	if !c.seen[k] {

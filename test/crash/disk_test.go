@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sector is what a disk writes whole or not at all.
+// sector is the unit that a disk writes atomically.
 const sector = 512
 
-// disk is what a power cut may leave of a directory tree: what was synced, and of
-// the rest any part, in any order. It is as forgetful as POSIX allows: syncing a
-// file says nothing of its name, that is for the directory's own sync.
+// disk models a directory tree after a power cut: everything that was synced, and
+// any part of the rest, in any order. It guarantees only what POSIX does: a file's
+// name is not durable before its directory is synced.
 type disk struct {
 	files map[uint64]*file // by inode
 	dirs  map[string]*dir  // by path
@@ -31,7 +31,7 @@ type file struct {
 }
 
 type dir struct {
-	durable map[string]uint64 // name to inode; that of a directory is 0
+	durable map[string]uint64 // name to inode; 0 for a directory
 	pending []op
 }
 
@@ -71,7 +71,7 @@ func (d *disk) read(path string) error {
 	return nil
 }
 
-// take lets a call happen.
+// take applies a call.
 func (d *disk) take(o op) error {
 	switch o.kind {
 	case prints, sends, replies, changesMode:
@@ -94,7 +94,7 @@ func (d *disk) take(o op) error {
 	}
 	if o.kind == creates {
 		if parent.with(nil)[filepath.Base(o.name)] == o.ino {
-			return nil // it was there
+			return nil // it exists
 		}
 		d.files[o.ino] = &file{}
 	}
@@ -115,7 +115,7 @@ func (d *disk) sync(o op) error {
 	if f == nil {
 		return fmt.Errorf("%v: unknown file", &o)
 	}
-	data := slices.Clone(f.durable) // images refer to the old one
+	data := slices.Clone(f.durable) // images refer to the old data
 	for _, p := range f.pending {
 		data = p.apply(data)
 	}
@@ -123,7 +123,7 @@ func (d *disk) sync(o op) error {
 	return nil
 }
 
-// with returns the names after those pending changes that keep says; all, if it is
+// with returns the names after the pending changes selected by keep; all if keep is
 // nil.
 func (d *dir) with(keep []bool) map[string]uint64 {
 	names := maps.Clone(d.durable)
@@ -149,7 +149,7 @@ func (d *dir) with(keep []bool) map[string]uint64 {
 	return names
 }
 
-// apply returns data after a write or truncate. It may use data's memory.
+// apply returns data after a write or truncate. It may reuse data's memory.
 func (o *op) apply(data []byte) []byte {
 	if o.kind == truncates {
 		return resize(data, int(o.size))
@@ -159,9 +159,9 @@ func (o *op) apply(data []byte) []byte {
 	return data
 }
 
-// tear is apply of which only the sectors that keep says reach the disk. The
-// others are as before or, if there is garbage, hold that. The file has its new
-// length all the same.
+// tear is like apply, but only the sectors selected by keep reach the disk. The
+// others keep their content or, if garbage is not nil, contain that. The file has
+// its new length in any case.
 func (o *op) tear(data []byte, keep func(sector int) bool, garbage []byte) []byte {
 	data = resize(data, max(len(data), int(o.off)+len(o.data)))
 	for from := 0; from < len(o.data); from += sector {
@@ -189,8 +189,8 @@ type image struct {
 	files map[string][]byte // by path relative to the root
 }
 
-// image returns the tree with the contents and names that are chosen; what is not
-// is as it was synced.
+// image returns the tree with the given contents and names, and the synced state of
+// everything else.
 func (d *disk) image(content map[uint64][]byte, names map[string]map[string]uint64) *image {
 	m := &image{files: map[string][]byte{}}
 	var walk func(path, rel string)
@@ -233,7 +233,7 @@ func (m *image) sum() uint64 {
 	return h.Sum64()
 }
 
-// write makes the image in a directory that is not there yet.
+// write creates the image in a new directory.
 func (m *image) write(root string) error {
 	for _, name := range append([]string{""}, m.dirs...) {
 		if err := os.Mkdir(filepath.Join(root, name), 0o700); err != nil {
@@ -248,7 +248,7 @@ func (m *image) write(root string) error {
 	return nil
 }
 
-// overlaps says whether the order of two writes matters.
+// overlaps reports whether the order of two writes matters.
 func overlaps(a, b *op) bool {
 	return a.kind == truncates || b.kind == truncates || a.off < b.off+int64(len(b.data)) && b.off < a.off+int64(len(a.data))
 }

@@ -1,6 +1,5 @@
-// Package crash holds the proof that no kill, power cut or full disk brings the
-// state of opcredsd to a half: whatever happens, the fabrics are those from
-// before a command or those from after it, and those from after it once it was
-// answered. Everything is behind the build tag crash; README.md says what it
-// shows and how to run it.
+// Package crash checks that no kill, power cut or full disk leaves opcredsd with a
+// partial change: the fabrics are always those before a command or those after it,
+// and those after it if it was answered. All files need the build tag crash.
+// README.md describes the tests and how to run them.
 package crash

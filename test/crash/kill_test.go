@@ -12,8 +12,8 @@ import (
 )
 
 // TestKill kills the process before and after each call that changes a file or
-// syncs one. In the short form it is killed before every third one, and before
-// every sync; and after the last.
+// syncs one. In short mode it kills the process before every third call, before
+// every sync, and after the last call.
 func TestKill(t *testing.T) {
 	overall(t, "kill", func(t *testing.T, b *base, r *row) error {
 		each(slices.Values(b.killPoints()), func(p action) {
@@ -27,8 +27,8 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// killPoints returns where to kill. Beyond the last call nothing is struck in the
-// run: the process is killed when all is done.
+// killPoints returns where to kill. The point beyond the last call kills the
+// process after everything is done.
 func (b *base) killPoints() (points []action) {
 	if testing.Short() {
 		for at := 1; at <= b.calls+1; at++ {
@@ -48,7 +48,7 @@ func (a action) String() string {
 	return fmt.Sprintf("%s call %d", [...]string{"never", "killed before", "killed after", "failing", "failing from"}[a.kind], a.at)
 }
 
-// killed is one point.
+// killed tests one point.
 func (b *base) killed(at action) (o outcome, err error) {
 	p := &plan{}
 	p.set(at)
@@ -59,8 +59,8 @@ func (b *base) killed(at action) (o outcome, err error) {
 	return o, err
 }
 
-// play runs the scenario under a plan that may kill, kills the process in the end
-// at the latest, and looks at what is left.
+// play runs the scenario under a plan, kills the process at the end at the latest,
+// and checks the state.
 func (b *base) play(p *plan) (o outcome, err error) {
 	a, answered, err := b.run(p)
 	defer a.close()
@@ -70,7 +70,7 @@ func (b *base) play(p *plan) (o outcome, err error) {
 	return a.survives(answered)
 }
 
-// run is play without the look.
+// run is play without the check.
 func (b *base) run(p *plan) (a *attempt, answered bool, err error) {
 	a, err = b.try(p)
 	if err != nil {
@@ -81,7 +81,7 @@ func (b *base) run(p *plan) (a *attempt, answered bool, err error) {
 		a.settled()
 	}
 	if p.struck() == "" && err != nil {
-		return a, false, err // not our doing
+		return a, false, err // a failure of the test itself
 	}
 	if p.struck() != "" {
 		select {
@@ -94,9 +94,9 @@ func (b *base) run(p *plan) (a *attempt, answered bool, err error) {
 	return a, answered, nil
 }
 
-// TestKillTwice kills the process, and then the daemon that starts on what is
-// left, before each of its calls. In the short form one first kill stands for all,
-// and every third call of that start.
+// TestKillTwice kills the process, and then kills the daemon that starts on the
+// result, before each of its calls. In short mode there is only one first kill, and
+// every third call of the start.
 func TestKillTwice(t *testing.T) {
 	overall(t, "kill twice", func(t *testing.T, b *base, r *row) error {
 		first, last := 1, b.calls
@@ -115,7 +115,7 @@ func TestKillTwice(t *testing.T) {
 	})
 }
 
-// killedTwice kills the scenario once, and the start after that at every call.
+// killedTwice kills the scenario once, and the following start at every call.
 func (b *base) killedTwice(at int, report func(second int, o outcome, err error)) {
 	p := &plan{}
 	p.set(action{kind: killBefore, at: at})
@@ -138,8 +138,8 @@ func (b *base) killedTwice(at int, report func(second int, o outcome, err error)
 	}
 }
 
-// killedAgain starts the daemon on a copy of what a killed one has left and kills
-// it at a call of its own; struck says whether there was such a call.
+// killedAgain starts the daemon on a copy of the state of a killed one and kills it
+// at a call. struck reports whether there was such a call.
 func (a *attempt) killedAgain(at int, answered bool) (struck bool, o outcome, err error) {
 	p := &plan{}
 	p.set(action{kind: killBefore, at: at})

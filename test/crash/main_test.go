@@ -14,16 +14,16 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// insideVar names, to the process in the namespaces, the directory that is its
-// own. It is a small disk in memory: thousands of copies of a state come and go.
+// insideVar passes the working directory to the process in the namespaces. It is a
+// small disk in memory, for thousands of copies of a state.
 const insideVar = "OPCREDSD_CRASH_DIR"
 
-// workDir and binary are where states are made and what is tested.
+// workDir is where states are created, and binary is the program under test.
 var workDir, binary string
 
-// TestMain runs this program again in a network and a mount namespace of its own,
-// in a user namespace too if it takes one. No daemon under test can be found
-// from outside, and everything ends with the process.
+// TestMain runs this program again in its own network and mount namespace, and in a
+// user namespace if possible. So the daemons under test are not reachable from
+// outside, and everything ends with the process.
 func TestMain(m *testing.M) {
 	if workDir = os.Getenv(insideVar); workDir == "" {
 		os.Exit(outside())
@@ -51,8 +51,7 @@ func outside() int {
 	return code
 }
 
-// prepare makes the namespaces fit for the daemon: loopback, and nothing else, so
-// that nothing is announced anywhere.
+// prepare sets up the namespaces for the daemon, with no interface except loopback.
 func prepare() error {
 	if err := netns.Loopback(); err != nil {
 		return fmt.Errorf("loopback: %w", err)
@@ -76,7 +75,7 @@ func prepare() error {
 	return probeTracing()
 }
 
-// probeTracing makes sure that a process can be traced, and killed at a call.
+// probeTracing checks that a process can be traced, and killed at a call.
 func probeTracing() error {
 	p := &plan{root: workDir}
 	p.set(action{kind: killBefore, at: 1})

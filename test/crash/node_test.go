@@ -26,13 +26,13 @@ const (
 	stateName  = "state"
 )
 
-// nextPort gives each daemon ports of its own: the namespace is ours alone.
+// nextPort gives each daemon its own ports. Nothing else uses the namespace.
 var nextPort atomic.Int32
 
 func newPort() int { return 10000 + int(nextPort.Add(1))%50000 }
 
-// command returns the command line for a state directory; port is that of UDP and
-// of the health checks.
+// command returns the command line for a state directory. port is the UDP port and
+// the port of the health checks.
 func command(name, dir string, port int) []string {
 	args := append([]string{binary}, strings.Fields(name)...)
 	args = append(args, "--state-dir", dir)
@@ -51,8 +51,8 @@ type node struct {
 	err  string // file: standard error
 }
 
-// startNode starts a command on home/state. What it prints goes to files in
-// home's parent, out of the plan's sight.
+// startNode starts a command on home/state. Its output goes to files in home's
+// parent, which the plan ignores.
 func startNode(name, home string, p *plan) (*node, error) {
 	n := &node{dir: filepath.Join(home, stateName), port: newPort()}
 	n.out, n.err = fmt.Sprintf("%s.%d.out", home, n.port), fmt.Sprintf("%s.%d.err", home, n.port)
@@ -72,7 +72,7 @@ func startNode(name, home string, p *plan) (*node, error) {
 
 var errDead = errors.New("the process has ended")
 
-// serving waits until the daemon's event loop answers.
+// serving waits until the daemon's event loop responds.
 func (n *node) serving() error {
 	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", n.port)
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
@@ -112,7 +112,7 @@ func (n *node) serving() error {
 	}
 }
 
-// stop ends the daemon in order.
+// stop stops the daemon regularly.
 func (n *node) stop() error {
 	n.signal(unix.SIGTERM)
 	select {
@@ -127,7 +127,7 @@ func (n *node) stop() error {
 	return nil
 }
 
-// printed returns what the process has written to one of its files.
+// printed returns the content of one of the process's output files.
 func printed(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -136,7 +136,7 @@ func printed(file string) string {
 	return string(b)
 }
 
-// codes returns the QR code payload that the daemon has printed whole, if so.
+// codes returns the QR code payload if the daemon has printed it completely.
 func (n *node) codes() string {
 	for line := range strings.Lines(printed(n.out)) {
 		if text, ok := strings.CutPrefix(line, "QR code payload:"); ok && strings.HasSuffix(text, "\n") {
@@ -146,7 +146,7 @@ func (n *node) codes() string {
 	return ""
 }
 
-// failure returns an error if the process has broken down.
+// failure returns an error if the process has crashed.
 func (n *node) failure() error {
 	text := printed(n.err)
 	for _, sign := range []string{"panic:", "fatal error:", "goroutine ", "BUG"} {
@@ -157,8 +157,8 @@ func (n *node) failure() error {
 	return nil
 }
 
-// refusal checks that the process ended as one does that refuses to work: by
-// itself, with one line that says why.
+// refusal checks that the process ended by itself, with one line that gives the
+// reason.
 func (n *node) refusal() error {
 	if err := n.failure(); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (n *node) refusal() error {
 	return nil
 }
 
-// addr is where the daemon speaks Matter.
+// addr returns the daemon's Matter address.
 func (n *node) addr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv6Loopback(), uint16(n.port))
 }
@@ -205,7 +205,7 @@ func newClient() (*commissioner.Client, *countingConn, error) {
 	return commissioner.New(conn), conn, nil
 }
 
-// copyTree copies a directory of files, keeping their holes.
+// copyTree copies a directory of files, and keeps their holes.
 func copyTree(to, from string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -232,7 +232,7 @@ func copyTree(to, from string) error {
 	return nil
 }
 
-// writeSparse makes a file in which pages of zeros take no room.
+// writeSparse writes a file in which pages of zeros take no space.
 func writeSparse(name string, data []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

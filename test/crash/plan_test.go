@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// verdict is what becomes of a call, and of the process.
+// verdict is what happens to a call, and to the process.
 type verdict uint8
 
 const (
 	lives verdict = iota
-	dies          // the process gets SIGKILL; a call that it was about to make does not take place
-	fails         // the call does not take place and returns an error
+	dies          // the process gets SIGKILL; a call that has not begun does not happen
+	fails         // the call does not happen and returns an error
 )
 
 // strike is how a plan interferes.
@@ -28,26 +28,26 @@ const (
 	failFrom // also every later call
 )
 
-// action is what a plan does at which call, counted from 1.
+// action is what a plan does at a call, counted from 1.
 type action struct {
 	kind  strike
 	at    int
-	errno unix.Errno // of the calls that fail
+	errno unix.Errno // of the failing calls
 }
 
 // plan decides about the calls of one process. It is shared with the thread that
 // traces the process.
 type plan struct {
-	root string // of the files that matter
+	root string // of the relevant files
 
 	mu     sync.Mutex
 	action action
 	armed  bool
 	calls  int    // while armed
-	hit    string // the call at which it struck
-	sent   int    // datagrams, or about to be
-	keeps  bool   // calls are recorded
-	disk   *disk  // what was there before the first call
+	hit    string // the call that it disturbed
+	sent   int    // number of datagrams that were sent, or are about to be
+	keeps  bool   // record the calls
+	disk   *disk  // state before the first call
 	log    []op
 	err    error // of recording
 	start  int   // length of log when it was armed
@@ -61,14 +61,14 @@ func (p *plan) set(a action) {
 	p.action = a
 }
 
-// arm begins to count; it does so once.
+// arm starts counting; further calls have no effect.
 func (p *plan) arm() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed, p.start = true, len(p.log)
 }
 
-// disarm lets every call take place from now on.
+// disarm lets all later calls happen.
 func (p *plan) disarm() { p.set(action{}) }
 
 func (p *plan) errno() unix.Errno {
@@ -77,7 +77,7 @@ func (p *plan) errno() unix.Errno {
 	return p.action.errno
 }
 
-// struck returns the call at which the plan interfered first, or nothing.
+// struck returns the first call that the plan has disturbed, or "".
 func (p *plan) struck() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,13 +100,13 @@ func (p *plan) classify(pid int, number uint64, args [6]uint64) *call {
 	return classify(pid, p.root, number, args)
 }
 
-// enter is asked before a call takes place.
+// enter decides about a call before it happens.
 func (p *plan) enter(c *call) verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !c.kind.counted() {
-		// Noted before it takes place: who it is for may have it, and go on, before
-		// it returns.
+		// This is recorded before the call happens: its receiver may continue
+		// before it returns.
 		if c.kind == sends {
 			p.sent++
 		}
@@ -151,21 +151,21 @@ func (p *plan) leave(pid int, c *call, result int64) verdict {
 	return lives
 }
 
-// lastStep notes that the last step begins.
+// lastStep records that the last step begins.
 func (p *plan) lastStep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = len(p.log)
 }
 
-// finished notes that the last step was answered by now.
+// finished records that the last step was answered by now.
 func (p *plan) finished() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end = len(p.log)
 }
 
-// recording returns the calls that took place.
+// recording returns the recorded calls.
 func (p *plan) recording() ([]op, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -20,11 +20,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// oldSchema is the name, without endings, of a database that a program of an older
-// schema has left, and of what is known of it.
+// oldSchema is the name, without suffix, of a database with an older schema and of
+// the file that describes it.
 func oldSchema(version int) string { return fmt.Sprintf("../../pkg/store/testdata/schema%d", version) }
 
-// placeOld makes the base of such a database.
+// placeOld creates the base from such a database.
 func placeOld(version int) func(*base) error {
 	return func(b *base) error {
 		dir := filepath.Join(b.home, stateName)
@@ -40,7 +40,7 @@ func placeOld(version int) func(*base) error {
 	}
 }
 
-// backUpSchema1 has one of schema 1 for a backup.
+// backUpSchema1 uses a database of schema 1 as the backup.
 func backUpSchema1(b *base) (err error) {
 	whole := b.home + ".old"
 	if err := writeOld(b, 1, whole); err != nil {
@@ -62,7 +62,8 @@ func backUpSchema1(b *base) (err error) {
 	return errors.Join(st.Backup(f), f.Close(), st.Close())
 }
 
-// writeOld writes a database of an older schema and adds the members of its fabrics.
+// writeOld writes a database of an older schema and adds the members of its
+// fabrics.
 func writeOld(b *base, version int, name string) error {
 	var saved struct {
 		Fabrics []struct {
@@ -101,7 +102,7 @@ func writeOld(b *base, version int, name string) error {
 	return writeSparse(name, data)
 }
 
-// makeMaterial makes attestation material, and files of it.
+// makeMaterial creates attestation material and its files.
 func makeMaterial(b *base) (err error) {
 	m, err := attestation.Generate(rand.Reader, 0xFFF1, 0x8001, time.Now())
 	if err != nil {
@@ -122,7 +123,7 @@ func makeMaterial(b *base) (err error) {
 	return err
 }
 
-// importFlags name the files of the material.
+// importFlags returns the flags with the files of the material.
 func (b *base) importFlags() string {
 	return fmt.Sprintf("--dac %[1]s.dac --pai %[1]s.pai --cd %[1]s.cd --key %[1]s.key", b.home)
 }

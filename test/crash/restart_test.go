@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// TestPowerCutAtRestart kills the daemon about each of its syncs and starts it
-// again, and cuts the power while it starts: of what either process has written the
-// disk may have any part that no sync has confirmed. In the short form one kill, of
-// one scenario, stands for all.
+// TestPowerCutAtRestart kills the daemon around each of its syncs, starts it again,
+// and cuts the power while it starts. The disk may then have any part of the writes
+// of both processes that no sync has confirmed. In short mode there is one kill of
+// one scenario.
 func TestPowerCutAtRestart(t *testing.T) {
 	running := slices.DeleteFunc(slices.Clone(scenarios), func(s *scenario) bool {
 		return s.fromStart || s.fabrics > 2 || testing.Short() && s.name != "UpdateFabricLabel"
@@ -40,7 +40,7 @@ func TestPowerCutAtRestart(t *testing.T) {
 	})
 }
 
-// cutAtRestart kills the scenario once and tries the states of the start after that.
+// cutAtRestart kills the scenario once and tries the states of the following start.
 func (b *base) cutAtRestart(t *testing.T, r *row, at int) error {
 	p := &plan{keeps: true}
 	p.set(action{kind: killBefore, at: at})
@@ -84,8 +84,7 @@ func (b *base) cutAtRestart(t *testing.T, r *row, at int) error {
 	return err
 }
 
-// during yields the states while calls are made that change nothing of what is
-// promised.
+// during yields the states during calls that do not change what is promised.
 func (c *cutter) during(d *disk, log []op, p promise) error {
 	for i := range log {
 		if log[i].kind == syncs || log[i].kind == renames {

@@ -18,21 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scenario is something that must happen whole or not at all.
+// scenario is an operation that must be atomic.
 type scenario struct {
 	name    string
 	fabrics int                                   // of the base
-	prepare func(b *base) error                   // more of the base, beside its stopped node; or nil
-	process string                                // the command that is tested; empty: run
+	prepare func(b *base) error                   // further changes to the base of the stopped node; or nil
+	process string                                // the command under test; empty: run
 	open    func(context.Context, *attempt) error // before calls are counted
-	steps   []step                                // while they are
-	after   func(*attempt) state                  // what the last step's answer promises
-	keeps   string                                // file that then holds the state before; or empty
-	says    string                                // what the process logs when it is there, though the step may fail yet; or empty
+	steps   []step                                // while calls are counted
+	after   func(*attempt) state                  // what the answer to the last step promises
+	keeps   string                                // file that then contains the previous state; or empty
+	says    string                                // logged if the new state exists although the step may still fail; or empty
 
-	// fromStart counts the calls from the start of the process on. open does not fail
-	// then if the process ends. answered, if there is one, reports from the output
-	// whether the process had confirmed anything.
+	// fromStart counts the calls from the start of the process. open does not fail
+	// then if the process ends. answered, if set, reports from the output whether
+	// the process has confirmed the operation.
 	fromStart bool
 	answered  func(*attempt) bool
 
@@ -41,7 +41,7 @@ type scenario struct {
 	err  error
 }
 
-// step is one request to the node; a failed one can be tried again.
+// step is one request to the node. It can be repeated after a failure.
 type step struct {
 	name string
 	do   func(context.Context, *attempt) error
@@ -59,7 +59,7 @@ func (s *scenario) command(a *attempt) string {
 	return s.process
 }
 
-// changes says whether the states before and after differ.
+// changes reports whether the states before and after differ.
 func (s *scenario) changes() bool { return s.after != nil }
 
 const (
@@ -67,8 +67,8 @@ const (
 	importCommand  = "attestation import"
 )
 
-// scenarios are what is tested. A new one is one more element: its base, the
-// steps, and the state after.
+// scenarios are the scenarios under test. To add one, add an element: its base, its
+// steps, and the state after them.
 var scenarios = []*scenario{
 	{
 		name: "first start", fromStart: true,
@@ -216,10 +216,10 @@ var scenarios = []*scenario{
 	},
 }
 
-// serves is the step of starting.
+// serves is the step of a start.
 func serves(_ context.Context, a *attempt) error { return a.node.serving() }
 
-// stops is the step of ending.
+// stops is the step of a stop.
 func stops(_ context.Context, a *attempt) error {
 	a.node.signal(unix.SIGTERM)
 	<-a.node.dead
@@ -229,7 +229,7 @@ func stops(_ context.Context, a *attempt) error {
 	return nil
 }
 
-// exits is the step of a command that is no daemon.
+// exits is the step of a command that ends by itself.
 func exits(_ context.Context, a *attempt) error {
 	<-a.node.dead
 	if !a.node.status.Exited() || a.node.status.ExitStatus() != 0 {
@@ -238,7 +238,8 @@ func exits(_ context.Context, a *attempt) error {
 	return nil
 }
 
-// hasPrinted reports whether the operator got an answer: after a first start, the codes.
+// hasPrinted reports whether the operator got an answer: the codes, after a first
+// start.
 func hasPrinted(a *attempt) bool {
 	if a.s.process == "" {
 		return a.node.codes() != ""
@@ -258,7 +259,7 @@ func enterAs(ctx context.Context, a *attempt, i int) (err error) {
 	return err
 }
 
-// enterAndOpen opens a commissioning window, too.
+// enterAndOpen also opens a commissioning window.
 func enterAndOpen(ctx context.Context, a *attempt) error {
 	if err := enter(ctx, a); err != nil {
 		return err
@@ -285,7 +286,7 @@ var commission = []step{
 	{"CommissioningComplete", complete},
 }
 
-// join goes from PASE to AddNOC.
+// join executes PASE to AddNOC.
 func join(ctx context.Context, a *attempt, p *commissioner.Session) error {
 	n := a.newest
 	if err := p.ArmFailSafe(ctx, 120, 1); err != nil {
@@ -324,7 +325,7 @@ func afterAddNOC(a *attempt) state {
 	return s
 }
 
-// administers is the entry that AddNOC makes.
+// administers returns the entry that AddNOC creates.
 func administers(n *commissioner.Authority) store.ACLEntry {
 	return store.ACLEntry{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{n.NodeID}}
 }
@@ -388,7 +389,7 @@ func without(i int) func(*attempt) state {
 	}
 }
 
-// What KeySetWrite and SetVIDVerificationStatement bring.
+// The values of KeySetWrite and SetVIDVerificationStatement.
 var (
 	epochKeys    = [][16]byte{{1: 0xAB}, {2: 0xCD}}
 	vidStatement = bytes.Repeat([]byte{0x55}, 85)
@@ -428,8 +429,8 @@ func afterUpgrade(a *attempt) state {
 	return s
 }
 
-// afterRestore is the backup, but what the database before has given is not given
-// again.
+// afterRestore returns the state of the backup, without reusing numbers that the
+// previous database has given.
 func afterRestore(a *attempt) state {
 	s := a.base.restored.clone()
 	was := &a.base.state.bridge

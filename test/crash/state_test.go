@@ -21,31 +21,31 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// state is what must never be there by half.
+// state is what must change atomically.
 type state struct {
-	schema   int                // of the file; 0 before a first start, even if there is one
+	schema   int                // 0 before a first start, even if there is a file
 	codes    string             // QR code payload; none before a first start
-	material string             // digest of the attestation material; empty, in a state that is expected: nobody knows it
+	material string             // digest of the attestation material; empty in an expected state: unknown
 	label    string             // of the node
-	next     matter.FabricIndex // that the next fabric gets
+	next     matter.FabricIndex // index of the next fabric
 	fabrics  []store.Fabric
 	bridge   bridge
 }
 
-// bridge is what is kept for a bridge.
+// bridge is the stored state of a bridge.
 type bridge struct {
 	devices     map[string]string
-	endpoints   map[matter.EndpointID]string // their attributes
-	next        matter.EndpointID            // that the next endpoint gets
-	composition uint32                       // its version
+	endpoints   map[matter.EndpointID]string // by endpoint: attributes
+	next        matter.EndpointID            // number of the next endpoint
+	composition uint32                       // configuration version
 }
 
-// noDevices is what is kept of none.
+// noDevices returns the state of a bridge without devices.
 func noDevices() bridge {
 	return bridge{devices: map[string]string{}, endpoints: map[matter.EndpointID]string{}, next: 1}
 }
 
-// read reads what is kept for a bridge.
+// read reads the state from the store.
 func (b *bridge) read(tx *store.Tx) error {
 	err := tx.Devices(func(id string, value []byte) error { b.devices[id] = string(value); return nil })
 	if err != nil {
@@ -63,15 +63,15 @@ func (b *bridge) read(tx *store.Tx) error {
 	return err
 }
 
-// anyCodes stands, in a state that is expected, for codes that nobody has seen.
+// anyCodes in an expected state stands for unknown codes.
 const anyCodes = "*"
 
-// anyLabel stands for the label of a node that has just lost its last fabric: it is
-// forgotten after that, by the next start at the latest.
+// anyLabel stands for the label of a node that has just lost its last fabric. The
+// node deletes it afterwards, by the next start at the latest.
 const anyLabel = "*"
 
-// readState opens a store, checks all of it, and returns what it holds. Nothing
-// at all is the state before a first start.
+// readState opens a store, checks all of it, and returns its state. An empty
+// directory is the state before a first start.
 func readState(dir string, opt store.Options) (s state, err error) {
 	return readFile(filepath.Join(dir, store.FileName), opt)
 }
@@ -118,9 +118,8 @@ func digest(a *store.Attestation) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// is returns how s differs from the state that is expected, nil if it does not. A
-// fabric without a key is expected to have one that is not known; that it fits its
-// NOC is part of the check.
+// is returns how s differs from the expected state, or nil. The key of an expected
+// fabric may be unknown; the check includes that it matches the NOC.
 func (s *state) is(want *state) error {
 	switch {
 	case s.schema != want.schema:
@@ -146,7 +145,7 @@ func (s *state) is(want *state) error {
 	return nil
 }
 
-// sameFabric returns an error that names what differs.
+// sameFabric returns an error that names the difference.
 func sameFabric(got, want store.Fabric) error {
 	if want.Key == nil {
 		got.Key = nil
@@ -182,7 +181,7 @@ func (s *state) clone() state {
 	return c
 }
 
-// outcome says which state was found.
+// outcome is the state that was found.
 type outcome uint8
 
 const (
@@ -190,14 +189,14 @@ const (
 	after
 )
 
-// promise is how far a scenario had come, which says what may be left of it.
+// promise is how far a scenario has come, which determines the allowed states.
 type promise struct {
-	begun    bool // the last step was: the state after may be there
-	answered bool // it was answered: it must be there
+	begun    bool // the last step has begun: the new state is allowed
+	answered bool // it was answered: the new state is required
 }
 
-// judge says which of the states of an attempt s is, and refuses the one that may
-// not be there.
+// judge returns which of the states of an attempt s is, or an error if that is not
+// allowed.
 func (a *attempt) judge(s *state, p promise) (outcome, error) {
 	want := a.base.state
 	if a.s.changes() {

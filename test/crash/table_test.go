@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// row is one line of the table that is printed at the end.
+// row is one line of the printed table.
 type row struct {
 	test, scenario string
-	calls          int // that can be struck
+	calls          int // that can be disturbed
 	tried          int
 	found          [2]int // by outcome
 	failed         int
 	took           time.Duration
 }
 
-// table collects what was tried and found.
+// table collects the results.
 type table struct {
 	mu   sync.Mutex
 	rows []*row
@@ -40,10 +40,10 @@ func (t *table) row(test, scenario string) *row {
 	return r
 }
 
-// shown is how many failures of a scenario are printed.
+// shown is the number of printed failures per scenario.
 const shown = 5
 
-// add counts one point; an error is a failure, and fails the test.
+// add counts one point. An error is a failure, and fails the test.
 func (r *row) add(t *testing.T, point string, o outcome, err error) {
 	t.Helper()
 	results.mu.Lock()
@@ -60,8 +60,8 @@ func (r *row) add(t *testing.T, point string, o outcome, err error) {
 	r.found[o]++
 }
 
-// overall tests each scenario: test counts its points in the row. What keeps it from
-// doing so is a failure as well.
+// overall tests each scenario. test counts its points in the row; its error is a
+// failure as well.
 func overall(t *testing.T, name string, test func(t *testing.T, b *base, r *row) error) {
 	overallOf(t, name, scenarios, test)
 }
@@ -104,7 +104,7 @@ func (t *table) print() {
 	w.Flush()
 }
 
-// each calls f for every point, some at a time.
+// each calls f for every point, several at a time.
 func each[T any](points iter.Seq[T], f func(T)) {
 	next := make(chan T)
 	var wg sync.WaitGroup

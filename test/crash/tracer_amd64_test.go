@@ -4,7 +4,7 @@ package crash
 
 import "golang.org/x/sys/unix"
 
-// skipCall makes the kernel leave out the call that the thread is about to make.
+// skipCall makes the kernel skip the call that the thread is about to make.
 func skipCall(tid int) error {
 	var r unix.PtraceRegs
 	if err := unix.PtraceGetRegs(tid, &r); err != nil {
@@ -14,7 +14,7 @@ func skipCall(tid int) error {
 	return unix.PtraceSetRegs(tid, &r)
 }
 
-// setResult sets what the call returns.
+// setResult sets the result of the call.
 func setResult(tid int, result int64) error {
 	var r unix.PtraceRegs
 	if err := unix.PtraceGetRegs(tid, &r); err != nil {

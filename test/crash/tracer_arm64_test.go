@@ -14,7 +14,7 @@ const (
 	regsetGeneral = 1
 )
 
-// skipCall makes the kernel leave out the call that the thread is about to make.
+// skipCall makes the kernel skip the call that the thread is about to make.
 func skipCall(tid int) error {
 	number := int32(-1)
 	v := unix.Iovec{Base: (*byte)(unsafe.Pointer(&number)), Len: uint64(unsafe.Sizeof(number))}
@@ -25,7 +25,7 @@ func skipCall(tid int) error {
 	return nil
 }
 
-// setResult sets what the call returns.
+// setResult sets the result of the call.
 func setResult(tid int, result int64) error {
 	var r unix.PtraceRegsArm64
 	if err := unix.PtraceGetRegSetArm64(tid, regsetGeneral, &r); err != nil {

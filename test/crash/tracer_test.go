@@ -19,8 +19,9 @@ type process struct {
 	status unix.WaitStatus // once it has
 }
 
-// launch starts a program. With a plan it is traced: each of its calls that is
-// about a file goes by the plan. It ends with this process at the latest.
+// launch starts a program. With a plan, the program is traced, and the plan decides
+// about each of its calls that concerns a file. The program ends with this process
+// at the latest.
 func launch(args []string, stdout, stderr *os.File, p *plan) (*process, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -30,8 +31,8 @@ func launch(args []string, stdout, stderr *os.File, p *plan) (*process, error) {
 	pr := &process{dead: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// Only the thread that started it may trace it, and the signal of its
-		// parent's death is about this thread too: it is never unlocked, so that it
+		// Only the thread that started the program may trace it, and the parent
+		// death signal depends on this thread, too. It is never unlocked, so it
 		// ends with this function.
 		runtime.LockOSThread()
 		pid, _, err := syscall.StartProcess(args[0], args, &syscall.ProcAttr{
@@ -63,7 +64,7 @@ func launch(args []string, stdout, stderr *os.File, p *plan) (*process, error) {
 
 func (p *process) signal(s unix.Signal) { _ = unix.Kill(p.pid, s) } // gone is as good
 
-// kill ends the process with no warning.
+// kill kills the process.
 func (p *process) kill() {
 	p.signal(unix.SIGKILL)
 	<-p.dead
@@ -78,9 +79,9 @@ func (p *process) alive() bool {
 	}
 }
 
-// tracer follows all threads of a process from call to call. strace could not do
-// it: its injections count the calls of each thread apart, and a Go program moves
-// among threads.
+// tracer follows all threads of a process from call to call. strace cannot do this:
+// its injections count the calls of each thread separately, and a Go program moves
+// between threads.
 type tracer struct {
 	*process
 	plan    *plan
@@ -89,8 +90,8 @@ type tracer struct {
 
 // thread is one thread of the process.
 type thread struct {
-	call   *call // in it now, if it is of interest
-	failed bool  // the call was replaced by one that does nothing
+	call   *call // the current call, if it is relevant
+	failed bool  // the call was replaced by one without effect
 }
 
 const stopOfCall = unix.SIGTRAP | 0x80
@@ -98,30 +99,29 @@ const stopOfCall = unix.SIGTRAP | 0x80
 func (t *tracer) run() {
 	var status unix.WaitStatus
 	for {
-		// Children of other threads of this program are theirs to wait for.
+		// Other threads of this program wait for their own children.
 		tid, err := unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return // none is left
+			return // none left
 		case !status.Stopped():
 			if tid == t.pid {
 				t.status = status
 			}
 			continue
 		}
-		_ = unix.PtraceSyscall(tid, t.stopped(tid, status)) // a thread that was killed meanwhile is gone
+		_ = unix.PtraceSyscall(tid, t.stopped(tid, status)) // the thread may have been killed meanwhile
 	}
 }
 
-// stopped deals with a thread that has stopped and returns the signal that it is
-// to get.
+// stopped handles a stopped thread and returns the signal to deliver.
 func (t *tracer) stopped(tid int, status unix.WaitStatus) (signal int) {
 	th := t.threads[tid]
 	if th == nil {
 		t.threads[tid] = &thread{}
-		if tid == t.pid { // at its execve
+		if tid == t.pid { // after execve
 			_ = unix.PtraceSetOptions(tid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_EXITKILL)
 		}
 		return 0
@@ -130,7 +130,7 @@ func (t *tracer) stopped(tid int, status unix.WaitStatus) (signal int) {
 	case sig == stopOfCall:
 		t.call(tid, th)
 		return 0
-	case sig == unix.SIGTRAP && status.TrapCause() > 0: // it made a thread
+	case sig == unix.SIGTRAP && status.TrapCause() > 0: // it created a thread
 		return 0
 	default:
 		return int(sig)

@@ -20,20 +20,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trouble is a disk that takes no more, for a while.
+// trouble is a disk that rejects writes for a while.
 type trouble struct {
 	name  string
-	size  int // of the disk that the attempt gets for its own; 0: none
+	size  int // size of the attempt's own disk; 0: none
 	begin func(a *attempt) error
 	end   func(a *attempt) error
 }
 
-// smallDisk is room for a state and some more.
+// smallDisk has room for a state and a little more.
 const smallDisk = 4 << 20
 
-// fullDisk leaves so many pages of a disk free. The database could do with what it
-// has for long, as it uses its free pages again; so these are given back to the
-// disk, as if they had never been used.
+// fullDisk leaves a number of pages of a disk free. The database would reuse its
+// free pages for a long time, so they are returned to the disk first.
 func fullDisk(free int) trouble {
 	filler := func(a *attempt) string { return filepath.Join(a.home, "filler") }
 	return trouble{
@@ -53,7 +52,7 @@ func fullDisk(free int) trouble {
 	}
 }
 
-// punch makes holes of the free pages of a database.
+// punch punches holes for the free pages of a database.
 func punch(name string) error {
 	data, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -62,7 +61,7 @@ func punch(name string) error {
 	if err != nil {
 		return err
 	}
-	// The process under test has locked the file: look at a copy.
+	// The process under test has locked the file, so use a copy.
 	spare := filepath.Join(workDir, fmt.Sprintf("pages%d", attempts.Add(1)))
 	defer os.Remove(spare)
 	if err := os.WriteFile(spare, data, 0o600); err != nil {
@@ -99,8 +98,8 @@ func punch(name string) error {
 func mountedReadOnly() trouble {
 	mount := func(flags uintptr) func(*attempt) error {
 		return func(a *attempt) (err error) {
-			// A process that is being started for another attempt has our files open
-			// for writing, until its execve.
+			// A process that is being started for another attempt has our files
+			// open for writing until its execve.
 			for end := time.Now().Add(stopLimit); time.Now().Before(end); time.Sleep(time.Millisecond) {
 				if err = unix.Mount("", a.home, "", unix.MS_REMOUNT|flags, ""); err != unix.EBUSY {
 					break
@@ -112,10 +111,10 @@ func mountedReadOnly() trouble {
 	return trouble{name: "read-only file system", size: smallDisk, begin: mount(unix.MS_RDONLY), end: mount(0)}
 }
 
-// failingCalls lets calls fail: the one with this number, or also all after it. A
-// file system that turned read-only under a running process, as one does after an
-// error, behaves so with EROFS from the first call on. It cannot be had by a mount:
-// the kernel remounts none on which a file is open for writing.
+// failingCalls makes calls fail: one call, or also all later ones. With EROFS from
+// the first call on it simulates a file system that turns read-only under a running
+// process, as after an error. A mount cannot do that, since the kernel does not
+// remount a file system read-only while a file is open for writing.
 func failingCalls(kind strike, at int, errno unix.Errno) trouble {
 	act := action{kind: kind, at: at, errno: errno}
 	return trouble{
@@ -132,9 +131,9 @@ func failingCalls(kind strike, at int, errno unix.Errno) trouble {
 	}
 }
 
-// TestDiskFull fills the disk up to every number of pages that a scenario does
-// not get by with. In the short form every other refusal is tried again, else each
-// both is and is not.
+// TestDiskFull leaves every number of free pages with which a scenario fails. In
+// short mode every second failure is retried; otherwise each one is tested with and
+// without a retry.
 func TestDiskFull(t *testing.T) {
 	overall(t, "disk full", func(t *testing.T, b *base, r *row) error {
 		lots := []int{0, 1}
@@ -150,8 +149,8 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
-// TestReadOnly makes the file system read-only, before the start or under the
-// running daemon.
+// TestReadOnly makes the file system read-only, before the start or while the
+// daemon runs.
 func TestReadOnly(t *testing.T) {
 	overall(t, "read-only", func(t *testing.T, b *base, r *row) error {
 		list := []trouble{failingCalls(failFrom, 1, unix.EROFS)}
@@ -166,9 +165,8 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
-// TestFailingDisk lets each call fail once, and from each on every one. In the
-// short form it does so with the first one and the syncs, and tries half of the
-// refusals again.
+// TestFailingDisk makes each call fail, once and from then on. In short mode it
+// uses only the first call and the syncs, and retries half of the failures.
 func TestFailingDisk(t *testing.T) {
 	overall(t, "failing disk", func(t *testing.T, b *base, r *row) error {
 		each(func(yield func(int) bool) {
@@ -190,18 +188,17 @@ func TestFailingDisk(t *testing.T) {
 	})
 }
 
-// trouble is one point. refused says that the trouble was enough for a refusal,
-// and all was as it should be.
+// trouble tests one point. refused reports whether the trouble caused a correct
+// refusal.
 func (r *row) trouble(t *testing.T, b *base, x trouble, retry bool) (refused bool) {
 	o, refused, err := b.endures(x, retry)
 	r.add(t, fmt.Sprintf("%s, tried again: %v", x.name, retry), o, err)
 	return refused && err == nil
 }
 
-// endures runs a scenario in trouble. A request that is not carried out is refused
-// with the right status, and the node goes on working; when the trouble is over
-// the same request succeeds, if it is tried again. In the end the process is
-// killed.
+// endures runs a scenario in trouble. A request that fails must return the right
+// status, and the node must continue to work. When the trouble is over, the same
+// request must succeed if retry is true. At the end the process is killed.
 func (b *base) endures(x trouble, retry bool) (o outcome, refused bool, err error) {
 	p := &plan{}
 	a, err := b.place(p, x.size)
@@ -235,7 +232,7 @@ func (b *base) endures(x trouble, retry bool) (o outcome, refused bool, err erro
 	return o, refused, err
 }
 
-// meets goes to the steps and into trouble, and out of that again.
+// meets runs the steps with the trouble, and ends the trouble.
 func (a *attempt) meets(x trouble) (answered bool, err error) {
 	if a.s.fromStart {
 		if err := x.begin(a); err != nil {
@@ -260,7 +257,7 @@ func (a *attempt) meets(x trouble) (answered bool, err error) {
 	case a.s.fromStart:
 		err = a.refuses()
 	case !a.node.alive():
-		err = a.node.failure() // it was to end
+		err = a.node.failure() // it was expected to end
 	case !rightStatus(refusal):
 		err = fmt.Errorf("refused with %w, want FAILURE or RESOURCE_EXHAUSTED", refusal)
 	default:
@@ -282,8 +279,8 @@ func (a *attempt) refuses() error {
 	}
 }
 
-// rightStatus says whether err is what a node answers that cannot keep something.
-// The admin socket has words in the place of a status.
+// rightStatus reports whether err is the right answer of a node that cannot store
+// something. The admin socket uses text instead of a status.
 func rightStatus(err error) bool {
 	var st matter.Status
 	var cs matter.ClusterStatus
@@ -297,25 +294,24 @@ func rightStatus(err error) bool {
 	return st == matter.StatusFailure || st == matter.StatusResourceExhausted
 }
 
-// storeGaveUp says whether the store takes nothing more before a restart, as it
-// does when the disk may or may not have kept a commit.
+// storeGaveUp reports whether the store rejects everything until a restart, as it
+// does when the disk may or may not have a commit.
 func (a *attempt) storeGaveUp() bool {
 	return strings.Contains(printed(a.node.err), store.ErrFailed.Error())
 }
 
-// uncertain says whether nobody can know what the disk has kept. Of a command that
-// ends at a sync that failed, nobody does.
+// uncertain reports whether the state of the disk is unknown, as after a command
+// that ended at a failed sync.
 func (a *attempt) uncertain() bool {
 	return a.storeGaveUp() || a.s.process != "" && strings.HasPrefix(a.plan.struck(), syncs.String())
 }
 
-// logged reports whether the process has logged that the state after is there.
+// logged reports whether the process has logged that the new state exists.
 func (a *attempt) logged() bool {
 	return a.s.says != "" && strings.Contains(printed(a.node.err), a.s.says)
 }
 
-// works asks the node for what needs no disk: the sessions that are open, new ones
-// by CASE, and reads.
+// works checks what needs no disk: open sessions, new CASE sessions, and reads.
 func (a *attempt) works() error {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
 	defer cancel()

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// variant is what a cut may make of a file, or of the names in a directory. Of a
-// list of them the first has nothing of what is pending, and the last all.
+// variant is a possible state of a file, or of the names in a directory. The first
+// in a list has no pending change, and the last has all.
 type variant[T any] struct {
 	value T
 	what  string
 }
 
-// allSubsets is how many pending changes are combined in every way. Of more only
-// some combinations are tried.
+// allSubsets is the number of pending changes up to which all combinations are
+// tried. Beyond that only some are.
 const allSubsets = 8
 
 // subsets returns sets of n things: none, ..., all.
@@ -66,7 +66,7 @@ func chosen(set []bool) string {
 	return string(s)
 }
 
-// contents returns what a file may hold.
+// contents returns the possible contents of a file.
 func (c *cutter) contents(f *file) (list []variant[[]byte]) {
 	add := func(data []byte, format string, args ...any) {
 		list = append(list, variant[[]byte]{data, fmt.Sprintf(format, args...)})
@@ -86,8 +86,8 @@ func (c *cutter) contents(f *file) (list []variant[[]byte]) {
 	return list
 }
 
-// with returns the content after those pending changes that keep says, in the
-// given order; that in which they were made, if it is nil.
+// with returns the content after the pending changes selected by keep, in the given
+// order; in the original order if order is nil.
 func (f *file) with(keep []bool, order []int) []byte {
 	data := slices.Clone(f.durable)
 	for n := range f.pending {
@@ -102,8 +102,8 @@ func (f *file) with(keep []bool, order []int) []byte {
 	return data
 }
 
-// torn adds what is there when one write is cut within, and of the others none,
-// the earlier ones, or all have reached the disk.
+// torn adds the contents if one write is torn, and none of the others, the earlier
+// ones, or all have reached the disk.
 func (c *cutter) torn(f *file, which int, add func([]byte, string, ...any)) {
 	o := &f.pending[which]
 	sectors := (len(o.data) + sector - 1) / sector
@@ -145,7 +145,7 @@ func (c *cutter) torn(f *file, which int, add func([]byte, string, ...any)) {
 	}
 }
 
-// garbage is what flash may hold where a write was interrupted.
+// garbage returns possible content of flash where a write was interrupted.
 func (c *cutter) garbage(size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
@@ -154,7 +154,7 @@ func (c *cutter) garbage(size int) []byte {
 	return b
 }
 
-// random is how many random choices are made of each kind.
+// random returns the number of random choices of each kind.
 func (c *cutter) random() int {
 	if testing.Short() {
 		return 2
@@ -162,7 +162,7 @@ func (c *cutter) random() int {
 	return 16
 }
 
-// reordered adds what is there when changes that overlap arrive in another order.
+// reordered adds the contents if overlapping changes arrive in another order.
 func (c *cutter) reordered(f *file, add func([]byte, string, ...any)) {
 	matters := false
 	for i := range f.pending {

@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Elements that the tests use beside those that the commissioner knows.
+// Elements that the commissioner does not define.
 const (
 	clusterAccessControl    matter.ClusterID = 0x001F
 	clusterBasicInformation matter.ClusterID = 0x0028
@@ -28,7 +28,7 @@ const (
 	cmdSetVID matter.CommandID = 0x0C
 )
 
-// shownFabric is a fabric as the Fabrics attribute shows it.
+// shownFabric is an entry of the Fabrics attribute.
 type shownFabric struct {
 	root   []byte // public key
 	vendor matter.VendorID
@@ -94,8 +94,8 @@ func sameFabrics(list []shownFabric, stored []store.Fabric) error {
 	return nil
 }
 
-// lastEvent returns the number of the newest event; of that of the last start,
-// the first one of the process, with startUp.
+// lastEvent returns the number of the newest event, or with startUp that of the
+// last StartUp, which is the first event of a process.
 func lastEvent(ctx context.Context, x *commissioner.Session, startUp bool) (last matter.EventNumber, err error) {
 	path := commissioner.Path{}
 	if startUp {
@@ -115,7 +115,8 @@ func lastEvent(ctx context.Context, x *commissioner.Session, startUp bool) (last
 	return last, nil
 }
 
-// writeAttribute writes one attribute of endpoint 0; a status is an error.
+// writeAttribute writes one attribute of endpoint 0. A status is returned as an
+// error.
 func writeAttribute(ctx context.Context, x *commissioner.Session, cl matter.ClusterID, at matter.AttributeID, v commissioner.Value) error {
 	st, err := x.Write(ctx, 0, cl, at, v)
 	if err == nil && st.Status != matter.StatusSuccess {
@@ -124,7 +125,7 @@ func writeAttribute(ctx context.Context, x *commissioner.Session, cl matter.Clus
 	return err
 }
 
-// setVID sets what shows that a fabric's administrator is its vendor's.
+// setVID sets what proves that a fabric's administrator belongs to its vendor.
 func setVID(ctx context.Context, x *commissioner.Session, vendor matter.VendorID, statement, vvsc []byte) error {
 	_, err := x.Invoke(ctx, 0, commissioner.ClusterOperationalCredentials, cmdSetVID, func(w *tlv.Writer) {
 		w.Uint(tlv.Context(0), uint64(vendor))
@@ -134,7 +135,7 @@ func setVID(ctx context.Context, x *commissioner.Session, vendor matter.VendorID
 	return err
 }
 
-// aclValue writes entries as a controller does.
+// aclValue encodes entries as a controller does.
 func aclValue(entries []store.ACLEntry) commissioner.Value {
 	return func(w *tlv.Writer, t tlv.Tag) {
 		w.StartArray(t)
