@@ -68,13 +68,13 @@ fi
 # A copy of the lock file beside the packages says which ones they are.
 packages() { # folder, options of npm ci
 	cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock.json" || {
-		(cd "$1" && npm ci --no-audit --no-fund --loglevel=error $2)
+		(cd "$1" && npm ci --no-audit --no-fund --loglevel=error ${2:+"$2"})
 		cp "$1/package-lock.json" "$1/node_modules/.installed-lock.json"
 	}
 }
 packages interop ""
 # Nothing native is needed: the serial port is never opened.
-[ ! -e "interop/${1:-}/package-lock.json" ] || packages "interop/$1" --ignore-scripts
+[ -z "${1:-}" ] || [ ! -e "interop/$1/package-lock.json" ] || packages "interop/$1" --ignore-scripts
 
 wanted=interop/${1:-}/requirements.txt
 venv=interop/${1:-}/.venv
