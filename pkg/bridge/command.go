@@ -12,7 +12,7 @@ import (
 const (
 	// gatherCommands is how long the changes of a part are collected into one
 	// command.
-	gatherCommands = 30 * time.Millisecond
+	gatherCommands = 25 * time.Millisecond
 
 	// confirmTime is how long a requested value is shown without a confirmation by
 	// the source.

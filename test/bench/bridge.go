@@ -34,7 +34,7 @@ const (
 	clusterOnOff    matter.ClusterID = 0x0006
 	clusterIdentify matter.ClusterID = 0x0003
 	// gathering is how long the daemon gathers the parts of a command.
-	gathering = 30 * time.Millisecond
+	gathering = 25 * time.Millisecond
 	// listTime is how long the daemon gathers changes of the list of devices.
 	listTime = 6 * time.Second
 )
