@@ -11,8 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// record is the stored record of a device, as JSON. It stays when the device is
-// removed, so that a device that is added again is the same for controllers.
+// record is the stored record of a device, as JSON. It stays when the device is removed:
+// its numbers are never given again, and the device that is added again keeps its name.
 type record struct {
 	Device device.Device `json:"device"` // latest description with the latest state
 

@@ -56,9 +56,10 @@ func (r *Registry) Reset(now time.Time, reset func(also func(*store.Tx) error) e
 	fresh := map[string]*record{}
 	err := r.store.View(func(tx *store.Tx) error {
 		return tx.Devices(func(id string, value []byte) error {
-			rec, err := decodeRecord(id, value)
-			fresh[id] = rec
-			return err
+			if rec, err := decodeRecord(id, value); err == nil {
+				fresh[id] = rec
+			}
+			return nil
 		})
 	})
 	if err != nil {

@@ -36,6 +36,8 @@ func TestFactoryReset(t *testing.T) {
 			err := errors.Join(
 				g.Report("api:a", "main", device.Values{"on": device.Bool(true)}),
 				g.nameIt("api:a", "From a controller"), g.Rename("api:b", "", "From the operator"), g.Remove("api:gone", true))
+			// A record that cannot be read stops nothing.
+			err = errors.Join(err, g.db.Update(func(tx *store.Tx) error { return tx.PutDevice("api:bad", []byte{1}) }))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -238,6 +238,7 @@ func (a *attempt) survives(answered bool) (outcome, error) {
 		if found.codes == "" {
 			found.codes = anyCodes
 		}
+		found.bridged = a.s.bridged
 		if found.schema = store.SchemaVersion; len(found.fabrics) == 0 {
 			found.label = ""
 		}

@@ -172,6 +172,7 @@ func newBase(s *scenario) (b *base, err error) {
 		}
 	}
 	b.state, err = readState(filepath.Join(b.home, stateName), store.Options{ReadOnly: true})
+	b.state.bridged = s.bridged
 	return b, err
 }
 

@@ -34,6 +34,8 @@ type scenario struct {
 	// then if the process ends. answered, if set, reports from the output whether
 	// the process has confirmed the operation.
 	fromStart bool
+	bridged   bool // the daemon bridges devices of the base
+	long      bool // not in the short form
 	answered  func(*attempt) bool
 
 	once sync.Once

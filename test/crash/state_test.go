@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"reflect"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/fabric"
@@ -30,6 +29,7 @@ type state struct {
 	next     matter.FabricIndex // index of the next fabric
 	fabrics  []store.Fabric
 	bridge   bridge
+	bridged  bool // the bridge shows its devices
 }
 
 // bridge is the stored state of a bridge.
@@ -47,7 +47,7 @@ func noDevices() bridge {
 
 // read reads the state from the store.
 func (b *bridge) read(tx *store.Tx) error {
-	err := tx.Devices(func(id string, value []byte) error { b.devices[id] = string(value); return nil })
+	err := tx.Devices(func(id string, value []byte) error { b.devices[id] = canonical(value); return nil })
 	if err != nil {
 		return err
 	}
@@ -132,10 +132,11 @@ func (s *state) is(want *state) error {
 		return fmt.Errorf("node label %q in place of %q", s.label, want.label)
 	case s.next != want.next:
 		return fmt.Errorf("next fabric index %d in place of %d", s.next, want.next)
-	case !reflect.DeepEqual(s.bridge, want.bridge):
-		return fmt.Errorf("records of the bridge %.200v in place of %.200v", s.bridge, want.bridge)
 	case len(s.fabrics) != len(want.fabrics):
 		return fmt.Errorf("%d fabrics in place of %d", len(s.fabrics), len(want.fabrics))
+	}
+	if err := s.bridge.is(&want.bridge, want.bridged); err != nil {
+		return fmt.Errorf("records of the bridge: %w", err)
 	}
 	for i := range want.fabrics {
 		if err := sameFabric(s.fabrics[i], want.fabrics[i]); err != nil {

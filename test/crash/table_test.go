@@ -68,6 +68,9 @@ func overall(t *testing.T, name string, test func(t *testing.T, b *base, r *row)
 
 func overallOf(t *testing.T, name string, list []*scenario, test func(t *testing.T, b *base, r *row) error) {
 	for _, s := range list {
+		if s.long && testing.Short() {
+			continue
+		}
 		t.Run(s.name, func(t *testing.T) {
 			began := time.Now()
 			r := results.row(name, s.name)
