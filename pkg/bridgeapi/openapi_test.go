@@ -223,6 +223,12 @@ func TestDocumentedStatuses(t *testing.T) {
 		_, path, _ := strings.Cut(name, " ")
 		try(hurried, request{name, strings.ReplaceAll(path, "{id}", "api:lamp"), "", 429})
 	}
+	idle := newIdleRig(t)
+	for name, body := range map[string]string{list: "", get: "", put: lamp, patch: `{}`, remove: "", post: `{"event":"single"}`, commands: "", ignored: ""} {
+		_, path, _ := strings.Cut(name, " ")
+		try(idle, request{name, strings.ReplaceAll(path, "{id}", "api:lamp"), body, 500})
+	}
+	try(idle, request{sync, "/v1/devices?source=api", `[]`, 500})
 	for name, o := range all {
 		for status := range o.Responses {
 			if !seen[name][status] {

@@ -95,6 +95,23 @@ func newRig(t *testing.T, token string) *rig {
 	return &rig{t: t, loop: l, handler: h, url: s.URL}
 }
 
+// newIdleRig is the API over a registry without a node, which can do nothing.
+func newIdleRig(t *testing.T) *rig {
+	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	r, err := bridge.New(bridge.Options{Store: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(Options{Registry: r})
+	s := httptest.NewServer(h)
+	t.Cleanup(func() { h.Close(); s.Close() })
+	return &rig{t: t, handler: h, url: s.URL}
+}
+
 // do sends a request and returns the status and the body.
 func (g *rig) do(method, path, body string, header ...string) (int, map[string]any) {
 	g.t.Helper()

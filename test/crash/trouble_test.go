@@ -289,7 +289,8 @@ func rightStatus(err error) bool {
 	case errors.As(err, &cs):
 		st = cs.Status
 	default:
-		return strings.Contains(err.Error(), "write to ") // from store.Update
+		// From store.Update, or from the bridge API, whose log says it.
+		return strings.Contains(err.Error(), "write to ") || strings.Contains(err.Error(), "500 Internal Server Error")
 	}
 	return st == matter.StatusFailure || st == matter.StatusResourceExhausted
 }
