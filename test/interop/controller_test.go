@@ -20,7 +20,7 @@ import (
 
 // callLimit bounds one command: matter.js gives up on a silent device after half
 // a minute in most places.
-const callLimit = 45 * time.Second
+const callLimit = 90 * time.Second
 
 // controllers is the node process with the matter.js controllers in it.
 type controllers struct {
