@@ -9,20 +9,19 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Composition is what an endpoint says that it is, and what it serves, for a check
+// Composition is the description of an endpoint and what it serves, for a check
 // against the data model.
 type Composition struct {
 	Types []matter.DeviceTypeID
 	Specs []*im.Spec
-	// Others are clusters that the endpoint serves besides, whose elements are not looked
-	// at.
+	// Others are further clusters of the endpoint, whose elements are not checked.
 	Others []matter.ClusterID
-	// Conditions hold for the endpoint, such as "Duplicate".
+	// Conditions are true for the endpoint, such as "Duplicate".
 	Conditions []string
 }
 
-// Problems returns what does not conform: to the conformance of each served element, to
-// the requirements of the device types, or because none of them names the cluster.
+// Problems returns what does not conform: elements, the requirements of the device
+// types, and clusters that no device type lists.
 func (c *Composition) Problems() (problems []string) {
 	types := []*datamodel.DeviceType{datamodel.BaseDeviceType}
 	for _, id := range c.Types {
@@ -66,7 +65,7 @@ func requirement(d *datamodel.DeviceType, id matter.ClusterID) *datamodel.Cluste
 	return nil
 }
 
-// applicationTypes returns a problem if there are two application device types of which
+// applicationTypes returns a problem if there are two application device types and
 // neither is a superset of the other (section 9.2.3 of the core specification).
 func applicationTypes(types []*datamodel.DeviceType) (problems []string) {
 	var last *datamodel.DeviceType
@@ -82,7 +81,7 @@ func applicationTypes(types []*datamodel.DeviceType) (problems []string) {
 	return problems
 }
 
-// superset reports whether a is a b as well.
+// superset reports whether a is a superset of b.
 func superset(a, b *datamodel.DeviceType) bool {
 	for ; a != nil; a = datamodel.DeviceTypeByID(a.Superset) {
 		if a == b {
@@ -92,12 +91,13 @@ func superset(a, b *datamodel.DeviceType) bool {
 	return false
 }
 
-// requirements returns what of the clusters of a device type is missing, or too much.
+// requirements returns the clusters of a device type that are missing, or not
+// allowed.
 func (c *Composition) requirements(d *datamodel.DeviceType) []string {
 	env := datamodel.Env{Revision: d.Revision, Has: c.condition}
 	v := verdicts{env: env, of: d.Name}
 	for i := range d.Clusters {
-		// The forerunner of Power Source is deprecated, and no script asks for it.
+		// The predecessor of Power Source is deprecated, and no script requires it.
 		if r := &d.Clusters[i]; r.Server && r.ID != datamodel.PowerSourceConfigurationID {
 			v.add("cluster "+r.Name, slices.Contains(c.served(), r.ID), []said{{Conformance: r.Conformance}})
 		}
@@ -105,8 +105,8 @@ func (c *Composition) requirements(d *datamodel.DeviceType) []string {
 	return v.end()
 }
 
-// cluster checks the elements of one cluster, for which a device type's conformance
-// stands in place of the cluster's own.
+// cluster checks the elements of one cluster. A device type's conformance replaces
+// that of the cluster.
 func (c *Composition) cluster(s *im.Spec, types []*datamodel.DeviceType) (problems []string) {
 	f := datamodel.ClusterByID(s.ID)
 	if f == nil {
@@ -157,7 +157,8 @@ func hasElement(s *im.Spec, name string) bool {
 		slices.ContainsFunc(s.Events, func(e im.Event) bool { return e.Name == name })
 }
 
-// overrides returns what device types say of an element, or what its cluster says.
+// overrides returns the conformance of an element from device types, or else from
+// its cluster.
 func overrides(own []*datamodel.ClusterRequirement, otherwise datamodel.Conformance, find func(*datamodel.ClusterRequirement) datamodel.Conformance) []said {
 	var list []said
 	for _, r := range own {

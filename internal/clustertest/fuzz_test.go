@@ -26,8 +26,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// whole is a node with every cluster that takes something from its peers, but for
-// Operational Credentials, which is fuzzed where its certificates are.
+// whole is a node with every cluster that accepts input from peers, except
+// Operational Credentials, which has its own fuzz test.
 type whole struct {
 	*Node
 	failSafe *failsafe.FailSafe
@@ -90,7 +90,8 @@ func newWhole(f *testing.F) *whole {
 	return w
 }
 
-// state is what the target's cluster shows, the parts that time moves apart.
+// state returns the values of the target's cluster, except those that change with
+// time.
 func (w *whole) state(x Target) string {
 	if x.Spec.ID == generaldiagnostics.ID {
 		return ""
@@ -98,7 +99,7 @@ func (w *whole) state(x Target) string {
 	return w.Shown(x.Endpoint, x.Spec)
 }
 
-// verifier is what an administrator opens a window with.
+// verifier returns the verifier for opening a window.
 func verifier(f *testing.F) []byte {
 	v, err := mcrypto.NewVerifier(20202021, make([]byte, 16), 1000)
 	if err != nil {
@@ -108,9 +109,9 @@ func verifier(f *testing.F) []byte {
 	return b[:]
 }
 
-// FuzzClusters gives every command and every attribute that can be written whatever
-// fields and values there are, in the name of an administrator or a commissioner.
-// There is an answer, and what was refused has changed nothing that can be read.
+// FuzzClusters sends every command and every writable attribute with arbitrary
+// fields and values, as an administrator or a commissioner. There must be an
+// answer, and a rejected request must not change anything readable.
 func FuzzClusters(f *testing.F) {
 	w := newWhole(f)
 	seeds := []string{
@@ -150,7 +151,7 @@ func FuzzClusters(f *testing.F) {
 	})
 }
 
-// undo takes back what an input may have spoiled for the next one.
+// undo reverts what an input may have changed for the next one.
 func (w *whole) undo() {
 	w.failSafe.Expire(failsafe.Timeout)
 	w.failSafe.TakeEnded()

@@ -18,7 +18,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Start is when a Node's clock and process start.
+// Start is the start time of a Node's clock and process.
 var Start = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 // Node is an engine with the clusters under test on its endpoints.
@@ -107,13 +107,13 @@ func (n *Node) AddFabric() matter.FabricIndex {
 	return f.Index
 }
 
-// Add puts clusters on an endpoint. As on the real node, endpoints 0 and 1 are polled;
-// for another one, [im.Engine.Touch] says that a test has changed its state.
+// Add adds clusters to an endpoint. As on the real node, endpoints 0 and 1 are
+// polled. For another endpoint, call [im.Engine.Touch] after a change of its state.
 func (n *Node) Add(ep matter.EndpointID, clusters ...im.Cluster) {
 	n.AddEndpoint(im.Endpoint{ID: ep, Clusters: clusters, Polled: ep <= 1})
 }
 
-// conn carries one interaction.
+// conn transports one interaction.
 type conn struct {
 	subject acl.Subject
 	opcode  uint8
@@ -131,8 +131,8 @@ func (c *conn) Send(_ time.Time, opcode uint8, payload []byte) error {
 	return nil
 }
 
-// ask sends one request and returns a Reader on the first member of the array
-// with the given tag in the answer, which must have the given opcode.
+// ask sends one request and returns a Reader on the first member of the array with
+// the given tag in the answer. The answer must have the given opcode.
 func (n *Node) ask(s acl.Subject, opcode uint8, request func(w *tlv.Writer), want uint8, array int) tlv.Reader {
 	n.t.Helper()
 	var w tlv.Writer
@@ -171,7 +171,7 @@ func (n *Node) Read(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID, id
 	return text
 }
 
-// ReadAll is Read for the entries of all fabrics.
+// ReadAll is Read with the entries of all fabrics.
 func (n *Node) ReadAll(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID) string {
 	n.t.Helper()
 	text, _ := n.read(s, ep, cl, id, false)
@@ -237,7 +237,7 @@ func statusText(r *tlv.Reader) string {
 	return st.Status.String()
 }
 
-// Write writes an attribute whole and returns the name of the status.
+// Write writes a whole attribute and returns the name of the status.
 func (n *Node) Write(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID, id matter.AttributeID, value string) (status string) {
 	n.t.Helper()
 	r := n.ask(s, im.OpcodeWriteRequest, func(w *tlv.Writer) {
@@ -298,8 +298,8 @@ func (n *Node) Invoke(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID, 
 	return result
 }
 
-// Events returns the events that a subject may hear of, each as its id and its
-// data, such as "0{0:1}".
+// Events returns the events that a subject may read, each as its id and its data,
+// such as "0{0:1}".
 func (n *Node) Events(s acl.Subject, cl matter.ClusterID) (list []string) {
 	n.t.Helper()
 	c := &conn{subject: s}

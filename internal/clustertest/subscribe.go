@@ -12,17 +12,17 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// sessions open the exchanges of reports to subscribers.
+// sessions opens the exchanges of reports to subscribers.
 type sessions struct {
 	open []*reporting
 }
 
-// reporting is an exchange by which reports come.
+// reporting is the exchange of a report.
 type reporting struct {
 	conn
 	i      *im.Interaction
-	sent   []sent // and not looked at
-	last   uint8  // opcode of what was sent last
+	sent   []sent // and not read so far
+	last   uint8  // opcode of the last message
 	closed bool
 }
 
@@ -48,8 +48,8 @@ func (s *sessions) Open(_ time.Time, _ uint64, i *im.Interaction) (im.Conn, erro
 // Everywhere stands for all endpoints.
 const Everywhere matter.EndpointID = 0xFFFF
 
-// Subscribe subscribes to all attributes of a cluster, or of an endpoint if cl is 0, for
-// reports as soon as there are any. [Node.Reported] returns them.
+// Subscribe subscribes to all attributes of a cluster, or of an endpoint if cl is
+// 0, with a minimum interval of 0. [Node.Reported] returns the reports.
 func (n *Node) Subscribe(s acl.Subject, ep matter.EndpointID, cl matter.ClusterID) {
 	n.t.Helper()
 	var path []string
@@ -72,22 +72,22 @@ func (n *Node) Subscribe(s acl.Subject, ep matter.EndpointID, cl matter.ClusterI
 	c.i.Closed(n.Now, nil) // the response was acknowledged
 }
 
-// Reported settles, confirms the reports that have come since the last call, and returns
-// what they say, each attribute as "cluster/attribute=value" in decimal numbers.
+// Reported settles, confirms the reports since the last call, and returns their
+// attributes, each as "cluster/attribute=value" in decimal numbers.
 func (n *Node) Reported() (list []string) {
 	n.t.Helper()
 	n.confirm(func(payload []byte) { list = append(list, n.reportText(payload)...) })
 	return list
 }
 
-// Confirm is Reported without looking at what the reports say. It returns how many
-// messages they were.
+// Confirm is Reported without decoding the reports. It returns the number of
+// messages.
 func (n *Node) Confirm() (messages int) {
 	n.confirm(func([]byte) { messages++ })
 	return messages
 }
 
-// confirmation is a StatusResponse of SUCCESS.
+// confirmation is a StatusResponse with SUCCESS.
 var confirmation = []byte{0x15, 0x24, 0x00, 0x00, 0x24, 0xFF, 0x0E, 0x18}
 
 func (n *Node) confirm(report func(payload []byte)) {

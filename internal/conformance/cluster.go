@@ -1,6 +1,6 @@
-// Package conformance holds what a node serves to the facts of the data model: ids,
-// names, revisions, access, qualities, and what features, clusters and device types make
-// mandatory, optional or disallowed.
+// Package conformance compares what a node serves with the data model: ids, names,
+// revisions, access, qualities, and which elements features, clusters and device
+// types make mandatory, optional or disallowed.
 package conformance
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Cluster returns what of a cluster's metadata is not as the data model has it.
+// Cluster returns the differences between a cluster's metadata and the data model.
 func Cluster(s *im.Spec) []error {
 	facts := datamodel.ClusterByID(s.ID)
 	if facts == nil {
@@ -33,7 +33,7 @@ func Cluster(s *im.Spec) []error {
 	return c.errs
 }
 
-// comparison compares a cluster's metadata with its facts.
+// comparison compares a cluster's metadata with the data model.
 type comparison struct {
 	spec  *im.Spec
 	facts *datamodel.Cluster
@@ -52,7 +52,8 @@ func (c *comparison) has(name string) bool {
 		slices.ContainsFunc(c.spec.Events, func(e im.Event) bool { return e.Name == name })
 }
 
-// conforms checks that an element is there if it must be, and is not if it must not.
+// conforms checks that a mandatory element exists, and that a disallowed one does
+// not.
 func (c *comparison) conforms(what, name string, conformance datamodel.Conformance, there bool) {
 	switch v := conformance.Evaluate(c.env); {
 	case v == datamodel.Mandatory && !there:

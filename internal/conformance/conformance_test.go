@@ -25,7 +25,7 @@ func check(t *testing.T, name string, errs []error, want string) {
 	}
 }
 
-// What differs from the facts is found, and nothing else.
+// TestCluster checks that each difference is found, and nothing else.
 func TestCluster(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -68,7 +68,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// bare is a cluster that serves its metadata alone.
+// bare is a cluster that serves only its metadata.
 type bare struct {
 	im.ReadOnly
 	spec *im.Spec

@@ -10,9 +10,9 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Endpoint returns what of an endpoint is not as its device types want it, and what of
-// its clusters is not as the data model has them. conditions are those of the
-// specification that hold, such as "Ethernet".
+// Endpoint returns the differences between an endpoint and its device types, and
+// between its clusters and the data model. conditions are the conditions of the
+// specification that are true, such as "Ethernet".
 func Endpoint(ep im.Endpoint, conditions ...string) []error {
 	e := &endpoint{ep: ep, conditions: conditions, named: map[matter.ClusterID]bool{}}
 	e.descriptor()
@@ -59,8 +59,8 @@ func (e *endpoint) find(id matter.ClusterID) *im.Spec {
 	return nil
 }
 
-// descriptor checks that the descriptor says what the endpoint is, in the revisions of
-// the data model.
+// descriptor checks that the descriptor agrees with the endpoint, with the
+// revisions of the data model.
 func (e *endpoint) descriptor() {
 	i := slices.IndexFunc(e.ep.Clusters, func(c im.Cluster) bool { return c.Spec().ID == datamodel.DescriptorID })
 	if i < 0 {
@@ -114,7 +114,7 @@ func (e *endpoint) deviceType(d *datamodel.DeviceType) {
 	}
 }
 
-// elements checks what a device type says of the elements of a cluster.
+// elements checks the requirements of a device type for the elements of a cluster.
 func (e *endpoint) elements(d *datamodel.DeviceType, env datamodel.Env, q *datamodel.ClusterRequirement, s *im.Spec) {
 	for _, f := range q.Features {
 		there := slices.ContainsFunc(env.Cluster.Features, func(x datamodel.Feature) bool { return x.Code == f.Code && s.Features&(1<<x.Bit) != 0 })
@@ -136,8 +136,8 @@ func (e *endpoint) elements(d *datamodel.DeviceType, env datamodel.Env, q *datam
 	}
 }
 
-// conforms checks an element, or a cluster, against what a device type says of it. A
-// condition that does not hold says nothing: what the cluster says remains.
+// conforms checks an element or a cluster against the requirement of a device type.
+// If its condition is false, that of the cluster applies.
 func (e *endpoint) conforms(d *datamodel.DeviceType, env datamodel.Env, what string, conformance datamodel.Conformance, there bool) {
 	switch v := conformance.Evaluate(env); {
 	case v == datamodel.Mandatory && !there:

@@ -20,8 +20,8 @@ func Attribute(s *im.Spec, id matter.AttributeID, v tlv.Reader) error {
 	a := facts.Attribute(id)
 	c := &checker{env: datamodel.Env{Cluster: facts, Features: s.Features, Revision: s.Revision}}
 	if s.ID == datamodel.DoorLockID && id == datamodel.DoorLockAttrSupportedOperatingModes {
-		// The one bitmap of which a cleared bit says yes (section 5.2.9.25): what is not
-		// defined is set.
+		// In this one bitmap a cleared bit means supported (section 5.2.9.25), so
+		// undefined bits must be set.
 		if n := v.Uint16(); ^uint64(n)&0xFFFF&^a.Type.Bits != 0 {
 			return fmt.Errorf("%s of %s is 0x%X", a.Name, facts.Name, n)
 		}
@@ -64,8 +64,8 @@ func (c *checker) value(v *tlv.Reader, t *datamodel.Type, q datamodel.Quality, l
 	return v.Err()
 }
 
-// number checks integers, enums and bitmaps. The greatest value of a nullable one (the
-// least of a signed one) stands for null elsewhere and is no value.
+// number checks integers, enums and bitmaps. In nullable types the maximum value
+// (the minimum of signed ones) encodes null elsewhere and is not valid.
 func number(v *tlv.Reader, t *datamodel.Type, q datamodel.Quality, l *datamodel.Limit) error {
 	if t.Kind.Signed() {
 		n := v.Int()
@@ -107,7 +107,7 @@ func (c *checker) list(v *tlv.Reader, t *datamodel.Type, l *datamodel.Limit) err
 	return within(n, l, v)
 }
 
-// structure checks the fields that are there, and that those are which must be.
+// structure checks the fields that are present, and that the mandatory ones are.
 func (c *checker) structure(v *tlv.Reader, t *datamodel.Type) error {
 	const fabricIndex = 0xFE
 	have := map[int]bool{}

@@ -10,7 +10,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// Values that an attribute may not have are found.
+// TestAttribute checks that invalid values are found.
 func TestAttribute(t *testing.T) {
 	number := func(n uint64) func(w *tlv.Writer) { return func(w *tlv.Writer) { w.Uint(tlv.Anonymous, n) } }
 	signed := func(n int64) func(w *tlv.Writer) { return func(w *tlv.Writer) { w.Int(tlv.Anonymous, n) } }

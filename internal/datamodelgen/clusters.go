@@ -23,7 +23,7 @@ func (g *generator) cluster(c *cluster) {
 	g.file("cluster_"+strings.ToLower(goName(c.Name))+".go", matterImport, b.String())
 }
 
-// unused reports whether the specification keeps an id without saying what it was.
+// unused reports whether the specification reserves an id without a name.
 func unused(e element) bool { return e.Name == "DoNotUse" }
 
 // ids writes the constants of a cluster.
@@ -142,7 +142,7 @@ func (g *generator) elementFields(b *strings.Builder, c *cluster, e element) {
 	b.WriteString("},\n")
 }
 
-// clusterTable writes the table that ClusterByID looks into.
+// clusterTable writes the table for ClusterByID.
 func (g *generator) clusterTable() {
 	sorted := slices.Clone(g.model.Clusters)
 	slices.SortFunc(sorted, func(x, y cluster) int { return int(x.ID) - int(y.ID) })

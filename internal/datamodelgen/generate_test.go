@@ -10,7 +10,7 @@ import (
 
 const dir = "../../pkg/datamodel"
 
-// TestUpToDate holds the generated files to what the generator makes.
+// TestUpToDate compares the generated files with the output of the generator.
 func TestUpToDate(t *testing.T) {
 	files, err := generate(filepath.Join(dir, "data"))
 	if err != nil {
@@ -38,7 +38,7 @@ func TestUpToDate(t *testing.T) {
 	}
 }
 
-// TestRun writes the files into an empty folder, and removes one that is not made.
+// TestRun writes the files into an empty folder, and removes an obsolete one.
 func TestRun(t *testing.T) {
 	tmp := t.TempDir()
 	if err := os.CopyFS(filepath.Join(tmp, "data"), os.DirFS(filepath.Join(dir, "data"))); err != nil {

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// generator makes the files of the package.
+// generator generates the files of the package.
 type generator struct {
 	model *model
 	base  map[string]string // base types and their kinds
 	files map[string][]byte
-	names map[string]string // every package-level name, and what it stands for
+	names map[string]string // every package-level name, and what it is used for
 	errs  []error
 }
 
@@ -20,7 +20,7 @@ func (g *generator) fail(format string, args ...any) {
 	g.errs = append(g.errs, fmt.Errorf(format, args...))
 }
 
-// declare takes name for what, and fails if it is taken.
+// declare reserves name for what, and fails if the name is in use.
 func (g *generator) declare(name, what string) string {
 	if other, taken := g.names[name]; taken {
 		g.fail("%s stands for %s and for %s", name, other, what)
@@ -76,15 +76,15 @@ var privileges = map[byte]string{
 	'M': "matter.PrivilegeManage", 'A': "matter.PrivilegeAdminister",
 }
 
-// access is an acc key in parts.
+// access is a parsed acc key.
 type access struct {
 	read, write, privilege string // constants, or ""
 	optionalWrite          bool
 	modifiers              string // letters
 }
 
-// parseAccess reads an acc key: "RW VO F", "R A S", of a command "A T". A command
-// without a privilege needs Operate (section 7.6).
+// parseAccess parses an acc key: "RW VO F", "R A S", or "A T" of a command. A
+// command without a privilege requires Operate (section 7.6).
 func (g *generator) parseAccess(acc string, command bool) access {
 	var a access
 	words := strings.Fields(acc)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ranges are what a base type itself allows (section 7.19.2), where that is less than
-// its encoding does.
+// ranges are the ranges of base types (section 7.19.2) that are smaller than those
+// of their encoding.
 var ranges = map[string]string{
 	"percent":       "max 100",
 	"percent100ths": "max 10000",
@@ -15,7 +15,7 @@ var ranges = map[string]string{
 	"fabric-idx":    "1 to 254",
 }
 
-// bound is a number of a constraint, if it is one.
+// bound is a limit of a constraint, if it is a number.
 type bound struct {
 	is    bool
 	value int64
@@ -26,8 +26,8 @@ func parseBound(s string) bound {
 	return bound{err == nil, v}
 }
 
-// limit returns the fields of a Limit literal for a constraint and that of a list's
-// entries, or "" for none.
+// limit returns the fields of a Limit literal for a constraint and for that of a
+// list's entries, or "" if there is none.
 func limit(typ, constraint, entries string) string {
 	var parts []string
 	if constraint != "" {
@@ -49,8 +49,8 @@ func limit(typ, constraint, entries string) string {
 	return strings.Join(parts, ", ")
 }
 
-// bounds reads "max 5", "length 1 to 64", "16" and the like. What depends on an
-// attribute or the device is no number and so no bound.
+// bounds parses "max 5", "length 1 to 64", "16" and the like. Limits that depend on
+// an attribute or the device are not numbers, and are skipped.
 func bounds(constraint string) (low, high bound) {
 	s := constraint
 	rest, max := strings.CutPrefix(s, "max ")

@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// model is the data model as the JSON has it; data/README.md explains the keys.
+// model is the data model in the form of the JSON; data/README.md explains the
+// keys.
 type model struct {
 	Clusters    []cluster
 	Global      []dataType
@@ -75,7 +76,7 @@ type bits struct {
 }
 
 type deviceType struct {
-	ID         *number       `json:"id"` // nil of the base of all
+	ID         *number       `json:"id"` // nil for the base namespace
 	Name       string        `json:"name"`
 	Revision   uint16        `json:"rev"`
 	Class      string        `json:"class"`
@@ -101,7 +102,7 @@ type namespace struct {
 	Tags map[string]uint16 `json:"tags"`
 }
 
-// number is written as a number, or as a string with the base in front.
+// number is a number in JSON, or a string with a prefix for the base.
 type number uint64
 
 func (n *number) UnmarshalJSON(b []byte) error {

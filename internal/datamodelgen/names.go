@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// words that the rules below would make unreadable.
+// words are names for which the rules below give unreadable results.
 var words = map[string]string{
 	"1_2AA":    "HalfAA",
 	"Rate2_5G": "Rate2Point5G",
@@ -19,13 +19,13 @@ var (
 	word       = regexp.MustCompile(`[A-Z][a-z]+`)
 )
 
-// initialisms are words that Go writes in capitals.
+// initialisms are words that Go writes in upper case.
 var initialisms = map[string]string{
 	"Id": "ID", "Ids": "IDs", "Url": "URL", "Led": "LED", "Ip": "IP", "Rssi": "RSSI", "Ssid": "SSID",
 	"Pan": "PAN", "Fcs": "FCS", "Cca": "CCA", "Rms": "RMS", "Pin": "PIN", "Tv": "TV", "Utc": "UTC",
 }
 
-// goName makes a Go name, or a part of one, of a name of the specification.
+// goName converts a name of the specification to a Go name, or a part of one.
 func goName(s string) string {
 	s = strings.ReplaceAll(s, "Wi-Fi", "WiFi")
 	s = strings.ReplaceAll(s, "PM2.5", "PM25")
@@ -49,7 +49,7 @@ func goName(s string) string {
 	return b.String()
 }
 
-// typeName is goName without the suffix that says what kind of type it is.
+// typeName is goName without the suffix for the kind of type.
 func typeName(s string) string {
 	s = goName(s)
 	for _, suffix := range []string{"Enum", "Bitmap"} {
@@ -60,7 +60,7 @@ func typeName(s string) string {
 	return s
 }
 
-// unexported lowers the first word of a Go name.
+// unexported converts the first word of a Go name to lower case.
 func unexported(s string) string {
 	i := 0
 	for i < len(s) && s[i] >= 'A' && s[i] <= 'Z' {

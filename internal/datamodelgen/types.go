@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// kinds are the types that the specification builds others of, by the names that the
-// JSON uses.
+// kinds are the base types of the specification, by their names in the JSON.
 var kinds = map[string]string{
 	"bool": "Bool", "string": "Text", "octstr": "Octets", "single": "Float32", "double": "Float64",
 	"uint8": "Uint8", "uint16": "Uint16", "uint24": "Uint24", "uint32": "Uint32", "uint40": "Uint40",
@@ -19,7 +18,7 @@ var kinds = map[string]string{
 	"": "Unknown",
 }
 
-// derived are types that the JSON names and does not define.
+// derived are types that the JSON uses without defining them.
 var derived = map[string]string{
 	"subject-id": "uint64", "fabric-id": "uint64", "endpoint-id": "uint16",
 	"attribute-id": "uint32", "attrib-id": "uint32", "systemtime-us": "uint64",
@@ -28,7 +27,7 @@ var derived = map[string]string{
 	"HVACSystemTypeBitmap": "map8", "ProgrammingOperationModeBitmap": "map8",
 }
 
-// globalTypes writes the types that belong to no cluster.
+// globalTypes writes the types that do not belong to a cluster.
 func (g *generator) globalTypes() {
 	base := map[string]string{}
 	for name, kind := range kinds {
@@ -69,7 +68,7 @@ func baseVar(name string) string {
 	return "type" + goName(name)
 }
 
-// typeDecl writes a type's variable and, of an enum or bitmap, its Go type.
+// typeDecl writes the variable for a type and, for an enum or bitmap, its Go type.
 func (g *generator) typeDecl(b *strings.Builder, c *cluster, prefix string, t dataType) {
 	v := g.declare(typeVar(prefix, t.Name), "type "+t.Name)
 	switch t.Kind {
@@ -138,7 +137,7 @@ func typeVar(prefix, name string) string {
 	return unexported(prefix) + "Type" + goName(name)
 }
 
-// typeExpr is the expression for the pointer to a type that an element of c names.
+// typeExpr returns the expression for the pointer to a type of an element of c.
 func (g *generator) typeExpr(c *cluster, name string) string {
 	if entry, ok := strings.CutPrefix(name, "list["); ok {
 		entry = strings.TrimSuffix(entry, "]")

@@ -90,7 +90,7 @@ type Lab struct {
 	Peer *netlink.Handle
 }
 
-// New makes the peer's namespace. It must be called in an isolated test.
+// New creates the peer's namespace. It must be called in an isolated test.
 func New(t testing.TB) *Lab {
 	t.Helper()
 	peer, err := netns.New()
@@ -121,21 +121,21 @@ func (l *Lab) Start(cmd *exec.Cmd) {
 	})
 }
 
-// Join makes a veth pair with the same name on both sides, brings it up, and waits until
-// its link-local addresses can be used. If all links are made by Join, a link has the same
-// index on both sides.
+// Join creates a veth pair with the same name on both sides, brings it up, and
+// waits until its link-local addresses are usable. If Join creates all links, a
+// link has the same index on both sides.
 func (l *Lab) Join(name string) {
 	l.t.Helper()
 	must(l.t, "make a veth pair", netns.Connect(name, netns.End{}, netns.End{Namespace: l.peer}))
 }
 
-// SetUp and SetDown change a link on this side.
+// SetUp brings up a link on this side.
 func (l *Lab) SetUp(name string) {
 	l.t.Helper()
 	must(l.t, "bring up "+name, netns.Up(name))
 }
 
-// SetDown is the opposite of SetUp.
+// SetDown takes down a link on this side.
 func (l *Lab) SetDown(name string) {
 	l.t.Helper()
 	must(l.t, "bring down "+name, netns.Down(name))
@@ -157,14 +157,14 @@ func (l *Lab) Index(name string) int {
 	return link.Attrs().Index
 }
 
-// AddAddr and DelAddr change the addresses of a link on this side; prefix is
-// such as "fd00::a/64".
+// AddAddr adds an address to a link on this side. The prefix has the form
+// "fd00::a/64".
 func (l *Lab) AddAddr(name, prefix string) {
 	l.t.Helper()
 	must(l.t, "add "+prefix, netns.AddAddress(name, prefix))
 }
 
-// DelAddr is the opposite of AddAddr.
+// DelAddr removes an address from a link on this side.
 func (l *Lab) DelAddr(name, prefix string) {
 	l.t.Helper()
 	must(l.t, "remove "+prefix, netns.DeleteAddress(name, prefix))
@@ -184,7 +184,7 @@ func (l *Lab) LinkLocal(name string) netip.Addr {
 	return a
 }
 
-// PeerLinkLocal is LinkLocal of the peer's side.
+// PeerLinkLocal is LinkLocal on the peer's side.
 func (l *Lab) PeerLinkLocal(name string) netip.Addr {
 	l.t.Helper()
 	link, err := l.Peer.LinkByName(name)

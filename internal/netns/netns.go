@@ -1,5 +1,5 @@
-// Package netns makes network namespaces, joined by veth pairs, for tests and
-// measurements. Nothing on the host can be reached from them. It requires root or
+// Package netns creates network namespaces, joined by veth pairs, for tests and
+// measurements. They have no connection to the host's network. It requires root or
 // unprivileged user namespaces.
 package netns
 
@@ -19,15 +19,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is a network namespace. It has a goroutine with an OS thread in it: sockets and
-// processes of that goroutine belong to the namespace. It has no name on the host, so that
-// the kernel removes it with the last thread and process in it, however the program ends.
+// Namespace is a network namespace. It has a goroutine with an OS thread in it; the
+// sockets and processes of that goroutine belong to the namespace. It has no name
+// on the host, so the kernel removes it after the last thread and process in it
+// have ended, even if the program crashes.
 type Namespace struct {
 	calls chan func()
 	fd    int
 }
 
-// New makes a namespace with loopback.
+// New creates a namespace with loopback.
 func New() (*Namespace, error) {
 	n := &Namespace{calls: make(chan func())}
 	started := make(chan error)
@@ -68,7 +69,7 @@ func (n *Namespace) Do(f func() error) error {
 	return <-done
 }
 
-// FD is a file descriptor of the namespace, open until Close.
+// FD returns a file descriptor of the namespace. It is open until Close.
 func (n *Namespace) FD() int { return n.fd }
 
 // Start starts cmd in the namespace. The process gets SIGKILL when the namespace is
@@ -89,12 +90,13 @@ type End struct {
 	*Namespace // nil: that of the process
 	// Prefixes are addresses such as "fd00::a/64", besides the link-local one.
 	Prefixes []string
-	// Also are called in the namespace with the name of the link, when it is up.
+	// Also contains functions to call in the namespace with the name of the link,
+	// when it is up.
 	Also []func(name string) error
 }
 
-// Connect makes a veth pair with the same name at both ends, and waits until its addresses
-// can be used. b's namespace must not be nil.
+// Connect creates a veth pair with the same name at both ends, and waits until its
+// addresses are usable. b's namespace must not be nil.
 func Connect(name string, a, b End) error {
 	err := a.Do(func() error {
 		pair := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name, PeerNamespace: netlink.NsFd(b.fd)}
@@ -127,10 +129,10 @@ func Connect(name string, a, b End) error {
 // Loopback brings up the loopback interface of the thread's namespace.
 func Loopback() error { return Up("lo") }
 
-// Up and Down change a link of the thread's namespace.
+// Up brings up a link of the thread's namespace.
 func Up(name string) error { return onLink(name, netlink.LinkSetUp) }
 
-// Down is the opposite of Up.
+// Down takes down a link of the thread's namespace.
 func Down(name string) error { return onLink(name, netlink.LinkSetDown) }
 
 func onLink(name string, f func(netlink.Link) error) error {
@@ -141,14 +143,14 @@ func onLink(name string, f func(netlink.Link) error) error {
 	return f(l)
 }
 
-// Configure adds addresses, such as "fd00::a/64", to a link of the thread's namespace and
-// brings it up. Await waits until they can be used.
+// Configure adds addresses, such as "fd00::a/64", to a link of the thread's
+// namespace and brings it up. Await waits until they are usable.
 func Configure(name string, prefixes ...string) error {
 	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
 		return errors.New("this kernel has IPv6 switched off (boot parameter ipv6.disable)")
 	}
-	// Without duplicate address detection the addresses can be used at once. If /proc/sys
-	// is read-only, Await takes longer.
+	// Without duplicate address detection the addresses are usable at once. If
+	// /proc/sys is read-only, Await takes longer.
 	_ = set(name, "disable_ipv6", "0")
 	_ = set(name, "accept_dad", "0")
 	for _, p := range prefixes {
@@ -160,18 +162,18 @@ func Configure(name string, prefixes ...string) error {
 }
 
 // KeepAddresses makes the kernel keep the IPv6 addresses of a link of the thread's
-// namespace while it is down, as a router's prefix comes back with the link.
+// namespace while it is down. A router's prefix also comes back with the link.
 func KeepAddresses(name string) error { return set(name, "keep_addr_on_down", "1") }
 
 func set(name, setting, value string) error {
 	return os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+setting, []byte(value), 0)
 }
 
-// AddAddress adds an address to a link of the thread's namespace; prefix is such as
-// "fd00::a/64".
+// AddAddress adds an address, such as "fd00::a/64", to a link of the thread's
+// namespace.
 func AddAddress(name, prefix string) error { return address(name, prefix, netlink.AddrReplace) }
 
-// DeleteAddress is the opposite of AddAddress.
+// DeleteAddress removes an address from a link of the thread's namespace.
 func DeleteAddress(name, prefix string) error { return address(name, prefix, netlink.AddrDel) }
 
 func address(name, prefix string, f func(netlink.Link, *netlink.Addr) error) error {
@@ -188,11 +190,11 @@ func address(name, prefix string, f func(netlink.Link, *netlink.Addr) error) err
 	return nil
 }
 
-// settleTime is how long the kernel may take to make an address usable.
+// settleTime is the maximum time for the kernel to make an address usable.
 const settleTime = 10 * time.Second
 
 // Await waits until a link of the thread's namespace has an IPv6 link-local address
-// and all of its addresses can be used, and returns them.
+// and all of its addresses are usable, and returns them.
 func Await(name string) (found []netip.Addr, err error) {
 	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		var usable bool
@@ -235,13 +237,14 @@ func MulticastV4(name string) error {
 	})
 }
 
-// Denied says how to permit what Rerun and New need.
+// Denied explains how to permit Rerun and New.
 const Denied = "run this as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, " +
 	"user.max_user_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns=0)"
 
-// Rerun runs this program again with the same arguments and additional environment, in a
-// new network namespace and those that flags add (CLONE_NEWNS), and returns its exit
-// status. Without the privilege, which root may lack, too, it adds a user namespace.
+// Rerun runs this program again with the same arguments and additional environment,
+// in a new network namespace and the namespaces in flags (CLONE_NEWNS), and returns
+// its exit status. It adds a user namespace if the privilege for that is missing,
+// which is possible even for root.
 func Rerun(flags uintptr, environment ...string) (int, error) {
 	// Pdeathsig refers to the thread that starts the child.
 	runtime.LockOSThread()
@@ -265,7 +268,7 @@ func Rerun(flags uintptr, environment ...string) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			_ = cmd.Process.Signal(s) // an error means that it has ended
+			_ = cmd.Process.Signal(s) // an error means that the child has ended
 		}
 	}()
 	err = cmd.Wait()
@@ -279,8 +282,9 @@ func Rerun(flags uintptr, environment ...string) (int, error) {
 	return 1, nil
 }
 
-// Isolation returns the attributes of a child with a new network namespace and those that
-// flags add. The child dies with the thread that starts it.
+// Isolation returns the attributes of a child in a new network namespace and the
+// namespaces in flags. The child is killed when the thread that has started it
+// ends.
 func Isolation(flags uintptr) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | flags, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {

@@ -1,10 +1,10 @@
-// Package simnet is a lossy network in memory, for tests that run in a
-// testing/synctest bubble. Its conns block on channels only, so a bubble's
-// clock moves while everybody waits; real sockets would stop it.
+// Package simnet implements a lossy network in memory, for tests in a
+// testing/synctest bubble. Its conns block only on channels, so the bubble's clock
+// advances while all goroutines wait. With real sockets it would stop.
 //
-// What happens to a datagram is decided by a generator of its own for each
-// direction between two addresses, made from the network's seed: runs with the
-// same seed lose the same datagrams, whatever other traffic there is.
+// Each direction between two addresses has its own random generator, derived from
+// the network's seed. Runs with the same seed lose the same datagrams, independent
+// of other traffic.
 package simnet
 
 import (
@@ -22,22 +22,22 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/transport"
 )
 
-// inboxSize is how many datagrams a conn keeps until it is read; more are lost,
+// inboxSize is the number of datagrams that a conn queues. Further ones are lost,
 // as in a socket's buffer.
 const inboxSize = 1024
 
-// overtake is by how much a reordered datagram is late at most, so that those
-// behind it pass.
+// overtake is the maximum additional delay of a reordered datagram, so that later
+// ones overtake it.
 const overtake = 20 * time.Millisecond
 
-// Conditions are what the network does to datagrams. The zero value delivers
-// everything at once and in order.
+// Conditions are the properties of the network. The zero value delivers every
+// datagram at once and in order.
 type Conditions struct {
 	Loss      float64       // probability that a datagram is lost, 0 to 1
-	Duplicate float64       // that it arrives twice
-	Reorder   float64       // that it is late by up to 20 ms more
+	Duplicate float64       // probability of a duplicate
+	Reorder   float64       // probability of up to 20 ms additional delay
 	Delay     time.Duration // of every datagram
-	Jitter    time.Duration // on top, uniform; datagrams may overtake by it too
+	Jitter    time.Duration // additional, uniform; can reorder datagrams, too
 }
 
 // Datagram is what a tap sees.
@@ -52,7 +52,7 @@ type Stats struct {
 	Lost      int // by Conditions.Loss
 	Tapped    int // dropped by the tap
 	Delivered int // into an inbox; duplicates count twice
-	Dropped   int // nobody listens, or the inbox is full
+	Dropped   int // there is no listener, or its inbox is full
 }
 
 // Network connects conns.
@@ -77,7 +77,7 @@ type flight struct {
 	payload  []byte
 }
 
-// New returns a network without conns. It must be made in the bubble that uses
+// New returns a network without conns. It must be called in the bubble that uses
 // it.
 func New(seed uint64, c Conditions) *Network {
 	return &Network{
@@ -88,31 +88,30 @@ func New(seed uint64, c Conditions) *Network {
 	}
 }
 
-// SetConditions changes what happens to datagrams sent from now on.
+// SetConditions changes the conditions for later datagrams.
 func (n *Network) SetConditions(c Conditions) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.c = c
 }
 
-// SetTap makes f see every datagram as it is sent, before anything happens to
-// it; those that f returns false for are dropped. f must not call the network.
-// nil removes the tap.
+// SetTap calls f for every datagram when it is sent. If f returns false, the
+// datagram is dropped. f must not call the network. nil removes the tap.
 func (n *Network) SetTap(f func(Datagram) (deliver bool)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.tap = f
 }
 
-// Stats returns the counts up to now.
+// Stats returns the current counts.
 func (n *Network) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.stats
 }
 
-// Listen returns a conn with the given address; port 0 takes a free one.
-// An address that is taken panics.
+// Listen returns a conn with the given address; port 0 selects a free port. It
+// panics if the address is in use.
 func (n *Network) Listen(addr netip.AddrPort) transport.PacketConn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -132,17 +131,16 @@ func (n *Network) Listen(addr netip.AddrPort) transport.PacketConn {
 	return c
 }
 
-// Inject sends a datagram in the name of an address, be it somebody's or nobody's:
-// the sender of a UDP datagram proves nothing.
+// Inject sends a datagram with any sender address, as an attacker can with UDP.
 func (n *Network) Inject(from, to netip.AddrPort, b []byte) { n.send(from, to, b) }
 
-// send decides what becomes of one datagram.
+// send decides what happens to one datagram.
 func (n *Network) send(from, to netip.AddrPort, b []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stats.Sent++
-	// Every datagram takes the same number of random values, so that neither
-	// the conditions nor the tap change the fate of the datagrams behind it.
+	// Every datagram uses the same number of random values, so that the conditions
+	// and the tap do not affect later datagrams.
 	r := n.flow(from, to)
 	lost, doubled, late := r.Float64(), r.Float64(), r.Float64()
 	first, second := n.delay(r, late), n.delay(r, 1)
@@ -186,8 +184,8 @@ func (n *Network) delay(r *rand.Rand, late float64) time.Duration {
 	return d
 }
 
-// launch puts a datagram into the air. Those that arrive at the same time do so
-// in the order they were sent in.
+// launch schedules the delivery of a datagram. Datagrams that arrive at the same
+// time keep their order.
 func (n *Network) launch(f flight, d time.Duration) {
 	if d <= 0 {
 		n.deliver(f)
@@ -205,7 +203,7 @@ func compareFlights(a, b flight) int {
 	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.order, b.order))
 }
 
-// land delivers all datagrams whose time has come.
+// land delivers all datagrams that are due.
 func (n *Network) land() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -234,8 +232,8 @@ func (n *Network) deliver(f flight) {
 	n.put(c, f)
 }
 
-// deliverGroup gives a datagram to all conns on its port that joined the group,
-// but for its sender.
+// deliverGroup delivers a datagram to all conns on its port that joined the group,
+// except the sender.
 func (n *Network) deliverGroup(f flight) {
 	for addr, c := range n.conns {
 		if addr != f.from && addr.Port() == f.to.Port() && slices.Contains(c.groups, f.to.Addr()) {
@@ -288,8 +286,8 @@ func (c *conn) ReadFrom(b []byte) (int, transport.Path, error) {
 	}
 }
 
-// WriteTo implements transport.PacketConn. That nobody is at p.Peer is no
-// error.
+// WriteTo implements transport.PacketConn. It is not an error if no conn has the
+// address p.Peer.
 func (c *conn) WriteTo(b []byte, p transport.Path) error {
 	select {
 	case <-c.closed:

@@ -25,7 +25,7 @@ type arrival struct {
 	path    transport.Path
 }
 
-// collect reads c until it is closed; the result is there after that.
+// collect reads from c until it is closed. The result may be read after that.
 func collect(c transport.PacketConn) (got *[]arrival, done chan error) {
 	got, done = new([]arrival), make(chan error, 1)
 	begin := time.Now()
@@ -153,7 +153,7 @@ func number(a arrival) (n time.Duration) {
 
 func byNumber(a, b arrival) int { return int(number(a) - number(b)) }
 
-// overtaken counts the datagrams that arrived behind a later one.
+// overtaken counts the datagrams that arrived after a later one.
 func overtaken(as []arrival) (n int) {
 	last := time.Duration(-1)
 	for _, a := range as {
@@ -177,7 +177,8 @@ func TestSameSeedSameFate(t *testing.T) {
 	}
 }
 
-// Traffic of others does not change what happens between two.
+// TestFatesAreApart checks that other traffic does not affect the datagrams between
+// two conns.
 func TestFatesAreApart(t *testing.T) {
 	fate := func(noise int) (got []string) {
 		synctest.Test(t, func(t *testing.T) {
@@ -254,7 +255,7 @@ func TestClose(t *testing.T) {
 		if err := a.WriteTo(nil, transport.Path{Peer: addrB}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("WriteTo = %v", err)
 		}
-		// To somebody who is not there, and who leaves on the way.
+		// To an address without a conn, and to one whose conn is closed meanwhile.
 		for _, to := range []netip.AddrPort{addrA, addrB} {
 			if err := b.WriteTo([]byte("x"), transport.Path{Peer: to}); err != nil {
 				t.Error(err)
@@ -297,8 +298,8 @@ func TestFullInboxAndLargeDatagrams(t *testing.T) {
 	if s := network.Stats(); s.Delivered != inboxSize || s.Dropped != 1 {
 		t.Errorf("%+v", s)
 	}
-	// Of what does not fit the reader's buffer there is only the path, as on a real
-	// socket.
+	// If a datagram does not fit the reader's buffer, only the path is returned, as
+	// on a real socket.
 	for _, want := range []int{0, 1} {
 		if n, p, err := b.ReadFrom(make([]byte, 50)); n != want || p.Peer != addrA || err != nil {
 			t.Errorf("ReadFrom = %d, %v, %v", n, p, err)

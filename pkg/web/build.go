@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// builders make what pages show, by name.
+// builders build the content of pages, by name.
 var builders = map[string]func(p *Page, r *http.Request, f *frame) error{
 	"home":          (*Page).home,
 	"devices":       (*Page).devices,
@@ -25,7 +25,7 @@ var builders = map[string]func(p *Page, r *http.Request, f *frame) error{
 	"log":           (*Page).logLines,
 }
 
-// build makes a page but for what belongs to the session.
+// build builds a page without the parts that depend on the session.
 func (p *Page) build(r *http.Request, name string) (*frame, error) {
 	f := &frame{Page: name, Now: time.Now()}
 	if err := builders[name](p, r, f); err != nil {
@@ -34,18 +34,18 @@ func (p *Page) build(r *http.Request, name string) (*frame, error) {
 	return f, nil
 }
 
-// statusAge is how old the node's status may be: pages that several browsers follow do not
-// ask the node for each of them.
+// statusAge is the maximum age of the cached status. Pages that several browsers
+// follow do not query the node for each of them.
 const statusAge = 500 * time.Millisecond
 
-// statusCache has the node's status of a moment ago.
+// statusCache caches the node's status for a moment.
 type statusCache struct {
 	mu sync.Mutex
 	at time.Time
 	s  admin.Status
 }
 
-// forget has the node asked anew: something was changed.
+// forget invalidates the cache after a change.
 func (c *statusCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *Page) status(ctx context.Context) (admin.Status, error) {
 	return s, err
 }
 
-// homeBody is what the first page shows.
+// homeBody is the content of the first page.
 type homeBody struct {
 	Status  admin.Status
 	Ready   bool
@@ -86,11 +86,11 @@ type window struct {
 	Manual    string
 	Payload   string
 	Reason    string // why there are no codes
-	FailSafe  bool   // somebody is pairing at this moment
+	FailSafe  bool   // a pairing is in progress
 	CanExtend bool
 }
 
-// step is something to do next.
+// step is a suggestion for what to do next.
 type step struct{ Text, Link, Href, Code string }
 
 // totals count devices.
@@ -150,7 +150,7 @@ func (p *Page) window(ctx context.Context, s *admin.Status) (*window, error) {
 	return w, err
 }
 
-// next says what to do.
+// next returns what to do next.
 func (p *Page) next(b *homeBody) (steps []step) {
 	if !b.Ready {
 		steps = append(steps, step{Text: "Controllers cannot find this node.", Link: "See what is wrong", Href: "/health"})
@@ -188,7 +188,7 @@ func (p *Page) fabrics(r *http.Request, f *frame) error {
 	return err
 }
 
-// removingBody asks whether a fabric is to be removed.
+// removingBody is the confirmation before a fabric is removed.
 type removingBody struct {
 	Fabric *admin.FabricStatus
 	Last   bool // no other fabric remains

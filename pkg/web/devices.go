@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// filter chooses devices.
+// filter selects devices.
 type filter struct{ Q, Source, Room, State string }
 
 func filterOf(r *http.Request) filter {
@@ -22,7 +22,7 @@ func filterOf(r *http.Request) filter {
 	return filter{Q: strings.TrimSpace(q.Get("q")), Source: q.Get("source"), Room: q.Get("room"), State: q.Get("state")}
 }
 
-// Any reports whether it leaves anything out.
+// Any reports whether the filter is set.
 func (f filter) Any() bool { return f != filter{} }
 
 func (f filter) matches(v *bridge.View) bool {
@@ -50,7 +50,7 @@ func (f filter) matches(v *bridge.View) bool {
 	return strings.Contains(text, strings.ToLower(f.Q))
 }
 
-// types names the types of a device's parts.
+// types returns the names of the types of a device's parts.
 func types(v *bridge.View) string {
 	var names []string
 	for i := range v.Parts {
@@ -72,10 +72,10 @@ type line struct {
 	Now                               time.Time
 }
 
-// partsMost is how many parts of a device a line of the list has.
+// partsMost is the maximum number of parts of a device in a line of the list.
 const partsMost = 3
 
-// lineOf returns a device as a line of the list. gesture is the newest one, or "".
+// lineOf returns a device as a line of the list. gesture is the latest one, or "".
 func lineOf(v *bridge.View, gesture device.Gesture, now time.Time) line {
 	l := line{
 		ID: v.ID, Name: cmp.Or(v.Name, v.ID), Room: v.Room, Types: types(v), Endpoint: v.Endpoint,
@@ -104,7 +104,7 @@ func lineOf(v *bridge.View, gesture device.Gesture, now time.Time) line {
 	return l
 }
 
-// devicesBody is what the list of devices shows.
+// devicesBody is the content of the list of devices.
 type devicesBody struct {
 	Filter  filter
 	Lines   []line
@@ -112,7 +112,7 @@ type devicesBody struct {
 	Sources []string
 	Rooms   []string
 	Ignored int
-	Since   string // what the stream goes on from
+	Since   string // where the stream continues
 }
 
 func (p *Page) devices(r *http.Request, f *frame) error {
@@ -142,10 +142,10 @@ func (p *Page) devices(r *http.Request, f *frame) error {
 	return nil
 }
 
-// demoSource is the source whose devices' values an operator may set.
+// demoSource is the source whose values an operator may set.
 const demoSource = "demo"
 
-// deviceBody is what the page of a device shows.
+// deviceBody is the content of the page of a device.
 type deviceBody struct {
 	View    *bridge.View
 	Line    line
@@ -161,7 +161,7 @@ type partBody struct {
 	Values         []valueBody
 }
 
-// valueBody is a value of a part. Prop is nil where nobody may set it.
+// valueBody is a value of a part. Prop is nil if the value cannot be set.
 type valueBody struct {
 	Name, Label, Unit, Text, Raw string
 	Prop                         *device.Property
@@ -238,7 +238,7 @@ func partOf(v *bridge.View, part *bridge.PartView, settable bool) partBody {
 	return b
 }
 
-// IsBool, IsNumber and IsChoice say how a form asks for the value.
+// IsBool, IsNumber and IsChoice select the input of the form.
 func (v valueBody) IsBool() bool   { return v.Prop.Kind == device.KindBool }
 func (v valueBody) IsNumber() bool { return v.Prop.Kind == device.KindNumber }
 
@@ -268,16 +268,16 @@ func (p *Page) removingDevice(r *http.Request, f *frame) error {
 	return nil
 }
 
-// ignoredMost is how many things that are not shown a page has.
+// ignoredMost is the maximum number of entries on the page of what is not shown.
 const ignoredMost = 200
 
-// ignoredBody is what is not shown.
+// ignoredBody is the content of the page of what is not shown.
 type ignoredBody struct {
 	Q       string
 	Devices []line
 	Offered []device.Ignored
 	Total   int // that match
-	More    int // than the page has
+	More    int // beyond those on the page
 	Totals  totals
 }
 

@@ -16,13 +16,13 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// acting returns the context in which a request changes something: who it was is in the
-// log.
+// acting returns the context for a change by a request. It contains the browser's
+// address for the log.
 func acting(r *http.Request) context.Context {
 	return admin.WithActor(r.Context(), "by", "web page", "peer", r.RemoteAddr)
 }
 
-// windows keeps the codes of the window that was opened with codes of its own.
+// windows stores the codes of a window that was opened with new codes.
 type windows struct {
 	mu   sync.Mutex
 	last admin.Window
@@ -81,7 +81,7 @@ func (p *Page) hideDevice(_ http.ResponseWriter, r *http.Request) (to, done stri
 	return devicePath(id), "Shown to controllers again.", err
 }
 
-// identifySeconds is for how long a device makes itself known.
+// identifySeconds is how long a device identifies itself.
 const identifySeconds = 10
 
 func (p *Page) identifyDevice(_ http.ResponseWriter, r *http.Request) (to, done string, err error) {
@@ -120,7 +120,7 @@ func (p *Page) setDevice(_ http.ResponseWriter, r *http.Request) (to, done strin
 	return to, "Set.", p.op.SetDevice(acting(r), admin.DeviceValues{ID: id, Part: part, State: device.Values{name: value}})
 }
 
-// parseValue reads what a form says of a property.
+// parseValue parses the value of a property from a form.
 func parseValue(p *device.Property, text string) (v device.Value, err error) {
 	text = strings.TrimSpace(text)
 	switch p.Kind {
@@ -161,7 +161,8 @@ func (p *Page) removeFabric(_ http.ResponseWriter, r *http.Request) (to, done st
 		return "/fabrics", "", err
 	}
 	f := fabricOf(&s, i)
-	// The confirmation was about one fabric: its index may be another's by now.
+	// The confirmation was for one fabric. Another fabric may have its index by
+	// now.
 	if f == nil || f.CompressedFabricID != r.PostFormValue("fabric") {
 		return "/fabrics", "", errors.New("this fabric is no longer there")
 	}
@@ -178,7 +179,7 @@ func (p *Page) setLogLevel(_ http.ResponseWriter, r *http.Request) (to, done str
 	return "/log", "The daemon logs from level " + level + " on, until it is restarted.", p.op.SetLogLevel(acting(r), admin.LogLevel{Level: level})
 }
 
-// clockOf returns a time in a few words, or nothing for nil.
+// clockOf returns the time, or the zero time for nil.
 func clockOf(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

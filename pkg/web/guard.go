@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// policy lets a page use what comes from the daemon, and no script or style in the page
-// itself (Content Security Policy Level 3).
+// policy allows a page to use files from the daemon, but no inline scripts or
+// styles (Content Security Policy Level 3).
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // maxForm bounds the body of a request, in octets.
 const maxForm = 8 << 10
 
-// guarded answers what every request must fulfil: it names the host as it may be named,
-// and a change comes from a page of ours.
+// guarded checks every request: the Host header must name this host, and a change
+// must come from one of our pages.
 func (p *Page) guarded(next http.Handler) http.Handler {
 	var origins http.CrossOriginProtection
 	next = origins.Handler(next)
@@ -29,7 +29,7 @@ func (p *Page) guarded(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		// Without a referrer, browsers do not say where a form came from either.
+		// Without a referrer, browsers do not send the origin of a form either.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -43,8 +43,8 @@ func (p *Page) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// known reports whether a Host header names this host. A page of another site can have a
-// name of its own point here (DNS rebinding), but no address.
+// known reports whether a Host header names this host. Another site can make its
+// name resolve to this host (DNS rebinding), but it cannot use an address.
 func (p *Page) known(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -65,8 +65,8 @@ func (p *Page) known(host string) bool {
 	return false
 }
 
-// cookieName is the name of the session's cookie. Browsers hold the prefix to mean that
-// only this host, over TLS, has set it.
+// cookieName returns the name of the session's cookie. With the prefix, browsers
+// only accept it from this host over TLS.
 func (p *Page) cookieName() string {
 	if p.opt.TLS {
 		return "__Host-opcredsd"
@@ -92,10 +92,11 @@ func (p *Page) session(r *http.Request) *session {
 
 type sessionKey struct{}
 
-// sessionOf returns the session of a request that inside has let in.
+// sessionOf returns the session of a request that has passed inside.
 func sessionOf(r *http.Request) *session { return r.Context().Value(sessionKey{}).(*session) }
 
-// inside serves only requests with a session; others are shown how to get one.
+// inside serves only requests with a session. Others get a page that explains how
+// to sign in.
 func (p *Page) inside(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s := p.session(r)
@@ -107,7 +108,7 @@ func (p *Page) inside(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// changing serves only requests with a session and its token against forged requests.
+// changing serves only requests with a session and its CSRF token.
 func (p *Page) changing(h func(w http.ResponseWriter, r *http.Request) (to, done string, err error)) http.HandlerFunc {
 	return p.inside(func(w http.ResponseWriter, r *http.Request) {
 		s := sessionOf(r)
@@ -128,14 +129,14 @@ func (p *Page) changing(h func(w http.ResponseWriter, r *http.Request) (to, done
 }
 
 var zippers = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed+2) // the level is one
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed+2) // the level is valid
 	return z
 }}
 
-// minZip is the length in octets from which an answer is worth compressing.
+// minZip is the minimum length in octets of a body to compress.
 const minZip = 1400
 
-// write sends an answer, compressed if the browser takes that.
+// write sends a response, compressed if the browser accepts that.
 func write(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Add("Vary", "Accept-Encoding")

@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/logs"
 )
 
-// healthBody is what is known of the node's health.
+// healthBody is the content of the health page.
 type healthBody struct {
 	Status   admin.Status
 	Checked  time.Time // zero: not yet
@@ -22,10 +22,10 @@ type healthBody struct {
 	Notes    []doctor.Finding
 	Fine     []doctor.Finding
 	MQTT     *MQTT
-	Began    time.Time // this browser's session
+	Began    time.Time // start of this browser's session
 }
 
-// Well reports whether nothing is wrong.
+// Well reports whether there is no problem.
 func (b *healthBody) Well() bool { return b.Status.Ready && len(b.Faults) == 0 }
 
 func (p *Page) health(r *http.Request, f *frame) error {
@@ -55,17 +55,17 @@ func (p *Page) health(r *http.Request, f *frame) error {
 	return nil
 }
 
-// logBody is what is shown of the log.
+// logBody is the content of the log page.
 type logBody struct {
 	Lines  []logs.Line // newest first
-	Level  string      // least level that is shown
+	Level  string      // the lowest level that is shown
 	Levels []string
 	Last   uint64
 }
 
 var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
-// levelOf returns the least level that a request wants to see.
+// levelOf returns the lowest level that a request wants to see.
 func levelOf(r *http.Request) (name string, l slog.Level) {
 	name = r.URL.Query().Get("level")
 	l, ok := levels[name]
@@ -93,21 +93,22 @@ func (p *Page) logLines(r *http.Request, f *frame) error {
 	return nil
 }
 
-// checksAge is how old the doctor's findings may be before a page has them made anew.
+// checksAge is the maximum age of the doctor's findings when a page is opened.
 const checksAge = time.Minute
 
-// checksWait is how long a page waits for the doctor; it has the rest later.
+// checksWait is how long a page waits for the doctor. It shows the findings later
+// if they take longer.
 const checksWait = 1500 * time.Millisecond
 
 // checksTime bounds a run of the doctor.
 const checksTime = 30 * time.Second
 
-// checks are the doctor's findings, of one run at a time for all browsers.
+// checks holds the doctor's findings. There is one run at a time for all browsers.
 type checks struct {
 	mu      sync.Mutex
 	found   []doctor.Finding
 	at      time.Time
-	running chan struct{} // closed when the run has ended; nil: none is under way
+	running chan struct{} // closed when the run has ended; nil: no run
 }
 
 // start runs the doctor unless its findings are younger than age.
@@ -130,7 +131,7 @@ func (c *checks) start(p *Page, age time.Duration) {
 	}()
 }
 
-// result returns the findings, after a moment if they are the first.
+// result returns the findings. It waits a moment for the first ones.
 func (c *checks) result(ctx context.Context) (found []doctor.Finding, at time.Time, running bool) {
 	c.mu.Lock()
 	run, first := c.running, c.at.IsZero()

@@ -14,48 +14,53 @@ import (
 )
 
 const (
-	// batch is how long changes of devices are gathered before browsers learn of them.
+	// batch is how long changes of devices are collected before they are sent to
+	// browsers.
 	batch = 250 * time.Millisecond
 
-	// reload is how often all devices are read where changes may have been missed.
+	// reload is the interval for reading all devices if changes may have been
+	// missed.
 	reload = 2 * time.Second
 
-	// warm is how long devices are followed after the last page that shows them.
+	// warm is how long devices are watched after the last page that shows them was
+	// closed.
 	warm = 30 * time.Second
 
-	// maxGone is how many removed devices are remembered, for browsers to remove them.
+	// maxGone is the number of removed devices that are remembered, so that
+	// browsers can remove them.
 	maxGone = 2000
 )
 
-// hub follows the devices, once for all browsers. Each change has a number. A browser
-// keeps the number of what it has: a slow one gets the newest of each device later, and
-// nothing waits for it.
+// hub watches the devices once for all browsers. Each change has a number. A stream
+// keeps the number of the last change it has sent. A slow browser gets only the
+// latest state of each device, and nothing waits for it.
 type hub struct {
 	page   *Page
 	status statusCache
 
 	mu      sync.Mutex
 	running bool
-	loaded  chan struct{} // closed when the devices are known; of the present run
-	err     error         // why they are not
-	wanted  time.Time     // when a page was interested last
-	epoch   string        // of the present run
+	loaded  chan struct{} // closed when the devices are known in this run
+	err     error         // why they are not known
+	wanted  time.Time     // when a page last used the hub
+	epoch   string        // of this run
 	version uint64
 	seen    map[string]*row
-	gone    map[string]uint64 // removed devices: when
+	gone    map[string]uint64 // number of the removal by device
 	changed chan struct{}     // closed with the next version
 }
 
-// row is a device and when it changed last.
+// row is a device and the number of its last change.
 type row struct {
-	view    *bridge.View   // not to be changed
-	gesture device.Gesture // the newest since the devices are followed, or ""
+	view    *bridge.View   // read-only
+	gesture device.Gesture // the latest since watching began, or ""
 	version uint64
 	once    sync.Once
 	made    []byte // by html
 }
 
-// html returns the device as a line of the list, made once for all browsers.
+// html returns the device as a line of the list. It is rendered once for all
+// browsers.
 func (r *row) html() []byte {
 	r.once.Do(func() {
 		var b bytes.Buffer
@@ -67,7 +72,7 @@ func (r *row) html() []byte {
 	return r.made
 }
 
-// follow sees to it that devices are followed, and waits until they are known.
+// follow starts watching if needed, and waits until the devices are known.
 func (h *hub) follow(ctx context.Context) error {
 	h.mu.Lock()
 	h.wanted = time.Now()
@@ -92,7 +97,7 @@ func (h *hub) follow(ctx context.Context) error {
 	return h.err
 }
 
-// run follows the devices until no page is interested any more.
+// run watches the devices until no page uses the hub.
 func (h *hub) run(loaded chan struct{}) {
 	defer func() {
 		h.mu.Lock()
@@ -106,7 +111,7 @@ func (h *hub) run(loaded chan struct{}) {
 		close(loaded)
 		return
 	}
-	if w, err := h.page.opt.Watch(); err == nil { // else they are read again and again
+	if w, err := h.page.opt.Watch(); err == nil { // otherwise they are read repeatedly
 		defer w.Close()
 		notices, missed = w.C, w.Missed
 	}
@@ -149,7 +154,7 @@ func (h *hub) loop(notices <-chan bridge.Notice, missed func() bool) {
 			}
 		case <-again.C:
 			if missed() {
-				_ = h.load() // a node that stops; the next time says so
+				_ = h.load() // the node is stopping; the next call returns the error
 			}
 		case <-h.page.closed:
 			return
@@ -157,14 +162,14 @@ func (h *hub) loop(notices <-chan bridge.Notice, missed func() bool) {
 	}
 }
 
-// touch notes that a page is interested.
+// touch records that a page uses the hub.
 func (h *hub) touch() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.wanted = time.Now()
 }
 
-// idle reports whether no page is interested any more.
+// idle reports whether no page has used the hub for a while.
 func (h *hub) idle() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -192,7 +197,7 @@ func (h *hub) load() error {
 	return nil
 }
 
-// take notes the newest of some devices, and lets browsers know.
+// take records the latest state of some devices, and notifies browsers.
 func (h *hub) take(latest map[string]*bridge.View) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -219,14 +224,14 @@ func (h *hub) take(latest map[string]*bridge.View) {
 		return
 	}
 	if len(h.gone) > maxGone {
-		// Browsers get everything anew.
+		// Browsers must load everything again.
 		h.epoch = strconv.FormatInt(time.Now().UnixNano(), 36)
 		clear(h.gone)
 	}
-	h.tell(version)
+	h.notify(version)
 }
 
-// takeGestures notes what was done to buttons, and lets browsers know.
+// takeGestures records the latest gestures at buttons, and notifies browsers.
 func (h *hub) takeGestures(newest map[string]device.Gesture) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -238,18 +243,18 @@ func (h *hub) takeGestures(newest map[string]device.Gesture) {
 		}
 	}
 	if changed {
-		h.tell(h.version + 1)
+		h.notify(h.version + 1)
 	}
 }
 
-// tell lets browsers know of a new version.
-func (h *hub) tell(version uint64) {
+// notify notifies browsers of a new version.
+func (h *hub) notify(version uint64) {
 	h.version = version
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
 
-// devices returns all devices, and a mark from which a stream goes on.
+// devices returns all devices, and a mark at which a stream can continue.
 func (h *hub) devices(ctx context.Context) (all []*row, mark string, err error) {
 	if err := h.follow(ctx); err != nil {
 		return nil, "", err
@@ -265,16 +270,16 @@ func (h *hub) devices(ctx context.Context) (all []*row, mark string, err error) 
 
 func (h *hub) mark() string { return h.epoch + "." + strconv.FormatUint(h.version, 10) }
 
-// delta is what has happened since a mark.
+// delta contains the changes since a mark.
 type delta struct {
 	mark    string
-	whole   bool // all devices: the mark is of another run
+	whole   bool // all devices, since the mark is of another run
 	changed []*row
 	gone    []string
 	next    <-chan struct{} // closed when there is more
 }
 
-// since returns what has happened since a mark.
+// since returns the changes since a mark.
 func (h *hub) since(mark string) delta {
 	h.mu.Lock()
 	defer h.mu.Unlock()

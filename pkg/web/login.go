@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// loginBody is what the login page shows.
+// loginBody is the content of the login page.
 type loginBody struct {
 	Token string // from the link; "": the page asks for one
 	Fault string
 }
 
-// getLogin shows the form that uses a token. A link alone uses none: programs that look at
-// links before people do would.
+// getLogin shows the form that uses a token. Opening the link does not use the
+// token, since programs may open links before people do.
 func (p *Page) getLogin(w http.ResponseWriter, r *http.Request) {
 	if p.session(r) != nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -27,7 +27,7 @@ func (p *Page) showLogin(w http.ResponseWriter, r *http.Request, status int, tok
 	p.render(w, r, status, &frame{Title: "Sign in", Page: "login", Now: time.Now(), Body: loginBody{Token: token, Fault: fault}})
 }
 
-// login lets a browser in that brings a token.
+// login starts a session for a browser with a valid token.
 func (p *Page) login(w http.ResponseWriter, r *http.Request) {
 	cookie, err := p.gate.enter(time.Now(), r.PostFormValue("token"))
 	if err != nil {
@@ -36,7 +36,7 @@ func (p *Page) login(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusTooManyRequests
 			w.Header().Set("Retry-After", strconv.Itoa(int(triesTime/time.Second)))
 		}
-		if missed, ok := p.gate.tell(time.Now()); ok {
+		if missed, ok := p.gate.mayLog(time.Now()); ok {
 			p.log.Warn("a browser was not let in", "peer", r.RemoteAddr, "error", err, "not_logged", missed)
 		}
 		p.showLogin(w, r, status, "", sentence(err.Error()))

@@ -11,8 +11,8 @@ import (
 // quietZone is the width of the light border of a QR code, in modules (ISO/IEC 18004).
 const quietZone = 4
 
-// qrSVG draws a text as a QR code: dark on light whatever the page's colors, as phones
-// read it that way only.
+// qrSVG draws a text as a QR code. It is dark on light in all color schemes, since
+// phones do not read it otherwise.
 func qrSVG(text, title string) (template.HTML, error) {
 	code, err := qr.Encode(text, qr.M)
 	if err != nil {
@@ -31,7 +31,7 @@ func qrSVG(text, title string) (template.HTML, error) {
 		}
 	}
 	size := code.Size + 2*quietZone
-	// Numbers, letters of the path, and an escaped text.
+	// The values are numbers, letters of the path, and an escaped text.
 	return template.HTML(fmt.Sprintf(`<svg class="qr" role="img" viewBox="0 0 %d %d" shape-rendering="crispEdges" aria-label="%s">`+
 		`<rect width="%d" height="%d" fill="#fff"/><path d="%s" fill="#000"/></svg>`,
 		size, size, template.HTMLEscapeString(title), size, size, path.String())), nil

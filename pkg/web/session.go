@@ -14,11 +14,11 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/logs"
 )
 
-// Bounds of what lets browsers in.
+// Limits for signing in.
 const (
-	maxTokens   = 8 // that wait to be used; the oldest goes
+	maxTokens   = 8 // unused; the oldest one is removed
 	maxSessions = 32
-	maxTries    = 10 // wrong tokens in triesTime, of all browsers
+	maxTries    = 10 // wrong tokens in triesTime, from all browsers
 
 	tokenTime   = 10 * time.Minute    // how long a token may be used
 	idleTime    = 7 * 24 * time.Hour  // how long a session may be unused
@@ -26,14 +26,14 @@ const (
 	triesTime   = time.Minute
 )
 
-// gate decides which browsers are let in. It keeps digests of what they bring, and only in
-// memory: a restart of the daemon ends all sessions.
+// gate decides which browsers may sign in. It keeps digests of tokens and cookies,
+// only in memory, so a restart of the daemon ends all sessions.
 type gate struct {
 	mu       sync.Mutex
 	tokens   []token // oldest first
 	sessions map[[sha256.Size]byte]*session
 	failed   []time.Time // wrong tokens, oldest first
-	denials  logs.Limit  // of the log's lines about them
+	denials  logs.Limit  // limits the log lines about wrong tokens
 }
 
 type token struct {
@@ -41,16 +41,17 @@ type token struct {
 	expires time.Time
 }
 
-// session is a browser that was let in. Only csrf and began are read without the gate.
+// session is a browser that is signed in. Only csrf and began may be read without
+// the gate's lock.
 type session struct {
-	csrf  string // what its changes must bring
+	csrf  string // required with changes
 	began time.Time
 	used  time.Time
 	ended chan struct{} // closed when the session has been ended
 	flash flash
 }
 
-// flash is what the next page says first: what came of a change.
+// flash is a message for the next page: the result of a change.
 type flash struct {
 	Text  string
 	Fault bool
@@ -61,21 +62,21 @@ var (
 	errTries = errors.New("too many wrong codes: wait a minute")
 )
 
-// crockford has no letters that are taken for others.
+// crockford has no letters that look like others.
 var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// tokenOctets make a token of 16 characters.
+// tokenOctets gives a token of 16 characters.
 const tokenOctets = 10
 
 func random(n int) []byte {
 	b := make([]byte, n)
 	if _, err := rand.Read(b); err != nil {
-		panic("BUG: web: " + err.Error()) // crypto/rand ends the program before
+		panic("BUG: web: " + err.Error()) // crypto/rand does not return errors
 	}
 	return b
 }
 
-// newToken returns a token that lets one browser in, and when it expires.
+// newToken returns a token for one browser, and when it expires.
 func (g *gate) newToken(now time.Time) (text string, expires time.Time) {
 	raw := crockford.EncodeToString(random(tokenOctets))
 	t := token{digest: sha256.Sum256([]byte(raw)), expires: now.Add(tokenTime)}
@@ -88,13 +89,13 @@ func (g *gate) newToken(now time.Time) (text string, expires time.Time) {
 	return raw[:4] + "-" + raw[4:8] + "-" + raw[8:12] + "-" + raw[12:], t.expires
 }
 
-// plain is a token as it was drawn: people type it in their own way.
+// plain normalizes a token, since people type it in different ways.
 func plain(text string) string {
 	return strings.NewReplacer("-", "", " ", "", "o", "0", "i", "1", "l", "1").Replace(strings.ToLower(text))
 }
 
-// enter uses a token and returns what the browser's cookie is to be. After too many wrong
-// tokens it looks at none for a while.
+// enter uses a token and returns the value of the browser's cookie. After too many
+// wrong tokens it rejects all tokens for a while.
 func (g *gate) enter(now time.Time, text string) (cookie string, err error) {
 	digest := sha256.Sum256([]byte(plain(text)))
 	g.mu.Lock()
@@ -118,14 +119,15 @@ func (g *gate) enter(now time.Time, text string) (cookie string, err error) {
 	return "", errToken
 }
 
-// tell reports whether a line about a wrong token is to be logged, and how many were not.
-func (g *gate) tell(now time.Time) (missed int, ok bool) {
+// mayLog reports whether to log a wrong token, and how many were not logged.
+func (g *gate) mayLog(now time.Time) (missed int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.denials.Allow(now)
 }
 
-// begin begins a session. The one that has not been used for longest makes room.
+// begin starts a session. If there are too many, it removes the one that was unused
+// for longest.
 func (g *gate) begin(now time.Time) (cookie string) {
 	if g.sessions == nil {
 		g.sessions = map[[sha256.Size]byte]*session{}
@@ -154,7 +156,7 @@ func (g *gate) end(id [sha256.Size]byte) {
 	}
 }
 
-// session returns the session of a cookie, or nil, and notes that it is used.
+// session returns the session of a cookie, or nil, and records its use.
 func (g *gate) session(now time.Time, cookie string) *session {
 	id := sha256.Sum256([]byte(cookie))
 	g.mu.Lock()
@@ -171,7 +173,7 @@ func (g *gate) session(now time.Time, cookie string) *session {
 	return s
 }
 
-// leave ends the session of a cookie, leaveAll every one.
+// leave ends the session of a cookie. leaveAll ends all sessions.
 func (g *gate) leave(cookie string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -186,7 +188,7 @@ func (g *gate) leaveAll() {
 	}
 }
 
-// say keeps what the session's next page is to say, said takes it.
+// say stores a message for the session's next page. said returns and removes it.
 func (g *gate) say(s *session, f flash) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	maxViewers = 64 // streams at a time
+	maxViewers = 64 // streams at once
 
-	pollEvery = time.Second      // how often pages are made anew that nothing announces changes of
-	pingEvery = 15 * time.Second // how often a stream says that it is there
-	writeTime = 10 * time.Second // how long a browser may take to read
+	pollEvery = time.Second      // interval for rendering pages without notifications
+	pingEvery = 15 * time.Second // interval of keep-alives
+	writeTime = 10 * time.Second // maximum time for a browser to read
 )
 
 func uitoa(n uint64) string { return strconv.FormatUint(n, 10) }
@@ -27,7 +27,7 @@ type stream struct {
 	r    *http.Request
 	ctl  *http.ResponseController
 	out  bytes.Buffer
-	last uint64 // of the newest page that was sent: its digest
+	last uint64 // digest of the last page that was sent
 }
 
 var errEnd = errors.New("end of the stream")
@@ -54,10 +54,11 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 	if err := s.send("hello", "", []byte(time.Now().UTC().Format(time.RFC3339Nano))); err != nil {
 		return
 	}
-	_ = serve(s) // the browser has gone, or is to come again
+	_ = serve(s) // the browser has disconnected, or is asked to reconnect
 }
 
-// send sends an event. A browser that does not read for a while is given up.
+// send sends an event. It returns an error if the browser does not read for a
+// while.
 func (s *stream) send(event, id string, data []byte) error {
 	s.out.Reset()
 	if event == "" {
@@ -84,8 +85,8 @@ func (s *stream) send(event, id string, data []byte) error {
 	return s.ctl.Flush()
 }
 
-// wait waits for a change, and keeps the connection alive meanwhile. It returns an error
-// when the stream is to end.
+// wait waits for a change, and keeps the connection alive meanwhile. It returns an
+// error if the stream must end.
 func (s *stream) wait(changed <-chan struct{}) error {
 	ping := time.NewTimer(pingEvery)
 	defer ping.Stop()
@@ -112,7 +113,7 @@ func (s *stream) wait(changed <-chan struct{}) error {
 	}
 }
 
-// pause waits for a time that is short against pingEvery.
+// pause waits for a time that is short compared to pingEvery.
 func (s *stream) pause(d time.Duration) error {
 	c := make(chan struct{})
 	t := time.AfterFunc(d, func() { close(c) })
@@ -122,8 +123,8 @@ func (s *stream) pause(d time.Duration) error {
 
 var seed = maphash.MakeSeed()
 
-// sendBody sends what a page shows, but for what it says once, unless that is what was sent
-// last.
+// sendBody sends the content of a page, without its flash, unless it has not
+// changed.
 func (s *stream) sendBody(name string) error {
 	f, err := s.page.build(s.r, name)
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *stream) sendBody(name string) error {
 	return s.send("body", "", b.Bytes())
 }
 
-// poll sends a page again when it has changed.
+// poll sends a page whenever it has changed.
 func (s *stream) poll() error {
 	name := s.r.PathValue("page")
 	for n := 1; ; n++ {
@@ -163,7 +164,7 @@ func (s *stream) poll() error {
 	}
 }
 
-// device sends the page of a device when the device has changed.
+// device sends the page of a device whenever the device has changed.
 func (s *stream) device() error {
 	s.r.SetPathValue("id", s.r.URL.Query().Get("id"))
 	for {
@@ -180,13 +181,13 @@ func (s *stream) device() error {
 	}
 }
 
-// deviceRow is a device of the list, as static/app.js takes it.
+// deviceRow is a device of the list, in the format of static/app.js.
 type deviceRow struct {
 	ID   string `json:"id"`
 	HTML string `json:"html"`
 }
 
-// rows is what has changed in the list of devices.
+// rows contains the changes of the list of devices.
 type rows struct {
 	Whole bool        `json:"whole,omitempty"` // all devices: what is not among them is gone
 	Rows  []deviceRow `json:"rows,omitempty"`
@@ -194,7 +195,7 @@ type rows struct {
 	Sum   string      `json:"sum"`
 }
 
-// devices sends what changes in the list of devices.
+// devices sends the changes of the list of devices.
 func (s *stream) devices() error {
 	filter := filterOf(s.r)
 	mark := s.r.Header.Get("Last-Event-ID")
@@ -222,7 +223,7 @@ func (s *stream) devices() error {
 	}
 }
 
-// rows makes the event of what has changed.
+// rows builds the event for a delta.
 func (p *Page) rows(d *delta, f filter) ([]byte, error) {
 	out := rows{Whole: d.whole, Gone: d.gone}
 	for _, r := range d.changed {
@@ -239,12 +240,12 @@ func (p *Page) rows(d *delta, f filter) ([]byte, error) {
 	out.Sum = b.String()
 	b.Reset()
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // the HTML in it is escaped, and this is none
+	enc.SetEscapeHTML(false) // the HTML is escaped already
 	err := enc.Encode(out)
 	return b.Bytes(), err
 }
 
-// log sends the lines of the log as they come.
+// log sends new lines of the log.
 func (s *stream) log() error {
 	if s.page.opt.Lines == nil {
 		return s.wait(nil)

@@ -6,8 +6,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// ecosystems are the names of the ecosystems whose controllers people have, by the vendor
-// id of the fabric's administrator (the Distributed Compliance Ledger has all of them).
+// ecosystems are the names of common ecosystems, by the vendor id of the fabric's
+// administrator (from the Distributed Compliance Ledger).
 var ecosystems = map[matter.VendorID]string{
 	0x1349: "Apple Home",
 	0x1384: "Apple Keychain",

@@ -26,33 +26,34 @@ import (
 
 // Options configure a Page.
 type Options struct {
-	// Operator has the verbs. Those that change something log that they were called; see
+	// Operator has the operations. Those that change something are logged; see
 	// [admin.Operator.Audited].
 	Operator admin.Operator
-	// Watch begins to watch the bridged devices; nil: the node has none.
+	// Watch starts watching the bridged devices; nil: the node has none.
 	Watch func() (*bridge.Watcher, error)
-	// Lines is the log; nil: none is shown.
+	// Lines is the log; nil: there is no log page.
 	Lines *logs.Tail
-	// Findings are the doctor's; nil: none are shown. It may take some seconds.
+	// Findings runs the doctor, which may take some seconds; nil: findings are not
+	// shown.
 	Findings func(ctx context.Context) []doctor.Finding
 	// MQTT is the state of the connection to a broker; nil: there is none.
 	MQTT func() MQTT
 	// Names are the names of this host that browsers may use, besides its addresses.
 	Names []string
-	// TLS says that the page is served over it.
+	// TLS is true if the page is served over TLS.
 	TLS bool
 	Log *slog.Logger
 }
 
 // MQTT is the state of the connection to a broker.
 type MQTT struct {
-	Broker    string // its address, without what logs in
+	Broker    string // its address, without credentials
 	Connected bool
 	Received  uint64 // messages
 	Sent      uint64 // messages
 }
 
-// Page serves the page. Its methods may be called from several goroutines.
+// Page serves the page. Its methods may be called by several goroutines.
 type Page struct {
 	opt     Options
 	op      admin.Operator
@@ -119,10 +120,10 @@ func (p *Page) routes(mux *http.ServeMux) {
 // ServeHTTP serves a request.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
-// NewToken returns a token that lets one browser in, and when it expires.
+// NewToken returns a token for one browser, and when it expires.
 func (p *Page) NewToken() (text string, expires time.Time) { return p.gate.newToken(time.Now()) }
 
-// LoginPath returns the path at which a token lets a browser in.
+// LoginPath returns the path for signing in with a token.
 func LoginPath(token string) string { return "/login?token=" + token }
 
 // Close ends the streams.
@@ -134,7 +135,8 @@ var templateFiles embed.FS
 //go:embed static
 var staticFiles embed.FS
 
-// templates are read when a page is first made: a daemon without one does not need them.
+// templates are parsed for the first page; a daemon without a page does not need
+// them.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"asset":    func(name string) string { return "/static/" + name + "?" + assets()[name].version },
@@ -163,7 +165,7 @@ func newTab(f *frame, name, href, text string) tab {
 	return tab{Href: href, Text: text, Here: f.Tab == name}
 }
 
-// moment is a time that a page says in words.
+// moment is a time that a page shows in words.
 type moment struct{ At, Now time.Time }
 
 // asset is a file that pages use.
@@ -190,7 +192,8 @@ var assets = sync.OnceValue(func() map[string]asset {
 	return all
 })
 
-// assetTime is for how long browsers keep an asset; its address changes with it.
+// assetTime is how long browsers may keep an asset. Its address changes with its
+// content.
 const assetTime = "max-age=31536000, immutable"
 
 func serveStatic(w http.ResponseWriter, r *http.Request) {
@@ -203,10 +206,10 @@ func serveStatic(w http.ResponseWriter, r *http.Request) {
 	write(w, r, http.StatusOK, a.contentType, a.body)
 }
 
-// frame is what surrounds every page.
+// frame is the part that all pages share.
 type frame struct {
 	Title string
-	Page  string // the page's name, of which static/app.js follows the state
+	Page  string // the page's name, for static/app.js
 	Tab   string // the place in the navigation
 	Live  string // the address of the stream; "": the page does not change
 	CSRF  string
@@ -229,12 +232,12 @@ func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, f *fra
 	write(w, r, status, htmlType, b.Bytes())
 }
 
-// fail shows an error as a page.
+// fail writes an error page.
 func (p *Page) fail(w http.ResponseWriter, r *http.Request, status int, text string) {
 	p.render(w, r, status, &frame{Title: "That did not work", Page: "fail", CSRF: sessionOf(r).csrf, Now: time.Now(), Body: text})
 }
 
-// errGone is what a page about something that is no longer there returns.
+// errGone is returned for a page about something that no longer exists.
 var errGone = errors.New("gone")
 
 // view serves a page by name.

@@ -12,7 +12,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// ago says how long ago something was. static/app.js says the same.
+// ago returns the time since t in words. static/app.js has the same function.
 func ago(now, t time.Time) string {
 	d := now.Sub(t)
 	switch {
@@ -32,7 +32,7 @@ func ago(now, t time.Time) string {
 	return fmt.Sprintf("%d days ago", d/(24*time.Hour))
 }
 
-// left says how long it is until something. static/app.js says the same.
+// left returns the time until t in words. static/app.js has the same function.
 func left(now, t time.Time) string {
 	d := t.Sub(now)
 	switch {
@@ -56,7 +56,7 @@ func count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// sentence makes a text begin with a capital letter and end with a full stop.
+// sentence capitalizes the first letter of a text and adds a full stop.
 func sentence(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
@@ -69,7 +69,7 @@ func sentence(s string) string {
 	return s
 }
 
-// list joins words as a sentence does.
+// list joins words with commas and "and".
 func list(words []string) string {
 	switch n := len(words); n {
 	case 0:
@@ -81,14 +81,14 @@ func list(words []string) string {
 	}
 }
 
-// units are the units of properties by the ends of their names.
+// units are the units of properties by the suffix of their names.
 var units = []struct{ suffix, unit string }{
 	{"_percent", " %"}, {"_kelvin", " K"}, {"_celsius", " °C"}, {"_degrees", "°"}, {"_hpa", " hPa"}, {"_lux", " lx"},
 	{"_m3_per_hour", " m³/h"}, {"_ug_per_m3", " µg/m³"}, {"_mg_per_m3", " mg/m³"}, {"_bq_per_m3", " Bq/m³"},
 	{"_ppm", " ppm"}, {"_ppb", " ppb"}, {"_watts", " W"}, {"_volts", " V"}, {"_amperes", " A"}, {"_kwh", " kWh"},
 }
 
-// labels are the names of properties where they are not the words of their own names.
+// labels are names of properties that differ from the words of their ids.
 var labels = map[string]string{
 	"on": "Switched", "closed": "Contact", "occupied": "Occupancy", "open": "Valve", "co2": "CO₂", "co": "CO", "no2": "NO₂",
 	"pm1": "PM1", "pm25": "PM2.5", "pm10": "PM10", "tvoc": "TVOC", "color_x": "Color x", "color_y": "Color y",
@@ -110,7 +110,7 @@ func labelOf(property string) (label, unit string) {
 	return spaced(name), unit
 }
 
-// spaced makes words of a name.
+// spaced splits a name into words.
 func spaced(name string) string {
 	name = strings.ReplaceAll(name, "_", " ")
 	if name == "" {
@@ -119,7 +119,7 @@ func spaced(name string) string {
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-// typeNames are the names of types where they are not the words of their own names.
+// typeNames are names of types that differ from the words of their ids.
 var typeNames = map[string]string{
 	"on_off_light": "Light", "dimmable_light": "Dimmable light", "color_temperature_light": "White light", "extended_color_light": "Color light",
 	"on_off_plug": "Plug", "dimmable_plug": "Dimmable plug", "mounted_on_off_control": "Wall switch", "mounted_dimmable_load_control": "Wall dimmer",
@@ -143,7 +143,7 @@ var flags = map[string]pair{
 	"water_leak_detector": {"Water", "Dry"}, "water_freeze_detector": {"Frost", "No frost"}, "rain_sensor": {"Rain", "No rain"},
 }
 
-// valueWords says a value of a property of a type.
+// valueWords returns a value of a property in words.
 func valueWords(partType, property string, v device.Value) string {
 	if v.IsNull() {
 		return "unknown"
@@ -183,7 +183,7 @@ func valueWords(partType, property string, v device.Value) string {
 	return spaced(s)
 }
 
-// alarmWords says the state of an alarm.
+// alarmWords returns the state of an alarm in words.
 func alarmWords(property, state string) string {
 	label, _ := labelOf(property)
 	switch state {
@@ -197,7 +197,7 @@ func alarmWords(property, state string) string {
 	return label + " " + state
 }
 
-// alarms reports whether the state of a part is one that somebody should see to.
+// alarms reports whether the state of a part requires attention.
 func alarms(partType string, state device.Values) bool {
 	for _, name := range []string{"smoke", "carbon_monoxide", "gas"} {
 		if s, ok := state[name].Text(); ok && s != "normal" {
@@ -208,13 +208,13 @@ func alarms(partType string, state device.Values) bool {
 	return leak && state["detected"] == device.Bool(true)
 }
 
-// gestures are the words for what somebody does to a button.
+// gestures are the words for gestures at a button.
 var gestures = map[device.Gesture]string{
 	device.Single: "Pressed", device.Double: "Pressed twice", device.Triple: "Pressed three times", device.Long: "Held",
 	device.Press: "Pressed", device.Release: "Released",
 }
 
-// numberWords writes a number with as many digits as somebody reads.
+// numberWords formats a number with a useful number of digits.
 func numberWords(f float64) string {
 	digits := 2
 	switch a := math.Abs(f); {
@@ -233,8 +233,8 @@ func numberWords(f float64) string {
 	return s
 }
 
-// first are the properties that say most of a device, in the order in which a line of the
-// list says them.
+// first are the most important properties, in the order in which a line of the list
+// shows them.
 var first = []string{
 	"smoke", "carbon_monoxide", "gas", "lock", "door", "open", "on", "closed", "occupied", "detected",
 	"position_percent", "moving", "brightness_percent", "color_temperature_kelvin", "mode", "temperature_celsius",
@@ -243,10 +243,10 @@ var first = []string{
 	"power_watts", "energy_kwh",
 }
 
-// shortMost is how many values a line of the list has for a part.
+// shortMost is the maximum number of values of a part in a line of the list.
 const shortMost = 3
 
-// short says the state of a part in a few words.
+// short returns the state of a part in a few words.
 func short(partType string, state device.Values) string {
 	off := state["on"] == device.Bool(false)
 	var words []string
@@ -265,7 +265,7 @@ func short(partType string, state device.Values) string {
 	return strings.Join(words, ", ")
 }
 
-// colored reports whether a light shows a color and no temperature of white.
+// colored reports whether a light shows a color and not a color temperature.
 func colored(state device.Values) bool {
 	m, ok := state["color_mode"].Text()
 	return ok && m != "temperature"
