@@ -187,19 +187,30 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		r.log.Error("the devices file was not applied", "error", err)
 	}
 	r.limit()
-	r.add()
+	r.add(r.sorted())
 	return nil
 }
 
 // sorted returns the entries in the order of their creation.
 func (r *Registry) sorted() []*entry {
-	all := make([]*entry, 0, len(r.entries))
-	for _, e := range r.entries {
-		all = append(all, e)
+	type place struct {
+		*entry
+		first matter.EndpointID
 	}
-	slices.SortFunc(all, func(a, b *entry) int {
-		return cmp.Or(a.rec.Created.Compare(b.rec.Created), cmp.Compare(a.first(), b.first()), cmp.Compare(a.id, b.id))
+	places := make([]place, 0, len(r.entries))
+	for _, e := range r.entries {
+		places = append(places, place{e, e.first()})
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if c := a.rec.Created.Compare(b.rec.Created); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.id, b.id))
 	})
+	all := make([]*entry, len(places))
+	for i, p := range places {
+		all[i] = p.entry
+	}
 	return all
 }
 
@@ -286,7 +297,8 @@ func (r *Registry) updateList(now time.Time) {
 	defer r.notifyShown(now, r.shownNow())
 	r.limit()
 	var anew []*entry
-	for _, e := range r.sorted() {
+	all := r.sorted()
+	for _, e := range all {
 		switch {
 		case e.rec.Gone != nil && !now.Before(e.rec.Gone.Add(GraceTime)):
 			remove = append(remove, e.take()...)
@@ -313,7 +325,7 @@ func (r *Registry) updateList(now time.Time) {
 		r.takeOver(now, e)
 	}
 	r.shown -= len(remove)
-	if added := r.add(); added+len(remove) > 0 {
+	if added := r.add(all); added+len(remove) > 0 {
 		r.log.Info("the list of devices has changed", "added", added, "removed", len(remove), "endpoints", r.shown)
 	}
 }
@@ -335,12 +347,12 @@ func (r *Registry) takeOver(now time.Time, e *entry) {
 	}
 }
 
-// add adds the endpoints that are ready to the node, in one step, and returns their
+// add adds the endpoints of all entries that are ready to the node, in one step, and returns their
 // number. A device that the node rejects does not affect the others.
-func (r *Registry) add() (added int) {
+func (r *Registry) add(all []*entry) (added int) {
 	var ready []*entry
 	var each [][]node.Endpoint
-	for _, e := range r.sorted() {
+	for _, e := range all {
 		if e.wantShown() {
 			if all := r.show(e); len(all) > 0 {
 				ready, each = append(ready, e), append(each, all)
