@@ -215,11 +215,17 @@ func (o *Store) PutMaterial(a store.Attestation) error {
 	return nil
 }
 
-// Check checks the records, and the fabrics in them.
-func (o *Store) Check() error { return Check(o.st) }
+// Check checks the records, the fabrics in them, and what further checks.
+func (o *Store) Check(further ...func(*store.Store) error) error { return Check(o.st, further...) }
 
-// Check checks the records of a store, and the fabrics in them.
-func Check(st *store.Store) error { return errors.Join(st.Check(), fabric.Check(st)) }
+// Check checks the records of a store, the fabrics in them, and what further checks.
+func Check(st *store.Store, further ...func(*store.Store) error) error {
+	errs := []error{st.Check(), fabric.Check(st)}
+	for _, f := range further {
+		errs = append(errs, f(st))
+	}
+	return errors.Join(errs...)
+}
 
 // Backup writes a copy of the store to w.
 func (o *Store) Backup(w io.Writer) error { return o.st.Backup(w) }

@@ -155,7 +155,7 @@ func (o *Offline) putMaterial(a store.Attestation) (out admin.AttestationChange,
 }
 
 // checkStore checks the store.
-func (o *Offline) checkStore(context.Context) error { return o.st.Check() }
+func (o *Offline) checkStore(context.Context) error { return o.st.Check(bridge.Check) }
 
 // backup writes a copy of the store to w.
 func (o *Offline) backup(_ context.Context, w io.Writer) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/fabric"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
@@ -215,7 +216,7 @@ func (o operator) factoryReset(ctx context.Context) error {
 	})
 }
 
-func (o operator) checkStore(context.Context) error { return provision.Check(o.s.store) }
+func (o operator) checkStore(context.Context) error { return provision.Check(o.s.store, bridge.Check) }
 
 func (o operator) backup(_ context.Context, w io.Writer) error {
 	if err := o.s.store.Backup(w); err != nil {
