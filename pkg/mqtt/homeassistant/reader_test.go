@@ -541,6 +541,27 @@ func TestOptimistic(t *testing.T) {
 	w.want("publish a ON", "report ha:switch_a/switch_a on=true", "publish b ON", "publish c ON", "report ha:switch_c/switch_c on=true")
 }
 
+// TestLimits holds that limits of a thermostat may be texts, and count if they make a
+// range.
+func TestLimits(t *testing.T) {
+	for limits, want := range map[string]string{
+		`"min_temp":"5","max_temp":"30"`: "5-30", `"min_temp":5,"max_temp":30.5`: "5-30.5", `"min_temp":"21","max_temp":"21"`: "none", `"min_temp":30,"max_temp":5`: "none",
+		`"min_temp":"low","max_temp":"30"`: "7-30",
+	} {
+		w := newWorld(t)
+		w.retained("homeassistant/climate/c/config", `{"unique_id":"c","modes":["heat"],"current_temperature_topic":"t","temperature_command_topic":"s","temperature_state_topic":"s",`+limits+`}`)
+		w.start()
+		o := w.rec.Devices["ha:climate_c"].Parts[0].Options
+		got := "none"
+		if o.MinCelsius != nil {
+			got = fmt.Sprintf("%v-%v", *o.MinCelsius, *o.MaxCelsius)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", limits, got, want)
+		}
+	}
+}
+
 // TestEcho holds that a state from before a command does not undo it for a moment.
 func TestEcho(t *testing.T) {
 	w := newWorld(t)

@@ -60,6 +60,10 @@ func TestNames(t *testing.T) {
 		{"Remote", []string{enum("action", "hexagon", "square")}, "button_hexagon:generic_switch [single], button_square:generic_switch [single]", `{"action":"square"}`, []string{"event z2m:0x1/button_square single"}},
 		{"Presence", []string{enum("action", "enter", "leave", "region_1_enter")}, "", "", nil},
 		{"Knob", []string{enum("action", "brightness_move_up", "brightness_move_down", "brightness_stop")}, "button_brightness_down:generic_switch [single], button_brightness_up:generic_switch [single]", `{"action":"brightness_move_up"}`, []string{"event z2m:0x1/button_brightness_up single"}},
+		{"Plug", []string{`{"type":"switch","features":[{"type":"binary","name":"state","property":"state","access":7,"value_on":"ON","value_off":"OFF"}]}`,
+			`{"type":"lock","features":[{"type":"binary","name":"state","property":"child_lock","access":3,"value_on":"LOCK","value_off":"UNLOCK"}]}`,
+			`{"type":"switch","features":[{"type":"binary","name":"state","property":"auto_off","access":3,"value_on":"ON","value_off":"OFF"}]}`}, "switch:on_off_plug",
+			`{"state":"ON","child_lock":"LOCK","auto_off":"ON"}`, []string{"report z2m:0x1/switch on=true"}},
 		{"Rocker", []string{enum("action", "on_up", "on_down", "toggle_up")}, "button_down:generic_switch [single], button_up:generic_switch [single]", `{"action":"toggle_up"}`, []string{"event z2m:0x1/button_up single"}},
 	} {
 		w := newWorld(t)
