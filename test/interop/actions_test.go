@@ -24,8 +24,8 @@ func (r *run) startAll() {
 	})
 }
 
-// openController makes a controller with a fabric of its own, or, with founder
-// among a, a further node of that controller's fabric.
+// openController creates a controller with its own fabric, or, with founder in a, a
+// further node of that controller's fabric.
 func (r *run) openController(name string, a args) {
 	r.t.Helper()
 	a["name"] = name
@@ -55,8 +55,8 @@ func (r *run) openController(name string, a args) {
 	}
 }
 
-// join has the controller discover and commission the device, without a look at
-// the wire.
+// join makes the controller discover and commission the device, without checking
+// the network traffic.
 func (r *run) join(controller string) {
 	r.t.Helper()
 	r.call("controller "+controller+" discovers", "discover", args{"controller": controller, "discriminator": r.pairing.Discriminator}, nil, nil)
@@ -70,7 +70,7 @@ func (r *run) join(controller string) {
 	})
 }
 
-// openWindow has a controller open a basic window.
+// openWindow makes a controller open a basic window.
 func (r *run) openWindow(controller string) {
 	r.t.Helper()
 	r.status("OpenBasicCommissioningWindow", controller, command{
@@ -79,7 +79,8 @@ func (r *run) openWindow(controller string) {
 	}, 0)
 }
 
-// bothWork reads the cluster as each of the two controllers, in both ways.
+// bothWork reads the cluster as each of the two controllers, with and without the
+// fabric filter.
 func (r *run) bothWork() {
 	for _, name := range []string{"one", "two"} {
 		for _, filtered := range []bool{true, false} {
@@ -102,7 +103,7 @@ type commissioned struct {
 	AdminVendorID     uint16
 }
 
-// discover finds the device on the wire and has the controller find the same.
+// discover finds the device by mDNS, and checks that the controller finds the same.
 func (r *run) discover(controller string, w window) {
 	r.t.Helper()
 	r.step(commissionableType+" and subtypes", func() (err error) {
@@ -112,8 +113,8 @@ func (r *run) discover(controller string, w window) {
 	r.call("controller "+controller+" discovers", "discover", args{"controller": controller, "discriminator": w.discriminator, "instance": r.announced}, nil, nil)
 }
 
-// commission has the controller commission the device it has discovered, and
-// checks what can then be seen on the wire.
+// commission makes the controller commission the discovered device, and checks the
+// announcements after that.
 func (r *run) commission(controller string, passcode uint32) {
 	r.t.Helper()
 	f := r.fabrics[controller]
@@ -140,8 +141,7 @@ func (r *run) commission(controller string, passcode uint32) {
 	r.notCommissionable()
 }
 
-// notCommissionable checks that the window discovered last is no longer announced,
-// nor any other.
+// notCommissionable checks that no commissioning window is announced any more.
 func (r *run) notCommissionable() {
 	r.t.Helper()
 	r.step(commissionableType+" gone", func() error {
@@ -149,7 +149,7 @@ func (r *run) notCommissionable() {
 	})
 }
 
-// onDevice returns the fabrics the device has, by index.
+// onDevice returns the device's fabrics by index.
 func (r *run) onDevice() (all []*fabricOf) {
 	for _, f := range r.fabrics {
 		if f.index != 0 {
@@ -178,8 +178,8 @@ func (r *run) operational(controllers ...string) {
 	}
 }
 
-// removeFabric has by remove the fabric of victim. The last one gone, the device
-// is to be commissionable again; else its instance is to be gone.
+// removeFabric makes by remove the fabric of victim. After the last one, the device
+// must be commissionable again; otherwise its instance must be gone.
 func (r *run) removeFabric(victim, by string) {
 	r.t.Helper()
 	f := r.fabrics[victim]

@@ -48,8 +48,8 @@ func parseChain(dac, pai []byte) (c chain, err error) {
 	}
 }
 
-// verify checks the DAC's signature (r and s, 64 octets) over the elements and
-// the attestation challenge of the session they came on.
+// verify checks the DAC's signature (r and s, 64 octets) over the elements and the
+// attestation challenge of the session on which they were sent.
 func (c chain) verify(elements, challenge, signature []byte) error {
 	key, ok := c.dac.PublicKey.(*ecdsa.PublicKey)
 	if !ok || len(signature) != 64 || len(challenge) != 16 {
@@ -63,7 +63,8 @@ func (c chain) verify(elements, challenge, signature []byte) error {
 	return nil
 }
 
-// fields reads an anonymous structure of octet strings and integers by context tag.
+// fields parses an anonymous structure of octet strings and integers by context
+// tag.
 func fields(elements []byte) (octetStrings map[int][]byte, integers map[int]uint64, err error) {
 	octetStrings, integers = make(map[int][]byte), make(map[int]uint64)
 	r := tlv.NewReader(elements)
@@ -94,7 +95,7 @@ func checkAttestation(elements, nonce []byte) error {
 	return nil
 }
 
-// checkCSR checks nocsr-elements: our nonce and a request signed by its own key.
+// checkCSR checks nocsr-elements: our nonce, and a request signed with its own key.
 func checkCSR(elements, nonce []byte) error {
 	got, _, err := fields(elements)
 	if err != nil {

@@ -47,8 +47,8 @@ func (d *device) api() *bridgeAPI {
 	return a
 }
 
-// do sends a request and decodes the answer into result; the error says what else than
-// success came.
+// do sends a request and decodes the answer into result. It returns an error if the
+// status is not a success.
 func (a *bridgeAPI) do(method, path, body string, result any) error {
 	r, err := http.NewRequest(method, "http://bridge"+path, strings.NewReader(body))
 	if err != nil {
@@ -72,7 +72,7 @@ func (a *bridgeAPI) do(method, path, body string, result any) error {
 	return json.Unmarshal(b, result)
 }
 
-// bridged is what the API answers of a device.
+// bridged is the API's description of a device.
 type bridged struct {
 	ID        string
 	Endpoint  uint16
@@ -105,7 +105,7 @@ func (a *bridgeAPI) commands(source string) (<-chan string, io.Closer, error) {
 	return events, res.Body, nil
 }
 
-// put describes a device.
+// put adds a device.
 func (r *run) put(id, description string) (d bridged) {
 	r.t.Helper()
 	r.step("PUT "+id, func() error { return r.device.api().do("PUT", "/v1/devices/"+id, description, &d) })
@@ -149,7 +149,7 @@ func (r *run) parts(controller string, endpoint uint16) (list []uint16) {
 	return list
 }
 
-// wantParts compares the lists of parts of the root and the aggregator.
+// wantParts compares the parts of the root and of the aggregator.
 func (r *run) wantParts(controller string, want ...uint16) {
 	r.t.Helper()
 	for _, endpoint := range []uint16{aggregator, 0} {
@@ -189,8 +189,8 @@ func (r *run) wantCommand(text string, events <-chan string, want ...string) {
 	})
 }
 
-// TestBridge puts devices into the daemon by its API, and has matter.js find, switch and
-// follow them; then it kills the daemon.
+// TestBridge adds devices through the API. matter.js finds them, switches them and
+// receives their reports. Then the test kills the daemon.
 func TestBridge(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -263,7 +263,7 @@ func (r *run) shown(ids ...string) error {
 	})
 }
 
-// until looks until what it waits for is there, for some seconds.
+// until repeats a check for some seconds until it succeeds.
 func until(there func() (bool, error)) error {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()

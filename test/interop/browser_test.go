@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// TestPage uses the page as people do, beside a phone: matter.js.
+// TestPage uses the page as people do, together with a controller: matter.js.
 func TestPage(t *testing.T) {
 	r := newRun(t)
 	r.connectPage()
@@ -72,7 +72,7 @@ func TestPage(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// wrongToken tries a link with a token that does not exist.
+// wrongToken opens a link with an invalid token.
 func (t *tab) wrongToken() {
 	t.r.t.Helper()
 	t.open("/login?token=0000-0000-0000-0000")
@@ -81,7 +81,7 @@ func (t *tab) wrongToken() {
 	t.sees("#main", "opcredsd web-url")
 }
 
-// readCode reads the codes off the page: the picture as a phone's camera would, and the
+// readCode reads the codes from the page: the QR code from a picture, and the
 // digits beside it.
 func (t *tab) readCode() (codes pairingCodes) {
 	t.r.t.Helper()
@@ -157,7 +157,7 @@ func (r *run) demoEndpoint(id string) uint16 {
 	return d.Endpoint
 }
 
-// lampFollowsController has the controller switch a lamp, which the list shows.
+// lampFollowsController makes the controller switch a lamp, and checks the list.
 func (t *tab) lampFollowsController() {
 	t.r.t.Helper()
 	lamp := t.r.demoEndpoint("demo:lamp")
@@ -172,7 +172,8 @@ func (t *tab) lampFollowsController() {
 	t.until("the row is the same element: nothing flickers", `document.querySelector('[id="d-demo:lamp"]').marked === true`)
 }
 
-// renameReachesController gives a device a name, which the controller reads.
+// renameReachesController renames a device, and checks that the controller reads
+// the name.
 func (t *tab) renameReachesController() {
 	t.r.t.Helper()
 	const nodeLabel = 5
@@ -215,7 +216,7 @@ func (t *tab) setDemoValue() {
 	t.sees(".values", "25 %")
 }
 
-// forgedForms sends forms as pages of others would.
+// forgedForms sends forms as other sites would.
 func (t *tab) forgedForms() {
 	t.r.t.Helper()
 	t.open("/")
@@ -231,7 +232,7 @@ func (t *tab) forgedForms() {
 	strange.sees("#main", "opcredsd web-url")
 }
 
-// lostConnection stops the daemon under an open page, and starts it again.
+// lostConnection stops the daemon while a page is open, and starts it again.
 func (t *tab) lostConnection() {
 	t.r.t.Helper()
 	t.open("/devices")
@@ -239,13 +240,13 @@ func (t *tab) lostConnection() {
 	t.r.step("daemon stopped", t.r.device.stop)
 	t.sees("#offline", "No connection to the bridge")
 	t.r.step("daemon ready again", func() error { return t.r.device.start(t.r.ctx, testProduct) })
-	// Sessions end with the daemon: the page asks to sign in again.
+	// Sessions end with the daemon, so the page asks to sign in again.
 	t.sees("#main", "opcredsd web-url")
 	t.enter()
 	t.r.call("new session", "reconnect", args{"controller": "one"}, nil, nil)
 }
 
-// removeFabric removes the controller's fabric after a question that names it.
+// removeFabric removes the controller's fabric after a confirmation.
 func (t *tab) removeFabric() {
 	t.r.t.Helper()
 	t.open("/fabrics")
@@ -276,7 +277,7 @@ func (t *tab) removeFabric() {
 	})
 }
 
-// accessible runs axe on pages, light and dark.
+// accessible runs axe on pages, in light and dark mode.
 func (t *tab) accessible(paths ...string) {
 	t.r.t.Helper()
 	axe := t.r.npmScript("axe-core/axe.min.js")
@@ -294,7 +295,7 @@ func (t *tab) accessible(paths ...string) {
 	}
 }
 
-// fitsPhone looks for what is wider than a small phone.
+// fitsPhone looks for content that is wider than a small phone.
 func (t *tab) fitsPhone(paths ...string) {
 	t.r.t.Helper()
 	t.do("a phone", chromedp.EmulateViewport(360, 740))
@@ -309,7 +310,8 @@ func (t *tab) fitsPhone(paths ...string) {
 	t.do("a desk", chromedp.EmulateViewport(1280, 900))
 }
 
-// byKeyboard goes to a device without a mouse, while its state changes: the focus stays.
+// byKeyboard opens a device without a mouse while its state changes. The focus must
+// stay.
 func (t *tab) byKeyboard() {
 	t.r.t.Helper()
 	t.open("/devices")
@@ -333,7 +335,7 @@ func (t *tab) byKeyboard() {
 	t.until("its page", "location.pathname === '/devices/api:button' && document.body.dataset.page === 'device'")
 }
 
-// withoutScript closes the window and opens it again in a browser that runs no scripts.
+// withoutScript closes and opens the window in a browser that runs no scripts.
 func (t *tab) withoutScript() {
 	t.r.t.Helper()
 	t.do("no scripts", runScripts(false))

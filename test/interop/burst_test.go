@@ -16,8 +16,9 @@ const (
 	burstLimitMS  = 5000 // for the last answer to a burst of commands
 )
 
-// TestBurst switches 500 devices at once on one session, and 50 at once on each of ten:
-// matter.js gets an answer to every command, and the source the command.
+// TestBurst switches 500 devices at once on one session, and 50 at once on each of
+// ten. matter.js must get an answer to every command, and the source must receive
+// it.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -36,7 +37,7 @@ func TestBurst(t *testing.T) {
 	r.step("daemon stopped", r.device.stop)
 }
 
-// putPlugs describes so many plugs, and returns their endpoints.
+// putPlugs adds a number of plugs, and returns their endpoints.
 func (r *run) putPlugs(count int) (endpoints []uint16) {
 	r.t.Helper()
 	var all []json.RawMessage
@@ -62,7 +63,7 @@ func (r *run) putPlugs(count int) (endpoints []uint16) {
 	return endpoints
 }
 
-// burst sends a command of On/Off to each endpoint at once from each controller.
+// burst sends an On/Off command to each endpoint, at once, from each controller.
 func (r *run) burst(text, command string, controllers []string, endpoints []uint16) {
 	r.t.Helper()
 	var res struct {
@@ -82,7 +83,7 @@ func (r *run) burst(text, command string, controllers []string, endpoints []uint
 	})
 }
 
-// wantCommands waits until a stream has brought a command for so many devices.
+// wantCommands waits for a command for each of a number of devices.
 func (r *run) wantCommands(events <-chan string, devices int, want string) {
 	r.t.Helper()
 	r.step(fmt.Sprintf("the source gets a command for each of %d devices", devices), func() error {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// scripts are the certification scripts of the Matter SDK that are for a node like this
-// one, each with what its operator has to decide. test/interop/README.md says which are
+// scripts are the certification scripts of the Matter SDK for a node like this one,
+// with the input of their operator. test/interop/README.md lists those that are
 // left out, and why.
 var scripts = []struct {
 	name string
@@ -82,15 +82,16 @@ var scripts = []struct {
 	{"TestWriteReadOnlyAttributes", nil},
 }
 
-// uncommissioned are the scripts that look at a device before it is commissioned.
+// uncommissioned are the scripts that test a device before it is commissioned.
 var uncommissioned = map[string]bool{"TC_SC_7_1": true}
 
-// scriptResult is what a script prints about its tests, of which the commissioning is
-// one. After that the controller's library ends the process in disorder.
+// scriptResult matches the test results of a script. The commissioning is one of
+// the tests. After it is printed, the controller's library ends the process with an
+// error.
 var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed 0, Passed (\d+), Requested (\d+), Skipped 0\n`)
 
-// TestCertification runs each script against a daemon that nobody has commissioned.
-// SDK names a checkout of connectedhomeip at Matter 1.6.
+// TestCertification runs each script with a daemon that is not commissioned. SDK
+// names a checkout of connectedhomeip at Matter 1.6.
 func TestCertification(t *testing.T) {
 	sdk := sdkDirectory(t)
 	r := newBareRun(t)
@@ -132,7 +133,7 @@ func TestCertificationBurst(t *testing.T) {
 	r.step("daemon stopped", r.device.stop)
 }
 
-// sdkDirectory returns the checkout that SDK names, and makes what its library needs.
+// sdkDirectory returns the checkout in SDK, and creates what its library needs.
 func sdkDirectory(t *testing.T) string {
 	t.Helper()
 	sdk := os.Getenv("SDK")
@@ -147,7 +148,7 @@ func sdkDirectory(t *testing.T) string {
 	return sdk
 }
 
-// script runs one script to its end and looks for what it says that it has done.
+// script runs one script and checks the results that it prints.
 func (r *run) script(sdk, name string, args []string) error {
 	codes, err := r.device.pairing(r.ctx)
 	if err != nil {
@@ -181,8 +182,8 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// runPython runs certification/run.py with arguments to its end, beside the controllers,
-// and returns what it prints, which is the log of that name, too.
+// runPython runs certification/run.py in the controllers' namespace and returns its
+// output, which it also writes to the log.
 func (r *run) runPython(sdk, name, dir string, env, args []string) (string, error) {
 	tools, err := filepath.Abs("certification")
 	if err != nil {
@@ -194,7 +195,7 @@ func (r *run) runPython(sdk, name, dir string, env, args []string) (string, erro
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
 	defer cancel()
-	// The SDK keeps a file in /data, each controller one of its own.
+	// The SDK stores a file in /data. Each controller gets its own.
 	private := []string{"-m", "sh", "-c", `mount -t tmpfs tmpfs /data && exec "$@"`, "sh", filepath.Join(tools, ".venv/bin/python"), filepath.Join(tools, "run.py"), sdk}
 	cmd := exec.CommandContext(ctx, "unshare", append(private, args...)...)
 	cmd.Dir, cmd.Env = dir, env
@@ -208,7 +209,7 @@ func (r *run) runPython(sdk, name, dir string, env, args []string) (string, erro
 	return string(out), err
 }
 
-// scriptArgs says how a script commissions the device, beside the arguments of its own.
+// scriptArgs returns the arguments for the commissioning and those of the script.
 func scriptArgs(name string, args []string, codes pairingCodes) (all []string) {
 	code := false
 	for _, a := range args {

@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// callLimit bounds one command: matter.js gives up on a silent device after half
-// a minute in most places.
+// callLimit bounds one command. matter.js usually gives up on a silent device after
+// half a minute.
 const callLimit = 90 * time.Second
 
-// controllers is the node process with the matter.js controllers in it.
+// controllers is the node process that contains the matter.js controllers.
 type controllers struct {
 	proc    *process
 	input   io.WriteCloser
@@ -95,11 +95,11 @@ func (c *controllers) receive(output io.ReadCloser) {
 	})
 }
 
-// ready waits until the process takes commands.
+// ready waits until the process accepts commands.
 func (c *controllers) ready(ctx context.Context) (answer, error) { return c.next(ctx) }
 
 // call runs a command and stores its result, unless result is nil. The answer
-// holds the timings also if the command failed.
+// contains the timings even if the command failed.
 func (c *controllers) call(ctx context.Context, command string, a args, result any) (answer, error) {
 	line, err := json.Marshal(map[string]any{"command": command, "args": a})
 	if err != nil {
@@ -135,7 +135,7 @@ func (c *controllers) next(ctx context.Context) (answer, error) {
 	}
 }
 
-// stop ends the process: at the end of its input it closes the controllers.
+// stop ends the process by closing its input, which closes the controllers.
 func (c *controllers) stop() error {
 	c.input.Close()
 	select {

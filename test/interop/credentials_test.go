@@ -44,7 +44,7 @@ const (
 	paseInvalidParameter        = 2
 )
 
-// fabricOf is what one controller has given the device.
+// fabricOf contains what one controller has set on the device.
 type fabricOf struct {
 	controller string
 	rootKey    octets
@@ -108,8 +108,9 @@ func value(reports []report, cluster, attribute uint32, into any) error {
 	return fmt.Errorf("no attribute %#x/%#x", cluster, attribute)
 }
 
-// checkCredentials compares every attribute of cluster 0x3E, as seen by reader,
-// with what the device was given. filtered tells how it was read.
+// checkCredentials compares every attribute of cluster 0x3E, as reader sees it,
+// with what the controllers have set. filtered is true if the read was filtered by
+// fabric.
 func checkCredentials(reports []report, reader *fabricOf, all []*fabricOf, filtered bool) error {
 	expected := all
 	if filtered {
@@ -170,7 +171,7 @@ func (f *fabricOf) matches(noc nocEntry, fabric fabricEntry) error {
 	return nil
 }
 
-// checkCredentialsGlobals checks what cluster 0x3E says of itself, revision 2.
+// checkCredentialsGlobals checks the global attributes of cluster 0x3E, revision 2.
 func checkCredentialsGlobals(reports []report) error {
 	lists := map[uint32][]uint32{
 		attrAttributeList:        {0, 1, 2, 3, 4, 5, 0xFFF8, 0xFFF9, 0xFFFB, 0xFFFC, 0xFFFD},
@@ -200,8 +201,8 @@ func checkCredentialsGlobals(reports []report) error {
 	return nil
 }
 
-// checkRoot checks a wildcard read of endpoint 0: no status in it, the clusters
-// of a root node, and each cluster just what it says of itself.
+// checkRoot checks a wildcard read of endpoint 0: no status in it, the clusters of
+// a root node, and in each cluster exactly the attributes of its AttributeList.
 func checkRoot(reports []report) error {
 	attributes := make(map[uint32][]uint32)
 	for _, r := range reports {
@@ -246,8 +247,8 @@ func checkRoot(reports []report) error {
 	return nil
 }
 
-// checkIdentity checks the product in Basic Information, and the one access
-// control entry that AddNOC makes.
+// checkIdentity checks the product in Basic Information, and the access control
+// entry that AddNOC creates.
 func checkIdentity(reports []report, f *fabricOf) error {
 	var vendor, product int
 	var acl []aclEntry

@@ -45,7 +45,7 @@ type pairingCodes struct {
 	Passcode      uint32 `json:"passcode"`
 }
 
-// start runs the daemon as the given product until it says that it can be discovered.
+// start runs the daemon as the given product and waits until it is discoverable.
 func (d *device) start(ctx context.Context, product int) error {
 	d.starts++
 	log, err := os.Create(d.logFile())
@@ -78,7 +78,7 @@ func (d *device) logFile() string {
 	return filepath.Join(d.logs, fmt.Sprintf("%s-%d.log", cmp.Or(d.name, "device"), d.starts))
 }
 
-// stop ends the daemon in order and checks that it calls that a success.
+// stop stops the daemon and checks its exit status.
 func (d *device) stop() error {
 	if err := d.proc.signal(syscall.SIGTERM, stopLimit); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (d *device) stop() error {
 	return nil
 }
 
-// kill ends the daemon with no warning.
+// kill kills the daemon.
 func (d *device) kill() error {
 	return d.proc.signal(syscall.SIGKILL, stopLimit)
 }

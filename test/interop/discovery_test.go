@@ -24,14 +24,14 @@ const (
 	devicePort         = 5540
 )
 
-// window is what a commissionable announcement has to say.
+// window is the expected content of a commissionable announcement.
 type window struct {
 	discriminator uint16
 	mode          string // TXT key CM: 1 on-board passcode, 2 enhanced
 	product       int
 }
 
-// subtypes are the names under which the window has to be found.
+// subtypes returns the subtypes of the window's service.
 func (w window) subtypes() []string {
 	names := []string{commissionableType}
 	for _, s := range []string{
@@ -45,7 +45,7 @@ func (w window) subtypes() []string {
 	return names
 }
 
-// commissionable finds the device that announces w and checks all that it says.
+// commissionable finds the device that announces w and checks its records.
 func (r *resolver) commissionable(ctx context.Context, w window, home []netip.Addr) (instance string, err error) {
 	names, mark := w.subtypes(), r.mark()
 	got, err := r.ask(ctx, mark, question(dns.TypePTR, append(names, serviceTypes)...), func(rs records) error {
@@ -80,8 +80,8 @@ func (r *resolver) commissionable(ctx context.Context, w window, home []netip.Ad
 	return label, nil
 }
 
-// resolve checks that the instance leads to the device's port and to addresses
-// that are the device's, its link-local one among them, by what was heard since mark.
+// resolve checks that the instance has the device's port and only addresses of the
+// device, including its link-local one, in the records since mark.
 func (r *resolver) resolve(ctx context.Context, mark int, instance string, home []netip.Addr) (text map[string]string, err error) {
 	questions := append(question(dns.TypeSRV, instance), question(dns.TypeTXT, instance)...)
 	got, err := r.ask(ctx, mark, questions, func(rs records) error {
@@ -117,8 +117,8 @@ func (r *resolver) resolve(ctx context.Context, mark int, instance string, home 
 	return text, err
 }
 
-// operational checks that the instance is announced under its service type and
-// is the only one under its fabric's subtype.
+// operational checks that the instance is announced under its service type and is
+// the only one under its fabric's subtype.
 func (r *resolver) operational(ctx context.Context, instance string, home []netip.Addr) error {
 	name := instance + "." + operationalType
 	subtype := "_I" + instance[:16] + "._sub." + operationalType
@@ -138,9 +138,9 @@ func (r *resolver) operational(ctx context.Context, instance string, home []neti
 	return err
 }
 
-// gone checks that the pointer from name to target was taken back by a goodbye,
-// and that a question for name that gets control answered brings no target, with
-// empty no answer at all.
+// gone checks that a goodbye removed the pointer from name to target. It then
+// checks that a question for name, sent together with one for control that is
+// answered, does not return target; if empty is true, it must have no answer.
 func (r *resolver) gone(ctx context.Context, name, target string, empty bool, control string) error {
 	const answersComeWithin = 300 * time.Millisecond
 	remaining := errors.New("not asked")
@@ -174,8 +174,8 @@ func isUpperHex(s string, length int) bool {
 	return len(s) == length && strings.Trim(s, "0123456789ABCDEF") == ""
 }
 
-// instanceName is the operational instance name of a node in a fabric. Section
-// 4.3.2 of the Core Specification says how; this is worked out here on purpose.
+// instanceName returns the operational instance name of a node in a fabric (section
+// 4.3.2 of the Core Specification). It does not use the daemon's code on purpose.
 func instanceName(rootPublicKey []byte, fabricID, nodeID integer) (string, error) {
 	salt := binary.BigEndian.AppendUint64(nil, uint64(fabricID))
 	compressed, err := hkdf.Key(sha256.New, rootPublicKey[1:], salt, "CompressedFabric", 8)

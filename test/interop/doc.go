@@ -1,5 +1,4 @@
-// Package interop holds the proof that a controller written by others can work
-// with opcredsd: matter.js commissions and questions the real binary over a real
-// network stack. Everything is behind the build tag interop; README.md says what
-// it shows and how to run it.
+// Package interop tests opcredsd with independent controllers: matter.js
+// commissions and uses the real binary over a real network stack. All files need
+// the build tag interop. README.md describes the tests and how to run them.
 package interop

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// example is a program that a document shows.
+// example is a program in a document.
 type example struct {
 	language string
 	text     string
@@ -33,7 +33,7 @@ var (
 	unitsSocket = "/run/opcredsd/bridge.sock"
 )
 
-// examples returns the programs of a document that have the words.
+// examples returns the programs of a document that contain words.
 func (r *run) examples(file, words string) (all []example) {
 	r.t.Helper()
 	b, err := os.ReadFile(file)
@@ -62,7 +62,7 @@ func (e *example) file(r *run) string {
 	return name
 }
 
-// begin runs an example until end is called.
+// begin starts an example, which runs until end is called.
 func (e *example) begin(r *run) (printed *bytes.Buffer, end func() error, err error) {
 	printed = &bytes.Buffer{}
 	cmd := exec.Command(interpreters[e.language][0], append(interpreters[e.language][1:], e.file(r))...)
@@ -74,8 +74,9 @@ func (e *example) begin(r *run) (printed *bytes.Buffer, end func() error, err er
 	return printed, func() error { return p.signal(syscall.SIGKILL, stopLimit) }, nil
 }
 
-// TestExamples runs what docs/bridging.md shows, and has a controller see what comes of
-// it: a thermometer in each language, and a lamp that does what the controller wants.
+// TestExamples runs the programs of docs/bridging.md, and checks the result with a
+// controller: a thermometer in each language, and a lamp that follows the
+// controller.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -146,7 +147,7 @@ func TestExamples(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// number reads a number of a device of one part.
+// number reads a numeric attribute of a device with one part.
 func (r *run) number(text, id string, cluster, attribute uint32, want int) {
 	r.t.Helper()
 	var d bridged

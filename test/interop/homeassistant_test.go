@@ -17,15 +17,15 @@ import (
 	"time"
 )
 
-// home is one Home Assistant, as far as Matter goes: its Matter server, which is the
-// Matter SDK's own controller in Python, and the bridge to its WebSocket.
+// home is the Matter part of a Home Assistant: its Matter server, which is the
+// Matter SDK's own controller in Python, and a connection to its WebSocket.
 type home struct {
 	r        *run
 	name     string
 	input    io.WriteCloser
 	messages chan homeMessage
 	calls    int
-	heard    []homeMessage // events that nobody has waited for yet
+	heard    []homeMessage // events that were not used so far
 }
 
 // homeMessage is an answer or an event of the Matter server.
@@ -38,7 +38,7 @@ type homeMessage struct {
 	Data    json.RawMessage `json:"data"`
 }
 
-// homeNode is what a Matter server tells of a node.
+// homeNode is a node as the Matter server reports it.
 type homeNode struct {
 	ID         int                        `json:"node_id"`
 	Available  bool                       `json:"available"`
@@ -51,7 +51,7 @@ const (
 	homeFabrics   = "0/62/3"
 )
 
-// openHome starts a Matter server beside the other controllers.
+// openHome starts a Matter server in the controllers' namespace.
 func (r *run) openHome(name string, port int) *home {
 	r.t.Helper()
 	venv, err := filepath.Abs("homeassistant/.venv/bin")
@@ -86,8 +86,8 @@ func (r *run) openHome(name string, port int) *home {
 	return h
 }
 
-// writeTrust makes a directory of the published test PAAs that the Matter server takes
-// for what it has fetched today.
+// writeTrust creates a directory with the published test PAAs, in the form of the
+// Matter server's own download of today.
 func writeTrust(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (h *home) next(limit <-chan time.Time) (homeMessage, error) {
 	}
 }
 
-// wait looks for an event, among those heard already and then those that come.
+// wait waits for an event. It checks earlier events first.
 func (h *home) wait(text string, limit time.Duration, match func(m *homeMessage) bool) {
 	h.r.t.Helper()
 	h.r.step(h.name+": "+text, func() error {
@@ -189,14 +189,14 @@ func availability(want bool) func(m *homeMessage) bool {
 	}
 }
 
-// updated recognises an attribute that changes to a value.
+// updated matches a change of an attribute to a value.
 func updated(path, value string) func(m *homeMessage) bool {
 	return func(m *homeMessage) bool {
 		return m.Event == "attribute_updated" && strings.HasSuffix(string(m.Data), fmt.Sprintf("%q, %q]", path, value))
 	}
 }
 
-// startUp recognises the event StartUp.
+// startUp matches the event StartUp.
 func startUp(m *homeMessage) bool {
 	var e struct {
 		Cluster int `json:"cluster_id"`
@@ -205,7 +205,8 @@ func startUp(m *homeMessage) bool {
 	return m.Event == "node_event" && json.Unmarshal(m.Data, &e) == nil && e.Cluster == basicInformation && e.Event == eventStartUp
 }
 
-// commission pairs the daemon by a code and checks that all of it was read.
+// commission commissions the daemon with a code and checks that the server has read
+// all of it.
 func (h *home) commission(code string) (n homeNode) {
 	h.r.t.Helper()
 	h.command("commission", "commission_with_code", args{"code": code, "network_only": true}, &n)
@@ -231,10 +232,10 @@ func (h *home) setLabel(n homeNode, label string) {
 	h.wait("report of NodeLabel", 5*time.Second, updated(homeNodeLabel, label))
 }
 
-// TestHomeAssistant lives with Home Assistant's Matter server: whatever happens to the
-// daemon, the node is available again, without anybody's help. With OPCREDSD_OLD_BIN,
-// a daemon of an earlier release, that is what it pairs, and the first start after that
-// is an upgrade.
+// TestHomeAssistant runs Home Assistant's Matter server with the daemon. After each
+// disturbance of the daemon the node must be available again, without help. If
+// OPCREDSD_OLD_BIN names a daemon of an earlier release, the test commissions that
+// one, and the first restart is an upgrade.
 func TestHomeAssistant(t *testing.T) {
 	makeSDKDirectory(t)
 	r := newRun(t)
@@ -255,17 +256,17 @@ func TestHomeAssistant(t *testing.T) {
 	one.wait("the device calls: event StartUp", 15*time.Second, startUp)
 	one.setLabel(n, "after SIGKILL")
 
-	// The server forces its subscription to end 5 s after the event ShutDown.
+	// The server ends its subscription 5 s after the event ShutDown.
 	for _, down := range []time.Duration{0, 2 * time.Second, 7 * time.Second} {
 		r.begin(fmt.Sprintf("Home Assistant, SIGTERM and %v away", down))
-		// ShutDown is reported, as the minimum interval of 1 s is over.
+		// ShutDown is reported after the minimum interval of 1 s.
 		r.step("quiet", func() error { time.Sleep(1500 * time.Millisecond); return nil })
 		r.step("daemon stopped", r.device.stop)
 		one.wait("unavailable", 5*time.Second, availability(false))
 		r.step("away", func() error { time.Sleep(down); return nil })
 		r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
-		// While the node is away, it may ask by a session from before the SIGKILL, and
-		// takes its retransmissions and its patience to find out.
+		// While the node is down, the server may use a session from before the
+		// SIGKILL. It then needs its retransmissions to notice.
 		one.wait("available", time.Minute, availability(true))
 		one.setLabel(n, fmt.Sprint("after ", down))
 	}

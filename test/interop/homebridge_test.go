@@ -30,13 +30,13 @@ const (
 // at returns the path of an attribute on an endpoint.
 func at(endpoint uint16, attribute string) string { return fmt.Sprintf("%d/%s", endpoint, attribute) }
 
-// node reads what the Matter server knows of a node.
+// node returns the Matter server's data of a node.
 func (h *home) node(id int) (n homeNode, err error) {
 	err = h.call("get_node", args{"node_id": id}, &n)
 	return n, err
 }
 
-// knows waits until the Matter server knows an attribute as it is to be.
+// knows waits until the Matter server has the expected value of an attribute.
 func (h *home) knows(text string, id int, path, want string) {
 	h.r.t.Helper()
 	h.r.step(h.name+": "+text, func() error {
@@ -47,7 +47,7 @@ func (h *home) knows(text string, id int, path, want string) {
 	})
 }
 
-// endpointEvent recognises that an endpoint was added or removed.
+// endpointEvent matches an event about an added or removed endpoint.
 func endpointEvent(event string, endpoint uint16) func(m *homeMessage) bool {
 	return func(m *homeMessage) bool {
 		var e struct {
@@ -57,7 +57,7 @@ func endpointEvent(event string, endpoint uint16) func(m *homeMessage) bool {
 	}
 }
 
-// lists returns how often the list of devices was reported, among the events heard.
+// lists returns the number of reports of the device list among the events so far.
 func (h *home) lists() (count int) {
 	for _, m := range h.heard {
 		if m.Event == "attribute_updated" && strings.Contains(string(m.Data), strconv.Quote(homeDevices)) {
@@ -67,9 +67,9 @@ func (h *home) lists() (count int) {
 	return count
 }
 
-// TestHomeAssistantBridge tries on Home Assistant's Matter server what its integration
-// expects of a bridge: what a device is when it is seen for the first time is all that
-// counts, and each change of the list of devices costs an interview.
+// TestHomeAssistantBridge checks with Home Assistant's Matter server what its
+// integration expects of a bridge: it reads a device only when it appears, and
+// interviews the node after each change of the device list.
 func TestHomeAssistantBridge(t *testing.T) {
 	makeSDKDirectory(t)
 	r := newRun(t)
@@ -169,8 +169,9 @@ func TestHomeAssistantBridge(t *testing.T) {
 	r.step("DELETE api:plug?now=1", func() error { return r.device.api().do("DELETE", "/v1/devices/api:plug?now=1", "", nil) })
 	h.wait("it is removed", 10*time.Second, endpointEvent("endpoint_removed", plug.Endpoint))
 	again := r.put("api:plug", `{"name":"Plug","type":"on_off_plug","state":{"on":false}}`)
-	// The server compares with a list that it does not keep up to date when an endpoint
-	// goes: one that comes back under its number would not be noticed.
+	// The server compares with a list that it does not update when an endpoint is
+	// removed. So it would not notice an endpoint that returns under the same
+	// number.
 	r.step("the same device comes back as a new one", func() error {
 		if again.Endpoint == plug.Endpoint || again.UniqueID != plug.UniqueID {
 			return fmt.Errorf("endpoint %d, was %d", again.Endpoint, plug.Endpoint)
@@ -180,7 +181,7 @@ func TestHomeAssistantBridge(t *testing.T) {
 	h.wait("it is added", 10*time.Second, endpointEvent("endpoint_added", again.Endpoint))
 	h.knows("and with its value", n.ID, at(again.Endpoint, homeOnOff), "false")
 
-	// A command, and what the source does not confirm.
+	// A command that the source does not confirm.
 	var result json.RawMessage
 	h.command("On", "device_command", args{"node_id": n.ID, "endpoint_id": lamp.Endpoint, "cluster_id": 6, "command_name": "On", "payload": args{}}, &result)
 	h.knows("it is on at once", n.ID, at(lamp.Endpoint, homeOnOff), "true")

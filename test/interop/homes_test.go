@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// What a node has to serve at the same time (section 2.11): five fabrics, with three
-// controllers each, and four subjects in an entry of access control.
+// The minimum that a node must serve at the same time (section 2.11): five fabrics
+// with three controllers each, and four subjects in an access control entry.
 const (
 	homes             = 5
 	controllersOfHome = 3
 	subjectsOfEntry   = 4
 )
 
-// TestHomes gives the device to five fabrics with three controllers each, all of
-// which have a session and a subscription at the same time; lets one of them
-// vanish; and kills the device.
+// TestHomes commissions the device into five fabrics with three controllers each.
+// All of them have a session and a subscription at the same time. Then one
+// controller disappears, and the device is killed.
 func TestHomes(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -68,8 +68,8 @@ func TestHomes(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// moveIn commissions the device into a fabric and gives more nodes of it the right to
-// everything. It returns the names of all its controllers, the commissioner first.
+// moveIn commissions the device into a fabric and gives more nodes of it Administer
+// access. It returns the names of all its controllers, the commissioner first.
 func (r *run) moveIn(home, controllers int) (names []string) {
 	r.t.Helper()
 	r.begin(fmt.Sprintf("home %d", home+1))

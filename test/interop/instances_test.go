@@ -12,12 +12,12 @@ import (
 	"testing"
 )
 
-// instance is a second daemon on the machine of the first.
+// instance returns a second daemon on the same machine.
 func (r *run) instance(name string, args ...string) *device {
 	return &device{binary: r.device.binary, state: filepath.Join(r.t.TempDir(), name), logs: r.logs, name: name, ns: r.device.ns, args: args}
 }
 
-// listed is what "devices list" says of a device.
+// listed is an entry of "devices list".
 type listed struct {
 	ID      string
 	Exposed bool
@@ -41,7 +41,7 @@ func (d *device) list(r *run) (all map[string]listed, err error) {
 	return all, nil
 }
 
-// deviceTypes reads the device types of all endpoints but the root.
+// deviceTypes reads the device types of all endpoints except the root.
 func (r *run) deviceTypes(controller string) (all map[uint16][]uint32) {
 	r.t.Helper()
 	var reports []report
@@ -65,8 +65,8 @@ func (r *run) deviceTypes(controller string) (all map[uint16][]uint32) {
 }
 
 // TestInstances runs two daemons on one machine, each with its own state, port and
-// settings, and has one controller commission both: one for everything, and one for an
-// ecosystem that takes less.
+// settings. One controller commissions both: one without restrictions, and one for
+// an ecosystem that supports less.
 func TestInstances(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -172,7 +172,7 @@ const (
 	pressureSensor = 0x305
 )
 
-// describeMany puts a leak detector, a pressure sensor, and lamps.
+// describeMany adds a leak detector, a pressure sensor, and a number of lamps.
 func describeMany(api *bridgeAPI, lamps int) error {
 	list := []string{
 		`{"id":"api:leak","type":"water_leak_detector","state":{"detected":false}}`,
@@ -187,7 +187,8 @@ func describeMany(api *bridgeAPI, lamps int) error {
 	return api.gathered(lamps)
 }
 
-// gathered waits until so many devices are shown, or a moment has shown nothing new.
+// gathered waits until a number of devices are shown, or the number stays the same
+// for a moment.
 func (a *bridgeAPI) gathered(want int) error {
 	return until(func() (bool, error) {
 		var all []bridged

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestInterop is one long story: each part starts where the one before it ended.
+// TestInterop is a sequence of parts: each starts in the state in which the
+// previous one ended.
 func TestInterop(t *testing.T) {
 	started := time.Now()
 	r := newRun(t)
@@ -31,20 +32,20 @@ func TestInterop(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed, in %.1f s\n", r.steps, time.Since(started).Seconds())
 }
 
-// openControllers starts the daemon while node loads matter.js, which takes
-// longer: the second controller's certificates have an intermediate authority.
+// openControllers starts the daemon while node loads matter.js, which takes longer.
+// The second controller's certificates have an intermediate authority.
 func (r *run) openControllers() {
 	r.startAll()
 	r.openController("one", args{})
 	r.openController("two", args{"icac": true})
-	// It was not there yet when the daemon announced itself, and nobody else has
-	// asked: it finds the daemon by its own questions.
+	// The controller did not run when the daemon announced itself, and nobody else
+	// has asked, so it finds the daemon by its own questions.
 	a := args{"controller": "one", "discriminator": r.pairing.Discriminator}
 	r.call("controller one asks and discovers", "discover", a, nil, nil)
 }
 
-// refusesWrongDeclaration shows that the attestation check is live: the same
-// device, started as another product than its declaration names, is refused.
+// refusesWrongDeclaration checks that the controller verifies the attestation: it
+// rejects the same device with another product id than that of its declaration.
 func (r *run) refusesWrongDeclaration() {
 	r.begin("wrong certification declaration")
 	r.step("daemon stopped", r.device.stop)
@@ -106,7 +107,7 @@ func (r *run) commissionsFirst() {
 	})
 }
 
-// answersAboutItself reads all there is and compares it with what is known.
+// answersAboutItself reads everything and compares it with the expected values.
 func (r *run) answersAboutItself() {
 	r.begin("reads")
 	one := r.fabrics["one"]
@@ -131,7 +132,7 @@ func (r *run) answersAboutItself() {
 }
 
 // runsCommands invokes the commands of Operational Credentials that a controller
-// uses outside commissioning.
+// uses outside of commissioning.
 func (r *run) runsCommands() {
 	r.begin("commands")
 	var credentials [2]octets
@@ -183,7 +184,8 @@ func (r *run) runsCommands() {
 	r.readCredentials("one", true)
 }
 
-// opensEnhancedWindow lets a second controller in by a passcode of the first's choice.
+// opensEnhancedWindow adds a second controller with a passcode that the first one
+// has chosen.
 func (r *run) opensEnhancedWindow() {
 	r.begin("enhanced window")
 	const passcode, iterations = 34567890, 1000
@@ -206,7 +208,7 @@ func (r *run) opensEnhancedWindow() {
 	r.nocResponse("UpdateFabricLabel to the other's", "two", command{name: "updateFabricLabel", fields: args{"label": "the first"}}, nocLabelConflict)
 }
 
-// survivesKill ends the daemon with no warning and expects all of it back.
+// survivesKill kills the daemon and expects all of its state back.
 func (r *run) survivesKill() {
 	r.begin("SIGKILL")
 	r.step("daemon killed", r.device.kill)
@@ -229,7 +231,7 @@ func (r *run) survivesKill() {
 	}
 }
 
-// removesOtherFabric has the first controller throw out the second.
+// removesOtherFabric makes the first controller remove the second one's fabric.
 func (r *run) removesOtherFabric() {
 	r.begin("RemoveFabric")
 	r.removeFabric("two", "one")
@@ -244,7 +246,8 @@ func (r *run) removesOtherFabric() {
 	r.readCredentials("one", false)
 }
 
-// opensBasicWindow lets the second controller in again by the on-board passcode.
+// opensBasicWindow adds the second controller again, with the device's own
+// passcode.
 func (r *run) opensBasicWindow() {
 	r.begin("basic window")
 	r.openWindow("one")
@@ -255,7 +258,7 @@ func (r *run) opensBasicWindow() {
 	r.bothWork()
 }
 
-// removesEveryFabric leaves the device as new.
+// removesEveryFabric leaves the device without fabrics.
 func (r *run) removesEveryFabric() {
 	r.begin("RemoveFabric of the last")
 	r.removeFabric("two", "two")
@@ -265,7 +268,7 @@ func (r *run) removesEveryFabric() {
 	}
 }
 
-// commissionsAgain shows that nothing of the past is in the way, and a stop in order.
+// commissionsAgain checks that a new commissioning succeeds, and a regular stop.
 func (r *run) commissionsAgain() {
 	r.begin("again")
 	r.discover("one", window{r.pairing.Discriminator, "1", testProduct})

@@ -16,8 +16,8 @@ import (
 	devices "github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// TestLibraryCertification runs scripts and plans against devices of the library, each
-// script and each set of plans against a daemon that nobody has commissioned. SCRIPT names
+// TestLibraryCertification runs scripts and plans with devices of the library. Each
+// script and each set of plans gets a daemon that is not commissioned. SCRIPT names
 // some of them, or devices.
 func TestLibraryCertification(t *testing.T) {
 	sdk := sdkDirectory(t)
@@ -54,12 +54,12 @@ func TestLibraryCertification(t *testing.T) {
 	}
 }
 
-// entered is what a script or plan gets to see.
+// entered is the environment of a script or plan.
 type entered struct {
 	*tryout
 	sdk       string
 	codes     map[uint32]string // of clusters
-	count     int               // of devices, all alike
+	count     int               // of devices, all of the same kind
 	endpoints []uint16          // of their parts
 	pics      string            // file
 	pipe      string
@@ -83,8 +83,8 @@ func (r *run) tryout(e *entered, f func(*run, *entered) error) {
 	r.step("daemon stopped", r.device.stop)
 }
 
-// enter puts the devices of a tryout into the daemon, writes the file of PICS and opens the
-// pipe, for the first of them.
+// enter adds the devices of a tryout to the daemon, and creates the file of PICS
+// and the pipe for the first of them.
 func (r *run) enter(e *entered, s *source) error {
 	all := library()
 	i := slices.IndexFunc(all, func(d devices.Device) bool { return d.ID == "api:"+e.device })
@@ -131,8 +131,8 @@ func (r *run) libraryScript(e *entered, words []string) error {
 		return err
 	}
 	endpoint := 0
-	// Scripts use the pipe where they would ask their operator otherwise; plans do not know
-	// pipes.
+	// Scripts use the pipe instead of questions to their operator. Plans do not
+	// support pipes.
 	if e.device != "" {
 		if err := appendLine(e.pics, "PICS_SDK_CI_ONLY=1"); err != nil {
 			return err
@@ -164,8 +164,8 @@ func (r *run) libraryScript(e *entered, words []string) error {
 	return nil
 }
 
-// libraryResult is what a script prints about its tests. A test that finds that it is for
-// another device skips itself.
+// libraryResult matches the test results of a script. A test skips itself if it is
+// for another device.
 var libraryResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed (\d+), Passed (\d+), Requested (\d+), Skipped (\d+)\n`)
 
 // runPlans runs plans in YAML.
@@ -197,7 +197,7 @@ func (r *run) runPlans(e *entered, plans []string) error {
 			wrong = append(wrong, name+" did not end")
 		case m[2] != "0":
 			wrong = append(wrong, name+" failed")
-		case m[1] == "1": // the first step is to wait for the device
+		case m[1] == "1": // the first step waits for the device
 			wrong = append(wrong, name+" found nothing to test")
 		default:
 			fmt.Fprintf(r.summary, "                 %s: ran %s, %s\n", name, m[1], m[3])
@@ -209,7 +209,7 @@ func (r *run) runPlans(e *entered, plans []string) error {
 	return nil
 }
 
-// python runs run.py to its end and returns what it prints.
+// python runs run.py and returns its output.
 func (r *run) python(e *entered, args []string) (string, error) {
 	env := environment()
 	if e.seconds != "" {
@@ -218,7 +218,7 @@ func (r *run) python(e *entered, args []string) (string, error) {
 	return r.runPython(e.sdk, e.log, e.dir, env, args)
 }
 
-// clusterCodes reads how PICS name the clusters from the data model of the SDK.
+// clusterCodes reads the PICS codes of the clusters from the data model of the SDK.
 func clusterCodes(sdk string) (map[uint32]string, error) {
 	names, err := filepath.Glob(filepath.Join(sdk, "data_model/1.6/clusters/*.xml"))
 	if err != nil || len(names) == 0 {

@@ -13,7 +13,7 @@ import (
 	devices "github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// firstStates are the states that devices of each type begin with, and what they can do.
+// firstStates are the initial states and the options of devices of each type.
 var firstStates = map[string]devices.Part{
 	"air_purifier":                  part(`{"state":{"fan_mode":"off","fan_percent":0,"filter_percent":80},"options":{"modes":["low","medium","high","auto"]}}`),
 	"air_quality_sensor":            part(`{"state":{"air_quality":"good","co2_ppm":412,"co_ppm":1,"no2_ppm":0.01,"ozone_ppm":0.02,"pm1_ug_per_m3":3,"pm25_ug_per_m3":5,"pm10_ug_per_m3":9,"tvoc_ppb":120,"formaldehyde_mg_per_m3":0.02,"radon_bq_per_m3":40}}`),
@@ -56,18 +56,18 @@ func part(text string) (p devices.Part) {
 	return p
 }
 
-// newPart is a part of a type with its first state.
+// newPart returns a part of a type with its initial state.
 func newPart(id, typ string) devices.Part {
 	p := firstStates[typ]
 	p.ID, p.Type = id, typ
 	return p
 }
 
-// meterStates are what a meter begins with.
+// meterStates is the initial state of a meter.
 var meterStates = firstStates["electrical_sensor"].State
 
-// library is devices of every type and composition: each type by itself, on a battery in a
-// room, and with a meter; and devices of several parts.
+// library returns devices of every type and composition: each type alone, with a
+// battery and a room, and with a meter; and devices with several parts.
 func library() (all []devices.Device) {
 	add := func(id string, d devices.Device) {
 		d.ID, d.Name, d.Vendor, d.Product, d.Reachable = "api:"+id, strings.ReplaceAll(id, "_", " "), "ACME", "P-"+id, true
@@ -120,7 +120,7 @@ var compositions = map[string]struct {
 	"lamp-sense": {devices.Composed, "l:extended_color_light o:occupancy_sensor i:light_sensor"},
 }
 
-// putAll puts devices into the bridge and waits until all are shown. It returns their
+// putAll adds devices to the bridge and waits until all are shown. It returns their
 // endpoints by "ID" and "ID/PART".
 func (r *run) putAll(all []devices.Device) map[string]uint16 {
 	r.t.Helper()
@@ -155,19 +155,19 @@ func (r *run) putAll(all []devices.Device) map[string]uint16 {
 	return endpoints
 }
 
-// drive is what a controller does with a device of a type, and what it hears of it.
+// drive is a test of a device type with a controller.
 type drive struct {
 	typ     string
 	command command
-	wish    string   // part of what the source is asked for
+	wish    string   // part of the command that the source receives
 	shown   []string // reports that follow the command; see [run.await]
 
-	says  string // what the source says then: a state
-	press string // or that somebody presses the button
+	says  string // a state that the source reports after that
+	press string // or a gesture at a button
 	heard []string
 }
 
-// identify is a command for what has no other.
+// identify is the command for types without another one.
 func identify(typ string) drive {
 	return drive{typ: typ, command: command{cluster: "Identify", name: "identify", fields: args{"identifyTime": 1}}, wish: `"do":"identify"`, shown: []string{"0x3/0x0=1"}}
 }
@@ -193,7 +193,7 @@ func detector(typ string) drive {
 	return identify(typ).then(`{"detected":true}`, "0x45/0x0=true", "0x45!0x0")
 }
 
-// drives has a row for each type of the library.
+// drives has an entry for each type of the library.
 var drives = []drive{
 	switched("on_off_light"), switched("on_off_plug"), switched("mounted_on_off_control"), switched("pump"),
 	dimmed("dimmable_light"), dimmed("dimmable_plug"), dimmed("mounted_dimmable_load_control"),
@@ -241,9 +241,9 @@ var drives = []drive{
 		then(`{"state":"error","error":"stuck"}`, "0x61/0x4=3", "0x61!0x0"),
 }
 
-// TestLibrary has matter.js commission a node with every type and composition of the
-// library at once, and drive a device of each type: a command, what it comes to at the
-// source, a report, an event.
+// TestLibrary makes matter.js commission a node with every type and composition of
+// the library at once, and tests a device of each type: a command, its effect at
+// the source, a report, an event.
 func TestLibrary(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -287,7 +287,7 @@ func TestLibrary(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// drive does what a row says with the device on an endpoint.
+// drive runs a test with the device on an endpoint.
 func (r *run) drive(s *source, d *drive, endpoint uint16) {
 	r.t.Helper()
 	id := "api:" + d.typ
@@ -321,7 +321,7 @@ func (r *run) drive(s *source, d *drive, endpoint uint16) {
 	r.await("what it says is reported", at(d.heard)...)
 }
 
-// awaitWish waits until the source was asked for something.
+// awaitWish waits until the source has received a command.
 func (s *source) awaitWish(device, text string) error {
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
@@ -333,8 +333,8 @@ func (s *source) awaitWish(device, text string) error {
 	return fmt.Errorf("no %s; last was %q", text, s.wish(device))
 }
 
-// await waits until reports have brought each of wants: "ENDPOINT/CLUSTER/ATTRIBUTE=VALUE",
-// or "ENDPOINT/CLUSTER!EVENT".
+// await waits until reports have contained each of wants:
+// "ENDPOINT/CLUSTER/ATTRIBUTE=VALUE", or "ENDPOINT/CLUSTER!EVENT".
 func (r *run) await(text string, wants ...string) {
 	r.t.Helper()
 	missing := map[string]bool{}

@@ -14,16 +14,16 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// lossRunsVar says how many commissionings TestLoss makes at each loss.
+// lossRunsVar is the number of commissionings in TestLoss for each loss.
 const lossRunsVar = "INTEROP_LOSS_RUNS"
 
-// setLoss makes the link lose so many of a hundred packets in each direction, by
-// netem or, in a kernel without it, by a rule for what comes in.
+// setLoss makes the link lose a percentage of packets in each direction, by netem
+// or, if the kernel does not have it, by a rule for incoming packets.
 func (r *run) setLoss(percent int) error {
 	return r.setLossOn(link, percent, r.device.ns, r.ctl.ns)
 }
 
-// setLossOn does so with a link of the same name in several namespaces.
+// setLossOn does the same with links of the same name in several namespaces.
 func (r *run) setLossOn(name string, percent int, ends ...*namespace) error {
 	for _, n := range ends {
 		err := n.Do(func() error {
@@ -90,14 +90,14 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-// tryAgainFor is how long a commissioner goes on: the device takes nobody else while
-// the fail-safe of an attempt that failed runs.
+// tryAgainFor is how long a commissioner tries. After a failed attempt the device
+// rejects others until the fail-safe expires.
 const tryAgainFor = 5 * time.Minute
 
-// joinSomehow commissions as a commissioner does that tries again by itself, and says
-// how many attempts that took; nobody touches the device. Where 30 % are lost in either
-// direction, one message in 400 is lost with all the retransmissions that MRP allows,
-// and a commissioning has some two dozen.
+// joinSomehow commissions the device, repeats failed attempts, and returns the
+// number of attempts. Nothing is done on the device. At a loss of 30 % in each
+// direction, one message in 400 is lost with all the retransmissions of MRP, and a
+// commissioning has about two dozen messages.
 func (r *run) joinSomehow(controller string) (attempts int) {
 	r.t.Helper()
 	a := args{"controller": controller, "discriminator": r.pairing.Discriminator, "timeoutMs": 60000}

@@ -14,7 +14,7 @@ import (
 // insideVar marks a process that is already in a network namespace of its own.
 const insideVar = "OPCREDSD_INTEROP_INSIDE"
 
-// TestMain moves the test away from the host's network. It runs five tests at a time, as
+// TestMain isolates the test from the host's network. It runs five tests at a time:
 // they mostly wait, but each one loads matter.js first.
 func TestMain(m *testing.M) {
 	flag.Parse()

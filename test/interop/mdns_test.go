@@ -24,8 +24,8 @@ var (
 	mdnsGroup6 = &net.UDPAddr{IP: net.ParseIP("ff02::fb"), Port: 5353, Zone: link}
 )
 
-// resolver asks over multicast DNS, on one address family, and believes nothing
-// but what it hears from others after it has asked.
+// resolver sends questions by multicast DNS on one address family. It uses only
+// answers from others that arrive after the question.
 type resolver struct {
 	conn  net.PacketConn
 	group *net.UDPAddr
@@ -33,11 +33,11 @@ type resolver struct {
 
 	mu    sync.Mutex
 	heard []dns.RR
-	news  chan struct{} // closed, and replaced, when something was heard
+	news  chan struct{} // closed and replaced when a record was received
 }
 
-// newResolver joins the group of the network, "udp4" or "udp6". own are the
-// addresses whose messages are not for counting.
+// newResolver joins the group of the network, "udp4" or "udp6". Messages from the
+// addresses own are ignored.
 func (n *namespace) newResolver(network string, own []netip.Addr) (*resolver, error) {
 	r := &resolver{own: own, news: make(chan struct{}), group: mdnsGroup6}
 	address := "[::]:5353"
@@ -117,7 +117,8 @@ func (r *resolver) listen() {
 	}
 }
 
-// since returns what was heard after mark records, and what tells of more.
+// since returns the records after mark, and a channel that is closed when there are
+// more.
 func (r *resolver) since(mark int) (records, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,9 +131,10 @@ func (r *resolver) mark() int {
 	return len(r.heard)
 }
 
-// ask sends the questions, again after a while, until enough is content with
-// what was heard since mark; its error tells what is missing. What was heard
-// before needs no question: a responder would not repeat it within a second.
+// ask sends the questions, and repeats them, until enough returns nil for the
+// records since mark; its error describes what is missing. If earlier records are
+// enough, ask sends nothing, since a responder would not repeat them within a
+// second.
 func (r *resolver) ask(ctx context.Context, mark int, questions []dns.Question, enough func(records) error) (records, error) {
 	if got, _ := r.since(mark); enough(got) == nil {
 		return got, nil
@@ -154,7 +156,7 @@ func (r *resolver) ask(ctx context.Context, mark int, questions []dns.Question, 
 	return got, enough(got)
 }
 
-// wait waits until enough is content with what was heard since mark.
+// wait waits until enough returns nil for the records since mark.
 func (r *resolver) wait(ctx context.Context, mark int, limit time.Duration, enough func(records) error) (records, error) {
 	timeout := time.After(limit)
 	for {
@@ -181,10 +183,10 @@ func question(kind uint16, names ...string) []dns.Question {
 	return q
 }
 
-// records are resource records in the order in which they were heard.
+// records are resource records in the order in which they were received.
 type records []dns.RR
 
-// pointers returns the targets that name points to, those taken back left out.
+// pointers returns the targets of name, without those that a goodbye removed.
 func (rs records) pointers(name string) (targets []string) {
 	for _, rr := range rs {
 		p, ok := rr.(*dns.PTR)
@@ -199,7 +201,7 @@ func (rs records) pointers(name string) (targets []string) {
 	return targets
 }
 
-// goodbye tells whether a pointer from name to target was taken back.
+// goodbye reports whether a goodbye removed the pointer from name to target.
 func (rs records) goodbye(name, target string) bool {
 	return slices.ContainsFunc(rs, func(rr dns.RR) bool {
 		p, ok := rr.(*dns.PTR)

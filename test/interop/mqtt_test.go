@@ -18,7 +18,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt"
 )
 
-// typeIDs are Matter's numbers of the types of parts.
+// typeIDs are Matter's device type ids of the types of parts.
 var typeIDs = map[string]int{
 	"on_off_plug": 0x10A, "dimmable_light": 0x101, "color_temperature_light": 0x10C, "extended_color_light": 0x10D, "contact_sensor": 0x15,
 	"occupancy_sensor": 0x107, "temperature_sensor": 0x302, "humidity_sensor": 0x307, "pressure_sensor": 0x305, "light_sensor": 0x106,
@@ -26,15 +26,15 @@ var typeIDs = map[string]int{
 	"door_lock": 0x0A, "thermostat": 0x301, "fan": 0x2B, "water_valve": 0x42, "electrical_sensor": 0x510,
 }
 
-// fleet is what the tests know of the devices behind a broker.
+// fleet is the expected state of the devices of a broker.
 type fleet struct {
 	r     *run
 	parts map[string]string // id and part to type
 	ids   []string
-	ends  map[string]uint16 // endpoints, as they were at first
+	ends  map[string]uint16 // the first endpoints
 }
 
-// newFleet takes "ID/PART" to types of parts.
+// newFleet returns a fleet from a map of "ID/PART" to types of parts.
 func newFleet(r *run, parts map[string]string) *fleet {
 	n := &fleet{r: r, parts: parts}
 	for key := range parts {
@@ -46,8 +46,8 @@ func newFleet(r *run, parts map[string]string) *fleet {
 	return n
 }
 
-// endpoints asks the daemon for the endpoint of each part, and whether all is shown and
-// can be reached.
+// endpoints returns the endpoint of each part from the daemon, and whether all are
+// shown and reachable.
 func (n *fleet) endpoints() (map[string]uint16, error) {
 	var all []bridged
 	if err := n.r.device.api().do("GET", "/v1/devices", "", &all); err != nil {
@@ -69,8 +69,8 @@ func (n *fleet) endpoints() (map[string]uint16, error) {
 	return out, nil
 }
 
-// await waits until all devices are shown and can be reached, with the endpoints that
-// they had at first.
+// await waits until all devices are shown and reachable, with the same endpoints as
+// at first.
 func (n *fleet) await(text string, limit time.Duration) {
 	n.r.t.Helper()
 	n.r.step(text, func() (err error) {
@@ -95,7 +95,7 @@ func (n *fleet) await(text string, limit time.Duration) {
 	})
 }
 
-// checkTypes has a controller read what each endpoint is.
+// checkTypes makes a controller read the device type of each endpoint.
 func (n *fleet) checkTypes(controller string) {
 	n.r.t.Helper()
 	const attrDeviceTypeList = 0
@@ -130,12 +130,12 @@ func (r *run) subscribeAll(controller string) {
 	})
 }
 
-// gesture is a command of a controller, what becomes of it, and what is reported when
-// that has happened.
+// gesture is a command of a controller, the MQTT message for it, and the report
+// after that.
 type gesture struct {
 	part      string // id and part
 	command   command
-	topic     string // that is published to, and what
+	topic     string // where the command is published
 	payload   string
 	state     string // what the device answers
 	cluster   uint32
@@ -143,8 +143,8 @@ type gesture struct {
 	want      string
 }
 
-// captured are the messages of a real zigbee2mqtt about some devices: their entries in
-// bridge/devices, and their states.
+// captured returns messages of a real zigbee2mqtt about some devices: their entries
+// in bridge/devices, and their states.
 func (r *run) captured(names ...string) (entries []json.RawMessage, states map[string]string) {
 	f, err := os.Open("../../pkg/mqtt/testdata/captured.jsonl.gz")
 	r.must(err)
@@ -177,9 +177,9 @@ func (r *run) captured(names ...string) (entries []json.RawMessage, states map[s
 	return entries, states
 }
 
-// TestMQTT has the daemon take over the devices of a broker, by messages that a real
-// zigbee2mqtt has published: matter.js finds, switches and follows them. Then broker and
-// daemon end and come back in each order.
+// TestMQTT makes the daemon bridge the devices of a broker, with captured messages
+// of a real zigbee2mqtt. matter.js finds and switches them, and receives reports.
+// Then broker and daemon end and start again in each order.
 func TestMQTT(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -252,7 +252,8 @@ func TestMQTT(t *testing.T) {
 
 	toggle := func() {
 		r.call("new session", "reconnect", args{"controller": "one"}, nil, nil)
-		// A command that comes before the daemon has its broker again is not kept.
+		// A command that arrives before the daemon is connected to its broker again
+		// is dropped.
 		r.step("On, until there is a message", func() error {
 			for range 20 {
 				r.status("On", "one", command{endpoint: n.ends[ids["LDSENK02S"]+"/switch"], cluster: "OnOff", name: "on"}, 0)

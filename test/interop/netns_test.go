@@ -14,7 +14,7 @@ const link = "eth0"
 type namespace struct{ *netns.Namespace }
 
 // newPair returns two namespaces joined by a veth pair, with an IPv6 link-local
-// address, a ULA and an IPv4 address at each end, and no way out.
+// address, a ULA and an IPv4 address at each end, and no other link.
 func newPair() (device, controller *namespace, err error) {
 	a, err := netns.New()
 	if err != nil {
@@ -38,8 +38,8 @@ func newPair() (device, controller *namespace, err error) {
 	return &namespace{a}, &namespace{b}, nil
 }
 
-// addresses returns every address of the namespace's end of the link, once all
-// of them can be used.
+// addresses returns all addresses of the namespace's end of the link, once all of
+// them are usable.
 func (n *namespace) addresses() (found []netip.Addr, err error) {
 	err = n.Do(func() error {
 		found, err = netns.Await(link)

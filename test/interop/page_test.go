@@ -20,8 +20,8 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netns"
 )
 
-// Where the page is: a network of the device and the browser, which is in the namespace
-// of the test.
+// The network of the page: between the device and the browser, which runs in the
+// test's namespace.
 const (
 	pageLink = "web0"
 	pageHost = "10.83.8.1"
@@ -29,7 +29,7 @@ const (
 	pageURL  = "http://" + pageAddr
 )
 
-// pageWait is how long a page may take to show what a test waits for.
+// pageWait is how long a page may take to show something.
 const pageWait = 15 * time.Second
 
 // tab is one tab of the browser.
@@ -38,14 +38,15 @@ type tab struct {
 	ctx context.Context
 }
 
-// connectPage joins the device with the browser, and has the daemon serve its page there.
+// connectPage joins the device with the browser, and makes the daemon serve its
+// page there.
 func (r *run) connectPage() {
 	r.t.Helper()
 	r.must(netns.Connect(pageLink, netns.End{Prefixes: []string{"10.83.8.2/24"}},
 		netns.End{Namespace: r.device.ns.Namespace, Prefixes: []string{pageHost + "/24"}}))
 	r.t.Cleanup(func() {
 		if l, err := netlink.LinkByName(pageLink); err == nil {
-			_ = netlink.LinkDel(l) // else it goes with the namespace of the device, later
+			_ = netlink.LinkDel(l) // otherwise it is removed with the device's namespace
 		}
 	})
 	r.device.args = append(r.device.args, "--web-addr", pageAddr, "--interface", link)
@@ -69,7 +70,7 @@ func (r *run) startBrowser() *tab {
 	return &tab{r, ctx}
 }
 
-// stranger opens a tab that has none of the others' cookies.
+// stranger opens a tab without the cookies of the other tabs.
 func (t *tab) stranger() *tab {
 	t.r.t.Helper()
 	ctx, cancel := chromedp.NewContext(t.ctx, chromedp.WithNewBrowserContext())
@@ -78,7 +79,7 @@ func (t *tab) stranger() *tab {
 	return &tab{t.r, ctx}
 }
 
-// do has the browser do something.
+// do runs actions in the browser.
 func (t *tab) do(text string, actions ...chromedp.Action[chromedp.Void]) {
 	t.r.t.Helper()
 	t.r.step(text, func() error {
@@ -98,7 +99,7 @@ func (t *tab) open(path string) {
 func (t *tab) until(text, expression string) {
 	t.r.t.Helper()
 	t.r.step(text, func() error {
-		// A poll ends with its page, which may be on its way to the next.
+		// A poll ends with its page, which may be loading the next one.
 		var err error
 		for end := time.Now().Add(pageWait); time.Now().Before(end); {
 			_, err = chromedp.Run(t.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(time.Until(end))))
@@ -111,13 +112,14 @@ func (t *tab) until(text, expression string) {
 	})
 }
 
-// sees waits until what the page shows at a selector has a text.
+// sees waits until the element of a selector contains a text.
 func (t *tab) sees(selector, text string) {
 	t.r.t.Helper()
 	t.until(fmt.Sprintf("%s shows %q", selector, text), fmt.Sprintf("(document.querySelector(%s)?.innerText ?? '').includes(%s)", quote(selector), quote(text)))
 }
 
-// evaluate returns what a JavaScript expression is in a page; promises are waited for.
+// evaluate returns the value of a JavaScript expression in a page. It waits for
+// promises.
 func evaluate[T any](t *tab, text, expression string) (result T) {
 	t.r.t.Helper()
 	t.r.step(text, func() (err error) {
@@ -129,8 +131,7 @@ func evaluate[T any](t *tab, text, expression string) (result T) {
 	return result
 }
 
-// click clicks at the first element that a selector finds, and waits for the page that
-// follows.
+// click clicks the first element of a selector, and waits for the next page.
 func (t *tab) click(selector string) {
 	t.r.t.Helper()
 	t.r.step("click "+selector, func() error {
@@ -141,7 +142,7 @@ func (t *tab) click(selector string) {
 	})
 }
 
-// enter logs the browser in as somebody does who types "opcredsd web-url".
+// enter signs in with the link of "opcredsd web-url".
 func (t *tab) enter() {
 	t.r.t.Helper()
 	var u struct{ URL string }
@@ -166,7 +167,7 @@ func scheme(name string) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// npmScript returns a program of an npm package, to be run in a page.
+// npmScript returns a program of an npm package, for use in a page.
 func (r *run) npmScript(path string) string {
 	r.t.Helper()
 	b, err := os.ReadFile("node_modules/" + path)
@@ -175,11 +176,11 @@ func (r *run) npmScript(path string) string {
 }
 
 func quote(s string) string {
-	b, _ := json.Marshal(s) // a text always can be
+	b, _ := json.Marshal(s) // marshalling a string does not fail
 	return string(b)
 }
 
-// bypassPolicy lets the test use pictures of its own in the pages that it opens next.
+// bypassPolicy allows the test to add its own pictures to the next pages.
 func bypassPolicy(on bool) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: on})

@@ -17,8 +17,8 @@ import (
 	devices "github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// pipe takes what a script asks of the example applications of the SDK, and brings it about
-// at the bridged device.
+// pipe receives the requests of a script to the SDK's example applications, and
+// applies them to the bridged device.
 type pipe struct {
 	path   string
 	file   *os.File
@@ -26,7 +26,7 @@ type pipe struct {
 	device string
 	part   string
 	done   chan struct{}
-	load   chan struct{} // closed to end the load, or generator; nil: there is none
+	load   chan struct{} // closed to end the load or generator; nil: there is none
 }
 
 // request is a line in the pipe.
@@ -51,7 +51,7 @@ func (s *source) openPipe(path, device, part string) (*pipe, error) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // as a writer, too: it has no end
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // also as a writer, so that there is no end of file
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,8 @@ func (p *pipe) endLoad() {
 	}
 }
 
-// run is a load, or a generator if watts are negative, that is never quite even.
+// run simulates a load, or a generator if watts is negative, whose power varies a
+// little.
 func (p *pipe) run(watts float64, end <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -106,7 +107,7 @@ func (p *pipe) run(watts float64, end <-chan struct{}) {
 	}
 }
 
-// happenings are what a line with a name brings about.
+// happenings maps the names of requests to states.
 var happenings = map[string]map[string]any{
 	"Reset":        {"state": "stopped", "error": "none", "run_mode": "idle", "clean_mode": "Vacuum", "areas": ""},
 	"Docked":       {"state": "docked", "run_mode": "idle"},
@@ -115,7 +116,8 @@ var happenings = map[string]map[string]any{
 	"Charged":      {"state": "docked"},
 }
 
-// triggers are what a test event trigger brings about, by its number without the endpoint.
+// triggers maps test event triggers to states, by their numbers without the
+// endpoint.
 var triggers = map[string]map[string]any{
 	"0x005c000000000090": {"smoke": "warning"},
 	"0x005c00000000009c": {"smoke": "critical"},
@@ -129,7 +131,7 @@ var triggers = map[string]map[string]any{
 	"0x005c0000000000aa": {"end_of_service": false},
 }
 
-// batteries are the triggers of what a battery is like.
+// batteries maps triggers to states of a battery.
 var batteries = map[string]string{
 	"0x005c000000000095": `{"percent":15,"low":true}`,
 	"0x005c00000000009e": `{"percent":3,"low":true}`,
@@ -169,7 +171,7 @@ func (p *pipe) obey(r *request) error {
 	return nil
 }
 
-// snake returns a name of the SDK as the API has it.
+// snake converts a name of the SDK to one of the API.
 func snake(name string) string {
 	if name == "BatteryLow" {
 		return "low_battery"
@@ -206,8 +208,8 @@ func (p *pipe) press(down time.Duration, times int, up time.Duration) error {
 	return nil
 }
 
-// trigger brings about a test event. The number has the endpoint in its third and fourth
-// octet.
+// trigger applies a test event trigger. The number contains the endpoint in its
+// third and fourth octet.
 func (p *pipe) trigger(number string) error {
 	if len(number) == 18 {
 		number = number[:6] + "0000" + number[10:]
@@ -230,7 +232,7 @@ func (p *pipe) trigger(number string) error {
 	return fmt.Errorf("no such trigger %s", number)
 }
 
-// pics says of an endpoint of the library what its lists say, as a file of PICS does.
+// pics returns the PICS of an endpoint of the library, from its lists.
 func pics(d devices.Device, part string, codes map[uint32]string) (lines []string, err error) {
 	a, err := devices.Assemble(&d, devices.Profile{}, nil)
 	if err != nil {
@@ -273,9 +275,9 @@ func pics(d devices.Device, part string, codes map[uint32]string) (lines []strin
 	return lines, nil
 }
 
-// What the node adds to the endpoints of the library.
+// The clusters that the node adds to the endpoints of the library.
 
-// nodePICS is Identify and what stands on every node.
+// nodePICS is Identify and the clusters of every node.
 var nodePICS = []string{
 	"GRPKEY.S=1", "GRPKEY.S.A0000=1", "GRPKEY.S.A0001=1", "GRPKEY.S.A0002=1", "GRPKEY.S.A0003=1", "GRPKEY.S.C00.Rsp=1",
 	"PICS_SKIP_SAMPLE_APP=1", "PICS_USER_PROMPT=1", "PICS_SF_AddFabric=1", "PICS_EVENT_LIST_ENABLED=0", "I.S=1", "I.S.A0000=1",

@@ -2,28 +2,27 @@
 
 package interop
 
-// tryout is a set of scripts and plans that look at one endpoint of one device.
+// tryout is a set of scripts and plans for one endpoint of one device.
 type tryout struct {
-	device string // of the library, without "api:"; "": all of them, and no endpoint in particular
-	part   string // of a device of several
-	// scripts are names with what their operator has to decide, as on a command line.
+	device string // of the library, without "api:"; "": all of them, without a certain endpoint
+	part   string // of a device with several parts
+	// scripts are names with the input of their operator, as on a command line.
 	scripts []string
 	// plans are plans in YAML, without "Test_".
 	plans string
 	// sets are settings of the plans, NAME=VALUE; see plan.py.
 	sets []string
-	// pics are what the endpoint does not say of itself by its lists: what can be done with
-	// the device.
+	// pics are capabilities of the device that its endpoint's lists do not show.
 	pics []string
 	// seconds is how long a script waits after each command; see run.py.
 	seconds string
 }
 
-// events are scripts that bring about what happens at a device.
+// events are the arguments of scripts that trigger changes at a device.
 const events = "--hex-arg enableKey:000102030405060708090a0b0c0d0e0f --app-pipe {pipe}"
 
 // tryouts are the scripts and plans for the device library.
-// test/interop/certification/README.md says which are left out, and why.
+// test/interop/certification/README.md lists those that are left out, and why.
 var tryouts = []tryout{
 	{scripts: []string{"TC_DeviceConformance", "TC_DeviceBasicComposition"}},
 	{device: "everything", scripts: []string{"TC_AccessChecker"}},
@@ -39,7 +38,7 @@ var tryouts = []tryout{
 	{device: "extended_color_light", plans: "TC_CC_4_3 TC_CC_4_4 TC_CC_5_1 TC_CC_5_2 TC_CC_5_3 TC_CC_6_1"},
 	{device: "extended_color_light", plans: "TC_CC_6_2 TC_CC_6_3 TC_CC_7_1 TC_CC_7_2 TC_CC_7_3"},
 	{device: "extended_color_light", plans: "TC_CC_7_4 TC_CC_8_1 TC_CC_9_1 TC_CC_9_2 TC_CC_9_3"},
-	// Scenes of a color, which the plans bring along for the example applications.
+	// Color scenes, which the plans contain for the example applications.
 	{device: "extended_color_light", pics: []string{"PICS_SDK_CI_ONLY"}, plans: "TC_S_2_1 TC_S_2_2 TC_S_2_4"},
 	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},
 
@@ -85,7 +84,7 @@ var tryouts = []tryout{
 	}},
 }
 
-// vacuumPICS say what can be brought about at the vacuum.
+// vacuumPICS lists the changes that can be triggered at the vacuum.
 var vacuumPICS = []string{
 	"RVCRUNM.S.M.CAN_TEST_MODE_FAILURE", "RVCRUNM.S.M.CAN_MANUALLY_CONTROLLED", "RVCCLEANM.S.M.CAN_MANUALLY_CONTROLLED",
 	"RVCOPSTATE.S.M.CAN_MANUALLY_CONTROLLED", "RVCOPSTATE.S.M.ST_STOPPED", "RVCOPSTATE.S.M.ST_RUNNING", "RVCOPSTATE.S.M.ST_PAUSED",

@@ -37,7 +37,7 @@ func (n *namespace) start(name string, cmd *exec.Cmd, files ...io.Closer) (*proc
 	}
 	p := &process{name: name, cmd: cmd, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // ProcessState tells more
+		_ = cmd.Wait() // ProcessState has the result
 		closeFiles()
 		close(p.done)
 	}()
@@ -57,7 +57,7 @@ func (p *process) signal(s os.Signal, limit time.Duration) error {
 	}
 }
 
-// output runs a command in the namespace to its end and returns its stdout.
+// output runs a command in the namespace and returns its stdout.
 func (n *namespace) output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -75,12 +75,13 @@ func (n *namespace) output(ctx context.Context, name string, args ...string) ([]
 	return stdout.Bytes(), nil
 }
 
-// environment is what children see: nothing that configures opcredsd or node.
+// environment returns the environment of children, without variables for opcredsd
+// or node.
 func environment() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
 }
 
-// eachLine calls f with each line of what a child writes, until it ends.
+// eachLine calls f with each line of a child's output, until it ends.
 func eachLine(output io.ReadCloser, f func(line []byte)) {
 	defer output.Close()
 	lines := bufio.NewReader(output)
@@ -93,8 +94,7 @@ func eachLine(output io.ReadCloser, f func(line []byte)) {
 	}
 }
 
-// lineWatch passes on what is written and sends each whole line that wanted
-// accepts to found, once.
+// lineWatch passes on output and sends the first line that wanted accepts to found.
 type lineWatch struct {
 	io.Writer
 	wanted func(line string) bool

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// run is one run of the test: the network, the two programs in it, and the
-// summary. The first failure ends it.
+// run is one run of the test: the network, the two programs in it, and the summary.
+// The first failure ends it.
 type run struct {
 	t         *testing.T
 	ctx       context.Context
@@ -37,7 +37,7 @@ type run struct {
 	fabrics   map[string]*fabricOf // by controller
 }
 
-// newRun sets up everything but the daemon.
+// newRun sets up everything except the daemon.
 func newRun(t *testing.T) *run {
 	t.Helper()
 	r := newBareRun(t)
@@ -52,7 +52,7 @@ func newRun(t *testing.T) *run {
 	return r
 }
 
-// newBareRun sets up everything but the daemon and matter.js.
+// newBareRun sets up everything except the daemon and matter.js.
 func newBareRun(t *testing.T) *run {
 	t.Helper()
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
@@ -84,7 +84,7 @@ func newBareRun(t *testing.T) *run {
 	return r
 }
 
-// binary is the daemon under test.
+// binary returns the daemon under test.
 func (r *run) binary() string {
 	name := os.Getenv("OPCREDSD_BIN")
 	if name == "" {
@@ -98,7 +98,7 @@ func (r *run) binary() string {
 	return name
 }
 
-// listen opens the resolvers, beside the controllers.
+// listen opens the resolvers in the controllers' namespace.
 func (r *run) listen(deviceNS, controllerNS *namespace) {
 	var err error
 	r.home, err = deviceNS.addresses()
@@ -147,8 +147,8 @@ func (r *run) step(text string, f func() error) {
 	r.record(float64(time.Since(started).Microseconds())/1000, text)
 }
 
-// call has a controller do something and then checks what came of it; the time
-// is the controller's own.
+// call runs a command of a controller and then a check. The time is that of the
+// controller.
 func (r *run) call(text, command string, a args, result any, check func() error) {
 	r.t.Helper()
 	got, err := r.ctl.call(r.ctx, command, a, result)
@@ -164,7 +164,7 @@ func (r *run) call(text, command string, a args, result any, check func() error)
 	r.record(got.MS, text)
 }
 
-// showLogs copies the end of each log into the test's own output.
+// showLogs copies the end of each log to the test's output.
 func (r *run) showLogs() {
 	names, err := filepath.Glob(filepath.Join(r.logs, "*.log"))
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestScreenshots takes the pictures of docs/web.md, into the directory SCREENSHOTS.
+// TestScreenshots takes the screenshots for docs/web.md, in the directory
+// SCREENSHOTS.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
@@ -77,8 +78,8 @@ func TestScreenshots(t *testing.T) {
 	take("log", "/log?level=info")
 }
 
-// ownRoot has the daemon run in a root directory of its own, so that the doctor finds
-// nothing of the container that a test may run in.
+// ownRoot makes the daemon run in its own root directory, so that the doctor does
+// not find the container in which the test may run.
 func (d *device) ownRoot(dir string) error {
 	root := filepath.Join(dir, "root")
 	d.state = filepath.Join(root, "var/lib/opcredsd")

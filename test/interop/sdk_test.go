@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// makeSDKDirectory makes the directory that the SDK's build has compiled in. It stays, as
-// another run may be using it.
+// makeSDKDirectory creates the directory that is compiled into the SDK's build. It
+// is not removed, since another run may be using it.
 func makeSDKDirectory(t *testing.T) {
 	const dir = "/data"
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// source is whatever brings devices into a bridge: it does what controllers want of them,
-// and says so.
+// source is a source of bridged devices. It carries out the commands of controllers
+// and reports the result.
 type source struct {
 	run    *run
 	api    *bridgeAPI
@@ -21,17 +21,17 @@ type source struct {
 
 	mu     sync.Mutex
 	err    error             // the first
-	wishes map[string]string // by device: what was wanted of it last, as it came
+	wishes map[string]string // the last command by device, as received
 	moves  map[string]*move  // of coverings, by device
 }
 
-// move is a covering on its way.
+// move is a moving covering.
 type move struct {
 	from, to float64
 	timer    *time.Timer
 }
 
-// travel is how long a covering takes.
+// travel is how long a covering moves.
 const travel = 1500 * time.Millisecond
 
 // wish is a command of the API's stream.
@@ -41,7 +41,7 @@ type wish struct {
 	Do           string
 }
 
-// startSource begins to follow the commands of the source "api".
+// startSource starts to follow the commands for the source "api".
 func (r *run) startSource() *source {
 	r.t.Helper()
 	s := &source{run: r, api: r.device.api(), wishes: map[string]string{}, moves: map[string]*move{}}
@@ -73,7 +73,7 @@ func (s *source) follow() error {
 	return nil
 }
 
-// reboot restarts the daemon, under the source's hands.
+// reboot restarts the daemon while the source runs.
 func (s *source) reboot() error {
 	s.stream.Close()
 	<-s.done
@@ -86,7 +86,7 @@ func (s *source) reboot() error {
 	return s.follow()
 }
 
-// wish returns what was wanted of a device last.
+// wish returns the last command for a device.
 func (s *source) wish(device string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *source) fail(err error) {
 	}
 }
 
-// report says what a part is now.
+// report reports the state of a part.
 func (s *source) report(device, part string, state map[string]any) {
 	body, err := json.Marshal(map[string]any{"parts": []any{map[string]any{"id": part, "state": state}}})
 	if err == nil {
@@ -124,7 +124,7 @@ func (s *source) report(device, part string, state map[string]any) {
 	}
 }
 
-// doings are what actions come to.
+// doings maps actions to states.
 var doings = map[string]map[string]any{
 	"lock":    {"lock": "locked"},
 	"unlock":  {"lock": "unlocked"},
@@ -134,7 +134,7 @@ var doings = map[string]map[string]any{
 	"go_home": {"state": "seeking_charger"},
 }
 
-// obey does what a controller wants.
+// obey carries out a command.
 func (s *source) obey(w *wish) {
 	state := maps.Clone(doings[w.Do])
 	if w.Set != nil {
@@ -164,7 +164,7 @@ func (s *source) obey(w *wish) {
 	}
 }
 
-// travel has a covering arrive after a while.
+// travel makes a covering arrive after a while.
 func (s *source) travel(w *wish, to float64) {
 	m := &move{from: 50, to: to}
 	if last := s.moves[w.Device]; last != nil {

@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// How much TestBridgeSteps does, unless the environment says otherwise.
+// The size of TestBridgeSteps, unless the environment sets another.
 const (
 	fewDevices = 20
 	fewSteps   = 15
 )
 
-// bridgedDevice is a device as the registry answers it.
+// bridgedDevice is a device in the registry's answer.
 type bridgedDevice struct {
 	ID        string
 	Name      string
@@ -42,26 +42,27 @@ type bridgedDevice struct {
 	}
 }
 
-// home of devices: the daemon, what the test knows of it, and what a controller sees.
+// household is the daemon, the expected state, and the view of a controller.
 type household struct {
 	*run
 	rand    *rand.Rand
-	view    map[[3]uint32]string // what reports have said, by endpoint, cluster and attribute
-	known   map[string]bool      // ids of the devices that are to be there
-	owner   map[uint16]string    // who had each number, ever
+	view    map[[3]uint32]string // reported values by endpoint, cluster and attribute
+	known   map[string]bool      // ids of the devices that must exist
+	owner   map[uint16]string    // the device of each number, at any time
 	leaving map[uint16]bool      // numbers of devices in their grace time
-	streams map[string]io.Closer // of the sources that are there
+	streams map[string]io.Closer // of the connected sources
 	next    int
 	backup  string
-	backed  map[string]bool // the devices that were known then
+	backed  map[string]bool // the devices at that time
 }
 
 const controllerOfSteps = "one"
 
-// TestBridgeSteps has matter.js subscribe to everything, while devices come and go, are
-// renamed and change, sources go, and the daemon is restarted, killed, and restored from
-// backups, in random steps. After each of them what the controller has been told is what
-// the registry holds, and no number has had two owners.
+// TestBridgeSteps makes matter.js subscribe to everything. In random steps devices
+// are added, removed, renamed and changed, sources disconnect, and the daemon is
+// restarted, killed, and restored from backups. After each step the controller's
+// view must agree with the registry, and no endpoint number may have had two
+// devices.
 func TestBridgeSteps(t *testing.T) {
 	t.Parallel()
 	devices, steps, seed := fromEnv(t, "INTEROP_BRIDGE_DEVICES", fewDevices), fromEnv(t, "INTEROP_BRIDGE_STEPS", fewSteps), fromEnv(t, "INTEROP_BRIDGE_SEED", int(time.Now().UnixNano()%1e6))
@@ -112,8 +113,8 @@ func fromEnv(t *testing.T, name string, other int) int {
 // sources of the devices.
 var sources = []string{"north", "south", "west"}
 
-// choose returns a step. Those that take the longest come once in a short run, at fixed
-// places, so that each run has them.
+// choose returns a step. In a short run the slowest steps are at fixed places, so
+// that each run contains them.
 func (h *household) choose(i, of int) (string, func() error) {
 	switch {
 	case i == of/5:
@@ -151,7 +152,7 @@ func (h *household) choose(i, of int) (string, func() error) {
 	return "update", h.update
 }
 
-// descriptions of devices, with what stands for a value that changes.
+// descriptions of devices, with a placeholder for a value that changes.
 var descriptions = []string{
 	`"type":"on_off_light","state":{"on":false}`,
 	`"type":"dimmable_light","state":{"on":true,"brightness_percent":50}`,
@@ -164,7 +165,7 @@ var descriptions = []string{
 	`"parts":[{"id":"1","type":"generic_switch"},{"id":"2","type":"generic_switch"}]`,
 }
 
-// toggled are the values that updates change.
+// toggled are the properties that updates change.
 var toggled = []string{"on", "closed", "occupied"}
 
 func (h *household) newDevice() (id, description string) {
@@ -184,7 +185,7 @@ func (h *household) add() error {
 	return nil
 }
 
-// fill describes so many devices, each source's in one request.
+// fill adds a number of devices, with one request for each source.
 func (h *household) fill(devices int) {
 	h.t.Helper()
 	by := map[string][]string{}
@@ -237,7 +238,7 @@ func (h *household) update() error {
 	return nil
 }
 
-// rename has a source, the operator or the controller rename a device.
+// rename makes a source, the operator or the controller rename a device.
 func (h *household) rename() error {
 	id, name := h.any(), fmt.Sprintf("Name %d", h.rand.IntN(1000))
 	switch h.rand.IntN(3) {
@@ -253,7 +254,7 @@ func (h *household) rename() error {
 	}
 	var res struct{ Status int }
 	_, err := h.ctl.call(h.ctx, "write", args{"controller": controllerOfSteps, "endpoint": d.Endpoint, "cluster": "BridgedDeviceBasicInformation", "attribute": "nodeLabel", "value": name}, &res)
-	if err == nil && res.Status != 0 && res.Status != statusInvalidInState { // the operator's name stays
+	if err == nil && res.Status != 0 && res.Status != statusInvalidInState { // the operator's name has priority
 		err = fmt.Errorf("status %#x", res.Status)
 	}
 	return err
@@ -261,7 +262,7 @@ func (h *household) rename() error {
 
 const statusInvalidInState = 0xCB
 
-// source lets a source go that is there, or come that is not.
+// source disconnects a source, or connects one.
 func (h *household) source() error {
 	name := sources[h.rand.IntN(len(sources))]
 	if s := h.streams[name]; s != nil {
@@ -279,7 +280,7 @@ func (h *household) comes(name string) {
 	h.streams[name] = s
 }
 
-// list describes all devices of a source, without one of them.
+// list sends all devices of a source except one.
 func (h *household) list() error {
 	name := sources[h.rand.IntN(len(sources))]
 	var all []json.RawMessage
@@ -305,13 +306,13 @@ func (h *household) list() error {
 	}
 	delete(h.known, gone.ID)
 	for _, n := range gone.numbers() {
-		h.leaving[n] = true // a minute long
+		h.leaving[n] = true // for one minute
 	}
 	return h.device.api().do("PUT", "/v1/devices?source="+name, "["+strings.Join(keep[1:], ",")+"]", nil)
 }
 
-// restart ends the daemon and starts it, with the controller at its door before it is
-// there: the first report has the list of all devices.
+// restart restarts the daemon. The controller tries to connect from before the
+// start; its first report must have the list of all devices.
 func (h *household) restart(end func() error) error {
 	h.lose()
 	before := h.numbers()
@@ -329,8 +330,8 @@ func (h *household) lose() {
 	}
 }
 
-// comeUp starts the daemon. The controller tries to come in from before that on, and what
-// it is told first has the numbers that are wanted.
+// comeUp starts the daemon. The controller tries to connect from before the start,
+// and its first report must contain the endpoints in want.
 func (h *household) comeUp(want []uint16) error {
 	came := make(chan error, 1)
 	go func() {
@@ -344,8 +345,8 @@ func (h *household) comeUp(want []uint16) error {
 		return fmt.Errorf("the controller comes back: %w", err)
 	}
 	h.subscribe()
-	clear(h.leaving) // a restart ends their time
-	got := h.told()
+	clear(h.leaving) // a restart ends the grace times
+	got := h.reported()
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		return fmt.Errorf("the first report after the start lists %v, not %v", got, want)
@@ -353,7 +354,7 @@ func (h *household) comeUp(want []uint16) error {
 	for _, name := range sources {
 		h.comes(name)
 	}
-	// Devices are reachable again when their sources have spoken of them.
+	// Devices are reachable again after their sources have described them.
 	for id := range h.known {
 		if err := h.device.api().do("PATCH", "/v1/devices/"+id, `{"reachable":true}`, nil); err != nil {
 			return err
@@ -369,7 +370,7 @@ func (h *household) takeBackup() error {
 	return err
 }
 
-// restore puts the backup in the place of what has happened since.
+// restore replaces the state with the backup.
 func (h *household) restore() error {
 	h.lose()
 	if err := h.device.stop(); err != nil {
@@ -389,12 +390,13 @@ func (h *household) restore() error {
 	if err := h.comeUp(want); err != nil {
 		return err
 	}
-	id, d := h.newDevice() // gets a number that nobody had, also since the backup
+	id, d := h.newDevice() // gets a number that was never used, also since the backup
 	h.known[id] = true
 	return h.device.api().do("PUT", "/v1/devices/"+id, d, nil)
 }
 
-// subscribe has the controller subscribe to everything, and takes the first report.
+// subscribe makes the controller subscribe to everything, and reads the first
+// report.
 func (h *household) subscribe() {
 	h.t.Helper()
 	var first reported
@@ -409,13 +411,13 @@ func (h *household) take(p *reported) {
 	}
 }
 
-// told returns what the controller was told of the aggregator's parts.
-func (h *household) told() (all []uint16) {
+// reported returns the aggregator's parts in the controller's view.
+func (h *household) reported() (all []uint16) {
 	_ = json.Unmarshal([]byte(h.view[[3]uint32{aggregator, descriptorCluster, attrPartsList}]), &all) // none
 	return all
 }
 
-// numbers returns the endpoints that the registry shows, sorted.
+// numbers returns the endpoints of the registry, sorted.
 func (h *household) numbers() (all []uint16) {
 	h.t.Helper()
 	devices, err := h.devices()
@@ -443,7 +445,7 @@ func (h *household) devices() (all []bridgedDevice, err error) {
 	return all, err
 }
 
-// agrees waits until what the controller was told is what the registry holds.
+// agrees waits until the controller's view agrees with the registry.
 func (h *household) agrees(when string) {
 	h.t.Helper()
 	h.step("the views agree "+when, func() error {
@@ -466,7 +468,8 @@ func (h *household) agrees(when string) {
 	})
 }
 
-// compare returns how the views differ; an error is one that does not pass.
+// compare returns the difference between the views in problem, and in err a failure
+// that does not go away.
 func (h *household) compare() (problem, err error) {
 	all, err := h.devices()
 	if err != nil {
@@ -498,15 +501,15 @@ func (h *household) compare() (problem, err error) {
 	}
 	slices.Sort(numbers)
 	numbers = slices.Compact(numbers)
-	told := slices.DeleteFunc(h.told(), func(n uint16) bool { return h.leaving[n] })
-	slices.Sort(told)
-	if !slices.Equal(told, numbers) {
-		problem = errors.Join(problem, fmt.Errorf("the controller was told of %v, and there are %v", told, numbers))
+	view := slices.DeleteFunc(h.reported(), func(n uint16) bool { return h.leaving[n] })
+	slices.Sort(view)
+	if !slices.Equal(view, numbers) {
+		problem = errors.Join(problem, fmt.Errorf("the controller has %v, and the registry has %v", view, numbers))
 	}
 	return problem, nil
 }
 
-// attributes in which properties are to be seen.
+// attributes maps properties to the attributes that show them.
 var attributes = map[string][2]uint32{"on": {onOff, 0}, "closed": {booleanState, 0}, "occupied": {occupancySensing, 0}}
 
 const (
@@ -515,12 +518,12 @@ const (
 	attrBridgedLabel = 5
 )
 
-// differs compares what was told of one device.
+// differs compares the view of one device.
 func (h *household) differs(d *bridgedDevice) error {
 	var errs []error
 	want := func(endpoint uint16, cluster, attribute uint32, is string) {
-		if told := h.view[[3]uint32{uint32(endpoint), cluster, attribute}]; told != is {
-			errs = append(errs, fmt.Errorf("%s: endpoint %d, cluster 0x%02X, attribute %d: the controller was told %q, and it is %s", d.ID, endpoint, cluster, attribute, told, is))
+		if view := h.view[[3]uint32{uint32(endpoint), cluster, attribute}]; view != is {
+			errs = append(errs, fmt.Errorf("%s: endpoint %d, cluster 0x%02X, attribute %d: the controller has %q, and the registry has %s", d.ID, endpoint, cluster, attribute, view, is))
 		}
 	}
 	want(d.Endpoint, bridgedInformation, attrReachable, fmt.Sprint(d.Reachable))

@@ -25,7 +25,7 @@ type reported struct {
 		Endpoint       uint16
 		Cluster, Event uint32
 	}
-	ByDevice bool // the session heard of last was opened by the device
+	ByDevice bool // the device opened the session of the last message
 }
 
 func (p *reported) event(cluster, event uint32) bool {
@@ -37,7 +37,7 @@ func (p *reported) event(cluster, event uint32) bool {
 	return false
 }
 
-// subscribe has the controller subscribe to all of endpoint 0.
+// subscribe makes the controller subscribe to all of endpoint 0.
 func (r *run) subscribe(controller string, min, max int) (first reported) {
 	r.t.Helper()
 	r.call("subscription of "+controller, "subscribe", args{"controller": controller, "min": min, "max": max}, &first, func() error {
@@ -49,7 +49,7 @@ func (r *run) subscribe(controller string, min, max int) (first reported) {
 	return first
 }
 
-// report waits for the next report with content.
+// report waits for the next report that is not empty.
 func (r *run) report(text, controller string, within time.Duration, check func(p *reported) error) {
 	r.t.Helper()
 	var p *reported
@@ -99,7 +99,7 @@ func labelled(want string) func(p *reported) error {
 	}
 }
 
-// alone expects that nothing but n attributes is reported.
+// alone expects that exactly n attributes are reported.
 func alone(n int, check func(p *reported) error) func(p *reported) error {
 	return func(p *reported) error {
 		if len(p.Attributes) != n || len(p.Events) != 0 {
@@ -109,7 +109,7 @@ func alone(n int, check func(p *reported) error) func(p *reported) error {
 	}
 }
 
-// anew expects everything there is, by a session that the device opened.
+// anew expects a complete report on a session that the device opened.
 func anew(attributes int, check func(p *reported) error) func(p *reported) error {
 	return func(p *reported) error {
 		if len(p.Attributes) != attributes || !p.event(basicInformation, eventStartUp) {
@@ -122,8 +122,8 @@ func anew(attributes int, check func(p *reported) error) func(p *reported) error
 	}
 }
 
-// TestSubscriptions subscribes to endpoint 0 and does nothing more on the
-// controller's side: every report is the device's doing, also after a restart.
+// TestSubscriptions subscribes to endpoint 0, and the controller does nothing else:
+// the device sends every report by itself, also after a restart.
 func TestSubscriptions(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// oldFabric is a fabric of a database that an earlier release has left, and who
-// administers it.
+// oldFabric is a fabric of a database of an earlier release, with its
+// administrator.
 type oldFabric struct {
 	Node      uint64
 	Authority struct {
@@ -34,9 +34,10 @@ const (
 	attrConfigurationVersion = 0x18
 )
 
-// TestUpgrade starts the daemon on the database of a node of Matter 1.4.2. The
-// administrators of its fabrics go on without commissioning it anew: they find it, read
-// what has come, hear of changes, and are called after a restart.
+// TestUpgrade starts the daemon with the database of a node of Matter 1.4.2. The
+// administrators of its fabrics must work without a new commissioning: they find
+// the node, read new attributes, receive reports, and are connected to after a
+// restart.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -46,7 +47,7 @@ func TestUpgrade(t *testing.T) {
 	names := map[string]int{}
 	for i, f := range fabrics {
 		if f.Authority.ICAC != nil {
-			continue // matter.js keeps no authority without the root's key
+			continue // matter.js cannot use an authority without the root's key
 		}
 		name := fmt.Sprintf("old%d", i+1)
 		a := f.Authority
@@ -77,7 +78,7 @@ func TestUpgrade(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// unpack makes the device's state of a database of an earlier release.
+// unpack creates the device's state from a database of an earlier release.
 func (r *run) unpack(name string) []oldFabric {
 	r.t.Helper()
 	var saved struct{ Fabrics []oldFabric }

@@ -32,8 +32,8 @@ const (
 
 var z2mReady = regexp.MustCompile(`Zigbee2MQTT started!`)
 
-// hub is a mosquitto and a zigbee2mqtt with a radio that is not there, in a namespace of
-// their own.
+// hub is a mosquitto and a zigbee2mqtt with a simulated radio, in their own
+// namespace.
 type hub struct {
 	r      *run
 	ns     *namespace
@@ -45,7 +45,8 @@ type hub struct {
 	starts int
 }
 
-// newHub makes the namespace, the link to the daemon, and what the two read.
+// newHub creates the namespace, the link to the daemon, and the configuration of
+// both programs.
 func newHub(r *run) *hub {
 	r.t.Helper()
 	nodes, err := filepath.Glob("zigbee2mqtt/node_modules/node-linux-*/bin/node")
@@ -60,7 +61,7 @@ func newHub(r *run) *hub {
 	r.t.Cleanup(inner.Close)
 	r.must(netns.Connect(hubLink, netns.End{Namespace: r.device.ns.Namespace, Prefixes: []string{"10.83.8.1/24"}}, netns.End{Namespace: inner, Prefixes: []string{hubAddress + "/24"}}))
 	r.must(inner.Do(netns.Loopback))
-	dir, err := os.MkdirTemp("", "hub") // shorter than t.TempDir: a socket's path has 107 octets
+	dir, err := os.MkdirTemp("", "hub") // shorter than t.TempDir: a socket's path may have 107 octets
 	r.must(err)
 	r.t.Cleanup(func() { os.RemoveAll(dir) })
 	h := &hub{r: r, ns: &namespace{inner}, dir: dir, node: node, ieee: map[string]string{}}
@@ -75,7 +76,7 @@ func (h *hub) configure() {
 	h.r.must(json.Unmarshal(b, &devices))
 	names := ""
 	for i, d := range devices {
-		h.ieee[d.Name] = fmt.Sprintf("0x00124b%010x", i+1) // radio.cjs has the same
+		h.ieee[d.Name] = fmt.Sprintf("0x00124b%010x", i+1) // as in radio.cjs
 		names += fmt.Sprintf("  '%s': {friendly_name: %q}\n", h.ieee[d.Name], d.Name)
 	}
 	h.write("mosquitto.conf", "user root\nlistener 1883\nlistener 0 "+h.path("sock")+"\nallow_anonymous true\npersistence false\n")
@@ -97,7 +98,7 @@ func (h *hub) write(name, content string) {
 	h.r.must(os.WriteFile(h.path(name), []byte(content), 0o644))
 }
 
-// id is the id of a device.
+// id returns the id of a device.
 func (h *hub) id(name string) string { return "z2m:" + h.ieee[name] }
 
 func (h *hub) startBroker() error {
@@ -126,7 +127,7 @@ func (h *hub) startZ2M() error {
 	}
 	cmd := exec.Command(h.node, "-r", "./radio.cjs", "node_modules/zigbee2mqtt/cli.js")
 	cmd.Dir = "zigbee2mqtt"
-	// The radio's memory of what devices are lives as long as zigbee2mqtt does.
+	// The radio keeps the devices in memory as long as zigbee2mqtt runs.
 	cmd.Env = append(environment(), "RADIO_DEVICES=devices.json", "RADIO_SOCKET="+h.path("radio"), "ZIGBEE2MQTT_DATA="+h.path("data"), "GIT_DIR=/nonexistent")
 	watch := &lineWatch{Writer: log, wanted: z2mReady.MatchString, found: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = watch, watch
@@ -143,7 +144,7 @@ func (h *hub) startZ2M() error {
 	}
 }
 
-// wish asks the radio for something.
+// wish sends a request to the radio.
 func (h *hub) wish(wish args, result any) error {
 	conn, err := net.Dial("unix", h.path("radio"))
 	if err != nil {
@@ -173,7 +174,7 @@ func (h *hub) wish(wish args, result any) error {
 	return json.Unmarshal(answer.Result, result)
 }
 
-// report has a device report attributes, or say a command.
+// report makes a device report attributes, or send a command.
 func (h *hub) report(device string, endpoint int, cluster string, values args) error {
 	return h.wish(args{"do": "report", "device": device, "endpoint": endpoint, "cluster": cluster, "values": values}, nil)
 }
@@ -182,7 +183,8 @@ func (h *hub) zone(device string, status int) error {
 	return h.wish(args{"do": "command", "device": device, "cluster": "ssIasZone", "command": "statusChangeNotification", "payload": args{"zonestatus": status, "extendedstatus": 0, "zoneID": 23, "delay": 0}}, nil)
 }
 
-// speak has the sensors say something: what is never said is not shown.
+// speak makes the sensors report, since the bridge does not show a value without a
+// report.
 func (h *hub) speak() error {
 	return errors.Join(
 		h.report("climate", 1, "msTemperatureMeasurement", args{"measuredValue": 2150}), h.report("climate", 1, "msRelativeHumidity", args{"measuredValue": 4560}),
@@ -215,7 +217,7 @@ func (h *hub) wantValue(device string, endpoint int, cluster, attribute string, 
 	})
 }
 
-// parts are what the devices of devices.json are.
+// parts returns the types of the devices of devices.json.
 func (h *hub) parts() map[string]string {
 	out := map[string]string{}
 	for key, typ := range map[string]string{
@@ -232,8 +234,8 @@ func (h *hub) parts() map[string]string {
 	return out
 }
 
-// TestZigbee2MQTT lives with a real mosquitto and a real zigbee2mqtt, of which only the
-// radio is not there.
+// TestZigbee2MQTT uses a real mosquitto and a real zigbee2mqtt; only the radio is
+// simulated.
 func TestZigbee2MQTT(t *testing.T) {
 	r := newRun(t)
 	h := newHub(r)
@@ -272,7 +274,7 @@ func TestZigbee2MQTT(t *testing.T) {
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)
 }
 
-// commands are carried out by the radio, and what it reports comes back.
+// commands checks that the radio carries out commands, and that its reports arrive.
 func (h *hub) commands(end func(string) uint16) {
 	r := h.r
 	r.t.Helper()
@@ -333,7 +335,7 @@ func (h *hub) commands(end func(string) uint16) {
 	r.attribute("it is on", "one", end("hall/dimmer/light"), onOff, 0, "true")
 }
 
-// reports of the radio reach the controller.
+// reports checks that reports of the radio reach the controller.
 func (h *hub) reports(end func(string) uint16) {
 	r := h.r
 	r.t.Helper()
@@ -378,14 +380,14 @@ func (h *hub) reports(end func(string) uint16) {
 	})
 }
 
-// ways are how devices come, go and are renamed, all of them without another endpoint.
+// ways adds, removes and renames devices. Their endpoints must not change.
 func (h *hub) ways(end func(string) uint16, n *fleet) {
 	r := h.r
 	r.t.Helper()
 	r.begin("zigbee2mqtt, rename")
 	c := brokertest.Connect(r.t, h.path("sock"))
 	c.Publish("zigbee2mqtt/bridge/request/device/rename", `{"from":"plug","to":"cellar/freezer"}`, false)
-	time.Sleep(time.Second) // nothing says that it has happened but what must not change
+	time.Sleep(time.Second) // there is no sign that it has happened
 	n.await("the device is the same", untilAllBack)
 	r.status("Off", "one", command{endpoint: end("plug/switch"), cluster: "OnOff", name: "off"}, 0)
 	h.wantValue("plug", 1, "genOnOff", "onOff", 0)
@@ -404,7 +406,7 @@ func (h *hub) ways(end func(string) uint16, n *fleet) {
 	n.await("the device is the same", untilAllBack)
 }
 
-// loss is on the broker's link: all goes through, later.
+// loss loses packets on the broker's link. Everything must arrive, later.
 func (h *hub) loss(end func(string) uint16) {
 	r := h.r
 	r.t.Helper()
@@ -425,7 +427,8 @@ func (h *hub) loss(end func(string) uint16) {
 	r.step("loss ends", func() error { return r.setLossOn(hubLink, 0, r.device.ns, h.ns) })
 }
 
-// orders kill the four and start them again, in every order. -short: some.
+// orders kills the four programs and starts them again, in every order; with -short
+// only in some.
 func (h *hub) orders(end func(string) uint16, n *fleet) {
 	r := h.r
 	r.t.Helper()
@@ -443,7 +446,7 @@ func (h *hub) orders(end func(string) uint16, n *fleet) {
 		"broker":      h.startBroker,
 		"zigbee2mqtt": h.startZ2M,
 		"daemon":      func() error { return r.device.start(r.ctx, testProduct) },
-		"controller":  func() error { return nil }, // it connects when it has something to say
+		"controller":  func() error { return nil }, // it connects when it sends something
 	}
 	all := orders(names)
 	if testing.Short() {
@@ -456,7 +459,8 @@ func (h *hub) orders(end func(string) uint16, n *fleet) {
 		}
 		var waiting []chan error
 		for _, name := range order {
-			// zigbee2mqtt waits for its broker, so what comes after it must not wait for it.
+			// zigbee2mqtt waits for its broker, so the next program must not wait
+			// for zigbee2mqtt.
 			done := make(chan error, 1)
 			go func() { done <- start[name]() }()
 			waiting = append(waiting, done)
@@ -470,11 +474,11 @@ func (h *hub) orders(end func(string) uint16, n *fleet) {
 		n.await("all devices are there, with the endpoints that they had", untilAllBack)
 		r.call("new session", "reconnect", args{"controller": "one"}, nil, nil)
 		r.status("On", "one", command{endpoint: end("lamp white/light"), cluster: "OnOff", name: "on"}, 0)
-		h.wantValue("lamp white", 1, "genOnOff", "onOff", 1) // off is what it was when the radio began
+		h.wantValue("lamp white", 1, "genOnOff", "onOff", 1) // the radio began with off
 	}
 }
 
-// orders returns all orders of some names.
+// orders returns all orders of names.
 func orders(names []string) (all [][]string) {
 	if len(names) <= 1 {
 		return [][]string{slices.Clone(names)}

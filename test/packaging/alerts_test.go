@@ -14,7 +14,7 @@ import (
 
 const alertsFile = "../../deploy/prometheus/alerts.yaml"
 
-// alert is a rule as it is shipped.
+// alert is a rule in the shipped file.
 type alert struct {
 	Alert       string
 	Expr        string
@@ -35,7 +35,7 @@ func alertRules(t *testing.T) (rules []alert) {
 	return rules
 }
 
-// alerts are the names of the alerts that are shipped.
+// alerts returns the names of the shipped alerts.
 func alerts(t *testing.T) (names []string) {
 	t.Helper()
 	for _, r := range alertRules(t) {
@@ -44,7 +44,8 @@ func alerts(t *testing.T) (names []string) {
 	return names
 }
 
-// Every alert has a case in which it fires, and one in which it does not.
+// TestAlerts checks that every alert has a case in which it fires, and one in which
+// it does not.
 func TestAlerts(t *testing.T) {
 	promtool := need(t, "promtool", "prometheus")
 	run(t, promtool, "check", "config", "deploy/prometheus/prometheus.yml")
@@ -70,7 +71,8 @@ func TestAlerts(t *testing.T) {
 			if len(c.Fires) > 0 {
 				fires[c.Alert] = true
 			}
-			// Several gateways of which not all are named are a silent case too.
+			// Several gateways of which some are not listed also count as a case
+			// without an alert.
 			if len(c.Fires) < len(test.Series) {
 				silent[c.Alert] = true
 			}
@@ -83,7 +85,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// Each alert links to its section of docs/alerts.md, which has one for each and no other.
+// TestAlertsDocumented checks that docs/alerts.md has exactly one section for each
+// alert, and that the alert links to it.
 func TestAlertsDocumented(t *testing.T) {
 	var sections []string
 	for _, m := range regexp.MustCompile(`(?m)^## (\w+)$`).FindAllStringSubmatch(read(t, "../../docs/alerts.md"), -1) {
@@ -106,7 +109,8 @@ func TestAlertsDocumented(t *testing.T) {
 	}
 }
 
-// The rules for the Prometheus operator are those for Prometheus.
+// TestAlertsKubernetes checks that the rules for the Prometheus operator are the
+// same.
 func TestAlertsKubernetes(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "rule.yaml")
 	run(t, "deploy/kubernetes/monitoring/update.sh", made)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// machine is an architecture that is released.
+// machine is an architecture with releases.
 type machine struct {
 	arch          string // in the names of releases
 	qemu          string // runs its programs, from qemu-user-static
@@ -52,7 +52,7 @@ func checkStatic(t *testing.T, path string, machine elf.Machine) {
 	}
 }
 
-// The released binaries of every architecture run.
+// TestBinaries runs the released binaries of every architecture.
 func TestBinaries(t *testing.T) {
 	for _, m := range machines {
 		t.Run(m.arch, func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestBinaries(t *testing.T) {
 	}
 }
 
-// checkStore makes a store on this machine and checks it on the other: it is one
-// file for all of them.
+// checkStore creates a store on this machine and checks it on the other one, since
+// the file format is the same.
 func checkStore(t *testing.T, m machine, binary string) {
 	t.Helper()
 	arch, _ := native(t)
@@ -95,8 +95,8 @@ func checkStore(t *testing.T, m machine, binary string) {
 
 var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+)`)
 
-// A commissioning with everything in it, and what comes after it, on every
-// architecture: cryptography, store, alignment of 64-bit words.
+// TestCommissioning runs a whole commissioning on every architecture: cryptography,
+// store, and alignment of 64-bit words.
 func TestCommissioning(t *testing.T) {
 	const tests = "^(TestCommission|TestWrongPasscode|TestRestart|TestRemoveLastFabric|TestFailSafeExpiry)$"
 	for _, m := range machines {

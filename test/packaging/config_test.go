@@ -15,8 +15,8 @@ var (
 	settingRow = regexp.MustCompile(`(?m)^#?([a-z0-9_]+): (.*)$`)
 )
 
-// The shipped configuration knows every flag of run, and nothing else; what is
-// commented out in it can be used as it stands.
+// TestConfig checks that the shipped configuration has every flag of run and
+// nothing else, and that its commented settings are valid.
 func TestConfig(t *testing.T) {
 	arch, _ := native(t)
 	dir := unpack(t, arch)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// engine is buildah with a storage of its own.
+// engine is buildah with its own storage.
 type engine struct{ args []string }
 
 func newEngine(t *testing.T) *engine {
@@ -25,7 +25,7 @@ func newEngine(t *testing.T) *engine {
 	}
 	e := &engine{[]string{"--storage-driver=vfs", "--root=" + dir + "/root", "--runroot=" + dir + "/run"}}
 	t.Cleanup(func() {
-		_ = exec.Command("buildah", append(slices.Clone(e.args), "umount", "--all")...).Run() // else RemoveAll fails
+		_ = exec.Command("buildah", append(slices.Clone(e.args), "umount", "--all")...).Run() // otherwise RemoveAll fails
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
@@ -38,7 +38,7 @@ func (e *engine) run(t *testing.T, args ...string) string {
 	return run(t, "buildah", append(slices.Clone(e.args), args...)...)
 }
 
-// builder makes the image that compiles: this machine's Go and busybox.
+// builder creates the image for compiling: this machine's Go and busybox.
 func (e *engine) builder(t *testing.T) string {
 	t.Helper()
 	busybox := need(t, "busybox", "busybox-static")
@@ -75,7 +75,7 @@ func machineOf(t *testing.T) machine {
 	return machines[i]
 }
 
-// platforms of the image; the index is that of machines.
+// platforms are the platforms of the image, in the order of machines.
 var platforms = []string{"linux/amd64", "linux/arm64", "linux/arm/v7"}
 
 const imageName = "localhost/opcredsd"
@@ -87,7 +87,7 @@ func (e *engine) image(t *testing.T) {
 	e.run(t, "build", "--isolation=chroot", "--format=docker", "--pull-never",
 		"--platform="+strings.Join(platforms, ","), "--manifest="+imageName,
 		"--build-arg=BUILDER="+e.builder(t),
-		"--build-arg=BUILDPLATFORM=linux/"+machineOf(t).goarch, // buildah 1.28 does not know it
+		"--build-arg=BUILDPLATFORM=linux/"+machineOf(t).goarch, // buildah 1.28 does not set it
 		"--build-arg=VERSION="+version,
 		"--volume="+cache("GOCACHE")+":/host/build:rw", "--volume="+cache("GOMODCACHE")+":/host/mod:rw", ".")
 }
@@ -180,8 +180,8 @@ d 700 65532:65532 var/lib/opcredsd
 	}
 }
 
-// serve runs the image as an engine would: its user, no capabilities, no new
-// privileges, a root that cannot be written to, and a volume.
+// serve runs the image as a container engine would: with its user, without
+// capabilities and new privileges, with a read-only root, and with a volume.
 func serve(t *testing.T, mount string, c *imageConfig) {
 	t.Helper()
 	for command, pkg := range map[string]string{"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "curl": "curl"} {

@@ -72,7 +72,7 @@ func dashboardQueries(t *testing.T) []dashboardQuery {
 	return list
 }
 
-// The form of the dashboard: what Grafana takes in silence and shows wrongly.
+// TestDashboardForm checks for mistakes that Grafana accepts silently.
 func TestDashboardForm(t *testing.T) {
 	d := dashboard(t)
 	if d.UID != "opcredsd" || d.Title == "" || d.SchemaVersion < 36 {

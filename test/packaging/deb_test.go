@@ -21,12 +21,12 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
 )
 
-// deb is the Debian package for an architecture.
+// deb returns the Debian package for an architecture.
 func deb(t *testing.T, arch string) string {
 	t.Helper()
 	name, own := native(t)
 	if arch != own {
-		name = "" // any other: all are made
+		name = "" // any other: build all
 	}
 	files, err := filepath.Glob(filepath.Join(distFor(t, name), "opcredsd_*_"+arch+".deb"))
 	if err != nil || len(files) != 1 {
@@ -81,7 +81,7 @@ func TestDebLintian(t *testing.T) {
 	}
 }
 
-// The same source makes the same files.
+// TestDistReproducible checks that the same source gives the same files.
 func TestDistReproducible(t *testing.T) {
 	arch, _ := native(t)
 	again := t.TempDir()
@@ -100,14 +100,14 @@ func TestDistReproducible(t *testing.T) {
 	}
 }
 
-// debian makes a clean Debian with what an ordinary one has and the package
-// needs, and puts the package into its /root.
+// debian creates a clean Debian with the usual packages and the dependencies, and
+// copies the package to its /root.
 func debian(t *testing.T) string {
 	t.Helper()
 	needRoot(t)
 	need(t, "debootstrap", "debootstrap")
 	_, arch := native(t)
-	// Not t.TempDir: its clean-up does not cross what is mounted there.
+	// Not t.TempDir, since its clean-up does not cross mounts.
 	dir, err := os.MkdirTemp("", "opcredsd-debian-")
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +133,8 @@ func debian(t *testing.T) string {
 	return dir
 }
 
-// Installing the package: in a root that is not running, as image builders do,
-// and in one that is, with systemd and all of the unit's sandbox.
+// TestDebInstall installs the package in a root that is not running, as image
+// builders do, and in a running one, with systemd and the unit's whole sandbox.
 func TestDebInstall(t *testing.T) {
 	need(t, "systemd-nspawn", "systemd-container")
 	dir := debian(t)
@@ -193,8 +193,8 @@ Type=oneshot
 ExecStart=/bin/sh -c '/bin/bash /root/%s >/root/result 2>&1; systemctl exit 0'
 `
 
-// quickstartInstall is how docs/quickstart.md installs the package, for one
-// architecture, as root.
+// quickstartInstall returns the commands of docs/quickstart.md to install the
+// package, for one architecture, as root.
 func quickstartInstall(t *testing.T, arch string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(read(t, "../../docs/quickstart.md"), "\n```sh\n")
@@ -212,7 +212,8 @@ func bootOffline(t *testing.T, dir string) {
 	inRoot(t, dir, "dpkg -P opcredsd")
 }
 
-// documented is the block of a document that is marked for tests, as root would type it.
+// documented returns the block of a document that is marked for tests, as root
+// would type it.
 func documented(t *testing.T, file, name string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(read(t, file), "<!-- test: "+name+" -->\n```sh\n")
@@ -223,7 +224,8 @@ func documented(t *testing.T, file, name string) string {
 	return strings.ReplaceAll(block, "sudo ", "")
 }
 
-// writeMaterial writes what a factory CA would give, with the roots to verify it by.
+// writeMaterial writes attestation material as from a factory CA, with the roots to
+// verify it.
 func writeMaterial(t *testing.T, dir string) {
 	t.Helper()
 	a, err := attestation.Generate(rand.Reader, 0xFFF1, 0x8001, time.Now())
@@ -240,7 +242,7 @@ func writeMaterial(t *testing.T, dir string) {
 	}
 	for name, b := range map[string][]byte{
 		"dac.pem": attestation.EncodeCertificate(a.DAC), "pai.pem": attestation.EncodeCertificate(a.PAI), "cd.der": a.CD, "dac-key.pem": text,
-		// The published test roots are known: any certificate will do in their place.
+		// The published test roots are built in, so any certificate will do.
 		"PAA.pem": attestation.EncodeCertificate(a.PAI), "CD-signer.pem": attestation.EncodeCertificate(a.PAI),
 	} {
 		write(t, filepath.Join(dir, name), string(b), 0o600)
@@ -255,8 +257,8 @@ func installBooted(t *testing.T, dir string) {
 	boot(t, dir, "booted.sh", "dbus.service")
 }
 
-// boot boots a root without a network, runs a script of testdata in it, after a unit, and
-// returns when both have ended.
+// boot boots a root without a network, runs a script of testdata in it after a
+// unit, and returns when both have ended.
 func boot(t *testing.T, dir, script, after string) {
 	t.Helper()
 	for _, name := range []string{"checks.sh", script} {

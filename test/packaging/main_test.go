@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// need fails t unless command is there, and says where it comes from.
+// need fails t unless command is installed, and names its package.
 func need(t *testing.T, command, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(command)
@@ -33,7 +33,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// root is the checkout.
+// root returns the directory of the checkout.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../..")
@@ -43,8 +43,8 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// run runs a command in the checkout and returns what it printed; it must
-// succeed.
+// run runs a command in the checkout and returns its output. It fails t if the
+// command fails.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, code := try(t, name, args...)
@@ -54,8 +54,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// try runs a command in the checkout and returns what it printed and its exit
-// status.
+// try runs a command in the checkout and returns its output and its exit status.
 func try(t *testing.T, name string, args ...string) (string, int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -73,7 +72,7 @@ func try(t *testing.T, name string, args ...string) (string, int) {
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// version is what the tests release.
+// version is the version of the test release.
 const version = "1.2.3-rc.1"
 
 var (
@@ -89,16 +88,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// Where releases are, for a test that runs again in namespaces of its own.
+// Variables with the directories of releases, for a test that runs again in its own
+// namespaces.
 const distEnv, nativeEnv = "OPCREDSD_TEST_DIST", "OPCREDSD_TEST_DIST_NATIVE"
 
-// dist is the folder with the release for all architectures. It is made once.
+// dist returns the folder with the release for all architectures. It is built once.
 func dist(t *testing.T) string {
 	t.Helper()
 	return released(t, distEnv, "amd64 arm64 armv7")
 }
 
-// released is the folder of a release, which is made if the variable does not name it.
+// released returns the folder of a release. It builds the release if the variable
+// is not set.
 func released(t *testing.T, env, arches string) string {
 	t.Helper()
 	distMu.Lock()
@@ -123,8 +124,8 @@ func makeDist(t *testing.T, dir, arches string) {
 	run(t, "env", "VERSION="+version, "ARCHES="+arches, "packaging/dist.sh", dir)
 }
 
-// distFor is the folder with a release for an architecture. That of this machine is made
-// alone where nothing needs the others.
+// distFor returns the folder with a release for an architecture. It builds only
+// that of this machine if others are not needed.
 func distFor(t *testing.T, arch string) string {
 	t.Helper()
 	if own, _ := native(t); arch == own && os.Getenv(distEnv) == "" {
@@ -133,7 +134,7 @@ func distFor(t *testing.T, arch string) string {
 	return dist(t)
 }
 
-// unpack returns the folder of a tarball's content.
+// unpack returns the folder with the content of a tarball.
 func unpack(t *testing.T, arch string) string {
 	t.Helper()
 	name := "opcredsd-" + version + "-linux-" + arch
@@ -142,7 +143,7 @@ func unpack(t *testing.T, arch string) string {
 	return filepath.Join(dir, name)
 }
 
-// native is the name of this machine's architecture in releases.
+// native returns the name of this machine's architecture in releases.
 func native(t *testing.T) (arch, debian string) {
 	t.Helper()
 	switch runtime.GOARCH {

@@ -27,7 +27,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// everything is what a node shows to which all has happened n times.
+// everything returns the metrics of a node on which everything has happened n
+// times.
 func everything(n uint64) metrics.Snapshot {
 	s := metrics.Snapshot{LastBackup: time.Now(), MemoryLimit: 256 << 20, MDNS: mdns.Status{
 		Interfaces: []mdns.InterfaceStatus{{Name: "eth0", Found: true}}, Stats: mdns.Stats{Received: n, Sent: n, Dropped: n, Conflicts: n},
@@ -86,7 +87,7 @@ func durations(n uint64) stats.Histogram {
 	return h
 }
 
-// exposition serves the metrics of a node to which more happens at each scrape.
+// exposition serves metrics whose counters grow with each scrape.
 func exposition(t *testing.T) *httptest.Server {
 	t.Helper()
 	var n atomic.Uint64
@@ -107,7 +108,7 @@ func exposition(t *testing.T) *httptest.Server {
 	return s
 }
 
-// lint gives an exposition to promtool check metrics.
+// lint checks an exposition with promtool check metrics.
 func lint(t *testing.T, exposition string) {
 	t.Helper()
 	promtool := need(t, "promtool", "prometheus")

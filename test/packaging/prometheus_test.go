@@ -26,7 +26,7 @@ const (
 	daemonURL     = "http://127.0.0.1:9540"
 )
 
-// fetch returns the body and status code of a page.
+// fetch returns the body and the status code of a page.
 func fetch(url string) (string, int, error) {
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(url)
@@ -49,8 +49,7 @@ func eventually(t *testing.T, what string, within time.Duration, f func() bool) 
 	t.Fatalf("not within %v: %s", within, what)
 }
 
-// start runs a program until the test is over and returns it, and what it
-// prints.
+// start runs a program until the test ends. It returns the program and its output.
 func start(t *testing.T, name string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -62,7 +61,7 @@ func start(t *testing.T, name string, args ...string) (*exec.Cmd, *bytes.Buffer)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait() // its end was asked for; only its output counts
+		_ = cmd.Wait() // the test ends it, so only its output matters
 		if t.Failed() {
 			t.Logf("%s:\n%s", filepath.Base(name), out)
 		}
@@ -70,7 +69,7 @@ func start(t *testing.T, name string, args ...string) (*exec.Cmd, *bytes.Buffer)
 	return cmd, out
 }
 
-// runPrometheus runs a real one with a configuration file.
+// runPrometheus runs a real Prometheus with a configuration file.
 func runPrometheus(t *testing.T, config string) {
 	t.Helper()
 	start(t, need(t, "prometheus", "prometheus"), "--config.file="+config,
@@ -106,8 +105,8 @@ func query(t *testing.T, expr string) ([]series, error) {
 	return answer.Data.Result, nil
 }
 
-// Every query of the dashboard has a result where everything happens, and every
-// metric of the daemon is in a query.
+// TestDashboard checks that every query of the dashboard has a result, and that
+// every metric of the daemon is in a query.
 func TestDashboard(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -153,7 +152,7 @@ func TestDashboard(t *testing.T) {
 
 var typeLine = regexp.MustCompile(`(?m)^# TYPE (opcredsd_\w+) \w+$`)
 
-// metricNames are the daemon's own metrics in an exposition.
+// metricNames returns the names of the daemon's own metrics in an exposition.
 func metricNames(t *testing.T, exposition string) []string {
 	t.Helper()
 	var names []string
@@ -166,7 +165,8 @@ func metricNames(t *testing.T, exposition string) []string {
 	return names
 }
 
-// The documentation names every metric, and no other.
+// TestMetricsDocumented checks that the documentation names every metric, and no
+// other.
 func TestMetricsDocumented(t *testing.T) {
 	names := metricNames(t, get(t, exposition(t).URL+"/metrics"))
 	var documented []string

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Versions between releases sort by their age, for dpkg and by their text.
+// TestVersionSorts checks that versions between releases sort by age, for dpkg and
+// as text.
 func TestVersionSorts(t *testing.T) {
 	need(t, "dpkg", "dpkg")
 	repo := t.TempDir()
@@ -47,7 +48,8 @@ func TestVersionSorts(t *testing.T) {
 	}
 }
 
-// Every architecture has a bill of materials, with what the licences name.
+// TestBillOfMaterials checks that every architecture has a bill of materials, with
+// the modules that the licences name.
 func TestBillOfMaterials(t *testing.T) {
 	for _, m := range machines {
 		var bom struct {
@@ -70,7 +72,8 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-// The checksums can be signed, and verified as docs/install.md has it.
+// TestSignedChecksums signs the checksums, and verifies them as docs/install.md
+// describes.
 func TestSignedChecksums(t *testing.T) {
 	need(t, "minisign", "minisign")
 	arch, _ := native(t)
@@ -96,7 +99,7 @@ func TestSignedChecksums(t *testing.T) {
 	}
 }
 
-// aptKey makes a key for repositories, and returns its fingerprint.
+// aptKey creates a key for repositories, and returns its fingerprint.
 func aptKey(t *testing.T) string {
 	t.Helper()
 	need(t, "gpg", "gnupg")
@@ -116,7 +119,8 @@ func aptKey(t *testing.T) string {
 	return ""
 }
 
-// The repository is taken by apt, with its signature, and the package comes from it.
+// installFromRepository checks that apt accepts the signed repository, and installs
+// the package from it.
 func installFromRepository(t *testing.T, dir string) {
 	need(t, "apt-ftparchive", "apt-utils")
 	repo := filepath.Join(dir, "root/apt")

@@ -4,8 +4,8 @@ package packaging
 
 import "testing"
 
-// The schemas of Compose and Kubernetes come with libraries that are none of the
-// daemon's business: a module of their own.
+// TestManifests runs the schemas of Compose and Kubernetes. They are in a module of
+// their own, since the daemon does not need their libraries.
 func TestManifests(t *testing.T) {
 	t.Log(run(t, "go", "-C", "test/packaging/manifests", "test", "-count=1", "./..."))
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// verify returns what systemd-analyze says of a unit that has the built binary
-// in the place of the installed one.
+// verify returns the output of systemd-analyze for a unit, with the built binary
+// instead of the installed one.
 func verify(t *testing.T, name, unit string) string {
 	t.Helper()
 	arch, _ := native(t)
@@ -65,7 +65,8 @@ func TestUnitSecurity(t *testing.T) {
 	}
 }
 
-// The unit of one more node differs from the first one's only in whose it is.
+// TestUnitInstance checks that the unit of a further node differs from the first
+// one's only in names.
 func TestUnitInstance(t *testing.T) {
 	instance := strings.NewReplacer("/%i.yaml", "/config.yaml", "opcredsd-%i", "opcredsd", "%i-dac-key", "dac-key", "the Matter node %i", "a Matter node").
 		Replace(read(t, "../../systemd/opcredsd@.service"))
@@ -75,7 +76,8 @@ func TestUnitInstance(t *testing.T) {
 	}
 }
 
-// The promises of the unit that no analysis knows of.
+// TestUnitPromises checks properties of the unit that systemd-analyze does not
+// check.
 func TestUnitPromises(t *testing.T) {
 	lines := strings.Split(read(t, "../../systemd/opcredsd.service"), "\n")
 	has := map[string]bool{}
@@ -96,7 +98,8 @@ func TestUnitPromises(t *testing.T) {
 	}
 }
 
-// The manual has a page for each command, for the settings, and none for shells.
+// TestConfigManual checks that the manual has a page for each command and for the
+// settings, and none for shells.
 func TestConfigManual(t *testing.T) {
 	arch, _ := native(t)
 	dir := filepath.Join(unpack(t, arch), "man")
