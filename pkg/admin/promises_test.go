@@ -25,7 +25,7 @@ func TestJSONForms(t *testing.T) {
 		{Window{p, end}, `{"qr":"MT:Y","manual":"34970112332","discriminator":3840,"passcode":20202021,"closes":"2046-11-23T06:00:00Z"}`},
 		{[]Fabric{f}, `[{"index":1,"fabric_id":"00000000000000FA","node_id":"000000000000DE01","vendor_id":65521,"label":"Home","root_public_key":"04ab","compressed_fabric_id":"87E1B004E235A130","noc_not_after":null}]`},
 		{dated, `{"index":1,"fabric_id":"00000000000000FA","node_id":"000000000000DE01","vendor_id":65521,"label":"Home","root_public_key":"04ab","compressed_fabric_id":"87E1B004E235A130","noc_not_after":"2046-11-23T06:00:00Z"}`},
-		{FabricStatus{Fabric: f, Sessions: 2}, `{"index":1,"fabric_id":"00000000000000FA","node_id":"000000000000DE01","vendor_id":65521,"label":"Home","root_public_key":"04ab","compressed_fabric_id":"87E1B004E235A130","noc_not_after":null,"noc_not_before":null,"sessions":2,"subscriptions":0,"subscriptions_interrupted":0,"last_heard":null}`},
+		{FabricStatus{Fabric: f, Sessions: 2}, `{"index":1,"fabric_id":"00000000000000FA","node_id":"000000000000DE01","vendor_id":65521,"label":"Home","root_public_key":"04ab","compressed_fabric_id":"87E1B004E235A130","noc_not_after":null,"noc_not_before":null,"sessions":2,"subscriptions":0,"subscriptions_interrupted":0,"last_heard":null,"added":null}`},
 	} {
 		if got, err := json.Marshal(tc.v); err != nil || string(got) != tc.want {
 			t.Errorf("%T: %v\n%s, want\n%s", tc.v, err, got, tc.want)

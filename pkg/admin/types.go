@@ -57,6 +57,7 @@ type FabricStatus struct {
 	Subscriptions int        `json:"subscriptions"`
 	Interrupted   int        `json:"subscriptions_interrupted"`
 	LastHeard     *time.Time `json:"last_heard"` // on one of the sessions; null: there is none
+	Added         *time.Time `json:"added"`      // null: before the daemon started
 }
 
 // Product is what Basic Information reports.

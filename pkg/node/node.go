@@ -168,6 +168,7 @@ func (n *Node) openTrust(now time.Time) error {
 		return err
 	}
 	n.settled.take(t.fabrics)
+	n.settled.joined = map[matter.FabricIndex]time.Time{}
 	if t.fabrics.Len() > 0 {
 		n.forgetPasscode("the node is commissioned")
 	}

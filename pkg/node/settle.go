@@ -20,6 +20,7 @@ import (
 type settled struct {
 	generation uint64
 	fabrics    map[matter.FabricIndex]*fabric.Fabric
+	joined     map[matter.FabricIndex]time.Time // when, of fabrics added in this run
 	advertised advertised
 	names      []operationalName // that are announced
 	owned      bool              // a fabric was completely commissioned
@@ -161,11 +162,17 @@ func (n *Node) followFabrics(now time.Time) {
 	}
 	before := n.settled.fabrics
 	n.settled.take(t)
+	for i := range n.settled.fabrics {
+		if before[i] == nil {
+			n.settled.joined[i] = now
+		}
+	}
 	removed := false // from the store
 	for i, old := range before {
 		f := n.settled.fabrics[i]
 		switch {
 		case f == nil:
+			delete(n.settled.joined, i)
 			n.fabricRemoved(now, old)
 			removed = removed || !old.Provisional
 		case !bytes.Equal(f.NOC, old.NOC):

@@ -61,6 +61,7 @@ type FabricState struct {
 	Subscriptions int
 	Interrupted   int
 	LastHeard     time.Time // when something came on one of the sessions; zero: there is none
+	Added         time.Time // zero: before this run
 }
 
 // WindowState is the commissioning window.
@@ -155,6 +156,9 @@ func (n *Node) fabricStates(now time.Time, subscriptions []im.SubscriptionStats)
 	var list []FabricState
 	for _, f := range n.trust.fabrics.All() {
 		s := FabricState{Fabric: f, Sessions: sessions[f.Index], LastHeard: heard[f.Index]}
+		if at, ok := n.settled.joined[f.Index]; ok {
+			s.Added = now.Add(-now.Sub(at))
+		}
 		for _, u := range subscriptions {
 			if u.Fabric == f.Index {
 				s.Subscriptions, s.Interrupted = u.Count, u.Interrupted

@@ -243,3 +243,28 @@ func TestNetworkOfNoHost(t *testing.T) {
 		r.want("NetworkInterfaces", r.attr(s, clDiagnostics, 0), "[]")
 	})
 }
+
+// The operator sees when a fabric was added, if that was in this run.
+func TestFabricAdded(t *testing.T) {
+	bubble(t, 1, clean, func(r *rig) {
+		added := func() *time.Time {
+			t.Helper()
+			st, err := r.srv.Operator().Status(r.ctx)
+			r.must(err)
+			if len(st.Fabrics) != 1 {
+				t.Fatalf("%d fabrics", len(st.Fabrics))
+			}
+			return st.Fabrics[0].Added
+		}
+		r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))
+		at := time.Now()
+		time.Sleep(time.Hour)
+		if got := added(); got == nil || at.Sub(*got).Abs() > time.Minute {
+			t.Errorf("added at %v, which was %v", got, at)
+		}
+		r.restart()
+		if got := added(); got != nil {
+			t.Errorf("added at %v, before this run", got)
+		}
+	})
+}

@@ -104,7 +104,7 @@ func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 		st.Fabrics = append(st.Fabrics, admin.FabricStatus{
 			Fabric: fabricRow(f.Fabric), NOCNotBefore: certTime(f.NOCCert.NotBefore),
 			Sessions: f.Sessions, Subscriptions: f.Subscriptions, Interrupted: f.Interrupted,
-			LastHeard: instant(f.LastHeard),
+			LastHeard: instant(f.LastHeard), Added: instant(f.Added),
 		})
 	}
 	st.MaxFabrics = m.MaxFabrics
