@@ -29,10 +29,11 @@ type source struct {
 type move struct {
 	from, to float64
 	timer    *time.Timer
+	half     bool // it is half of the way
 }
 
-// travel is how long a covering moves.
-const travel = 1500 * time.Millisecond
+// travel is how long a covering takes for half of its way.
+const travel = 2200 * time.Millisecond
 
 // wish is a command of the API's stream.
 type wish struct {
@@ -172,7 +173,13 @@ func (s *source) travel(w *wish, to float64) {
 		m.from = last.to
 	}
 	m.timer = time.AfterFunc(travel, func() {
-		s.report(w.Device, w.Part, map[string]any{"position_percent": to, "moving": "stopped"})
+		if m.half {
+			s.report(w.Device, w.Part, map[string]any{"position_percent": to, "moving": "stopped"})
+			return
+		}
+		m.half = true
+		s.report(w.Device, w.Part, map[string]any{"position_percent": (m.from + to) / 2})
+		m.timer.Reset(travel)
 	})
 	s.moves[w.Device] = m
 }
