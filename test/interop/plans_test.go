@@ -28,9 +28,9 @@ var tryouts = []tryout{
 	{device: "everything", scripts: []string{"TC_AccessChecker"}},
 
 	{device: "on_off_light", scripts: []string{"TC_I_2_4", "TC_G_2_2", "TC_OO_2_7", "TC_BRBINFO_2_1"},
-		plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_OO_2_6 TC_I_2_1 TC_I_2_2 TC_I_2_3 TC_G_2_1 TC_S_2_1"},
+		plans: "TC_OO_2_1 TC_OO_2_2 TC_OO_2_3 TC_I_2_1 TC_I_2_2 TC_I_2_3 TC_G_2_1 TC_S_2_1"},
 	{device: "on_off_plug", plans: "TC_OO_2_1 TC_OO_2_2 TC_I_2_1"},
-	{device: "flat-gangs", part: "1", plans: "TC_G_2_4", sets: []string{"Groups.Endpoint1={0}", "Groups.Endpoint2={1}"}},
+	{device: "flat-gangs", part: "1", plans: "TC_G_2_4", sets: []string{"endpoint=0", "Groups.Endpoint1={0}", "Groups.Endpoint2={1}"}},
 	{device: "dimmable_light", scripts: []string{"TC_LVL_2_3", "TC_LVL_9_1"}, pics: []string{"LVL.S.M.VarRate"},
 		plans: "TC_LVL_2_1 TC_LVL_2_2 TC_LVL_3_1 TC_LVL_4_1 TC_LVL_5_1 TC_LVL_6_1 TC_LVL_7_1"},
 	{device: "extended_color_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2", "TC_CC_10_1"},
