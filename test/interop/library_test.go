@@ -42,7 +42,7 @@ var firstStates = map[string]devices.Part{
 	"smoke_co_alarm":                part(`{"state":{"smoke":"normal","carbon_monoxide":"normal"},"options":{"smoke":true,"carbon_monoxide":true}}`),
 	"soil_sensor":                   part(`{"state":{"moisture_percent":30}}`),
 	"temperature_sensor":            part(`{"state":{"temperature_celsius":21.5},"options":{"min":-40,"max":85}}`),
-	"thermostat":                    part(`{"state":{"mode":"heat","temperature_celsius":20,"heating_setpoint_celsius":21,"cooling_setpoint_celsius":25,"running":"heating"},"options":{"modes":["heat","cool","auto"],"min_celsius":10,"max_celsius":30}}`),
+	"thermostat":                    part(`{"state":{"mode":"heat","temperature_celsius":20,"heating_setpoint_celsius":21,"cooling_setpoint_celsius":25,"running":"heating"},"options":{"modes":["heat","cool","auto"],"max_celsius":32}}`),
 	"water_freeze_detector":         part(`{"state":{"detected":false}}`),
 	"water_leak_detector":           part(`{"state":{"detected":false}}`),
 	"water_valve":                   part(`{"state":{"open":false,"level_percent":0},"options":{"level":true}}`),
