@@ -159,22 +159,22 @@ func (b *bench) flat() error {
 	one := func(n int, f func(h *house) error) func(h *house) (int, error) {
 		return func(h *house) (int, error) { return n, repeat(n, func() error { return f(h) })() }
 	}
-	read, err := b.turns(all, one(300, (*house).readPlug))
+	read, err := b.turns(all, nil, one(300, (*house).readPlug))
 	if err != nil {
 		return err
 	}
-	command, err := b.turns(all, one(300, (*house).identify))
+	command, err := b.turns(all, nil, one(300, (*house).identify))
 	if err != nil {
 		return err
 	}
-	report, err := b.turns(all, one(100, func(h *house) error {
+	report, err := b.turns(all, nil, one(100, func(h *house) error {
 		h.on = !h.on
 		return h.report(h.devices[len(h.devices)-1].ID, h.on)
 	}))
 	if err != nil {
 		return err
 	}
-	wildcard, err := b.turns(all, func(h *house) (n int, err error) {
+	wildcard, err := b.turns(all, nil, func(h *house) (n int, err error) {
 		for n < 20000 && err == nil {
 			h.last, err = h.everything()
 			n += len(h.last.Attributes)
@@ -185,7 +185,7 @@ func (b *bench) flat() error {
 		return err
 	}
 	b.say("additions")
-	added, err := b.turns(all, func(h *house) (int, error) { return h.add() })
+	added, err := b.turns(all, (*house).remove, (*house).add)
 	if err != nil {
 		return err
 	}
@@ -210,11 +210,17 @@ func (b *bench) flat() error {
 }
 
 // turns measures f, which does something a number of times, with each house in turn, in
-// rounds after one that does not count, and returns the CPU time of one time.
-func (b *bench) turns(all []*house, f func(h *house) (int, error)) ([]sample, error) {
+// rounds after one that does not count, and returns the CPU time of one time. before, if
+// there is one, comes before each turn and is not measured.
+func (b *bench) turns(all []*house, before func(h *house) error, f func(h *house) (int, error)) ([]sample, error) {
 	samples := make([]sample, len(all))
 	for round := range b.rounds + 1 {
 		for i, h := range all {
+			if before != nil {
+				if err := before(h); err != nil {
+					return nil, err
+				}
+			}
 			n := 0
 			t, err := h.spent(func() (err error) { n, err = f(h); return err })
 			if err != nil {
@@ -236,24 +242,32 @@ func (s sample) over(t sample) (r sample) {
 	return r
 }
 
-// add makes some of the newest devices anew, or some more if there is but one, and waits
-// until controllers have learnt of them.
-func (h *house) add() (int, error) {
-	const batch = 10
-	from := max(1, len(h.devices)-batch)
-	for i := from; i < from+batch; i++ {
-		// At first they are not there if there is but one.
+// additions is how many devices are added at a time.
+const additions = 10
+
+// remove makes room for devices that are added: the newest ones go, or there is but one.
+func (h *house) remove() error {
+	from := max(1, len(h.devices)-additions)
+	for i := from; i < from+additions; i++ {
+		// At first there are none to remove beside the only one.
 		if err := h.do("DELETE", "/v1/devices/"+deviceID(i)+"?now=1", nil, nil); err != nil && len(h.devices) > 1 {
-			return 0, err
+			return err
 		}
 	}
-	for i := from; i < from+batch; i++ {
+	time.Sleep(listTime)
+	return nil
+}
+
+// add adds devices and waits until controllers have learnt of them.
+func (h *house) add() (int, error) {
+	from := max(1, len(h.devices)-additions)
+	for i := from; i < from+additions; i++ {
 		if err := h.do("PUT", "/v1/devices/"+deviceID(i), plug(i), nil); err != nil {
 			return 0, err
 		}
 	}
 	time.Sleep(listTime)
-	return batch, nil
+	return additions, nil
 }
 
 // mixedHouse measures 150 devices of the kinds in a home.
