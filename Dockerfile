@@ -1,5 +1,5 @@
 # opcredsd in a container: one static binary, no shell, no root, nothing written
-# but the state. docs/container.md tells how to run it.
+# but the state. docs/container.md describes how to run it.
 #
 #	docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 \
 #		--build-arg VERSION="$(packaging/version.sh)" --tag opcredsd .

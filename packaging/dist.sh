@@ -64,7 +64,7 @@ gzip -9nc CHANGELOG.md >"$work/gz/changelog.gz"
 gzip -9n >"$work/gz/changelog.Debian.gz" <<EOF
 opcredsd ($(echo "$VERSION" | sed 's/-/~/')-1) unstable; urgency=medium
 
-  * As changelog.gz beside this file tells.
+  * See changelog.gz beside this file.
 
  -- $MAINTAINER  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 EOF
@@ -87,7 +87,7 @@ for arch in ${ARCHES:-amd64 arm64 armv7}; do
 	tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
 		-cf - "$name" | gzip -9n >"$out/$name.tar.gz"
 
-	# nfpm tells of its errors on the standard output.
+	# nfpm prints its errors to standard output.
 	DEB_ARCH=$deb STAGE=$work/$name GZ=$work/gz \
 		"$go" tool -modfile=packaging/tools.mod nfpm package \
 		--config packaging/nfpm.yaml --packager deb --target "$out/" >"$work/log" || {

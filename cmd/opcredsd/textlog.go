@@ -80,7 +80,7 @@ func (h *textHandler) WithGroup(name string) slog.Handler {
 	return &textHandler{h.out, h.attrs.WithGroup(name), h.journal}
 }
 
-// priority returns the prefix that tells the journal the level of a line.
+// priority returns the prefix with the level of a line for the journal.
 func priority(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError:

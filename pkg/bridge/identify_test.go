@@ -7,8 +7,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// TestIdentify: a device is told for how long to make itself known, and that it may stop;
-// nobody waits for one that cannot be reached.
+// TestIdentify: a device gets the time for which to identify itself, and a request
+// to stop. An unreachable device does not delay anything.
 func TestIdentify(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))

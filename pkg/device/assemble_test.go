@@ -89,7 +89,7 @@ func TestComposedDevice(t *testing.T) {
 	}
 }
 
-// Section 9.5.4.1: tags tell siblings of one type apart, and only those.
+// Section 9.5.4.1: only siblings of one type have tags.
 func TestTags(t *testing.T) {
 	for _, tt := range []struct{ parts, want string }{
 		{"1:generic_switch 2:generic_switch 3:generic_switch", "7.1 7.2 7.3"},

@@ -20,7 +20,7 @@ func TestLimit(t *testing.T) {
 	check := func(what string, n, want, wantMissed int) {
 		t.Helper()
 		if written, missed := lines(n); written != want || missed != wantMissed {
-			t.Errorf("%s: %d of %d lines, %d told of as missed; want %d and %d", what, written, n, missed, want, wantMissed)
+			t.Errorf("%s: %d of %d lines, %d reported as missed; want %d and %d", what, written, n, missed, want, wantMissed)
 		}
 	}
 	check("a burst", 100, burst, 0)

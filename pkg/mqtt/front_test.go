@@ -24,7 +24,7 @@ import (
 // patience bounds what a test waits for; nothing takes as long unless it fails.
 const patience = 30 * time.Second
 
-// fakeRegistry remembers what it is told.
+// fakeRegistry records its calls.
 type fakeRegistry struct {
 	mu       sync.Mutex
 	devices  map[string]device.Device
@@ -230,7 +230,7 @@ func TestFront(t *testing.T) {
 }
 
 // TestTwoNetworks holds that a device of one network is not gone because it is not in
-// the list of the other, and that nothing is gone before both have told.
+// the list of the other, and that nothing is removed before both have reported.
 func TestTwoNetworks(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()

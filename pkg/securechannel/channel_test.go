@@ -297,14 +297,14 @@ func TestLingeringIsBounded(t *testing.T) {
 	if n := w.device.exchanges.Stats().Open; n != maxLingering {
 		t.Errorf("%d exchanges linger, want %d", n, maxLingering)
 	}
-	told := map[string]bool{}
+	reached := map[string]bool{}
 	for _, d := range w.log {
 		if d.from == deviceAddr {
-			told[d.to.String()] = true
+			reached[d.to.String()] = true
 		}
 	}
-	if len(told) != 20 {
-		t.Errorf("%d strangers were told", len(told))
+	if len(reached) != 20 {
+		t.Errorf("%d strangers got an answer", len(reached))
 	}
 	c := w.peer(200).controller(nil, nil)
 	w.flow()

@@ -16,7 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// TestFirstListIsComplete: whoever was waiting at the door is told of all devices in the
+// TestFirstListIsComplete: a controller that has waited for the start gets all devices in the
 // first report, after each kind of start and before any source is there.
 func TestFirstListIsComplete(t *testing.T) {
 	const devices = 150

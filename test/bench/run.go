@@ -87,7 +87,7 @@ func run(ctx context.Context, s *settings) (err error) {
 	return errors.Join(write(os.Stdout, b.table, b.peer != ""), err)
 }
 
-// say tells of progress.
+// say prints progress.
 func (b *bench) say(what string) {
 	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(b.begin).Seconds(), what)
 }

@@ -236,5 +236,5 @@ func TestStoreFails(t *testing.T) {
 	if err := c.SetLocation("FR"); err == nil {
 		t.Error("a location was stored nowhere")
 	}
-	c.Changes(func(id matter.AttributeID) { t.Errorf("attribute %d is told as changed after a failure", id) })
+	c.Changes(func(id matter.AttributeID) { t.Errorf("attribute %d is reported as changed after a failure", id) })
 }

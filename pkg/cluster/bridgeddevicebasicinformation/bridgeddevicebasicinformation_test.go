@@ -123,21 +123,21 @@ func TestNodeLabel(t *testing.T) {
 		return n.Write(clustertest.Admin(1), ep, ID, nodeLabel, `"`+label+`"`)
 	}
 	if st := write("hall"); st != "SUCCESS" || kept != "hall" || c.NodeLabel() != "hall" {
-		t.Errorf("%v, kept %q, told %q", st, kept, c.NodeLabel())
+		t.Errorf("%v, kept %q, label %q", st, kept, c.NodeLabel())
 	}
 	if st := write(strings.Repeat("x", 33)); st != "CONSTRAINT_ERROR" {
 		t.Errorf("33 octets: %v", st)
 	}
 	broken = errors.New("disk full")
 	if st := write("x"); st != "FAILURE" || c.NodeLabel() != "hall" {
-		t.Errorf("%v, told %q", st, c.NodeLabel())
+		t.Errorf("%v, label %q", st, c.NodeLabel())
 	}
 }
 
-// A change is told once, by the attribute and by the event.
+// A change is reported once, by the attribute and by the event.
 func TestReachable(t *testing.T) {
 	_, c := newNode(t, Options{UniqueID: id, Unreachable: true})
-	told := func() (attributes, events int) {
+	reported := func() (attributes, events int) {
 		c.Changes(func(a matter.AttributeID) {
 			if a == reachable {
 				attributes++
@@ -161,8 +161,8 @@ func TestReachable(t *testing.T) {
 		want int
 	}{{false, 0}, {true, 1}, {true, 0}, {false, 1}, {false, 0}} {
 		c.SetReachable(step.set)
-		if a, e := told(); a != step.want || e != step.want {
-			t.Errorf("set to %v: %d attributes, %d events told, want %d", step.set, a, e, step.want)
+		if a, e := reported(); a != step.want || e != step.want {
+			t.Errorf("set to %v: %d attributes, %d events reported, want %d", step.set, a, e, step.want)
 		}
 	}
 	var _ im.EventReporter = c

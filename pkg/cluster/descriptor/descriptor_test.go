@@ -47,7 +47,7 @@ func TestDescriptor(t *testing.T) {
 			}
 		}
 	}
-	// What is told is what is there at the moment.
+	// The lists are the current ones.
 	parts = nil
 	if got := n.Read(admin, 0, ID, PartsList); got != "[]" {
 		t.Errorf("parts %s after they have gone", got)

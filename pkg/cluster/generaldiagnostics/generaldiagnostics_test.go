@@ -15,7 +15,7 @@ import (
 
 var admin = clustertest.Admin(1)
 
-// rig is the cluster with what it tells of.
+// rig is the cluster with its node.
 type rig struct {
 	*clustertest.Node
 	c          *Cluster
@@ -178,7 +178,7 @@ func TestPayloadTest(t *testing.T) {
 	}
 }
 
-// The time of day is for nodes with Time Synchronization to tell.
+// Only nodes with Time Synchronization report the time of day.
 func TestTimeSnapshot(t *testing.T) {
 	r := newRig(t)
 	r.Now = r.Now.Add(90*time.Second + 7*time.Millisecond + 300*time.Microsecond)

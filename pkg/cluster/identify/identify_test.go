@@ -75,7 +75,7 @@ func TestIdentify(t *testing.T) {
 	read("0")
 	n.Advance(n.Now)
 	if read("0"); c.ended {
-		t.Error("the engine was not told of the end")
+		t.Error("the engine was not notified of the end")
 	}
 	if _, ok := c.Deadline(); ok || c.Identifying() {
 		t.Error("it goes on")
@@ -85,7 +85,7 @@ func TestIdentify(t *testing.T) {
 	n.Touch(ep)
 	read("0") // and then the engine asks what has changed
 	if n.Version(ep, ID, datamodel.IdentifyAttrIdentifyTime) == version || c.ended {
-		t.Error("that it has ended is not told, or for ever")
+		t.Error("the end is not reported, or again and again")
 	}
 	// Ended by hand, and by a reset; for the second time nothing happens.
 	for _, stop := range []func(){

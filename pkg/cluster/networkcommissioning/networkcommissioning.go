@@ -40,11 +40,11 @@ type Network struct {
 // Cluster serves the cluster.
 type Cluster struct {
 	im.ReadOnly
-	network func() Network
-	seen    Network // the last observed state
-	joined  string  // the network that was connected last; "": none
-	told    string  // the last reported value of joined
-	look    bool
+	network  func() Network
+	seen     Network // the last observed state
+	joined   string  // the network that was connected last; "": none
+	reported string  // the last reported value of joined
+	look     bool
 }
 
 // New returns the cluster of a node. network returns its interface, which always
@@ -52,7 +52,7 @@ type Cluster struct {
 func New(network func() Network) *Cluster {
 	c := &Cluster{network: network}
 	c.seen = c.current()
-	c.told = c.joined
+	c.reported = c.joined
 	return c
 }
 
@@ -79,8 +79,8 @@ func (c *Cluster) Changes(changed func(matter.AttributeID)) {
 		c.seen = now
 		changed(networks)
 	}
-	if c.joined != c.told {
-		c.told = c.joined
+	if c.joined != c.reported {
+		c.reported = c.joined
 		changed(lastNetworkingStatus)
 		changed(lastNetworkID)
 	}

@@ -79,8 +79,7 @@ func TestChanges(t *testing.T) {
 	step("another link", false)
 }
 
-// A read that comes before the word of a new connection takes nothing from what
-// subscribers are told.
+// A read before LinksChanged does not suppress the changes for subscribers.
 func TestChangesAfterARead(t *testing.T) {
 	network := Network{Name: "eth0"}
 	n, c := newNode(t, &network)
@@ -89,14 +88,14 @@ func TestChangesAfterARead(t *testing.T) {
 		t.Fatalf("LastNetworkID %s", got)
 	}
 	c.Follow(im.LinksChanged)
-	var told []matter.AttributeID
-	c.Changes(func(id matter.AttributeID) { told = append(told, id) })
-	if want := []matter.AttributeID{networks, lastNetworkingStatus, lastNetworkID}; !slices.Equal(told, want) {
-		t.Errorf("changes of %d, want %d", told, want)
+	var changed []matter.AttributeID
+	c.Changes(func(id matter.AttributeID) { changed = append(changed, id) })
+	if want := []matter.AttributeID{networks, lastNetworkingStatus, lastNetworkID}; !slices.Equal(changed, want) {
+		t.Errorf("changes of %d, want %d", changed, want)
 	}
 }
 
-// The last connection is told of when there was one, also when it is lost.
+// The last connection is reported if there was one, even after it is lost.
 func TestLastNetwork(t *testing.T) {
 	network := Network{Name: "eth0"}
 	n, c := newNode(t, &network)

@@ -39,12 +39,12 @@ type Options struct {
 
 // Cluster serves the cluster on one endpoint.
 type Cluster struct {
-	opt     Options
-	table   []entry // sorted by key
-	last    [256]current
-	changes int // number of changes of FabricSceneInfo
-	told    int // number of changes that were reported
-	seen    uint64
+	opt      Options
+	table    []entry // sorted by key
+	last     [256]current
+	changes  int // number of changes of FabricSceneInfo
+	reported int // number of changes that were reported
+	seen     uint64
 }
 
 // current is the scene that a fabric has stored or recalled last.
@@ -120,8 +120,8 @@ func (c *Cluster) Write(*im.Request, matter.AttributeID, tlv.Element) error {
 
 // Changes reports whether FabricSceneInfo has changed.
 func (c *Cluster) Changes(changed func(matter.AttributeID)) {
-	if c.told != c.changes {
-		c.told = c.changes
+	if c.reported != c.changes {
+		c.reported = c.changes
 		changed(datamodel.ScenesManagementAttrFabricSceneInfo)
 	}
 }

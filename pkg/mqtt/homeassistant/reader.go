@@ -120,7 +120,7 @@ func (r *Reader) Settled(now time.Time) {
 			r.describe(now, u)
 		}
 		u.reachable = r.canReach(now, u)
-		if len(u.told.Parts) > 0 {
+		if len(u.described.Parts) > 0 {
 			r.sink.Reachable(u.id, u.reachable)
 		}
 	}
@@ -410,7 +410,7 @@ func (r *Reader) drop(now time.Time, e *entity) {
 // remove removes a device.
 func (r *Reader) remove(u *unit) {
 	r.forget(u)
-	if len(u.told.Parts) > 0 {
+	if len(u.described.Parts) > 0 {
 		r.sink.Remove(u.id)
 	}
 	r.sink.Ignore(u.id, nil)

@@ -39,7 +39,7 @@ func (w *world) retained(topic, payload string) {
 	w.Message(w.now, link.Message{Topic: topic, Payload: []byte(payload), Retained: true})
 }
 
-// start settles, and forgets what was told.
+// start settles, and forgets the calls so far.
 func (w *world) start() {
 	w.Settled(w.now)
 	w.rec.Take()
@@ -59,14 +59,14 @@ func (w *world) pass(d time.Duration) {
 	w.now = end
 }
 
-// want compares what was told since the last call, subscriptions left out.
+// want compares the calls since the last one, without subscriptions.
 func (w *world) want(lines ...string) {
 	w.t.Helper()
 	got := slices.DeleteFunc(w.rec.Take(), func(l string) bool {
 		return strings.HasPrefix(l, "subscribe") || strings.HasPrefix(l, "unsubscribe")
 	})
 	if !slices.Equal(got, lines) {
-		w.t.Errorf("told:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
+		w.t.Errorf("got:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
 	}
 }
 
@@ -137,7 +137,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// step is a message or a command, and what is told of it.
+// step is a message or a command, and the resulting calls.
 type step struct {
 	topic, payload string
 	command        *device.Command

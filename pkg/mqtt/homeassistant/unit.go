@@ -55,9 +55,9 @@ type unit struct {
 	device   device.Device // from all messages so far
 	entities map[string]*entity
 
-	parts map[string]*entity // the parts of the last description, with the entities for their commands
-	told  device.Device      // the last description
-	kept  []device.Part      // parts from an earlier run whose entities were not described so far
+	parts     map[string]*entity // the parts of the last description, with the entities for their commands
+	described device.Device      // the last description
+	kept      []device.Part      // parts from an earlier run whose entities were not described so far
 
 	dirty bool // it needs a description
 	since time.Time
@@ -191,13 +191,13 @@ func (r *Reader) describe(now time.Time, u *unit) {
 	switch {
 	case len(d.Parts) == 0:
 		ignored = append(ignored, reader.Nothing.Ignored(r.o.Source, u.id, d.Name))
-		if len(u.told.Parts) > 0 {
+		if len(u.described.Parts) > 0 {
 			r.sink.Remove(u.id)
 		}
-	case !reflect.DeepEqual(comparable(u.told), comparable(d)):
+	case !reflect.DeepEqual(comparable(u.described), comparable(d)):
 		r.sink.Describe(d)
 	}
-	u.told = d
+	u.described = d
 	r.sink.Ignore(u.id, ignored)
 	u.memory.Forget()
 	r.replay(now, u)
@@ -222,7 +222,7 @@ func (r *Reader) complete(u *unit, d *device.Device) {
 			return
 		}
 	}
-	if len(u.told.Parts) == 0 && r.o.Known != nil {
+	if len(u.described.Parts) == 0 && r.o.Known != nil {
 		if known, ok := r.o.Known(u.id); ok {
 			u.kept = known.Parts
 		}
@@ -342,7 +342,7 @@ func (r *Reader) canReach(now time.Time, u *unit) bool {
 
 // judge reports whether a device is reachable, if that has changed.
 func (r *Reader) judge(now time.Time, u *unit) {
-	if u == nil || len(u.told.Parts) == 0 {
+	if u == nil || len(u.described.Parts) == 0 {
 		return
 	}
 	if is := r.canReach(now, u); is != u.reachable {

@@ -31,7 +31,7 @@ type thing struct {
 
 	memory    *reader.Memory
 	online    bool
-	told      bool
+	described bool
 	dirty     bool
 	asked     bool
 	tempUnit  string

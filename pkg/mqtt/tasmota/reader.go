@@ -67,7 +67,7 @@ func (r *Reader) Settled(now time.Time) {
 	r.settled = true
 	r.describe(now)
 	for _, mac := range slices.Sorted(maps.Keys(r.things)) {
-		if t := r.things[mac]; t.told {
+		if t := r.things[mac]; t.described {
 			r.sink.Reachable(t.id, t.online)
 		}
 	}
@@ -92,7 +92,7 @@ func (r *Reader) Advance(now time.Time) {
 	}
 	r.askAt = time.Time{}
 	for _, mac := range slices.Sorted(maps.Keys(r.things)) {
-		if t := r.things[mac]; t.online && !t.asked && t.told {
+		if t := r.things[mac]; t.online && !t.asked && t.described {
 			t.asked = true
 			r.sink.Publish(link.Publish{Topic: t.config.topic(0, "STATE")})
 			r.sink.Publish(link.Publish{Topic: t.config.topic(0, "STATUS"), Payload: []byte("10")})
@@ -143,7 +143,7 @@ func (r *Reader) readWill(now time.Time, t *thing, s string) {
 			r.askAt = now
 		}
 	}
-	if t.told && r.settled {
+	if t.described && r.settled {
 		r.sink.Reachable(t.id, online)
 	}
 }
@@ -228,16 +228,16 @@ func (r *Reader) describe(now time.Time) {
 		switch same := before; {
 		case len(t.device.Parts) == 0:
 			ignored = append(ignored, reader.Nothing.Ignored(Source, t.id, t.device.Name))
-			if t.told {
+			if t.described {
 				r.sink.Remove(t.id)
 			}
-			t.told = false
+			t.described = false
 		default:
 			same.Reachable = t.device.Reachable
-			if !t.told || !reflect.DeepEqual(same, t.device) {
+			if !t.described || !reflect.DeepEqual(same, t.device) {
 				r.sink.Describe(t.device)
 			}
-			t.told = true
+			t.described = true
 			t.memory.Forget()
 			t.asked = false
 			r.askAt = now
@@ -284,7 +284,7 @@ func (r *Reader) remove(mac string) {
 	delete(r.things, mac)
 	delete(r.samples, mac)
 	r.sink.Ignore(t.id, nil)
-	if t.told {
+	if t.described {
 		r.sink.Remove(t.id)
 	}
 }

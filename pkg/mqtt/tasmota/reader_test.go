@@ -50,7 +50,7 @@ func (w *world) pass(d time.Duration) {
 	w.now = end
 }
 
-// want compares what was told since the last call, subscriptions left out.
+// want compares the calls since the last one, without subscriptions.
 func (w *world) want(lines ...string) {
 	w.t.Helper()
 	got := slices.DeleteFunc(w.rec.Take(), func(l string) bool {
@@ -60,7 +60,7 @@ func (w *world) want(lines ...string) {
 		got[i] = strings.ReplaceAll(got[i], "tasmota:AABBCC000001", "T")
 	}
 	if !slices.Equal(got, lines) {
-		w.t.Errorf("told:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
+		w.t.Errorf("got:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
 	}
 }
 
@@ -70,7 +70,7 @@ func config0(change ...string) string {
 		strings.Join(change, ",") + `,"ver":1}`
 }
 
-// step is a message or a command, and what is told of it.
+// step is a message or a command, and the resulting calls.
 type step struct {
 	topic, payload string
 	command        *device.Command

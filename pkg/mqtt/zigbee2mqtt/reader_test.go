@@ -84,11 +84,11 @@ func (w *world) start(entries ...string) {
 	w.rec.Take()
 }
 
-// want compares what was told since the last call.
+// want compares the calls since the last one.
 func (w *world) want(lines ...string) {
 	w.t.Helper()
 	if got := w.rec.Take(); !slices.Equal(got, lines) {
-		w.t.Errorf("told:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
+		w.t.Errorf("got:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
 	}
 }
 

@@ -159,7 +159,7 @@ var why = []struct {
 	reason reader.Reason
 }{
 	{regexp.MustCompile(`^$`), reader.Unreadable("it has no name")},
-	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), reader.Reason{Kind: device.IgnoredDiagnostic, Text: "what is told of the radio and of the software is not shown"}},
+	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), reader.Reason{Kind: device.IgnoredDiagnostic, Text: "data about the radio and the software is not shown"}},
 	{regexp.MustCompile(`_alarm_2$|^alarm_2$`), reader.Other("it is the second alarm of the same zone")},
 	{regexp.MustCompile(`^(bar|psi|Bar)$`), reader.Other("the pressure is shown in another unit")},
 	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), reader.NoType("the kind of the alarm is not known")},

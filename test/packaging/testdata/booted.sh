@@ -70,7 +70,7 @@ for command in pairing 'window open' 'factory-reset --yes' 'store backup -' relo
 	# shellcheck disable=SC2086 # words
 	as reader opcredsd $command </dev/null 2>/root/said >/root/said.out && fail "a reader may $command"
 	grep -q "only root and the daemon's own user" /root/said || fail "$command for a reader: $(cat /root/said)"
-	[ -s /root/said.out ] && fail "$command tells a reader something"
+	[ -s /root/said.out ] && fail "$command prints something for a reader"
 done
 for user in member stranger; do
 	as $user opcredsd status >/dev/null 2>&1 && fail "$user may ask for the status"
@@ -144,7 +144,7 @@ copies=$(echo /var/backups/opcredsd/*)
 opcredsd store restore --dry-run "$copies" || fail "the backup is no store"
 pass "backup: $copies"
 
-# Stop: peers and caches are told within 5 seconds.
+# Stop: peers and caches are notified within 5 seconds.
 begun=$(date +%s%3N)
 systemctl stop $unit || fail "stop"
 [ "$(elapsed)" -lt 5000 ] || fail "stop took $(elapsed) ms"
