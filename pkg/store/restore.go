@@ -13,10 +13,13 @@ import (
 
 // restoreSkip is how far a restore advances every counter. Which values were used since
 // the backup is not known; a node does not use so many in years. restoreSkipVersion is
-// the same for the version of the composition.
+// the same for the version of the composition, and restoreSkipEndpoints for numbers of
+// endpoints, which are only skipped if the replaced database does not know them: a node
+// has 65,534.
 const (
-	restoreSkip        = 1 << 24
-	restoreSkipVersion = 1 << 16
+	restoreSkip          = 1 << 24
+	restoreSkipVersion   = 1 << 16
+	restoreSkipEndpoints = 256
 )
 
 // used is what a database has used and must not be used again.
@@ -47,8 +50,9 @@ func (tx *Tx) used() (u used, err error) {
 // Nothing may be used twice after a restore. So Restore advances counters and the
 // version of the composition beyond what can have been used, and removes resumption
 // records and subscriptions. Endpoint numbers that the replaced database has reserved
-// are not reserved again; the next number of a copy from another machine does not
-// change. Fabrics that were removed after the copy was made exist again.
+// are not reserved again. If it does not know them, as on another machine, Restore skips
+// some hundred numbers, which may have been reserved since the copy was made. Fabrics
+// that were removed after the copy was made exist again.
 func Restore(path string, backup io.Reader, opt Options) (err error) {
 	opt.setDefaults()
 	opt.ReadOnly = false
@@ -154,7 +158,11 @@ func (s *Store) moveOn(old used) error {
 				return err
 			}
 		}
-		if err := tx.RaiseNextEndpoint(old.nextEndpoint); err != nil {
+		next := old.nextEndpoint
+		if given := saved.nextEndpoint; given > next && given > 1 {
+			next = given + min(restoreSkipEndpoints, (MaxEndpoint+1-given)/2)
+		}
+		if err := tx.RaiseNextEndpoint(next); err != nil {
 			return err
 		}
 		if v := max(saved.composition.Version, old.composition.Version); v > 0 {
