@@ -211,6 +211,9 @@ func TestScrape(t *testing.T) {
 		`opcredsd_datagrams_dropped_total{reason="authentication"} == 0`,
 		"opcredsd_case_handshake_duration_seconds_count == 0",
 		"opcredsd_store_commit_duration_seconds_count > 0",
+		`opcredsd_subscribers{reachable="true"} == 0`, `opcredsd_bridge_devices{source="api", reachable="true"} == 0`,
+		`opcredsd_bridge_parts{type="on_off_light"} == 0`, `opcredsd_bridge_ignored{source="api"} == 0`, `opcredsd_bridge_updates_total{source="api"} == 0`,
+		`opcredsd_bridge_commands_total{source="api", result="reverted"} == 0`, "opcredsd_bridge_command_confirm_seconds_count == 0", "opcredsd_bridge_streams == 0",
 		"go_goroutines", "process_start_time_seconds", "process_resident_memory_bytes",
 	} {
 		if r, err := query(t, expr); err != nil || len(r) == 0 {
