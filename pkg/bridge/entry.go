@@ -265,6 +265,7 @@ func (e *entry) labelOf(n *device.Node) string {
 // other ones are left.
 func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly, left bool) error {
 	var fresh []string
+	var former []matter.EndpointID // what these have kept belongs to nobody any more
 	ids := maps.Clone(rec.Endpoints)
 	if ids == nil {
 		ids = map[string]identity{}
@@ -277,6 +278,8 @@ func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly, left bool) error
 		fresh = append(fresh, n.Key)
 		if !ok {
 			id.UniqueID = newUniqueID()
+		} else {
+			former = append(former, id.Number)
 		}
 		ids[n.Key] = identity{Shape: n.Shape, UniqueID: id.UniqueID}
 	}
@@ -295,6 +298,11 @@ func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly, left bool) error
 			id := ids[key]
 			id.Number = first + matter.EndpointID(i)
 			ids[key] = id
+		}
+	}
+	for _, n := range former {
+		if err := tx.DeleteEndpoint(n); err != nil {
+			return err
 		}
 	}
 	rec.Endpoints = ids

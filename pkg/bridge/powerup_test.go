@@ -7,6 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/im"
+	"github.com/opcredsd/opcredsd/pkg/store"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -107,5 +108,32 @@ func TestSettingsOutliveANewDescription(t *testing.T) {
 	g.start()
 	if got := g.read("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff); got != "1" {
 		t.Errorf("after a restart StartUpOnOff is %s", got)
+	}
+}
+
+// TestKeptOfFormerNumbers: what an endpoint has kept goes when the device gets another
+// number.
+func TestKeptOfFormerNumbers(t *testing.T) {
+	g := newServedRig(t)
+	before := g.put(lamp("api:a"))
+	g.pass(time.Minute)
+	g.write("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff, "1")
+	d := lamp("api:a")
+	d.Parts[0].Type = "on_off_plug"
+	g.put(d)
+	g.pass(time.Minute)
+	g.stop()
+	g.start()
+	if got := g.read("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff); got != "null" {
+		t.Errorf("another kind of device has StartUpOnOff %s", got)
+	}
+	err := g.db.View(func(tx *store.Tx) error {
+		if _, ok, err := tx.Endpoint(before.Endpoint); ok || err != nil {
+			t.Errorf("the former number still keeps something: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -235,9 +235,13 @@ func changed(a *attempt, changes ...func(d devices, next *matter.EndpointID)) st
 	for _, f := range changes {
 		f(all, &s.bridge.next)
 	}
-	s.bridge.devices = maps.Clone(s.bridge.devices)
+	s.bridge.devices, s.bridge.endpoints = maps.Clone(s.bridge.devices), maps.Clone(s.bridge.endpoints)
 	for id, r := range all {
+		was := a.base.state.bridge.devices[id]
 		s.bridge.devices[id] = r.String()
+		if was != "" && a.base.state.bridge.number(id) != s.bridge.number(id) {
+			delete(s.bridge.endpoints, a.base.state.bridge.number(id)) // nobody's any more
+		}
 	}
 	return s
 }
@@ -290,6 +294,11 @@ func (b *bridge) is(want *bridge, lenient bool) error {
 	for id, text := range want.devices {
 		if is := b.devices[id]; !sameRecord(is, text) {
 			return fmt.Errorf("%s is %.400s in place of %.400s", id, is, text)
+		}
+	}
+	for n := range b.endpoints {
+		if _, ok := want.endpoints[n]; !ok && owner[n] == "" && lenient {
+			return fmt.Errorf("endpoint %d, which is nobody's, keeps something", n)
 		}
 	}
 	for n, text := range want.endpoints {
