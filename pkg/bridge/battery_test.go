@@ -48,7 +48,7 @@ func TestBatteryReachesTheEndpoint(t *testing.T) {
 	}
 	number := g.get("api:door").Endpoint
 
-	g.put(contact(percent(50))) // described anew
+	g.put(contact(percent(50))) // described again
 	if v, _ := charge(); v != 100 {
 		t.Errorf("50 %%: %d", v)
 	}

@@ -11,7 +11,7 @@ import (
 
 func text(s string) *string { return &s }
 
-// overrides starts the rig anew with what an operator says of devices.
+// overrides restarts the rig with a devices file.
 func (g *rig) overrides(all map[string]Override) {
 	g.t.Helper()
 	g.stop()

@@ -96,7 +96,7 @@ func TestSettingsOutliveANewDescription(t *testing.T) {
 	g.pass(time.Minute)
 	d := lamp("api:a")
 	d.Battery = &device.Battery{Percent: device.Number(50)}
-	g.put(d) // the endpoint is made anew, and shown in a moment
+	g.put(d) // the endpoint is created again, and shown shortly after
 	g.write("api:a", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff, "1")
 	g.pass(time.Minute)
 	g.put(lamp("api:a"))

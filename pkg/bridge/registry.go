@@ -296,7 +296,7 @@ func (r *Registry) updateList(now time.Time) {
 	r.pending = list{}
 	defer r.notifyShown(now, r.shownNow())
 	r.limit()
-	var anew []*entry
+	var renewed []*entry
 	all := r.sorted()
 	for _, e := range all {
 		switch {
@@ -305,7 +305,7 @@ func (r *Registry) updateList(now time.Time) {
 			e.assembly = nil
 		case e.wantShown():
 			if len(e.former) > 0 {
-				anew = append(anew, e)
+				renewed = append(renewed, e)
 			}
 			remove = append(remove, e.stale...)
 			e.stale = nil
@@ -321,7 +321,7 @@ func (r *Registry) updateList(now time.Time) {
 			return
 		}
 	}
-	for _, e := range anew {
+	for _, e := range renewed {
 		r.takeOver(now, e)
 	}
 	r.shown -= len(remove)

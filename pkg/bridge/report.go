@@ -233,7 +233,7 @@ func (r *Registry) describeInfos(now time.Time, e *entry) {
 	if e.assembly == nil {
 		return
 	}
-	anew := false
+	renew := false
 	for _, n := range e.assembly.Nodes {
 		info := e.infos[n.Key]
 		if info == nil {
@@ -246,11 +246,11 @@ func (r *Registry) describeInfos(now time.Time, e *entry) {
 		if err != nil {
 			r.log.Warn("the details of a device are not shown", "device", e.id, "error", err)
 		}
-		anew = anew || !all
+		renew = renew || !all
 		info.SetReachable(e.reachable)
 		r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	}
-	if anew {
+	if renew {
 		r.rebuild(now, e) // some information is new
 	}
 }

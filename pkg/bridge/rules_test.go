@@ -116,7 +116,7 @@ func TestRule8OthersGoOn(t *testing.T) {
 			t.Error("a report of a device that cannot be made was taken")
 		}
 		if v := g.put(lamp("api:b")); v.Endpoint != number {
-			t.Errorf("described anew it is %d, not %d", v.Endpoint, number)
+			t.Errorf("after a new description it is %d, not %d", v.Endpoint, number)
 		}
 	})
 	t.Run("two records with one number", func(t *testing.T) {

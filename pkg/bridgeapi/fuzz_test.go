@@ -9,7 +9,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 )
 
-// wantPlaced fails where the error of a request is none that names a place.
+// wantPlaced fails if the error of a request does not name a member.
 func wantPlaced(t *testing.T, err error) {
 	t.Helper()
 	var e *bridge.Error

@@ -76,7 +76,8 @@ func TestAlarm(t *testing.T) { // section 2.11.6.1 and 2.11.8
 	}
 }
 
-// An alarm is expressed before the state of the device, and none that is normal.
+// The state of an alarm has priority over that of the device, and a normal one is
+// not expressed.
 func TestAlarmOrder(t *testing.T) {
 	all := Values{
 		"smoke": Text("warning"), "carbon_monoxide": Text("critical"), "hardware_fault": Bool(true), "test_in_progress": Bool(true), "end_of_service": Bool(true),
@@ -150,8 +151,9 @@ func TestAlarmKinds(t *testing.T) {
 	}
 }
 
-// The alarm's battery is never in a worse state than the power source's, which
-// SmartThings takes for a fault; also where the power source is another endpoint's.
+// The alarm's battery is never in a worse state than that of the power source,
+// which SmartThings would treat as a fault. This is also true for the power source
+// of another endpoint.
 func TestAlarmOfTheBattery(t *testing.T) {
 	parts := []Part{alarmPart("smoke"), {ID: "t", Type: "temperature_sensor"}}
 	parts[0].ID = "alarm"
@@ -168,7 +170,7 @@ func TestAlarmOfTheBattery(t *testing.T) {
 	}
 }
 
-// What was kept is shown until the source says something else.
+// The stored state is shown until the source reports another one.
 func TestAlarmAfterARestart(t *testing.T) {
 	r := newRig(t, alarmPart("smoke co"))
 	r.report(Values{"smoke": Text("critical"), "hardware_fault": Bool(true)})

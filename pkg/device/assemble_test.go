@@ -41,14 +41,14 @@ func TestLayouts(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(a.Nodes) == 0 {
-				continue // the ecosystem knows nothing of it: see TestHiddenParts
+				continue // the ecosystem does not support it: see TestHiddenParts
 			}
 			want := strings.Contains(tt.flat, name)
 			if flat := a.Nodes[0].Part != nil; flat != want {
 				t.Errorf("%s in profile %s: flat %v, want %v", tt.parts, name, flat, want)
 			}
 		}
-		// What the description says counts.
+		// The layout of the description has priority.
 		for _, l := range []Layout{Flat, Composed} {
 			a, err := Assemble(&Device{ID: "test:1", Layout: l, Parts: parts(tt.parts)}, Profile{}, nil)
 			if err != nil {
@@ -166,7 +166,7 @@ func TestFlatLabels(t *testing.T) {
 	}
 }
 
-// What controllers take for granted makes the shape, and nothing else does.
+// Only what controllers depend on determines the shape.
 func TestShapes(t *testing.T) {
 	shapes := func(d Device) string {
 		d.ID = "test:1"

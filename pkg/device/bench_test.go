@@ -35,8 +35,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkReport reports one value of the source, until it is known what subscribers
-// are to hear of it.
+// BenchmarkReport measures one report of the source, including the reports for
+// subscribers.
 func BenchmarkReport(b *testing.B) {
 	for _, tt := range []struct {
 		part Part
@@ -64,7 +64,7 @@ func BenchmarkReport(b *testing.B) {
 	}
 }
 
-// BenchmarkPress is a press and a release of a button, with their events.
+// BenchmarkPress measures a press and a release of a button, with their events.
 func BenchmarkPress(b *testing.B) {
 	r := newRig(b, Part{Type: "generic_switch"})
 	b.ReportAllocs()
@@ -77,7 +77,7 @@ func BenchmarkPress(b *testing.B) {
 	}
 }
 
-// BenchmarkHeap says how much heap an endpoint takes, without what the node adds.
+// BenchmarkHeap measures the heap of an endpoint, without what the node adds.
 func BenchmarkHeap(b *testing.B) {
 	const n = 200
 	for _, p := range []Part{{Type: "contact_sensor"}, {Type: "temperature_sensor"}, {Type: "generic_switch"}, {Type: "air_quality_sensor"}, metered("power_watts energy_kwh")} {
@@ -107,8 +107,8 @@ func BenchmarkHeap(b *testing.B) {
 	}
 }
 
-// BenchmarkTick is the moment at which the slow values of a thousand sensors are
-// reported.
+// BenchmarkTick measures the tick at which the slow values of a thousand sensors
+// are reported.
 func BenchmarkTick(b *testing.B) {
 	const n = 1000
 	node := clustertest.New(b, 1)
@@ -126,7 +126,7 @@ func BenchmarkTick(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		node.Now = node.Now.Add(time.Second) // which is no tick
+		node.Now = node.Now.Add(time.Second) // not a tick
 		value = 40.5 - value
 		for i, e := range all {
 			if err := e.Report(node.Now, Values{"temperature_celsius": Number(value)}); err != nil {
@@ -142,7 +142,8 @@ func BenchmarkTick(b *testing.B) {
 	}
 }
 
-// Reading an attribute allocates nothing, on a device of any type.
+// TestReadAllocatesNothing checks that reading an attribute does not allocate, on a
+// device of any type.
 func TestReadAllocatesNothing(t *testing.T) {
 	for name, d := range compositions() {
 		if len(d.Parts) != 1 {

@@ -18,7 +18,7 @@ var pressEvents = map[string]string{
 	"6{0:1,1:0}": "complete-0", "6{0:1,1:1}": "complete-1", "6{0:1,1:2}": "complete-2", "6{0:1,1:3}": "complete-3",
 }
 
-// play does what a script says, such as "press 200 release 700 single": gestures, and
+// play executes a script, such as "press 200 release 700 single": gestures, with
 // milliseconds in between.
 func (r *rig) play(script string) (events string) {
 	r.t.Helper()
@@ -78,24 +78,25 @@ func TestButtonEvents(t *testing.T) {
 		{nil, short + "700 " + short + pause, single + " complete-1 " + single + " complete-1"},
 		{nil, short + "500 " + short + pause, single + " " + again + " complete-2"},
 		{nil, short + "300 " + short + "300 " + short + pause, single + " " + again + " initial ongoing-3 short-release complete-3"},
-		// Section 1.13.5.3: too many are none, and silence until the button is idle.
+		// Section 1.13.5.3: too many presses do not count, and there are no events
+		// until the button is idle.
 		{nil, strings.Repeat(short+"300 ", 5) + pause, single + " " + again + " initial ongoing-3 short-release complete-0"},
 		{nil, strings.Repeat(short+"300 ", 4) + pause + short + pause, single + " " + again + " initial ongoing-3 short-release complete-0 " + single + " complete-1"},
 		{[]string{"double"}, strings.Repeat(short+"300 ", 3) + "press 3000 release " + pause, single + " " + again + " complete-0"},
-		// Section 1.13.6.3: a long press is one of its own, or a press that is counted.
+		// Section 1.13.6.3: a long press is one of its own, or a counted press.
 		{nil, "press 1100 release " + pause, "initial long long-release"},
 		{nil, "press 1100", "initial long"},
 		{nil, short + "300 press 5000 release " + pause, single + " " + again + " complete-2"},
 		{nil, "press 5000 release 100 " + short + pause, "initial long long-release " + single + " complete-1"},
 
-		// What the source has recognized itself comes whole and at once.
+		// What the source has recognized itself is emitted completely and at once.
 		{nil, "single", single + " complete-1"},
 		{nil, "double", single + " " + again + " complete-2"},
 		{nil, "triple", single + " " + again + " initial ongoing-3 short-release complete-3"},
 		{[]string{"double"}, "double", single + " " + again + " complete-2"},
 		{nil, "long", "initial long"},
 		{nil, "long 3000 release", "initial long long-release"},
-		{nil, "long 60000", "initial long long-release"}, // the source has no word for the end
+		{nil, "long 60000", "initial long long-release"}, // the source does not report the end
 		{nil, "long 60000 release", "initial long long-release"},
 		{nil, "long 3000 long 3000 release", "initial long long-release initial long long-release"},
 		{nil, "long 3000 single", "initial long long-release " + single + " complete-1"},
@@ -103,7 +104,7 @@ func TestButtonEvents(t *testing.T) {
 		{nil, short + "100 double", single + " complete-1 " + single + " " + again + " complete-2"},
 		{nil, "press 100 single", single + " complete-1 " + single + " complete-1"},
 
-		// What cannot be.
+		// Invalid sequences.
 		{nil, "release " + pause, ""},
 		{nil, "press press 100 release release " + pause, single + " complete-1"},
 	} {
@@ -162,7 +163,8 @@ func TestGestureThatAButtonLacks(t *testing.T) {
 	}
 }
 
-// CurrentPosition goes to 1 and to 0, each of them reported with its event.
+// CurrentPosition changes to 1 and to 0, and each change is reported with its
+// event.
 func TestButtonPosition(t *testing.T) {
 	r := newRig(t, Part{Type: "generic_switch"})
 	position := func() string { return r.read(datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition) }

@@ -27,7 +27,7 @@ const (
 	coolTo = datamodel.ThermostatAttrOccupiedCoolingSetpoint
 )
 
-// TestSetpoints holds setpoints to their limits and apart from one another (sections
+// TestSetpoints checks the limits of setpoints and their distance (sections
 // 4.3.9.15 to 4.3.9.20).
 func TestSetpoints(t *testing.T) {
 	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}})
@@ -102,7 +102,8 @@ func TestSetpointRaiseLower(t *testing.T) {
 	}
 }
 
-// TestFanRules follows mode, percentage and speed, which always agree (section 4.4.6).
+// TestFanRules checks mode, percentage and speed, which must always agree (section
+// 4.4.6).
 func TestFanRules(t *testing.T) {
 	const (
 		mode    = datamodel.FanControlAttrFanMode
@@ -159,7 +160,7 @@ func TestAirConditioner(t *testing.T) {
 	r.wantAll("cooling", fanID, map[matter.AttributeID]string{datamodel.FanControlAttrFanMode: "5"})
 }
 
-// A purifier is a fan with a filter, if one is known of, which is new after ResetCondition
+// A purifier is a fan with an optional filter, which is new after ResetCondition
 // (section 2.8.6.1).
 func TestAirPurifier(t *testing.T) {
 	const hepa = datamodel.HEPAFilterMonitoringID

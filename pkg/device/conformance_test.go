@@ -14,8 +14,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// conformance returns what of an assembly does not conform to the data model. The node
-// adds clusters to each endpoint, which count as being there.
+// conformance returns what of an assembly does not conform to the data model. It
+// includes the clusters that the node adds to each endpoint.
 func conformance(d *Device, a *Assembly) (problems []string) {
 	for i, n := range a.Nodes {
 		c := clustertest.Composition{Others: []matter.ClusterID{datamodel.DescriptorID}, Conditions: []string{"Active", "Server"}}
@@ -79,8 +79,8 @@ func tree(a *Assembly) (problems []string) {
 	return problems
 }
 
-// compositions are devices in all the forms that the library has: each type by itself,
-// with a meter, a battery and a room, and devices of several parts.
+// compositions returns devices in all forms of the library: each type alone, with a
+// meter, a battery and a room, and devices with several parts.
 func compositions() map[string]Device {
 	all := map[string]Device{}
 	battery := &Battery{Percent: Number(80), Low: Bool(false)}
@@ -153,8 +153,8 @@ func everything() (all []Part) {
 	return all
 }
 
-// Every assembly has what its device types demand, and nothing that they do not name;
-// every element that is served conforms to its cluster.
+// TestConformance checks that every assembly has what its device types require, and
+// nothing else, and that every element conforms to its cluster.
 func TestConformance(t *testing.T) {
 	for name, d := range compositions() {
 		for _, profile := range Profiles() {
@@ -172,7 +172,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// firstState has a value for each property of an endpoint: the least, or the greatest.
+// firstState returns a value for each property of an endpoint: the minimum, or the
+// maximum.
 func firstState(e *Endpoint, least bool) Values {
 	v := Values{}
 	for _, p := range e.Properties() {
@@ -199,8 +200,9 @@ func firstState(e *Endpoint, least bool) Values {
 	return v
 }
 
-// Every attribute has a value of its type and within its limit, before the first report
-// and at both ends of each property; and every value that was reported is legal.
+// TestValuesConform checks that every attribute has a value of its type and within
+// its limits, before the first report and at both ends of each property, and that
+// every reported value is valid.
 func TestValuesConform(t *testing.T) {
 	for name, d := range compositions() {
 		d.ID = "test:1"
@@ -247,7 +249,7 @@ func checkValues(t *testing.T, now time.Time, name string, e *Endpoint) {
 	}
 }
 
-// The check finds what is wrong.
+// TestConformanceFindsFaults checks that the check finds faults.
 func TestConformanceFindsFaults(t *testing.T) {
 	spec := func(f *datamodel.Cluster) *im.Spec { return &im.Spec{ID: f.ID, Name: f.Name, Revision: f.Revision} }
 	value := im.Attribute{ID: 0, Name: "StateValue", Read: matter.PrivilegeView}

@@ -28,7 +28,7 @@ func (r *rig) wantCover(what, current, target, status string) {
 	}
 }
 
-// TestCoverMoves follows a covering through what it is asked for (section 5.3.7).
+// TestCoverMoves follows the commands of a covering (section 5.3.7).
 func TestCoverMoves(t *testing.T) {
 	r := newRig(t, Part{Type: "window_covering"})
 	r.report(Values{"position_percent": Number(100)})
@@ -39,7 +39,7 @@ func TestCoverMoves(t *testing.T) {
 	r.report(Values{"position_percent": Number(80), "moving": Text("closing")})
 	r.wantCover("on its way", "2000", "4000", "10")
 	r.report(Values{"position_percent": Number(61)})
-	r.wantCover("there, but for a percent", "3900", "3900", "0")
+	r.wantCover("there, within a percent", "3900", "3900", "0")
 	r.invoke(covering, datamodel.WindowCoveringCmdUpOrOpen, "{}")
 	r.wantSent("UpOrOpen", Values{"position_percent": Number(100)})
 	r.wantCover("asked to open", "3900", "0", "5")
@@ -54,8 +54,8 @@ func TestCoverMoves(t *testing.T) {
 	r.wantCover("a device that says nothing has stopped", "3900", "3900", "0")
 }
 
-// TestCoverMovedAtTheDevice sets the target too, as Apple shows a covering as moving
-// while target and position differ.
+// TestCoverMovedAtTheDevice checks that the target also changes, since Apple shows
+// a covering as moving while target and position differ.
 func TestCoverMovedAtTheDevice(t *testing.T) {
 	r := newRig(t, Part{Type: "window_covering"})
 	r.report(Values{"position_percent": Number(50)})
@@ -117,8 +117,8 @@ func TestCoverRefuses(t *testing.T) {
 	}
 }
 
-// Mode: maintenance keeps the covering from moving, ConfigStatus follows, and what the node
-// cannot do is refused (sections 5.3.6.5 and 5.3.6.13).
+// TestCoverMode: maintenance stops the covering, ConfigStatus follows, and
+// unsupported modes are rejected (sections 5.3.6.5 and 5.3.6.13).
 func TestCoverMode(t *testing.T) {
 	r := newRig(t, Part{Type: "window_covering"})
 	r.report(Values{"position_percent": Number(50)})
@@ -150,7 +150,8 @@ func TestCoverMode(t *testing.T) {
 	r.wantAll("after a restart", covering, map[matter.AttributeID]string{mode: "4", config: "8"})
 }
 
-// A covering that takes no position is opened and closed, and shows none (section 5.3.4).
+// A covering without positions is opened and closed, and shows no position (section
+// 5.3.4).
 func TestCoverWithoutPosition(t *testing.T) {
 	no := false
 	r := newRig(t, Part{Type: "window_covering", Options: Options{Position: &no, Kind: "garage_door"}})
@@ -173,7 +174,7 @@ func TestCoverWithoutPosition(t *testing.T) {
 	r.wantRead("closing", covering, datamodel.WindowCoveringAttrOperationalStatus, "10")
 }
 
-// A blind of slats alone has no lift (section 5.3.4).
+// A blind with only slats has no lift (section 5.3.4).
 func TestCoverOfTiltAlone(t *testing.T) {
 	no := false
 	r := newRig(t, Part{Type: "window_covering", Options: Options{Position: &no, Tilt: true, Kind: "blind"}})

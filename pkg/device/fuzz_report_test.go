@@ -11,10 +11,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// FuzzReport makes a source report what it should not, in a row: whatever it is, each
-// attribute has a legal value afterwards, and a value comes back as one that would be
-// taken again. The first octet says which type; ten octets are one report: a property, a
-// kind of value, and the value.
+// FuzzReport makes a source send invalid reports, one after another. Each attribute
+// must have a valid value afterwards, and a value that is read back must be
+// accepted again. The first octet is the type. Ten octets are one report: a
+// property, a kind of value, and the value.
 func FuzzReport(f *testing.F) {
 	op := func(property, kind byte, value float64) []byte {
 		return binary.BigEndian.AppendUint64([]byte{property, kind}, math.Float64bits(value))

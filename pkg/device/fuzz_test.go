@@ -10,10 +10,10 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// FuzzClusters gives each command, each attribute that can be written and each property of
-// every type of the library whatever there is, two in a row and time in between and
-// after. What was refused has changed nothing, what is shown is within its type and
-// limits, and what is kept can be loaded again.
+// FuzzClusters sends arbitrary values to each command, each writable attribute and
+// each property of every type of the library, two in a row, with time in between
+// and afterwards. A rejected value must not change anything, shown values must be
+// valid, and the stored state must be loadable.
 func FuzzClusters(f *testing.F) {
 	var all []Part
 	devices := compositions()
@@ -92,7 +92,7 @@ func (r *rig) part(p Part) {
 	r.add()
 }
 
-// give gives a value to a target, or, as a report of the source, to a property.
+// give sends a value to a target, or, as a report of the source, to a property.
 func (r *rig) give(what uint8, value []byte) {
 	r.t.Helper()
 	rd := tlv.NewReader(value)
@@ -123,7 +123,7 @@ func (r *rig) give(what uint8, value []byte) {
 	}
 }
 
-// value makes a value of a property out of TLV.
+// value converts TLV to a value of a property.
 func (r *rig) value(q *Property, v tlv.Element) Value {
 	rd := v.Reader()
 	switch v.Type() {

@@ -72,8 +72,8 @@ func BenchmarkCommandLight(b *testing.B) {
 	}
 }
 
-// BenchmarkFadingLights is a second of lamps that fade together, level and color, with a
-// subscriber to each, on a node with a thousand lamps.
+// BenchmarkFadingLights measures one second in which lamps fade together, level and
+// color, with a subscriber to each, on a node with a thousand lamps.
 func BenchmarkFadingLights(b *testing.B) {
 	for _, fading := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("%d of 1000", fading), func(b *testing.B) {

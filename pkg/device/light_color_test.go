@@ -54,7 +54,7 @@ func (r *rig) number(id matter.AttributeID) int {
 	return n
 }
 
-// wantNear compares an attribute with a number, of which it may be off by some.
+// wantNear compares an attribute with a number, with a tolerance.
 func (r *rig) wantNear(what string, id matter.AttributeID, want, off int) {
 	r.t.Helper()
 	if got := r.number(id); got < want-off || got > want+off {
@@ -181,7 +181,7 @@ func TestColorWhileOff(t *testing.T) {
 	if r.number(mireds) == 200 {
 		t.Error("3.2.7.11: executed though the lamp is off")
 	}
-	// As Home Assistant does it: the color first, then the lamp.
+	// Home Assistant sets the color first and then switches the lamp on.
 	r.do(color, datamodel.ColorControlCmdMoveToColorTemperature, "{0:200,1:0,2:1,3:1}")
 	r.wantRead("ExecuteIfOff", color, mireds, "200")
 	r.wantRequests("a color would switch the lamp on")
@@ -209,7 +209,7 @@ func TestStopMoveStep(t *testing.T) {
 	r.wantRequests("nothing moves")
 }
 
-// A hue that moves without end, or the long way round, is sent from point to point.
+// A hue that moves endlessly, or the long way round, is sent from point to point.
 func TestHueInLegs(t *testing.T) {
 	r := bulb(t)
 	r.do(color, datamodel.ColorControlCmdMoveToHueAndSaturation, "{0:0,1:254,2:0,3:0,4:0}")
@@ -242,7 +242,7 @@ func TestColorModelsAgree(t *testing.T) {
 	r.wantNear("blue is as cold as can be", mireds, 153, 0)
 }
 
-// What the source does not take is converted to what it does.
+// What the source does not support is converted to what it supports.
 func TestColorModesOfTheSource(t *testing.T) {
 	toHueSat, toColor := datamodel.ColorControlCmdMoveToHueAndSaturation, datamodel.ColorControlCmdMoveToColor
 	r := bulb(t, "xy")
@@ -302,7 +302,7 @@ func TestReportedColors(t *testing.T) {
 	}
 }
 
-// What a device says during a fade of its color.
+// Reports of a device during a fade of its color.
 func TestReportsDuringAFadeOfColor(t *testing.T) {
 	r := bulb(t)
 	r.do(color, datamodel.ColorControlCmdMoveToColorTemperature, "{0:153,1:0,2:0,3:0}")
@@ -316,8 +316,8 @@ func TestReportsDuringAFadeOfColor(t *testing.T) {
 	r.wantRead("nothing else came", color, mireds, "167")
 }
 
-// A source that reports values of all models and never says which counts: those of the
-// model that it spoke of alone before.
+// If a source reports values of all models without a mode, the model of its last
+// report with only one model is used.
 func TestModeOfTheReportBefore(t *testing.T) {
 	r := bulb(t)
 	r.report(kelvin(4000))
@@ -328,7 +328,7 @@ func TestModeOfTheReportBefore(t *testing.T) {
 	r.wantRead("what the lamp is", color, mireds, "250")
 }
 
-// A source that reports what it was asked for, in its own digits, changes nothing.
+// A source that reports the commanded value with its own rounding changes nothing.
 func TestEchoOfAColor(t *testing.T) {
 	r := bulb(t)
 	for _, command := range []struct {
@@ -389,8 +389,8 @@ func TestKelvin(t *testing.T) {
 	}
 }
 
-// What ecosystems look at first: capabilities are the features, the mode is one of them,
-// and there is no null and no zero.
+// What ecosystems check first: capabilities are the features, the mode is one of
+// them, and there is no null or zero.
 func TestColorIsValidFromTheStart(t *testing.T) {
 	for _, tt := range []struct {
 		kind     string
@@ -443,7 +443,8 @@ func TestColorReports(t *testing.T) {
 	}
 }
 
-// The color loop (sections 3.2.7.16 to 3.2.7.20 and 3.2.8.18), as TC-CC-9.1 looks at it.
+// The color loop (sections 3.2.7.16 to 3.2.7.20 and 3.2.8.18), as TC-CC-9.1 tests
+// it.
 func TestColorLoop(t *testing.T) {
 	set := datamodel.ColorControlCmdColorLoopSet
 	r := bulb(t, "hs", "loop")
@@ -491,7 +492,7 @@ func TestColorLoop(t *testing.T) {
 	}
 }
 
-// A loop is silent: it is reported four times a turn, and no remaining time.
+// A loop is reported four times per turn, without a remaining time.
 func TestColorLoopReports(t *testing.T) {
 	r := bulb(t, "hs", "loop")
 	r.do(color, datamodel.ColorControlCmdMoveToHueAndSaturation, "{0:0,1:254,2:0,3:0,4:0}")

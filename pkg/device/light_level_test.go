@@ -20,7 +20,7 @@ const (
 	onOffAttr    = datamodel.OnOffAttrOnOff
 )
 
-// percent is a brightness as the device is asked for it.
+// percent is the brightness that the device receives.
 func percent(p float64) Values { return Values{"brightness_percent": Number(p)} }
 
 func onAt(p float64) Values { return Values{"on": Bool(true), "brightness_percent": Number(p)} }
@@ -324,7 +324,8 @@ func TestOnOffAndLevel(t *testing.T) {
 	})
 }
 
-// What a device says while the bridge shows how it fades: sliders do not jump.
+// The bridge ignores reports of a device while it shows a fade, so that sliders do
+// not jump.
 func TestReportsDuringAFade(t *testing.T) {
 	r := dimmer(t, true, 40)
 	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
@@ -354,8 +355,8 @@ func TestReportsDuringAFade(t *testing.T) {
 	r.wantRead("at the level from before", level, currentLevel, "102")
 }
 
-// The device is right in the end, also if it speaks during a fade alone: somebody has
-// stopped it, perhaps. And a lamp that fades out does not lose its brightness.
+// The last report during a fade is used in the end, since somebody may have stopped
+// the device. A lamp that fades out keeps its brightness.
 func TestReportsAfterAFade(t *testing.T) {
 	r := dimmer(t, true, 40)
 	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
@@ -382,7 +383,7 @@ func TestReportsAfterAFade(t *testing.T) {
 	r.wantRead("later it means what it says", level, currentLevel, "76")
 }
 
-// Quieter reporting (sections 1.6.6.2 and 1.6.6.3), as TC-LVL-2.3 looks at it.
+// Quieter reporting (sections 1.6.6.2 and 1.6.6.3), as TC-LVL-2.3 tests it.
 func TestLevelReports(t *testing.T) {
 	r := dimmer(t, true, 100)
 	r.Subscribe(clustertest.Admin(1), 2, level)

@@ -27,7 +27,7 @@ func (r *rig) wantTimes(what, on, onFor, waits string) {
 	r.wantRead(what, onOff, offWaitTime, waits)
 }
 
-// OnWithTimedOff (section 1.5.7.6), as TC-OO-2.3 looks at it.
+// OnWithTimedOff (section 1.5.7.6), as TC-OO-2.3 tests it.
 func TestTimedOff(t *testing.T) {
 	lamp := func(t *testing.T, on bool) *rig {
 		r := newRig(t, Part{Type: "on_off_light"})
@@ -144,7 +144,8 @@ func TestTimedOff(t *testing.T) {
 	})
 }
 
-// Times that run are reported when they begin and when they are over, not as they run.
+// Running times are reported when they begin and when they are over, but not in
+// between.
 func TestTimedOffReports(t *testing.T) {
 	r := newRig(t, Part{Type: "on_off_light"})
 	r.Subscribe(clustertest.Admin(1), 2, onOff)
@@ -171,8 +172,8 @@ func TestToggle(t *testing.T) {
 	r.wantSent("the device", turnedOn, turnedOff)
 }
 
-// What is kept over a restart of the program (section 7.7 of the core specification, N),
-// and that a restart is no power-up of the lamp.
+// What is stored over a restart of the program (section 7.7 of the core
+// specification, N). A restart is not a power-up of the lamp.
 func TestLightIsKept(t *testing.T) {
 	p := Part{Type: "extended_color_light"}
 	r := bulb(t)
@@ -214,7 +215,7 @@ func TestLightIsKept(t *testing.T) {
 	r.after(time.Minute)
 	r.wantRequests("a restart asks the lamp for nothing")
 
-	// As a lamp that can do less by now.
+	// Now as a lamp with fewer functions.
 	r.restart(Part{Type: "color_temperature_light", Options: Options{MinKelvin: 5000, MaxKelvin: 6500}})
 	r.wantRead("a mode that it has", color, colorMode, "2")
 	if n := r.number(mireds); n < 154 || n > 200 {
@@ -222,8 +223,8 @@ func TestLightIsKept(t *testing.T) {
 	}
 }
 
-// The StartUp attributes (sections 1.5.6.5, 1.6.6.14, 3.2.7.25), of a device that lives
-// in the program: it gets power when that starts.
+// The StartUp attributes (sections 1.5.6.5, 1.6.6.14, 3.2.7.25), of a device that
+// is part of the program: its start is the power-up.
 func TestPowerUp(t *testing.T) {
 	for _, tt := range []struct {
 		name              string
@@ -275,7 +276,7 @@ func TestPropertiesOfLights(t *testing.T) {
 		if !e.Groups || !e.Scenes || !e.Identify {
 			t.Errorf("%s lacks groups, scenes or identify", kind)
 		}
-		shows := uint8(2) // visible indicator, as nobody knows what it switches (section 1.2.5.2)
+		shows := uint8(2) // visible indicator, since it is not known what it switches (section 1.2.5.2)
 		if strings.HasSuffix(kind, "_light") {
 			shows = 1
 		}

@@ -52,7 +52,7 @@ func (r *rig) wantScene(what string, f matter.FabricIndex, id matter.CommandID, 
 	}
 }
 
-// scenic returns a dimmable lamp whose scenes a test looks at.
+// scenic returns a dimmable lamp for tests of scenes.
 func scenic(t *testing.T) *rig {
 	r := dimmer(t, true, 40)
 	r.joins(1)
@@ -93,7 +93,7 @@ func TestSceneOfALampThatIsOff(t *testing.T) {
 	r.do(onOff, datamodel.OnOffCmdOn, "{}")
 	r.wantSent("the brightness comes with On", onAt(40))
 
-	// A scene of the level alone, as TC-LVL-9.1 has it.
+	// A scene with only the level, as in TC-LVL-9.1.
 	r.do(onOff, datamodel.OnOffCmdOff, "{}")
 	r.sent = nil
 	r.wantScene("add", 1, addScene, `{0:1,1:2,2:0,3:"",4:[{0:8,1:[{0:0,1:100}]}]}`, "0{0:0,1:1,2:2}")

@@ -11,7 +11,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// timed executes a command as one that was announced by a timed request.
+// timed executes a command as a timed interaction.
 func (r *rig) timed(cl matter.ClusterID, id matter.CommandID, fields func(w *tlv.Writer)) error {
 	r.t.Helper()
 	w := tlv.NewWriter(nil)
@@ -45,8 +45,8 @@ func (r *rig) wantEvents(what string, cl matter.ClusterID, want ...string) {
 	}
 }
 
-// TestLockMovesFirst: the state changes when the bolt has moved, and the event says who
-// was the cause (section 5.2.11.3).
+// TestLockMovesFirst: the state changes after the bolt has moved, and the event
+// contains the cause (section 5.2.11.3).
 func TestLockMovesFirst(t *testing.T) {
 	const lock = datamodel.DoorLockID
 	r := newRig(t, Part{Type: "door_lock"})
@@ -123,8 +123,8 @@ func (r *rig) wantValve(what, state, target, remaining string) {
 	}
 }
 
-// TestValveCloses: a valve that was opened for a time closes, also if it has to be asked
-// twice (section 4.6.8).
+// TestValveCloses: a valve that was opened for a time closes, even if the command
+// must be repeated (section 4.6.8).
 func TestValveCloses(t *testing.T) {
 	r := newRig(t, Part{Type: "water_valve"})
 	r.wantValve("at first", "0", "null", "null")

@@ -24,7 +24,7 @@ const (
 	exported    = datamodel.ElectricalEnergyMeasurementAttrCumulativeEnergyExported
 )
 
-// metered is a plug with a meter for some properties, separated by spaces.
+// metered returns a plug with a meter for some properties, separated by spaces.
 func metered(properties string) Part {
 	return Part{Type: "on_off_plug", Meter: true, Options: Options{Properties: strings.Fields(properties)}}
 }
@@ -54,7 +54,8 @@ func TestMeterProperties(t *testing.T) {
 	}
 }
 
-// What a meter has decides over clusters, features, attributes and Accuracy.
+// TestMeterParts checks which clusters, features, attributes and entries of
+// Accuracy a meter has.
 func TestMeterParts(t *testing.T) {
 	power, voltage, current := "{0:5,1:true,2:-1000000000,3:+1000000000,4:[{0:-1000000000,1:+1000000000,2:500}]}",
 		"{0:1,1:true,2:+0,3:+1000000,4:[{0:+0,1:+1000000,2:500}]}", "{0:2,1:true,2:-10000000,3:+10000000,4:[{0:-10000000,1:+10000000,2:500}]}"
@@ -100,7 +101,7 @@ func TestMeterParts(t *testing.T) {
 			}
 		}
 	}
-	// Without options the first state says what there is, power at least.
+	// Without options the first state determines the quantities, at least power.
 	for _, tt := range []struct {
 		state Values
 		want  []string
@@ -141,7 +142,7 @@ func TestEnergyNeverDecreases(t *testing.T) {
 		{100.5, "100500000"},
 		{100.2, "100500000"}, // a correction: the total waits
 		{100.6, "100600000"},
-		{0.1, "100700000"}, // the counter began anew
+		{0.1, "100700000"}, // the counter restarted
 		{0.3, "100900000"},
 		{0, "100900000"}, // and again
 		{50, "150900000"},
@@ -200,8 +201,8 @@ func TestEnergyEvents(t *testing.T) {
 	}
 }
 
-// Sections 2.12.6 and 2.13.6: not twice within a second, and no later than a minute
-// after a change.
+// Sections 2.12.6 and 2.13.6: at most once per second, and within a minute after a
+// change.
 func TestMeterReportsInTime(t *testing.T) {
 	for _, tt := range []struct {
 		property string

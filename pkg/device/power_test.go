@@ -43,7 +43,8 @@ func (x *assembled) read(i int, cl matter.ClusterID, id matter.AttributeID) stri
 	return x.Read(clustertest.Admin(1), matter.EndpointID(2+i), cl, id)
 }
 
-// battery reports a battery on all nodes and returns how many show something.
+// battery reports a battery on all nodes and returns the number of nodes that show
+// one.
 func (x *assembled) battery(b Battery) (shown int) {
 	for i, n := range x.Nodes {
 		if n.SetBattery(x.Now, b) {
@@ -108,7 +109,7 @@ func TestBattery(t *testing.T) {
 		{percent(6), "12", "2", "true"}, {percent(9.5), "19", "2", "true"}, // it has to recover
 		{percent(10), "20", "1", "false"}, {percent(24), "48", "1", "false"}, {percent(25), "50", "0", "false"},
 		{percent(20), "40", "0", "false"}, {percent(19), "38", "1", "false"}, {percent(4.5), "9", "2", "true"},
-		// What the device says counts more than the charge.
+		// The device's own report has priority over the charge.
 		{Battery{Percent: Number(50), Low: Bool(true)}, "100", "1", "true"},
 		{Battery{Percent: Number(3), Low: Bool(false)}, "6", "0", "false"},
 		{Battery{Percent: Number(3), Low: Bool(true)}, "6", "2", "true"},
@@ -121,7 +122,7 @@ func TestBattery(t *testing.T) {
 	}
 }
 
-// No attribute that would be null.
+// TestBatteryThatIsOnlyLow: attributes without a value do not exist.
 func TestBatteryThatIsOnlyLow(t *testing.T) {
 	x := assemble(t, Device{Battery: &Battery{Low: Bool(false)}, Parts: []Part{{ID: "main", Type: "contact_sensor"}}}, Profile{})
 	if got := x.read(0, sourceID, datamodel.PowerSourceAttrBatPercentRemaining); got != "UNSUPPORTED_ATTRIBUTE" {
@@ -133,7 +134,7 @@ func TestBatteryThatIsOnlyLow(t *testing.T) {
 	}
 }
 
-// Section 11.7.7.13: not twice within ten seconds; charge levels at once.
+// Section 11.7.7.13: at most once in ten seconds, but charge levels at once.
 func TestBatteryReports(t *testing.T) {
 	x := assemble(t, Device{Battery: &Battery{Percent: Number(80)}, Parts: []Part{{ID: "main", Type: "contact_sensor"}}}, Profile{})
 	version := func() uint32 { return x.Version(2, sourceID, 0x0C) }
@@ -154,8 +155,8 @@ func TestBatteryReports(t *testing.T) {
 	}
 }
 
-// Section 11.7.7.32 and certification's PS-3.1: a device's own endpoints and no others,
-// on its bridged node alone.
+// Section 11.7.7.32 and certification's PS-3.1: only the device's own endpoints,
+// and only on its bridged node.
 func TestPowerSourceOfAComposedDevice(t *testing.T) {
 	parts := []Part{{ID: "t", Type: "temperature_sensor"}, {ID: "h", Type: "humidity_sensor"}}
 	x := assemble(t, Device{Battery: &Battery{Percent: Number(80)}, Parts: parts}, Profile{})
@@ -194,8 +195,8 @@ func TestMains(t *testing.T) {
 	}
 }
 
-// The type of the application is first, as SmartThings takes the first one for what the
-// device is. The topology is the profile's.
+// The application's type is the first one, since SmartThings uses that. The
+// topology depends on the profile.
 func TestPowerTopology(t *testing.T) {
 	d := Device{Battery: &Battery{}, Parts: []Part{metered("power_watts")}}
 	d.Parts[0].ID = "main"

@@ -26,8 +26,8 @@ func one(typ string) *Device {
 	return &Device{ID: "x:1", Name: "It", Parts: []Part{{ID: "main", Type: typ}}}
 }
 
-// TestPlainerTypes: what an ecosystem does not know is shown as what it knows, or not at
-// all, and a reason is given.
+// TestPlainerTypes: a type that an ecosystem does not support is shown as one that
+// it supports, or not at all, with a reason.
 func TestPlainerTypes(t *testing.T) {
 	for _, tt := range []struct {
 		profile, typ string
@@ -64,7 +64,7 @@ func TestPlainerTypes(t *testing.T) {
 	}
 }
 
-// TestPlainerKeepsItsProperties: the source speaks of the device as it is.
+// TestPlainerKeepsItsProperties: the source still uses the original properties.
 func TestPlainerKeepsItsProperties(t *testing.T) {
 	now := newRig(t, Part{Type: "on_off_plug"}).Now
 	leak := inProfile(t, "google", one("water_leak_detector")).Nodes[0]
@@ -88,8 +88,8 @@ func TestPlainerKeepsItsProperties(t *testing.T) {
 	}
 }
 
-// TestHiddenParts: a device of several parts loses those that the ecosystem does not know,
-// and is gone with the last.
+// TestHiddenParts: a device loses the parts that the ecosystem does not support,
+// and is hidden if none is left.
 func TestHiddenParts(t *testing.T) {
 	d := &Device{ID: "x:1", Layout: Composed, Parts: []Part{{ID: "t", Type: "temperature_sensor"}, {ID: "p", Type: "pressure_sensor"}}}
 	if a := inProfile(t, "apple", d); len(a.Nodes) != 2 || a.Nodes[1].Key != "t" || len(a.Notes) != 1 {

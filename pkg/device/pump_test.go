@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// A pump of which nothing more is known than that it can be switched (section 4.2.7).
+// TestPump checks a pump that can only be switched (section 4.2.7).
 func TestPump(t *testing.T) {
 	const id = datamodel.PumpConfigurationAndControlID
 	r := newRig(t, Part{Type: "pump"})

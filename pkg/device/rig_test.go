@@ -16,7 +16,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// rig is one part of a device on endpoint 2 of a node, with what was asked of it.
+// rig is one part of a device on endpoint 2 of a node, with the commands that it
+// received.
 type rig struct {
 	*clustertest.Node
 	t    testing.TB
@@ -40,7 +41,7 @@ func newBareRig(t testing.TB, p Part) *rig {
 	return r
 }
 
-// make makes the endpoint of a part.
+// make creates the endpoint of a part.
 func (r *rig) make(p Part) {
 	r.t.Helper()
 	p.ID = "main"
@@ -57,7 +58,7 @@ func (r *rig) make(p Part) {
 	r.e = e
 }
 
-// renew replaces the endpoint by that of another part, of which nothing is known yet.
+// renew replaces the endpoint by that of another part without a state.
 func (r *rig) renew(p Part) {
 	r.t.Helper()
 	r.RemoveEndpoint(2)
@@ -84,7 +85,7 @@ func (r *rig) add() {
 	r.Settle(r.Now)
 }
 
-// restart replaces the endpoint by one that is loaded with what was kept.
+// restart replaces the endpoint by one that is loaded from the stored state.
 func (r *rig) restart(p Part) {
 	r.t.Helper()
 	kept := r.e.Save()
@@ -112,7 +113,7 @@ func (r *rig) read(cl matter.ClusterID, id matter.AttributeID) string {
 	return r.Read(clustertest.Admin(1), 2, cl, id)
 }
 
-// do executes a command, which is to succeed.
+// do executes a command, which must succeed.
 func (r *rig) do(cl matter.ClusterID, id matter.CommandID, fields string) {
 	r.t.Helper()
 	if got := r.invoke(cl, id, fields); got != "SUCCESS" {
@@ -120,7 +121,7 @@ func (r *rig) do(cl matter.ClusterID, id matter.CommandID, fields string) {
 	}
 }
 
-// write writes an attribute, which is to succeed.
+// write writes an attribute, which must succeed.
 func (r *rig) write(cl matter.ClusterID, id matter.AttributeID, value string) {
 	r.t.Helper()
 	if got := r.Write(clustertest.Admin(1), 2, cl, id, value); got != "SUCCESS" {
@@ -136,7 +137,7 @@ func (r *rig) wantRead(what string, cl matter.ClusterID, id matter.AttributeID, 
 	}
 }
 
-// report is what the source says.
+// report reports values as the source.
 func (r *rig) report(v Values) {
 	r.t.Helper()
 	if err := r.e.Report(r.Now, v); err != nil {
@@ -146,7 +147,7 @@ func (r *rig) report(v Values) {
 	r.Settle(r.Now)
 }
 
-// after lets time pass, and returns what was reported to a subscriber meanwhile.
+// after advances the time, and returns what a subscriber has received meanwhile.
 func (r *rig) after(d time.Duration) (reported []string) {
 	reported = r.Reported()
 	for end := r.Now.Add(d); ; {
@@ -161,13 +162,13 @@ func (r *rig) after(d time.Duration) (reported []string) {
 	}
 }
 
-// request is what the device was asked for, with how long it is to take.
+// request is a command that the device received, with its transition time.
 type request struct {
 	set    Values
-	tenths int // of a second; -1: as it likes
+	tenths int // of a second; -1: none
 }
 
-// wantSent compares what was asked of the device since the last call, without times.
+// wantSent compares the commands for the device since the last call, without times.
 func (r *rig) wantSent(what string, want ...Values) {
 	r.t.Helper()
 	var all []request
@@ -182,7 +183,7 @@ const (
 	noTime  = -1
 )
 
-// wantRequests compares what was asked of the device since the last call.
+// wantRequests compares the commands for the device since the last call.
 func (r *rig) wantRequests(what string, want ...request) {
 	r.t.Helper()
 	ok := len(r.sent) == len(want)

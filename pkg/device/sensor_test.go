@@ -12,17 +12,18 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// trip is a value of a property, what it is as an attribute, and what comes back.
+// trip is a value of a property, the resulting attribute, and the value that is
+// read back.
 type trip struct {
 	value Value
 	raw   string
 	back  Value
 }
 
-// same is a trip that comes back as it went.
+// same is a trip whose value is read back unchanged.
 func same(v float64, raw string) trip { return trip{Number(v), raw, Number(v)} }
 
-// checkTrips reports each value on an endpoint of which nothing was known.
+// checkTrips reports each value on an endpoint without a state.
 func (r *rig) checkTrips(p Part, property string, cl matter.ClusterID, id matter.AttributeID, trips []trip) {
 	r.t.Helper()
 	for _, x := range trips {
@@ -37,7 +38,7 @@ func (r *rig) checkTrips(p Part, property string, cl matter.ClusterID, id matter
 	}
 }
 
-// checkTrips is checkTrips of a rig of its own.
+// checkTrips is rig.checkTrips with a new rig.
 func checkTrips(t *testing.T, p Part, property string, cl matter.ClusterID, id matter.AttributeID, trips []trip) {
 	t.Helper()
 	newRig(t, p).checkTrips(p, property, cl, id, trips)
@@ -87,7 +88,7 @@ func TestMeasurements(t *testing.T) {
 func TestNullAfterAValue(t *testing.T) {
 	for typ, want := range map[string]string{
 		"temperature_sensor": "null", "humidity_sensor": "null", "flow_sensor": "null",
-		// What SmartThings' drivers fail on stays.
+		// Values on which SmartThings' drivers fail are kept.
 		"light_sensor": "20001", "pressure_sensor": "+100",
 	} {
 		r := newRig(t, Part{Type: typ})
@@ -160,7 +161,7 @@ func TestBooleanStates(t *testing.T) {
 			}
 		}
 		r.report(Values{property: Null})
-		// Section 1.7.6.1: one event for each change, none for what stays as it was.
+		// Section 1.7.6.1: one event for each change, and none without a change.
 		if got, want := r.Events(clustertest.Admin(1), datamodel.BooleanStateID), []string{"0{0:true}", "0{0:false}"}; !slices.Equal(got, want) {
 			t.Errorf("%s: events %v, want %v", typ, got, want)
 		}
@@ -235,7 +236,7 @@ func TestWaitingForTheFirstValue(t *testing.T) {
 	}
 }
 
-// Slow values of all endpoints are reported at the same instants.
+// Slow values of all endpoints are reported together.
 func TestSensorsReportTogether(t *testing.T) {
 	r := newRig(t, Part{Type: "temperature_sensor"})
 	cl := datamodel.TemperatureMeasurementID

@@ -28,8 +28,8 @@ func (r *rig) changeMode(what string, cl matter.ClusterID, mode, want string) {
 	}
 }
 
-// A run begins and ends when the vacuum says so; one kind of run does not become the other
-// (section 7.2.5.1), a fault says why none begins (section 7.2.7.1).
+// A run begins and ends when the vacuum reports it. A run must end before another
+// kind begins (section 7.2.5.1), and a fault prevents a run (section 7.2.7.1).
 func TestVacuumRuns(t *testing.T) {
 	r := newRig(t, Part{Type: "robotic_vacuum_cleaner"})
 	r.report(Values{"state": Text("docked"), "run_mode": Text("idle")})
@@ -70,7 +70,7 @@ func TestVacuumRuns(t *testing.T) {
 	})
 }
 
-// Pause, Resume and GoHome by the state that the vacuum is in (sections 1.14.6 and 7.4.5).
+// Pause, Resume and GoHome in each state of the vacuum (sections 1.14.6 and 7.4.5).
 func TestVacuumOperation(t *testing.T) {
 	const (
 		pause  = datamodel.RVCOperationalStateCmdPause

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// capturedMessages are those of a real zigbee2mqtt, see testdata/README.md.
+// capturedMessages returns messages of a real zigbee2mqtt, see testdata/README.md.
 func capturedMessages(t testing.TB) []link.Message {
 	t.Helper()
 	f, err := os.Open("testdata/captured.jsonl.gz")
@@ -35,7 +35,7 @@ func capturedMessages(t testing.TB) []link.Message {
 	return messages
 }
 
-// TestCaptured holds what 159 real models become, with the values of their states: by
+// TestCaptured checks the result for 159 real models with their states: by
 // zigbee2mqtt's own topics, and by Home Assistant's discovery alone.
 func TestCaptured(t *testing.T) {
 	messages := capturedMessages(t)
@@ -52,7 +52,7 @@ func TestCaptured(t *testing.T) {
 	}
 }
 
-// explained writes an explanation in lines.
+// explained formats an explanation as lines.
 func explained(e Explanation) []byte {
 	var b bytes.Buffer
 	left := func(list []device.Ignored) {
@@ -100,8 +100,8 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// checkReported holds that values are those that the radio had reported, wherever a
-// property is of the quantity of one of its clusters and nothing else.
+// checkReported compares values with those that the radio has reported, for
+// properties with exactly the quantity of one of its clusters.
 func checkReported(t *testing.T, name string, e Explanation) {
 	t.Helper()
 	type key struct{ typ, property string }
@@ -121,7 +121,8 @@ func checkReported(t *testing.T, name string, e Explanation) {
 		{"dimmable_light", "brightness_percent"}:                "50.394",
 		{"on_off_plug", "on"}:                                   "true",
 	}
-	// What the radio had not reported, or what these models read off something else.
+	// Values that the radio has not reported, or that these models derive from
+	// something else.
 	unsaid := func(device, part string) bool {
 		return strings.HasSuffix(part, "_outdoor") || strings.HasSuffix(part, "_floor") || device == "3305-S" || device == "MBD-S"
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 )
 
-// TestExplain holds that a file of messages in any order says what would be shown and
-// what not, with the states that it has.
+// TestExplain checks the result for a file of messages in any order: what would be
+// shown, with its state, and what would not.
 func TestExplain(t *testing.T) {
 	lines := []string{
 		`zigbee2mqtt/plug {"state":"ON","power":12}`,
@@ -65,8 +65,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestExplainSample explains the discovery messages of a real zigbee2mqtt, where its own
-// topics are not to be had.
+// TestExplainSample explains the discovery messages of a real zigbee2mqtt, without
+// its own topics.
 func TestExplainSample(t *testing.T) {
 	f, err := os.Open("homeassistant/testdata/zigbee2mqtt.jsonl")
 	if err != nil {
@@ -91,7 +91,8 @@ func TestExplainSample(t *testing.T) {
 	}
 }
 
-// TestExplainBroker explains a broker, and publishes nothing to it.
+// TestExplainBroker explains the messages of a broker, and checks that nothing is
+// published.
 func TestExplainBroker(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()

@@ -21,7 +21,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// patience bounds what a test waits for; nothing takes as long unless it fails.
+// patience bounds what a test waits for. It is only reached by a failure.
 const patience = 30 * time.Second
 
 // fakeRegistry records its calls.
@@ -122,7 +122,7 @@ func (r *fakeRegistry) Device(id string) (bridge.View, error) {
 	return v, nil
 }
 
-// await waits for a line of the log, and forgets the log up to it.
+// await waits for a line of the log, and removes the log up to it.
 func (r *fakeRegistry) await(t *testing.T, want string) {
 	t.Helper()
 	timeout := time.After(patience)
@@ -176,7 +176,7 @@ const (
 	valve = `{"type":"EndDevice","ieee_address":"0x2","friendly_name":"garden/climate","power_source":"Battery","definition":{"model":"C","vendor":"V","exposes":[{"type":"numeric","name":"temperature","property":"temperature","access":1,"unit":"°C"},{"type":"numeric","name":"battery","property":"battery","access":1,"unit":"%","category":"diagnostic"},{"type":"numeric","name":"linkquality","property":"linkquality","access":1,"category":"diagnostic"}]}}`
 )
 
-// network publishes what zigbee2mqtt keeps on its broker.
+// network publishes the retained messages of a zigbee2mqtt.
 func network(c *brokertest.Client, devices ...string) {
 	c.Publish("zigbee2mqtt/bridge/state", `{"state":"online"}`, true)
 	c.Publish("zigbee2mqtt/bridge/info", `{"config":{"availability":{"enabled":false}}}`, true)
@@ -184,9 +184,9 @@ func network(c *brokertest.Client, devices ...string) {
 	c.Publish("zigbee2mqtt/bridge/groups", "[]", true)
 }
 
-// TestFront is a network from the start to the end of its broker and back: no broker,
-// a broker with devices, states and commands, a broker that is gone and has lost what
-// it kept.
+// TestFront follows a network from the start to a restart of its broker: without a
+// broker, with devices, states and commands, and after the broker has lost its
+// retained messages.
 func TestFront(t *testing.T) {
 	b := brokertest.New(t, "")
 	r := newRegistry()
@@ -213,7 +213,7 @@ func TestFront(t *testing.T) {
 	b.Stop()
 	r.await(t, "lost z2m")
 	b.Start()
-	r.await(t, "found z2m") // the broker is there, and has kept nothing
+	r.await(t, "found z2m") // the broker is up without retained messages
 	c = b.Client()
 	network(c, plug, valve)
 	r.await(t, "reachable z2m:0x1 true")
@@ -229,14 +229,15 @@ func TestFront(t *testing.T) {
 	}
 }
 
-// TestTwoNetworks holds that a device of one network is not gone because it is not in
-// the list of the other, and that nothing is removed before both have reported.
+// TestTwoNetworks checks that a device of one network is not removed because the
+// other network does not list it, and that nothing is removed before both have
+// reported.
 func TestTwoNetworks(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
 	c := b.Client()
 	r := newRegistry()
-	r.devices["z2m:0x2"] = device.Device{ID: "z2m:0x2"} // of the other network, from the last run
+	r.devices["z2m:0x2"] = device.Device{ID: "z2m:0x2"} // of the other network, in the last run
 	r.devices["z2m:0x9"] = device.Device{ID: "z2m:0x9"} // of neither
 	network(c, plug)
 	start(t, b, r, func(o *Options) { o.Zigbee2MQTT = []string{"zigbee2mqtt", "attic"} })
@@ -250,7 +251,8 @@ func TestTwoNetworks(t *testing.T) {
 	}
 }
 
-// TestRefusedValue holds that a value that the bridge does not take costs no other.
+// TestRefusedValue checks that a value that the bridge rejects does not affect
+// other values.
 func TestRefusedValue(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -272,7 +274,8 @@ func TestRefusedValue(t *testing.T) {
 	}
 }
 
-// TestPanic holds that a message that makes a reader panic costs that message.
+// TestPanic checks that a panic in a reader affects only the message that caused
+// it.
 func TestPanic(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -295,8 +298,8 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestHostilePublisher holds that a flood, and messages that are too large or are none,
-// are counted and cost no other device its states.
+// TestHostilePublisher checks that a flood, and messages that are too large or
+// invalid, are counted and do not affect other devices.
 func TestHostilePublisher(t *testing.T) {
 	b := brokertest.New(t, "max_queued_messages 100000\n")
 	b.Start()
@@ -328,8 +331,9 @@ func TestHostilePublisher(t *testing.T) {
 	}
 }
 
-// TestAllReaders holds that each announcement is read once: zigbee2mqtt's and Tasmota's
-// own before Home Assistant's discovery of the same devices.
+// TestAllReaders checks that each device is read once: from zigbee2mqtt's and
+// Tasmota's own topics, and not from Home Assistant's discovery of the same
+// devices.
 func TestAllReaders(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -360,8 +364,8 @@ func TestAllReaders(t *testing.T) {
 	}
 }
 
-// TestOwn holds that what the operator describes is shown, and that another description
-// takes its place while the front runs.
+// TestOwn checks that the operator's devices are shown, and can be replaced while
+// the front runs.
 func TestOwn(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()

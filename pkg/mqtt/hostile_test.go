@@ -13,14 +13,14 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 )
 
-// What a hostile publisher sends, and what the memory for all of it may be.
+// The size of the attack, and the allowed memory for it.
 const (
 	hostileEntities = 10_000
 	hostileStates   = 5_000
 	hostileMemory   = 128 << 20
 )
 
-// hostileConfigs are discovery messages that are none, or want too much.
+// hostileConfigs returns discovery messages that are invalid or excessive.
 func hostileConfigs() map[string]string {
 	deep := strings.Repeat(`[`, 100_000) + strings.Repeat(`]`, 100_000)
 	sensor := func(template string) string {
@@ -55,9 +55,10 @@ func manyComponents(n int) string {
 	return b.String()
 }
 
-// TestHostileDiscovery holds that entities without number, messages of a megabyte, templates
-// without end, names of control characters and a flood of states cost a bounded amount
-// of memory, are counted, and keep no other device from being heard and commanded.
+// TestHostileDiscovery sends a very large number of entities, messages of a
+// megabyte, expensive templates, names with control characters and a flood of
+// states. Their memory must be bounded, they must be counted, and other devices
+// must still send states and receive commands.
 func TestHostileDiscovery(t *testing.T) {
 	b := brokertest.New(t, "max_queued_messages 200000\nmax_inflight_messages 0\n")
 	b.Start()
@@ -102,7 +103,7 @@ func TestHostileDiscovery(t *testing.T) {
 	if stats.Errors[link.ReasonTooLarge] < 30 || counts["json"] < 2 {
 		t.Errorf("too large %d, %v", stats.Errors[link.ReasonTooLarge], counts)
 	}
-	c.Publish("homeassistant/switch/esp/config", esp, true) // what is known is known to the end
+	c.Publish("homeassistant/switch/esp/config", esp, true) // known entities are not affected
 	settle(t, f)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -123,7 +124,7 @@ func TestHostileDiscovery(t *testing.T) {
 	}
 }
 
-// settle waits until a front has taken what had arrived.
+// settle waits until a front has handled all messages so far.
 func settle(t *testing.T, f *Front) {
 	t.Helper()
 	for last, end := uint64(0), time.Now().Add(patience); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {

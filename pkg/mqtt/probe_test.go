@@ -9,7 +9,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
 )
 
-// TestProbe holds what a look at a broker finds: publishers, no permission, no broker.
+// TestProbe checks the results of a probe: publishers, missing permission, no
+// broker.
 func TestProbe(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()

@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 )
 
-var update = flag.Bool("update", false, "write docs/conformance.md anew")
+var update = flag.Bool("update", false, "write docs/conformance.md")
 
 const conformanceFile = "../../docs/conformance.md"
 

@@ -199,7 +199,7 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 		r.must(s.ArmFailSafe(r.ctx, 60, 0))
 		r.must(s.AddRoot(r.ctx, a.Root()))
 		r.want("AddNOC", r.addNOC(s, fields(a, r.noc(a, r.csr(s, false)))), fabricConflict)
-		said("what helps", `as fabric 1 (label \"Home\"): to commission it anew, remove that with \"opcredsd fabrics remove 1\"`, 1)
+		said("what helps", `as fabric 1 (label \"Home\"): to commission it again, remove that with \"opcredsd fabrics remove 1\"`, 1)
 		r.finish()
 	})
 }

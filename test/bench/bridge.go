@@ -137,7 +137,7 @@ func (h *house) report(id string, on bool) error {
 	return err
 }
 
-// flat compares costs over houses, which all run and are measured in turns: what else the
+// flat compares costs over houses, which all run and are measured alternately: what else the
 // machine does is the same for all of them.
 func (b *bench) flat() error {
 	var all []*house

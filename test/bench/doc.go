@@ -8,7 +8,7 @@
 // measures the same operations with a matter.js device.
 //
 // The rows of the bridge have devices that a program adds over the API: plugs, one to a
-// thousand, in daemons that run at the same time and are measured in turns, and 150
+// thousand, in daemons that run at the same time and are measured alternately, and 150
 // devices of the kinds in a home.
 //
 // docs/performance.md explains the output.

@@ -313,7 +313,7 @@ func (b *bridge) is(want *bridge, lenient bool) error {
 	return nil
 }
 
-// sameRecord compares records, but for unique ids that are not known.
+// sameRecord compares records, except unknown unique ids.
 func sameRecord(is, want string) bool {
 	var a, b recorded
 	if json.Unmarshal([]byte(is), &a) != nil || json.Unmarshal([]byte(want), &b) != nil {

@@ -36,7 +36,7 @@ const head = `# What real daemons showed at /metrics while something happened to
 # instance is one of its plays. Times are counted from the beginning of the recording.
 `
 
-// convertAll makes the test data of the metrics that alerts use.
+// convertAll writes the test data of the metrics that alerts use.
 func convertAll(raw string) error {
 	names, err := usedMetrics()
 	if err != nil {
@@ -103,7 +103,7 @@ func readRaw(path, gateway string, names map[string]bool) ([]series, error) {
 		}
 		if strings.HasPrefix(line, "## scrape ") {
 			scrape++
-			all[up] = append(all[up], "0") // unless something follows
+			all[up] = append(all[up], "0") // unless there is another scrape
 		}
 		m := sample.FindStringSubmatch(line)
 		if m == nil {
@@ -127,14 +127,14 @@ func readRaw(path, gateway string, names map[string]bool) ([]series, error) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		values := pad(all[name], scrape+1)
 		if regexp.MustCompile(`^\w+_(total|bucket)\{`).MatchString(name) && !slices.ContainsFunc(values, counted) {
-			continue // what never happened
+			continue // never counted
 		}
 		list = append(list, series{name, short(values)})
 	}
 	return list, lines.Err()
 }
 
-// counted reports whether a counter shows something.
+// counted reports whether a counter has a value.
 func counted(v string) bool { return v != "0" && v != "_" && v != "stale" }
 
 func id(name, gateway, labels string) string {
@@ -144,7 +144,7 @@ func id(name, gateway, labels string) string {
 	return fmt.Sprintf(`%s{job="opcredsd",instance=%q%s}`, name, gateway, labels)
 }
 
-// pad fills a series up to n values: what is there no more is stale, once.
+// pad extends a series to n values. A series that has ended gets one stale value.
 func pad(values []string, n int) []string {
 	for len(values) < n {
 		if len(values) > 0 && values[len(values)-1] != "_" && values[len(values)-1] != "stale" {
@@ -177,5 +177,5 @@ func short(values []string) string {
 	return strings.Join(out, " ")
 }
 
-// interval is that of Prometheus as it is shipped.
+// interval is the scrape interval of the shipped configuration.
 const interval = 15 * time.Second

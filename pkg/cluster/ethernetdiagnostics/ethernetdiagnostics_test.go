@@ -47,7 +47,7 @@ func TestCounts(t *testing.T) {
 	want(t, n, "after a reset of the counts", "2", "true", "0", "0", "0", "0", "0", "true", "2")
 	link.Counts.RxPackets++
 	want(t, n, "one packet more", "2", "true", "1")
-	// An interface that was made anew counts from nothing.
+	// An interface that was created again counts from zero.
 	link.Counts = Counts{RxPackets: 7}
 	want(t, n, "made anew", "2", "true", "7", "0", "0", "0", "0")
 	n.Now = clustertest.Start.Add(-time.Hour)

@@ -124,7 +124,7 @@ func (c *Cluster) addNOC(r *im.Request, fields tlv.Element) (matter.FabricIndex,
 		return 0, fmt.Errorf("%w: %w", NOCStatusInvalidNOC, err)
 	}
 	if f := c.opt.Table.FindRoot(root.PublicKey[:], noc.FabricID()); f != nil {
-		return 0, fmt.Errorf("%w: the node belongs to this fabric already, as fabric %d (label %q): to commission it anew, remove that with \"opcredsd fabrics remove %d\"",
+		return 0, fmt.Errorf("%w: the node belongs to this fabric already, as fabric %d (label %q): to commission it again, remove that with \"opcredsd fabrics remove %d\"",
 			NOCStatusFabricConflict, f.Index, f.Label, f.Index)
 	}
 	if err := checkChain(noc, f.icac, root, key); err != nil {

@@ -29,8 +29,8 @@ const (
 		"h":{"p":"sensor","dev_cla":"humidity","unit_of_meas":"%","stat_t":"~/h","val_tpl":"{{ value_json.h }}"}}}`
 )
 
-// TestOwn holds that what the operator describes is a device as if it had been
-// discovered, under its key, and goes and changes as the operator says.
+// TestOwn checks that the operator's description of a device works like a discovery
+// message, under its key, and that it can be changed and removed.
 func TestOwn(t *testing.T) {
 	w := newWorld(t)
 	w.Reader = New(Options{Source: OwnSource}, w.rec)
@@ -63,7 +63,7 @@ func TestOwn(t *testing.T) {
 	if d := w.rec.Devices["mqtt:room"]; len(d.Parts) != 2 || d.Parts[1].ID != "sensor_humid" {
 		t.Errorf("%+v", d)
 	}
-	// What others discover is none of this reader's.
+	// This reader ignores what others discover.
 	w.send("homeassistant/switch/x/config", `{"unique_id":"x","command_topic":"x"}`)
 	w.send("/switch/x/config", `{"unique_id":"x","command_topic":"x"}`)
 	w.pass(time.Hour)

@@ -16,7 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// world is a reader whose broker is played.
+// world is a reader with a simulated broker.
 type world struct {
 	*Reader
 	t   testing.TB
@@ -45,7 +45,7 @@ func (w *world) start() {
 	w.rec.Take()
 }
 
-// pass lets time pass, with what is due in it.
+// pass advances the time and calls Advance when it is due.
 func (w *world) pass(d time.Duration) {
 	end := w.now.Add(d)
 	for {
@@ -70,7 +70,7 @@ func (w *world) want(lines ...string) {
 	}
 }
 
-// TestSample describes what zigbee2mqtt publishes with its Home Assistant extension.
+// TestSample reads what zigbee2mqtt publishes with its Home Assistant extension.
 func TestSample(t *testing.T) {
 	f, err := os.Open("testdata/zigbee2mqtt.jsonl")
 	if err != nil {
@@ -148,8 +148,8 @@ func set(part string, v device.Values) *device.Command { return &device.Command{
 
 func do(part string, a device.Action) *device.Command { return &device.Command{Part: part, Do: a} }
 
-// TestPublishers plays what different programs publish: their discovery, their states,
-// and what they take as commands.
+// TestPublishers checks the discovery, the states, and the commands of different
+// programs.
 func TestPublishers(t *testing.T) {
 	number, yes, no, text := device.Number, device.Bool(true), device.Bool(false), device.Text
 	second := time.Second
@@ -157,7 +157,7 @@ func TestPublishers(t *testing.T) {
 		name   string
 		config [][2]string
 		id     string
-		want   string // what it is described as
+		want   string // its description
 		steps  []step
 	}{
 		{"ESPHome: short names, plain values", [][2]string{
@@ -352,8 +352,8 @@ const (
 	tempConfig = `{"unique_id":"t","device_class":"temperature","unit_of_measurement":"°C","state_topic":"p/temperature","device":{"identifiers":["p"]}}`
 )
 
-// TestGathered holds that messages of a device are gathered: a new set of parts would be
-// another device.
+// TestGathered checks that the reader waits for all messages of a device, since a
+// new set of parts would be another device.
 func TestGathered(t *testing.T) {
 	w := newWorld(t)
 	w.start()
@@ -371,7 +371,7 @@ func TestGathered(t *testing.T) {
 	said := maps.Clone(w.entities)
 	for range 10 {
 		w.pass(time.Minute)
-		w.send("homeassistant/switch/p/config", plugConfig) // some say it again and again
+		w.send("homeassistant/switch/p/config", plugConfig) // some publishers send it repeatedly
 		w.send("homeassistant/fan/f/config", fan)
 	}
 	w.want()
@@ -380,7 +380,8 @@ func TestGathered(t *testing.T) {
 	}
 }
 
-// TestEndlessMessages holds that a device is described although messages of it go on.
+// TestEndlessMessages checks that a device is described even if its messages do not
+// stop.
 func TestEndlessMessages(t *testing.T) {
 	w := newWorld(t)
 	w.start()
@@ -393,16 +394,16 @@ func TestEndlessMessages(t *testing.T) {
 	}
 }
 
-// TestClearedAndBack holds that a cleared entity may come back, under any topic, as the
-// same part; that its device cannot be reached in between; and that it is gone after
-// that.
+// TestClearedAndBack checks that a cleared entity may come back on any topic as the
+// same part, that its device is unreachable meanwhile, and that it is removed after
+// the grace time.
 func TestClearedAndBack(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/switch/p/config", plugConfig)
 	w.retained("homeassistant/sensor/t/config", tempConfig)
 	w.start()
 	w.send("homeassistant/switch/p/config", "")
-	w.want() // half of it is there
+	w.want() // half of the grace time is over
 	w.send("homeassistant/sensor/t/config", "")
 	w.want("reachable ha:p false")
 	w.pass(2 * time.Second)
@@ -424,7 +425,8 @@ func TestClearedAndBack(t *testing.T) {
 	}
 }
 
-// TestMigrate holds that an entity that is to be found elsewhere stays without a limit.
+// TestMigrate checks that an entity that is announced as migrating stays without a
+// time limit.
 func TestMigrate(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/switch/p/config", plugConfig)
@@ -440,8 +442,8 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// TestDeviceMessage holds that a component that is left out stays, one with its
-// platform alone goes, and an empty message takes all.
+// TestDeviceMessage checks that a missing component stays, one with only its
+// platform is removed, and an empty message removes all.
 func TestDeviceMessage(t *testing.T) {
 	w := newWorld(t)
 	message := func(cmps string) {
@@ -462,7 +464,8 @@ func TestDeviceMessage(t *testing.T) {
 	w.want("reachable ha:d false", "remove ha:d")
 }
 
-// TestAvailability holds the three modes, and that what no payload says changes nothing.
+// TestAvailability checks the three modes, and that an unknown payload changes
+// nothing.
 func TestAvailability(t *testing.T) {
 	for mode, want := range map[string][]bool{"all": {false, false, true, false, true}, "any": {false, true, true, true, true}, "latest": {false, true, true, false, true}} {
 		w := newWorld(t)
@@ -481,8 +484,8 @@ func TestAvailability(t *testing.T) {
 	}
 }
 
-// TestExpires holds that an entity is available for a time after it has spoken, and
-// that there is one timer however often that is.
+// TestExpires checks that an entity is available for a time after each message, and
+// that there is one timer for any number of messages.
 func TestExpires(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/sensor/t/config", strings.Replace(tempConfig, "{", `{"expire_after":60,`, 1))
@@ -492,7 +495,7 @@ func TestExpires(t *testing.T) {
 		w.send("p/temperature", fmt.Sprint(20+i%2))
 		w.now = w.now.Add(time.Second)
 	}
-	if got := len(w.timers); got > 2 { // one is of the description
+	if got := len(w.timers); got > 2 { // one is for the description
 		t.Errorf("%d timers", got)
 	}
 	if !w.rec.Devices["ha:p"].Reachable {
@@ -507,7 +510,8 @@ func TestExpires(t *testing.T) {
 	w.want("reachable ha:p true", "report ha:p/sensor_t temperature_celsius=22")
 }
 
-// TestOffDelay holds that a motion sensor that only says on is off by itself, each time.
+// TestOffDelay checks that a motion sensor that only sends on becomes off by
+// itself, each time.
 func TestOffDelay(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/binary_sensor/m/config", `{"unique_id":"m","device_class":"motion","off_delay":30,"state_topic":"m"}`)
@@ -525,8 +529,8 @@ func TestOffDelay(t *testing.T) {
 	w.want("report ha:binary_sensor_m/binary_sensor_m occupied=true", "report ha:binary_sensor_m/binary_sensor_m occupied=false")
 }
 
-// TestOptimistic holds that an entity that never says its state has the one that it was
-// given, and that one that does is waited for.
+// TestOptimistic checks that an entity without a state topic has the commanded
+// state, and that one with a state topic does not change before its message.
 func TestOptimistic(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/switch/a/config", `{"unique_id":"a","command_topic":"a"}`)
@@ -541,8 +545,8 @@ func TestOptimistic(t *testing.T) {
 	w.want("publish a ON", "report ha:switch_a/switch_a on=true", "publish b ON", "publish c ON", "report ha:switch_c/switch_c on=true")
 }
 
-// TestLimits holds that limits of a thermostat may be texts, and count if they make a
-// range.
+// TestLimits checks that limits of a thermostat may be strings, and are used if
+// they make a range.
 func TestLimits(t *testing.T) {
 	for limits, want := range map[string]string{
 		`"min_temp":"5","max_temp":"30"`: "5-30", `"min_temp":5,"max_temp":30.5`: "5-30.5", `"min_temp":"21","max_temp":"21"`: "none", `"min_temp":30,"max_temp":5`: "none",
@@ -562,7 +566,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestEcho holds that a state from before a command does not undo it for a moment.
+// TestEcho checks that a state from before a command does not revert it for a
+// moment.
 func TestEcho(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/switch/p/config", plugConfig)
@@ -587,7 +592,7 @@ func TestEcho(t *testing.T) {
 	w.want("publish p/set ON", "report ha:p/switch_p on=false")
 }
 
-// TestRetainedEvents holds that no button is pressed by what the broker had kept.
+// TestRetainedEvents checks that retained events do not press buttons.
 func TestRetainedEvents(t *testing.T) {
 	w := newWorld(t)
 	w.retained("homeassistant/event/e/config", `{"unique_id":"e","event_types":["press"],"state_topic":"e"}`)
@@ -599,7 +604,7 @@ func TestRetainedEvents(t *testing.T) {
 	w.want("event ha:event_e/event_e single", "event ha:x/button_1 single")
 }
 
-// TestLeftOut holds that what is not shown says why.
+// TestLeftOut checks the reasons why entities are not shown.
 func TestLeftOut(t *testing.T) {
 	for config, want := range map[string]string{
 		`sensor {"state_topic":"t"}`:                                                                                       "it has no device class",
@@ -644,7 +649,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestSkip holds that what another reader takes is left to it.
+// TestSkip checks that entities of another reader are ignored.
 func TestSkip(t *testing.T) {
 	w := newWorld(t)
 	w.o.Skip = func(origin string, identifiers, topics []string) bool {
@@ -659,8 +664,8 @@ func TestSkip(t *testing.T) {
 	}
 }
 
-// TestKnownParts holds that parts that the bridge knows stay until their messages come
-// again, where the broker keeps none.
+// TestKnownParts checks that parts that the bridge has stay until their messages
+// arrive, if the broker does not retain them.
 func TestKnownParts(t *testing.T) {
 	known := device.Device{ID: "ha:p", Parts: []device.Part{{ID: "switch_p", Type: "on_off_plug"}, {ID: "sensor_t", Type: "temperature_sensor"}}}
 	w := newWorld(t)
@@ -685,8 +690,8 @@ func TestKnownParts(t *testing.T) {
 	}
 }
 
-// TestBounds holds that 50,000 entities are 5,000, and that the rest is said to be left
-// out.
+// TestBounds checks that only 5,000 of 50,000 entities are kept, and that the rest
+// is reported.
 func TestBounds(t *testing.T) {
 	w := newWorld(t)
 	for i := range 10 * MaxEntities {

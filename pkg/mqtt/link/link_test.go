@@ -18,10 +18,10 @@ import (
 	"github.com/opcredsd/opcredsd/internal/netlab"
 )
 
-// patience bounds what a test waits for; nothing takes as long unless it fails.
+// patience bounds what a test waits for. It is only reached by a failure.
 const patience = 20 * time.Second
 
-// user takes what a link has, and gives it to the test.
+// user takes the events of a link for the test.
 type user struct {
 	*Link
 	t    *testing.T
@@ -95,7 +95,7 @@ func (u *user) next() Event {
 	return e
 }
 
-// until returns the messages that come before an event of a kind.
+// until returns the messages before the next event of a kind.
 func (u *user) until(k Kind) map[string]Message {
 	u.t.Helper()
 	got := map[string]Message{}
@@ -160,7 +160,7 @@ func TestReceivesAndPublishes(t *testing.T) {
 	}
 }
 
-// TestTransports connects in each of the ways that an address can name.
+// TestTransports connects with each scheme of an address.
 func TestTransports(t *testing.T) {
 	if !netlab.Isolated(t) {
 		return
@@ -217,7 +217,8 @@ allow_anonymous false
 	}
 }
 
-// certificates makes a CA, a server's and a client's certificate with openssl.
+// certificates creates a CA, a server certificate and a client certificate with
+// openssl.
 func certificates(t *testing.T, b *brokertest.Broker) {
 	t.Helper()
 	script := `set -e; cd "$1"
@@ -240,8 +241,8 @@ func passwords(t *testing.T, b *brokertest.Broker, user, password string) {
 	}
 }
 
-// TestWrongPassword holds that a refusal is said once, and that a password that is
-// mended counts at the next attempt.
+// TestWrongPassword checks that a refusal is logged once, and that a corrected
+// password is used for the next attempt.
 func TestWrongPassword(t *testing.T) {
 	b := brokertest.New(t, "password_file DIR/passwords\nallow_anonymous false\n")
 	passwords(t, b, "matter", "right")
@@ -260,8 +261,8 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestBrokerComesAndGoes holds that the link waits for a broker, and that after a
-// restart, which loses what was retained, the subscriptions are there again.
+// TestBrokerComesAndGoes checks that the link waits for a broker, and subscribes
+// again after a restart that loses the retained messages.
 func TestBrokerComesAndGoes(t *testing.T) {
 	b := brokertest.New(t, "")
 	u := use(t, Options{URL: b.URL()}, Subscription{Filter: "+/config", Keep: true}, Subscription{Filter: "state"}).run()
@@ -292,8 +293,8 @@ func TestBrokerComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestRetainedAllArrive holds that nothing of 4,000 retained messages is lost, though
-// who takes them is slow, and that they have all come when it is said.
+// TestRetainedAllArrive checks that all of 4,000 retained messages arrive at a slow
+// reader, and that Settled comes after them.
 func TestRetainedAllArrive(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -311,7 +312,7 @@ func TestRetainedAllArrive(t *testing.T) {
 		u.Subscribe(Subscription{Filter: "homeassistant/" + component + "/+/config", Keep: true})
 	}
 	u.run()
-	u.awaitStats(func(s Stats) bool { return s.Received == 1000 }) // and no more before these are taken
+	u.awaitStats(func(s Stats) bool { return s.Received == 1000 }) // no further ones before these are taken
 	u.until(Up)
 	got := map[string]bool{}
 	for e := u.next(); e.Kind != Settled; e = u.next() {
@@ -322,8 +323,8 @@ func TestRetainedAllArrive(t *testing.T) {
 	}
 }
 
-// TestSettledWaits holds that what is subscribed to because of a retained message has
-// come, too, when all is said to be settled.
+// TestSettledWaits checks that Settled also waits for subscriptions that follow
+// from retained messages.
 func TestSettledWaits(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -344,8 +345,8 @@ func TestSettledWaits(t *testing.T) {
 	}
 }
 
-// TestLostRetainedComeAgain holds that retained messages for which there was no room
-// are asked for again.
+// TestLostRetainedComeAgain checks that the link subscribes again after retained
+// messages were dropped.
 func TestLostRetainedComeAgain(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -372,7 +373,7 @@ func (u *user) awaitStats(ok func(Stats) bool) {
 	}
 }
 
-// TestSizes holds that a message that is too large is left out, and no other.
+// TestSizes checks that only messages that are too large are skipped.
 func TestSizes(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()
@@ -393,8 +394,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestRefusedSubscription holds that a subscription that is not permitted keeps no
-// other from being made.
+// TestRefusedSubscription checks that a rejected subscription does not prevent
+// others.
 func TestRefusedSubscription(t *testing.T) {
 	b := brokertest.New(t, "acl_file DIR/acl\n")
 	b.Write("acl", "topic readwrite open/#\n")
@@ -407,7 +408,7 @@ func TestRefusedSubscription(t *testing.T) {
 	}
 }
 
-// TestOldBroker holds that a broker of MQTT 3.1.1 gets one clear line.
+// TestOldBroker checks that a broker with only MQTT 3.1.1 gives one clear log line.
 func TestOldBroker(t *testing.T) {
 	dir, err := os.MkdirTemp("", "old")
 	if err != nil {
@@ -442,8 +443,8 @@ func TestOldBroker(t *testing.T) {
 	}
 }
 
-// TestSameClientID holds that two programs with one client id do not throw each other
-// out in a loop without a word.
+// TestSameClientID checks that two programs with the same client id do not silently
+// disconnect each other in a loop.
 func TestSameClientID(t *testing.T) {
 	b := brokertest.New(t, "")
 	b.Start()

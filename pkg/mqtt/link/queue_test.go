@@ -32,8 +32,8 @@ func drain(q *queue) string {
 	return strings.TrimSpace(b.String())
 }
 
-// TestQueueOrder holds that what a device is comes before how it is, that the messages
-// of a topic keep their order, and that a newer config stands for an older one.
+// TestQueueOrder checks that descriptions come before states, that the messages of
+// a topic keep their order, and that a newer description replaces an older one.
 func TestQueueOrder(t *testing.T) {
 	q := newQueue()
 	q.put(message("s", "1"))
@@ -53,8 +53,8 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
-// TestFlood holds that a topic that floods displaces its own messages only, that its
-// last one stays, and that what was lost is counted.
+// TestFlood checks that a flood on a topic displaces only messages of that topic,
+// that its last message stays, and that lost messages are counted.
 func TestFlood(t *testing.T) {
 	q := newQueue()
 	lost := 0
@@ -68,8 +68,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestBounds holds that what waits is bounded in topics and octets, and empty when all
-// has been taken.
+// TestBounds checks that the queue is bounded in topics and octets, and empty after
+// everything was taken.
 func TestBounds(t *testing.T) {
 	q := newQueue()
 	lost := 0
@@ -111,7 +111,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// packet is a published message as it is on the wire, without what is in it.
+// packet is the header of a published message, without its content.
 func packet(kind byte, size int) []byte {
 	b := []byte{kind << 4}
 	for n := size; ; {
@@ -127,8 +127,8 @@ func packet(kind byte, size int) []byte {
 	return append(b, bytes.Repeat([]byte{kind}, size)...)
 }
 
-// TestFramed holds that packets come through as they are but for those that are too
-// large, of which only published messages are passed over.
+// TestFramed checks that packets are not changed. Published messages that are too
+// large are skipped, and other packets that are too large are an error.
 func TestFramed(t *testing.T) {
 	read := func(limit int, packets ...[]byte) ([]byte, int64, error) {
 		var skipped atomic.Int64

@@ -53,8 +53,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestColors holds conversions against values that are well known: sRGB's primaries,
-// and D65 as the color of 6500 K.
+// TestColors compares conversions with known values: sRGB's primaries, and D65 as
+// the color of 6500 K.
 func TestColors(t *testing.T) {
 	for _, c := range []struct{ r, g, b, hue, saturation float64 }{
 		{255, 0, 0, 0, 100}, {0, 255, 0, 120, 100}, {0, 0, 255, 240, 100}, {255, 255, 255, 0, 0}, {255, 128, 128, 0, 49.8}, {255, 0, 255, 300, 100}, {0, 0, 0, 0, 0},

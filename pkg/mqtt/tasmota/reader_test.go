@@ -34,7 +34,7 @@ func (w *world) retained(topic, payload string) {
 	w.Message(w.now, link.Message{Topic: topic, Payload: []byte(payload), Retained: true})
 }
 
-// pass lets time pass, with what is due in it.
+// pass advances the time and calls Advance when it is due.
 func (w *world) pass(d time.Duration) {
 	end := w.now.Add(d)
 	for {
@@ -191,7 +191,7 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-// TestLife is a device from the first announcement to its removal.
+// TestLife follows a device from the first announcement to its removal.
 func TestLife(t *testing.T) {
 	w := newWorld(t)
 	w.Settled(w.now)
@@ -202,7 +202,7 @@ func TestLife(t *testing.T) {
 	w.send("tasmota/discovery/AABBCC000001/sensors", `{"sn":{"DS18B20":{"Temperature":20}}}`)
 	w.pass(5 * time.Second)
 	w.want(`describe T "Plug" relay_1:on_off_plug temperature_DS18B20:temperature_sensor`, "publish cmnd/plug/STATE ", "publish cmnd/plug/STATUS 10")
-	w.send("tasmota/discovery/AABBCC000001/config", plain) // said again with each connect
+	w.send("tasmota/discovery/AABBCC000001/config", plain) // sent again after each connect
 	w.pass(time.Minute)
 	w.want()
 	w.send("tele/plug/LWT", "Offline")
@@ -223,7 +223,7 @@ func TestLife(t *testing.T) {
 	w.Up()
 	w.send("tasmota/discovery/AABBCC000001/config", strings.Replace(plain, `"t":"plug"`, `"t":"hall/plug"`, 1))
 	w.Settled(w.now)
-	w.want("reachable T false") // until its last will says otherwise
+	w.want("reachable T false") // until its last will changes
 	w.send("tele/hall/plug/LWT", "Online")
 	w.pass(time.Second)
 	w.want("reachable T true", "publish cmnd/hall/plug/STATE ", "publish cmnd/hall/plug/STATUS 10")
@@ -237,7 +237,8 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// TestUnfit holds that what cannot be read is left out with a reason and costs no other.
+// TestUnfit checks that an unreadable device is left out with a reason and does not
+// affect others.
 func TestUnfit(t *testing.T) {
 	w := newWorld(t)
 	for mac, c := range map[string]string{

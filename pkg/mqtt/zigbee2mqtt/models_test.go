@@ -36,7 +36,7 @@ func readModels() ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// summary writes what a device is shown as in one line.
+// summary returns the description of a device as one line.
 func summary(d device.Device) string {
 	var out []string
 	for _, p := range d.Parts {
@@ -82,7 +82,7 @@ func summary(d device.Device) string {
 	return strings.Join(out, ", ")
 }
 
-// TestModels describes 420 models and compares with what was looked over.
+// TestModels describes 420 models and compares the result with a reviewed file.
 func TestModels(t *testing.T) {
 	entries, bad, err := list[bridgeDevice](models(t), 1000)
 	if err != nil || bad > 0 || len(entries) != 420 {
@@ -116,7 +116,7 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// check holds what is true of every device.
+// check checks what is true of every device.
 func check(t *testing.T, model string, th *thing) {
 	t.Helper()
 	ids := map[string]bool{}
@@ -145,7 +145,7 @@ func check(t *testing.T, model string, th *thing) {
 	}
 }
 
-// TestHandChecked holds models that were looked up one by one.
+// TestHandChecked checks models that were looked up one by one.
 func TestHandChecked(t *testing.T) {
 	entries, _, err := list[bridgeDevice](models(t), 1000)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
 )
 
-// world is a reader with a zigbee2mqtt that is played.
+// world is a reader with a simulated zigbee2mqtt.
 type world struct {
 	*Reader
 	t   *testing.T
@@ -50,7 +50,7 @@ var sample = sync.OnceValue(func() map[string]json.RawMessage {
 	return all
 })
 
-// entry is a device of the sample with an address and a name.
+// entry returns a device of the sample with an address and a name.
 func (w *world) entry(model string, address int, name string) string {
 	w.t.Helper()
 	var m map[string]any
@@ -73,7 +73,7 @@ func (w *world) devices(entries ...string) {
 	w.send("bridge/devices", "["+strings.Join(append([]string{`{"type":"Coordinator","ieee_address":"0xc0"}`}, entries...), ",")+"]")
 }
 
-// start is a broker with these devices retained, and zigbee2mqtt there.
+// start simulates a broker with these devices retained and zigbee2mqtt online.
 func (w *world) start(entries ...string) {
 	w.Up()
 	w.send("bridge/state", `{"state":"online"}`)
@@ -106,8 +106,8 @@ func TestStart(t *testing.T) {
 	w.want("subscribe zigbee2mqtt/kitchen/plug", "subscribe zigbee2mqtt/kitchen/plug/availability", `describe z2m:0x1 "plug" switch:on_off_plug`)
 }
 
-// TestStartOrder holds that a device is described once, and can be reached when all is
-// known, in whatever order the retained messages come.
+// TestStartOrder checks that a device is described once, and is reachable when
+// everything is known, for any order of the retained messages.
 func TestStartOrder(t *testing.T) {
 	w := newWorld(t)
 	messages := [][2]string{
@@ -155,8 +155,8 @@ func permute(list [][2]string, f func([][2]string)) {
 	walk(0)
 }
 
-// TestStates holds what states mean: null and what is missing is no change, what has
-// not changed is no news.
+// TestStates checks how states are read: null and missing values are not changes,
+// and unchanged values are not reported.
 func TestStates(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("WSDCGQ11LM", 1, "climate"), w.entry("9290022166", 2, "lamp"), w.entry("SP 240", 3, "plug"), w.entry("014G2461", 4, "trv"), w.entry("YRD226/246 TSDB", 5, "front"), w.entry("E1757", 6, "blind"), w.entry("HS1CG-E", 7, "gas"))
@@ -197,14 +197,14 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestButtons holds that an action is an event, unless the broker had kept it.
+// TestButtons checks that an action is an event unless it was retained.
 func TestButtons(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("E1524/E1810", 1, "remote"), w.entry("324131092621", 2, "hue"))
 	w.send("remote", `{"action":"arrow_left_click","battery":70}`)
 	w.want("battery z2m:0x1 percent=70 low=null", "event z2m:0x1/button_arrow_left single")
 	w.send("remote", `{"action":"arrow_left_click","battery":70}`)
-	w.want("event z2m:0x1/button_arrow_left single") // the same again is another press
+	w.want("event z2m:0x1/button_arrow_left single") // the same action again is another press
 	w.send("remote", `{"action":"brightness_up_hold"}`)
 	w.want("event z2m:0x1/button_brightness_up long")
 	w.send("remote", `{"action":"brightness_up_release"}`)
@@ -218,7 +218,7 @@ func TestButtons(t *testing.T) {
 	w.want("event z2m:0x2/button_on single", "event z2m:0x2/button_off long")
 }
 
-// TestCommands holds what is published for what controllers want.
+// TestCommands checks what is published for commands of controllers.
 func TestCommands(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("9290022166", 2, "lamp"), w.entry("TS0002", 3, "gangs"), w.entry("014G2461", 4, "trv"), w.entry("YRD226/246 TSDB", 5, "front"), w.entry("E1757", 6, "blind"), w.entry("99432", 7, "fan"), w.entry("BHT-209-GCZB", 8, "floor"), w.entry("SWV", 9, "garden/valve"), w.entry("E2007", 10, "air"))
@@ -270,8 +270,8 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestBrightnessOfALampThatIsOff holds that it is kept until the lamp is turned on:
-// zigbee2mqtt would turn it on.
+// TestBrightnessOfALampThatIsOff checks that the brightness is kept until the lamp
+// is turned on, since zigbee2mqtt would turn it on.
 func TestBrightnessOfALampThatIsOff(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("9290022166", 2, "lamp"))
@@ -287,9 +287,9 @@ func TestBrightnessOfALampThatIsOff(t *testing.T) {
 	w.want(`publish zigbee2mqtt/lamp/set {"state":"ON"}`)
 }
 
-// TestEcho holds what a state after a command means. One that still says what was
-// before may be about something else, for a moment; one that says anything else counts
-// at once.
+// TestEcho checks states after a command. For a moment, a state with the old value
+// is ignored, since it may be about something else. A state with any other value is
+// used at once.
 func TestEcho(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 3, "plug"))
@@ -314,12 +314,12 @@ func TestEcho(t *testing.T) {
 
 	w.command("z2m:0x3", "switch", device.Values{"on": device.Bool(false)})
 	w.rec.Take()
-	w.send("plug", `{"state":"OFF"}`) // it was so already, and that is an answer
+	w.send("plug", `{"state":"OFF"}`) // no change, but an answer
 	w.want("report z2m:0x3/switch on=false")
 }
 
-// TestListsChange holds that a new name is the same device, that one that is gone is
-// said to be, and that silence removes nothing.
+// TestListsChange checks that a renamed device is the same device, that a removed
+// one is reported, and that a missing list removes nothing.
 func TestListsChange(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 1, "plug"), w.entry("SWV", 2, "valve"))
@@ -335,7 +335,7 @@ func TestListsChange(t *testing.T) {
 	w.want("unsubscribe zigbee2mqtt/kitchen/hall plug", "unsubscribe zigbee2mqtt/kitchen/hall plug/availability", `describe z2m:0x1 "plug" switch:on_off_plug`,
 		`describe z2m:0x2 "valve" valve:water_valve flow:flow_sensor`, "listed zigbee2mqtt 2", "reachable z2m:0x2 true")
 
-	w.devices() // a coordinator that was reset, or a list that is not ready
+	w.devices() // the coordinator was reset, or the list is not ready
 	w.want()
 	w.send("bridge/devices", "")
 	w.send("bridge/devices", "{}")
@@ -345,8 +345,8 @@ func TestListsChange(t *testing.T) {
 	}
 }
 
-// TestOffline holds that while zigbee2mqtt is not there nothing can be reached and
-// nothing is removed, and that it all comes back.
+// TestOffline checks that nothing is reachable while zigbee2mqtt is offline, that
+// nothing is removed, and that everything comes back.
 func TestOffline(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 1, "plug"), w.entry("SWV", 2, "valve"))
@@ -360,7 +360,7 @@ func TestOffline(t *testing.T) {
 	w.send("bridge/state", "online")
 	w.want("listed zigbee2mqtt 1", "reachable z2m:0x1 true")
 
-	w.Up() // the broker has been restarted, and has lost what it kept
+	w.Up() // the broker has restarted without its retained messages
 	w.Settled(w.now)
 	w.want("reachable z2m:0x1 false")
 	w.send("bridge/state", `{"state":"online"}`)
@@ -369,7 +369,8 @@ func TestOffline(t *testing.T) {
 	w.want("report z2m:0x1/switch on=true")
 }
 
-// TestAvailability holds that a device's own availability counts if zigbee2mqtt has it.
+// TestAvailability checks that a device's own availability is used if zigbee2mqtt
+// publishes it.
 func TestAvailability(t *testing.T) {
 	w := newWorld(t)
 	w.Up()
@@ -390,9 +391,8 @@ func TestAvailability(t *testing.T) {
 	w.want("listed zigbee2mqtt 2", "reachable z2m:0x1 false")
 }
 
-// TestUnfit holds that what cannot be shown says why, and is not gone.
-// TestLeavesAndJoins holds that a device that joins again can be reached as before: what
-// its availability topic said was kept by the broker, and is not said again.
+// TestLeavesAndJoins checks that a device that joins again is reachable as before.
+// Its availability was retained by the broker and is not published again.
 func TestLeavesAndJoins(t *testing.T) {
 	w := newWorld(t)
 	w.Up()
@@ -411,7 +411,7 @@ func TestLeavesAndJoins(t *testing.T) {
 	w.send("plug/availability", `{"state":"offline"}`)
 	w.want("reachable z2m:0x1 false")
 	w.devices(both[1])
-	w.send("plug/availability", "") // zigbee2mqtt forgets what it removes itself
+	w.send("plug/availability", "") // zigbee2mqtt clears it for a removed device
 	w.rec.Take()
 	w.devices(both...)
 	if d := w.rec.Devices["z2m:0x1"]; d.Reachable {
@@ -419,6 +419,7 @@ func TestLeavesAndJoins(t *testing.T) {
 	}
 }
 
+// TestUnfit checks that a device that cannot be shown has a reason, and is not removed.
 func TestUnfit(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 1, "plug"),
@@ -444,8 +445,8 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// TestBadEntry holds that one entry costs no other, and that what could not be read is
-// not taken for gone.
+// TestBadEntry checks that a bad entry does not affect others, and that an
+// unreadable device is not removed.
 func TestBadEntry(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 1, "plug"), w.entry("SWV", 2, "valve"))
@@ -456,14 +457,15 @@ func TestBadEntry(t *testing.T) {
 	if len(w.rec.Ignored["z2m:zigbee2mqtt"]) != 1 {
 		t.Errorf("%v", w.rec.Ignored)
 	}
-	// Members of another kind cost themselves only.
+	// A member of another kind affects only itself.
 	w.devices(strings.Replace(w.entry("SP 240", 1, "plug"), `"software_build_id":"1.0.0"`, `"software_build_id":17`, 1))
 	if d := w.rec.Devices["z2m:0x1"]; len(d.Parts) != 1 || d.SoftwareVersion != "" {
 		t.Errorf("%+v", d)
 	}
 }
 
-// TestGroups holds that a group is a device that can do what all its members can.
+// TestGroups checks that a group is a device with the features that all its members
+// have.
 func TestGroups(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("9290022166", 1, "color"), w.entry("LED1545G12", 2, "white"), w.entry("SP 240", 3, "plug"), w.entry("WSDCGQ11LM", 4, "climate"), w.entry("E1757", 5, "blind"))
@@ -492,7 +494,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestGroupFollows holds that a group of which nothing was said is as its members are.
+// TestGroupFollows checks that a group without a state follows its members.
 func TestGroupFollows(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("LED1545G12", 1, "a"), w.entry("LED1545G12", 2, "b"), w.entry("E1757", 3, "blind"))
@@ -508,7 +510,7 @@ func TestGroupFollows(t *testing.T) {
 	w.send("b", `{"state":"ON","brightness":127,"color_temp":250}`)
 	w.want("report z2m:0x2/light brightness_percent=50 color_temperature_kelvin=4000 on=true",
 		"report z2m:group_1/light brightness_percent=50 color_temperature_kelvin=4000 on=true")
-	// From now on zigbee2mqtt says what it is.
+	// From now on zigbee2mqtt publishes the state of the group.
 	w.send("b", `{"state":"OFF","brightness":127,"color_temp":250}`)
 	w.want("report z2m:0x2/light on=false")
 	w.send("lamps", `{"state":"OFF"}`)
@@ -519,8 +521,8 @@ func TestGroupFollows(t *testing.T) {
 	w.want("report z2m:0x3/cover position_percent=0")
 }
 
-// TestAsks holds that devices are asked for what they have not said, one after another,
-// if they do not sleep.
+// TestAsks checks that the unknown states of devices are requested, one after
+// another, except from sleeping devices.
 func TestAsks(t *testing.T) {
 	w := newWorld(t)
 	battery := func(entry string) string {
@@ -541,14 +543,14 @@ func TestAsks(t *testing.T) {
 		`publish zigbee2mqtt/plug/get {"current":"","energy":"","power":"","state":"","voltage":""}`,
 		`publish zigbee2mqtt/gangs/get {"state_l2":""}`,
 		`publish zigbee2mqtt/lamp/get {"brightness":"","color_temp":"","state":""}`,
-		`publish zigbee2mqtt/blind/get {"position":""}`, // on a battery, but it takes commands
+		`publish zigbee2mqtt/blind/get {"position":""}`, // has a battery, but accepts commands
 	}
 	if !slices.Equal(asked, want) || !w.Deadline().IsZero() {
 		t.Errorf("asked %q until %v", asked, w.Deadline())
 	}
 }
 
-// FuzzReader throws messages at a reader: it must neither fail nor grow.
+// FuzzReader sends messages to a reader, which must neither fail nor grow.
 func FuzzReader(f *testing.F) {
 	f.Add("bridge/devices", `[{"type":"Router","ieee_address":"0x1","friendly_name":"a","definition":{"exposes":[{"type":"light","features":[{"name":"state","property":"state","access":7}]}]}}]`, "a", `{"state":"ON"}`)
 	f.Add("bridge/groups", `[{"id":1,"friendly_name":"g","members":[{"ieee_address":"0x1"}]}]`, "g", `{"state":"ON","brightness":3}`)
@@ -593,8 +595,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// BenchmarkState is what a message of a plug with a meter costs, of which one value
-// has changed.
+// BenchmarkState measures a message of a plug with a meter in which one value has
+// changed.
 func BenchmarkState(b *testing.B) {
 	sink := &countingSink{}
 	r := New(DefaultBase, sink)

@@ -11,8 +11,8 @@ import (
 
 const yes = `"value_on":true,"value_off":false`
 
-// TestNames holds what exposes become of which only the name, or the description of the
-// device, says what they are; with a state, and what is reported of it.
+// TestNames checks exposes that only their name or the description of the device
+// identifies, with a state and the resulting reports.
 func TestNames(t *testing.T) {
 	binary := func(name, values string) string {
 		return fmt.Sprintf(`{"type":"binary","name":%q,"property":%q,"access":1,%s}`, name, name, values)
@@ -83,11 +83,11 @@ func TestNames(t *testing.T) {
 		w.send("x", c.state)
 		w.want(c.reported...)
 		w.Message(w.now, link.Message{Topic: "zigbee2mqtt/x", Payload: []byte(c.state), Retained: true})
-		w.want() // it is no news, and what is retained presses no button
+		w.want() // a retained message without changes, which presses no button
 	}
 }
 
-// TestValveLevel holds what commands a valve gets that is opened by per cent.
+// TestValveLevel checks the commands for a valve with a position in percent.
 func TestValveLevel(t *testing.T) {
 	w := newWorld(t)
 	w.start(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":"Watering timer","exposes":[{"type":"numeric","name":"valve_state","property":"valve_state","access":3,"unit":"%"}]}}`)
