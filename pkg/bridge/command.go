@@ -3,6 +3,7 @@ package bridge
 import (
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -45,6 +46,7 @@ type gathered struct {
 // awaited is a command whose confirmation by the source is awaited.
 type awaited struct {
 	want     device.Values
+	older    map[string][]device.Value // what was wanted before want, and not confirmed
 	answered map[string]bool
 	sent     time.Time
 	until    time.Time
@@ -132,13 +134,16 @@ func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 	r.send(now, g.command)
 	a := r.commands.waiting[t]
 	if a == nil {
-		a = &awaited{want: device.Values{}, answered: map[string]bool{}}
+		a = &awaited{want: device.Values{}, older: map[string][]device.Value{}, answered: map[string]bool{}}
 		r.commands.waiting[t] = a
 	}
-	r.replace(t, a.want, g.command.Set)
 	for name := range g.command.Set {
+		if was, ok := a.want[name]; ok && len(a.older[name]) < echoes {
+			a.older[name] = append(a.older[name], was)
+		}
 		delete(a.answered, name)
 	}
+	r.replace(t, a.want, g.command.Set)
 	a.sent, a.until = now, now.Add(r.patience(t, g.command.Set))
 	if d := g.command.Transition; d != nil {
 		a.until = a.until.Add(*d)
@@ -164,26 +169,34 @@ func (r *Registry) replace(t target, wishes, newer device.Values) {
 	maps.Copy(wishes, newer)
 }
 
-// news returns what of a report is shown: not what the source cannot know yet to be wanted
-// otherwise, as the wish is still gathered. It is what the wish is taken back to.
+// echoes bounds how many older wishes for a property are remembered.
+const echoes = 64
+
+// news returns the values of a report that are shown. Others are older than what a
+// controller wants: the wish is not sent yet, or they are the echo of a wish before it.
+// They are what the wish is taken back to.
 func (r *Registry) news(t target, v device.Values) device.Values {
-	g := r.commands.gathering[t]
-	if g == nil {
+	g, a := r.commands.gathering[t], r.commands.waiting[t]
+	if g == nil && a == nil {
 		return v
 	}
 	groups := map[string]bool{}
-	for name := range g.command.Set {
-		if p := r.property(t, name); p != nil && p.Group != "" {
-			groups[p.Group] = true
+	if g != nil {
+		for name := range g.command.Set {
+			if p := r.property(t, name); p != nil && p.Group != "" {
+				groups[p.Group] = true
+			}
 		}
 	}
 	shown := maps.Clone(v)
-	maps.DeleteFunc(shown, func(name string, _ device.Value) bool {
-		if _, wished := g.command.Set[name]; wished {
-			return true
+	maps.DeleteFunc(shown, func(name string, is device.Value) bool {
+		if g != nil {
+			_, wished := g.command.Set[name]
+			if p := r.property(t, name); wished || p != nil && groups[p.Group] {
+				return true
+			}
 		}
-		p := r.property(t, name)
-		return p != nil && groups[p.Group]
+		return a != nil && a.want[name] != is && slices.Contains(a.older[name], is)
 	})
 	return shown
 }

@@ -42,7 +42,8 @@ func (r *Registry) part(id, part string) (*entry, *device.Node, error) {
 
 // report applies values that have been checked.
 func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Values) {
-	if err := n.Report(now, r.news(target{e.id, n.Key}, v)); err != nil {
+	shown := r.news(target{e.id, n.Key}, v)
+	if err := n.Report(now, shown); err != nil {
 		// The values are valid, but a rule that couples them returned an error. The
 		// device keeps its state.
 		r.log.Warn("a report is not shown", "device", e.id, "part", n.Key, "error", err)
@@ -59,7 +60,7 @@ func (r *Registry) report(now time.Time, e *entry, n *device.Node, v device.Valu
 		p.State[name] = is
 	}
 	r.counts.update(e.source())
-	r.commands.reported(now, r, e, n.Key, v)
+	r.commands.reported(now, r, e, n.Key, shown)
 	r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	r.changed(now, e)
 	if e.wantShown() && len(e.ready()) > 0 {
