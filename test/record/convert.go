@@ -33,7 +33,8 @@ type series struct {
 
 const head = `# What real daemons showed at /metrics while something happened to them, in the notation
 # of "promtool test rules". test/record recorded it, and made this file of it: each
-# instance is one of its plays. Times are counted from the beginning of the recording.
+# instance is one of its plays. Times are counted from the beginning of the recording;
+# counters that stayed at 0 are left out.
 `
 
 // convertAll writes the test data of the metrics that alerts use.
