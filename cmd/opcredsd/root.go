@@ -39,15 +39,15 @@ func newRoot(c *common) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "opcredsd",
 		Short: "A Matter node for Linux gateways",
-		Long: `opcredsd is a Matter node: the process that a phone commissions and that
-controllers talk to. "opcredsd run" is the daemon. The other commands send it requests,
-or open its store while it is not running.
+		Long: `opcredsd shows devices to Matter ecosystems as a bridge: those of an MQTT broker, and
+those that programs add through a local API. "opcredsd run" is the daemon. The other
+commands send it requests, or open its store while it is not running.
 
 Each flag of "opcredsd run" is also an environment variable, such as
 OPCREDSD_STATE_DIR, and a key of the configuration file, such as state_dir. Flags take
 precedence over the environment, the environment over the file, and the file over the
-defaults. The file is --config, else
-$OPCREDSD_CONFIG, else ` + defaultConfig + ` if it exists.
+defaults. The file is --config, else $OPCREDSD_CONFIG, else ` + defaultConfig + `
+if it exists.
 
 Exit status: 0 done; 1 it failed; 2 wrong usage or configuration; 3 the daemon
 cannot be reached.`,

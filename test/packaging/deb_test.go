@@ -159,7 +159,7 @@ func installChroot(t *testing.T, dir string) {
 	if said := in("dpkg -i /root/opcredsd_*.deb"); !strings.Contains(said, "opcredsd doctor") || !strings.Contains(said, "opcredsd pairing") {
 		t.Errorf("the installation does not say what to do next:\n%s", said)
 	}
-	if said := in("dpkg -i /root/opcredsd_*.deb"); strings.Contains(said, "What to do next") {
+	if said := in("dpkg -i /root/opcredsd_*.deb"); strings.Contains(said, "Next steps") {
 		t.Errorf("an upgrade says what to do after the first installation:\n%s", said)
 	}
 	if got := in("dpkg-query -W -f '${Status}' opcredsd"); got != "install ok installed" {
