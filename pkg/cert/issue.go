@@ -12,7 +12,7 @@ import (
 )
 
 // KeyID returns the identifier that this package's authorities give a public
-// key: its SHA-1 (RFC 5280, section 4.2.1.2, method 1). Verifiers only compare.
+// key: its SHA-1 (RFC 5280, section 4.2.1.2, method 1). Verifiers only compare identifiers.
 func KeyID(pub [mcrypto.PublicKeySize]byte) []byte {
 	id := sha1.Sum(pub[:])
 	return id[:]

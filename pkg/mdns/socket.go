@@ -194,7 +194,7 @@ func (s *sockets) leave(index int, f family) {
 
 func (s *sockets) send(index int, f family, to netip.AddrPort, from netip.Addr, b []byte) error {
 	deadline := time.Now().Add(sendPatience)
-	// The index determines the interface. The name in a zone may be another one's by now.
+	// The index determines the interface. The name in a zone may belong to another interface by now.
 	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr().WithZone(""), to.Port()))
 	var err error
 	switch {
@@ -209,7 +209,7 @@ func (s *sockets) send(index int, f family, to netip.AddrPort, from netip.Addr, 
 }
 
 // read waits for the next packet of a family and puts it into b. A packet that is
-// larger than b is cut, and malformed.
+// larger than b is truncated, and so malformed.
 func (s *sockets) read(f family, b []byte) (packet, error) {
 	if f == ip6 {
 		return read6(s.v6, b)

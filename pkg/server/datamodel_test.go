@@ -58,8 +58,7 @@ func assembled(t *testing.T, f func(endpoints []im.Endpoint)) {
 	})
 }
 
-// Every mandatory element of the data model is served, and none that is not
-// allowed, with the right access, qualities and ids. The endpoints have exactly the
+// Every mandatory element of the data model is served, and no disallowed one, with the right access, qualities and ids. The endpoints have exactly the
 // clusters that their device types require.
 func TestDataModel(t *testing.T) {
 	assembled(t, func(endpoints []im.Endpoint) {

@@ -129,7 +129,7 @@ func (p *Page) window(ctx context.Context, s *admin.Status) (*window, error) {
 	if s.Window.Kind == "enhanced" {
 		last := p.windows.get()
 		if last.Closes.Sub(w.Closes).Abs() > time.Second {
-			w.Reason = "The window was opened elsewhere, with a code of its own that only whoever opened it has."
+			w.Reason = "The window was opened elsewhere, with its own code, which only the person who opened it has."
 			return w, nil
 		}
 		codes = last.Pairing

@@ -20,7 +20,7 @@ const (
 	recorded   = "test/packaging/testdata/recorded.yaml"
 )
 
-// recording is the form of the test data.
+// recording is a file of test data.
 type recording struct {
 	Interval string   `yaml:"interval"`
 	Series   []series `yaml:"input_series"`
@@ -58,7 +58,7 @@ func convertAll(raw string) error {
 	return os.WriteFile(recorded, append([]byte(head), b...), 0o644)
 }
 
-// usedMetrics are the names of metrics in the expressions of the alerts.
+// usedMetrics returns the names of the metrics in the expressions of the alerts.
 func usedMetrics() (map[string]bool, error) {
 	b, err := os.ReadFile(alertsFile)
 	if err != nil {
@@ -157,7 +157,7 @@ func pad(values []string, n int) []string {
 	return values
 }
 
-// short is a series in promtool's notation, in which 5x3 is 5 5 5 5.
+// short returns a series in promtool's notation, in which 5x3 is 5 5 5 5.
 func short(values []string) string {
 	var out []string
 	for i := 0; i < len(values); {

@@ -72,7 +72,7 @@ func TestChanges(t *testing.T) {
 	}
 	step("nothing", false)
 	network.Connected = false
-	step("nobody said so", false)
+	step("without an event", false)
 	c.Follow(im.LinksChanged)
 	step("unplugged", true)
 	c.Follow(im.LinksChanged)
