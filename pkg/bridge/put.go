@@ -18,6 +18,10 @@ import (
 // and texts are shortened to them.
 const maxText = 256
 
+// maxDescription bounds what is stored of a description, in octets: the record has room
+// for numbers and names besides (see [store.MaxDevice]).
+const maxDescription = 48 << 10
+
 // Put adds a device or replaces its description, and reports whether it is new.
 // Parts with the same shape keep their endpoints. The error is an [*Error].
 func (r *Registry) Put(d device.Device) (created bool, err error) {
@@ -147,6 +151,9 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 		c.assembly = a
 	}
 	c.describe(d, now, a)
+	if n := len(c.rec.encode()); n > maxDescription {
+		return nil, invalid("", "the description is too large: %d octets of at most %d are to be stored", n, maxDescription)
+	}
 	return c, nil
 }
 
@@ -251,6 +258,9 @@ func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error
 		}
 		return nil
 	})
+	if errors.Is(err, store.ErrInvalid) {
+		return &Error{Kind: Full, Detail: "there are no endpoint numbers left: each is given once"}
+	}
 	if err != nil {
 		return err
 	}

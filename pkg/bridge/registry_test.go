@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -447,10 +448,29 @@ func TestNoNumbersLeft(t *testing.T) {
 	}
 	g.kill()
 	g.start()
-	if _, err := g.Put(lamp("api:b")); err == nil {
-		t.Error("a new device got a number, and there is none")
+	var full *Error
+	if _, err := g.Put(lamp("api:b")); !errors.As(err, &full) || full.Kind != Full {
+		t.Errorf("a new device, where there is no number: %v", err)
 	}
 	if again := g.put(lamp("api:a")); again.Endpoint != before.Endpoint {
 		t.Errorf("it came back as %d, not %d", again.Endpoint, before.Endpoint)
 	}
+}
+
+// TestLargeDescription: a description that the store could not hold is refused, and costs
+// no other device anything.
+func TestLargeDescription(t *testing.T) {
+	g := newRig(t)
+	large := lamp("api:large")
+	for range 60 {
+		large.Parts[0].Options.Areas = append(large.Parts[0].Options.Areas, strings.Repeat("x", 1000))
+	}
+	var e *Error
+	if _, err := g.Put(large); !errors.As(err, &e) || e.Kind != Invalid {
+		t.Errorf("%v", err)
+	}
+	if err := g.Sync("api", []device.Device{lamp("api:a"), large}); !errors.As(err, &e) || e.Pointer != "/1" {
+		t.Errorf("%v at %q", err, e.Pointer)
+	}
+	g.put(lamp("api:a"))
 }

@@ -166,6 +166,20 @@ func TestRule8OthersGoOn(t *testing.T) {
 			t.Errorf("%d endpoints", got)
 		}
 	})
+	t.Run("values that the store does not take", func(t *testing.T) {
+		g := three(t)
+		e := g.entries["api:b"]
+		e.rec.Device.Serial, e.dirty = strings.Repeat("x", store.MaxDevice), true
+		if err := g.Report("api:a", "main", device.Values{"on": device.Bool(true)}); err != nil {
+			t.Fatal(err)
+		}
+		g.pass(time.Minute)
+		g.kill()
+		g.start()
+		if !on(g.get("api:a")) {
+			t.Error("the values of another device were not kept either")
+		}
+	})
 	t.Run("a bad report", func(t *testing.T) {
 		g := three(t)
 		for _, v := range []device.Values{{"on": device.Number(3)}, {"no such": device.Bool(true)}, {"on": device.Text("yes")}} {

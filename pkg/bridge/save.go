@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -32,7 +33,13 @@ func (r *Registry) saveAll() error {
 	var saved []*device.Node
 	err := r.store.Update(func(tx *store.Tx) error {
 		for _, e := range records {
-			if err := putRecord(tx, e); err != nil {
+			err := putRecord(tx, e)
+			if errors.Is(err, store.ErrInvalid) {
+				// One record that the store does not take is one device's loss.
+				r.log.Error("the values of a device are not kept", "error", err)
+				continue
+			}
+			if err != nil {
 				return err
 			}
 		}

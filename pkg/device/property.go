@@ -44,6 +44,9 @@ const (
 	KindText
 )
 
+// maxTextValue bounds a text that is not one of a few, in octets.
+const maxTextValue = 1024
+
 // ValueError is returned for a value that does not match its property.
 type ValueError struct {
 	Property string
@@ -90,6 +93,8 @@ func (p *Property) Check(v Value) error {
 		var s string
 		if s, fits = v.Text(); fits && p.Values != nil {
 			fits = slices.Contains(p.Values, s)
+		} else if fits {
+			fits = len(s) <= maxTextValue
 		}
 	}
 	if !fits {
@@ -113,7 +118,7 @@ func (p *Property) want() string {
 		return fmt.Sprintf("a number from %s to %s", Number(p.Min), Number(p.Max))
 	}
 	if p.Values == nil {
-		return "a text"
+		return fmt.Sprintf("a text of at most %d octets", maxTextValue)
 	}
 	return "one of " + strings.Join(p.Values, ", ")
 }
