@@ -75,7 +75,7 @@ func TestBatteryReachesTheEndpoint(t *testing.T) {
 	}
 }
 
-// A charge that becomes known later is shown, by an endpoint of the same number.
+// A charge that becomes known later is shown on an endpoint with the same number.
 func TestChargeBecomesKnown(t *testing.T) {
 	for name, know := range map[string]func(g *rig) error{
 		"a report":      func(g *rig) error { return g.Battery("api:door", *percent(70)) },
@@ -102,8 +102,8 @@ func TestChargeBecomesKnown(t *testing.T) {
 	}
 }
 
-// What a meter measures is said by its first state. A later description with less keeps
-// it, and its endpoint.
+// The first state of a meter determines its quantities. A later description with
+// fewer keeps them, and the endpoint.
 func TestFirstStateSaysWhatIsMeasured(t *testing.T) {
 	g := newRig(t)
 	plug := func(state device.Values) device.Device {

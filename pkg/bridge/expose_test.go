@@ -44,7 +44,8 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestExposeLater: a device that is hidden goes, with a reason, and comes back the same.
+// TestExposeLater: a hidden device is removed, with a reason, and comes back with
+// its identity.
 func TestExposeLater(t *testing.T) {
 	g := newRig(t)
 	before := g.put(lamp("api:a"))
@@ -78,8 +79,8 @@ func TestExposeLater(t *testing.T) {
 	}
 }
 
-// TestProfileLimit: an ecosystem that takes 50 devices is shown the first 50, also after a
-// restart; the others say why they are not.
+// TestProfileLimit: an ecosystem with a limit of 50 devices gets the first 50, also
+// after a restart. The others have a reason.
 func TestProfileLimit(t *testing.T) {
 	g := newRig(t)
 	g.kill()

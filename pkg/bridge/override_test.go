@@ -18,8 +18,8 @@ func (g *rig) overrides(all map[string]Override) {
 	g.start(func(o *Options) { o.Overrides = all })
 }
 
-// TestOverrides: the operator's word takes the place of the source's, now and after a
-// restart, and ends with the file.
+// TestOverrides: the operator's settings replace those of the source, now and after
+// a restart, until they are removed from the file.
 func TestOverrides(t *testing.T) {
 	g := newRig(t)
 	before := g.put(lamp("z2m:a"))
@@ -77,7 +77,8 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// TestOverrideThatDoesNotFit: the source's description counts, and the reason is there.
+// TestOverrideThatDoesNotFit: the source's description is used, and there is a
+// reason.
 func TestOverrideThatDoesNotFit(t *testing.T) {
 	g := newRig(t)
 	g.overrides(map[string]Override{
@@ -95,8 +96,8 @@ func TestOverrideThatDoesNotFit(t *testing.T) {
 	}
 }
 
-// TestDeclaredDevice: a device that the file describes is there before its source has
-// said anything, and needs nothing but values.
+// TestDeclaredDevice: a device of the file exists before its source has described
+// it, and its source only has to send values.
 func TestDeclaredDevice(t *testing.T) {
 	g := newRig(t)
 	all := map[string]Override{

@@ -43,8 +43,8 @@ func TestRule9NoPowerUp(t *testing.T) {
 	}
 }
 
-// TestRule9LastWord: after a restart a device shows what its source said last, whether
-// that was before or after what a controller has set, and no older word of it.
+// TestRule9LastWord: after a restart a device shows the last report of its source,
+// whether that was before or after a controller's command, and no older report.
 func TestRule9LastWord(t *testing.T) {
 	level := func(g *rig, percent float64) {
 		t.Helper()

@@ -153,7 +153,7 @@ func TestRule3Silence(t *testing.T) {
 	}
 }
 
-// TestRule4Batches: changes of the list go out together.
+// TestRule4Batches: changes of the list are reported together.
 func TestRule4Batches(t *testing.T) {
 	g := newRig(t)
 	for _, id := range []string{"api:a", "api:b", "api:c"} {
@@ -167,7 +167,7 @@ func TestRule4Batches(t *testing.T) {
 	if len(g.node.list()) != 3 || len(g.node.lists) != 1 {
 		t.Fatalf("the lists were %v", g.node.lists)
 	}
-	// A source without end does not keep the others out for ever.
+	// A source that does not stop cannot delay the others for ever.
 	for i := range 100 {
 		g.put(lamp("api:x" + string(rune('A'+i%26)) + string(rune('a'+i/26))))
 		g.pass(500 * time.Millisecond)
@@ -177,8 +177,8 @@ func TestRule4Batches(t *testing.T) {
 	}
 }
 
-// TestRule5OneCommand: what a controller changes within a moment goes to the source as
-// one command, and a report makes none.
+// TestRule5OneCommand: changes by a controller within a moment become one command
+// for the source, and a report becomes none.
 func TestRule5OneCommand(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))
@@ -207,8 +207,8 @@ func TestRule5OneCommand(t *testing.T) {
 	}
 }
 
-// TestRule6SourceIsRight: what a controller wants is shown at once and taken back after
-// 5 s, unless the source agrees.
+// TestRule6SourceIsRight: a controller's change is shown at once and reverted after
+// 5 s, unless the source confirms it.
 func TestRule6SourceIsRight(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))
@@ -240,7 +240,8 @@ func TestRule6SourceIsRight(t *testing.T) {
 	}
 }
 
-// TestNobodyThere: a command for a device whose source is not there fails at once.
+// TestNobodyThere: a command for a device whose source is not connected fails at
+// once.
 func TestNobodyThere(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))
@@ -343,8 +344,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestPutAll holds that of many devices those are put that can be, and that a source's
-// devices can be listed.
+// TestPutAll checks that the valid ones of many devices are added, and that a
+// source's devices can be listed.
 func TestPutAll(t *testing.T) {
 	g := newRig(t)
 	bad := lamp("api:bad")
@@ -373,8 +374,8 @@ func TestPutAll(t *testing.T) {
 	}
 }
 
-// TestPartByPart holds that a part whose first value is unknown is held back alone, and
-// comes when it has one.
+// TestPartByPart checks that only a part without a first value is held back, until
+// it has one.
 func TestPartByPart(t *testing.T) {
 	g := newRig(t)
 	d := device.Device{ID: "api:climate", Name: "Climate", Reachable: true, Parts: []device.Part{
@@ -410,7 +411,7 @@ func TestPartByPart(t *testing.T) {
 		t.Errorf("counted: %v", s.Parts)
 	}
 
-	// What is shown stays, and what comes is added, with the number that it has had.
+	// Shown parts stay, and a new one is added with its previous number.
 	report("temperature", "temperature_celsius", 20)
 	g.pass(gatherMost)
 	if want := []matter.EndpointID{v.Endpoint, numbers["temperature"], numbers["humidity"]}; !slices.Equal(g.node.list(), want) {
@@ -422,7 +423,7 @@ func TestPartByPart(t *testing.T) {
 		t.Fatalf("after a restart: endpoints %v, not %v", g.node.list(), want)
 	}
 
-	// Another description takes only what is there out of the list.
+	// Another description replaces only the parts that it changes.
 	d.Parts[1].Type = "soil_sensor"
 	g.put(d)
 	g.pass(gatherMost)
@@ -437,8 +438,8 @@ func TestPartByPart(t *testing.T) {
 	}
 }
 
-// TestNoNumbersLeft: a device that comes back when all numbers have been given gets its
-// own again.
+// TestNoNumbersLeft: a device that comes back after all numbers were used gets its
+// own number again.
 func TestNoNumbersLeft(t *testing.T) {
 	g := newRig(t)
 	before := g.put(lamp("api:a"))

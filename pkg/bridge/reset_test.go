@@ -10,8 +10,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// TestFactoryReset: devices stay, with their numbers and what their sources and the
-// operator have said; to controllers they are new.
+// TestFactoryReset: devices stay, with their numbers, descriptions and the
+// operator's settings. To controllers they are new.
 func TestFactoryReset(t *testing.T) {
 	for name, reset := range map[string]func(g *rig) error{
 		"of a running node": func(g *rig) error {
@@ -36,7 +36,7 @@ func TestFactoryReset(t *testing.T) {
 			err := errors.Join(
 				g.Report("api:a", "main", device.Values{"on": device.Bool(true)}),
 				g.nameIt("api:a", "From a controller"), g.Rename("api:b", "", "From the operator"), g.Remove("api:gone", true))
-			// A record that cannot be read stops nothing.
+			// An unreadable record does not stop the reset.
 			err = errors.Join(err, g.db.Update(func(tx *store.Tx) error { return tx.PutDevice("api:bad", []byte{1}) }))
 			if err != nil {
 				t.Fatal(err)
@@ -80,7 +80,7 @@ func TestFactoryReset(t *testing.T) {
 	}
 }
 
-// TestResetThatFails: what the disk refuses has changed nothing.
+// TestResetThatFails: a reset that the disk rejects has changed nothing.
 func TestResetThatFails(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))

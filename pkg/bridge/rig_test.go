@@ -18,7 +18,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// fakeNode is a node that remembers what its list of endpoints has been.
+// fakeNode is a node that records its lists of endpoints.
 type fakeNode struct {
 	t         *testing.T
 	now       time.Time
@@ -109,7 +109,7 @@ func newServedRig(t *testing.T) *rig {
 	return g
 }
 
-// start opens the store and makes the registry, as the daemon does at its start.
+// start opens the store and creates the registry, as the daemon does at its start.
 func (g *rig) start(opt ...func(*Options)) {
 	g.t.Helper()
 	db, err := store.Open(g.path, store.Options{})
@@ -144,7 +144,7 @@ func (g *rig) kill() {
 	}
 }
 
-// stop ends the registry in order.
+// stop stops the registry regularly.
 func (g *rig) stop() {
 	g.t.Helper()
 	if err := g.Registry.Close(); err != nil {
@@ -153,7 +153,7 @@ func (g *rig) stop() {
 	g.kill()
 }
 
-// pass lets time pass, with what is due in it.
+// pass advances the time and handles what is due.
 func (g *rig) pass(d time.Duration) {
 	end := g.node.now.Add(d)
 	for {
@@ -171,7 +171,7 @@ func (g *rig) pass(d time.Duration) {
 	g.settle()
 }
 
-// settle has the engine see what has changed.
+// settle makes the engine report changes.
 func (g *rig) settle() {
 	if e := g.node.engine; e != nil {
 		e.Now = g.node.now
@@ -180,7 +180,8 @@ func (g *rig) settle() {
 	}
 }
 
-// write and read do so with an attribute of a device of one part, as a controller does.
+// write and read access an attribute of a device with one part, as a controller
+// does.
 func (g *rig) write(id string, cl matter.ClusterID, attribute matter.AttributeID, value string) {
 	g.t.Helper()
 	g.settle()

@@ -26,8 +26,8 @@ func thermometer(id string, celsius device.Value) device.Device {
 	return d
 }
 
-// TestRule7NoFlood: a value that a source reports all the time is reported to controllers
-// now and then, and the last value always is.
+// TestRule7NoFlood: a value that a source reports continuously is reported to
+// controllers less often, and the last value always is.
 func TestRule7NoFlood(t *testing.T) {
 	g := newServedRig(t)
 	ep := g.put(thermometer("api:t", device.Number(20))).Endpoint
@@ -66,7 +66,7 @@ func TestRule7NoFlood(t *testing.T) {
 	}
 }
 
-// TestRule8OthersGoOn: a device that fails hurts itself only, whatever fails about it.
+// TestRule8OthersGoOn: a failure of a device affects only that device.
 func TestRule8OthersGoOn(t *testing.T) {
 	stands := func(t *testing.T, g *rig, ids ...string) {
 		t.Helper()
@@ -194,8 +194,8 @@ func TestRule8OthersGoOn(t *testing.T) {
 	})
 }
 
-// TestRule10Ecosystems: what the code of ecosystems expects of a bridge and the registry
-// decides: values first, and then what they are of.
+// TestRule10Ecosystems: the registry does what ecosystems expect of a bridge:
+// values come before the devices that have them.
 func TestRule10Ecosystems(t *testing.T) {
 	t.Run("no null where a controller does not look again", func(t *testing.T) {
 		g := newServedRig(t)
@@ -292,9 +292,9 @@ func TestRule10Ecosystems(t *testing.T) {
 	})
 }
 
-// TestRule11FlatCost: a report, a command and a description that says nothing new cost the
-// same with one device and with a thousand, and touch one endpoint. (A description is
-// stored, in a tree that is deeper with a thousand.)
+// TestRule11FlatCost: a report, a command and an unchanged description cost the
+// same with one device and with a thousand, and touch one endpoint. (A description
+// is stored in a tree, which is deeper with a thousand.)
 func TestRule11FlatCost(t *testing.T) {
 	g := newRig(t)
 	allocations := func() (report, again float64) {
@@ -338,7 +338,7 @@ func TestRule11FlatCost(t *testing.T) {
 	}
 }
 
-// heap returns the octets that are in use.
+// heap returns the octets of the heap in use.
 func heap() int {
 	runtime.GC()
 	runtime.GC()

@@ -8,8 +8,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// TestSlowReader: who does not read his commands is cut off; nobody waits for him, and
-// those who read get theirs.
+// TestSlowReader: the stream of a reader that does not read is closed. It does not
+// delay other readers.
 func TestSlowReader(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))
@@ -36,8 +36,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestResumedStream: a stream that was interrupted goes on after the last command that it
-// had.
+// TestResumedStream: an interrupted stream continues after the last command that it
+// delivered.
 func TestResumedStream(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("api:a"))
@@ -65,7 +65,8 @@ func TestResumedStream(t *testing.T) {
 	}
 }
 
-// TestTooManyStreams: their number has a bound, and one that ends makes room.
+// TestTooManyStreams: the number of streams is bounded, and one that ends makes
+// room.
 func TestTooManyStreams(t *testing.T) {
 	g := newRig(t)
 	var last *Stream
@@ -80,7 +81,7 @@ func TestTooManyStreams(t *testing.T) {
 	g.listen("api")
 }
 
-// TestAllOrNothingOfAPatch: what of a patch is wrong keeps the rest of it out.
+// TestAllOrNothingOfAPatch: a patch with an error changes nothing.
 func TestAllOrNothingOfAPatch(t *testing.T) {
 	g := newRig(t)
 	before := g.put(lamp("api:a"))

@@ -26,7 +26,8 @@ func (g *rig) command(id string, cl matter.ClusterID, cmd matter.CommandID, fiel
 	}
 }
 
-// What is wanted within a moment makes sense together.
+// TestWishesMakeSense checks that the changes within a moment are combined to a
+// consistent command.
 func TestWishesMakeSense(t *testing.T) {
 	const (
 		toTemperature = datamodel.ColorControlCmdMoveToColorTemperature
@@ -72,7 +73,7 @@ func TestWishesMakeSense(t *testing.T) {
 		t.Errorf("what is taken back: %v K", got)
 	}
 
-	// A color that another one replaced is not waited for.
+	// The source need not confirm a color that another one has replaced.
 	taken(t, s)
 	g.command("api:a", datamodel.ColorControlID, toHue, "{0:0,1:254,2:0,3:0,4:0}")
 	g.pass(time.Second)
@@ -85,8 +86,8 @@ func TestWishesMakeSense(t *testing.T) {
 	}
 }
 
-// What a source says while a newer wish is on its way to it is older than the wish, and is
-// not shown: a slider would jump back.
+// A report that arrives while a newer command is on its way to the source is older
+// than the command. It is not shown, since a slider would jump back.
 func TestEchoOfAnOlderWish(t *testing.T) {
 	const toLevel = datamodel.LevelControlCmdMoveToLevel
 	g := newRig(t)

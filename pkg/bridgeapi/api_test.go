@@ -40,7 +40,7 @@ func TestDevice(t *testing.T) {
 			t.Fatalf("%s of a removed device: %d", method, status)
 		}
 	}
-	// What is answered can be sent back.
+	// The answer can be sent back as a request.
 	_, d = g.do("PUT", "/v1/devices/api:lamp-1", lamp)
 	b, _ := json.Marshal(d)
 	if status, d := g.do("PUT", "/v1/devices/api:lamp-1", string(b)); status != http.StatusOK || d["endpoint"] != number {
@@ -126,7 +126,7 @@ func TestCommands(t *testing.T) {
 	if e := <-events; e[0] != "hello" {
 		t.Fatalf("the first event is %v", e)
 	}
-	// The list of devices is gathered for a second.
+	// Changes of the device list are collected for a second.
 	number := matter.EndpointID(d["endpoint"].(float64))
 	for there := false; !there; {
 		g.loop.Do(func(now time.Time) error {

@@ -21,9 +21,9 @@ func wantPlaced(t *testing.T, err error) {
 	}
 }
 
-// FuzzDescription holds that whatever JSON is sent as a description comes to a device
-// with parts or to an error that names the member, and that what was understood is
-// understood again from the answer.
+// FuzzDescription checks that any JSON that is sent as a description becomes a
+// device with parts or an error that names the member, and that the answer is
+// accepted again.
 func FuzzDescription(f *testing.F) {
 	for _, seed := range []string{
 		lamp,

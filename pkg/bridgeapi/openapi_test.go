@@ -17,8 +17,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/device"
 )
 
-// TestDocumentedRoutes: the document has each route of the handler with its parameters,
-// and no other.
+// TestDocumentedRoutes: the document has exactly the routes of the handler, with
+// their parameters.
 func TestDocumentedRoutes(t *testing.T) {
 	g := newRig(t, "")
 	routes := New(Options{Registry: g.loop.registry}).routes()
@@ -60,7 +60,8 @@ func tags(x reflect.Type) (all []string) {
 	return slices.Compact(all)
 }
 
-// TestDocumentedMembers: each schema has the members that the API reads or writes.
+// TestDocumentedMembers: each schema has exactly the members that the API reads or
+// writes.
 func TestDocumentedMembers(t *testing.T) {
 	d := parseDocument(t)
 	names := func(schema string, except ...string) []string {
@@ -78,7 +79,7 @@ func TestDocumentedMembers(t *testing.T) {
 	if is, want := names("Options", "meter"), tags(reflect.TypeFor[device.Options]()); !slices.Equal(is, want) {
 		t.Errorf("options: documented are %v, there are %v", is, want)
 	}
-	// What is read: the decoder takes every documented member, and knows no other.
+	// Requests: the decoder accepts every documented member, and no other.
 	for schema, decode := range map[string]func(raw json.RawMessage) error{
 		"Description": func(raw json.RawMessage) error { _, err := decodeDevice("", raw, "api:a"); return err },
 		"Part":        func(raw json.RawMessage) error { return decodePart("", raw, &device.Part{}) },
@@ -106,14 +107,14 @@ func TestDocumentedMembers(t *testing.T) {
 	}
 }
 
-// request is one request with the status that it is to have.
+// request is a request with the expected status.
 type request struct {
 	operation, path, body string
 	status                int
 }
 
-// TestDocumentedStatuses: each documented status of each request is one that it has, no
-// other one comes, and what is answered is what the document says.
+// TestDocumentedStatuses: each request has exactly its documented statuses, and the
+// answers match the document.
 func TestDocumentedStatuses(t *testing.T) {
 	d := parseDocument(t)
 	all := d.operations(t)
@@ -146,7 +147,7 @@ func TestDocumentedStatuses(t *testing.T) {
 		if len(res.Content) == 0 && len(body) > 0 {
 			t.Errorf("%s: %d has a body", r.operation, status)
 		}
-		// What the document does not allow is refused, too.
+		// The handler also rejects what the document does not allow.
 		if body := all[r.operation].RequestBody; body != nil && status < 300 {
 			var v any
 			if err := json.Unmarshal([]byte(r.body), &v); err != nil {
@@ -238,14 +239,14 @@ func TestDocumentedStatuses(t *testing.T) {
 	}
 }
 
-// exhaust makes every request one too many.
+// exhaust makes the limiter reject every request.
 func (l *limiter) exhaust() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last, l.left = time.Now(), -1e12
 }
 
-// streams opens as many streams as there may be.
+// streams opens the maximum number of streams.
 func (g *rig) streams(t *testing.T) bool {
 	t.Helper()
 	for range bridge.MaxStreams {
@@ -256,7 +257,7 @@ func (g *rig) streams(t *testing.T) bool {
 	return true
 }
 
-// TestDocumentIsServed: what is served is the document.
+// TestDocumentIsServed: the handler serves the document.
 func TestDocumentIsServed(t *testing.T) {
 	g := newRig(t, "")
 	if status, b := g.raw(http.MethodGet, "/v1/openapi.json", ""); status != 200 || !bytes.Equal(b, openAPI) {

@@ -95,7 +95,7 @@ func newRig(t *testing.T, token string) *rig {
 	return &rig{t: t, loop: l, handler: h, url: s.URL}
 }
 
-// newIdleRig is the API over a registry without a node, which can do nothing.
+// newIdleRig returns the API with a registry that has no node.
 func newIdleRig(t *testing.T) *rig {
 	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// document is the OpenAPI description, as far as the tests hold the API to it.
+// document is the part of the OpenAPI description that the tests check.
 type document struct {
 	Paths      map[string]map[string]json.RawMessage
 	Components struct{ Schemas map[string]*schema }
@@ -67,7 +67,7 @@ func parseDocument(t *testing.T) *document {
 	if err := json.Unmarshal(openAPI, &d); err != nil {
 		t.Fatal(err)
 	}
-	// A keyword that the tests do not know would hold nothing.
+	// The tests would not check an unknown keyword.
 	for name, raw := range rawSchemas(t) {
 		dec := json.NewDecoder(strings.NewReader(string(raw)))
 		dec.DisallowUnknownFields()
