@@ -145,7 +145,7 @@ var brightnessProperty = lightProperty{
 }
 
 // colored returns a property for one number of a color.
-func colored(name string, top float64, want uint32, of func(t *lighting.Tint) float64, hear func(s *lighting.Light, v float64, same bool)) lightProperty {
+func colored(name string, top float64, want uint32, of func(t *lighting.Tint) float64, hear func(s *lighting.Light, v float64, known *lighting.Tint)) lightProperty {
 	return lightProperty{
 		Property: Property{Name: name, Kind: KindNumber, Max: top, Settable: true, OnlyOn: true, Group: "color"},
 		want:     want, asked: true,
@@ -153,7 +153,7 @@ func colored(name string, top float64, want uint32, of func(t *lighting.Tint) fl
 		wish: func(s *lighting.Light) Value { return Number(of(s.WantedColor())) },
 		report: func(_ *cluster.Context, s *lighting.Light, v Value) {
 			if f, ok := v.Number(); ok {
-				hear(s, f, f == of(&s.Color.Tint))
+				hear(s, f, knownTint(s, of, f))
 			}
 		},
 	}
@@ -162,18 +162,24 @@ func colored(name string, top float64, want uint32, of func(t *lighting.Tint) fl
 var (
 	hueProperty = colored("hue_degrees", 360, lighting.WantHueSaturation,
 		func(t *lighting.Tint) float64 { return degreesOf(t.EnhancedHue) },
-		func(s *lighting.Light, v float64, same bool) { s.HearHue(pick(same, s.Color.EnhancedHue, hueOf(v))) })
+		func(s *lighting.Light, v float64, known *lighting.Tint) {
+			s.HearHue(pick(known, func(t *lighting.Tint) uint16 { return t.EnhancedHue }, hueOf(v)))
+		})
 	saturationProperty = colored("saturation_percent", 100, lighting.WantHueSaturation,
 		func(t *lighting.Tint) float64 { return brightnessOf(t.Saturation) },
-		func(s *lighting.Light, v float64, same bool) {
-			s.HearSaturation(pick(same, s.Color.Saturation, brightnessLevel(v)))
+		func(s *lighting.Light, v float64, known *lighting.Tint) {
+			s.HearSaturation(pick(known, func(t *lighting.Tint) uint8 { return t.Saturation }, brightnessLevel(v)))
 		})
 	xProperty = colored("color_x", 1, lighting.WantXY,
 		func(t *lighting.Tint) float64 { return coordinateOf(t.X) },
-		func(s *lighting.Light, v float64, same bool) { s.HearX(pick(same, s.Color.X, fixedOf(v))) })
+		func(s *lighting.Light, v float64, known *lighting.Tint) {
+			s.HearX(pick(known, func(t *lighting.Tint) uint16 { return t.X }, fixedOf(v)))
+		})
 	yProperty = colored("color_y", 1, lighting.WantXY,
 		func(t *lighting.Tint) float64 { return coordinateOf(t.Y) },
-		func(s *lighting.Light, v float64, same bool) { s.HearY(pick(same, s.Color.Y, fixedOf(v))) })
+		func(s *lighting.Light, v float64, known *lighting.Tint) {
+			s.HearY(pick(known, func(t *lighting.Tint) uint16 { return t.Y }, fixedOf(v)))
+		})
 )
 
 // Limits of the options min_kelvin and max_kelvin, and of reported values. Those
@@ -206,16 +212,29 @@ func temperatureProperty(o *Options, m *lighting.Model) (p lightProperty, err er
 	m.MinMireds, m.MaxMireds = miredsOf(high), miredsOf(low)
 	p = colored("color_temperature_kelvin", topKelvin, lighting.WantTemperature,
 		func(t *lighting.Tint) float64 { return kelvinOf(t.Mireds, low, high) },
-		func(s *lighting.Light, v float64, same bool) { s.HearMireds(pick(same, s.Color.Mireds, miredsOf(v))) })
+		func(s *lighting.Light, v float64, known *lighting.Tint) {
+			s.HearMireds(pick(known, func(t *lighting.Tint) uint16 { return t.Mireds }, miredsOf(v)))
+		})
 	p.Min = minKelvin
 	return p, nil
 }
 
-// pick returns is if the reported value is the same except for rounding, so that
-// rounding causes no change.
-func pick[T any](same bool, is, heard T) T {
-	if same {
-		return is
+// knownTint returns the color that a source repeats, nil if it reports another one: the one
+// that it was sent, which it repeats during a fade too, or the one that is shown.
+func knownTint(s *lighting.Light, of func(t *lighting.Tint) float64, v float64) *lighting.Tint {
+	for _, t := range []*lighting.Tint{s.WantedColor(), &s.Color.Tint} {
+		if of(t) == v {
+			return t
+		}
+	}
+	return nil
+}
+
+// pick returns the value of a known color, so that rounding causes no change, or else
+// what was heard.
+func pick[T any](known *lighting.Tint, at func(*lighting.Tint) T, heard T) T {
+	if known != nil {
+		return at(known)
 	}
 	return heard
 }

@@ -535,3 +535,18 @@ func TestTemperatureFollowsLevel(t *testing.T) {
 	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:1,1:0,2:0,3:0}")
 	r.wantRead("a color does not follow", color, colorMode, "0")
 }
+
+// A source that repeats during a fade where it was sent to, in its own units, changes
+// nothing: the fade ends at the controller's value.
+func TestEchoDuringFade(t *testing.T) {
+	r := newRig(t, Part{Type: "extended_color_light", Options: Options{ColorModes: []string{"hs", "xy", "loop"}}})
+	r.report(Values{"on": Bool(true), "brightness_percent": Number(50), "hue_degrees": Number(200), "saturation_percent": Number(50)})
+	r.sent = nil
+	r.do(color, datamodel.ColorControlCmdEnhancedMoveToHueAndSaturation, "{0:16000,1:90,2:100,3:0,4:0}")
+	echo := r.sent[len(r.sent)-1].Set
+	r.after(time.Second)
+	r.report(echo)
+	r.after(time.Minute)
+	r.wantRead("after the fade", color, datamodel.ColorControlAttrEnhancedCurrentHue, "16000")
+	r.wantRead("after the fade", color, datamodel.ColorControlAttrCurrentSaturation, "90")
+}
