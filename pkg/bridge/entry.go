@@ -177,7 +177,7 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 	e.fault, e.assembly = "", a
 	a.Place(func(key string) matter.EndpointID { return e.rec.Endpoints[key].Number })
 	e.infos = map[string]*information.Cluster{}
-	err = r.store.View(func(tx *store.Tx) error {
+	err = r.load(func(tx *store.Tx) error {
 		for _, n := range a.Nodes {
 			number := e.rec.Endpoints[n.Key].Number
 			kept, ok, err := tx.Endpoint(number)
@@ -231,7 +231,7 @@ func (r *Registry) restore(now time.Time, e *entry, n *device.Node) {
 // persist stores the attributes of an endpoint at once, together with the source's
 // report: at the next start that report counts, and must not be older.
 func (r *Registry) persist(e *entry, n *device.Node, number matter.EndpointID) error {
-	err := r.store.Update(func(tx *store.Tx) error {
+	err := r.update(func(tx *store.Tx) error {
 		if e.dirty {
 			if err := putRecord(tx, e); err != nil {
 				return err

@@ -67,7 +67,7 @@ func (r *Registry) keepLabel(e *entry, n *device.Node, name string, by Namer) er
 	} else {
 		rec.Labels[n.Key] = label{Name: name, By: by, Source: n.Label}
 	}
-	err := r.store.Update(func(tx *store.Tx) error { return tx.PutDevice(e.id, rec.encode()) })
+	err := r.update(func(tx *store.Tx) error { return tx.PutDevice(e.id, rec.encode()) })
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func (r *Registry) patchDescription(now time.Time, e *entry, p *Patch) error {
 	if !changed {
 		return nil
 	}
-	if err := r.store.Update(func(tx *store.Tx) error { return tx.PutDevice(e.id, rec.encode()) }); err != nil {
+	if err := r.update(func(tx *store.Tx) error { return tx.PutDevice(e.id, rec.encode()) }); err != nil {
 		return err
 	}
 	*e.rec = rec

@@ -238,7 +238,7 @@ func (r *Registry) commit(now time.Time, changes []*change, gone []*entry) error
 		return err
 	}
 	at := now.UTC()
-	err := r.store.Update(func(tx *store.Tx) error {
+	err := r.update(func(tx *store.Tx) error {
 		for _, c := range changes {
 			if c.assembly != nil {
 				if err := giveNumbers(tx, &c.rec, c.assembly, c.left); err != nil {

@@ -52,6 +52,9 @@ type Node interface {
 	Touch(matter.EndpointID)
 	// Do runs f on the loop and waits for it.
 	Do(f func(now time.Time) error) error
+	// Background runs work on another goroutine, and then done on the loop if it still
+	// runs.
+	Background(work func(), done func(now time.Time))
 }
 
 // Options configure a Registry.
@@ -97,6 +100,7 @@ type Registry struct {
 type saving struct {
 	at   time.Time // zero: nothing is
 	kept bool      // attributes of an endpoint have changed, and Advance must set at
+	now  *write    // on its way to the disk; nil: none
 }
 
 // list contains the pending changes of the list of devices.
@@ -388,7 +392,7 @@ func (r *Registry) do(f func(now time.Time) error) error {
 
 // keep stores the record of an entry.
 func (r *Registry) keep(e *entry) error {
-	if err := r.store.Update(func(tx *store.Tx) error { return putRecord(tx, e) }); err != nil {
+	if err := r.update(func(tx *store.Tx) error { return putRecord(tx, e) }); err != nil {
 		return err
 	}
 	e.dirty = false

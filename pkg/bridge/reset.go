@@ -54,7 +54,7 @@ func (r *Registry) Reset(now time.Time, reset func(also func(*store.Tx) error) e
 		return err
 	}
 	fresh := map[string]*record{}
-	err := r.store.View(func(tx *store.Tx) error {
+	err := r.load(func(tx *store.Tx) error {
 		return tx.Devices(func(id string, value []byte) error {
 			if rec, err := decodeRecord(id, value); err == nil {
 				fresh[id] = rec

@@ -28,6 +28,8 @@ type fakeNode struct {
 	refuses   map[matter.EndpointID]bool // adding them, as a node does with what is wrong
 	keeps     bool                       // removing is refused, as by a full disk
 	engine    *clustertest.Node          // serves the endpoints, if there is one
+	slow      bool                       // work in the background waits in later
+	later     []func()
 }
 
 func (n *fakeNode) AddEndpoints(all ...node.Endpoint) error {
@@ -80,6 +82,15 @@ func (n *fakeNode) Touch(id matter.EndpointID) {
 	if n.engine != nil {
 		n.engine.Touch(id)
 	}
+}
+
+func (n *fakeNode) Background(work func(), done func(now time.Time)) {
+	if n.slow {
+		n.later = append(n.later, work, func() { done(n.now) })
+		return
+	}
+	work()
+	done(n.now)
 }
 
 func (n *fakeNode) Do(f func(now time.Time) error) error { return f(n.now) }

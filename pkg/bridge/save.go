@@ -2,83 +2,144 @@ package bridge
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// save stores the changes in one transaction. It tries again if the disk fails.
-func (r *Registry) save(now time.Time) {
-	r.saving.at = time.Time{}
-	if err := r.saveAll(); err != nil {
-		r.log.Warn("values of devices are not stored", "error", err)
-		r.saving.at = now.Add(saveValues)
-	}
+// write is what a save stores, as it was when the save began.
+type write struct {
+	records   []*entry
+	values    [][]byte // of records
+	nodes     []*device.Node
+	endpoints []matter.EndpointID // of nodes
+	kept      [][]byte            // of nodes
+
+	done chan struct{} // closed when the store has answered
+	err  error         // set before done is closed
 }
 
-func (r *Registry) saveAll() error {
-	var records, endpoints []*entry
+// save stores the changes in one transaction, off the loop, as a disk may take its
+// time. It tries again if the disk fails.
+func (r *Registry) save(now time.Time) {
+	if r.saving.now != nil {
+		r.saving.at = now.Add(time.Second)
+		return
+	}
+	r.saving.at = time.Time{}
+	w := r.collect()
+	if w == nil {
+		return
+	}
+	r.saving.now = w
+	r.node.Background(func() { w.commit(r.store, r.log) }, func(now time.Time) {
+		if r.saving.now != w {
+			return // saveAll was faster
+		}
+		if r.saved(w); w.err != nil {
+			r.log.Warn("values of devices are not stored", "error", w.err)
+			r.saveBy(now.Add(saveValues))
+		}
+	})
+}
+
+// collect returns all changes, or nil. They count as stored.
+func (r *Registry) collect() *write {
+	w := &write{done: make(chan struct{})}
 	for _, e := range r.entries {
 		if e.dirty {
-			records = append(records, e)
+			w.records, w.values = append(w.records, e), append(w.values, e.rec.encode())
+			e.dirty = false
 		}
-		if e.keeps() {
-			endpoints = append(endpoints, e)
+		if e.assembly == nil {
+			continue
+		}
+		for _, n := range e.assembly.Nodes {
+			if n.Dirty() {
+				w.nodes, w.kept = append(w.nodes, n), append(w.kept, n.Save())
+				w.endpoints = append(w.endpoints, e.rec.Endpoints[n.Key].Number)
+			}
 		}
 	}
-	if len(records) == 0 && len(endpoints) == 0 {
+	if len(w.records)+len(w.nodes) == 0 {
 		return nil
 	}
-	var saved []*device.Node
-	err := r.store.Update(func(tx *store.Tx) error {
-		for _, e := range records {
-			err := putRecord(tx, e)
+	return w
+}
+
+// commit writes to the store.
+func (w *write) commit(st *store.Store, log *slog.Logger) {
+	defer close(w.done)
+	w.err = st.Update(func(tx *store.Tx) error {
+		for i, e := range w.records {
+			err := tx.PutDevice(e.id, w.values[i])
 			if errors.Is(err, store.ErrInvalid) {
 				// One record that the store does not take is one device's loss.
-				r.log.Error("the values of a device are not kept", "error", err)
+				log.Error("the values of a device are not kept", "device", e.id, "error", err)
 				continue
 			}
 			if err != nil {
 				return err
 			}
 		}
-		for _, e := range endpoints {
-			for _, n := range e.assembly.Nodes {
-				if n.Dirty() {
-					saved = append(saved, n)
-					if err := tx.PutEndpoint(e.rec.Endpoints[n.Key].Number, n.Save()); err != nil {
-						return err
-					}
-				}
+		for i, number := range w.endpoints {
+			if err := tx.PutEndpoint(number, w.kept[i]); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		for _, n := range saved {
-			n.Unsaved()
-		}
-		return err
-	}
-	for _, e := range records {
-		e.dirty = false
-	}
-	return nil
 }
 
-// keeps reports whether an endpoint of the entry has attributes to store.
-func (e *entry) keeps() bool {
-	if e.assembly == nil {
-		return false
+// saved ends a save. What the store did not take has changed still.
+func (r *Registry) saved(w *write) {
+	r.saving.now = nil
+	if w.err == nil {
+		return
 	}
-	for _, n := range e.assembly.Nodes {
-		if n.Dirty() {
-			return true
-		}
+	for _, e := range w.records {
+		e.dirty = true
 	}
-	return false
+	for _, n := range w.nodes {
+		n.Unsaved()
+	}
+}
+
+// update stores changes at once. An earlier save is awaited: it must not overwrite them,
+// and load must see it.
+func (r *Registry) update(f func(*store.Tx) error) error {
+	r.awaitSave()
+	return r.store.Update(f)
+}
+
+func (r *Registry) load(f func(*store.Tx) error) error {
+	r.awaitSave()
+	return r.store.View(f)
+}
+
+func (r *Registry) awaitSave() {
+	if w := r.saving.now; w != nil {
+		<-w.done
+	}
 }
 
 // Close saves all changes. It must be called when the node has stopped.
 func (r *Registry) Close() error { return r.saveAll() }
+
+// saveAll stores all changes at once.
+func (r *Registry) saveAll() error {
+	if w := r.saving.now; w != nil {
+		<-w.done
+		r.saved(w)
+	}
+	w := r.collect()
+	if w == nil {
+		return nil
+	}
+	w.commit(r.store, r.log)
+	r.saved(w)
+	return w.err
+}

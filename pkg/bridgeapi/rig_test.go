@@ -46,6 +46,11 @@ func (l *loop) Do(f func(now time.Time) error) error {
 	return <-result
 }
 
+func (l *loop) Background(work func(), done func(now time.Time)) {
+	work()
+	done(time.Now())
+}
+
 func (l *loop) run(quit chan struct{}) {
 	for {
 		var due <-chan time.Time

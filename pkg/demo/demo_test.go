@@ -20,6 +20,11 @@ func (*noNode) RemoveEndpoints(...matter.EndpointID) error { return nil }
 func (*noNode) Touch(matter.EndpointID)                    {}
 func (n *noNode) Do(f func(now time.Time) error) error     { return f(n.now) }
 
+func (n *noNode) Background(work func(), done func(now time.Time)) {
+	work()
+	done(n.now)
+}
+
 func newRegistry(t *testing.T) (*bridge.Registry, *noNode) {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})

@@ -100,9 +100,9 @@ func (n *Node) Ask(ctx context.Context, f func(now time.Time) error) error {
 	}
 }
 
-// background calls work on another goroutine and then, if the loop still runs,
+// Background calls work on another goroutine and then, if the loop still runs,
 // calls done on the loop.
-func (n *Node) background(work func(), done func(now time.Time)) {
+func (n *Node) Background(work func(), done func(now time.Time)) {
 	n.loop.others.Go(func() {
 		work()
 		_ = n.Do(func(now time.Time) error {

@@ -67,7 +67,7 @@ func (n *Node) buildModel(now time.Time) error {
 		NodeID:               n.nodeID,
 
 		MaxPathsPerInvoke: matter.MaxPathsPerInvoke,
-		Background:        n.background,
+		Background:        n.Background,
 		Events: func() (first, count uint64, err error) {
 			first, err = n.trust.store.Reserve("events", eventBlock)
 			return first, eventBlock, err

@@ -33,6 +33,11 @@ type noNode struct{ mu sync.Mutex }
 func (*noNode) AddEndpoints(...node.Endpoint) error        { return nil }
 func (*noNode) RemoveEndpoints(...matter.EndpointID) error { return nil }
 func (*noNode) Touch(matter.EndpointID)                    {}
+func (n *noNode) Background(work func(), done func(now time.Time)) {
+	work()
+	done(time.Now())
+}
+
 func (n *noNode) Do(f func(now time.Time) error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
