@@ -89,9 +89,9 @@ func TestParametersWritten(t *testing.T) {
 		p    SessionParameters
 		want string
 	}{
-		{"local", LocalParameters(), "15 2501f401 25022c01 2503a00f 240415 24050c 260600000601 240740 240800 18"},
+		{"local", LocalParameters(), "15 2501f401 25022c01 2503a00f 240415 24050c 260600000601 240720 240800 18"},
 		{"never empty", silent, "15 240100 240200 240300 240701 240800 18"},
-		{"with TCP", tcp, "15 2501f401 25022c01 2503a00f 240415 24050c 260600000601 240740 240804 250900fa 18"},
+		{"with TCP", tcp, "15 2501f401 25022c01 2503a00f 240415 24050c 260600000601 240720 240804 250900fa 18"},
 		{"clamped", long, "15 260180ee3600 25022c01 2503ffff 240701 240800 18"},
 	} {
 		if got, want := encode(tt.p), unhex(t, despace(tt.want)); !bytes.Equal(got, want) {
