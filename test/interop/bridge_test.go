@@ -92,7 +92,7 @@ func (a *bridgeAPI) commands(source string) (<-chan string, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	events := make(chan string, 100)
+	events := make(chan string, 2000)
 	go func() {
 		defer close(events)
 		for s := bufio.NewScanner(res.Body); s.Scan(); {
