@@ -39,7 +39,7 @@ const (
 	goalRSSAfter      = 20 << 20
 	goalCASEGrowth    = 1.3
 	goalMemoryGrowth  = 12 << 20
-	goalSockets       = 2
+	goalSockets       = 4 // for multicast and for questions to the host, IPv6 and IPv4
 	goalBrowse        = 3e6
 	goalStart         = 100e6
 	goalProbed        = 1000e6 // mDNS: three probes 250 ms apart, after up to 250 ms
