@@ -5,7 +5,6 @@ package crash
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -165,7 +164,7 @@ func addRealDevices(b *base) error {
 func writeOn(ctx context.Context, a *attempt, id string, cl matter.ClusterID, at matter.AttributeID, v commissioner.Value) error {
 	status, err := a.session.Write(ctx, a.base.state.bridge.number(id), cl, at, v)
 	if err == nil && status.Status != matter.StatusSuccess {
-		err = errors.New(status.Status.String())
+		return status
 	}
 	return err
 }
