@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -156,12 +157,7 @@ func (r *Registry) deliver(now time.Time, t target, g *gathered) {
 // if they get a brightness.
 func (r *Registry) replace(t target, wishes, newer device.Values) {
 	off := newer["on"] == device.Bool(false)
-	groups := map[string]bool{"": false}
-	for name := range newer {
-		if p := r.property(t, name); p != nil && p.Group != "" {
-			groups[p.Group] = true
-		}
-	}
+	groups := r.groups(t, maps.Keys(newer))
 	maps.DeleteFunc(wishes, func(name string, _ device.Value) bool {
 		p := r.property(t, name)
 		return p != nil && (groups[p.Group] || off && p.OnlyOn)
@@ -180,13 +176,9 @@ func (r *Registry) news(t target, v device.Values) device.Values {
 	if g == nil && a == nil {
 		return v
 	}
-	groups := map[string]bool{}
+	var groups map[string]bool
 	if g != nil {
-		for name := range g.command.Set {
-			if p := r.property(t, name); p != nil && p.Group != "" {
-				groups[p.Group] = true
-			}
-		}
+		groups = r.groups(t, maps.Keys(g.command.Set))
 	}
 	shown := maps.Clone(v)
 	maps.DeleteFunc(shown, func(name string, is device.Value) bool {
@@ -199,6 +191,18 @@ func (r *Registry) news(t target, v device.Values) device.Values {
 		return a != nil && a.want[name] != is && slices.Contains(a.older[name], is)
 	})
 	return shown
+}
+
+// groups returns the groups that properties of a part belong to. The empty group is never
+// among them.
+func (r *Registry) groups(t target, names iter.Seq[string]) map[string]bool {
+	groups := map[string]bool{}
+	for name := range names {
+		if p := r.property(t, name); p != nil && p.Group != "" {
+			groups[p.Group] = true
+		}
+	}
+	return groups
 }
 
 // property returns a property of a part, or nil.
@@ -278,15 +282,17 @@ func (r *Registry) takeBack(now time.Time, t target, a *awaited) {
 	}
 	back := device.Values{}
 	state := e.part(n.Key).State
-	groups := map[string]bool{"": false}
+	var unanswered []string
 	for name := range a.want {
-		if v, ok := state[name]; ok && !a.answered[name] {
+		if a.answered[name] {
+			continue
+		}
+		unanswered = append(unanswered, name)
+		if v, ok := state[name]; ok {
 			back[name] = v
 		}
-		if p := r.property(t, name); p != nil && p.Group != "" && !a.answered[name] {
-			groups[p.Group] = true
-		}
 	}
+	groups := r.groups(t, slices.Values(unanswered))
 	for name, v := range state { // a color is reverted as a whole
 		if p := r.property(t, name); p != nil && groups[p.Group] {
 			back[name] = v

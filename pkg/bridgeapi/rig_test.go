@@ -76,7 +76,9 @@ type rig struct {
 	url     string
 }
 
-func newRig(t *testing.T, token string) *rig {
+// newRegistry returns a registry over a real store, without a node.
+func newRegistry(t *testing.T) *bridge.Registry {
+	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +88,11 @@ func newRig(t *testing.T, token string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+func newRig(t *testing.T, token string) *rig {
+	r := newRegistry(t)
 	l := &loop{calls: make(chan func()), registry: r, endpoints: map[matter.EndpointID]node.Endpoint{}}
 	if err := r.Attach(time.Now(), l); err != nil {
 		t.Fatal(err)
@@ -102,15 +109,7 @@ func newRig(t *testing.T, token string) *rig {
 
 // newIdleRig returns the API with a registry that has no node.
 func newIdleRig(t *testing.T) *rig {
-	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	r, err := bridge.New(bridge.Options{Store: db})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := newRegistry(t)
 	h := New(Options{Registry: r})
 	s := httptest.NewServer(h)
 	t.Cleanup(func() { h.Close(); s.Close() })
