@@ -290,22 +290,9 @@ func evaluate(exprs map[string]ast.Expr, pkg string, e ast.Expr) constant.Value 
 // TestNamedTestsExist checks that the tests in documents exist.
 func TestNamedTestsExist(t *testing.T) {
 	have := map[string]bool{}
-	for _, top := range []string{"../../cmd", "../../internal", "../../pkg", "../../test"} {
-		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(b), -1) {
-				have[m[1]] = true
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+	for _, tests := range testsByFolder(t) {
+		for name := range tests {
+			have[name] = true
 		}
 	}
 	docs, err := filepath.Glob("../../docs/*.md")
