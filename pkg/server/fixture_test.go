@@ -13,8 +13,12 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/store"
+	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 var fixture = flag.String("fixture", "", "write the database of a node, and who administers it, to this name with .db.gz and .json")
@@ -29,7 +33,8 @@ type savedFabric struct {
 
 // TestFixture creates a database with records of every kind: fabrics with and
 // without an ICAC, access control entries, key sets and groups, subscriptions,
-// resumption records, and a label. With -fixture it is kept for the tests of later
+// resumption records, a label, and bridged devices, one with settings of a controller.
+// With -fixture it is kept for the tests of later
 // schemas; see pkg/store/testdata/README.md.
 func TestFixture(t *testing.T) {
 	dir := t.TempDir()
@@ -37,6 +42,7 @@ func TestFixture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, dir)
 		r.net = simnet.New(1, clean)
+		r.opt.Bridge = &server.Bridge{}
 		r.start()
 		saved = r.furnish()
 		r.finish()
@@ -46,7 +52,7 @@ func TestFixture(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *fixture != "" {
-		writeFixture(t, *fixture, db, saved)
+		writeFixture(t, *fixture, db, saved, []string{"api:cellar", "api:lamp"})
 	}
 }
 
@@ -55,7 +61,7 @@ func TestFixture(t *testing.T) {
 func (r *rig) furnish() (saved []savedFabric) {
 	r.t.Helper()
 	l := &lamps{rig: r, c: r.client()}
-	l.addLamps()
+	lamp := r.bridgeDevices()
 	for i, opt := range []commissioner.AuthorityOptions{{ICAC: true}, {}, {}} {
 		l.a = r.authority(opt)
 		if i == 0 {
@@ -72,17 +78,41 @@ func (r *rig) furnish() (saved []savedFabric) {
 		for set := range uint16(2) {
 			l.must(l.s.KeySetWrite(l.ctx, 5+set, [16]byte{byte(i), 1}, [16]byte{byte(i), 2}))
 			l.must(l.s.MapGroups(l.ctx, 5+set, matter.GroupID(7+set)))
-			l.must(l.s.AddGroup(l.ctx, hall, matter.GroupID(7+set), "lamps"))
+			l.must(l.s.AddGroup(l.ctx, lamp, matter.GroupID(7+set), "lamps"))
 		}
 		l.setACL(groupEntry(7))
 		r.subscribe(l.s, 1, 60)
+	}
+	st, err := l.s.Write(l.ctx, lamp, datamodel.LevelControlID, datamodel.LevelControlAttrOnLevel, func(w *tlv.Writer, t tlv.Tag) { w.Uint(t, 100) })
+	r.must(err)
+	if st.Status != matter.StatusSuccess {
+		r.t.Fatal(st)
 	}
 	r.setLabel(l.s, "Gateway")
 	r.wait(time.Minute) // until resumption records are written
 	return saved
 }
 
-func writeFixture(t *testing.T, name string, db []byte, saved []savedFabric) {
+// bridgeDevices adds two devices and returns the endpoint of the first, a lamp.
+func (r *rig) bridgeDevices() matter.EndpointID {
+	r.t.Helper()
+	for _, d := range []device.Device{
+		{ID: "api:lamp", Name: "Lamp", Reachable: true, Parts: []device.Part{
+			{ID: "main", Type: "dimmable_light", State: device.Values{"on": device.Bool(true), "brightness_percent": device.Number(50)}}}},
+		{ID: "api:cellar", Name: "Cellar", Reachable: true, Battery: &device.Battery{Percent: device.Number(80)}, Parts: []device.Part{
+			{ID: "temperature", Type: "temperature_sensor", State: device.Values{"temperature_celsius": device.Number(8.5)}},
+			{ID: "damp", Type: "humidity_sensor", State: device.Values{"humidity_percent": device.Number(71)}}}},
+	} {
+		_, err := r.srv.Devices().Put(d)
+		r.must(err)
+	}
+	r.wait(10 * time.Second) // until the list is reported
+	v, err := r.srv.Devices().Device("api:lamp")
+	r.must(err)
+	return v.Endpoint
+}
+
+func writeFixture(t *testing.T, name string, db []byte, saved []savedFabric, devices []string) {
 	t.Helper()
 	var z bytes.Buffer
 	w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
@@ -98,7 +128,7 @@ func writeFixture(t *testing.T, name string, db []byte, saved []savedFabric) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.MarshalIndent(map[string]any{"fabrics": saved}, "", "\t")
+	text, err := json.MarshalIndent(map[string]any{"fabrics": saved, "devices": devices}, "", "\t")
 	if err == nil {
 		err = os.WriteFile(name+".json", append(text, '\n'), 0o644)
 	}
