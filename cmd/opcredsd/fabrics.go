@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -85,15 +86,18 @@ func printFabrics(w io.Writer, list []admin.Fabric) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "INDEX\tFABRIC ID\tNODE ID\tVENDOR\tLABEL\tCERTIFICATE ENDS")
+	fmt.Fprintln(t, "INDEX\tFABRIC ID\tNODE ID\tVENDOR\tLABEL\tCERTIFICATE ENDS\tADDED")
 	for _, f := range list {
-		ends := "never"
+		ends, added := "never", "unknown"
 		if f.NOCNotAfter != nil {
-			ends = f.NOCNotAfter.Format("2006-01-02")
+			ends = f.NOCNotAfter.Format(time.DateOnly)
+		}
+		if f.Added != nil {
+			added = f.Added.Local().Format(time.DateOnly)
 		}
 		// A controller chose the label. It is quoted, so that it cannot control the
 		// terminal.
-		fmt.Fprintf(t, "%d\t%s\t%s\t0x%04X\t%s\t%s\n", f.Index, f.FabricID, f.NodeID, uint16(f.VendorID), strconv.Quote(f.Label), ends)
+		fmt.Fprintf(t, "%d\t%s\t%s\t0x%04X\t%s\t%s\t%s\n", f.Index, f.FabricID, f.NodeID, uint16(f.VendorID), strconv.Quote(f.Label), ends, added)
 	}
 	return t.Flush()
 }

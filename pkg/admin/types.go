@@ -24,6 +24,7 @@ type Fabric struct {
 	RootPublicKey      string             `json:"root_public_key"` // hex, 65 octets
 	CompressedFabricID string             `json:"compressed_fabric_id"`
 	NOCNotAfter        *time.Time         `json:"noc_not_after"` // null: no end
+	Added              *time.Time         `json:"added"`         // null: not known
 }
 
 // Status is the node at one moment.
@@ -57,7 +58,6 @@ type FabricStatus struct {
 	Subscriptions int        `json:"subscriptions"`
 	Interrupted   int        `json:"subscriptions_interrupted"`
 	LastHeard     *time.Time `json:"last_heard"` // on one of the sessions; null: there is none
-	Added         *time.Time `json:"added"`      // null: before the daemon started
 }
 
 // Product is what Basic Information reports.

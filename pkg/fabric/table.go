@@ -128,8 +128,8 @@ func (t *Table) FindRoot(rootPublicKey []byte, id matter.FabricID) *Fabric {
 // transaction, or stages it if the fabric is staged. After an error of change or of the
 // disk nothing has changed. A record without changes is not written.
 //
-// Access control and group keys of a fabric that UpdateNOC has staged are stored at once,
-// and a Rollback does not undo them (section 11.10.7.2.2).
+// Access control, group keys and Added of a fabric that UpdateNOC has staged are stored at
+// once, and a Rollback does not undo them (section 11.10.7.2.2).
 //
 // change must not change the credentials; see Stage.
 func (t *Table) Mutate(i matter.FabricIndex, change func(*store.Fabric) error) error {
@@ -189,6 +189,7 @@ func (t *Table) restage(r store.Fabric) error {
 		lasting := r.Clone()
 		kept := old.Fabric.Clone()
 		kept.ACL, kept.Extension = lasting.ACL, lasting.Extension
+		kept.Added = lasting.Added
 		kept.KeySets, kept.GroupKeyMap, kept.Groups = lasting.KeySets, lasting.GroupKeyMap, lasting.Groups
 		if err := t.keep(kept); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cert"
 	"github.com/opcredsd/opcredsd/pkg/host"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
 // issuerSkew is how many seconds the clock of a certificate's issuer may be ahead of
@@ -31,6 +32,28 @@ func (n *Node) sessionValidity(now time.Time) cert.VerifyOptions {
 func (n *Node) clockTrusted(now time.Time) bool {
 	t := epoch(now)
 	return t != 0 && (t >= n.trust.fabrics.LastKnownGoodTime() || n.opt.Synchronised())
+}
+
+// dateFabrics keeps when the fabrics of this run were added. A date by a clock that must be
+// wrong is not kept: it is called again once an hour and at an orderly stop, when the clock
+// may have been set.
+func (n *Node) dateFabrics(now time.Time) {
+	if len(n.settled.joined) == 0 || !n.clockTrusted(now) {
+		return
+	}
+	for i, at := range n.settled.joined {
+		f := n.trust.fabrics.Get(i)
+		if f == nil || f.Added != 0 {
+			continue
+		}
+		err := n.trust.fabrics.Mutate(i, func(f *store.Fabric) error {
+			f.Added = epoch(now.Add(-now.Sub(at))) // by the clock as it is now
+			return nil
+		})
+		if err != nil {
+			n.log.Warn("when the fabric was added is not kept", "fabric", i, "error", err)
+		}
+	}
 }
 
 // epoch returns now in seconds since 2000-01-01, or 0 if the clock is certainly wrong:

@@ -282,6 +282,7 @@ func (n *Node) keepHours(now time.Time, stopped bool) error {
 	if hours == n.count.hours && !stopped {
 		return nil
 	}
+	n.dateFabrics(now)
 	err := n.trust.store.Update(func(tx *store.Tx) error {
 		return tx.MutateNode(func(n *store.Node) error {
 			n.OperationalHours, n.Stopped = hours, stopped

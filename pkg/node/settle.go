@@ -161,12 +161,13 @@ func (n *Node) followFabrics(now time.Time) {
 		return
 	}
 	before := n.settled.fabrics
-	n.settled.take(t)
-	for i := range n.settled.fabrics {
-		if before[i] == nil {
-			n.settled.joined[i] = now
+	for _, f := range t.All() {
+		if before[f.Index] == nil {
+			n.settled.joined[f.Index] = now
 		}
 	}
+	n.dateFabrics(now)
+	n.settled.take(t)
 	removed := false // from the store
 	for i, old := range before {
 		f := n.settled.fabrics[i]

@@ -61,7 +61,7 @@ type FabricState struct {
 	Subscriptions int
 	Interrupted   int
 	LastHeard     time.Time // when something came on one of the sessions; zero: there is none
-	Added         time.Time // zero: before this run
+	Added         time.Time // zero: not known
 }
 
 // WindowState is the commissioning window.
@@ -158,6 +158,8 @@ func (n *Node) fabricStates(now time.Time, subscriptions []im.SubscriptionStats)
 		s := FabricState{Fabric: f, Sessions: sessions[f.Index], LastHeard: heard[f.Index]}
 		if at, ok := n.settled.joined[f.Index]; ok {
 			s.Added = now.Add(-now.Sub(at))
+		} else if f.Added != 0 {
+			s.Added = time.Unix(int64(f.Added)+matter.EpochOffset, 0)
 		}
 		for _, u := range subscriptions {
 			if u.Fabric == f.Index {

@@ -91,7 +91,7 @@ func TestFactoryResetLeavesNoTrace(t *testing.T) {
 		b, err := os.ReadFile(path)
 		r.must(err)
 		r.must(store.Restore(path, bytes.NewReader(b), store.Options{}))
-		for _, ending := range []string{".schema1", ".schema2", ".before-restore", ".before-restore.2"} {
+		for _, ending := range []string{".schema1", ".schema2", ".schema3", ".before-restore", ".before-restore.2"} {
 			r.must(os.WriteFile(path+ending, b, 0o600))
 		}
 		r.start()

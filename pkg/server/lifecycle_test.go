@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -244,27 +245,84 @@ func TestNetworkOfNoHost(t *testing.T) {
 	})
 }
 
-// The operator sees when a fabric was added, if that was in this run.
+// added returns when each fabric was added as the operator sees it.
+func (r *rig) added() (all []*time.Time) {
+	r.t.Helper()
+	st, err := r.srv.Operator().Status(r.ctx)
+	r.must(err)
+	list, err := r.srv.Operator().Fabrics(r.ctx)
+	r.must(err)
+	for i, f := range st.Fabrics {
+		all = append(all, f.Added)
+		if !reflect.DeepEqual(f.Fabric, list[i]) {
+			r.t.Errorf("status has %+v, fabrics list %+v", f.Fabric, list[i])
+		}
+	}
+	return all
+}
+
+// The operator sees when a fabric was added, also after restarts and new certificates.
 func TestFabricAdded(t *testing.T) {
-	bubble(t, 1, clean, func(r *rig) {
-		added := func() *time.Time {
-			t.Helper()
-			st, err := r.srv.Operator().Status(r.ctx)
-			r.must(err)
-			if len(st.Fabrics) != 1 {
-				t.Fatalf("%d fabrics", len(st.Fabrics))
-			}
-			return st.Fabrics[0].Added
-		}
-		r.commission(r.client(), r.authority(commissioner.AuthorityOptions{}))
+	clockBubble(t, func(r *rig) {
+		r.startIn(2035)
+		c, a := r.client(), r.valid(2030, 2040)
 		at := time.Now()
+		done := r.commission(c, a)
+		want := func(when string) {
+			t.Helper()
+			if got := r.added(); len(got) != 1 || got[0] == nil || at.Sub(*got[0]).Abs() > time.Minute {
+				t.Errorf("%s: added at %v, which was %v", when, got, at)
+			}
+		}
 		time.Sleep(time.Hour)
-		if got := added(); got == nil || at.Sub(*got).Abs() > time.Minute {
-			t.Errorf("added at %v, which was %v", got, at)
-		}
+		want("in the same run")
 		r.restart()
-		if got := added(); got != nil {
-			t.Errorf("added at %v, before this run", got)
+		want("in the next run")
+		s := r.session(c, a, done.Node)
+		r.must(s.ArmFailSafe(r.ctx, 60, 0))
+		n := r.noc(a, r.csr(s, true))
+		r.want("UpdateNOC", r.updateNOC(s, n.Raw(), nil), ok)
+		r.must(r.session(c, a, n.NodeID()).CommissioningComplete(r.ctx))
+		want("after UpdateNOC")
+		r.stop()
+		offline, err := server.OpenOffline(r.dir, server.Read, slog.New(slog.DiscardHandler))
+		r.must(err)
+		list, err := offline.Fabrics(r.ctx)
+		r.must(err)
+		r.must(offline.Close())
+		if len(list) != 1 || list[0].Added == nil || at.Sub(*list[0].Added).Abs() > time.Minute {
+			t.Errorf("without a daemon: %+v", list)
 		}
+		r.start()
+		r.finish()
 	})
+}
+
+// A date by a clock that is wrong is not kept; it is kept as soon as the clock is right.
+func TestFabricAddedWithAWrongClock(t *testing.T) {
+	clockBubble(t, func(r *rig) { // in the year 2000
+		r.start()
+		r.commission(r.client(), r.valid(2030, 2040))
+		r.restart()
+		if got := r.added(); len(got) != 1 || got[0] != nil {
+			t.Errorf("added at %v by a clock before the program was built", got)
+		}
+		r.finish()
+	})
+	for _, set := range []bool{false, true} {
+		clockBubble(t, func(r *rig) {
+			synchronised := false
+			r.opt.Synchronised = func() bool { return synchronised }
+			r.startIn(2035)
+			at := time.Now()
+			r.commission(r.client(), r.valid(2036, 2040)) // the node's clock is behind
+			r.wait(time.Minute)
+			synchronised = set
+			r.restart()
+			if got := r.added(); len(got) != 1 || (got[0] != nil) != set || set && at.Sub(*got[0]).Abs() > time.Minute {
+				t.Errorf("clock set %v: added at %v, which was %v", set, got, at)
+			}
+			r.finish()
+		})
+	}
 }

@@ -64,7 +64,7 @@ func (o operator) fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 	err = o.s.node.Ask(ctx, func(now time.Time) error {
 		list = []admin.Fabric{}
 		for _, f := range o.s.node.Snapshot(now).Fabrics {
-			list = append(list, fabricRow(f.Fabric))
+			list = append(list, fabricState(&f))
 		}
 		return nil
 	})
@@ -102,9 +102,9 @@ func (o operator) status(ctx context.Context) (st admin.Status, err error) {
 	st.FailSafe = admin.FailSafe{Armed: m.FailSafe.Armed, Fabric: m.FailSafe.Fabric, Ends: instant(m.FailSafe.Ends)}
 	for _, f := range m.Fabrics {
 		st.Fabrics = append(st.Fabrics, admin.FabricStatus{
-			Fabric: fabricRow(f.Fabric), NOCNotBefore: certTime(f.NOCCert.NotBefore),
+			Fabric: fabricState(&f), NOCNotBefore: matterTime(f.NOCCert.NotBefore),
 			Sessions: f.Sessions, Subscriptions: f.Subscriptions, Interrupted: f.Interrupted,
-			LastHeard: instant(f.LastHeard), Added: instant(f.Added),
+			LastHeard: instant(f.LastHeard),
 		})
 	}
 	st.MaxFabrics = m.MaxFabrics
@@ -283,12 +283,19 @@ func fabricRow(f *fabric.Fabric) admin.Fabric {
 		RootPublicKey:      hex.EncodeToString(f.RootPublicKey[:]),
 		CompressedFabricID: fmt.Sprintf("%X", f.CompressedID[:]),
 	}
-	row.NOCNotAfter = certTime(f.NOCCert.NotAfter)
+	row.NOCNotAfter, row.Added = matterTime(f.NOCCert.NotAfter), matterTime(f.Added)
 	return row
 }
 
-// certTime returns a time of a certificate as the operator sees it; nil for 0.
-func certTime(seconds uint32) *time.Time {
+// fabricState returns a fabric of the running node in the operator's form.
+func fabricState(f *node.FabricState) admin.Fabric {
+	row := fabricRow(f.Fabric)
+	row.Added = instant(f.Added)
+	return row
+}
+
+// matterTime returns a time in seconds since the Matter epoch as the operator sees it; nil for 0.
+func matterTime(seconds uint32) *time.Time {
 	if seconds == 0 {
 		return nil
 	}

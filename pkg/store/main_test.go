@@ -57,7 +57,7 @@ func sampleFabric(i matter.FabricIndex) Fabric {
 	fill := func(n int, b byte) []byte { return bytes.Repeat([]byte{b ^ byte(i)}, n) }
 	return Fabric{
 		Index: i, FabricID: 0xFAB0_0000_0000_0000 + matter.FabricID(i), NodeID: 0x1000 + matter.NodeID(i), VendorID: 0xFFF1,
-		Label: fmt.Sprintf("fabric %d é", i),
+		Label: fmt.Sprintf("fabric %d é", i), Added: 815000000 + uint32(i),
 		Root:  fill(230, 1), NOC: fill(250, 2), ICAC: fill(220, 3), Key: fill(32, 4),
 		VIDVerificationStatement: fill(85, 5),
 		ACL: []ACLEntry{

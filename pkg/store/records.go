@@ -17,7 +17,8 @@ type Fabric struct {
 	FabricID matter.FabricID    `json:"fabric_id"` // not 0
 	NodeID   matter.NodeID      `json:"node_id"`   // operational
 	VendorID matter.VendorID    `json:"vendor_id"`
-	Label    string             `json:"label"` // at most 32 octets of UTF-8
+	Label    string             `json:"label"`           // at most 32 octets of UTF-8
+	Added    uint32             `json:"added,omitempty"` // when AddNOC added it, in seconds since the Matter epoch; 0: not known
 
 	Root []byte `json:"root"`           // Matter TLV, 1 to 400 octets
 	NOC  []byte `json:"noc"`            // Matter TLV, 1 to 400 octets

@@ -7,7 +7,7 @@ import (
 
 // SchemaVersion is the version that this code reads and writes. Every change to the
 // content of records needs a new one; testdata/README.md says how to make it.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // digestSince is the schema that introduced the present digest, which contains the
 // number of its transaction.
@@ -41,7 +41,7 @@ var buckets = [][]byte{
 // next. Once released it never changes, nor does anything that it uses.
 type migration func(*raw) error
 
-var migrations = []migration{1: migrate1, 2: migrate2}
+var migrations = []migration{1: migrate1, 2: migrate2, 3: migrate3}
 
 // initialise makes an empty store.
 func (tx *Tx) initialise() (err error) {

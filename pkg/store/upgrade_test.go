@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +27,7 @@ import (
 type oldFile struct {
 	schema  int
 	file    []byte
+	Devices []string // ids, in order
 	Fabrics []struct {
 		Index   int
 		KeySets []struct { // in schema 1
@@ -142,12 +145,12 @@ func (old *oldFile) isUpgraded(t testing.TB, s *Store) {
 	if len(c.fabrics) != len(old.Fabrics) {
 		t.Fatalf("%d fabrics, want %d", len(c.fabrics), len(old.Fabrics))
 	}
-	if len(c.devices)+len(c.endpoints) != 0 || c.nextEndpoint != 1 || c.composition.Version != 0 {
-		t.Errorf("%d devices, %d endpoints, next endpoint %d, composition %d in a file that knew nothing of them",
-			len(c.devices), len(c.endpoints), c.nextEndpoint, c.composition.Version)
-	}
+	old.hasDevices(t, &c)
 	for i, f := range old.Fabrics {
 		got := c.fabrics[i]
+		if got.Added != 0 {
+			t.Errorf("fabric %d was added at %d, which nothing in the file says", got.Index, got.Added)
+		}
 		if int(got.Index) != f.Index || old.schema == 1 && len(got.KeySets) != len(f.KeySets) {
 			t.Fatalf("fabric %d with %d key sets, want %d with %d", got.Index, len(got.KeySets), f.Index, len(f.KeySets))
 		}
@@ -160,6 +163,22 @@ func (old *oldFile) isUpgraded(t testing.TB, s *Store) {
 				t.Errorf("fabric %d: key set %+v, want %+v", f.Index, got.KeySets[j], want)
 			}
 		}
+	}
+}
+
+// hasDevices compares the bridged devices with those of the old database.
+func (old *oldFile) hasDevices(t testing.TB, c *content) {
+	t.Helper()
+	if old.schema < 3 {
+		if len(c.devices)+len(c.endpoints) != 0 || c.nextEndpoint != 1 || c.composition.Version != 0 {
+			t.Errorf("%d devices, %d endpoints, next endpoint %d, composition %d in a file that knew nothing of them",
+				len(c.devices), len(c.endpoints), c.nextEndpoint, c.composition.Version)
+		}
+		return
+	}
+	ids := slices.Sorted(maps.Keys(c.devices))
+	if len(ids) == 0 || !slices.Equal(ids, old.Devices) || len(c.endpoints) == 0 || c.nextEndpoint == 1 || c.composition.Version == 0 {
+		t.Errorf("devices %q, %d endpoints, next endpoint %d, composition %d", ids, len(c.endpoints), c.nextEndpoint, c.composition.Version)
 	}
 }
 

@@ -424,6 +424,27 @@ func TestEmptyPagesSayWhatToDo(t *testing.T) {
 	}
 }
 
+// The page says when a fabric was added, and what is known if it is not known when.
+func TestFabricAdded(t *testing.T) {
+	now := time.Now()
+	later := now.AddDate(30, 0, 0) // the node's clock has gone back
+	day := now.Add(-25 * time.Hour)
+	for _, tc := range []struct {
+		added *time.Time
+		want  string
+	}{
+		{&day, "a day ago</time>"},
+		{&later, "<dd>" + later.Local().Format("2 January 2006, 15:04") + "</dd>"},
+		{nil, ", when the daemon started"},
+	} {
+		r := newRig(t)
+		r.status.Fabrics = []admin.FabricStatus{{Fabric: admin.Fabric{Index: 1, VendorID: 0x1349, Added: tc.added}}}
+		if _, body := r.inside().get("/fabrics"); !strings.Contains(body, tc.want) {
+			t.Errorf("added %v: no %q in\n%s", tc.added, tc.want, body)
+		}
+	}
+}
+
 func TestEcosystem(t *testing.T) {
 	for v, want := range map[matter.VendorID]string{0x1349: "Apple Home", 0x134B: "Home Assistant", 0xFFF1: "Test controller", 0x1234: "Vendor 0x1234"} {
 		if got := ecosystem(v); got != want {

@@ -95,6 +95,11 @@ var scenarios = []*scenario{
 		keeps: "opcredsd.db.schema2", says: "upgraded the database",
 	},
 	{
+		name: "upgrade from schema 3", prepare: placeOld(3), fromStart: true,
+		steps: []step{{"start", serves}}, answered: hasPrinted, after: afterUpgrade,
+		keeps: "opcredsd.db.schema3", says: "upgraded the database",
+	},
+	{
 		name: "upgrade by a restore", fabrics: 1, prepare: backUpSchema1, process: restoreCommand, fromStart: true,
 		steps: []step{{"restore", exits}}, answered: hasPrinted,
 		after: afterRestore,
