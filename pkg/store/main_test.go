@@ -58,7 +58,7 @@ func sampleFabric(i matter.FabricIndex) Fabric {
 	return Fabric{
 		Index: i, FabricID: 0xFAB0_0000_0000_0000 + matter.FabricID(i), NodeID: 0x1000 + matter.NodeID(i), VendorID: 0xFFF1,
 		Label: fmt.Sprintf("fabric %d é", i), Added: 815000000 + uint32(i),
-		Root:  fill(230, 1), NOC: fill(250, 2), ICAC: fill(220, 3), Key: fill(32, 4),
+		Root: fill(230, 1), NOC: fill(250, 2), ICAC: fill(220, 3), Key: fill(32, 4),
 		VIDVerificationStatement: fill(85, 5),
 		ACL: []ACLEntry{
 			{Privilege: matter.PrivilegeAdminister, AuthMode: matter.AuthModeCASE, Subjects: []matter.NodeID{112233, 0xFFFF_FFFD_0001_0001}},

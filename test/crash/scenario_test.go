@@ -324,7 +324,7 @@ func afterAddNOC(a *attempt) state {
 	index := max(s.next, matter.MinFabricIndex)
 	s.next = index + 1
 	s.fabrics = append(s.fabrics, store.Fabric{
-		Index: index, FabricID: n.FabricID, NodeID: a.noc.NodeID(), VendorID: n.VendorID,
+		Index: index, FabricID: n.FabricID, NodeID: a.noc.NodeID(), VendorID: n.VendorID, Added: anyDate,
 		Root: n.Root(), NOC: a.noc.Raw(), ICAC: n.ICAC(),
 		ACL:     []store.ACLEntry{administers(n)},
 		KeySets: []store.GroupKeySet{{Keys: []store.GroupKey{{Key: n.IPK()}}}},
