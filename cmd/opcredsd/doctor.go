@@ -16,6 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/doctor"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -146,7 +147,7 @@ func factsOf(ctx context.Context, n *admin.Operator, f *doctor.Facts) error {
 	}
 	a, err := n.Attestation(ctx)
 	switch {
-	case errors.Is(err, server.ErrEmpty):
+	case errors.Is(err, provision.ErrEmpty):
 	case err != nil:
 		return err
 	default:

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/operator"
 	"github.com/opcredsd/opcredsd/pkg/provision"
-	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
 // access is how a command opens the store if no daemon runs.
-type access = server.Access
+type access = provision.Access
 
 const (
-	reads  = server.Read
-	writes = server.Change
-	makes  = server.Make
+	reads  = provision.Read
+	writes = provision.Change
+	makes  = provision.Make
 )
 
 // noNode is the error if there is neither a daemon nor a store. It wraps
@@ -58,7 +58,7 @@ func (c *common) nodeWithKey(ctx context.Context, a access, dacKeyFile string, f
 	if !errors.Is(err, admin.ErrUnreachable) {
 		return err
 	}
-	o, oerr := server.OpenOffline(c.stateDir, a, c.log())
+	o, oerr := operator.OpenOffline(c.stateDir, a, c.log())
 	switch {
 	case oerr == nil:
 	case provision.Locked(oerr):

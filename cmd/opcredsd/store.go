@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
+	"github.com/opcredsd/opcredsd/pkg/operator"
 	"github.com/opcredsd/opcredsd/pkg/provision"
-	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
@@ -173,7 +173,7 @@ list". Never run two nodes from one copy.`,
 				return err
 			}
 			defer f.Close()
-			rows, err := server.BackupFabrics(args[0])
+			rows, err := operator.BackupFabrics(args[0])
 			if err != nil {
 				return err
 			}

@@ -81,8 +81,9 @@ var allowed = map[string][]string{
 	"pkg/mqtt/homeassistant": {"pkg/template", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader"},
 	"pkg/mqtt":               {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant"},
 
-	"pkg/server":   join(floor, []string{"pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/message", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin", "pkg/doctor", "pkg/web"}),
-	"cmd/opcredsd": {"pkg/server", "pkg/bridge", "pkg/devicesfile", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics", "pkg/logs", "pkg/web"},
+	"pkg/operator": {"pkg/bridge", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/host", "pkg/node", "pkg/mdns", "pkg/admin", "pkg/onboarding", "pkg/matter"},
+	"pkg/server":   {"pkg/operator", "pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin", "pkg/doctor", "pkg/web", "pkg/logs", "pkg/stats", "pkg/mcrypto", "pkg/matter"},
+	"cmd/opcredsd": {"pkg/server", "pkg/operator", "pkg/bridge", "pkg/devicesfile", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics", "pkg/logs", "pkg/web"},
 
 	"internal/archtest":     nil,
 	"internal/datamodelgen": nil,

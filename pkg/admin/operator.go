@@ -15,7 +15,7 @@ import (
 // A function may be nil; see [Operator.Otherwise]. The operator can correct an
 // error that wraps [ErrRefused].
 //
-// A new request needs a field and a route here, and a function in package server.
+// A new request needs a field and a route here, and a function in package operator.
 type Operator struct {
 	// Status returns the current state of the node.
 	Status func(ctx context.Context) (Status, error)

@@ -16,6 +16,12 @@ import (
 // Commissioned reports whether the node belongs to a fabric.
 func (n *Node) Commissioned() bool { return n.trust.fabrics.Len() > 0 }
 
+// IDs returns the vendor and product ids that Basic Information reports. They do not
+// change while the node runs. It may be called from any goroutine.
+func (n *Node) IDs() provision.IDs {
+	return provision.IDs{Vendor: n.opt.Product.VendorID, Product: n.opt.Product.ProductID}
+}
+
 // Fabrics returns how many fabrics the node belongs to.
 func (n *Node) Fabrics() int { return n.trust.fabrics.Len() }
 

@@ -1,5 +1,5 @@
 // Package server runs a complete node. It opens the store, binds the sockets,
-// creates the node of package node, and serves HTTP and the operator's requests.
+// creates the node of package node, and serves HTTP.
 //
 // [New] opens and binds, [Server.Start] serves, and [Server.Stop] closes everything
 // in the reverse order. Stop may be called at any time. [Server.Run] does all three
@@ -12,6 +12,6 @@
 //	return srv.Run(ctx, nil)
 //
 // A program that embeds the node uses [Server.Operator] for an operator's requests.
-// The daemon's commands send the same requests over the admin socket. [Offline]
-// answers them from the store of a node that is not running.
+// The daemon's commands send the same requests over the admin socket. Package operator
+// answers them, also from the store of a node that is not running.
 package server

@@ -14,6 +14,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/operator"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -69,30 +71,6 @@ func ExampleServer_Operator() {
 	// codes for one window: 22 and 11 characters <nil>
 }
 
-// The store of a node that is not running can be read, backed up and changed.
-func ExampleOpenOffline() {
-	srv, dir := exampleNode()
-	defer os.RemoveAll(dir)
-	if err := srv.Stop(); err != nil {
-		fmt.Println(err)
-		return
-	}
-
-	node, err := server.OpenOffline(dir, server.Read, slog.New(slog.DiscardHandler))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer node.Close()
-	ctx := context.Background()
-	codes, err := node.Pairing(ctx)
-	fmt.Println(codes.Passcode, codes.Discriminator, err)
-	fmt.Println("damage:", node.CheckStore(ctx))
-	// Output:
-	// 20302030 3840 <nil>
-	// damage: <nil>
-}
-
 // The key of the device attestation certificate can be kept outside of the store:
 // in a TPM, a PKCS #11 token, or another process.
 func ExampleDACKey() {
@@ -109,7 +87,7 @@ func ExampleDACKey() {
 		Where: "the TPM",
 		Open:  func() (attestation.Signer, error) { return attestation.NewSigner(key, rand.Reader), nil },
 	}
-	node, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
+	node, err := operator.OpenOffline(dir, provision.Make, slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Println(err)
 		return

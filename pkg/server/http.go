@@ -113,7 +113,7 @@ func (s *Server) bindHTTP() error {
 			}
 			return nil
 		})
-		s.addHTTP(l, admin.Handler(s.Operator(), s.log))
+		s.addHTTP(l, admin.Handler(s.operator, s.log))
 	}
 	if s.opt.StatusSocket != "" {
 		// Its group is that of the directory, if that has the set-group-ID bit.
@@ -121,7 +121,7 @@ func (s *Server) bindHTTP() error {
 		if err != nil {
 			return fmt.Errorf("status-socket: %w (choose another with --status-socket, or \"\" for none)", err)
 		}
-		s.addHTTP(netutil.LimitListener(l, maxScrapers), admin.ReadHandler(s.Operator(), s.log))
+		s.addHTTP(netutil.LimitListener(l, maxScrapers), admin.ReadHandler(s.operator, s.log))
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/exchange"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
+	"github.com/opcredsd/opcredsd/pkg/operator"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
@@ -76,7 +78,7 @@ func TestBasicInformationLasts(t *testing.T) {
 		s = r.reopen(c, a, done)
 		r.want("after a restart", read(), `"hall" "DE" true `+unique)
 		r.stop()
-		off, err := server.OpenOffline(r.dir, server.Change, slog.New(slog.DiscardHandler))
+		off, err := operator.OpenOffline(r.dir, provision.Change, slog.New(slog.DiscardHandler))
 		r.must(err)
 		r.must(off.FactoryReset(r.ctx))
 		r.must(off.Close())
@@ -285,7 +287,7 @@ func TestFabricAdded(t *testing.T) {
 		r.must(r.session(c, a, n.NodeID()).CommissioningComplete(r.ctx))
 		want("after UpdateNOC")
 		r.stop()
-		offline, err := server.OpenOffline(r.dir, server.Read, slog.New(slog.DiscardHandler))
+		offline, err := operator.OpenOffline(r.dir, provision.Read, slog.New(slog.DiscardHandler))
 		r.must(err)
 		list, err := offline.Fabrics(r.ctx)
 		r.must(err)

@@ -19,6 +19,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/operator"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 	"github.com/opcredsd/opcredsd/pkg/store"
 )
@@ -170,61 +172,6 @@ func TestMaterialOfAnOrigin(t *testing.T) {
 	})
 }
 
-// Production material is not replaced by accident, as its key has no other copy.
-func TestGenerateSparesProduction(t *testing.T) {
-	dir := t.TempDir()
-	o, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	if _, err := o.Attestation(t.Context()); !errors.Is(err, server.ErrEmpty) {
-		t.Errorf("of an empty store: %v", err)
-	}
-	if _, err := o.GenerateAttestation(t.Context(), admin.GenerateRequest{VendorID: 0xFFF3}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := o.GenerateAttestation(t.Context(), admin.GenerateRequest{}); err != nil {
-		t.Fatalf("test material in place of test material: %v", err)
-	}
-	o.Close()
-	pretendProduction(t, dir)
-	if o, err = server.OpenOffline(dir, server.Change, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	if a, err := o.Attestation(t.Context()); err != nil || a.Kind != "production" {
-		t.Errorf("%+v, %v", a, err)
-	}
-	if _, err := o.GenerateAttestation(t.Context(), admin.GenerateRequest{}); !errors.Is(err, admin.ErrRefused) || !strings.Contains(err.Error(), "--force") {
-		t.Errorf("%v", err)
-	}
-	if _, err := o.GenerateAttestation(t.Context(), admin.GenerateRequest{Force: true}); err != nil {
-		t.Errorf("%v", err)
-	}
-}
-
-// pretendProduction marks the material in a store as production material.
-func pretendProduction(t *testing.T, dir string) {
-	t.Helper()
-	st, err := store.Open(filepath.Join(dir, store.FileName), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	err = st.Update(func(tx *store.Tx) error {
-		a, _, err := tx.Attestation()
-		if err != nil {
-			return err
-		}
-		a.Test = false
-		return tx.PutAttestation(a)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // remoteKey is a signer outside of the process. It counts its calls and can fail.
 type remoteKey struct {
 	attestation.Signer
@@ -243,7 +190,7 @@ func (k *remoteKey) Sign(msg []byte) ([mcrypto.SignatureSize]byte, error) {
 // With an external key the store has no key, and the node calls the signer.
 func TestKeyElsewhere(t *testing.T) {
 	dir := t.TempDir()
-	o, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
+	o, err := operator.OpenOffline(dir, provision.Make, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/internal/simnet"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/server"
+	"github.com/opcredsd/opcredsd/pkg/operator"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 )
 
 // leaves reports whether the only event of a report is Leave for a fabric.
@@ -158,7 +159,7 @@ func TestFactoryResetOffline(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		r.restart()
 		r.stop()
-		off, err := server.OpenOffline(r.dir, server.Change, slog.New(slog.DiscardHandler))
+		off, err := operator.OpenOffline(r.dir, provision.Change, slog.New(slog.DiscardHandler))
 		r.must(err)
 		r.must(off.FactoryReset(r.ctx))
 		r.must(off.Close())

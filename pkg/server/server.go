@@ -20,6 +20,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/mdns"
 	"github.com/opcredsd/opcredsd/pkg/node"
+	"github.com/opcredsd/opcredsd/pkg/operator"
 	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/stats"
 	"github.com/opcredsd/opcredsd/pkg/store"
@@ -43,11 +44,11 @@ type Server struct {
 	ports      []transport.PacketConn
 	announcer  Announcer
 	node       *node.Node
+	prober     *node.Prober
 	bridge     *bridge.Registry // nil: no bridge is configured
+	operator   admin.Operator
 	outside
-	teardown  teardown
-	prober    prober
-	replacing sync.Mutex // held while the attestation material is replaced
+	teardown teardown
 }
 
 // New opens the store, creates what a first start needs, and binds all sockets. If
@@ -85,6 +86,7 @@ func New(opt Options) (_ *Server, err error) {
 	if err := s.attachBridge(); err != nil {
 		return nil, err
 	}
+	s.operator = s.newOperator()
 	if err := s.bindHTTP(); err != nil {
 		return nil, err
 	}
@@ -199,6 +201,7 @@ func (s *Server) newNode(start provision.Start, lines *logs.Ring, commits *stats
 	}
 	s.teardown.push("node", s.node.Stop)
 	s.teardown.last(s.node.Wait)
+	s.prober = node.NewProber(s.node, s.probeTarget)
 	return nil
 }
 
@@ -218,6 +221,49 @@ func (r resolver) Resolve(ctx context.Context, v node.Service) ([]netip.AddrPort
 	return r.r.Resolve(ctx, mdns.Service(v))
 }
 
+// newOperator returns the answers to an operator's requests.
+func (s *Server) newOperator() admin.Operator {
+	opt := operator.Options{
+		Node: s.node, Store: s.store, Bridge: s.bridge, Backups: s.backups, Version: s.opt.Version, Begun: s.begun,
+		Announced: s.announcer.Status, Probe: s.Probe, Configured: s.configured, DACKey: s.opt.DACKey, Rand: s.opt.Rand,
+		Log: s.log, LogLevel: s.opt.LogLevel, Reload: s.opt.Reload,
+	}
+	if s.opt.Web != nil {
+		opt.NewURL = func(interfaces []admin.Interface) admin.WebURL { return s.page.NewURL(s.page.addr, interfaces) }
+	}
+	return operator.New(opt)
+}
+
+// Operator returns the functions for an operator's requests, for programs that
+// embed the node. They may be called from any goroutine except the node's own.
+func (s *Server) Operator() admin.Operator { return s.operator }
+
+// Probe checks that the node answers a datagram; see [node.Prober.Probe].
+func (s *Server) Probe(ctx context.Context) error { return s.prober.Probe(ctx) }
+
+// probeTarget returns an address that the node serves: the loopback address or, if
+// only some interfaces are served, a link-local address of one of them. There is none
+// on the network of a test.
+func (s *Server) probeTarget() (a netip.AddrPort, ok bool) {
+	switch {
+	case s.opt.Conns != nil:
+		return a, false
+	case len(s.opt.Interfaces) == 0:
+		return netip.AddrPortFrom(netip.IPv6Loopback(), s.Port()), true
+	}
+	for _, i := range s.watcher.Interfaces() {
+		if !i.Use {
+			continue
+		}
+		for _, a := range i.Addrs {
+			if a.LinkLocal6() {
+				return netip.AddrPortFrom(a.Addr().WithZone(i.Name), s.Port()), true
+			}
+		}
+	}
+	return a, false
+}
+
 // Port returns the UDP port.
 func (s *Server) Port() uint16 { return s.node.Port() }
 
@@ -230,6 +276,7 @@ func (s *Server) Start() {
 	s.followLinks()
 	// Sessions are closed before HTTP, which may take a while.
 	s.teardown.push("node", s.node.Stop)
+	s.teardown.push("probe", func(context.Context) error { s.prober.Close(); return nil })
 	for _, h := range s.http {
 		h.serve(s.log)
 	}
@@ -303,7 +350,7 @@ func (s *Server) Commissioned() (yes bool) {
 }
 
 // Pairing returns the node's own codes for display.
-func (s *Server) Pairing() (admin.Pairing, error) { return operator{s}.pairing(context.Background()) }
+func (s *Server) Pairing() (admin.Pairing, error) { return s.operator.Pairing(context.Background()) }
 
 // awaitReady waits, in the background, until the node is announced.
 func (s *Server) awaitReady(ctx context.Context, ready func()) {
@@ -319,7 +366,7 @@ func (s *Server) awaitReady(ctx context.Context, ready func()) {
 		}
 		_ = s.node.Do(func(time.Time) error { // fails if the node has stopped
 			material, _ := s.node.Material()
-			s.log.Info("ready", "port", s.Port(), "fabrics", s.node.Fabrics(), "attestation", kindOf(material))
+			s.log.Info("ready", "port", s.Port(), "fabrics", s.node.Fabrics(), "attestation", operator.MaterialKind(material))
 			return nil
 		})
 		if ready != nil {

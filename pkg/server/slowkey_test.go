@@ -11,6 +11,8 @@ import (
 	"github.com/opcredsd/opcredsd/internal/commissioner"
 	"github.com/opcredsd/opcredsd/pkg/attestation"
 	"github.com/opcredsd/opcredsd/pkg/mcrypto"
+	"github.com/opcredsd/opcredsd/pkg/operator"
+	"github.com/opcredsd/opcredsd/pkg/provision"
 	"github.com/opcredsd/opcredsd/pkg/server"
 )
 
@@ -38,7 +40,7 @@ func withSlowKey(t *testing.T, f func(r *rig, k *slowKey)) {
 	m.Key = nil
 	k := &slowKey{Signer: attestation.NewSigner(private, rand.Reader)}
 	elsewhere := &server.DACKey{Where: "the token", Open: func() (attestation.Signer, error) { return k, nil }}
-	o, err := server.OpenOffline(dir, server.Make, slog.New(slog.DiscardHandler))
+	o, err := operator.OpenOffline(dir, provision.Make, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

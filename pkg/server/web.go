@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,10 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -91,15 +86,15 @@ func (s *Server) bindWeb() error {
 	addr := l.Addr().(*net.TCPAddr).AddrPort()
 	l = netutil.LimitListener(l, maxWebClients)
 	if w.CertFile != "" {
-		pair := &keyPair{cert: w.CertFile, key: w.KeyFile}
-		if _, err := pair.get(nil); err != nil {
+		c, err := web.TLS(w.CertFile, w.KeyFile)
+		if err != nil {
 			_ = l.Close()
 			return fmt.Errorf("web-cert: %w", err)
 		}
-		l = tls.NewListener(l, &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+		l = tls.NewListener(l, c)
 	}
-	operator := s.Operator().Audited(s.log)
-	opt := web.Options{Operator: operator, Lines: w.Lines, MQTT: w.MQTT, Names: hostNames(w.Names), TLS: w.CertFile != "", Log: s.log}
+	operator := s.operator.Audited(s.log)
+	opt := web.Options{Operator: operator, Lines: w.Lines, MQTT: w.MQTT, Names: w.Names, TLS: w.CertFile != "", Log: s.log}
 	if s.bridge != nil {
 		opt.Watch = s.bridge.Watch
 	}
@@ -118,14 +113,6 @@ func (s *Server) bindWeb() error {
 	return nil
 }
 
-// hostNames returns the names of this host that browsers may use.
-func hostNames(more []string) []string {
-	if name, err := os.Hostname(); err == nil && name != "" {
-		return append([]string{name}, more...)
-	}
-	return more
-}
-
 // WebAddr returns the address that the page is served at, with the port that was bound;
 // the zero value if there is none.
 func (s *Server) WebAddr() (a netip.AddrPort) {
@@ -133,83 +120,4 @@ func (s *Server) WebAddr() (a netip.AddrPort) {
 		a = s.page.addr
 	}
 	return a
-}
-
-// webURL returns an address of the page with a token.
-func (o operator) webURL(ctx context.Context) (u admin.WebURL, err error) {
-	st, err := o.status(ctx)
-	if err != nil {
-		return u, err
-	}
-	token, expires := o.s.page.NewToken()
-	u.Token, u.Expires = token, expires.Round(0).UTC()
-	scheme := "http://"
-	if o.s.opt.Web.CertFile != "" {
-		scheme = "https://"
-	}
-	var all []string
-	for _, host := range webHosts(o.s.page.addr.Addr(), st.Interfaces, o.s.opt.Web.Names) {
-		all = append(all, scheme+net.JoinHostPort(host, strconv.Itoa(int(o.s.page.addr.Port())))+web.LoginPath(token))
-	}
-	u.URL, u.Others = all[0], all[1:]
-	return u, nil
-}
-
-// webHosts returns the hosts that a browser can ask, the one that most can first: what the
-// operator has named, an IPv4 address, as people can type it, IPv6 addresses that need no
-// zone, which addresses of URLs cannot have.
-func webHosts(bound netip.Addr, interfaces []admin.Interface, names []string) (hosts []string) {
-	bound = bound.Unmap()
-	if !bound.IsUnspecified() {
-		return append(slices.Clone(names), bound.String())
-	}
-	var found []netip.Addr
-	for _, i := range interfaces {
-		for _, text := range i.Addresses {
-			a, err := netip.ParseAddr(text)
-			if err == nil && i.Reason == "" && !a.IsLinkLocalUnicast() && (a.Is4() || !bound.Is4()) && !slices.Contains(found, a) {
-				found = append(found, a)
-			}
-		}
-	}
-	slices.SortStableFunc(found, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
-	hosts = slices.Clone(names)
-	for _, a := range found {
-		hosts = append(hosts, a.String())
-	}
-	if len(hosts) == 0 {
-		hosts = append(hosts, "localhost")
-	}
-	return hosts
-}
-
-// keyPair is a certificate with its key, which may be renewed while the node runs.
-type keyPair struct {
-	cert, key string
-	mu        sync.Mutex
-	read      *tls.Certificate
-	at        time.Time // when the file that was read had been changed
-}
-
-// get returns the certificate, read again if its file has changed. One that cannot be read
-// does not replace one that could.
-func (k *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	st, err := os.Stat(k.cert)
-	if err == nil && k.read != nil && st.ModTime().Equal(k.at) {
-		return k.read, nil
-	}
-	c, err := tls.LoadX509KeyPair(k.cert, k.key)
-	if err != nil {
-		if k.read != nil {
-			return k.read, nil
-		}
-		return nil, err
-	}
-	k.read = &c
-	if st != nil {
-		k.at = st.ModTime()
-	}
-	return k.read, nil
 }

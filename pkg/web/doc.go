@@ -5,7 +5,7 @@
 // The script updates an open page by server-sent events. Everything is embedded; a
 // page loads nothing from other hosts.
 //
-// Every page requires a session. A one-time token starts one; see [Page.NewToken].
+// Every page requires a session. A one-time token starts one; see [Page.NewURL].
 // Changes use the functions of an [admin.Operator], as those of the command line
 // do.
 package web

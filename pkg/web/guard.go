@@ -57,7 +57,7 @@ func (p *Page) known(host string) bool {
 	if name == "localhost" {
 		return true
 	}
-	for _, n := range p.opt.Names {
+	for _, n := range p.names {
 		if strings.EqualFold(name, n) || strings.EqualFold(name, n+".local") {
 			return true
 		}

@@ -158,7 +158,7 @@ func (r *rig) browser() *browser {
 func (r *rig) inside() *browser {
 	r.t.Helper()
 	b := r.browser()
-	token, _ := r.page.NewToken()
+	token, _ := r.page.gate.newToken(time.Now())
 	if status, body := b.post("/login", url.Values{"token": {token}}); status != http.StatusOK || !strings.Contains(body, "Sign out") {
 		r.t.Fatalf("not let in: %d %s", status, body)
 	}

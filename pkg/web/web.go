@@ -13,6 +13,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"os"
 	"path"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,8 @@ type Options struct {
 	Findings func(ctx context.Context) []doctor.Finding
 	// MQTT is the state of the connection to a broker; nil: there is none.
 	MQTT func() MQTT
-	// Names are the names of this host that browsers may use, besides its addresses.
+	// Names are the names of this host that browsers may use, besides its own and its
+	// addresses.
 	Names []string
 	// TLS is true if the page is served over TLS.
 	TLS bool
@@ -56,6 +58,7 @@ type MQTT struct {
 // Page serves the page. Its methods may be called by several goroutines.
 type Page struct {
 	opt     Options
+	names   []string // of this host
 	op      admin.Operator
 	log     *slog.Logger
 	gate    gate
@@ -75,6 +78,10 @@ func New(opt Options) *Page {
 	}
 	opt.Operator.Otherwise(admin.Refuse("this node does not do that"))
 	p := &Page{opt: opt, op: opt.Operator, log: opt.Log, closed: make(chan struct{})}
+	p.names = opt.Names
+	if own, err := os.Hostname(); err == nil && own != "" {
+		p.names = append([]string{own}, p.names...)
+	}
 	p.hub = hub{page: p, seen: map[string]*row{}, gone: map[string]uint64{}}
 	mux := http.NewServeMux()
 	p.routes(mux)
@@ -119,12 +126,6 @@ func (p *Page) routes(mux *http.ServeMux) {
 
 // ServeHTTP serves a request.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
-
-// NewToken returns a token for one browser, and when it expires.
-func (p *Page) NewToken() (text string, expires time.Time) { return p.gate.newToken(time.Now()) }
-
-// LoginPath returns the path for signing in with a token.
-func LoginPath(token string) string { return "/login?token=" + token }
 
 // Close ends the streams.
 func (p *Page) Close() { p.close.Do(func() { close(p.closed) }) }

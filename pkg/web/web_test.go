@@ -120,7 +120,7 @@ func TestHeaders(t *testing.T) {
 func TestCookie(t *testing.T) {
 	for _, tls := range []bool{false, true} {
 		r := newRig(t, func(o *Options) { o.TLS = tls })
-		token, _ := r.page.NewToken()
+		token, _ := r.page.gate.newToken(time.Now())
 		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 		rsp, err := client.PostForm(r.server.URL+"/login", url.Values{"token": {token}})
 		if err != nil {

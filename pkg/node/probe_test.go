@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestProbeQuestion(t *testing.T) {
-	p := prober{source: matter.MinOperationalNodeID + 7, counter: 0x0001_2345}
+	p := Prober{source: matter.MinOperationalNodeID + 7, counter: 0x0001_2345}
 	h, n, err := message.ParseHeader(p.question())
 	if err != nil || !h.Unsecured() || h.Source != p.source || h.HasDest || h.Counter != p.counter {
 		t.Fatalf("%+v, %v", h, err)
@@ -20,7 +20,7 @@ func TestProbeQuestion(t *testing.T) {
 }
 
 func TestProbeAnswer(t *testing.T) {
-	p := prober{source: matter.MinOperationalNodeID + 7, counter: 9, exchange: 1}
+	p := Prober{source: matter.MinOperationalNodeID + 7, counter: 9, exchange: 1}
 	const first = 0xFFFF // rolls over
 	good := func() (message.Header, message.ProtocolHeader) {
 		return message.Header{Counter: 1, HasDest: true, Dest: p.source},

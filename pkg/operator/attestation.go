@@ -1,4 +1,4 @@
-package server
+package operator
 
 import (
 	"context"
@@ -44,7 +44,7 @@ func verifyOptions(q admin.AttestationTrust, want provision.IDs) attestation.Ver
 
 // describeMaterial returns the material as commissioners will judge it.
 func describeMaterial(a store.Attestation, key *provision.DACKey, opt attestation.VerifyOptions) admin.Attestation {
-	out := admin.Attestation{Kind: kindOf(a), VendorID: a.VendorID, ProductID: a.ProductID, Key: "store", Faults: []string{}, Notes: []string{}}
+	out := admin.Attestation{Kind: MaterialKind(a), VendorID: a.VendorID, ProductID: a.ProductID, Key: "store", Faults: []string{}, Notes: []string{}}
 	switch {
 	case key != nil:
 		out.Key = key.Where
@@ -81,60 +81,60 @@ func certificate(s attestation.CertificateSummary) *admin.Certificate {
 	return c
 }
 
-func kindOf(a store.Attestation) string {
+// MaterialKind returns whether material is for a product or for development.
+func MaterialKind(a store.Attestation) string {
 	if a.Test {
 		return "TEST"
 	}
 	return "production"
 }
 
-func (o operator) attestation(ctx context.Context) (admin.Attestation, error) {
+func (o *operator) attestation(ctx context.Context) (admin.Attestation, error) {
 	return o.verifyAttestation(ctx, admin.AttestationTrust{})
 }
 
 // verifyAttestation returns the material, verified with the roots and signers of q.
 // It does not run on the loop, because the key may be on a slow token.
-func (o operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (admin.Attestation, error) {
-	opt := verifyOptions(q, o.s.configured)
+func (o *operator) verifyAttestation(ctx context.Context, q admin.AttestationTrust) (admin.Attestation, error) {
+	opt := verifyOptions(q, o.Configured)
 	var a store.Attestation
-	err := o.s.node.Ask(ctx, func(time.Time) error {
-		a, opt.Signer = o.s.node.Material()
+	err := o.Node.Ask(ctx, func(time.Time) error {
+		a, opt.Signer = o.Node.Material()
 		return nil
 	})
 	if err != nil {
 		return admin.Attestation{}, err
 	}
-	return describeMaterial(a, o.s.opt.DACKey, opt), nil
+	return describeMaterial(a, o.DACKey, opt), nil
 }
 
 // importAttestation replaces the material. Fabrics stay.
-func (o operator) importAttestation(ctx context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
+func (o *operator) importAttestation(ctx context.Context, q admin.AttestationMaterial) (admin.AttestationChange, error) {
 	return o.replaceMaterial(ctx, func(store.Attestation) (store.Attestation, error) {
-		return imported(q, o.s.opt.DACKey, o.s.configured)
+		return imported(q, o.DACKey, o.Configured)
 	})
 }
 
 // generateAttestation replaces the material by new one for development.
-func (o operator) generateAttestation(ctx context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
+func (o *operator) generateAttestation(ctx context.Context, q admin.GenerateRequest) (admin.AttestationChange, error) {
 	ids := provision.IDs{Vendor: q.VendorID, Product: q.ProductID}
 	if ids == (provision.IDs{}) {
-		ids = o.s.configured
+		ids = o.Configured
 	}
 	return o.replaceMaterial(ctx, func(there store.Attestation) (store.Attestation, error) {
-		a, err := provision.DevelopmentMaterial(ids, q.Force, &there, o.s.opt.DACKey, o.s.opt.Rand)
+		a, err := provision.DevelopmentMaterial(ids, q.Force, &there, o.DACKey, o.Rand)
 		return a, forOperator(err)
 	})
 }
 
 // replaceMaterial stores the material that with returns. The node uses it from then
 // on.
-func (o operator) replaceMaterial(ctx context.Context, with func(there store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
-	s := o.s
-	s.replacing.Lock() // passes with the latest material
-	defer s.replacing.Unlock()
+func (o *operator) replaceMaterial(ctx context.Context, with func(there store.Attestation) (store.Attestation, error)) (out admin.AttestationChange, err error) {
+	o.replacing.Lock() // passes with the latest material
+	defer o.replacing.Unlock()
 	var there store.Attestation
-	err = s.node.Ask(ctx, func(time.Time) error {
-		there, _ = s.node.Material()
+	err = o.Node.Ask(ctx, func(time.Time) error {
+		there, _ = o.Node.Material()
 		return nil
 	})
 	if err != nil {
@@ -144,17 +144,17 @@ func (o operator) replaceMaterial(ctx context.Context, with func(there store.Att
 	if err != nil {
 		return out, err
 	}
-	device, signer, err := provision.Credentials(a, s.opt.DACKey, s.opt.Rand)
+	device, signer, err := provision.Credentials(a, o.DACKey, o.Rand)
 	if err != nil {
 		return out, err
 	}
-	if err := s.node.Ask(ctx, func(time.Time) error { return s.node.ReplaceMaterial(a, device, signer) }); err != nil {
+	if err := o.Node.Ask(ctx, func(time.Time) error { return o.Node.ReplaceMaterial(a, device, signer) }); err != nil {
 		return out, err
 	}
-	opt := verifyOptions(admin.AttestationTrust{}, s.configured)
+	opt := verifyOptions(admin.AttestationTrust{}, o.Configured)
 	opt.Signer = signer
-	out.Attestation = describeMaterial(a, s.opt.DACKey, opt)
+	out.Attestation = describeMaterial(a, o.DACKey, opt)
 	// Basic Information does not change while the node runs.
-	out.Restart = a.VendorID != s.opt.Product.VendorID || a.ProductID != s.opt.Product.ProductID
+	out.Restart = o.Node.IDs() != provision.IDs{Vendor: a.VendorID, Product: a.ProductID}
 	return out, nil
 }

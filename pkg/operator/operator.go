@@ -1,4 +1,4 @@
-package server
+package operator
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/admin"
@@ -22,48 +23,69 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/window"
 )
 
-// Operator returns the functions for an operator's requests, for programs that
-// embed the node. They may be called from any goroutine except the node's own.
-func (s *Server) Operator() admin.Operator {
-	o := operator{s}
+// Options are the parts of a running node that its operator's requests use. All are
+// required, except where the comment says otherwise.
+type Options struct {
+	Node    *node.Node
+	Store   *store.Store
+	Bridge  *bridge.Registry // nil: no bridge is configured
+	Backups *provision.Backups
+	Version string
+	Begun   time.Time
+	// Announced returns what is announced on each interface.
+	Announced func() mdns.Status
+	// Probe sends the node a datagram, and waits for the answer until ctx ends.
+	Probe func(ctx context.Context) error
+	// NewURL returns an address of the page for browsers that lets somebody in once,
+	// at an address of one of the interfaces; nil: there is no page.
+	NewURL     func(interfaces []admin.Interface) admin.WebURL
+	Configured provision.IDs     // by the operator
+	DACKey     *provision.DACKey // nil: in the store
+	Rand       io.Reader
+	Log        *slog.Logger
+	LogLevel   *slog.LevelVar                 // nil: it cannot be changed
+	Reload     func() (admin.Reloaded, error) // nil: the configuration cannot be read again
+}
+
+// New returns the functions for an operator's requests to a running node. They may be
+// called from any goroutine except the node's own.
+func New(opt Options) admin.Operator {
+	o := &operator{Options: opt}
 	a := admin.Operator{
 		Status: o.status, Pairing: o.pairing, Fabrics: o.fabrics, RemoveFabric: o.removeFabric,
 		OpenWindow: o.openWindow, CloseWindow: o.closeWindow,
 		Attestation: o.attestation, VerifyAttestation: o.verifyAttestation,
 		ImportAttestation: o.importAttestation, GenerateAttestation: o.generateAttestation,
 		FactoryReset: o.factoryReset, CheckStore: o.checkStore, Backup: o.backup,
-		SetLogLevel: o.setLogLevel, Reload: o.reload, Health: o.health,
+		SetLogLevel: o.setLogLevel, Reload: o.reload, WebURL: o.webURL, Health: o.health,
 	}
-	if s.bridge != nil {
-		devices{s.bridge}.answer(&a)
-	}
-	a.WebURL = func(context.Context) (admin.WebURL, error) {
-		return admin.WebURL{}, admin.Refuse("this node has no page for browsers: start it with --web-addr")
-	}
-	if s.opt.Web != nil {
-		a.WebURL = o.webURL
+	if opt.Bridge != nil {
+		devices{opt.Bridge}.answer(&a)
 	}
 	return a
 }
 
 // operator implements the requests of an operator. Those that need the node's state
 // run on the loop.
-type operator struct{ s *Server }
+type operator struct {
+	Options
+	replacing sync.Mutex // held while the attestation material is replaced
+}
 
 // pairing returns the node's own codes for display.
-func (o operator) pairing(ctx context.Context) (p admin.Pairing, err error) {
-	err = o.s.node.Ask(ctx, func(time.Time) error {
-		codes, err := o.s.node.ShowCodes()
+func (o *operator) pairing(ctx context.Context) (p admin.Pairing, err error) {
+	err = o.Node.Ask(ctx, func(time.Time) error {
+		codes, err := o.Node.ShowCodes()
 		p = pairing(codes)
 		return err
 	})
 	return p, err
 }
 
-func (o operator) fabrics(ctx context.Context) (list []admin.Fabric, err error) {
-	err = o.s.node.Ask(ctx, func(now time.Time) error {
+func (o *operator) fabrics(ctx context.Context) (list []admin.Fabric, err error) {
+	err = o.Node.Ask(ctx, func(now time.Time) error {
 		list = []admin.Fabric{}
-		for _, f := range o.s.node.Snapshot(now).Fabrics {
+		for _, f := range o.Node.Snapshot(now).Fabrics {
 			list = append(list, fabricState(&f))
 		}
 		return nil
@@ -71,20 +93,19 @@ func (o operator) fabrics(ctx context.Context) (list []admin.Fabric, err error) 
 	return list, err
 }
 
-func (o operator) status(ctx context.Context) (st admin.Status, err error) {
-	s := o.s
-	announced := s.announcer.Status()
+func (o *operator) status(ctx context.Context) (st admin.Status, err error) {
+	announced := o.Announced()
 	st = admin.Status{
-		Version: s.opt.Version, PID: os.Getpid(), Started: s.begun, Port: s.Port(),
+		Version: o.Version, PID: os.Getpid(), Started: o.Begun, Port: o.Node.Port(),
 		Ready: true, Interfaces: interfaceRows(announced), Services: []admin.Service{}, Fabrics: []admin.FabricStatus{},
 	}
 	if fault := announced.Fault(); fault != nil {
 		st.Ready, st.Fault = false, fault.Error()
 	}
 	var m node.Snapshot
-	err = s.node.Ask(ctx, func(now time.Time) error {
-		m = s.node.Snapshot(now)
-		st.Uptime = now.Sub(s.begun).Seconds()
+	err = o.Node.Ask(ctx, func(now time.Time) error {
+		m = o.Node.Snapshot(now)
+		st.Uptime = now.Sub(o.Begun).Seconds()
 		return nil
 	})
 	if err != nil {
@@ -144,8 +165,8 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-func (o operator) removeFabric(ctx context.Context, i matter.FabricIndex) error {
-	return o.s.node.Ask(ctx, func(time.Time) error { return noSuchFabric(i, o.s.node.RemoveFabric(i)) })
+func (o *operator) removeFabric(ctx context.Context, i matter.FabricIndex) error {
+	return o.Node.Ask(ctx, func(time.Time) error { return noSuchFabric(i, o.Node.RemoveFabric(i)) })
 }
 
 // noSuchFabric turns fabric.ErrNotFound into a refusal.
@@ -157,25 +178,25 @@ func noSuchFabric(i matter.FabricIndex, err error) error {
 }
 
 // openWindow opens a basic or enhanced window.
-func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admin.Window, err error) {
-	s := o.s
+func (o *operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admin.Window, err error) {
 	d := time.Duration(r.Seconds) * time.Second
 	if d < window.MinTimeout || d > window.MaxTimeout {
 		return w, admin.Refuse("timeout: %v is not between %v and %v", d, window.MinTimeout, window.MaxTimeout)
 	}
 	var once *window.Passcode
 	if r.Enhanced {
-		fresh, passcode, err := provision.FreshPasscode(s.opt.Rand)
+		fresh, passcode, err := provision.FreshPasscode(o.Rand)
 		if err != nil {
 			return w, err
 		}
+		ids := o.Node.IDs()
 		once, w.Pairing = &fresh, pairing(onboarding.Payload{
-			VendorID: s.opt.Product.VendorID, ProductID: s.opt.Product.ProductID,
+			VendorID: ids.Vendor, ProductID: ids.Product,
 			Discriminator: fresh.Discriminator, Passcode: passcode,
 		})
 	}
-	err = s.node.Ask(ctx, func(now time.Time) error {
-		switch err := s.node.OpenWindow(now, d, once); {
+	err = o.Node.Ask(ctx, func(now time.Time) error {
+		switch err := o.Node.OpenWindow(now, d, once); {
 		case errors.Is(err, node.ErrCommissioning):
 			return admin.Refuse("a commissioner is at work: wait until it has finished")
 		case errors.Is(err, window.ErrOpen):
@@ -186,7 +207,7 @@ func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admi
 		w.Closes = now.Add(d).Round(0).UTC()
 		if once == nil {
 			// If the store has no passcode, the codes are on the product's label.
-			if p, err := s.node.ShowCodes(); err == nil {
+			if p, err := o.Node.ShowCodes(); err == nil {
 				w.Pairing = pairing(p)
 			}
 		}
@@ -195,9 +216,9 @@ func (o operator) openWindow(ctx context.Context, r admin.WindowRequest) (w admi
 	return w, err
 }
 
-func (o operator) closeWindow(ctx context.Context) error {
-	return o.s.node.Ask(ctx, func(time.Time) error {
-		if !o.s.node.CloseWindow() {
+func (o *operator) closeWindow(ctx context.Context) error {
+	return o.Node.Ask(ctx, func(time.Time) error {
+		if !o.Node.CloseWindow() {
 			return admin.Refuse("no commissioning window is open")
 		}
 		return nil
@@ -206,62 +227,72 @@ func (o operator) closeWindow(ctx context.Context) error {
 
 // factoryReset removes all fabrics and the settings of controllers. Attestation,
 // passcode and discriminator stay.
-func (o operator) factoryReset(ctx context.Context) error {
-	s := o.s
-	return s.node.Ask(ctx, func(now time.Time) error {
-		if s.bridge == nil {
-			return s.node.FactoryReset(now)
+func (o *operator) factoryReset(ctx context.Context) error {
+	return o.Node.Ask(ctx, func(now time.Time) error {
+		if o.Bridge == nil {
+			return o.Node.FactoryReset(now)
 		}
-		return s.bridge.Reset(now, func(also func(*store.Tx) error) error { return s.node.FactoryReset(now, also) })
+		return o.Bridge.Reset(now, func(also func(*store.Tx) error) error { return o.Node.FactoryReset(now, also) })
 	})
 }
 
-func (o operator) checkStore(context.Context) error { return provision.Check(o.s.store, bridge.Check) }
+func (o *operator) checkStore(context.Context) error { return provision.Check(o.Store, bridge.Check) }
 
-func (o operator) backup(_ context.Context, w io.Writer) error {
-	if err := o.s.store.Backup(w); err != nil {
+func (o *operator) backup(_ context.Context, w io.Writer) error {
+	if err := o.Store.Backup(w); err != nil {
 		return err
 	}
-	if err := o.s.backups.Made(time.Now()); err != nil {
-		o.s.log.Warn("the time of this backup is lost at the next start", "error", err)
+	if err := o.Backups.Made(time.Now()); err != nil {
+		o.Log.Warn("the time of this backup is lost at the next start", "error", err)
 	}
 	return nil
 }
 
-func (o operator) setLogLevel(_ context.Context, l admin.LogLevel) error {
+func (o *operator) setLogLevel(_ context.Context, l admin.LogLevel) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
 		return admin.Refuse("log-level: %q is not one of debug, info, warn, error", l.Level)
 	}
-	if o.s.opt.LogLevel == nil {
+	if o.LogLevel == nil {
 		return admin.Refuse("this node's log level cannot be changed")
 	}
-	o.s.opt.LogLevel.Set(level)
+	o.LogLevel.Set(level)
 	return nil
 }
 
-func (o operator) reload(context.Context) (admin.Reloaded, error) {
-	if o.s.opt.Reload == nil {
+func (o *operator) reload(context.Context) (admin.Reloaded, error) {
+	if o.Reload == nil {
 		return admin.Reloaded{}, admin.Refuse("this node's configuration cannot be read again")
 	}
-	return o.s.opt.Reload()
+	return o.Reload()
 }
+
+// healthTimeout is how long health waits for the node.
+const healthTimeout = 2 * time.Second
 
 // health returns nil if the node can serve controllers: the loop answers the operator and
 // a datagram, the store can be read, and the node is announced.
-func (o operator) health(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+func (o *operator) health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	err := o.s.node.Ask(ctx, func(time.Time) error {
-		return o.s.store.View(func(*store.Tx) error { return nil })
+	err := o.Node.Ask(ctx, func(time.Time) error {
+		return o.Store.View(func(*store.Tx) error { return nil })
 	})
 	if err != nil {
 		return err
 	}
-	if err := o.s.announcer.Status().Fault(); err != nil {
+	if err := o.Announced().Fault(); err != nil {
 		return err
 	}
-	return o.s.Probe(ctx)
+	return o.Probe(ctx)
+}
+
+// webURL returns an address of the page with a token.
+func (o *operator) webURL(ctx context.Context) (u admin.WebURL, err error) {
+	if o.NewURL == nil {
+		return u, admin.Refuse("this node has no page for browsers: start it with --web-addr")
+	}
+	return o.NewURL(interfaceRows(o.Announced())), nil
 }
 
 // pairing returns codes in the operator's form.

@@ -1,4 +1,4 @@
-package server
+package operator
 
 import (
 	"context"
@@ -20,28 +20,14 @@ type Offline struct {
 	admin.Operator
 
 	// DACKey is the location of the DAC's key; nil: the store.
-	DACKey *DACKey
+	DACKey *provision.DACKey
 
 	st       *provision.Store
 	stateDir string
 }
 
-// Access is the way in which the store of a node that is not running is opened.
-type Access = provision.Access
-
-// Read opens the store read-only, beside other readers. Change opens an existing store;
-// Make creates one if there is none.
-const (
-	Read   = provision.Read
-	Change = provision.Change
-	Make   = provision.Make
-)
-
-// ErrEmpty is returned for a store that no daemon has used.
-var ErrEmpty = provision.ErrEmpty
-
-// OpenOffline opens the store in stateDir.
-func OpenOffline(stateDir string, a Access, log *slog.Logger) (*Offline, error) {
+// OpenOffline opens the store in stateDir. The error is one of package provision.
+func OpenOffline(stateDir string, a provision.Access, log *slog.Logger) (*Offline, error) {
 	st, err := provision.Open(stateDir, a, log)
 	if err != nil {
 		return nil, err
@@ -112,7 +98,7 @@ func (o *Offline) verifyAttestation(_ context.Context, q admin.AttestationTrust)
 		return out, err
 	}
 	if a == nil {
-		return out, ErrEmpty
+		return out, provision.ErrEmpty
 	}
 	opt := verifyOptions(q, provision.IDs{})
 	if o.DACKey != nil {

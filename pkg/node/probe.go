@@ -1,4 +1,4 @@
-package server
+package node
 
 import (
 	"context"
@@ -21,37 +21,41 @@ const probeEvery = 300 * time.Millisecond
 
 var errDeaf = errors.New("a datagram to the node's own UDP port was not answered")
 
-// prober sends the node a question over its own UDP port. The zero value is ready
-// to use. It keeps one socket, and so uses one unsecured session of the node.
-type prober struct {
+// Prober sends the node a question over its own UDP port. It keeps one socket, and
+// so uses one unsecured session of the node.
+type Prober struct {
+	node     *Node
+	target   func() (netip.AddrPort, bool)
 	mu       sync.Mutex
 	conn     *net.UDPConn
-	target   netip.AddrPort
+	peer     netip.AddrPort // of conn
 	source   matter.NodeID
 	counter  uint32 // of every question on conn
 	exchange uint16 // of the last question
 }
 
+// NewProber returns a Prober of a node. target returns an address that the node
+// serves, or false if there is none.
+func NewProber(n *Node, target func() (netip.AddrPort, bool)) *Prober {
+	return &Prober{node: n, target: target}
+}
+
 // Probe sends a message to the node's own UDP port and waits for the
 // acknowledgement until ctx ends. If the loop answers, it also returns nil when a
 // flood of datagrams keeps the loop busy, or when no interface can carry a datagram
-// to the node.
-func (s *Server) Probe(ctx context.Context) error {
-	before, err := s.received(ctx)
+// to the node. It may be called from any goroutine except the loop's.
+func (p *Prober) Probe(ctx context.Context) error {
+	before, err := p.received(ctx)
 	if err != nil {
 		return fmt.Errorf("the event loop does not answer: %w", err)
 	}
-	if s.opt.Conns != nil {
-		return nil // no network of this host
-	}
-	p := &s.prober
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	target, ok := s.probeTarget()
+	target, ok := p.target()
 	if !ok {
 		return nil
 	}
-	if err := p.open(target, s); err != nil {
+	if err := p.open(target); err != nil {
 		return err
 	}
 	if err = p.ask(ctx); err == nil {
@@ -60,62 +64,50 @@ func (s *Server) Probe(ctx context.Context) error {
 	p.close() // the next probe uses another socket
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
 	defer cancel()
-	if after, aerr := s.received(ctx); aerr == nil && after-before > transport.QueueLen {
+	if after, aerr := p.received(ctx); aerr == nil && after-before > transport.QueueLen {
 		return nil
 	}
 	return err
 }
 
+// Close closes the socket.
+func (p *Prober) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.close()
+}
+
 // received returns the number of datagrams that the loop has handled.
-func (s *Server) received(ctx context.Context) (n uint64, err error) {
-	err = s.node.Ask(ctx, func(time.Time) error {
-		n = s.node.Received()
+func (p *Prober) received(ctx context.Context) (n uint64, err error) {
+	err = p.node.Ask(ctx, func(time.Time) error {
+		n = p.node.Received()
 		return nil
 	})
 	return n, err
 }
 
-// probeTarget returns an address that the node serves: the loopback address or, if
-// only some interfaces are served, a link-local address of one of them.
-func (s *Server) probeTarget() (netip.AddrPort, bool) {
-	if len(s.opt.Interfaces) == 0 {
-		return netip.AddrPortFrom(netip.IPv6Loopback(), s.Port()), true
-	}
-	for _, i := range s.watcher.Interfaces() {
-		if !i.Use {
-			continue
-		}
-		for _, a := range i.Addrs {
-			if a.LinkLocal6() {
-				return netip.AddrPortFrom(a.Addr().WithZone(i.Name), s.Port()), true
-			}
-		}
-	}
-	return netip.AddrPort{}, false
-}
-
 // open connects the socket, unless it is connected to target.
-func (p *prober) open(target netip.AddrPort, s *Server) error {
-	if p.conn != nil && p.target == target {
+func (p *Prober) open(target netip.AddrPort) error {
+	if p.conn != nil && p.peer == target {
 		return nil
 	}
 	p.close()
-	id, err := mcrypto.RandomUint32(s.opt.Rand)
+	id, err := mcrypto.RandomUint32(p.node.opt.Rand)
 	if err != nil {
 		return err
 	}
-	if p.counter, err = mcrypto.RandomUint32(s.opt.Rand); err != nil {
+	if p.counter, err = mcrypto.RandomUint32(p.node.opt.Rand); err != nil {
 		return err
 	}
 	p.source, p.counter = matter.MinOperationalNodeID+matter.NodeID(id), p.counter&(1<<28-1)+1
 	if p.conn, err = net.DialUDP("udp6", nil, net.UDPAddrFromAddrPort(target)); err != nil {
 		return fmt.Errorf("opening a socket to the node's own UDP port: %w", err)
 	}
-	p.target = target
+	p.peer = target
 	return nil
 }
 
-func (p *prober) close() {
+func (p *Prober) close() {
 	if p.conn != nil {
 		_ = p.conn.Close()
 		p.conn = nil
@@ -123,7 +115,7 @@ func (p *prober) close() {
 }
 
 // ask repeats the question until there is an answer or ctx ends.
-func (p *prober) ask(ctx context.Context) error {
+func (p *Prober) ask(ctx context.Context) error {
 	buf := make([]byte, message.MaxSize)
 	first := p.exchange + 1
 	for ctx.Err() == nil {
@@ -155,7 +147,7 @@ func (p *prober) ask(ctx context.Context) error {
 // but acknowledges (section 4.12.5.2.2). All questions after the first are
 // duplicates by their counter. They are acknowledged too, and are not counted as
 // refused.
-func (p *prober) question() []byte {
+func (p *Prober) question() []byte {
 	h := message.Header{Counter: p.counter, HasSource: true, Source: p.source}
 	e := message.ProtocolHeader{Initiator: true, Reliable: true, Exchange: p.exchange, Protocol: matter.ProtocolSecureChannel, Opcode: message.OpcodeStatusReport}
 	report := message.StatusReport{General: message.GeneralSuccess}
@@ -163,7 +155,7 @@ func (p *prober) question() []byte {
 }
 
 // answers reports whether b acknowledges the question on exchange first or a later one.
-func (p *prober) answers(b []byte, first uint16) bool {
+func (p *Prober) answers(b []byte, first uint16) bool {
 	h, size, err := message.ParseHeader(b)
 	if err != nil || !h.Unsecured() || !h.HasDest || h.Dest != p.source {
 		return false
