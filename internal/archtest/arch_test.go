@@ -90,6 +90,7 @@ var allowed = map[string][]string{
 	"internal/sbom":         nil,
 	"internal/netns":        nil,
 	"internal/brokertest":   nil,
+	"internal/bridgetest":   {"pkg/bridge", "pkg/node", "pkg/store", "pkg/matter"},
 	"internal/netlab":       {"internal/netns"},
 	"internal/simnet":       {"pkg/transport"},
 	"internal/conformance":  join(floor, []string{"pkg/im"}),

@@ -130,7 +130,7 @@ func TestCommands(t *testing.T) {
 	number := matter.EndpointID(d["endpoint"].(float64))
 	for there := false; !there; {
 		g.loop.Do(func(now time.Time) error {
-			ep, ok := g.loop.endpoints[number]
+			ep, ok := g.loop.Endpoints[number]
 			if there = ok; ok {
 				w := tlv.NewWriter(nil)
 				w.StartStruct(tlv.Anonymous)

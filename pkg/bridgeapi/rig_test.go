@@ -6,49 +6,25 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/bridgetest"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
-	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/node"
-	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// loop is a node without endpoints: the goroutine that a registry works on.
+// loop is a node with the goroutine that a registry works on.
 type loop struct {
-	calls     chan func()
-	registry  *bridge.Registry
-	endpoints map[matter.EndpointID]node.Endpoint
+	bridgetest.Node
+	calls    chan func()
+	registry *bridge.Registry
 }
-
-func (l *loop) AddEndpoints(all ...node.Endpoint) error {
-	for _, e := range all {
-		l.endpoints[e.ID] = e
-	}
-	return nil
-}
-
-func (l *loop) RemoveEndpoints(all ...matter.EndpointID) error {
-	for _, id := range all {
-		delete(l.endpoints, id)
-	}
-	return nil
-}
-
-func (l *loop) Touch(matter.EndpointID) {}
 
 func (l *loop) Do(f func(now time.Time) error) error {
 	result := make(chan error)
 	l.calls <- func() { result <- f(time.Now()) }
 	return <-result
-}
-
-func (l *loop) Background(work func(), done func(now time.Time)) {
-	work()
-	done(time.Now())
 }
 
 func (l *loop) run(quit chan struct{}) {
@@ -76,24 +52,9 @@ type rig struct {
 	url     string
 }
 
-// newRegistry returns a registry over a real store, without a node.
-func newRegistry(t *testing.T) *bridge.Registry {
-	t.Helper()
-	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	r, err := bridge.New(bridge.Options{Store: db})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func newRig(t *testing.T, token string) *rig {
-	r := newRegistry(t)
-	l := &loop{calls: make(chan func()), registry: r, endpoints: map[matter.EndpointID]node.Endpoint{}}
+	r := bridgetest.New(t)
+	l := &loop{calls: make(chan func()), registry: r}
 	if err := r.Attach(time.Now(), l); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +70,7 @@ func newRig(t *testing.T, token string) *rig {
 
 // newIdleRig returns the API with a registry that has no node.
 func newIdleRig(t *testing.T) *rig {
-	r := newRegistry(t)
+	r := bridgetest.New(t)
 	h := New(Options{Registry: r})
 	s := httptest.NewServer(h)
 	t.Cleanup(func() { h.Close(); s.Close() })

@@ -1,46 +1,22 @@
 package demo
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/bridgetest"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
-	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/node"
-	"github.com/opcredsd/opcredsd/pkg/store"
 )
 
-// noNode is a node of which nobody asks anything: calls are made where they come from.
-type noNode struct{ now time.Time }
+// clock is the time of a test.
+type clock struct{ now time.Time }
 
-func (*noNode) AddEndpoints(...node.Endpoint) error        { return nil }
-func (*noNode) RemoveEndpoints(...matter.EndpointID) error { return nil }
-func (*noNode) Touch(matter.EndpointID)                    {}
-func (n *noNode) Do(f func(now time.Time) error) error     { return f(n.now) }
-
-func (n *noNode) Background(work func(), done func(now time.Time)) {
-	work()
-	done(n.now)
-}
-
-func newRegistry(t *testing.T) (*bridge.Registry, *noNode) {
+func newRegistry(t *testing.T) (*bridge.Registry, *clock) {
 	t.Helper()
-	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	r, err := bridge.New(bridge.Options{Store: db})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &noNode{now: time.Unix(1_800_000_000, 0)}
-	if err := r.Attach(n.now, n); err != nil {
-		t.Fatal(err)
-	}
-	return r, n
+	r, c := bridgetest.New(t), &clock{now: time.Unix(1_800_000_000, 0)}
+	bridgetest.Attach(t, r, &bridgetest.Node{Now: func() time.Time { return c.now }})
+	return r, c
 }
 
 func state(t *testing.T, r *bridge.Registry, id, name string) device.Value {
@@ -53,9 +29,9 @@ func state(t *testing.T, r *bridge.Registry, id, name string) device.Value {
 }
 
 func TestHome(t *testing.T) {
-	r, n := newRegistry(t)
+	r, c := newRegistry(t)
 	h := newHome(r)
-	h.began = n.now
+	h.began = c.now
 	if err := h.begin(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +60,8 @@ func TestHome(t *testing.T) {
 	}
 	occupied := map[device.Value]bool{}
 	for range 300 {
-		n.now = n.now.Add(step)
-		if err := h.advance(n.now); err != nil {
+		c.now = c.now.Add(step)
+		if err := h.advance(c.now); err != nil {
 			t.Fatal(err)
 		}
 		occupied[state(t, r, motion, "occupied")] = true
@@ -119,17 +95,17 @@ func TestHome(t *testing.T) {
 
 // What an operator sets stays for a while, and the simulation goes on from it.
 func TestOperatorSets(t *testing.T) {
-	r, n := newRegistry(t)
+	r, c := newRegistry(t)
 	h := newHome(r)
-	h.began = n.now
+	h.began = c.now
 	if err := h.begin(); err != nil {
 		t.Fatal(err)
 	}
 	advance := func(d time.Duration) {
 		t.Helper()
-		for end := n.now.Add(d); n.now.Before(end); {
-			n.now = n.now.Add(step)
-			if err := h.advance(n.now); err != nil {
+		for end := c.now.Add(d); c.now.Before(end); {
+			c.now = c.now.Add(step)
+			if err := h.advance(c.now); err != nil {
 				t.Fatal(err)
 			}
 		}

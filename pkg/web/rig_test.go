@@ -10,45 +10,25 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/bridgetest"
 	"github.com/opcredsd/opcredsd/pkg/admin"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/logs"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/node"
-	"github.com/opcredsd/opcredsd/pkg/store"
 )
-
-// noNode is a node of which nobody asks anything: calls are made where they come from, one
-// at a time.
-type noNode struct{ mu sync.Mutex }
-
-func (*noNode) AddEndpoints(...node.Endpoint) error        { return nil }
-func (*noNode) RemoveEndpoints(...matter.EndpointID) error { return nil }
-func (*noNode) Touch(matter.EndpointID)                    {}
-func (n *noNode) Background(work func(), done func(now time.Time)) {
-	work()
-	done(time.Now())
-}
-
-func (n *noNode) Do(f func(now time.Time) error) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return f(time.Now())
-}
 
 // rig is a page over a real registry, and a node of which the test says what it is.
 type rig struct {
 	t        testing.TB
 	registry *bridge.Registry
-	node     noNode
+	node     bridgetest.Node
 	page     *Page
 	server   *httptest.Server
 	lines    *logs.Tail
@@ -62,17 +42,8 @@ type rig struct {
 func newRig(t testing.TB, change ...func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t}
-	db, err := store.Open(filepath.Join(t.TempDir(), "test.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if r.registry, err = bridge.New(bridge.Options{Store: db}); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.registry.Attach(time.Now(), &r.node); err != nil {
-		t.Fatal(err)
-	}
+	r.registry = bridgetest.New(t)
+	bridgetest.Attach(t, r.registry, &r.node)
 	r.lines = logs.NewTail(slog.DiscardHandler)
 	r.log = slog.New(r.lines)
 	r.status = admin.Status{Version: "1.2.3", Ready: true, MaxFabrics: 16, Window: admin.WindowState{Kind: "closed"}}
@@ -128,9 +99,15 @@ func (r *rig) put(d device.Device) {
 	if _, err := r.registry.Put(d); err != nil {
 		r.t.Fatal(err)
 	}
-	r.node.mu.Lock()
-	defer r.node.mu.Unlock()
-	r.registry.Advance(time.Now().Add(time.Minute)) // the list is brought up to date
+	r.list()
+}
+
+// list has the registry bring its lists of devices up to date.
+func (r *rig) list() {
+	_ = r.node.Do(func(now time.Time) error {
+		r.registry.Advance(now.Add(time.Minute))
+		return nil
+	})
 }
 
 // lamp is a lamp with a name.
