@@ -123,19 +123,6 @@ func setRGB(list []float64, out device.Values) {
 	}
 }
 
-// numbers parses numbers separated by commas.
-func numbers(s string) []float64 {
-	var out []float64
-	for part := range strings.SplitSeq(s, ",") {
-		f, ok := reader.Number(part)
-		if !ok {
-			return nil
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
 // temperature returns the color temperature of a command, in the light's unit.
 func (l *lamp) temperature(set device.Values) (float64, bool) {
 	k, ok := set["color_temperature_kelvin"].Number()

@@ -83,7 +83,7 @@ func (b *basic) states(r *Reader) error {
 	}
 	for _, m := range b.lamp.colors {
 		if err := add(m+"_state_topic", m+"_value_template", func(s string, out device.Values) {
-			n := numbers(s)
+			n := reader.Numbers(s)
 			switch {
 			case m == "hs" && len(n) == 2:
 				setHS(n[0], n[1], out)

@@ -23,6 +23,20 @@ func Number(v any) (float64, bool) {
 	return 0, false
 }
 
+// Numbers returns numbers that are separated by commas, or nil if one of them
+// is not a number.
+func Numbers(s string) []float64 {
+	var out []float64
+	for part := range strings.SplitSeq(s, ",") {
+		f, ok := Number(part)
+		if !ok {
+			return nil
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
 // Clamp returns f limited to a range.
 func Clamp(f, low, high float64) float64 { return max(low, min(high, f)) }
 

@@ -35,7 +35,7 @@ func (l *lamp) read(state map[string]any, out map[string]device.Values) {
 	white, hasWhite := reader.Number(state["White"])
 	ct, hasCT := reader.Number(state["CT"])
 	hsb, _ := state["HSBColor"].(string)
-	n := numbers(hsb)
+	n := reader.Numbers(hsb)
 	switch {
 	case l.temperature() && hasCT && ct > 0 && (!l.color() || hasWhite && white > 0):
 		set(out, l.part, "color_temperature_kelvin", device.Number(reader.Clamp(reader.Kelvin(ct), reader.Kelvin(l.warm), reader.Kelvin(l.cold))))
@@ -47,19 +47,6 @@ func (l *lamp) read(state map[string]any, out map[string]device.Values) {
 		set(out, l.part, "saturation_percent", device.Number(reader.Clamp(n[1], 0, 100)))
 		set(out, l.part, "color_mode", device.Text("hs"))
 	}
-}
-
-// numbers reads numbers separated by commas.
-func numbers(s string) []float64 {
-	var out []float64
-	for part := range strings.SplitSeq(s, ",") {
-		f, ok := reader.Number(part)
-		if !ok {
-			return nil
-		}
-		out = append(out, f)
-	}
-	return out
 }
 
 // command returns the Tasmota commands for a command. Setting a brightness also
