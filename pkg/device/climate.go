@@ -47,7 +47,7 @@ func addThermostat(b *builder) error {
 	if err != nil {
 		return err
 	}
-	u := addUnit(b.Endpoint, climate.New(c), cluster.Rules[climate.Thermostat]{}, thermostatProperties(c, modes))
+	u := addUnit(b.Endpoint, climate.New(c), climate.Rules(), thermostatProperties(c, modes))
 	u.Serve(climate.Cluster, climate.Select(c))
 	return nil
 }
@@ -223,7 +223,7 @@ func addFan(b *builder, modes []string) error {
 	}
 	has := func(name string) bool { return slices.Contains(modes, name) }
 	f := climate.NewFan(has("low"), has("medium"), has("auto"), uint8(speeds))
-	u := addUnit(b.Endpoint, f, cluster.Rules[climate.Fan]{}, fanProperties(modes))
+	u := addUnit(b.Endpoint, f, climate.FanRules(), fanProperties(modes))
 	u.Serve(climate.FanControl, cluster.Selection{Features: f.FanFeatures()})
 	return nil
 }

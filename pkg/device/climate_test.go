@@ -1,6 +1,9 @@
 package device
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -184,4 +187,196 @@ func TestAirPurifier(t *testing.T) {
 	if got := plain.read(hepa, datamodel.HEPAFilterMonitoringAttrCondition); got != "UNSUPPORTED_CLUSTER" {
 		t.Errorf("a filter that nobody spoke of: %s", got)
 	}
+}
+
+// What a controller has set survives a restart (section 4.3.9), and Off keeps the
+// setpoints.
+func TestThermostatIsKept(t *testing.T) {
+	p := Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}}
+	r := newRig(t, p)
+	r.write(thermostatID, datamodel.ThermostatAttrSystemMode, "1")
+	r.write(thermostatID, heatTo, "+2150")
+	r.write(thermostatID, datamodel.ThermostatAttrMaxCoolSetpointLimit, "+3000")
+	r.write(thermostatID, datamodel.ThermostatAttrSystemMode, "0")
+	r.restart(p)
+	r.wantAll("after a restart", thermostatID, map[matter.AttributeID]string{
+		heatTo: "+2150", coolTo: "+2600", datamodel.ThermostatAttrSystemMode: "0",
+		datamodel.ThermostatAttrMaxCoolSetpointLimit: "+3000", datamodel.ThermostatAttrAbsMaxCoolSetpointLimit: "+3200",
+	})
+}
+
+// wantOrder checks the order of limits and setpoints (section 4.3.9): from the
+// device's minimum to its maximum, and heating never above cooling.
+func (r *rig) wantOrder(what string) {
+	r.t.Helper()
+	var v []int
+	for _, id := range []matter.AttributeID{
+		datamodel.ThermostatAttrAbsMinHeatSetpointLimit, datamodel.ThermostatAttrMinHeatSetpointLimit, heatTo,
+		datamodel.ThermostatAttrMaxHeatSetpointLimit, datamodel.ThermostatAttrAbsMaxHeatSetpointLimit,
+		datamodel.ThermostatAttrAbsMinCoolSetpointLimit, datamodel.ThermostatAttrMinCoolSetpointLimit, coolTo,
+		datamodel.ThermostatAttrMaxCoolSetpointLimit, datamodel.ThermostatAttrAbsMaxCoolSetpointLimit,
+	} {
+		n, err := strconv.Atoi(r.read(thermostatID, id))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		v = append(v, n)
+	}
+	heat, cool := v[:5], v[5:]
+	if !slices.IsSorted(heat) || !slices.IsSorted(cool) {
+		r.t.Errorf("%s: heating %v, cooling %v", what, heat, cool)
+	}
+	for i := range heat {
+		if i != 2 && heat[i] > cool[i] || i == 2 && heat[2] > cool[2] {
+			r.t.Errorf("%s: heating %v above cooling %v", what, heat, cool)
+		}
+	}
+}
+
+// Another description may have another range: stored limits and setpoints are moved
+// into it, and the order remains.
+func TestThermostatWithAnotherRange(t *testing.T) {
+	f := func(v float64) *float64 { return &v }
+	p := Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}}
+	r := newRig(t, p)
+	r.wantOrder("at first")
+	r.write(thermostatID, coolTo, "+3100")
+	r.write(thermostatID, heatTo, "+2900")
+	r.write(thermostatID, datamodel.ThermostatAttrMinHeatSetpointLimit, "+1000")
+	for _, x := range [][2]float64{{18, 24}, {5, 12}, {30, 40}, {-10, 90}} {
+		p.Options.MinCelsius, p.Options.MaxCelsius = f(x[0]), f(x[1])
+		r.restart(p)
+		r.wantOrder(fmt.Sprintf("from %v to %v", x[0], x[1]))
+	}
+}
+
+// ThermostatRunningState has one bit, and ThermostatRunningMode follows it.
+func TestThermostatRunning(t *testing.T) {
+	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto", "fan_only"}}})
+	for _, tt := range []struct{ running, state, mode string }{{"heating", "1", "4"}, {"cooling", "2", "3"}, {"fan", "4", "0"}, {"idle", "0", "0"}} {
+		r.report(Values{"running": Text(tt.running)})
+		r.wantAll(tt.running, thermostatID, map[matter.AttributeID]string{
+			datamodel.ThermostatAttrThermostatRunningState: tt.state, datamodel.ThermostatAttrThermostatRunningMode: tt.mode,
+		})
+		if got := r.e.State(r.Now)["running"]; got != Text(tt.running) {
+			t.Errorf("%s comes back as %s", tt.running, got)
+		}
+	}
+}
+
+// Features, ControlSequenceOfOperation and SystemMode fit each other (sections 4.3.9.23
+// and 4.3.9.25), and every mode reaches the device.
+func TestThermostatSequence(t *testing.T) {
+	for _, tt := range []struct {
+		modes, features, sequence string
+		accepted                  string // of SystemMode 0 to 9
+	}{
+		{"heat", "1", "2", "0 4"}, {"cool dry", "2", "0", "0 3 8"}, {"heat cool", "3", "4", "0 3 4"},
+		{"auto", "35", "4", "0 1"}, {"heat cool auto fan_only dry", "35", "4", "0 1 3 4 7 8"},
+	} {
+		r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: strings.Fields(tt.modes)}})
+		r.wantAll(tt.modes, thermostatID, map[matter.AttributeID]string{
+			matter.AttributeFeatureMap: tt.features, datamodel.ThermostatAttrControlSequenceOfOperation: tt.sequence,
+		})
+		var accepted []string
+		for m := range 10 {
+			switch got := r.Write(clustertest.Admin(1), 2, thermostatID, datamodel.ThermostatAttrSystemMode, fmt.Sprint(m)); got {
+			case "SUCCESS":
+				accepted = append(accepted, fmt.Sprint(m))
+			case "CONSTRAINT_ERROR":
+			default:
+				t.Errorf("%s: SystemMode %d: %s", tt.modes, m, got)
+			}
+		}
+		if got := strings.Join(accepted, " "); got != tt.accepted {
+			t.Errorf("%s: SystemMode takes %s, want %s", tt.modes, got, tt.accepted)
+		}
+	}
+}
+
+// With Auto a setpoint that is raised or lowered moves the other one too (section
+// 4.3.10.1), and a limit that moves a setpoint is the device's new setpoint.
+func TestSetpointsOfAuto(t *testing.T) {
+	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"auto"}}})
+	r.report(Values{"heating_setpoint_celsius": Number(20), "cooling_setpoint_celsius": Number(24)})
+	for _, tt := range []struct{ fields, heat, cool string }{
+		{"{0:0,1:+50}", "+2500", "+2500"}, {"{0:1,1:-100}", "+1600", "+1600"}, {"{0:2,1:+20}", "+1800", "+1800"}, {"{0:0,1:+127}", "+3000", "+3000"},
+	} {
+		r.do(thermostatID, datamodel.ThermostatCmdSetpointRaiseLower, tt.fields)
+		r.wantAll(tt.fields, thermostatID, map[matter.AttributeID]string{heatTo: tt.heat, coolTo: tt.cool})
+		r.wantOrder(tt.fields)
+	}
+	r.sent = nil
+	r.write(thermostatID, datamodel.ThermostatAttrMaxHeatSetpointLimit, "+2800")
+	r.wantSent("a limit", Values{"heating_setpoint_celsius": Number(28)})
+	r.report(Values{"cooling_setpoint_celsius": Number(22)})
+	r.wantAll("the device lowers one", thermostatID, map[matter.AttributeID]string{heatTo: "+2200", coolTo: "+2200"})
+	r.report(Values{"heating_setpoint_celsius": Number(26)})
+	r.wantAll("the device raises one", thermostatID, map[matter.AttributeID]string{heatTo: "+2600", coolTo: "+2600"})
+}
+
+// TestFanGrows checks each sequence of modes (section 4.4.6.2) with each percentage: the
+// modes adjoin and grow, and so do the speeds (sections 4.4.6.3 and 4.4.6.6).
+func TestFanGrows(t *testing.T) {
+	const (
+		mode    = datamodel.FanControlAttrFanMode
+		percent = datamodel.FanControlAttrPercentSetting
+	)
+	for _, tt := range []struct{ modes, sequence, features, order string }{
+		{"low medium high", "0", "1", "0 1 2 3"}, {"low high", "1", "1", "0 1 3"}, {"low medium high auto", "2", "3", "0 1 2 3"},
+		{"low high auto", "3", "3", "0 1 3"}, {"high auto", "4", "3", "0 3"}, {"high", "5", "1", "0 3"},
+	} {
+		for _, speeds := range []int{1, 3, 10, 100} {
+			r := newRig(t, Part{Type: "fan", Options: Options{Modes: strings.Fields(tt.modes), Speeds: speeds}})
+			r.wantAll(tt.modes, fanID, map[matter.AttributeID]string{
+				datamodel.FanControlAttrFanModeSequence: tt.sequence, matter.AttributeFeatureMap: tt.features,
+				datamodel.FanControlAttrSpeedMax: fmt.Sprint(speeds),
+			})
+			var order []string
+			for p := range 101 {
+				r.write(fanID, percent, fmt.Sprint(p))
+				if m := r.read(fanID, mode); len(order) == 0 || order[len(order)-1] != m {
+					order = append(order, m)
+				}
+				speed := fmt.Sprint((p*speeds + 99) / 100)
+				r.wantAll(fmt.Sprintf("%d %% of %d speeds", p, speeds), fanID, map[matter.AttributeID]string{
+					percent: fmt.Sprint(p), datamodel.FanControlAttrPercentCurrent: fmt.Sprint(p),
+					datamodel.FanControlAttrSpeedSetting: speed, datamodel.FanControlAttrSpeedCurrent: speed,
+				})
+			}
+			if got := strings.Join(order, " "); got != tt.order {
+				t.Errorf("%s with %d speeds: modes %s, want %s", tt.modes, speeds, got, tt.order)
+			}
+		}
+	}
+}
+
+// Off stops the fan (section 4.4.6.1), also from Auto, and FanMode survives a restart.
+func TestFanOff(t *testing.T) {
+	p := Part{Type: "fan", Options: Options{Modes: []string{"low", "medium", "high", "auto"}, Speeds: 3}}
+	r := newRig(t, p)
+	still := map[matter.AttributeID]string{
+		datamodel.FanControlAttrFanMode: "0", datamodel.FanControlAttrPercentSetting: "0", datamodel.FanControlAttrPercentCurrent: "0",
+		datamodel.FanControlAttrSpeedSetting: "0", datamodel.FanControlAttrSpeedCurrent: "0",
+	}
+	r.wantAll("at first", fanID, still)
+	r.report(Values{"fan_mode": Text("auto"), "fan_percent": Number(60)})
+	r.write(fanID, datamodel.FanControlAttrFanMode, "0")
+	r.wantAll("from Auto", fanID, still)
+	r.write(fanID, datamodel.FanControlAttrSpeedSetting, "2")
+	r.wantAll("a speed", fanID, map[matter.AttributeID]string{
+		datamodel.FanControlAttrFanMode: "2", datamodel.FanControlAttrPercentSetting: "66", datamodel.FanControlAttrSpeedCurrent: "2",
+	})
+	r.restart(p)
+	r.wantAll("after a restart", fanID, map[matter.AttributeID]string{
+		datamodel.FanControlAttrFanMode: "2", datamodel.FanControlAttrPercentSetting: "66", datamodel.FanControlAttrPercentCurrent: "66",
+		datamodel.FanControlAttrSpeedSetting: "2",
+	})
+	r.write(fanID, datamodel.FanControlAttrFanMode, "5")
+	r.restart(p)
+	r.wantAll("auto after a restart", fanID, map[matter.AttributeID]string{
+		datamodel.FanControlAttrFanMode: "5", datamodel.FanControlAttrPercentSetting: "null", datamodel.FanControlAttrSpeedSetting: "null",
+	})
+	r.restart(Part{Type: "fan", Options: Options{Modes: []string{"low", "high"}, Speeds: 3}})
+	r.wantAll("with other modes", fanID, map[matter.AttributeID]string{datamodel.FanControlAttrFanMode: "3", datamodel.FanControlAttrPercentSetting: "100"})
 }

@@ -14,21 +14,23 @@ var coverKinds = map[string]kind{
 }
 
 // coverings maps the kinds of window coverings to Matter's. A covering with both
-// lift and tilt is a shutter or a blind there; garage doors and gates are unknown
-// products. Every ecosystem shows Roller shade with a sensible name.
+// lift and tilt is a shutter or a blind there. The product must match the type, and is
+// unknown otherwise, as for garage doors and gates. Every ecosystem shows Roller shade
+// with a sensible name.
 var coverings = map[string]struct {
 	lift, both datamodel.WindowCoveringType
-	product    datamodel.WindowCoveringEndProductType
+	product    datamodel.WindowCoveringEndProductType // of one with lift alone
+	tilting    datamodel.WindowCoveringEndProductType // of one with both
 }{
-	"":             {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
-	"roller_shade": {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeRollerShade},
-	"curtain":      {datamodel.WindowCoveringTypeDrapery, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeCentralCurtain},
-	"awning":       {datamodel.WindowCoveringTypeAwning, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeAwningTerracePatio},
-	"shutter":      {datamodel.WindowCoveringTypeShutter, datamodel.WindowCoveringTypeShutter, datamodel.WindowCoveringEndProductTypeRollerShutter},
-	"blind":        {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeInteriorBlind},
-	"screen":       {datamodel.WindowCoveringTypeProjectorScreen, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
-	"garage_door":  {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
-	"gate":         {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown},
+	"":             {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown, datamodel.WindowCoveringEndProductTypeUnknown},
+	"roller_shade": {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeRollerShade, datamodel.WindowCoveringEndProductTypeUnknown},
+	"curtain":      {datamodel.WindowCoveringTypeDrapery, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeCentralCurtain, datamodel.WindowCoveringEndProductTypeUnknown},
+	"awning":       {datamodel.WindowCoveringTypeAwning, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeAwningTerracePatio, datamodel.WindowCoveringEndProductTypeUnknown},
+	"shutter":      {datamodel.WindowCoveringTypeShutter, datamodel.WindowCoveringTypeShutter, datamodel.WindowCoveringEndProductTypeRollerShutter, datamodel.WindowCoveringEndProductTypeRollerShutter},
+	"blind":        {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown, datamodel.WindowCoveringEndProductTypeInteriorBlind},
+	"screen":       {datamodel.WindowCoveringTypeProjectorScreen, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown, datamodel.WindowCoveringEndProductTypeUnknown},
+	"garage_door":  {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown, datamodel.WindowCoveringEndProductTypeUnknown},
+	"gate":         {datamodel.WindowCoveringTypeRollerShade, datamodel.WindowCoveringTypeTiltBlindLiftAndTilt, datamodel.WindowCoveringEndProductTypeUnknown, datamodel.WindowCoveringEndProductTypeUnknown},
 }
 
 func buildCover(b *builder) error {
@@ -49,7 +51,7 @@ func buildCover(b *builder) error {
 	}
 	if o.Tilt {
 		if position {
-			config.Type = kind.both
+			config.Type, config.Product = kind.both, kind.tilting
 		}
 		config.Features |= windowcovering.Tilt | windowcovering.PositionTilt
 	}

@@ -189,3 +189,76 @@ func TestCoverOfTiltAlone(t *testing.T) {
 		datamodel.WindowCoveringAttrCurrentPositionLiftPercent100ths: "UNSUPPORTED_ATTRIBUTE",
 	})
 }
+
+// Lift and tilt move separately (section 5.3.6.14 and 5.3.7): the commands for the
+// whole covering move both, and OperationalStatus is that of lift, or else of tilt.
+func TestCoverOfBothAxes(t *testing.T) {
+	p := Part{Type: "window_covering", Options: Options{Kind: "blind", Tilt: true}}
+	r := newRig(t, p)
+	r.report(Values{"position_percent": Number(100), "tilt_percent": Number(100)})
+	const (
+		targetLift = datamodel.WindowCoveringAttrTargetPositionLiftPercent100ths
+		targetTilt = datamodel.WindowCoveringAttrTargetPositionTiltPercent100ths
+		status     = datamodel.WindowCoveringAttrOperationalStatus
+		percentage = datamodel.WindowCoveringAttrCurrentPositionLiftPercentage
+	)
+	r.wantAll("open", covering, map[matter.AttributeID]string{targetLift: "0", targetTilt: "0", status: "0", percentage: "0"})
+	for _, tt := range []struct {
+		name       string
+		command    matter.CommandID
+		fields     string
+		sent       Values
+		lift, tilt string
+		status     string
+	}{
+		{"tilt alone", datamodel.WindowCoveringCmdGoToTiltPercentage, "{0:2500}", Values{"tilt_percent": Number(75)}, "0", "2500", "34"},
+		{"lift besides", datamodel.WindowCoveringCmdGoToLiftPercentage, "{0:10000}", Values{"position_percent": Number(0)}, "10000", "2500", "42"},
+		{"UpOrOpen", datamodel.WindowCoveringCmdUpOrOpen, "{}", Values{"position_percent": Number(100), "tilt_percent": Number(100)}, "0", "0", "0"},
+		{"DownOrClose", datamodel.WindowCoveringCmdDownOrClose, "{}", Values{"position_percent": Number(0), "tilt_percent": Number(0)}, "10000", "10000", "42"},
+	} {
+		r.do(covering, tt.command, tt.fields)
+		r.wantSent(tt.name, tt.sent)
+		r.wantAll(tt.name, covering, map[matter.AttributeID]string{targetLift: tt.lift, targetTilt: tt.tilt, status: tt.status})
+	}
+	r.report(Values{"position_percent": Number(0)})
+	r.wantAll("lift has arrived", covering, map[matter.AttributeID]string{targetLift: "10000", targetTilt: "10000", status: "34", percentage: "100"})
+	r.do(covering, datamodel.WindowCoveringCmdStopMotion, "{}")
+	r.wantAll("stopped", covering, map[matter.AttributeID]string{targetLift: "10000", targetTilt: "0", status: "0"})
+}
+
+// Positions are kept (section 5.3.6), and a covering at rest has its target where it
+// is, also after a restart, since Apple shows any other one as moving.
+func TestCoverAfterARestart(t *testing.T) {
+	p := Part{Type: "window_covering", Options: Options{Kind: "blind", Tilt: true}}
+	r := newRig(t, p)
+	r.report(Values{"position_percent": Number(30), "tilt_percent": Number(0.5)})
+	r.do(covering, datamodel.WindowCoveringCmdUpOrOpen, "{}")
+	r.restart(p)
+	r.wantCover("after a restart", "7000", "7000", "0")
+	r.wantAll("after a restart", covering, map[matter.AttributeID]string{
+		datamodel.WindowCoveringAttrCurrentPositionTiltPercent100ths: "9950",
+		datamodel.WindowCoveringAttrTargetPositionTiltPercent100ths:  "9950",
+		datamodel.WindowCoveringAttrCurrentPositionTiltPercentage:    "99",
+	})
+}
+
+// Type and EndProductType belong together (sections 5.3.6.1 and 5.3.6.12).
+func TestCoverKinds(t *testing.T) {
+	no := false
+	for _, tt := range []struct{ kind, lift, both string }{
+		{"", "0/255", "8/255"}, {"roller_shade", "0/0", "8/255"}, {"curtain", "4/16", "8/255"}, {"awning", "5/19", "8/255"},
+		{"shutter", "6/17", "6/17"}, {"blind", "0/255", "8/10"}, {"screen", "9/255", "8/255"}, {"garage_door", "0/255", "8/255"}, {"gate", "0/255", "8/255"},
+	} {
+		for want, o := range map[string]Options{
+			tt.lift: {Kind: tt.kind, Position: &no},
+			tt.both: {Kind: tt.kind, Tilt: true},
+			"7/9":   {Kind: tt.kind, Tilt: true, Position: &no},
+		} {
+			r := newRig(t, Part{Type: "window_covering", Options: o})
+			got := r.read(covering, datamodel.WindowCoveringAttrType) + "/" + r.read(covering, datamodel.WindowCoveringAttrEndProductType)
+			if got != want {
+				t.Errorf("%q, tilt %v: type/product %s, want %s", tt.kind, o.Tilt, got, want)
+			}
+		}
+	}
+}

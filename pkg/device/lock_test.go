@@ -1,6 +1,9 @@
 package device
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,4 +172,191 @@ func TestValveRefuses(t *testing.T) {
 	r.wantSent("Open at 40 %", Values{"open": Bool(true), "level_percent": Number(40)})
 	r.report(Values{"level_percent": Number(40)})
 	r.wantValve("at 40 %", "1", "null", "null")
+}
+
+// The least lock (section 5.2): no feature, and SupportedOperatingModes is inverted.
+func TestLeastLock(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	r := newRig(t, Part{Type: "door_lock"})
+	r.wantAll("at first", lock, map[matter.AttributeID]string{
+		matter.AttributeFeatureMap: "0", datamodel.DoorLockAttrLockState: "null", datamodel.DoorLockAttrLockType: "2",
+		datamodel.DoorLockAttrActuatorEnabled: "true", datamodel.DoorLockAttrOperatingMode: "0",
+		datamodel.DoorLockAttrSupportedOperatingModes: "65526", datamodel.DoorLockAttrDoorState: "UNSUPPORTED_ATTRIBUTE",
+		matter.AttributeAcceptedCommandList: "[0,1]",
+	})
+	if r.e.Groups || r.e.Scenes {
+		t.Error("a lock is in groups or scenes")
+	}
+	if got := r.Write(clustertest.Admin(1), 2, lock, datamodel.DoorLockAttrOperatingMode, "3"); got != "UNSUPPORTED_WRITE" {
+		t.Errorf("OperatingMode was written: %s", got)
+	}
+}
+
+// A command for what the lock is already (section 5.2.11.4): the lock has nothing to do,
+// whether it says so or not, and that is not an error.
+func TestLockIsThereAlready(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	for _, says := range []Values{nil, {"lock": Text("locked")}} {
+		r := newRig(t, Part{Type: "door_lock"})
+		r.report(Values{"lock": Text("locked")})
+		if err := r.timed(lock, datamodel.DoorLockCmdLockDoor, nil); err != nil || len(r.sent) != 1 {
+			t.Errorf("LockDoor of a locked lock: %v, sent %+v", err, r.sent)
+		}
+		if says != nil {
+			r.report(says)
+		}
+		r.after(time.Minute)
+		r.wantEvents(fmt.Sprintf("the lock reports %v", says), lock)
+		r.report(Values{"lock": Text("unlocked")})
+		r.report(Values{"lock": Text("locked")})
+		r.wantEvents("turned by hand later", lock, "2{0:1,1:0,2:null,3:null,4:null}", "2{0:0,1:0,2:null,3:null,4:null}")
+	}
+}
+
+// What the lock repeats of its old state during a command is not its result.
+func TestLockRepeatsItsOldState(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	r := newRig(t, Part{Type: "door_lock"})
+	r.report(Values{"lock": Text("locked")})
+	r.timed(lock, datamodel.DoorLockCmdUnlockDoor, nil)
+	r.report(Values{"lock": Text("locked")})
+	r.after(10 * time.Second)
+	r.wantEvents("it still moves", lock)
+	r.report(Values{"lock": Text("unlocked")})
+	r.wantEvents("it has moved", lock, "2{0:1,1:7,2:null,3:1,4:4097}")
+}
+
+// A lock that cannot be reached fails at once and leaves nothing to wait for; a PIN
+// has at most 32 octets.
+func TestLockRefuses(t *testing.T) {
+	const lock = datamodel.DoorLockID
+	r := newRig(t, Part{Type: "door_lock", Options: Options{PIN: true}})
+	r.report(Values{"lock": Text("locked")})
+	r.fail = true
+	if err := r.timed(lock, datamodel.DoorLockCmdUnlockDoor, nil); err == nil {
+		t.Error("a lock that cannot be reached was unlocked")
+	}
+	r.fail = false
+	long := func(w *tlv.Writer) { w.Octets(tlv.Context(0), make([]byte, 33)) }
+	if err := r.timed(lock, datamodel.DoorLockCmdUnlockDoor, long); err != matter.StatusConstraintError {
+		t.Errorf("a PIN of 33 octets: %v", err)
+	}
+	r.after(time.Minute)
+	r.wantEvents("after refused commands", lock)
+	if len(r.sent) != 0 {
+		t.Errorf("sent %+v", r.sent)
+	}
+}
+
+// Open without a duration (section 4.6.8.1): the attribute's, and none if that is
+// null. Without a level: DefaultOpenLevel. Close ends both (section 4.6.8.2).
+func TestValveDefaults(t *testing.T) {
+	const (
+		open, shut   = datamodel.ValveConfigurationAndControlCmdOpen, datamodel.ValveConfigurationAndControlCmdClose
+		duration     = datamodel.ValveConfigurationAndControlAttrOpenDuration
+		byDefault    = datamodel.ValveConfigurationAndControlAttrDefaultOpenDuration
+		defaultLevel = datamodel.ValveConfigurationAndControlAttrDefaultOpenLevel
+		level        = datamodel.ValveConfigurationAndControlAttrTargetLevel
+	)
+	p := Part{Type: "water_valve", Options: Options{Level: true}}
+	r := newRig(t, p)
+	for _, x := range []struct {
+		id            matter.AttributeID
+		value, status string
+	}{
+		{byDefault, "0", "CONSTRAINT_ERROR"}, {byDefault, "300", "SUCCESS"}, {defaultLevel, "0", "CONSTRAINT_ERROR"},
+		{defaultLevel, "101", "CONSTRAINT_ERROR"}, {defaultLevel, "70", "SUCCESS"},
+	} {
+		if got := r.Write(clustertest.Admin(1), 2, valveID, x.id, x.value); got != x.status {
+			t.Errorf("attribute %d = %s: %s, want %s", x.id, x.value, got, x.status)
+		}
+	}
+	r.restart(p)
+	for _, tt := range []struct {
+		name, fields    string
+		duration, level string
+	}{
+		{"all by default", "{}", "300", "70"},
+		{"no limit", "{0:null}", "null", "70"},
+		{"its own", "{0:20,1:30}", "20", "30"},
+	} {
+		r.sent = nil
+		r.do(valveID, open, tt.fields)
+		r.wantAll(tt.name, valveID, map[matter.AttributeID]string{
+			duration: tt.duration, datamodel.ValveConfigurationAndControlAttrRemainingDuration: tt.duration, level: tt.level,
+		})
+	}
+	r.report(Values{"level_percent": Number(30)})
+	r.sent = nil
+	r.do(valveID, shut, "{}")
+	r.wantSent("Close", Values{"open": Bool(false)})
+	r.wantValve("asked to close", "2", "0", "null")
+	r.wantAll("asked to close", valveID, map[matter.AttributeID]string{duration: "null", level: "0"})
+	r.report(Values{"level_percent": Number(0)})
+	r.wantValve("closed", "0", "null", "null")
+	r.wantEvents("with the level", valveID, "0{0:1,1:30}", "0{0:0,1:0}")
+	r.fail = true
+	if got := r.invoke(valveID, open, "{}"); got != "FAILURE" {
+		t.Errorf("Open of a valve that cannot be reached: %s", got)
+	}
+	r.wantValve("after a failure", "0", "null", "null")
+}
+
+// The time at which a valve closes survives a restart, also if it passes meanwhile.
+func TestValveClosesAfterARestart(t *testing.T) {
+	for _, down := range []time.Duration{time.Second, time.Hour} {
+		p := Part{Type: "water_valve"}
+		r := newRig(t, p)
+		r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}")
+		r.report(Values{"open": Bool(true)})
+		r.sent = nil
+		r.Now = r.Now.Add(down)
+		r.restart(p)
+		r.report(Values{"open": Bool(true)})
+		if down < time.Minute {
+			r.wantSent("it has time")
+			r.wantValve("it has time", "1", "null", "59")
+			r.after(59 * time.Second)
+		} else {
+			r.after(time.Second)
+		}
+		r.wantSent("at the end", Values{"open": Bool(false)})
+		r.after(11 * time.Second)
+		r.wantSent("it must close", Values{"open": Bool(false)})
+	}
+}
+
+// RemainingDuration is always current when it is read, and reported only when it
+// begins, changes in another way, or ends (section 4.6.7.4).
+func TestValveReports(t *testing.T) {
+	r := newRig(t, Part{Type: "water_valve"})
+	r.Subscribe(clustertest.Admin(1), 2, valveID)
+	r.Reported()
+	remaining := fmt.Sprintf("%d/%d=", valveID, datamodel.ValveConfigurationAndControlAttrRemainingDuration)
+	only := func(all []string) (list []string) {
+		for _, s := range all {
+			if v, ok := strings.CutPrefix(s, remaining); ok {
+				list = append(list, v)
+			}
+		}
+		return list
+	}
+	for _, tt := range []struct {
+		name   string
+		act    func()
+		pass   time.Duration
+		values []string
+	}{
+		{"opened", func() { r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}") }, time.Second, []string{"60"}},
+		{"open", func() { r.report(Values{"open": Bool(true)}) }, 28 * time.Second, nil},
+		{"opened anew", func() { r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:100}") }, 99 * time.Second, []string{"100"}},
+		{"at the end", func() {}, 2 * time.Second, []string{"null"}},
+	} {
+		tt.act()
+		r.Touch(2)
+		r.Settle(r.Now)
+		if got := only(r.after(tt.pass)); !slices.Equal(got, tt.values) {
+			t.Errorf("%s: reported %v, want %v", tt.name, got, tt.values)
+		}
+	}
 }

@@ -97,6 +97,15 @@ var FanControl = cluster.Define(cluster.Def[Fan]{
 	},
 })
 
+// FanRules returns the rules for the state of a fan.
+func FanRules() cluster.Rules[Fan] {
+	return cluster.Rules[Fan]{Restored: func(f *Fan) {
+		// Only the mode is stored. The percentage and the speed must match it.
+		f.PercentSetting = cluster.Null[uint8]{}
+		f.ReportMode(f.Mode)
+	}}
+}
+
 // speed and percent convert by the rules of section 4.4.6.6.
 
 func (f *Fan) speed(percent uint8) uint8 {

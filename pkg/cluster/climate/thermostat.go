@@ -98,6 +98,25 @@ func (t *Thermostat) cool() limits {
 	return limits{&t.Cool, &t.MinCool, &t.MaxCool, &t.Config.MinCool, &t.Config.MaxCool}
 }
 
+// Rules returns the rules for the state of a thermostat.
+func Rules() cluster.Rules[Thermostat] { return cluster.Rules[Thermostat]{Restored: restored} }
+
+// restored moves stored limits and setpoints into the range of the device, which may
+// have another one by now.
+func restored(t *Thermostat) {
+	for _, l := range []limits{t.heat(), t.cool()} {
+		*l.min = min(max(*l.min, *l.absMin), *l.absMax)
+		*l.max = min(max(*l.max, *l.min), *l.absMax)
+		l.fit()
+	}
+	if t.Config.Features&Auto == 0 {
+		return
+	}
+	t.MinCool, t.MaxCool = max(t.MinCool, t.MinHeat), max(t.MaxCool, t.MaxHeat)
+	t.cool().fit()
+	t.Cool = max(t.Cool, t.Heat)
+}
+
 // fit limits the setpoint.
 func (l limits) fit() { *l.set = min(max(*l.set, *l.min), *l.max) }
 

@@ -87,10 +87,14 @@ func (s *Lock) operate(c *cluster.Context, name string, to datamodel.DoorLockLoc
 // Rules returns the rules of the lock's state.
 func Rules() cluster.Rules[Lock] { return cluster.Rules[Lock]{Tick: tick} }
 
-// tick ends an operation that the lock has not carried out (section 5.2.11.4).
+// tick ends an operation that the lock has not carried out (section 5.2.11.4). A lock
+// that was in the wanted state already has nothing to report.
 func tick(c *cluster.Context, s *Lock) time.Time {
 	if o := s.wanted; !o.until.IsZero() && !c.Now.Before(o.until) {
 		s.wanted = operation{}
+		if s.State == cluster.Some(o.state) {
+			return time.Time{}
+		}
 		c.Emit(datamodel.DoorLockID, datamodel.DoorLockEventLockOperationError, func(w *tlv.Writer) {
 			w.Uint(tlv.Context(0), uint64(o.kind()))
 			w.Uint(tlv.Context(1), uint64(datamodel.DoorLockOperationSourceRemote))

@@ -87,7 +87,15 @@ func Select(level bool) cluster.Selection {
 }
 
 // Rules returns the rules for the state of a valve.
-func Rules() cluster.Rules[Valve] { return cluster.Rules[Valve]{Tick: tick} }
+func Rules() cluster.Rules[Valve] {
+	return cluster.Rules[Valve]{Tick: tick, Restored: func(s *Valve) {
+		// A valve that is to close is open until its device reports otherwise, so
+		// that the command to close is repeated.
+		if s.closes != 0 {
+			s.State = cluster.Some(open)
+		}
+	}}
+}
 
 type openFields struct {
 	OpenDuration cluster.Opt[cluster.Null[uint32]]

@@ -92,10 +92,10 @@ var Cluster = cluster.Define(cluster.Def[Covering]{
 		cluster.Do(datamodel.WindowCoveringCmdDownOrClose, func(c *cluster.Context, s *Covering) error { return s.all(c, Closed) }),
 		cluster.Do(datamodel.WindowCoveringCmdStopMotion, stop),
 		cluster.DoWith(datamodel.WindowCoveringCmdGoToLiftPercentage, func(c *cluster.Context, s *Covering, f *struct{ LiftPercent100thsValue uint16 }) error {
-			return s.goTo(c, &s.Lift, WantLift, f.LiftPercent100thsValue, s.Config.has(PositionLift))
+			return s.goTo(c, &s.Lift, WantLift, f.LiftPercent100thsValue)
 		}),
 		cluster.DoWith(datamodel.WindowCoveringCmdGoToTiltPercentage, func(c *cluster.Context, s *Covering, f *struct{ TiltPercent100thsValue uint16 }) error {
-			return s.goTo(c, &s.Tilt, WantTilt, f.TiltPercent100thsValue, s.Config.has(PositionTilt))
+			return s.goTo(c, &s.Tilt, WantTilt, f.TiltPercent100thsValue)
 		}),
 	},
 })
@@ -131,7 +131,14 @@ func Select(c Config) cluster.Selection {
 
 // Rules returns the rules for the state of a covering.
 func Rules() cluster.Rules[Covering] {
-	return cluster.Rules[Covering]{Tick: tick}
+	return cluster.Rules[Covering]{Tick: tick, Restored: restored}
+}
+
+// restored puts the targets where the covering is: at rest they are equal. Apple shows
+// a covering with another target as moving.
+func restored(s *Covering) {
+	s.Lift.rest()
+	s.Tilt.rest()
 }
 
 func lift(s *Covering) *Axis { return &s.Lift }
@@ -204,16 +211,12 @@ func (s *Covering) all(c *cluster.Context, to uint16) error {
 	return nil
 }
 
-// goTo moves one axis. An axis without positions opens at 0 and closes at any
-// other.
-func (s *Covering) goTo(c *cluster.Context, a *Axis, want uint32, to uint16, aware bool) error {
+// goTo moves one axis. Only an axis with positions has the command.
+func (s *Covering) goTo(c *cluster.Context, a *Axis, want uint32, to uint16) error {
 	if err := s.movable(); err != nil {
 		return err
 	}
-	if !aware && to != 0 {
-		to = Closed
-	}
-	a.move(c, want, to, aware)
+	a.move(c, want, to, true)
 	return nil
 }
 
