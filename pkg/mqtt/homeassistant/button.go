@@ -2,7 +2,6 @@ package homeassistant
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ type trigger struct {
 }
 
 // word matches a subtype that contains the gesture: 1_double, hold_left.
-var word = regexp.MustCompile(`^(?:(.+)_(single|double|triple|hold|long|press|click)|(single|double|triple|hold|long|press|click)_(.+))$`)
+var word = reader.NewPattern(`^(?:(.+)_(single|double|triple|hold|long|press|click)|(single|double|triple|hold|long|press|click)_(.+))$`)
 
 // automation reads a trigger: one gesture of one button. The triggers become
 // buttons when the device is described.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -127,7 +126,7 @@ func (r *Reader) Settled(now time.Time) {
 }
 
 // topicForm matches a discovery topic below the prefix.
-var topicForm = regexp.MustCompile(`^([a-z_]+)/(?:([a-zA-Z0-9_-]+)/)?([a-zA-Z0-9_-]+)/config$`)
+var topicForm = reader.NewPattern(`^([a-z_]+)/(?:([a-zA-Z0-9_-]+)/)?([a-zA-Z0-9_-]+)/config$`)
 
 // Message handles a message.
 func (r *Reader) Message(now time.Time, m link.Message) {

@@ -1,7 +1,6 @@
 package homeassistant
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -59,7 +58,7 @@ func (r *Reader) plug(e *entity) error {
 
 // zigbeeRelay matches the templates of zigbee2mqtt's switches that are relays.
 // Others are settings.
-var zigbeeRelay = regexp.MustCompile(`^\{\{ value_json\["state(_[a-z0-9_]+)?"\] \}\}$`)
+var zigbeeRelay = reader.NewPattern(`^\{\{ value_json\["state(_[a-z0-9_]+)?"\] \}\}$`)
 
 func (r *Reader) switches(e *entity) error {
 	if o, ok := e.config["origin"].(map[string]any); ok && o["name"] == "Zigbee2MQTT" && !zigbeeRelay.MatchString(e.config.text("value_template", "")) {

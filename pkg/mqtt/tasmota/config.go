@@ -3,7 +3,6 @@ package tasmota
 import (
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/opcredsd/opcredsd/pkg/mqtt/reader"
@@ -65,7 +64,7 @@ func decode(b []byte, into any) error {
 	return err
 }
 
-var macForm = regexp.MustCompile(`^[0-9A-F]{12}$`)
+var macForm = reader.NewPattern(`^[0-9A-F]{12}$`)
 
 // bounds of what is read of one device.
 const maxRelays = 28 // as many as Tasmota has

@@ -2,7 +2,6 @@ package zigbee2mqtt
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -50,11 +49,11 @@ var moves = map[string][]string{
 }
 
 // numberedCommands matches actions with the number of their button at the end.
-var numberedCommands = regexp.MustCompile(`^(?:scene|recall|button|key|bell)_?([0-9]{1,3})$`)
+var numberedCommands = reader.NewPattern(`^(?:scene|recall|button|key|bell)_?([0-9]{1,3})$`)
 
 // noButtons matches actions that are not those of buttons: of locks, cubes, keypads
 // and knobs, and commands to lamps that no button stands for.
-var noButtons = regexp.MustCompile(`lock|finger|password|rfid|keypad|pin_|_code|arm_|^disarm|_delay|shake|throw|slide|slider|flip|rotat|^fall|^drop|^tilt|vibration|side_up|inactivity|wakeup|knock|tap$|move_to_|_move$|hue|saturation|color_loop|color_move|color_temperature_move|brightness_stop|brightness_move_stop|color_stop|^store|^add|^remove|^view|^identify$|^unknown$|^none$|moving|^stopped$|non_access|ring_bell|\*`)
+var noButtons = reader.NewPattern(`lock|finger|password|rfid|keypad|pin_|_code|arm_|^disarm|_delay|shake|throw|slide|slider|flip|rotat|^fall|^drop|^tilt|vibration|side_up|inactivity|wakeup|knock|tap$|move_to_|_move$|hue|saturation|color_loop|color_move|color_temperature_move|brightness_stop|brightness_move_stop|color_stop|^store|^add|^remove|^view|^identify$|^unknown$|^none$|moving|^stopped$|non_access|ring_bell|\*`)
 
 // gestureOf splits an action into the button's name and the gesture.
 func gestureOf(action string) (button string, g device.Gesture, ok bool) {
@@ -142,7 +141,7 @@ var scenes = []string{
 
 // suffixed splits the number or the place of a button from an action: on_1,
 // off_left.
-var suffixed = regexp.MustCompile(`^((?:on|off|toggle|open|close|stop|up|down|brightness_(?:step|move)_(?:up|down)|color_temperature_step_(?:up|down)))_((?:l|s|b|e|row_)?[0-9]{1,2}|(?:b[0-9]_)?(?:up|down)|(?:left|right|center|top|bottom)(?:_(?:left|right|top|bottom))?|default|both|ext)(?:_sw)?$`)
+var suffixed = reader.NewPattern(`^((?:on|off|toggle|open|close|stop|up|down|brightness_(?:step|move)_(?:up|down)|color_temperature_step_(?:up|down)))_((?:l|s|b|e|row_)?[0-9]{1,2}|(?:b[0-9]_)?(?:up|down)|(?:left|right|center|top|bottom)(?:_(?:left|right|top|bottom))?|default|both|ext)(?:_sw)?$`)
 
 func (b *builder) command(action string, explicit, remote bool, all map[string]*button, get func(string) *button) {
 	word, place := action, ""

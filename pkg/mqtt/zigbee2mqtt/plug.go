@@ -2,7 +2,6 @@ package zigbee2mqtt
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -78,7 +77,7 @@ func (b *builder) valve(state *expose, endpoint string) {
 }
 
 // valveNames matches the properties of valves that are not of type switch.
-var valveNames = regexp.MustCompile(`^(?:state|valve|valve_state|gas_valve_state)(?:_(l?[0-9]))?$`)
+var valveNames = reader.NewPattern(`^(?:state|valve|valve_state|gas_valve_state)(?:_(l?[0-9]))?$`)
 
 // valveState adds a property that moves a valve: open or closed, or a position.
 func (b *builder) valveState(e *expose) bool {

@@ -1,7 +1,6 @@
 package zigbee2mqtt
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -107,17 +106,17 @@ var rules = []rule{
 }
 
 // numbered matches names that contain the endpoint: temperature_1, contact_l2.
-var numbered = regexp.MustCompile(`^([a-z][a-z_0-9]*?)_(l?[0-9]{1,2})$`)
+var numbered = reader.NewPattern(`^([a-z][a-z_0-9]*?)_(l?[0-9]{1,2})$`)
 
 // Names of quantities on one of a meter's lines, and of their sum.
 var (
-	phases = regexp.MustCompile(`^(power|energy|voltage|current|produced_energy|energy_produced)_((?:phase_)?[abcABCXYZ]|l[123])$`)
-	totals = regexp.MustCompile(`^(?:total_(?:active_)?(power|energy)|(power|energy)_all)$`)
+	phases = reader.NewPattern(`^(power|energy|voltage|current|produced_energy|energy_produced)_((?:phase_)?[abcABCXYZ]|l[123])$`)
+	totals = reader.NewPattern(`^(?:total_(?:active_)?(power|energy)|(power|energy)_all)$`)
 )
 
 // places matches names that contain the place of a temperature, for sensors on a
 // cable or with several probes. Limits and calibrations have other names.
-var places = regexp.MustCompile(`^(outdoor|outdoor_air|out|outside|floor|external|probe|soil|water|ntc[12]?|inlet_water|outlet_water|return_water|boiler_water|dhw|cable_sensor)_temp(?:erature)?$`)
+var places = reader.NewPattern(`^(outdoor|outdoor_air|out|outside|floor|external|probe|soil|water|ntc[12]?|inlet_water|outlet_water|return_water|boiler_water|dhw|cable_sensor)_temp(?:erature)?$`)
 
 // find returns the rule for an expose, and its endpoint if only the name contains
 // it.
@@ -155,20 +154,20 @@ const total = "total"
 
 // why lists the reasons for exposes without a rule.
 var why = []struct {
-	names  *regexp.Regexp
+	names  *reader.Pattern
 	reason reader.Reason
 }{
-	{regexp.MustCompile(`^$`), reader.Unreadable("it has no name")},
-	{regexp.MustCompile(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), reader.Reason{Kind: device.IgnoredDiagnostic, Text: "data about the radio and the software is not shown"}},
-	{regexp.MustCompile(`_alarm_2$|^alarm_2$`), reader.Other("it is the second alarm of the same zone")},
-	{regexp.MustCompile(`^(bar|psi|Bar)$`), reader.Other("the pressure is shown in another unit")},
-	{regexp.MustCompile(`^alarm(_1|_alarm_1)?$`), reader.NoType("the kind of the alarm is not known")},
-	{regexp.MustCompile(`^tamper|^vibration$|^tilt|^noise|^sound`), reader.NoType("Matter has no type for tamper and vibration")},
-	{regexp.MustCompile(`^effect$|^identify$|^color_options$|^level_config$`), reader.NoType("effects are not shown")},
-	{regexp.MustCompile(`^eco2$`), reader.NoType("it is estimated and not measured")},
-	{regexp.MustCompile(`_phase_[abc]$|_[abc]$|^total_`), reader.NoType("of a meter only power, energy, voltage and current of each line are shown")},
-	{regexp.MustCompile(`^warning$|^squawk$|^siren|alarm_switch|^alarm_(state|sound|light)`), reader.NoType("Matter has no type for sirens")},
-	{regexp.MustCompile(`temperature`), reader.NoType("only the name says which temperature it is")},
+	{reader.NewPattern(`^$`), reader.Unreadable("it has no name")},
+	{reader.NewPattern(`^linkquality$|^last_seen$|^rssi$|^uptime|_count(_\d+)?$|^update`), reader.Reason{Kind: device.IgnoredDiagnostic, Text: "data about the radio and the software is not shown"}},
+	{reader.NewPattern(`_alarm_2$|^alarm_2$`), reader.Other("it is the second alarm of the same zone")},
+	{reader.NewPattern(`^(bar|psi|Bar)$`), reader.Other("the pressure is shown in another unit")},
+	{reader.NewPattern(`^alarm(_1|_alarm_1)?$`), reader.NoType("the kind of the alarm is not known")},
+	{reader.NewPattern(`^tamper|^vibration$|^tilt|^noise|^sound`), reader.NoType("Matter has no type for tamper and vibration")},
+	{reader.NewPattern(`^effect$|^identify$|^color_options$|^level_config$`), reader.NoType("effects are not shown")},
+	{reader.NewPattern(`^eco2$`), reader.NoType("it is estimated and not measured")},
+	{reader.NewPattern(`_phase_[abc]$|_[abc]$|^total_`), reader.NoType("of a meter only power, energy, voltage and current of each line are shown")},
+	{reader.NewPattern(`^warning$|^squawk$|^siren|alarm_switch|^alarm_(state|sound|light)`), reader.NoType("Matter has no type for sirens")},
+	{reader.NewPattern(`temperature`), reader.NoType("only the name says which temperature it is")},
 }
 
 // reasonFor returns why an expose is left out.
@@ -195,46 +194,46 @@ func reasonFor(e *expose) reader.Reason {
 
 // greenPower matches models that stand for any Green Power device. They expose the
 // union of what such devices have.
-var greenPower = regexp.MustCompile(`^GreenPower`)
+var greenPower = reader.NewPattern(`^GreenPower`)
 
 // loads matches the endpoints whose switch is a load: relays with a number or a
 // place in their name. Other endpoints of this form are modes of the device.
-var loads = regexp.MustCompile(`^((l|s|ch|out|relay|load|channel|socket|outlet|plug|switch|line|zone|port|gang|t|b)_?[0-9]{1,2}|[0-9]{1,3}|(left|right|center|centre|middle|top|bottom|upper|lower|up|down|main)(_(left|right|center|middle|top|bottom|up|down))*|relay|load|socket|outlet|plug|usb(_[abc])?|holes|default|switch|lights?|lamp|p[0-9])$`)
+var loads = reader.NewPattern(`^((l|s|ch|out|relay|load|channel|socket|outlet|plug|switch|line|zone|port|gang|t|b)_?[0-9]{1,2}|[0-9]{1,3}|(left|right|center|centre|middle|top|bottom|upper|lower|up|down|main)(_(left|right|center|middle|top|bottom|up|down))*|relay|load|socket|outlet|plug|usb(_[abc])?|holes|default|switch|lights?|lamp|p[0-9])$`)
 
 // valves match devices whose switch is a valve, which only their description shows.
 var (
-	valves    = regexp.MustCompile(`(?i)\bvalve|\birrigation|\bwatering\b|\bsprinkler|\bwater timer|\bwater walve|\bgas valve`)
-	notValves = regexp.MustCompile(`(?i)radiator|thermo|heat|sensor\b.*\bvalve|remote`)
+	valves    = reader.NewPattern(`(?i)\bvalve|\birrigation|\bwatering\b|\bsprinkler|\bwater timer|\bwater walve|\bgas valve`)
+	notValves = reader.NewPattern(`(?i)radiator|thermo|heat|sensor\b.*\bvalve|remote`)
 )
 
 // zones are the kinds of alarms that are just called alarm, by words of the
 // description. The first match wins.
 var zones = []struct {
-	words *regexp.Regexp
+	words *reader.Pattern
 	is    kind
 }{
-	{regexp.MustCompile(`(?i)\bsirens?\b|sound and (flash|light)|vibration|\bvalve`), isZone}, // the description does not give the kind of alarm
-	{regexp.MustCompile(`(?i)smoke|\bfire\b`), isSmoke},
-	{regexp.MustCompile(`(?i)carbon monoxide|\bCO\b`), isCO},
-	{regexp.MustCompile(`(?i)\bgas\b`), isGas},
-	{regexp.MustCompile(`(?i)water leak|leakage|\bleak\b|flood`), isLeak},
-	{regexp.MustCompile(`(?i)\bdoor\b|window|opening|open/close|contact sensor`), isContact},
-	{regexp.MustCompile(`(?i)motion|\bPIR\b|occupancy|presence`), isOccupancy},
+	{reader.NewPattern(`(?i)\bsirens?\b|sound and (flash|light)|vibration|\bvalve`), isZone}, // the description does not give the kind of alarm
+	{reader.NewPattern(`(?i)smoke|\bfire\b`), isSmoke},
+	{reader.NewPattern(`(?i)carbon monoxide|\bCO\b`), isCO},
+	{reader.NewPattern(`(?i)\bgas\b`), isGas},
+	{reader.NewPattern(`(?i)water leak|leakage|\bleak\b|flood`), isLeak},
+	{reader.NewPattern(`(?i)\bdoor\b|window|opening|open/close|contact sensor`), isContact},
+	{reader.NewPattern(`(?i)motion|\bPIR\b|occupancy|presence`), isOccupancy},
 }
 
 // covers are kinds of window coverings, by words of the description. The first
 // match wins.
 var covers = []struct {
-	words *regexp.Regexp
+	words *reader.Pattern
 	kind  string
 }{
-	{regexp.MustCompile(`(?i)garage`), "garage_door"},
-	{regexp.MustCompile(`(?i)\bgate\b`), "gate"},
-	{regexp.MustCompile(`(?i)awning`), "awning"},
-	{regexp.MustCompile(`(?i)shutter`), "shutter"},
-	{regexp.MustCompile(`(?i)venetian`), "blind"},
-	{regexp.MustCompile(`(?i)curtain|drape`), "curtain"},
-	{regexp.MustCompile(`(?i)screen`), "screen"},
-	{regexp.MustCompile(`(?i)roller|shade`), "roller_shade"},
-	{regexp.MustCompile(`(?i)\bblind`), "blind"},
+	{reader.NewPattern(`(?i)garage`), "garage_door"},
+	{reader.NewPattern(`(?i)\bgate\b`), "gate"},
+	{reader.NewPattern(`(?i)awning`), "awning"},
+	{reader.NewPattern(`(?i)shutter`), "shutter"},
+	{reader.NewPattern(`(?i)venetian`), "blind"},
+	{reader.NewPattern(`(?i)curtain|drape`), "curtain"},
+	{reader.NewPattern(`(?i)screen`), "screen"},
+	{reader.NewPattern(`(?i)roller|shade`), "roller_shade"},
+	{reader.NewPattern(`(?i)\bblind`), "blind"},
 }
