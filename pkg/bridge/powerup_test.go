@@ -12,7 +12,7 @@ import (
 )
 
 // TestRule9NoPowerUp: a restart of the bridge is no power-up of a lamp. StartUpOnOff is for
-// a device that lives in the program: the start of that is its power-up (section 1.5.6.5).
+// a device that lives in the program: the start of that is its power-up (section 1.5.6.6).
 func TestRule9NoPowerUp(t *testing.T) {
 	g := newRig(t)
 	for _, id := range []string{"demo:lamp", "api:lamp"} {

@@ -122,13 +122,21 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s: tags %s, want %s", tt.parts, s, tt.want)
 		}
 	}
+	a, err := Assemble(&Device{ID: "test:1", Layout: Flat, Parts: parts("1:on_off_light 2:on_off_light")}, Profile{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range a.Nodes {
+		if n.Tags != nil {
+			t.Errorf("a device of its own has the tags %v", n.Tags)
+		}
+	}
 	many := Device{ID: "test:1", Layout: Composed}
 	for i := range 70 {
 		many.Parts = append(many.Parts, Part{ID: fmt.Sprintf("b%d", i), Name: fmt.Sprintf("Button %d", i), Type: "generic_switch"})
 	}
 	many.Parts[3].Name = strings.Repeat("x", 65)
-	a, err := Assemble(&many, Profile{}, nil)
-	if err != nil {
+	if a, err = Assemble(&many, Profile{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

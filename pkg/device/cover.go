@@ -39,6 +39,10 @@ func buildCover(b *builder) error {
 	if !ok {
 		return &OptionError{"kind", fmt.Sprintf("%q is none of roller_shade, curtain, awning, shutter, blind, screen, garage_door, gate", o.Kind)}
 	}
+	if b.profile.ShutterAsShade && kind.lift == datamodel.WindowCoveringTypeShutter {
+		shade := coverings["roller_shade"]
+		kind.lift, kind.both = shade.lift, shade.both
+	}
 	position := o.Position == nil || *o.Position
 	config := windowcovering.Config{Type: kind.lift, Product: kind.product}
 	switch {

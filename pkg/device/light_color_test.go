@@ -109,13 +109,13 @@ func TestColorCommands(t *testing.T) {
 		{"3.2.8.11", toColor, "{0:32768,1:19660,2:0,3:0,4:0}", request{xy(0.5, 0.3), 0}, 0, wants{currentX: 32768, currentY: 19660, colorMode: 1, enhancedMode: 1}},
 		{"3.2.8.12", moveColor, "{0:+100,1:-100,2:0,3:0}", request{}, 10 * time.Second, wants{colorMode: 1}},
 		{"3.2.8.13", stepColor, "{0:+1000,1:-1000,2:0,3:0,4:0}", request{}, 0, wants{colorMode: 1}},
-		{"3.2.8.19", toTemp, "{0:250,1:0,2:0,3:0}", request{kelvin(4000), 0}, 0, wants{mireds: 250, colorMode: 2, enhancedMode: 2}},
-		{"3.2.8.19 colder than can be", toTemp, "{0:1,1:0,2:0,3:0}", request{kelvin(6535), 0}, 0, wants{mireds: 153}},
-		{"3.2.8.19 warmer than can be", toTemp, "{0:65279,1:0,2:0,3:0}", request{kelvin(2000), 0}, 0, wants{mireds: 500}},
-		{"3.2.8.20 up to the end", moveTemp, "{0:1,1:65535,2:0,3:0,4:0,5:0}", request{}, time.Second, wants{mireds: 500}},
-		{"3.2.8.20 down to a bound", moveTemp, "{0:3,1:65535,2:200,3:0,4:0,5:0}", request{kelvin(5000), anyTime}, time.Second, wants{mireds: 200}},
-		{"3.2.8.21 up", stepTemp, "{0:1,1:65535,2:0,3:0,4:300,5:0,6:0}", request{kelvin(3330), 0}, 0, wants{mireds: 300}},
-		{"3.2.8.21 down to the end", stepTemp, "{0:3,1:500,2:0,3:0,4:0,5:0,6:0}", request{kelvin(6535), 0}, 0, wants{mireds: 153}},
+		{"3.2.8.14", toTemp, "{0:250,1:0,2:0,3:0}", request{kelvin(4000), 0}, 0, wants{mireds: 250, colorMode: 2, enhancedMode: 2}},
+		{"3.2.8.14 colder than can be", toTemp, "{0:1,1:0,2:0,3:0}", request{kelvin(6535), 0}, 0, wants{mireds: 153}},
+		{"3.2.8.14 warmer than can be", toTemp, "{0:65279,1:0,2:0,3:0}", request{kelvin(2000), 0}, 0, wants{mireds: 500}},
+		{"3.2.8.21 up to the end", moveTemp, "{0:1,1:65535,2:0,3:0,4:0,5:0}", request{}, time.Second, wants{mireds: 500}},
+		{"3.2.8.21 down to a bound", moveTemp, "{0:3,1:65535,2:200,3:0,4:0,5:0}", request{kelvin(5000), anyTime}, time.Second, wants{mireds: 200}},
+		{"3.2.8.22 up", stepTemp, "{0:1,1:65535,2:0,3:0,4:300,5:0,6:0}", request{kelvin(3330), 0}, 0, wants{mireds: 300}},
+		{"3.2.8.22 down to the end", stepTemp, "{0:3,1:500,2:0,3:0,4:0,5:0,6:0}", request{kelvin(6535), 0}, 0, wants{mireds: 153}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := bulb(t)
@@ -161,9 +161,9 @@ func TestColorStatuses(t *testing.T) {
 		{"3.2.8.11 x", datamodel.ColorControlCmdMoveToColor, "{0:65280,1:0,2:0,3:0,4:0}", "CONSTRAINT_ERROR"},
 		{"3.2.8.12 both rates 0 is a stop", datamodel.ColorControlCmdMoveColor, "{0:+0,1:+0,2:0,3:0}", "SUCCESS"},
 		{"3.2.8.13 both steps 0", datamodel.ColorControlCmdStepColor, "{0:+0,1:+0,2:0,3:0,4:0}", "INVALID_COMMAND"},
-		{"3.2.8.19 temperature", datamodel.ColorControlCmdMoveToColorTemperature, "{0:65280,1:0,2:0,3:0}", "CONSTRAINT_ERROR"},
-		{"3.2.8.20 rate", datamodel.ColorControlCmdMoveColorTemperature, "{0:1,1:0,2:0,3:0,4:0,5:0}", "INVALID_COMMAND"},
-		{"3.2.8.21 size", datamodel.ColorControlCmdStepColorTemperature, "{0:1,1:0,2:0,3:0,4:0,5:0,6:0}", "INVALID_COMMAND"},
+		{"3.2.8.14 temperature", datamodel.ColorControlCmdMoveToColorTemperature, "{0:65280,1:0,2:0,3:0}", "CONSTRAINT_ERROR"},
+		{"3.2.8.21 rate", datamodel.ColorControlCmdMoveColorTemperature, "{0:1,1:0,2:0,3:0,4:0,5:0}", "INVALID_COMMAND"},
+		{"3.2.8.22 size", datamodel.ColorControlCmdStepColorTemperature, "{0:1,1:0,2:0,3:0,4:0,5:0,6:0}", "INVALID_COMMAND"},
 		{"a command of a feature that the lamp lacks", datamodel.ColorControlCmdColorLoopSet, "{0:0,1:0,2:0,3:0,4:0,5:0,6:0}", "UNSUPPORTED_COMMAND"},
 	} {
 		r := bulb(t)
@@ -201,7 +201,7 @@ func TestStopMoveStep(t *testing.T) {
 	r.after(5 * time.Second)
 	r.sent = nil
 	r.do(color, datamodel.ColorControlCmdStopMoveStep, "{0:0,1:0}")
-	r.wantRequests("3.2.8.22", request{kelvin(3070), 0})
+	r.wantRequests("3.2.8.20", request{kelvin(3070), 0})
 	r.after(10 * time.Second)
 	r.wantRead("stopped", color, mireds, "326")
 	r.wantRead("stopped", color, colorRemaining, "0")
@@ -383,8 +383,8 @@ func TestKelvin(t *testing.T) {
 			continue
 		}
 		r := newRig(t, Part{Type: "color_temperature_light", Options: tt.o})
-		r.wantRead("3.2.7.22", color, datamodel.ColorControlAttrColorTempPhysicalMinMireds, tt.low)
-		r.wantRead("3.2.7.23", color, datamodel.ColorControlAttrColorTempPhysicalMaxMireds, tt.high)
+		r.wantRead("3.2.7.20", color, datamodel.ColorControlAttrColorTempPhysicalMinMireds, tt.low)
+		r.wantRead("3.2.7.21", color, datamodel.ColorControlAttrColorTempPhysicalMaxMireds, tt.high)
 		r.wantRead("its mode", color, colorMode, "2")
 	}
 }
@@ -443,7 +443,7 @@ func TestColorReports(t *testing.T) {
 	}
 }
 
-// The color loop (sections 3.2.7.16 to 3.2.7.20 and 3.2.8.18), as TC-CC-9.1 tests
+// The color loop (sections 3.2.7.14 to 3.2.7.18 and 3.2.8.19), as TC-CC-9.1 tests
 // it.
 func TestColorLoop(t *testing.T) {
 	set := datamodel.ColorControlCmdColorLoopSet
@@ -512,7 +512,7 @@ func TestColorLoopReports(t *testing.T) {
 	}
 }
 
-// CoupleColorTempToLevel (section 3.2.7.12).
+// CoupleColorTempToLevel (section 1.6.5.1.2).
 func TestTemperatureFollowsLevel(t *testing.T) {
 	r := newRig(t, Part{Type: "color_temperature_light"})
 	r.report(Values{"on": Bool(true), "brightness_percent": Number(50), "color_temperature_kelvin": Number(4000)})

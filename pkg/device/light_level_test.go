@@ -110,12 +110,12 @@ func TestLevelStatuses(t *testing.T) {
 		value string
 		want  string
 	}{
-		{"1.6.6.10 OnLevel 0", datamodel.LevelControlAttrOnLevel, "0", "CONSTRAINT_ERROR"},
-		{"1.6.6.10 OnLevel 255", datamodel.LevelControlAttrOnLevel, "255", "CONSTRAINT_ERROR"},
-		{"1.6.6.10 OnLevel 1", datamodel.LevelControlAttrOnLevel, "1", "SUCCESS"},
-		{"1.6.6.10 OnLevel 254", datamodel.LevelControlAttrOnLevel, "254", "SUCCESS"},
-		{"1.6.6.10 no OnLevel", datamodel.LevelControlAttrOnLevel, "null", "SUCCESS"},
-		{"1.6.6.13 DefaultMoveRate 0", datamodel.LevelControlAttrDefaultMoveRate, "0", "CONSTRAINT_ERROR"},
+		{"1.6.6.11 OnLevel 0", datamodel.LevelControlAttrOnLevel, "0", "CONSTRAINT_ERROR"},
+		{"1.6.6.11 OnLevel 255", datamodel.LevelControlAttrOnLevel, "255", "CONSTRAINT_ERROR"},
+		{"1.6.6.11 OnLevel 1", datamodel.LevelControlAttrOnLevel, "1", "SUCCESS"},
+		{"1.6.6.11 OnLevel 254", datamodel.LevelControlAttrOnLevel, "254", "SUCCESS"},
+		{"1.6.6.11 no OnLevel", datamodel.LevelControlAttrOnLevel, "null", "SUCCESS"},
+		{"1.6.6.14 DefaultMoveRate 0", datamodel.LevelControlAttrDefaultMoveRate, "0", "CONSTRAINT_ERROR"},
 		{"1.6.6.9 Options", datamodel.LevelControlAttrOptions, "3", "SUCCESS"},
 		{"1.6.6.9 Options nobody knows", datamodel.LevelControlAttrOptions, "4", "CONSTRAINT_ERROR"},
 		{"1.6.6.2 CurrentLevel", currentLevel, "5", "UNSUPPORTED_WRITE"},
@@ -143,7 +143,7 @@ func TestMoveAtTheDefaultRate(t *testing.T) {
 	r := dimmer(t, true, 40)
 	r.write(level, datamodel.LevelControlAttrDefaultMoveRate, "51")
 	r.do(level, datamodel.LevelControlCmdMove, "{0:0,1:null,2:0,3:0}")
-	r.wantRequests("1.6.6.13", request{percent(100), 29})
+	r.wantRequests("1.6.6.14", request{percent(100), 29})
 }
 
 // Options (section 1.6.6.9): what happens to a lamp that is off.
@@ -294,10 +294,10 @@ func TestOnOffAndLevel(t *testing.T) {
 		r.write(level, datamodel.LevelControlAttrOnTransitionTime, "5")
 		r.write(level, datamodel.LevelControlAttrOffTransitionTime, "0")
 		r.do(onOff, datamodel.OnOffCmdOn, "{}")
-		r.wantRequests("1.6.6.11", request{turnedOn, 5})
+		r.wantRequests("1.6.6.12", request{turnedOn, 5})
 		r.after(time.Second)
 		r.do(onOff, datamodel.OnOffCmdOff, "{}")
-		r.wantRequests("1.6.6.12", request{turnedOff, noTime})
+		r.wantRequests("1.6.6.13", request{turnedOff, noTime})
 		r.wantRead("off", onOff, onOffAttr, "false")
 	})
 	t.Run("On while it fades out", func(t *testing.T) {

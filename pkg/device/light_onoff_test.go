@@ -223,7 +223,7 @@ func TestLightIsKept(t *testing.T) {
 	}
 }
 
-// The StartUp attributes (sections 1.5.6.5, 1.6.6.14, 3.2.7.25), of a device that
+// The StartUp attributes (sections 1.5.6.6, 1.6.6.15, 3.2.7.23), of a device that
 // is part of the program: its start is the power-up.
 func TestPowerUp(t *testing.T) {
 	for _, tt := range []struct {

@@ -73,12 +73,12 @@ func TestColorConstraints(t *testing.T) {
 		{"3.2.8.10", datamodel.ColorControlCmdMoveToHueAndSaturation, []string{"{0:255,1:0,2:0,3:0,4:0}", "{0:0,1:255,2:0,3:0,4:0}", "{0:0,1:0,2:65535,3:0,4:0}"}},
 		{"3.2.8.11", datamodel.ColorControlCmdMoveToColor, []string{"{0:65280,1:0,2:0,3:0,4:0}", "{0:0,1:65280,2:0,3:0,4:0}", "{0:0,1:0,2:65535,3:0,4:0}"}},
 		{"3.2.8.13", datamodel.ColorControlCmdStepColor, []string{"{0:+1,1:+1,2:65535,3:0,4:0}"}},
-		{"3.2.8.14", datamodel.ColorControlCmdEnhancedMoveToHue, []string{"{0:0,1:0,2:65535,3:0,4:0}"}},
-		{"3.2.8.16", datamodel.ColorControlCmdEnhancedStepHue, []string{"{0:1,1:1,2:65535,3:0,4:0}"}},
-		{"3.2.8.17", datamodel.ColorControlCmdEnhancedMoveToHueAndSaturation, []string{"{0:0,1:255,2:0,3:0,4:0}", "{0:0,1:0,2:65535,3:0,4:0}"}},
-		{"3.2.8.19", datamodel.ColorControlCmdMoveToColorTemperature, []string{"{0:65280,1:0,2:0,3:0}", "{0:1,1:65535,2:0,3:0}"}},
-		{"3.2.8.20", datamodel.ColorControlCmdMoveColorTemperature, []string{"{0:1,1:1,2:65280,3:0,4:0,5:0}", "{0:1,1:1,2:0,3:65280,4:0,5:0}"}},
-		{"3.2.8.21", datamodel.ColorControlCmdStepColorTemperature, []string{"{0:1,1:1,2:65535,3:0,4:0,5:0,6:0}", "{0:1,1:1,2:0,3:65280,4:0,5:0,6:0}", "{0:1,1:1,2:0,3:0,4:65280,5:0,6:0}"}},
+		{"3.2.8.15", datamodel.ColorControlCmdEnhancedMoveToHue, []string{"{0:0,1:0,2:65535,3:0,4:0}"}},
+		{"3.2.8.17", datamodel.ColorControlCmdEnhancedStepHue, []string{"{0:1,1:1,2:65535,3:0,4:0}"}},
+		{"3.2.8.18", datamodel.ColorControlCmdEnhancedMoveToHueAndSaturation, []string{"{0:0,1:255,2:0,3:0,4:0}", "{0:0,1:0,2:65535,3:0,4:0}"}},
+		{"3.2.8.14", datamodel.ColorControlCmdMoveToColorTemperature, []string{"{0:65280,1:0,2:0,3:0}", "{0:1,1:65535,2:0,3:0}"}},
+		{"3.2.8.21", datamodel.ColorControlCmdMoveColorTemperature, []string{"{0:1,1:1,2:65280,3:0,4:0,5:0}", "{0:1,1:1,2:0,3:65280,4:0,5:0}"}},
+		{"3.2.8.22", datamodel.ColorControlCmdStepColorTemperature, []string{"{0:1,1:1,2:65535,3:0,4:0,5:0,6:0}", "{0:1,1:1,2:0,3:65280,4:0,5:0,6:0}", "{0:1,1:1,2:0,3:0,4:65280,5:0,6:0}"}},
 	} {
 		for _, on := range []bool{true, false} {
 			r := bulb(t, "hs", "xy", "loop")
@@ -167,7 +167,7 @@ func TestRemainingTime(t *testing.T) {
 	}
 }
 
-// The order of the limits of the color temperature (sections 3.2.7.21 to 3.2.7.24).
+// The order of the limits of the color temperature (sections 3.2.7.20 to 3.2.7.22).
 func TestColorTemperatureLimits(t *testing.T) {
 	for _, o := range []Options{{}, {MinKelvin: 2200, MaxKelvin: 4000}, {MinKelvin: 1000, MaxKelvin: 14925}} {
 		r := newRig(t, Part{Type: "color_temperature_light", Options: o})
@@ -179,7 +179,7 @@ func TestColorTemperatureLimits(t *testing.T) {
 	}
 }
 
-// ColorLoopSet (section 3.2.8.18): defaults, and the settings of a loop that runs.
+// ColorLoopSet (section 3.2.8.19): defaults, and the settings of a loop that runs.
 func TestColorLoopSettings(t *testing.T) {
 	set := datamodel.ColorControlCmdColorLoopSet
 	r := bulb(t, "hs", "loop")
@@ -233,5 +233,33 @@ func TestSceneKeepsItsNameAndTime(t *testing.T) {
 	r.report(percent(90))
 	if got := r.Read(clustertest.Admin(1), 2, scene, sceneSet); got != "[{0:2,1:2,2:1,3:false,4:13,254:1}]" {
 		t.Errorf("afterwards %s", got)
+	}
+}
+
+// The range of a light's level (device types Dimmable Light and Dimmable Plug-In Unit),
+// which ecosystems do not ask for.
+func TestLevelRange(t *testing.T) {
+	for _, typ := range []string{"dimmable_light", "color_temperature_light", "extended_color_light", "dimmable_plug", "mounted_dimmable_load_control"} {
+		r := newRig(t, Part{Type: typ})
+		r.wantRead(typ, level, datamodel.LevelControlAttrMinLevel, "1")
+		r.wantRead(typ, level, datamodel.LevelControlAttrMaxLevel, "254")
+		r.wantRead(typ, level, matter.AttributeFeatureMap, "3")
+	}
+}
+
+// A command with a bad field is refused whether or not the light is on: its fields are
+// checked before its options (section 1.6.7).
+func TestLevelStatusesWhileOff(t *testing.T) {
+	for fields, command := range map[string]matter.CommandID{
+		"{0:255,1:0,2:0,3:0}":   datamodel.LevelControlCmdMoveToLevel,
+		"{0:0,1:0,2:0,3:0}":     datamodel.LevelControlCmdMove,
+		"{0:2,1:5,2:0,3:0}":     datamodel.LevelControlCmdMove,
+		"{0:0,1:0,2:0,3:0,4:0}": datamodel.LevelControlCmdStep,
+		"{0:2,1:1,2:0,3:0,4:0}": datamodel.LevelControlCmdStep,
+	} {
+		r := dimmer(t, false, 40)
+		if got := r.invoke(level, command, fields); got != "INVALID_COMMAND" && got != "CONSTRAINT_ERROR" {
+			t.Errorf("command %d %s: %s", command, fields, got)
+		}
 	}
 }

@@ -142,7 +142,7 @@ func TestAddAndViewScene(t *testing.T) {
 		`1{0:0,1:1,2:5,3:0,4:"",5:[{0:6,1:[{0:0,1:1}]},{0:8,1:[{0:0,1:255}]},{0:768,1:[{0:1,1:254},{0:3,3:65279},{0:16385,1:3}]}]}`)
 }
 
-// A full table (section 1.4.8.2): replacing needs no room.
+// A full table (section 1.4.8.1): replacing needs no room.
 func TestSceneTableIsBounded(t *testing.T) {
 	r := scenic(t)
 	for f := matter.FabricIndex(1); f <= 2; f++ {
@@ -212,7 +212,7 @@ func TestScenesGoWithTheirFabric(t *testing.T) {
 	}
 }
 
-// SceneValid (section 1.4.8.3).
+// SceneValid (section 1.4.7.2.4).
 func TestSceneValid(t *testing.T) {
 	r := scenic(t)
 	info := func(what, one, two string) {

@@ -22,6 +22,13 @@ type Profile struct {
 	// flat.
 	SensorSets [][]string
 
+	// MaxButtons is the number of buttons that the ecosystem accepts on one device; 0:
+	// no limit is known. It shows more of them flat.
+	MaxButtons int
+	// ShutterAsShade shows shutters as coverings of another type. EndProductType still
+	// names them.
+	ShutterAsShade bool
+
 	// MaxDevices is the number of bridged devices that the ecosystem accepts on one
 	// node; 0: no limit is known.
 	MaxDevices int
@@ -34,7 +41,7 @@ type Profile struct {
 // profiles are the ecosystems, according to their code and their public documents.
 var profiles = map[string]Profile{
 	"full":          {},
-	"homeassistant": {},
+	"homeassistant": {ShutterAsShade: true}, // it shows the type Shutter as an awning
 	"apple": {
 		MaxDevices: 150,
 		plainer: map[string]*plainer{
@@ -60,7 +67,7 @@ var profiles = map[string]Profile{
 		},
 		hidden: []string{"pressure_sensor", "flow_sensor", "soil_sensor", "electrical_sensor"},
 	},
-	"smartthings": {SetTopology: true, SensorSets: [][]string{
+	"smartthings": {SetTopology: true, MaxButtons: 9, SensorSets: [][]string{
 		{"humidity_sensor", "temperature_sensor"},
 		{"humidity_sensor", "pressure_sensor", "temperature_sensor"},
 		{"light_sensor", "occupancy_sensor"},
@@ -92,7 +99,7 @@ func (p *Profile) layout(d *Device) Layout {
 		return !slices.ContainsFunc(d.Parts, func(part Part) bool { return !is(part.Type) })
 	}
 	switch {
-	case all(isGang):
+	case all(isGang), p.MaxButtons > 0 && buttons(d) > p.MaxButtons:
 		return Flat
 	case !all(isSensor):
 		return Composed
@@ -110,6 +117,16 @@ func partTypes(d *Device) (types []string) {
 	}
 	slices.Sort(types)
 	return types
+}
+
+// buttons returns the number of buttons of a device.
+func buttons(d *Device) (n int) {
+	for i := range d.Parts {
+		if d.Parts[i].Type == "generic_switch" {
+			n++
+		}
+	}
+	return n
 }
 
 // isGang reports whether several parts of the type are separate lamps or switches.

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -98,5 +99,48 @@ func TestHiddenParts(t *testing.T) {
 	d.Parts = d.Parts[1:]
 	if a := inProfile(t, "apple", d); len(a.Nodes) != 0 {
 		t.Errorf("nodes %v", a.Nodes)
+	}
+}
+
+// TestButtonsOfSmartThings: it has profiles for up to nine buttons.
+func TestButtonsOfSmartThings(t *testing.T) {
+	for n, flat := range map[int]bool{9: false, 10: true} {
+		for _, sensor := range []bool{false, true} {
+			d := &Device{ID: "x:1"}
+			for i := range n {
+				d.Parts = append(d.Parts, Part{ID: fmt.Sprint(i + 1), Type: "generic_switch"})
+			}
+			if sensor {
+				d.Parts = append(d.Parts, Part{ID: "t", Type: "temperature_sensor"})
+			}
+			if got := inProfile(t, "smartthings", d).Nodes[0].Part != nil; got != flat {
+				t.Errorf("%d buttons: flat %v", n, got)
+			}
+			if inProfile(t, "homeassistant", d).Nodes[0].Part != nil {
+				t.Errorf("%d buttons are flat for others, too", n)
+			}
+		}
+	}
+}
+
+// TestShutterOfHomeAssistant: it shows coverings of type Shutter as awnings.
+func TestShutterOfHomeAssistant(t *testing.T) {
+	for _, tt := range []struct {
+		profile string
+		tilt    bool
+		want    string
+	}{
+		{"full", false, "6"}, {"apple", false, "6"}, {"homeassistant", false, "0"}, {"homeassistant", true, "8"}, {"full", true, "6"},
+	} {
+		p, _ := ProfileNamed(tt.profile)
+		d := one("window_covering")
+		d.Parts[0].Options = Options{Kind: "shutter", Tilt: tt.tilt}
+		x := assemble(t, *d, p)
+		if got := x.read(0, covering, datamodel.WindowCoveringAttrType); got != tt.want {
+			t.Errorf("profile %s, tilt %v: Type %s, want %s", tt.profile, tt.tilt, got, tt.want)
+		}
+		if got := x.read(0, covering, datamodel.WindowCoveringAttrEndProductType); got != "17" {
+			t.Errorf("profile %s: EndProductType %s", tt.profile, got)
+		}
 	}
 }

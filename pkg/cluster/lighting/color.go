@@ -267,7 +267,7 @@ func (s *Light) WantedColor() *Tint {
 	return &s.Color.sent
 }
 
-// coupleTemperature moves the color temperature with the level (section 3.2.7.12):
+// coupleTemperature moves the color temperature with the level (section 1.6.5.1.2):
 // coldest at the highest level, warmest at the lowest.
 func (s *Light) coupleTemperature(c *cluster.Context, level uint8, p pace) {
 	if s.Color.Enhanced != modeCT || s.model.Features&datamodel.ColorControlFeatureColorTemperature == 0 {

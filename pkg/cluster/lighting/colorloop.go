@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
-// Loop is the color loop (sections 3.2.7.16 to 3.2.7.20), in which the hue turns
+// Loop is the color loop (sections 3.2.7.14 to 3.2.7.18), in which the hue turns
 // endlessly.
 type Loop struct {
 	Active    uint8 // 1: it turns
@@ -28,7 +28,7 @@ type colorLoopSet struct {
 	options
 }
 
-// colorLoopSet handles ColorLoopSet (section 3.2.8.18).
+// colorLoopSet handles ColorLoopSet (section 3.2.8.19).
 func (s *Light) colorLoopSet(c *cluster.Context, f *colorLoopSet) error {
 	if f.Action > datamodel.ColorControlColorLoopActionActivateFromEnhancedCurrentHue ||
 		f.Direction > datamodel.ColorControlColorLoopDirectionIncrement {

@@ -42,7 +42,7 @@ func (s *Light) toNumbers(c *cluster.Context, mode datamodel.ColorControlEnhance
 	return nil
 }
 
-// toHue handles MoveToHue and EnhancedMoveToHue (sections 3.2.8.4 and 3.2.8.14).
+// toHue handles MoveToHue and EnhancedMoveToHue (sections 3.2.8.4 and 3.2.8.15).
 func (s *Light) toHue(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, hue uint16, dir datamodel.ColorControlDirection, f *within) error {
 	if dir > datamodel.ColorControlDirectionDown {
 		return matter.StatusInvalidCommand
@@ -68,7 +68,7 @@ func around(from, to uint16, dir datamodel.ColorControlDirection) int32 {
 }
 
 // toHueAndSaturation handles MoveToHueAndSaturation and its enhanced form (sections
-// 3.2.8.10 and 3.2.8.17), which take the shortest way.
+// 3.2.8.10 and 3.2.8.18), which take the shortest way.
 func (s *Light) toHueAndSaturation(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, hue uint16, saturation uint8, f *within) error {
 	return s.toNumbers(c, mode, &f.options, f.TransitionTime.V, func(from, _ int32) (int32, int32) {
 		return from + around(uint16(from), hue, datamodel.ColorControlDirectionShortest), int32(saturation)
@@ -78,7 +78,7 @@ func (s *Light) toHueAndSaturation(c *cluster.Context, mode datamodel.ColorContr
 // endlessly is how long a hue moves if it is not stopped.
 const endlessly = maxTenths * tenth
 
-// moveHue handles MoveHue and EnhancedMoveHue (sections 3.2.8.5 and 3.2.8.15). rate
+// moveHue handles MoveHue and EnhancedMoveHue (sections 3.2.8.5 and 3.2.8.16). rate
 // is that of the enhanced hue per second.
 func (s *Light) moveHue(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlMoveMode, rate int64, o *options) error {
 	up, err := moves(m, rate != 0)
@@ -113,7 +113,7 @@ func moves(m datamodel.ColorControlMoveMode, rated bool) (up bool, err error) {
 	return false, matter.StatusInvalidCommand
 }
 
-// stepHue handles StepHue and EnhancedStepHue (sections 3.2.8.6 and 3.2.8.16).
+// stepHue handles StepHue and EnhancedStepHue (sections 3.2.8.6 and 3.2.8.17).
 func (s *Light) stepHue(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlStepMode, size int32, tenths uint16, o *options) error {
 	by, err := steps(m, size)
 	if err != nil {
@@ -135,7 +135,7 @@ func steps(m datamodel.ColorControlStepMode, size int32) (by int32, err error) {
 }
 
 // moveNumber handles MoveSaturation and MoveColorTemperature (sections 3.2.8.8 and
-// 3.2.8.20): the number moves to the end of its range, at a rate per second.
+// 3.2.8.21): the number moves to the end of its range, at a rate per second.
 func (s *Light) moveNumber(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlMoveMode, rate uint16, low, high int32, o *options) error {
 	up, err := moves(m, rate != 0)
 	switch {
@@ -163,7 +163,7 @@ func (s *Light) moveNumber(c *cluster.Context, mode datamodel.ColorControlEnhanc
 }
 
 // stepNumber handles StepSaturation and StepColorTemperature (sections 3.2.8.9 and
-// 3.2.8.21).
+// 3.2.8.22).
 func (s *Light) stepNumber(c *cluster.Context, mode datamodel.ColorControlEnhancedColorMode, m datamodel.ColorControlStepMode, size uint16, low, high int32, tenths uint16, o *options) error {
 	by, err := steps(m, int32(size))
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// circle is a full turn of the enhanced hue (section 3.2.7.15).
+// circle is a full turn of the enhanced hue (section 3.2.7.12).
 const circle = 1 << 16
 
 // maxXY is the maximum coordinate, and the maximum color temperature.

@@ -93,7 +93,7 @@ func restored(s *Light) {
 	s.Color.mend(&s.model)
 }
 
-// powerUp applies the StartUp attributes (sections 1.5.6.5, 1.6.6.14 and 3.2.7.21)
+// powerUp applies the StartUp attributes (sections 1.5.6.6, 1.6.6.15 and 3.2.7.23)
 // of a light that was just powered on.
 func powerUp(c *cluster.Context, s *Light) {
 	c.Want(WantOn)

@@ -35,7 +35,7 @@ func rest(s *Light) Light {
 	return r
 }
 
-// recall applies a scene to a light, whether it is on or off (sections 1.4.9.9 and
+// recall applies a scene to a light, whether it is on or off (sections 1.4.9.12 and
 // 1.5.4.1). It switches at once; level and color change gradually.
 func recall(c *cluster.Context, s *Light, scene cluster.Scene, d time.Duration) error {
 	c.SetTransition(d)

@@ -17,7 +17,7 @@ import (
 // ID is the cluster's id.
 const ID = datamodel.ScenesManagementID
 
-// Bounds of the table of an endpoint (section 1.4.8.2). A fabric may use less than
+// Bounds of the table of an endpoint (section 1.4.8.1). A fabric may use less than
 // half of it, (MaxScenes - 1) / 2, so that two fabrics cannot use all of it.
 const (
 	MaxScenes    = 32

@@ -116,6 +116,8 @@ func openValve(c *cluster.Context, s *Valve, f *openFields) error {
 	}
 	if s.State.V != open || !s.State.Valid || s.HasLevel && s.Level != s.TargetLevel {
 		s.State = cluster.Some(moving)
+	} else {
+		s.arrive()
 	}
 	c.Want(WantOpen)
 	return nil
@@ -140,6 +142,8 @@ func (s *Valve) close(c *cluster.Context) {
 	if s.State.V != closed || !s.State.Valid {
 		s.State = cluster.Some(moving)
 		s.retry = c.Now.Add(again)
+	} else {
+		s.arrive()
 	}
 	c.Want(WantOpen)
 }
