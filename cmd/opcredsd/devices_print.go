@@ -202,6 +202,9 @@ func printDevice(w io.Writer, v bridge.View, now time.Time) error {
 	if b := v.Battery; b != nil && !b.Percent.IsNull() {
 		row("Battery", b.Percent.String()+" %")
 	}
+	if b := v.Battery; b != nil && !b.Charging.IsNull() {
+		row("Charging", b.Charging.String())
+	}
 	row("Seen", seen(&v, now))
 	for _, p := range v.Parts {
 		row("Part "+p.ID, strings.TrimSpace(p.Type+" "+p.Part.Name))

@@ -97,7 +97,7 @@ func printExplanation(w io.Writer, e *mqtt.Explanation) error {
 			fmt.Fprintf(w, "  %s: %s  %s\n", name, typ, plain(reader.Format(p.State)))
 		}
 		if d.Battery != nil {
-			fmt.Fprintf(w, "  battery: percent=%s low=%s\n", d.Battery.Percent, d.Battery.Low)
+			fmt.Fprintf(w, "  battery: percent=%s low=%s charging=%s\n", d.Battery.Percent, d.Battery.Low, d.Battery.Charging)
 		}
 		printLeftOut(w, "  - ", d.Ignored)
 	}

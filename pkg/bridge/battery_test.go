@@ -3,6 +3,7 @@ package bridge
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -100,6 +101,56 @@ func TestChargeBecomesKnown(t *testing.T) {
 			t.Errorf("%s: endpoint %d became %d", name, was.ID, is.ID)
 		}
 	}
+}
+
+// That a battery can be charged becomes known in the same way, and is stored.
+func TestChargingBecomesKnown(t *testing.T) {
+	const state = datamodel.PowerSourceAttrBatChargeState
+	g := newRig(t)
+	g.put(contact(percent(70)))
+	g.pass(gatherMost)
+	was := g.endpoint("api:door")
+	if err := g.Battery("api:door", device.Battery{Charging: device.Bool(true)}); err != nil {
+		t.Fatal(err)
+	}
+	g.put(contact(percent(71))) // nothing new of charging
+	g.stop()
+	g.start()
+	is := g.endpoint("api:door")
+	if v, ok := g.readUint(is, datamodel.PowerSourceID, state); v != uint64(datamodel.PowerSourceBatChargeStateIsCharging) || !ok || is.ID != was.ID {
+		t.Errorf("BatChargeState %d, %v; endpoint %d became %d", v, ok, was.ID, is.ID)
+	}
+	if err := g.Battery("api:door", device.Battery{Charging: device.Number(1)}); err == nil {
+		t.Error("a number was accepted")
+	}
+}
+
+// The power source of a device that cannot be reached is unavailable, from the start.
+func TestPowerWithoutTheDevice(t *testing.T) {
+	g := newRig(t)
+	status := func(what string, want datamodel.PowerSourcePowerSourceStatus) {
+		t.Helper()
+		if v, ok := g.readUint(g.endpoint("api:door"), datamodel.PowerSourceID, datamodel.PowerSourceAttrStatus); v != uint64(want) || !ok {
+			t.Errorf("%s: Status %d, want %d", what, v, want)
+		}
+	}
+	d := contact(percent(70))
+	d.Reachable = false
+	g.put(d)
+	g.pass(time.Minute)
+	status("at first", datamodel.PowerSourcePowerSourceStatusUnavailable)
+	if err := g.Reachable("api:door", true); err != nil {
+		t.Fatal(err)
+	}
+	status("reachable", datamodel.PowerSourcePowerSourceStatusActive)
+	g.pass(time.Minute)
+	if err := g.Reachable("api:door", false); err != nil {
+		t.Fatal(err)
+	}
+	status("lost", datamodel.PowerSourcePowerSourceStatusUnavailable)
+	g.stop()
+	g.start()
+	status("after a restart", datamodel.PowerSourcePowerSourceStatusUnavailable)
 }
 
 // The first state of a meter determines its quantities. A later description with

@@ -206,6 +206,7 @@ func (r *Registry) assemble(now time.Time, e *entry) error {
 			if e.infos[n.Key], err = r.information(e, n); err != nil {
 				return err
 			}
+			n.SetReachable(now, e.reachable)
 		}
 	}
 	r.decide(e)

@@ -181,7 +181,7 @@ func keepProperties(old, d *device.Device) {
 func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly) {
 	old := c.rec.Device
 	c.rec.Device = *d
-	if d.Battery != nil && old.Battery != nil {
+	if d.Battery != nil {
 		c.rec.Device.Battery = mergeBattery(old.Battery, *d.Battery)
 	}
 	c.rec.Device.Parts = slices.Clone(d.Parts)
@@ -220,7 +220,7 @@ func sameParts(a, b *device.Device) bool {
 	if len(a.Parts) != len(b.Parts) || a.Layout != b.Layout || a.Mains != b.Mains || (a.Room == "") != (b.Room == "") {
 		return false
 	}
-	if (a.Battery == nil) != (b.Battery == nil) || b.Battery != nil && a.Battery.Percent.IsNull() && !b.Battery.Percent.IsNull() {
+	if (a.Battery == nil) != (b.Battery == nil) || b.Battery != nil && b.Battery.Adds(a.Battery) {
 		return false
 	}
 	for i := range a.Parts {
@@ -415,13 +415,17 @@ func checkBattery(b *device.Battery) error {
 	if b == nil {
 		return nil
 	}
-	percent := device.Property{Name: "percent", Kind: device.KindNumber, Max: 100}
-	if err := percent.Check(b.Percent); err != nil {
-		return stateError("/battery", err)
-	}
-	low := device.Property{Name: "low", Kind: device.KindBool}
-	if err := low.Check(b.Low); err != nil {
-		return stateError("/battery", err)
+	for _, x := range []struct {
+		property device.Property
+		value    device.Value
+	}{
+		{device.Property{Name: "percent", Kind: device.KindNumber, Max: 100}, b.Percent},
+		{device.Property{Name: "low", Kind: device.KindBool}, b.Low},
+		{device.Property{Name: "charging", Kind: device.KindBool}, b.Charging},
+	} {
+		if err := x.property.Check(x.value); err != nil {
+			return stateError("/battery", err)
+		}
 	}
 	return nil
 }

@@ -141,10 +141,7 @@ func (r *Registry) Battery(id string, b device.Battery) error {
 // setBattery updates the battery's state; null changes nothing.
 func (r *Registry) setBattery(now time.Time, e *entry, b device.Battery) {
 	had := e.rec.Device.Battery
-	if had == nil {
-		had = &device.Battery{}
-	}
-	first := e.rec.Device.Battery == nil || had.Percent.IsNull() && !b.Percent.IsNull()
+	first := b.Adds(had)
 	e.rec.Device.Battery = mergeBattery(had, b)
 	r.changed(now, e)
 	if first {
@@ -155,13 +152,18 @@ func (r *Registry) setBattery(now time.Time, e *entry, b device.Battery) {
 	r.notify(now, e)
 }
 
-// mergeBattery returns b, with earlier values where b has none.
+// mergeBattery returns b, with earlier values where b has none. had may be nil.
 func mergeBattery(had *device.Battery, b device.Battery) *device.Battery {
-	if b.Percent.IsNull() {
-		b.Percent = had.Percent
+	if had == nil {
+		return &b
 	}
-	if b.Low.IsNull() {
-		b.Low = had.Low
+	for _, x := range []struct {
+		is  *device.Value
+		had device.Value
+	}{{&b.Percent, had.Percent}, {&b.Low, had.Low}, {&b.Charging, had.Charging}} {
+		if x.is.IsNull() {
+			*x.is = x.had
+		}
 	}
 	return &b
 }
@@ -249,6 +251,7 @@ func (r *Registry) describeInfos(now time.Time, e *entry) {
 		}
 		renew = renew || !all
 		info.SetReachable(e.reachable)
+		n.SetReachable(now, e.reachable)
 		r.node.Touch(e.rec.Endpoints[n.Key].Number)
 	}
 	if renew {

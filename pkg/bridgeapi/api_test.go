@@ -73,6 +73,7 @@ func TestBadRequests(t *testing.T) {
 		{"PUT", "/v1/devices/api:a", `{"id":"api:b","type":"on_off_light"}`, 400, "/id"},
 		{"PUT", "/v1/devices/api:a", `{"type":"on_off_light","name":"` + long + `"}`, 400, "/name"},
 		{"PUT", "/v1/devices/api:a", `{"type":"on_off_light","battery":{"percent":101}}`, 400, "/battery/percent"},
+		{"PUT", "/v1/devices/api:a", `{"type":"on_off_light","battery":{"charging":1}}`, 400, "/battery/charging"},
 		{"PUT", "/v1/devices/nocolon", lamp, 400, "/id"},
 		{"PUT", "/v1/devices/z2m:0x1", lamp, 409, "/id"},
 		{"PUT", "/v1/devices?source=api", `[{"id":"api:x","type":"on_off_light"},{"id":"api:y","type":"on_off_light","state":{"on":3}}]`, 400, "/1/state/on"},

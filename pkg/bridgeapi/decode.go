@@ -203,7 +203,7 @@ func battery(to **device.Battery) func(string, json.RawMessage) error {
 				return nil
 			}
 		}
-		return object(at, raw, members{"percent": value(&b.Percent), "low": value(&b.Low)})
+		return object(at, raw, members{"percent": value(&b.Percent), "low": value(&b.Low), "charging": value(&b.Charging)})
 	}
 }
 

@@ -180,7 +180,7 @@ func TestDocumentedStatuses(t *testing.T) {
 		{sync, "/v1/devices?source=other", `{}`, 400},
 		{sync, "/v1/devices?source=z2m", `[]`, 409},
 		{sync, "/v1/devices?source=other", large, 413},
-		{patch, "/v1/devices/api:lamp", `{"state":{"on":true},"battery":{"low":true},"hardware_version":"1"}`, 200},
+		{patch, "/v1/devices/api:lamp", `{"state":{"on":true},"battery":{"low":true,"charging":false},"hardware_version":"1"}`, 200},
 		{patch, "/v1/devices/api:lamp", `[]`, 400},
 		{patch, "/v1/devices/api:none", `{}`, 404},
 		{patch, "/v1/devices/z2m:a", `{}`, 409},

@@ -99,8 +99,8 @@ func buildAlarm(b *builder) error {
 	// The alarm's battery level comes from the power source. SmartThings shows a
 	// graver one as a hardware fault.
 	var battery powersource.Source
-	b.batteries = append(b.batteries, func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool]) {
-		battery.Set(percent, low)
+	b.batteries = append(b.batteries, func(now time.Time, ch powersource.Charge) {
+		battery.Set(ch)
 		u.Report(now, func(_ *cluster.Context, s *smokecoalarm.Alarm) error {
 			s.Battery = smokecoalarm.Level(battery.Level)
 			return nil

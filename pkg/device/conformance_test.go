@@ -125,6 +125,7 @@ func compositions() map[string]Device {
 		all["air for "+air[i]] = Device{Parts: []Part{{ID: "main", Type: "air_quality_sensor", Options: Options{Properties: []string{air[i]}}}}}
 	}
 	all["air for everything"] = Device{Parts: []Part{{ID: "main", Type: "air_quality_sensor", Options: Options{Properties: air}}}}
+	all["battery that is charged"] = Device{Battery: &Battery{Percent: Number(50), Charging: Bool(true)}, Parts: parts("main:robotic_vacuum_cleaner")}
 	all["battery that is only low"] = Device{Battery: &Battery{Low: Bool(true)}, Parts: parts("main:contact_sensor")}
 	strip := []Part{metered("power_watts energy_kwh"), metered("power_watts"), metered("energy_kwh")}
 	for i := range strip {

@@ -25,6 +25,14 @@ type Device struct {
 type Battery struct {
 	Percent Value `json:"percent,omitzero"` // a number, 0 to 100; null: unknown
 	Low     Value `json:"low,omitzero"`     // true or false; null: unknown
+	// Charging is true or false for a battery that can be charged; null: unknown.
+	Charging Value `json:"charging,omitzero"`
+}
+
+// Adds reports whether b contains what was not known before. A device must be assembled
+// again to show that.
+func (b *Battery) Adds(had *Battery) bool {
+	return had == nil || had.Percent.IsNull() && !b.Percent.IsNull() || had.Charging.IsNull() && !b.Charging.IsNull()
 }
 
 // Layout is the way in which the parts of a device are shown.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
+	"github.com/opcredsd/opcredsd/pkg/cluster/powersource"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 )
@@ -40,8 +42,10 @@ type Endpoint struct {
 	command Command // for commands: has Device and Part
 
 	location  *location
-	batteries []func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool])
+	batteries []func(now time.Time, ch powersource.Charge)
 	setRoom   func(room string)
+
+	setPowered func(now time.Time, is datamodel.PowerSourcePowerSourceStatus) // nil: there is no power source
 }
 
 // Send passes a command of a controller to a part's source. An error is returned to

@@ -63,7 +63,7 @@ func (e *Endpoint) addPower(d *Device) {
 	if d.Battery == nil && !d.Mains {
 		return
 	}
-	s := powersource.Source{Mains: d.Battery == nil, Endpoints: &e.located().powered}
+	s := powersource.Source{Mains: d.Battery == nil, Endpoints: &e.located().powered, Status: powersource.Active}
 	sel := cluster.Selection{Features: datamodel.PowerSourceFeatureWired}
 	if d.Battery != nil {
 		sel.Features = datamodel.PowerSourceFeatureBattery
@@ -72,37 +72,60 @@ func (e *Endpoint) addPower(d *Device) {
 		if !d.Battery.Percent.IsNull() {
 			sel.Attributes = []matter.AttributeID{datamodel.PowerSourceAttrBatPercentRemaining}
 		}
+		if !d.Battery.Charging.IsNull() {
+			sel.Features |= datamodel.PowerSourceFeatureRechargeable
+		}
 	}
 	u := addUnit(e, s, cluster.Rules[powersource.Source]{}, nil)
 	u.Serve(powersource.Cluster, sel)
 	e.addType(datamodel.DeviceTypePowerSource)
 	if d.Battery != nil {
-		e.batteries = append(e.batteries, func(now time.Time, percent cluster.Null[uint8], low cluster.Null[bool]) {
+		e.batteries = append(e.batteries, func(now time.Time, ch powersource.Charge) {
 			u.Report(now, func(_ *cluster.Context, s *powersource.Source) error {
-				s.Set(percent, low)
+				s.Set(ch)
 				return nil
 			})
 		})
 		e.SetBattery(time.Time{}, *d.Battery)
 	}
+	e.setPowered = func(now time.Time, is datamodel.PowerSourcePowerSourceStatus) {
+		u.Report(now, func(_ *cluster.Context, s *powersource.Source) error {
+			s.Status = is
+			return nil
+		})
+	}
 }
 
 // SetBattery sets the state of the battery, and reports whether the endpoint shows
-// it. If a charge becomes known that was not known when the device was assembled,
-// it is not shown before the device is assembled again.
+// it. What becomes known that was not known when the device was assembled is not shown
+// before the device is assembled again; see [Battery.Adds].
 func (e *Endpoint) SetBattery(now time.Time, b Battery) bool {
-	var percent cluster.Null[uint8]
+	var ch powersource.Charge
 	if f, ok := b.Percent.Number(); ok {
-		percent = cluster.Some(uint8(math.Round(2 * min(max(f, 0), 100))))
+		ch.Percent = cluster.Some(uint8(math.Round(2 * min(max(f, 0), 100))))
 	}
-	var low cluster.Null[bool]
-	if is, ok := b.Low.Bool(); ok {
-		low = cluster.Some(is)
-	}
+	ch.Low, ch.Charging = nullable(b.Low), nullable(b.Charging)
 	for _, set := range e.batteries {
-		set(now, percent, low)
+		set(now, ch)
 	}
 	return len(e.batteries) > 0
+}
+
+func nullable(v Value) cluster.Null[bool] {
+	is, ok := v.Bool()
+	return cluster.Null[bool]{V: is, Valid: ok}
+}
+
+// SetReachable sets whether the device can be reached. Its power source is unavailable
+// otherwise, since nothing is known of it. New endpoints are reachable.
+func (e *Endpoint) SetReachable(now time.Time, is bool) {
+	switch {
+	case e.setPowered == nil:
+	case is:
+		e.setPowered(now, powersource.Active)
+	default:
+		e.setPowered(now, powersource.Unavailable)
+	}
 }
 
 // addLabels adds the room of the device in its own network, and labels that

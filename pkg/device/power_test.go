@@ -221,3 +221,60 @@ func TestPowerTopology(t *testing.T) {
 		}
 	}
 }
+
+// A battery that can be charged (section 11.7.4.3): known by a report of whether it is
+// charging, which does not say more of a full one.
+func TestRechargeableBattery(t *testing.T) {
+	parts := []Part{{ID: "main", Type: "robotic_vacuum_cleaner"}}
+	const (
+		state      = datamodel.PowerSourceAttrBatChargeState
+		functional = datamodel.PowerSourceAttrBatFunctionalWhileCharging
+	)
+	x := assemble(t, Device{Battery: &Battery{Percent: Number(80), Charging: Bool(true)}, Parts: parts}, Profile{})
+	for id, want := range map[matter.AttributeID]string{0xFFFC: "6", state: "1", functional: "true", 0x10: "0"} {
+		if got := x.read(0, sourceID, id); got != want {
+			t.Errorf("attribute 0x%02X is %s, want %s", id, got, want)
+		}
+	}
+	for _, tt := range []struct {
+		battery Battery
+		want    string
+	}{
+		{Battery{Charging: Bool(false)}, "3"}, {Battery{Percent: Number(90)}, "3"}, {Battery{Charging: Bool(true)}, "1"},
+		{Battery{Percent: Number(100), Charging: Bool(true)}, "2"}, {Battery{Percent: Number(100), Charging: Bool(false)}, "2"},
+		{Battery{Percent: Number(99), Charging: Bool(false)}, "3"},
+	} {
+		x.battery(tt.battery)
+		if got := x.read(0, sourceID, state); got != tt.want {
+			t.Errorf("%+v: BatChargeState %s, want %s", tt.battery, got, tt.want)
+		}
+	}
+	x = assemble(t, Device{Battery: &Battery{Percent: Number(80)}, Parts: parts}, Profile{})
+	if got := x.read(0, sourceID, state); got != "UNSUPPORTED_ATTRIBUTE" {
+		t.Errorf("BatChargeState of a battery of unknown kind: %s", got)
+	}
+}
+
+// A power source of a device that cannot be reached is unavailable (section 11.7.7.1),
+// and its last values stay.
+func TestPowerOfAnUnreachableDevice(t *testing.T) {
+	for _, d := range []Device{{Battery: &Battery{Percent: Number(80)}}, {Mains: true}, {}} {
+		d.Parts = []Part{{ID: "main", Type: "contact_sensor"}}
+		x := assemble(t, d, Profile{})
+		for _, is := range []bool{false, true} {
+			x.Nodes[0].SetReachable(x.Now, is)
+			x.Touch(2)
+			x.Settle(x.Now)
+			want := map[bool]string{false: "3", true: "1"}[is]
+			if d.Battery == nil && !d.Mains {
+				want = "UNSUPPORTED_CLUSTER"
+			}
+			if got := x.read(0, sourceID, datamodel.PowerSourceAttrStatus); got != want {
+				t.Errorf("reachable %v: Status %s, want %s", is, got, want)
+			}
+			if got := x.read(0, sourceID, datamodel.PowerSourceAttrBatPercentRemaining); d.Battery != nil && got != "160" {
+				t.Errorf("reachable %v: BatPercentRemaining %s", is, got)
+			}
+		}
+	}
+}

@@ -250,11 +250,13 @@ func batteryWords(b *device.Battery) string {
 	if f, ok := b.Percent.Number(); ok {
 		words = numberWords(f) + " %"
 	}
-	if low, ok := b.Low.Bool(); ok && low {
-		if words == "" {
-			return "low"
+	for _, x := range []struct {
+		is   device.Value
+		word string
+	}{{b.Low, "low"}, {b.Charging, "charging"}} {
+		if is, _ := x.is.Bool(); is {
+			words = strings.TrimPrefix(words+", "+x.word, ", ")
 		}
-		return words + ", low"
 	}
 	return cmp.Or(words, "unknown")
 }

@@ -17,13 +17,29 @@ type Source struct {
 	Percent           cluster.Null[uint8] // in half percents
 	Level             datamodel.PowerSourceBatChargeLevel
 	ReplacementNeeded bool
+	Charging          datamodel.PowerSourceBatChargeState
+
+	Status datamodel.PowerSourcePowerSourceStatus // [Active], or [Unavailable] if the device cannot be reached
+}
+
+// The values of Status.
+const (
+	Active      = datamodel.PowerSourcePowerSourceStatusActive
+	Unavailable = datamodel.PowerSourcePowerSourceStatusUnavailable
+)
+
+// Charge is the state of a battery as its device reports it. null means unknown.
+type Charge struct {
+	Percent  cluster.Null[uint8] // in half percents
+	Low      cluster.Null[bool]
+	Charging cluster.Null[bool]
 }
 
 // Cluster is the Power Source cluster.
 var Cluster = cluster.Define(cluster.Def[Source]{
 	Facts: datamodel.PowerSource,
 	Attributes: []cluster.Attribute[Source]{
-		cluster.Constant[Source](datamodel.PowerSourceAttrStatus, uint64(datamodel.PowerSourcePowerSourceStatusActive)),
+		cluster.Uint(datamodel.PowerSourceAttrStatus, func(s *Source) *datamodel.PowerSourcePowerSourceStatus { return &s.Status }),
 		cluster.Constant[Source](datamodel.PowerSourceAttrOrder, 0),
 		cluster.Computed(datamodel.PowerSourceAttrDescription, func(s *Source, w *tlv.Writer, t tlv.Tag) {
 			if s.Mains {
@@ -39,6 +55,9 @@ var Cluster = cluster.Define(cluster.Def[Source]{
 		cluster.Bool(datamodel.PowerSourceAttrBatReplacementNeeded, func(s *Source) *bool { return &s.ReplacementNeeded }),
 		// The kind of battery is unknown.
 		cluster.Constant[Source](datamodel.PowerSourceAttrBatReplaceability, uint64(datamodel.PowerSourceBatReplaceabilityUnspecified)),
+		cluster.Uint(datamodel.PowerSourceAttrBatChargeState, func(s *Source) *datamodel.PowerSourceBatChargeState { return &s.Charging }),
+		// A device that reports while it charges works while it charges.
+		cluster.Computed(datamodel.PowerSourceAttrBatFunctionalWhileCharging, func(_ *Source, w *tlv.Writer, t tlv.Tag) { w.Bool(t, true) }, nil),
 		cluster.Computed(datamodel.PowerSourceAttrEndpointList, func(s *Source, w *tlv.Writer, t tlv.Tag) {
 			w.StartArray(t)
 			for _, id := range *s.Endpoints {
@@ -55,15 +74,18 @@ const (
 	warning   = 2 * 20
 	critical  = 2 * 5
 	recovered = 2 * 5
+
+	full = 2 * 100
 )
 
-// Set sets the charge in half percents, and whether the battery is low, as the
-// device reports them. null means unknown. The device's own report of a low battery
-// has priority.
-func (s *Source) Set(percent cluster.Null[uint8], low cluster.Null[bool]) {
-	if percent.Valid {
-		s.Percent = percent
+// Set sets the state of the battery. The device's own report of a low battery has
+// priority over the charge.
+func (s *Source) Set(ch Charge) {
+	if ch.Percent.Valid {
+		s.Percent = ch.Percent
 	}
+	s.setCharging(ch.Charging)
+	low := ch.Low
 	level := datamodel.PowerSourceBatChargeLevelOK
 	if s.Percent.Valid {
 		level = s.levelOf(s.Percent.V)
@@ -78,6 +100,21 @@ func (s *Source) Set(percent cluster.Null[uint8], low cluster.Null[bool]) {
 	}
 	s.Level = level
 	s.ReplacementNeeded = level == datamodel.PowerSourceBatChargeLevelCritical || low.Valid && low.V
+}
+
+// setCharging sets BatChargeState (section 11.7.7.27). Devices end their report of
+// charging at different times, so a full battery counts as full in any case.
+func (s *Source) setCharging(is cluster.Null[bool]) {
+	switch {
+	case !is.Valid:
+		return
+	case s.Percent == cluster.Some[uint8](full):
+		s.Charging = datamodel.PowerSourceBatChargeStateIsAtFullCharge
+	case is.V:
+		s.Charging = datamodel.PowerSourceBatChargeStateIsCharging
+	default:
+		s.Charging = datamodel.PowerSourceBatChargeStateIsNotCharging
+	}
 }
 
 // levelOf returns the charge level, with hysteresis.
