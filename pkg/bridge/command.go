@@ -61,9 +61,14 @@ func (c *commands) init() {
 }
 
 // Handle sets the function that receives the commands for the devices of a front's
-// source. f is called on the node's goroutine and must not block.
+// source. f is called on the node's goroutine and must not block. Before Handle, and
+// after it was called with nil, commands fail at once.
 func (r *Registry) Handle(name string, f func(device.Command)) error {
 	return r.do(func(now time.Time) error {
+		if f == nil {
+			delete(r.commands.handlers, name)
+			return nil
+		}
 		r.commands.handlers[name] = f
 		return nil
 	})
@@ -103,7 +108,12 @@ func (r *Registry) Identify(id string, seconds int) error {
 
 // listens reports whether somebody receives the commands of a source.
 func (r *Registry) listens(name string) bool {
-	return r.sources[name] != nil || r.commands.handlers[name] != nil || r.sources[""] != nil && covers("", name)
+	return r.commands.handlers[name] != nil || r.streams(name)
+}
+
+// streams reports whether a stream receives the commands of a source.
+func (r *Registry) streams(name string) bool {
+	return r.sources[name] != nil || r.sources[""] != nil && covers("", name)
 }
 
 // gather adds a command. Requests for a part within a short time become one

@@ -270,6 +270,61 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// TestFrontWithoutItsSource: the same for a front that is part of the daemon. Its devices
+// become unreachable when it says so, and are there again with it.
+func TestFrontWithoutItsSource(t *testing.T) {
+	g := newRig(t)
+	g.put(lamp("z2m:a"))
+	took := 0
+	take := func(device.Command) { took++ }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(when string) {
+		t.Helper()
+		if err := g.switchOn("z2m:a"); !errors.Is(err, matter.StatusFailure) {
+			t.Fatalf("%s: %v", when, err)
+		}
+		g.pass(time.Second)
+		if on(g.get("z2m:a")) || took != 0 {
+			t.Fatalf("%s: what nobody does is shown, or %d commands wait", when, took)
+		}
+	}
+	g.pass(time.Minute)
+	fails("before the front is there")
+	must(g.Handle("z2m", take))
+	must(g.Handle("z2m", nil))
+	fails("the source is away for a moment")
+	if v := g.get("z2m:a"); !v.Reachable {
+		t.Fatal("unreachable at once")
+	}
+	must(g.Lost("z2m"))
+	if v := g.get("z2m:a"); v.Reachable {
+		t.Fatal("reachable without its source")
+	}
+	fails("the source is lost")
+	must(g.Handle("z2m", take))
+	fails("there is a front, but its source is still lost")
+	must(g.Found("z2m"))
+	if v := g.get("z2m:a"); !v.Reachable {
+		t.Fatal("unreachable with its source")
+	}
+	must(g.switchOn("z2m:a"))
+	g.pass(time.Second)
+	if took != 1 {
+		t.Fatalf("%d commands", took)
+	}
+	// A front that takes commands may have lost its source as well.
+	g.pass(time.Minute)
+	must(g.Lost("z2m"))
+	if v := g.get("z2m:a"); v.Reachable {
+		t.Fatal("reachable though the front says that its source is lost")
+	}
+}
+
 func TestAllOrNothing(t *testing.T) {
 	g := newRig(t)
 	bad := lamp("api:b")

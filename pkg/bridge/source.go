@@ -152,7 +152,7 @@ func (r *Registry) endLingering(now time.Time) {
 // setLost sets whether the source of its devices is lost.
 func (r *Registry) setLost(now time.Time, name string, lost bool) {
 	for _, e := range r.entries {
-		if !covers(name, e.source()) || e.rec.Gone != nil || lost && r.listens(e.source()) {
+		if !covers(name, e.source()) || e.rec.Gone != nil || lost && r.streams(e.source()) {
 			continue
 		}
 		e.lost = lost
@@ -164,7 +164,7 @@ func (r *Registry) setLost(now time.Time, name string, lost bool) {
 }
 
 // Lost reports that a front has lost its source. The source's devices become
-// unreachable. Found is the opposite. Devices about which the source has not
+// unreachable, whether the front still receives commands or not. Found is the opposite. Devices about which the source has not
 // reported since stay unreachable until it does.
 func (r *Registry) Lost(name string) error {
 	return r.do(func(now time.Time) error {

@@ -162,11 +162,7 @@ func (f *Front) run(ctx context.Context, r Registry) error {
 	defer cancel()
 	w := &worker{front: f, link: l, registry: r, log: f.log, commands: make(chan device.Command, maxCommands)}
 	w.begin()
-	for _, source := range f.sources {
-		if err := r.Handle(source, w.take); err != nil {
-			return err
-		}
-	}
+	defer w.listen(false)
 	for ctx.Err() == nil {
 		w.turn(ctx)
 	}
@@ -185,6 +181,18 @@ type worker struct {
 
 	downAt time.Time // when the connection was lost; zero: it is up, or the loss was reported
 	lost   bool      // the loss was reported
+}
+
+// listen sets whether commands are taken. Without a connection they fail at once: one that
+// is sent late is no longer wanted.
+func (w *worker) listen(on bool) {
+	var f func(device.Command)
+	if on {
+		f = w.take
+	}
+	for _, source := range w.front.sources {
+		w.check(w.registry.Handle(source, f))
+	}
 }
 
 // begin creates the readers.
@@ -287,6 +295,7 @@ func (w *worker) event(e link.Event) {
 	switch e.Kind {
 	case link.Up:
 		w.downAt = time.Time{}
+		w.listen(true)
 		for _, s := range w.sinks {
 			s.reader.Up()
 		}
@@ -303,6 +312,7 @@ func (w *worker) event(e link.Event) {
 		}
 	case link.Down:
 		w.downAt = now
+		w.listen(false)
 	case link.Received:
 		for _, s := range w.sinks {
 			s.reader.Message(now, e.Message)

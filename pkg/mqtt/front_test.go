@@ -105,6 +105,9 @@ func (r *fakeRegistry) Handle(source string, f func(device.Command)) error {
 	r.mu.Lock()
 	r.handlers[source] = f
 	r.mu.Unlock()
+	if f == nil {
+		return r.note("handle %s no more", source)
+	}
 	return r.note("handle %s", source)
 }
 
@@ -191,8 +194,8 @@ func TestFront(t *testing.T) {
 	b := brokertest.New(t, "")
 	r := newRegistry()
 	f := start(t, b, r)
-	r.await(t, "handle z2m")
 	b.Start()
+	r.await(t, "handle z2m")
 	c := b.Client()
 	c.Subscribe("zigbee2mqtt/+/set", "zigbee2mqtt/+/get")
 	network(c, plug, valve)
@@ -211,8 +214,10 @@ func TestFront(t *testing.T) {
 	}
 
 	b.Stop()
-	r.await(t, "lost z2m")
+	r.await(t, "handle z2m no more") // commands fail at once
+	r.await(t, "lost z2m")           // the devices become unreachable after a while
 	b.Start()
+	r.await(t, "handle z2m")
 	r.await(t, "found z2m") // the broker is up without retained messages
 	c = b.Client()
 	network(c, plug, valve)

@@ -3,9 +3,9 @@
 package interop
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -250,20 +250,25 @@ func TestMQTT(t *testing.T) {
 	c.Publish("zigbee2mqtt/SMSZB-120", `{"temperature":25.5}`, false)
 	r.attribute("a temperature", "one", n.ends[ids["SMSZB-120"]+"/temperature"], temperature, 0, "2550")
 
+	on := command{endpoint: n.ends[ids["LDSENK02S"]+"/switch"], cluster: "OnOff", name: "on"}
+	connected := func(want bool) {
+		line := map[bool]string{false: "opcredsd_mqtt_connected 0\n", true: "opcredsd_mqtt_connected 1\n"}[want]
+		r.step(strings.TrimSpace(line), func() error {
+			return until(func() (bool, error) {
+				out, err := r.device.ns.output(r.ctx, "curl", "-sS", "http://127.0.0.1:9540/metrics")
+				return bytes.Contains(out, []byte(line)), err
+			})
+		})
+	}
 	toggle := func() {
+		connected(true) // before that a command fails
 		r.call("new session", "reconnect", args{"controller": "one"}, nil, nil)
-		// A command that arrives before the daemon is connected to its broker again
-		// is dropped.
-		r.step("On, until there is a message", func() error {
-			for range 20 {
-				r.status("On", "one", command{endpoint: n.ends[ids["LDSENK02S"]+"/switch"], cluster: "OnOff", name: "on"}, 0)
-				select {
-				case <-c.Messages:
-					return nil
-				case <-time.After(500 * time.Millisecond):
-				}
+		r.status("On", "one", on, 0)
+		r.step("the message", func() error {
+			if got := c.Next("zigbee2mqtt/LDSENK02S/set"); got != `{"state":"ON"}` {
+				return fmt.Errorf("published %s", got)
 			}
-			return errors.New("there is none")
+			return nil
 		})
 	}
 	r.begin("MQTT, SIGKILL of the broker, which loses what it had")
@@ -287,6 +292,28 @@ func TestMQTT(t *testing.T) {
 	b.Start()
 	publish()
 	n.await("all devices are there again", 15*time.Second)
+	toggle()
+	r.begin("MQTT, without the broker")
+	var plug bridged
+	r.must(r.device.api().do("GET", "/v1/devices/"+ids["LDSENK02S"], "", &plug))
+	b.Stop()
+	connected(false)
+	r.status("On", "one", on, statusFailure)
+	becomes := func(reachable bool) { // a device that has just become reachable stays so for a while
+		r.step(fmt.Sprintf("reachable %v", reachable), func() (err error) {
+			for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit); time.Sleep(100 * time.Millisecond) {
+				if err = r.reachable("one", plug.Endpoint, reachable); err == nil {
+					return nil
+				}
+			}
+			return err
+		})
+	}
+	becomes(false)
+	b.Start()
+	publish()
+	n.await("all devices are there again", 40*time.Second)
+	becomes(true)
 	toggle()
 	r.step("daemon stopped", r.device.stop)
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)

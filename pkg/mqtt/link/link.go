@@ -271,6 +271,18 @@ func (l *Link) send(ctx context.Context, cm *autopaho.ConnectionManager) {
 	}
 }
 
+// drop drops the messages that wait to be sent.
+func (l *Link) drop() {
+	for {
+		select {
+		case <-l.out:
+			l.count(ReasonPublish, 1)
+		default:
+			return
+		}
+	}
+}
+
 // onMessage is called by the goroutine that reads paho's channel.
 func (l *Link) onMessage(p paho.PublishReceived) (bool, error) {
 	l.counters.received.Add(1)
@@ -322,6 +334,7 @@ func (l *Link) onUp() {
 
 func (l *Link) onDown() {
 	l.connected.Store(false)
+	l.drop()
 	l.count(ReasonLost, 1)
 	l.q.sign(Down)
 	l.log.Warn("the connection to the MQTT broker is lost", "url", l.url.Redacted())
