@@ -219,6 +219,7 @@ func options(o *device.Options, meter *bool) func(string, json.RawMessage) error
 		"smoke":           boolean(&o.Smoke),
 		"carbon_monoxide": boolean(&o.CarbonMonoxide),
 		"gas":             boolean(&o.Gas),
+		"self_test":       boolean(&o.SelfTest),
 		"properties":      texts(&o.Properties),
 		"gestures":        texts(&o.Gestures),
 		"kind":            text(&o.Kind),

@@ -54,10 +54,25 @@ func alarmFlag(name string, get func(*smokecoalarm.Alarm) bool, set func(*smokec
 	}
 }
 
+var testProperty = alarmFlag("test_in_progress", func(s *smokecoalarm.Alarm) bool { return s.Testing }, func(s *smokecoalarm.Alarm, is bool) { s.Testing = is })
+
+var contaminations = []string{"normal", "low", "warning", "critical"}
+
+// contaminationProperty is how dirty the chamber of a smoke detector is.
+var contaminationProperty = property[smokecoalarm.Alarm]{
+	Property: Property{Name: "contamination", Kind: KindText, Values: contaminations},
+	get:      func(s *smokecoalarm.Alarm) Value { return Text(contaminations[s.Contamination]) },
+	report: func(_ *cluster.Context, s *smokecoalarm.Alarm, v Value) {
+		if name, ok := v.Text(); ok {
+			s.Contamination = datamodel.SmokeCOAlarmContaminationState(slices.Index(contaminations, name))
+		}
+	},
+}
+
 // alarmProperties are the properties that all alarms have.
 var alarmProperties = []property[smokecoalarm.Alarm]{
-	alarmFlag("test_in_progress", func(s *smokecoalarm.Alarm) bool { return s.Testing }, func(s *smokecoalarm.Alarm, is bool) { s.Testing = is }),
-	alarmFlag("hardware_fault", func(s *smokecoalarm.Alarm) bool { return s.Fault }, func(s *smokecoalarm.Alarm, is bool) { s.Fault = is }),
+	testProperty,
+	alarmFlag("hardware_fault", (*smokecoalarm.Alarm).Faulty, func(s *smokecoalarm.Alarm, is bool) { s.Fault = cluster.Some(is) }),
 	alarmFlag("end_of_service",
 		func(s *smokecoalarm.Alarm) bool { return s.EndOfService != datamodel.SmokeCOAlarmEndOfServiceNormal },
 		func(s *smokecoalarm.Alarm, is bool) {
@@ -94,8 +109,10 @@ func buildAlarm(b *builder) error {
 		add(carbonMonoxideProperty, datamodel.SmokeCOAlarmFeatureCOAlarm)
 	}
 	b.Identify = true
-	u := addUnit(b.Endpoint, smokecoalarm.Alarm{}, smokecoalarm.Rules(), append(props, alarmProperties...))
-	u.Serve(smokecoalarm.Cluster, cluster.Selection{Features: features})
+	sel := cluster.Selection{Features: features}
+	props = append(props, b.alarmExtras(&sel)...)
+	u := addUnit(b.Endpoint, smokecoalarm.Alarm{}, smokecoalarm.Rules(), props)
+	u.Serve(smokecoalarm.Cluster, sel)
 	// The alarm's battery level comes from the power source. SmartThings shows a
 	// graver one as a hardware fault.
 	var battery powersource.Source
@@ -107,4 +124,30 @@ func buildAlarm(b *builder) error {
 		})
 	})
 	return nil
+}
+
+// alarmExtras returns the properties besides the alarms, and selects what not all alarms
+// have: a self-test that controllers can begin, and the contamination of a smoke
+// detector.
+func (b *builder) alarmExtras(sel *cluster.Selection) []property[smokecoalarm.Alarm] {
+	o := &b.part.Options
+	extras := slices.Clone(alarmProperties)
+	if o.SelfTest {
+		sel.Commands = append(sel.Commands, datamodel.SmokeCOAlarmCmdSelfTestRequest)
+		p := &extras[slices.IndexFunc(extras, func(p property[smokecoalarm.Alarm]) bool { return p.Name == testProperty.Name })]
+		p.Settable, p.want, p.asked = true, smokecoalarm.WantTest, true
+		p.wish = func(*smokecoalarm.Alarm) Value { return Bool(true) }
+	}
+	name := contaminationProperty.Name
+	if slices.Contains(o.Properties, name) || !b.part.State[name].IsNull() {
+		if sel.Features&datamodel.SmokeCOAlarmFeatureSmokeAlarm == 0 {
+			return extras // checkProperties reports it
+		}
+		if !slices.Contains(o.Properties, name) {
+			o.Properties = append(slices.Clone(o.Properties), name)
+		}
+		sel.Attributes = append(sel.Attributes, datamodel.SmokeCOAlarmAttrContaminationState)
+		extras = append(extras, contaminationProperty)
+	}
+	return extras
 }

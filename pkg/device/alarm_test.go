@@ -8,6 +8,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 const alarmID = datamodel.SmokeCOAlarmID
@@ -188,5 +189,93 @@ func TestAlarmAfterARestart(t *testing.T) {
 	r.report(Values{"smoke": Text("normal"), "hardware_fault": Bool(false)})
 	if got := newEvents(r, &seen); got != "all-clear" {
 		t.Errorf("events %q", got)
+	}
+}
+
+// SelfTestRequest (section 2.11.7.1): the alarm reports when its test begins and ends. It
+// is busy during an alarm and another test.
+func TestSelfTest(t *testing.T) {
+	p := alarmPart("smoke co")
+	p.Options.SelfTest = true
+	r := newRig(t, p)
+	test := func() string { return r.invoke(alarmID, datamodel.SmokeCOAlarmCmdSelfTestRequest, "{}") }
+	seen := 0
+	if got := test(); got != "SUCCESS" {
+		t.Fatal(got)
+	}
+	r.wantSent("SelfTestRequest", Values{"test_in_progress": Bool(true)})
+	r.wantRead("before it begins", alarmID, datamodel.SmokeCOAlarmAttrTestInProgress, "false")
+	for _, tt := range []struct {
+		report            Values
+		status, expressed string
+		events            string
+	}{
+		{Values{"test_in_progress": Bool(true)}, "BUSY", "4", ""},
+		{Values{"test_in_progress": Bool(false)}, "SUCCESS", "0", "test-complete all-clear"},
+		{Values{"smoke": Text("warning")}, "BUSY", "1", "smoke1"},
+		{Values{"smoke": Text("normal"), "carbon_monoxide": Text("critical")}, "BUSY", "2", "co2"},
+		{Values{"carbon_monoxide": Text("normal"), "hardware_fault": Bool(true)}, "SUCCESS", "5", "fault"},
+	} {
+		r.report(tt.report)
+		r.sent = nil
+		if got := test(); got != tt.status || (len(r.sent) == 1) != (got == "SUCCESS") {
+			t.Errorf("%v: SelfTestRequest %s, want %s; sent %+v", tt.report, got, tt.status, r.sent)
+		}
+		r.wantRead(fmt.Sprint(tt.report), alarmID, datamodel.SmokeCOAlarmAttrExpressedState, tt.expressed)
+		if got := newEvents(r, &seen); got != tt.events {
+			t.Errorf("%v: events %q, want %q", tt.report, got, tt.events)
+		}
+	}
+	r.fail = true
+	if got := test(); got != "FAILURE" {
+		t.Errorf("an alarm that cannot be reached: %s", got)
+	}
+	if got := newRig(t, alarmPart("smoke")).invoke(alarmID, datamodel.SmokeCOAlarmCmdSelfTestRequest, "{}"); got != "UNSUPPORTED_COMMAND" {
+		t.Errorf("an alarm that cannot test itself: %s", got)
+	}
+}
+
+// ContaminationState (section 2.11.6.11): a critical one is a fault of the hardware,
+// beside that which the device reports.
+func TestContamination(t *testing.T) {
+	p := alarmPart("smoke")
+	p.Options.Properties = []string{"contamination"}
+	r := newRig(t, p)
+	seen := 0
+	for _, tt := range []struct {
+		report       Values
+		state, fault string
+		events       string
+	}{
+		{Values{"contamination": Text("low")}, "1", "false", ""},
+		{Values{"contamination": Text("warning")}, "2", "false", ""},
+		{Values{"contamination": Text("critical")}, "3", "true", "fault"},
+		{Values{"hardware_fault": Bool(true)}, "3", "true", ""},
+		{Values{"contamination": Text("normal")}, "0", "true", ""},
+		{Values{"hardware_fault": Bool(false)}, "0", "false", "all-clear"},
+		{Values{"contamination": Null}, "0", "false", ""},
+	} {
+		r.report(tt.report)
+		r.wantAll(fmt.Sprint(tt.report), alarmID, map[matter.AttributeID]string{
+			datamodel.SmokeCOAlarmAttrContaminationState: tt.state, datamodel.SmokeCOAlarmAttrHardwareFaultAlert: tt.fault,
+		})
+		if got := newEvents(r, &seen); got != tt.events {
+			t.Errorf("%v: events %q, want %q", tt.report, got, tt.events)
+		}
+		for name, v := range tt.report {
+			if got := r.e.State(r.Now)[name]; !v.IsNull() && got != v {
+				t.Errorf("%s %s comes back as %s", name, v, got)
+			}
+		}
+	}
+	// The first state of an alarm may say that it measures it.
+	first := Part{Type: "smoke_co_alarm", State: Values{"smoke": Text("normal"), "contamination": Text("low")}}
+	if r := newRig(t, first); r.read(alarmID, datamodel.SmokeCOAlarmAttrContaminationState) != "0" {
+		t.Error("no ContaminationState")
+	}
+	p = alarmPart("co")
+	p.Options.Properties = []string{"contamination"}
+	if _, err := New("test:1", &p, nil); err == nil {
+		t.Error("a detector of carbon monoxide alone has a contamination of smoke detectors")
 	}
 }

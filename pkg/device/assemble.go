@@ -145,6 +145,7 @@ func shape(p *Part, child bool) string {
 	add("smoke", o.Smoke)
 	add("carbon_monoxide", o.CarbonMonoxide)
 	add("gas", o.Gas)
+	add("self_test", o.SelfTest)
 	add("no position", o.Position != nil && !*o.Position)
 	add("tilt", o.Tilt)
 	add("level", o.Level)

@@ -119,6 +119,9 @@ func compositions() map[string]Device {
 		o := Options{Smoke: i&1 != 0, CarbonMonoxide: i&2 != 0, Gas: i&4 != 0}
 		all[fmt.Sprintf("alarm %+v", o)] = Device{Battery: battery, Parts: []Part{{ID: "main", Type: "smoke_co_alarm", Options: o}}}
 	}
+	all["alarm with a test"] = Device{Parts: []Part{{ID: "main", Type: "smoke_co_alarm", Options: Options{
+		Smoke: true, CarbonMonoxide: true, SelfTest: true, Properties: []string{"contamination"},
+	}}}}
 	var air []string
 	for i := range airProperties {
 		air = append(air, airProperties[i].Name)

@@ -69,8 +69,9 @@ type Options struct {
 	Smoke          bool `json:"smoke,omitempty"` // smoke_co_alarm: its detectors
 	CarbonMonoxide bool `json:"carbon_monoxide,omitempty"`
 	Gas            bool `json:"gas,omitempty"`
+	SelfTest       bool `json:"self_test,omitempty"` // it can be asked to test itself
 
-	Properties []string `json:"properties,omitempty"` // air_quality_sensor, meters: measured properties
+	Properties []string `json:"properties,omitempty"` // air_quality_sensor, meters and others: measured properties
 	Gestures   []string `json:"gestures,omitempty"`   // generic_switch
 
 	Kind     string `json:"kind,omitempty"`     // window_covering

@@ -28,6 +28,7 @@ func TestTypesAreDocumented(t *testing.T) {
 			}
 		case "smoke_co_alarm":
 			p.Options.Smoke, p.Options.CarbonMonoxide, p.Options.Gas = true, true, true
+			p.Options.Properties = []string{"contamination"}
 		case "thermostat", "room_air_conditioner":
 			p.Options.Modes = []string{"heat", "cool"}
 		}

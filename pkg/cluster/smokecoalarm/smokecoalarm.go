@@ -19,6 +19,9 @@ const (
 	Critical = datamodel.SmokeCOAlarmAlarmStateCritical
 )
 
+// WantTest is the bit of [cluster.Context.Want] for a self-test.
+const WantTest uint32 = 1
+
 // Alarm is the state of an alarm.
 type Alarm struct {
 	// What the device reports. null: it has not reported, and the stored state is
@@ -26,15 +29,20 @@ type Alarm struct {
 	// than its kind.
 	Smoke, Gas cluster.Null[Level]
 	CO         Level
+	Fault      cluster.Null[bool]
 
-	Battery      Level // the same level as in the power source
-	Testing      bool
-	Fault        bool
-	EndOfService datamodel.SmokeCOAlarmEndOfService
+	Battery       Level // the same level as in the power source
+	Testing       bool
+	EndOfService  datamodel.SmokeCOAlarmEndOfService
+	Contamination datamodel.SmokeCOAlarmContaminationState
 
 	smoke     Level // SmokeState
+	fault     bool  // HardwareFaultAlert
 	expressed datamodel.SmokeCOAlarmExpressedState
 }
+
+// Faulty reports whether the device has a fault, as far as it says so.
+func (s *Alarm) Faulty() bool { return s.Fault.Or(s.fault) }
 
 // Cluster is the Smoke CO Alarm cluster. Alarms are kept over a restart until the
 // device reports otherwise.
@@ -46,16 +54,33 @@ var Cluster = cluster.Define(cluster.Def[Alarm]{
 		cluster.Uint(datamodel.SmokeCOAlarmAttrCOState, func(s *Alarm) *Level { return &s.CO }),
 		cluster.Uint(datamodel.SmokeCOAlarmAttrBatteryAlert, func(s *Alarm) *Level { return &s.Battery }),
 		cluster.Bool(datamodel.SmokeCOAlarmAttrTestInProgress, func(s *Alarm) *bool { return &s.Testing }),
-		cluster.Bool(datamodel.SmokeCOAlarmAttrHardwareFaultAlert, func(s *Alarm) *bool { return &s.Fault }),
+		cluster.Bool(datamodel.SmokeCOAlarmAttrHardwareFaultAlert, func(s *Alarm) *bool { return &s.fault }),
 		cluster.Uint(datamodel.SmokeCOAlarmAttrEndOfServiceAlert, func(s *Alarm) *datamodel.SmokeCOAlarmEndOfService { return &s.EndOfService }),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrContaminationState, func(s *Alarm) *datamodel.SmokeCOAlarmContaminationState {
+			return &s.Contamination
+		}),
 	},
+	Commands: []cluster.Command[Alarm]{cluster.Do(datamodel.SmokeCOAlarmCmdSelfTestRequest, selfTest)},
 })
+
+// selfTest requests a self-test (section 2.11.7.1). The device reports when it begins.
+func selfTest(c *cluster.Context, s *Alarm) error {
+	if s.smoke != Normal || s.CO != Normal || s.Testing {
+		return matter.StatusBusy
+	}
+	c.Want(WantTest)
+	return nil
+}
 
 // Rules returns the rules for the state of an alarm.
 func Rules() cluster.Rules[Alarm] {
 	return cluster.Rules[Alarm]{Couple: func(c *cluster.Context, was, is *Alarm) error {
 		if is.Smoke != was.Smoke || is.Gas != was.Gas {
 			is.smoke = max(is.Smoke.V, is.Gas.V)
+		}
+		if is.Fault != was.Fault || is.Contamination != was.Contamination {
+			// An alarm that is too dirty does not work (section 2.11.6.11).
+			is.fault = is.Faulty() || is.Contamination == datamodel.SmokeCOAlarmContaminationStateCritical
 		}
 		is.expressed = is.highest()
 		emit(c, was, is)
@@ -71,7 +96,7 @@ func (s *Alarm) highest() datamodel.SmokeCOAlarmExpressedState {
 		return datamodel.SmokeCOAlarmExpressedStateSmokeAlarm
 	case s.CO != Normal:
 		return datamodel.SmokeCOAlarmExpressedStateCOAlarm
-	case s.Fault:
+	case s.fault:
 		return datamodel.SmokeCOAlarmExpressedStateHardwareFault
 	case s.Testing:
 		return datamodel.SmokeCOAlarmExpressedStateTesting
@@ -98,7 +123,7 @@ func emit(c *cluster.Context, was, is *Alarm) {
 	alarm(datamodel.SmokeCOAlarmEventSmokeAlarm, was.smoke, is.smoke)
 	alarm(datamodel.SmokeCOAlarmEventCOAlarm, was.CO, is.CO)
 	alarm(datamodel.SmokeCOAlarmEventLowBattery, was.Battery, is.Battery)
-	happened(datamodel.SmokeCOAlarmEventHardwareFault, is.Fault && !was.Fault)
+	happened(datamodel.SmokeCOAlarmEventHardwareFault, is.fault && !was.fault)
 	happened(datamodel.SmokeCOAlarmEventEndOfService, is.EndOfService > was.EndOfService)
 	happened(datamodel.SmokeCOAlarmEventSelfTestComplete, was.Testing && !is.Testing)
 	happened(datamodel.SmokeCOAlarmEventAllClear, is.expressed == datamodel.SmokeCOAlarmExpressedStateNormal && was.expressed != is.expressed)
