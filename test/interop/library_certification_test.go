@@ -26,11 +26,13 @@ func TestLibraryCertification(t *testing.T) {
 		t.Fatal(err)
 	}
 	only, some := strings.Fields(os.Getenv("SCRIPT")), false
-	for i := range tryouts {
-		x := &tryouts[i]
+	all := slices.Concat(tryouts, endpointTryouts())
+	for i := range all {
+		x := &all[i]
 		try := func(name string, f func(r *run, e *entered) error, devices int) {
 			some = true
-			t.Run(strings.Trim(x.device+"-"+name, "-"), func(t *testing.T) {
+			parts := slices.DeleteFunc([]string{x.device, x.part, name}, func(s string) bool { return s == "" })
+			t.Run(strings.Join(parts, "-"), func(t *testing.T) {
 				t.Parallel()
 				r := newBareRun(t)
 				r.begin(strings.TrimPrefix(t.Name(), "TestLibraryCertification/"))
@@ -62,6 +64,7 @@ type entered struct {
 	count     int               // of devices, all of the same kind
 	endpoints []uint16          // of their parts
 	pics      string            // file
+	exact     string            // file of the endpoint's PICS alone
 	pipe      string
 	dir       string
 	log       string // name
@@ -105,10 +108,15 @@ func (r *run) enter(e *entered, s *source) error {
 	for _, c := range copies {
 		e.endpoints = append(e.endpoints, endpoints[c.ID+"/"+part])
 	}
-	lines, err := pics(d, part, e.codes)
+	lines, besides, err := pics(d, part, e.codes)
 	if err != nil {
 		return err
 	}
+	e.exact = filepath.Join(e.dir, "exact")
+	if err := os.WriteFile(e.exact, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	lines = append(lines, besides...)
 	for _, p := range e.tryout.pics {
 		lines = append(lines, p+"=1")
 	}
@@ -124,6 +132,9 @@ func (r *run) enter(e *entered, s *source) error {
 	return nil
 }
 
+// picsChecker is the script that compares an endpoint with its PICS, TC-IDM-10.4.
+const picsChecker = "TC_pics_checker"
+
 // libraryScript runs a script; words are its name and arguments.
 func (r *run) libraryScript(e *entered, words []string) error {
 	codes, err := r.device.pairing(r.ctx)
@@ -131,9 +142,12 @@ func (r *run) libraryScript(e *entered, words []string) error {
 		return err
 	}
 	endpoint := 0
-	// Scripts use the pipe instead of questions to their operator. Plans do not
-	// support pipes.
-	if e.device != "" {
+	switch {
+	case words[0] == picsChecker:
+		e.pics, endpoint = e.exact, int(e.endpoints[0])
+	case e.device != "":
+		// Scripts use the pipe instead of questions to their operator. Plans do not
+		// support pipes.
 		if err := appendLine(e.pics, "PICS_SDK_CI_ONLY=1"); err != nil {
 			return err
 		}

@@ -232,15 +232,16 @@ func (p *pipe) trigger(number string) error {
 	return fmt.Errorf("no such trigger %s", number)
 }
 
-// pics returns the PICS of an endpoint of the library, from its lists.
-func pics(d devices.Device, part string, codes map[uint32]string) (lines []string, err error) {
+// pics returns the PICS of an endpoint of the library, from its lists: those of the
+// endpoint alone, and those that scripts need besides.
+func pics(d devices.Device, part string, codes map[uint32]string) (lines, besides []string, err error) {
 	a, err := devices.Assemble(&d, devices.Profile{}, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	i := slices.IndexFunc(a.Nodes, func(n *devices.Node) bool { return n.Key == part })
 	if i < 0 {
-		return nil, fmt.Errorf("%s has no part %q", d.ID, part)
+		return nil, nil, fmt.Errorf("%s has no part %q", d.ID, part)
 	}
 	n := a.Nodes[i]
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)+"=1") }
@@ -265,24 +266,42 @@ func pics(d devices.Device, part string, codes map[uint32]string) (lines []strin
 			}
 		}
 	}
-	lines = append(lines, nodePICS...)
+	lines = append(lines, descriptorPICS...)
+	if len(n.Tags) > 0 {
+		lines = append(lines, "DESC.S.A0004=1", "DESC.S.F00=1")
+	}
+	if n.Identify {
+		lines = append(lines, identifyPICS...)
+	}
+	if !n.Child {
+		lines = append(lines, bridgedPICS...)
+	}
 	if n.Groups {
 		lines = append(lines, groupsPICS...)
 	}
 	if n.Scenes {
 		lines = append(lines, scenesPICS...)
 	}
-	return lines, nil
+	return lines, nodePICS, nil
+}
+
+// nodePICS is Group Key Management, which is on endpoint 0, and settings of plans.
+var nodePICS = []string{
+	"GRPKEY.S=1", "GRPKEY.S.A0000=1", "GRPKEY.S.A0001=1", "GRPKEY.S.A0002=1", "GRPKEY.S.A0003=1", "GRPKEY.S.C00.Rsp=1",
+	"PICS_SKIP_SAMPLE_APP=1", "PICS_USER_PROMPT=1", "PICS_SF_AddFabric=1", "PICS_EVENT_LIST_ENABLED=0",
 }
 
 // The clusters that the node adds to the endpoints of the library.
 
-// nodePICS is Identify and the clusters of every node.
-var nodePICS = []string{
-	"GRPKEY.S=1", "GRPKEY.S.A0000=1", "GRPKEY.S.A0001=1", "GRPKEY.S.A0002=1", "GRPKEY.S.A0003=1", "GRPKEY.S.C00.Rsp=1",
-	"PICS_SKIP_SAMPLE_APP=1", "PICS_USER_PROMPT=1", "PICS_SF_AddFabric=1", "PICS_EVENT_LIST_ENABLED=0", "I.S=1", "I.S.A0000=1",
-	"I.S.A0001=1", "I.S.C00.Rsp=1", "I.S.C40.Rsp=1",
-}
+// descriptorPICS is Descriptor.
+var descriptorPICS = []string{"DESC.S=1", "DESC.S.A0000=1", "DESC.S.A0001=1", "DESC.S.A0002=1", "DESC.S.A0003=1"}
+
+// identifyPICS is Identify.
+var identifyPICS = []string{"I.S=1", "I.S.A0000=1", "I.S.A0001=1", "I.S.C00.Rsp=1", "I.S.C40.Rsp=1"}
+
+// bridgedPICS is Bridged Device Basic Information, as far as the library's devices are
+// described.
+var bridgedPICS = []string{"BRBINFO.S=1", "BRBINFO.S.A0001=1", "BRBINFO.S.A0003=1", "BRBINFO.S.A0005=1", "BRBINFO.S.A0011=1", "BRBINFO.S.A0012=1"}
 
 // groupsPICS is Groups.
 var groupsPICS = []string{

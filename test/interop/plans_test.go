@@ -2,6 +2,8 @@
 
 package interop
 
+import devices "github.com/opcredsd/opcredsd/pkg/device"
+
 // tryout is a set of scripts and plans for one endpoint of one device.
 type tryout struct {
 	device string // of the library, without "api:"; "": all of them, without a certain endpoint
@@ -82,6 +84,21 @@ var tryouts = []tryout{
 		"TC_RVCOPSTATE_2_1 " + events, "TC_RVCOPSTATE_2_3 " + events, "TC_RVCOPSTATE_2_4 " + events, "TC_RVCOPSTATE_2_5 --int-arg runmode_cleanmode:1 " + events,
 		"TC_SEAR_1_2 " + events, "TC_SEAR_1_3 " + events, "TC_SEAR_1_4 " + events,
 	}},
+}
+
+// endpointTryouts compare an endpoint of each type, and of some compositions, with its
+// PICS.
+func endpointTryouts() (all []tryout) {
+	check := []string{picsChecker}
+	for _, typ := range devices.Types() {
+		all = append(all, tryout{device: typ, scripts: check})
+	}
+	for _, x := range [][2]string{
+		{"battery-contact_sensor"}, {"meter-on_off_plug"}, {"meter-extended_color_light"}, {"gangs", "1"}, {"flat-gangs", "1"}, {"remote", "up"}, {"purifier", "p"},
+	} {
+		all = append(all, tryout{device: x[0], part: x[1], scripts: check})
+	}
+	return all
 }
 
 // vacuumPICS lists the changes that can be triggered at the vacuum.
