@@ -8,30 +8,36 @@ import (
 	"testing"
 )
 
+// partWithAll returns a part of a type with all properties that it can have.
+func partWithAll(typ string) Part {
+	everything := Options{CleanModes: []string{"Vacuum", "Mop"}, Areas: []string{"Hall", "Attic"}, Tilt: true, Level: true}
+	p := Part{ID: "main", Type: typ, Options: everything, State: Values{"door": Null, "filter_percent": Number(1)}}
+	switch typ {
+	case "air_quality_sensor":
+		for i := range airProperties {
+			p.Options.Properties = append(p.Options.Properties, airProperties[i].Name)
+		}
+	case "electrical_sensor":
+		for i := range meterProperties {
+			p.Options.Properties = append(p.Options.Properties, meterProperties[i].Name)
+		}
+	case "smoke_co_alarm":
+		p.Options.Smoke, p.Options.CarbonMonoxide, p.Options.Gas = true, true, true
+		p.Options.Properties = []string{"contamination"}
+	case "thermostat", "room_air_conditioner":
+		p.Options.Modes = []string{"heat", "cool"}
+	}
+	return p
+}
+
 // docs/bridging.md has a row for each type, with its properties.
 func TestTypesAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/bridging.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	everything := Options{CleanModes: []string{"Vacuum", "Mop"}, Areas: []string{"Hall"}, Tilt: true, Level: true}
 	for _, typ := range Types() {
-		p := Part{ID: "main", Type: typ, Options: everything, State: Values{"door": Null, "filter_percent": Number(1)}}
-		switch typ {
-		case "air_quality_sensor":
-			for i := range airProperties {
-				p.Options.Properties = append(p.Options.Properties, airProperties[i].Name)
-			}
-		case "electrical_sensor":
-			for i := range meterProperties {
-				p.Options.Properties = append(p.Options.Properties, meterProperties[i].Name)
-			}
-		case "smoke_co_alarm":
-			p.Options.Smoke, p.Options.CarbonMonoxide, p.Options.Gas = true, true, true
-			p.Options.Properties = []string{"contamination"}
-		case "thermostat", "room_air_conditioner":
-			p.Options.Modes = []string{"heat", "cool"}
-		}
+		p := partWithAll(typ)
 		e, err := New("test:1", &p, nil)
 		if err != nil {
 			t.Errorf("%s: %v", typ, err)
