@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// CheckValue returns an error if a value is none that the attribute may have: of another
+// CheckValue returns an error if the attribute cannot have a value: it is of another
 // type, null where it may not be, or outside of its limit.
 func CheckValue(a *datamodel.Attribute, e tlv.Element) error {
 	r := e.Reader()

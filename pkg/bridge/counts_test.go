@@ -2,8 +2,8 @@ package bridge
 
 import "testing"
 
-// TestStatsShowNone: what falls to none is shown as 0, for every front with devices, as an
-// alert cannot tell what is missing from what never was.
+// TestStatsShowNone: a count that falls to none is shown as 0 for every front with devices.
+// For an alert, a missing series looks like one that never existed.
 func TestStatsShowNone(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("z2m:0x01"))

@@ -34,7 +34,7 @@ func ParseFilter(patterns []string) (Filter, error) {
 		p.glob, p.hide = strings.CutPrefix(text, "!")
 		if of, glob, ok := strings.Cut(p.glob, "="); ok {
 			if !slices.Contains(fields, of) {
-				return Filter{}, fmt.Errorf("pattern %q: %q is none of %s", text, of, strings.Join(fields, ", "))
+				return Filter{}, fmt.Errorf("pattern %q: %q is not one of %s", text, of, strings.Join(fields, ", "))
 			}
 			p.of, p.glob = of, glob
 		}

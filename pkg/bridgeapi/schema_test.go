@@ -121,10 +121,10 @@ func (d *document) check(s *schema, at string, v any) error {
 	wrong := func(format string, args ...any) error { return fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)) }
 	kind := kindOf(v)
 	if len(s.Type) > 0 && !slices.Contains(s.Type, kind) && !(kind == "integer" && slices.Contains(s.Type, "number")) {
-		return wrong("%v is none of %v", v, s.Type)
+		return wrong("%v is not one of %v", v, s.Type)
 	}
 	if s.Enum != nil && !slices.Contains(s.Enum, v) {
-		return wrong("%v is none of %v", v, s.Enum)
+		return wrong("%v is not one of %v", v, s.Enum)
 	}
 	switch x := v.(type) {
 	case string:

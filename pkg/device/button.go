@@ -41,7 +41,7 @@ func buildButton(b *builder) error {
 	gestures := make([]Gesture, 0, len(allGestures))
 	for _, g := range b.part.Options.Gestures {
 		if !slices.Contains(allGestures, Gesture(g)) {
-			return &OptionError{"gestures", fmt.Sprintf("%q is none of single, double, triple, long", g)}
+			return &OptionError{"gestures", fmt.Sprintf("%q is not one of single, double, triple, long", g)}
 		}
 		gestures = append(gestures, Gesture(g))
 	}

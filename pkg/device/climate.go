@@ -73,7 +73,7 @@ func thermostatConfig(p *Part) (c climate.Config, modes []string, err error) {
 	for _, name := range modes {
 		m, ok := thermostatModes[name]
 		if !ok {
-			return c, nil, &OptionError{"modes", fmt.Sprintf("%q is none of off, heat, cool, auto, fan_only, dry", name)}
+			return c, nil, &OptionError{"modes", fmt.Sprintf("%q is not one of off, heat, cool, auto, fan_only, dry", name)}
 		}
 		c.Modes |= 1 << m
 	}
@@ -211,7 +211,7 @@ func addFan(b *builder, modes []string) error {
 	}
 	for _, name := range modes {
 		if _, ok := fanModes[name]; !ok {
-			return &OptionError{"modes", fmt.Sprintf("%q is none of off, low, medium, high, auto", name)}
+			return &OptionError{"modes", fmt.Sprintf("%q is not one of off, low, medium, high, auto", name)}
 		}
 	}
 	if o.Speeds < 0 || o.Speeds > 100 {

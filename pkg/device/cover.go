@@ -37,7 +37,7 @@ func buildCover(b *builder) error {
 	o := &b.part.Options
 	kind, ok := coverings[o.Kind]
 	if !ok {
-		return &OptionError{"kind", fmt.Sprintf("%q is none of roller_shade, curtain, awning, shutter, blind, screen, garage_door, gate", o.Kind)}
+		return &OptionError{"kind", fmt.Sprintf("%q is not one of roller_shade, curtain, awning, shutter, blind, screen, garage_door, gate", o.Kind)}
 	}
 	if b.profile.ShutterAsShade && kind.lift == datamodel.WindowCoveringTypeShutter {
 		shade := coverings["roller_shade"]

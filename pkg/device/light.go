@@ -71,7 +71,7 @@ func buildExtendedColor(b *builder) error {
 		case "loop":
 			m.Features |= datamodel.ColorControlFeatureEnhancedHue | datamodel.ColorControlFeatureColorLoop
 		default:
-			return &OptionError{"color_modes", fmt.Sprintf("%q is none of hs, xy, loop", mode)}
+			return &OptionError{"color_modes", fmt.Sprintf("%q is not one of hs, xy, loop", mode)}
 		}
 	}
 	if !m.HueSaturation && !m.XY {

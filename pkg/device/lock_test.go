@@ -349,7 +349,7 @@ func TestValveReports(t *testing.T) {
 	}{
 		{"opened", func() { r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}") }, time.Second, []string{"60"}},
 		{"open", func() { r.report(Values{"open": Bool(true)}) }, 28 * time.Second, nil},
-		{"opened anew", func() { r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:100}") }, 99 * time.Second, []string{"100"}},
+		{"opened again", func() { r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:100}") }, 99 * time.Second, []string{"100"}},
 		{"at the end", func() {}, 2 * time.Second, []string{"null"}},
 	} {
 		tt.act()

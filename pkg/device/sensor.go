@@ -48,7 +48,7 @@ var occupiedProperties = []property[occupancysensing.Sensor]{{
 func buildOccupancySensor(b *builder) error {
 	t := technologies[b.part.Options.Technology]
 	if t == nil {
-		return &OptionError{"technology", fmt.Sprintf("%q is none of pir, ultrasonic, radar, contact, other", b.part.Options.Technology)}
+		return &OptionError{"technology", fmt.Sprintf("%q is not one of pir, ultrasonic, radar, contact, other", b.part.Options.Technology)}
 	}
 	b.Identify = true
 	u := addUnit(b.Endpoint, t.Sensor, cluster.Rules[occupancysensing.Sensor]{}, occupiedProperties)

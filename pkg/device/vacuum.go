@@ -56,7 +56,7 @@ func buildVacuum(b *builder) error {
 		c.CanMap = false
 		for _, name := range o.Modes {
 			if !slices.Contains(runModes, name) {
-				return &OptionError{"modes", fmt.Sprintf("%q is none of %s", name, strings.Join(runModes, ", "))}
+				return &OptionError{"modes", fmt.Sprintf("%q is not one of %s", name, strings.Join(runModes, ", "))}
 			}
 			c.CanMap = c.CanMap || name == runModes[vacuum.Mapping]
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The least limit of the group and those above it counts; what is not there is none.
+// The lowest limit of the group and its parents counts. A missing file is no limit.
 func TestMemoryLimit(t *testing.T) {
 	for _, tc := range []struct {
 		name, self string

@@ -162,7 +162,7 @@ func TestInterruptionEnds(t *testing.T) {
 		}
 		n.reports(0)
 	})
-	t.Run("counted anew after a confirmation", func(t *testing.T) {
+	t.Run("counted from 0 after a confirmation", func(t *testing.T) {
 		n := newNode(t, nil)
 		n.subscribe(pase(1), state0(0, 60))
 		n.interruptAll()

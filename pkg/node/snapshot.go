@@ -208,7 +208,7 @@ func (n *Node) certificates() []Certificate {
 	return list
 }
 
-// notAfter returns the end of validity of an operational certificate; 0 is none.
+// notAfter returns the end of validity of an operational certificate; 0 means that there is none.
 func notAfter(epoch uint32) time.Time {
 	if epoch == 0 {
 		return time.Time{}

@@ -12,20 +12,20 @@ func TestOnlyNamesAreAnnounced(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})
 		done := r.commission(c, a)
-		before := r.ads.count()
+		before := r.announced.count()
 		for _, label := range []string{"kitchen", "hall"} {
 			r.must(done.CASE.UpdateFabricLabel(r.ctx, label))
 		}
-		if n := r.ads.count() - before; n != 0 {
+		if n := r.announced.count() - before; n != 0 {
 			t.Errorf("a label is announced: %d times", n)
 		}
 		r.must(done.CASE.ArmFailSafe(r.ctx, 60, 0))
 		noc := r.noc(a, r.csr(done.CASE, true))
 		r.want("UpdateNOC", r.updateNOC(done.CASE, noc.Raw(), nil), ok)
-		if n := r.ads.count() - before; n != 1 {
+		if n := r.announced.count() - before; n != 1 {
 			t.Errorf("another node id is announced %d times", n)
 		}
-		if got := r.ads.of("_matter._tcp"); len(got) != 1 || got[0].Instance[17:] != noc.NodeID().String() {
+		if got := r.announced.of("_matter._tcp"); len(got) != 1 || got[0].Instance[17:] != noc.NodeID().String() {
 			t.Errorf("announced: %+v", got)
 		}
 	})

@@ -19,7 +19,7 @@ func TestCommission(t *testing.T) {
 	for _, icac := range []bool{false, true} {
 		t.Run(fmt.Sprintf("icac=%v", icac), func(t *testing.T) {
 			bubble(t, 1, clean, func(r *rig) {
-				if got := r.ads.of("_matterc._udp"); len(got) != 1 {
+				if got := r.announced.of("_matterc._udp"); len(got) != 1 {
 					t.Fatalf("%d commissionable services", len(got))
 				}
 				a := r.authority(commissioner.AuthorityOptions{ICAC: icac})
@@ -28,10 +28,10 @@ func TestCommission(t *testing.T) {
 					t.Errorf("fabric index %d", done.Fabric)
 				}
 				synctest.Wait()
-				if got := r.ads.of("_matterc._udp"); len(got) != 0 {
+				if got := r.announced.of("_matterc._udp"); len(got) != 0 {
 					t.Errorf("still commissionable: %v", got)
 				}
-				ops := r.ads.of("_matter._tcp")
+				ops := r.announced.of("_matter._tcp")
 				cfid := fmt.Sprintf("%X", a.CompressedFabricID())
 				if len(ops) != 1 || ops[0].Instance != cfid+"-"+done.Node.String() || ops[0].Subtypes[0] != "_I"+cfid {
 					t.Errorf("operational services %v", ops)
@@ -90,7 +90,7 @@ func TestRestart(t *testing.T) {
 		if got := label(t, rep.Find(0, 0x3E, 1)); got != "kitchen" {
 			t.Errorf("label %q", got)
 		}
-		if len(r.ads.of("_matterc._udp")) != 0 {
+		if len(r.announced.of("_matterc._udp")) != 0 {
 			t.Error("a commissioned node is open after a restart")
 		}
 	})
@@ -123,8 +123,8 @@ func TestRemoveLastFabric(t *testing.T) {
 		if err := done.CASE.RemoveFabric(r.ctx, done.Fabric); err != nil {
 			t.Fatal(err) // the answer must arrive before the session ends
 		}
-		r.eventually("commissionable again", 5*time.Second, func() bool { return len(r.ads.of("_matterc._udp")) == 1 })
-		if n := len(r.ads.of("_matter._tcp")); n != 0 {
+		r.eventually("commissionable again", 5*time.Second, func() bool { return len(r.announced.of("_matterc._udp")) == 1 })
+		if n := len(r.announced.of("_matter._tcp")); n != 0 {
 			t.Errorf("%d operational services are left", n)
 		}
 		if _, err := done.CASE.Read(r.ctx, commissioner.ReadRequest{Attributes: []commissioner.Path{commissioner.Attr(0, 0x3E, 5)}}); err == nil {
@@ -142,7 +142,7 @@ func TestFailSafeExpiry(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if len(r.ads.of("_matterc._udp")) != 0 {
+		if len(r.announced.of("_matterc._udp")) != 0 {
 			t.Error("announced while a PASE session lives")
 		}
 		done, err := p.Join(r.ctx, a)
@@ -151,8 +151,8 @@ func TestFailSafeExpiry(t *testing.T) {
 		}
 		time.Sleep(121 * time.Second)
 		synctest.Wait()
-		if len(r.ads.of("_matter._tcp")) != 0 || len(r.ads.of("_matterc._udp")) != 1 {
-			t.Errorf("announced: %v %v", r.ads.of("_matter._tcp"), r.ads.of("_matterc._udp"))
+		if len(r.announced.of("_matter._tcp")) != 0 || len(r.announced.of("_matterc._udp")) != 1 {
+			t.Errorf("announced: %v %v", r.announced.of("_matter._tcp"), r.announced.of("_matterc._udp"))
 		}
 		_, _, err = c.CASE(r.ctx, deviceAddr, a, done.Node, nil)
 		var report commissioner.StatusError
@@ -175,7 +175,7 @@ func TestRestartInFailSafe(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.restart()
-		if len(r.ads.of("_matter._tcp")) != 0 || len(r.ads.of("_matterc._udp")) != 1 {
+		if len(r.announced.of("_matter._tcp")) != 0 || len(r.announced.of("_matterc._udp")) != 1 {
 			t.Error("the node is not as before")
 		}
 		r.commission(c, a)

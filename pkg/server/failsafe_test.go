@@ -132,7 +132,7 @@ func TestFailSafeEnd(t *testing.T) {
 			r.net.SetTap(nil)
 			r.want("ArmFailSafe", r.arm(s, 60, 0), ok)
 			r.net.SetTap(dropAcks) // so that the request is the first datagram that the node receives
-			r.ads.stall(90 * time.Second)
+			r.announced.stall(90 * time.Second)
 			r.want("label", r.creds(s, cmdLabel, 0, fmt.Sprint(i)), ok)
 			time.Sleep(89 * time.Second)
 			if r.armed(s) {
@@ -159,7 +159,7 @@ func TestPASEArms(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(r.ads.of("_matterc._udp")) != 1 {
+		if len(r.announced.of("_matterc._udp")) != 1 {
 			t.Error("not announced after a minute")
 		}
 		r.eventually("the session ends", time.Second, func() bool { return r.left(s) })
@@ -248,7 +248,7 @@ func TestFailSafeTakesBack(t *testing.T) {
 					if n := r.number(one, clGeneral, 0); n != 0 {
 						t.Errorf("breadcrumb %d", n)
 					}
-					if n := len(r.ads.of("_matter._tcp")); n != 2 {
+					if n := len(r.announced.of("_matter._tcp")); n != 2 {
 						t.Errorf("%d operational services", n)
 					}
 					if _, _, err := p.c.CASE(r.ctx, deviceAddr, x, done.Node, nil); err == nil {
@@ -307,7 +307,7 @@ func TestCommissioningComplete(t *testing.T) {
 		if n := r.number(three, clWindow, 0); n != 0 {
 			t.Errorf("WindowStatus %d", n)
 		}
-		if len(r.ads.of("_matterc._udp")) != 0 {
+		if len(r.announced.of("_matterc._udp")) != 0 {
 			t.Error("still commissionable")
 		}
 	})

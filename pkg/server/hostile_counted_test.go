@@ -70,7 +70,7 @@ func TestQueueIsCounted(t *testing.T) {
 	rawWorld(t, func(r *rig, _ *raw, good *commissioner.Session, _ *commissioner.Authority, _ matter.NodeID) {
 		const n = server.QueueLen + 500
 		before := r.inspect()
-		r.ads.stall(time.Minute)
+		r.announced.stall(time.Minute)
 		r.must(good.OpenBasicWindow(r.ctx, 180)) // this calls Announce
 		ack := message.ProtocolHeader{Initiator: true, HasAck: true, Opcode: message.OpcodeMRPStandaloneAck}
 		for i := range n {

@@ -392,7 +392,7 @@ func TestGuessing(t *testing.T) {
 		if _, err := r.client().PASE(ctx, deviceAddr, passcode); err == nil {
 			t.Error("the window is open after 20 attempts")
 		}
-		if r.inspect().WindowOpen || len(r.ads.of("_matterc._udp")) != 0 {
+		if r.inspect().WindowOpen || len(r.announced.of("_matterc._udp")) != 0 {
 			t.Error("the window is open, or announced")
 		}
 	})

@@ -66,8 +66,8 @@ func (r *rig) persist(c *commissioner.Client, a *commissioner.Authority) (done *
 		if i := r.inspect(); i.Fabrics != 0 || i.PASE != 0 || i.CASE != 0 || i.Exchanges != 0 || !i.WindowOpen {
 			r.t.Fatalf("after a failure at %s: %+v", step, i)
 		}
-		if n := len(r.ads.of("_matterc._udp")); n != 1 || len(r.ads.of("_matter._tcp")) != 0 {
-			r.t.Fatalf("after a failure at %s: %v", step, r.ads.services)
+		if n := len(r.announced.of("_matterc._udp")); n != 1 || len(r.announced.of("_matter._tcp")) != 0 {
+			r.t.Fatalf("after a failure at %s: %v", step, r.announced.services)
 		}
 	}
 	r.t.Fatalf("given up after failures at %v", failures)

@@ -95,7 +95,7 @@ func TestMostFabrics(t *testing.T) {
 		if last.Fabric != max {
 			t.Errorf("the last fabric is %d", last.Fabric)
 		}
-		if n := len(r.ads.of("_matter._tcp")); n != max {
+		if n := len(r.announced.of("_matter._tcp")); n != max {
 			t.Errorf("%d announced", n)
 		}
 		if list, nocs := r.fabrics(last.CASE, false), r.nocs(last.CASE, false); len(list) != max || len(nocs) != max {

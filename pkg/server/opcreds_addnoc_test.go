@@ -433,7 +433,7 @@ func TestAddNOCEffects(t *testing.T) {
 		if acl := readACL(t, r, s, true); len(acl) != 1 || acl[0].privilege != matter.PrivilegeAdminister || acl[0].fabric != 1 || !slices.Equal(acl[0].subjects, []uint64{uint64(a.NodeID)}) {
 			t.Errorf("access control: %+v", acl)
 		}
-		if ops := r.ads.of("_matter._tcp"); len(ops) != 1 {
+		if ops := r.announced.of("_matter._tcp"); len(ops) != 1 {
 			t.Errorf("announced: %v", ops)
 		}
 		r.want("label over the PASE session", r.creds(s, cmdLabel, 0, "kitchen"), ok)

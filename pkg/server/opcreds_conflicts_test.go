@@ -147,8 +147,8 @@ func TestRefusalsUseNothingUp(t *testing.T) {
 			if n := r.number(s, clGeneral, 0); n != 7 {
 				t.Errorf("%s: breadcrumb %d", what, n)
 			}
-			if len(r.ads.of("_matter._tcp")) != 2 {
-				t.Errorf("%s: %d announced", what, len(r.ads.of("_matter._tcp")))
+			if len(r.announced.of("_matter._tcp")) != 2 {
+				t.Errorf("%s: %d announced", what, len(r.announced.of("_matter._tcp")))
 			}
 		}
 		good := fields(x, r.noc(x, pub))

@@ -102,7 +102,7 @@ func (p *pair) gone(m members, a *commissioner.Authority, node matter.NodeID) {
 	if rep := p.next(m.sub); rep != nil {
 		p.t.Errorf("its subscription reports %d attributes", len(rep.Attributes))
 	}
-	for _, ad := range p.ads.of("_matter._tcp") {
+	for _, ad := range p.announced.of("_matter._tcp") {
 		if strings.Contains(ad.Instance, node.String()) {
 			p.t.Errorf("still announced: %s", ad.Instance)
 		}
@@ -155,7 +155,7 @@ func TestRemoveFabric(t *testing.T) {
 				if len(readACL(t, r, one.session, false)) != 1 {
 					t.Error("access control of the removed fabric is left")
 				}
-				if n := len(r.ads.of("_matterc._udp")); n != 0 {
+				if n := len(r.announced.of("_matterc._udp")); n != 0 {
 					t.Error("commissionable, though a fabric is left")
 				}
 				// A new fabric inherits nothing of it, even with the same
@@ -210,14 +210,14 @@ func TestRemoveLastFabricInFailSafe(t *testing.T) {
 		r.want("UpdateNOC", r.updateNOC(done.CASE, n.Raw(), nil), ok)
 		s := r.session(c, a, n.NodeID())
 		r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok)
-		r.eventually("commissionable again", time.Second, func() bool { return len(r.ads.of("_matterc._udp")) == 1 })
+		r.eventually("commissionable again", time.Second, func() bool { return len(r.announced.of("_matterc._udp")) == 1 })
 		done = r.commission(c, a) // the fail-safe must be free for this
 		if done.Fabric != 2 {
 			t.Errorf("index %d", done.Fabric)
 		}
 		r.want("RemoveFabric", r.creds(done.CASE, cmdRemove, 0, 2), ok)
 		r.restart()
-		if len(r.ads.of("_matterc._udp")) != 1 || len(r.ads.of("_matter._tcp")) != 0 {
+		if len(r.announced.of("_matterc._udp")) != 1 || len(r.announced.of("_matter._tcp")) != 0 {
 			t.Error("not as new after a restart")
 		}
 		r.commission(c, a)
@@ -234,7 +234,7 @@ func TestRemoveStagedFabric(t *testing.T) {
 		r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok)
 		r.eventually("the session ends", time.Second, func() bool { return r.left(s) })
 		synctest.Wait()
-		if len(r.ads.of("_matterc._udp")) != 1 || len(r.ads.of("_matter._tcp")) != 0 {
+		if len(r.announced.of("_matterc._udp")) != 1 || len(r.announced.of("_matter._tcp")) != 0 {
 			t.Error("not open again")
 		}
 		if done := r.commission(c, a); done.Fabric != 1 {

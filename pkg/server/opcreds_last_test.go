@@ -59,7 +59,7 @@ func TestLastFabricForgets(t *testing.T) {
 			r.must(err)
 			r.want("RemoveFabric", r.creds(s, cmdRemove, 0, 1), ok)
 			r.wait(time.Second)
-			if n := len(r.ads.of("_matterc._udp")); n != 0 {
+			if n := len(r.announced.of("_matterc._udp")); n != 0 {
 				r.t.Error("commissionable while a fabric is there")
 			}
 			r.wait(2 * time.Minute)
@@ -75,7 +75,7 @@ func TestLastFabricForgets(t *testing.T) {
 				rd := r.attribute(s, clBasic, 0x12, false)
 				id := rd.Text()
 				end(r, s)
-				r.eventually("commissionable", 5*time.Second, func() bool { return len(r.ads.of("_matterc._udp")) == 1 })
+				r.eventually("commissionable", 5*time.Second, func() bool { return len(r.announced.of("_matterc._udp")) == 1 })
 
 				p := r.pase(c)
 				if got := r.settings(p); got != unset {
@@ -138,7 +138,7 @@ func TestAttemptForgetsNothing(t *testing.T) {
 		_, err := s.Join(r.ctx, r.authority(commissioner.AuthorityOptions{}))
 		r.must(err)
 		instance := func() string {
-			for _, ad := range r.ads.of("_matterc._udp") {
+			for _, ad := range r.announced.of("_matterc._udp") {
 				return ad.Instance
 			}
 			return ""

@@ -148,7 +148,7 @@ func TestFabricGoesWhole(t *testing.T) {
 				if n := r.number(p.one.CASE, clOpCreds, 3); n != 2 {
 					t.Errorf("CommissionedFabrics %d", n)
 				}
-				if n := len(r.ads.of("_matter._tcp")); n != 2 {
+				if n := len(r.announced.of("_matter._tcp")); n != 2 {
 					t.Errorf("%d announced", n)
 				}
 				r.must(p.c.InvokeGroup(g, clLamp, 0, nil))

@@ -150,7 +150,7 @@ func TestUpdateNOCEffects(t *testing.T) {
 			t.Error("a session of another fabric ended")
 		}
 		names := map[string]bool{}
-		for _, ad := range r.ads.of("_matter._tcp") {
+		for _, ad := range r.announced.of("_matter._tcp") {
 			names[ad.Instance] = true
 		}
 		instance := func(n matter.NodeID) string { return fmt.Sprintf("%X-%v", u.a.CompressedFabricID(), n) }

@@ -193,7 +193,7 @@ func TestSubscriberComesFirst(t *testing.T) {
 		r.kill()
 		time.Sleep(30 * time.Second) // some look-ups have failed
 	}
-	t.Run("and subscribes anew", func(t *testing.T) {
+	t.Run("and subscribes again", func(t *testing.T) {
 		subscribers(t, clean, func(r *rig, b *phonebook) {
 			c := r.subscriber(b)
 			old := r.subscribe(c.done.CASE, 0, 60)

@@ -76,14 +76,14 @@ func (b *billboard) of(typ string) (list []mdns.Service) {
 
 // rig is an assembled node on a simulated network, in fake time.
 type rig struct {
-	t    *testing.T
-	ctx  context.Context
-	net  *simnet.Network
-	dir  string
-	ads  *billboard
-	srv  *server.Server
-	opt  server.Options
-	host int // number of the next client
+	t         *testing.T
+	ctx       context.Context
+	net       *simnet.Network
+	dir       string
+	announced *billboard
+	srv       *server.Server
+	opt       server.Options
+	host      int // number of the next client
 
 	links *cables // or nil
 
@@ -124,8 +124,8 @@ func (r *rig) start() {
 	opt := r.opt
 	opt.StateDir = r.dir
 	opt.Conns = []transport.PacketConn{r.net.Listen(deviceAddr)}
-	r.ads = &billboard{}
-	opt.Announcer = r.ads
+	r.announced = &billboard{}
+	opt.Announcer = r.announced
 	srv, err := server.New(opt)
 	if err != nil {
 		r.t.Fatal(err)

@@ -104,9 +104,9 @@ func TestOpenCommissioningWindow(t *testing.T) {
 		r.want("open already, all wrong", r.window(s, cmdOpenEnhanced, 0, 1, 1, salt, 2, 4096, 3, 1, 4, salt), windowBusy)
 		r.want("open already, basic", r.window(p.two.CASE, cmdOpenBasic, 0, 1), windowBusy)
 
-		ads := r.ads.of("_matterc._udp")
-		if len(ads) != 1 || !slices.Contains(ads[0].Subtypes, "_L2748") || !slices.Contains(ads[0].TXT, "CM=2") || !slices.Contains(ads[0].TXT, "D=2748") {
-			t.Errorf("announced: %+v", ads)
+		services := r.announced.of("_matterc._udp")
+		if len(services) != 1 || !slices.Contains(services[0].Subtypes, "_L2748") || !slices.Contains(services[0].TXT, "CM=2") || !slices.Contains(services[0].TXT, "D=2748") {
+			t.Errorf("announced: %+v", services)
 		}
 		if _, err := p.c.PASE(r.ctx, deviceAddr, passcode); err == nil {
 			t.Error("the node's own passcode opens an enhanced window")
@@ -139,8 +139,8 @@ func TestOpenBasicCommissioningWindow(t *testing.T) {
 		if got := r.windowState(p.one.CASE); got != (windowState{2, 2, int64(p.b.VendorID)}) {
 			t.Errorf("open: %+v", got)
 		}
-		if ads := r.ads.of("_matterc._udp"); len(ads) != 1 || !slices.Contains(ads[0].TXT, "CM=1") {
-			t.Errorf("announced: %+v", ads)
+		if services := r.announced.of("_matterc._udp"); len(services) != 1 || !slices.Contains(services[0].TXT, "CM=1") {
+			t.Errorf("announced: %+v", services)
 		}
 		r.want("again", r.window(s, cmdOpenBasic, 0, 900), windowBusy)
 		r.want("again, without a time", r.window(s, cmdOpenBasic), invalidCommand)
@@ -158,7 +158,7 @@ func TestRevokeCommissioning(t *testing.T) {
 		r.want("open", r.window(p.two.CASE, cmdRevoke), ok)
 		r.want("again", r.window(s, cmdRevoke), windowNotOpen)
 		synctest.Wait()
-		if got := r.windowState(s); got != closedWindow || len(r.ads.of("_matterc._udp")) != 0 {
+		if got := r.windowState(s); got != closedWindow || len(r.announced.of("_matterc._udp")) != 0 {
 			t.Errorf("revoked: %+v", got)
 		}
 		if !r.silent(p.c) {
@@ -202,7 +202,7 @@ func TestWindowTimeout(t *testing.T) {
 		c := r.client()
 		time.Sleep(15*time.Minute + time.Second)
 		synctest.Wait()
-		if len(r.ads.of("_matterc._udp")) != 0 || !r.silent(c) {
+		if len(r.announced.of("_matterc._udp")) != 0 || !r.silent(c) {
 			t.Error("open after 15 minutes")
 		}
 		r.restart()
@@ -216,7 +216,7 @@ func TestOneCommissioner(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		s := r.pase(r.client())
 		synctest.Wait()
-		if len(r.ads.of("_matterc._udp")) != 0 {
+		if len(r.announced.of("_matterc._udp")) != 0 {
 			t.Error("announced while a commissioner is inside")
 		}
 		if !r.silent(r.client()) {
@@ -226,7 +226,7 @@ func TestOneCommissioner(t *testing.T) {
 			t.Error("the first session ended")
 		}
 		s.Close()
-		r.eventually("announced again", time.Second, func() bool { return len(r.ads.of("_matterc._udp")) == 1 })
+		r.eventually("announced again", time.Second, func() bool { return len(r.announced.of("_matterc._udp")) == 1 })
 		r.pase(r.client())
 	})
 }
@@ -257,7 +257,7 @@ func TestTwentyFailures(t *testing.T) {
 		}
 		fail(r, c)
 		synctest.Wait()
-		if got := r.windowState(one); got != closedWindow || len(r.ads.of("_matterc._udp")) != 0 {
+		if got := r.windowState(one); got != closedWindow || len(r.announced.of("_matterc._udp")) != 0 {
 			t.Errorf("after 20 failures: %+v", got)
 		}
 		if _, err := c.PASE(r.ctx, deviceAddr, otherPasscode); err == nil {
@@ -303,10 +303,10 @@ func TestWindowOutlivesTheLastFabric(t *testing.T) {
 				s := r.commission(c, a).CASE
 				r.must(s.OpenEnhancedWindow(r.ctx, 180, otherPasscode, 0xABC))
 				r.wait(time.Second)
-				before := r.ads.of("_matterc._udp")
+				before := r.announced.of("_matterc._udp")
 				remove(r, s)
 				r.wait(time.Second)
-				if after := r.ads.of("_matterc._udp"); !reflect.DeepEqual(before, after) {
+				if after := r.announced.of("_matterc._udp"); !reflect.DeepEqual(before, after) {
 					t.Errorf("announced %+v, and before %+v", after, before)
 				}
 				pase, err := c.PASE(r.ctx, deviceAddr, otherPasscode)
@@ -316,7 +316,7 @@ func TestWindowOutlivesTheLastFabric(t *testing.T) {
 				}
 				done := r.join(c, pase, r.authority(commissioner.AuthorityOptions{}))
 				r.wait(time.Hour)
-				if got := r.windowState(done.CASE); got != closedWindow || len(r.ads.of("_matterc._udp")) != 0 {
+				if got := r.windowState(done.CASE); got != closedWindow || len(r.announced.of("_matterc._udp")) != 0 {
 					t.Errorf("after a commissioning: %+v", got)
 				}
 			})
@@ -336,8 +336,8 @@ func TestInitialWindowFollowsThatOfTheLastFabric(t *testing.T) {
 		}
 		initial := func() bool {
 			r.wait(time.Second)
-			ads := r.ads.of("_matterc._udp")
-			return len(ads) == 1 && slices.Contains(ads[0].TXT, "CM=1")
+			services := r.announced.of("_matterc._udp")
+			return len(services) == 1 && slices.Contains(services[0].TXT, "CM=1")
 		}
 		leave(1)
 		r.wait(180 * time.Second)
@@ -356,8 +356,8 @@ func TestInitialWindowFollowsThatOfTheLastFabric(t *testing.T) {
 		leave(3)
 		r.must(r.srv.Operator().CloseWindow(r.ctx))
 		r.wait(time.Hour)
-		if ads := r.ads.of("_matterc._udp"); len(ads) != 0 {
-			t.Errorf("the operator has closed the window, and announced is %+v", ads)
+		if services := r.announced.of("_matterc._udp"); len(services) != 0 {
+			t.Errorf("the operator has closed the window, and announced is %+v", services)
 		}
 	})
 }

@@ -23,7 +23,7 @@ func TestUnsecuredWindow(t *testing.T) {
 		{"rollover", []feed{{top, true}, {0, true}, {1, true}, {top, false}, {0, false}, {top - 1, true}}},
 		{"rollover at the window's edge", []feed{{top - 30, true}, {1, true}, {top - 30, false}, {top, true}}},
 		{"late over the rollover", []feed{{2, true}, {top, true}, {top, false}, {top - 29, true}, {top - 29, false}}},
-		{"below the window starts anew", []feed{{1000, true}, {967, true}, {967, false}, {1000, true}}},
+		{"below the window starts a new one", []feed{{1000, true}, {967, true}, {967, false}, {1000, true}}},
 		{"a reboot", []feed{{0x0FFF_FFFF, true}, {5, true}, {6, true}, {5, false}}},
 		{"half the circle ahead is ahead", []feed{{10, true}, {10 + 1<<31 - 1, true}, {10, true}}},
 		{"half the circle is behind", []feed{{10, true}, {10 + 1<<31, true}, {10 + 1<<31, false}}},

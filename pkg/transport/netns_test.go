@@ -118,7 +118,7 @@ func TestPathOutlivesItsAddress(t *testing.T) {
 		{"address gone", conns[0], peer6, Path{netip.AddrPortFrom(netip.MustParseAddr("fd00:1::b"), port6), netip.MustParseAddr("fd00:9::a"), index}, "fd00:1::a"},
 		{"interface gone", conns[0], peer6, Path{netip.AddrPortFrom(netip.MustParseAddr("fd00:1::b"), port6), netip.MustParseAddr("fd00:1::a"), 999}, "fd00:1::a"},
 		{"link-local, address gone", conns[0], peer6, Path{netip.AddrPortFrom(lab.PeerLinkLocal("eth0").WithZone("eth0"), port6), netip.MustParseAddr("fe80::1234"), index}, lab.LinkLocal("eth0").String()},
-		{"link-local, interface made anew", conns[0], peer6, Path{netip.AddrPortFrom(lab.PeerLinkLocal("eth0").WithZone("eth0"), port6), lab.LinkLocal("eth0"), 999}, lab.LinkLocal("eth0").String()},
+		{"link-local, interface created again", conns[0], peer6, Path{netip.AddrPortFrom(lab.PeerLinkLocal("eth0").WithZone("eth0"), port6), lab.LinkLocal("eth0"), 999}, lab.LinkLocal("eth0").String()},
 		{"IPv4 address gone", conns[1], peer4, Path{netip.AddrPortFrom(netip.MustParseAddr("10.0.1.2"), port4), netip.MustParseAddr("10.9.9.9"), index}, "10.0.1.1"},
 		{"IPv4 interface gone", conns[1], peer4, Path{netip.AddrPortFrom(netip.MustParseAddr("10.0.1.2"), port4), netip.MustParseAddr("10.0.1.1"), 999}, "10.0.1.1"},
 	} {

@@ -58,7 +58,7 @@ func TestHomes(t *testing.T) {
 	r.step("daemon killed", r.device.kill)
 	r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
 	for _, name := range all {
-		r.report("the device calls "+name, name, 30*time.Second, anew(attributes[name], labelled("still ours")))
+		r.report("the device calls "+name, name, 30*time.Second, reportsAll(attributes[name], labelled("still ours")))
 	}
 	r.setLabel(all[0], "ours again")
 	for _, name := range all {

@@ -109,8 +109,8 @@ func alone(n int, check func(p *reported) error) func(p *reported) error {
 	}
 }
 
-// anew expects a complete report on a session that the device opened.
-func anew(attributes int, check func(p *reported) error) func(p *reported) error {
+// reportsAll expects a complete report on a session that the device opened.
+func reportsAll(attributes int, check func(p *reported) error) func(p *reported) error {
 	return func(p *reported) error {
 		if len(p.Attributes) != attributes || !p.event(basicInformation, eventStartUp) {
 			return fmt.Errorf("%d attributes, %d events; the first report had %d attributes", len(p.Attributes), len(p.Events), attributes)
@@ -154,7 +154,7 @@ func TestSubscriptions(t *testing.T) {
 	r.begin("subscription, SIGKILL")
 	r.step("daemon killed", r.device.kill)
 	r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
-	r.report("the device calls and reports everything", "one", 20*time.Second, anew(len(first.Attributes), labelled("kitchen")))
+	r.report("the device calls and reports everything", "one", 20*time.Second, reportsAll(len(first.Attributes), labelled("kitchen")))
 	r.setLabel("one", "bath")
 	r.report("report of NodeLabel", "one", 2*time.Second, alone(1, labelled("bath")))
 
@@ -167,7 +167,7 @@ func TestSubscriptions(t *testing.T) {
 		return nil
 	})
 	r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
-	r.report("the device calls and reports everything", "one", 20*time.Second, anew(len(first.Attributes), labelled("bath")))
+	r.report("the device calls and reports everything", "one", 20*time.Second, reportsAll(len(first.Attributes), labelled("bath")))
 
 	r.begin("subscription, keep-alive")
 	r.subscribe("one", 0, 6)

@@ -72,7 +72,7 @@ func TestUpgrade(t *testing.T) {
 	r.step("daemon killed", r.device.kill)
 	r.step("daemon ready again", func() error { return r.device.start(r.ctx, testProduct) })
 	for name, attributes := range names {
-		r.report("the device calls "+name, name, 30*time.Second, anew(attributes, labelled("1.6")))
+		r.report("the device calls "+name, name, 30*time.Second, reportsAll(attributes, labelled("1.6")))
 	}
 	r.step("daemon stopped", r.device.stop)
 	fmt.Fprintf(r.summary, "%d steps, all passed\n", r.steps)

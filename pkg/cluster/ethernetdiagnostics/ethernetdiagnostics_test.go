@@ -49,7 +49,7 @@ func TestCounts(t *testing.T) {
 	want(t, n, "one packet more", "2", "true", "1")
 	// An interface that was created again counts from zero.
 	link.Counts = Counts{RxPackets: 7}
-	want(t, n, "made anew", "2", "true", "7", "0", "0", "0", "0")
+	want(t, n, "created again", "2", "true", "7", "0", "0", "0", "0")
 	n.Now = clustertest.Start.Add(-time.Hour)
 	want(t, n, "a clock that was set back", "2", "true", "7", "0", "0", "0", "0", "true", "0")
 }

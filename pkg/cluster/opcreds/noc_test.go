@@ -218,7 +218,7 @@ func TestAddNOCPreconditions(t *testing.T) {
 	}
 }
 
-// A fail-safe of one fabric is none for another, nor for PASE.
+// A fail-safe of one fabric does not count for another, nor for PASE.
 func TestAddNOCWithAnothersFailSafe(t *testing.T) {
 	r := newRig(t, 5)
 	mine := r.commission(newAuthority(t, 1, false), 0x10)

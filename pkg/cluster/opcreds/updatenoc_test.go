@@ -189,7 +189,7 @@ func TestUpdateNOCWithoutCSR(t *testing.T) {
 	_, err = admin.invoke(cmdUpdateNOC, nil)
 	wantStatus(t, "no NOC", err, matter.StatusInvalidCommand)
 
-	// The fail-safe of another fabric is none.
+	// The fail-safe of another fabric does not count.
 	other := r.commissionWhileArmed(t)
 	status, _, err = other.updateNOC(noc, nil)
 	if got := outcomeOf(status, err); got != "FAILSAFE_REQUIRED" {

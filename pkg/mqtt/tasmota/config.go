@@ -73,7 +73,7 @@ const maxRelays = 28 // as many as Tasmota has
 func (c *config) check() string {
 	switch {
 	case !macForm.MatchString(strings.ToUpper(c.MAC)):
-		return "its MAC address is none"
+		return "its MAC address is not valid"
 	case len(c.Prefixes) < 3 || c.Topic == "" || c.FullTopic == "":
 		return "its topics are missing"
 	case len(c.Relays) > maxRelays:
