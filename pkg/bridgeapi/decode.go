@@ -222,6 +222,7 @@ func options(o *device.Options, meter *bool) func(string, json.RawMessage) error
 		"self_test":       boolean(&o.SelfTest),
 		"properties":      texts(&o.Properties),
 		"gestures":        texts(&o.Gestures),
+		"positions":       integer(&o.Positions),
 		"kind":            text(&o.Kind),
 		"position":        optionalBool(&o.Position),
 		"tilt":            boolean(&o.Tilt),

@@ -2,6 +2,7 @@ package device
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 var buttonKinds = map[string]kind{
-	"generic_switch": {datamodel.DeviceTypeGenericSwitch, buildButton},
+	"generic_switch": {datamodel.DeviceTypeGenericSwitch, buildSwitch},
 }
 
 // allGestures are the gestures that a button may have, in the order of error texts.
@@ -33,6 +34,34 @@ func (e *EventError) Error() string {
 		have[i] = string(g)
 	}
 	return fmt.Sprintf("event: the part has no %q; it has %s", e.Event, strings.Join(have, ", "))
+}
+
+// positionsMost is the maximum number of positions of a latching switch.
+const positionsMost = 32
+
+// buildSwitch builds a push button, or a latching switch if the part has positions.
+func buildSwitch(b *builder) error {
+	o := &b.part.Options
+	switch {
+	case o.Positions == 0:
+		return buildButton(b)
+	case o.Positions < 2 || o.Positions > positionsMost:
+		return &OptionError{"positions", fmt.Sprintf("%d is not from 2 to %d", o.Positions, positionsMost)}
+	case len(o.Gestures) > 0:
+		return &OptionError{"positions", "a switch has either positions or gestures"}
+	}
+	b.Identify = true
+	u := addUnit(b.Endpoint, switches.Latch{Positions: uint8(o.Positions)}, switches.LatchRules(), []property[switches.Latch]{{
+		Property: Property{Name: "position", Kind: KindNumber, Max: float64(o.Positions - 1), Needed: true},
+		get:      func(s *switches.Latch) Value { return Number(float64(s.Position)) },
+		report: func(c *cluster.Context, s *switches.Latch, v Value) {
+			if f, ok := v.Number(); ok {
+				s.Set(c, uint8(math.Round(f)))
+			}
+		},
+	}})
+	u.Serve(switches.Latching, cluster.Selection{Features: datamodel.SwitchFeatureLatchingSwitch})
+	return nil
 }
 
 // buildButton builds a push button with the features that its gestures need.

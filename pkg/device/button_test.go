@@ -2,6 +2,7 @@ package device
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 // pressEvents are short names of the events of a button.
@@ -199,5 +201,46 @@ func TestButtonRests(t *testing.T) {
 	r.play("single 2000 press 5000 release 5000 long 20000")
 	if at, ok := r.e.Deadline(); ok {
 		t.Errorf("an idle button has something to do at %v", at)
+	}
+}
+
+// A latching switch (section 1.13.4.1) stays in its position, over a restart too. Each
+// change is SwitchLatched with the attribute; what it begins with is no change.
+func TestLatchingSwitch(t *testing.T) {
+	p := Part{Type: "generic_switch", Options: Options{Positions: 3}}
+	r := newBareRig(t, p)
+	if got := r.e.Waiting(); len(got) != 1 || got[0] != "position" {
+		t.Errorf("waits for %v", got)
+	}
+	if err := r.e.Report(r.Now, Values{"position": Number(1)}); err != nil {
+		t.Fatal(err)
+	}
+	r.add()
+	r.wantAll("at first", datamodel.SwitchID, map[matter.AttributeID]string{
+		matter.AttributeFeatureMap: "1", datamodel.SwitchAttrNumberOfPositions: "3", datamodel.SwitchAttrCurrentPosition: "1",
+		datamodel.SwitchAttrMultiPressMax: "UNSUPPORTED_ATTRIBUTE",
+	})
+	r.wantEvents("at first", datamodel.SwitchID)
+	for _, position := range []float64{2, 2, 0} {
+		r.report(Values{"position": Number(position)})
+		r.wantRead("moved", datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition, fmt.Sprint(position))
+	}
+	r.report(Values{"position": Null})
+	r.wantEvents("moved", datamodel.SwitchID, "0{0:2}", "0{0:0}")
+	r.report(Values{"position": Number(2)})
+	r.restart(p)
+	r.wantRead("after a restart", datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition, "2")
+	p.Options.Positions = 2
+	r.restart(p)
+	r.wantRead("with fewer positions", datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition, "1")
+	var refused *EventError
+	if err := r.e.Event(r.Now, Single); !errors.As(err, &refused) {
+		t.Errorf("a gesture: %v", err)
+	}
+	for _, o := range []Options{{Positions: 1}, {Positions: -1}, {Positions: 33}, {Positions: 2, Gestures: []string{"single"}}} {
+		var option *OptionError
+		if _, err := New("test:1", &Part{Type: "generic_switch", Options: o}, nil); !errors.As(err, &option) || option.Option != "positions" {
+			t.Errorf("%+v: %v", o, err)
+		}
 	}
 }

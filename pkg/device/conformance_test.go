@@ -101,6 +101,8 @@ func compositions() map[string]Device {
 	for i, o := range options {
 		all[fmt.Sprintf("button %d", i)] = Device{Parts: []Part{{ID: "main", Type: "generic_switch", Options: o}}}
 	}
+	all["latching switch"] = Device{Parts: []Part{{ID: "main", Type: "generic_switch", Options: Options{Positions: 2}}}}
+	all["selector"] = Device{Parts: []Part{{ID: "main", Type: "generic_switch", Options: Options{Positions: 32}}}}
 	for _, modes := range [][]string{{"hs"}, {"xy"}, {"hs", "xy", "loop"}} {
 		all["color "+strings.Join(modes, " ")] = Device{Parts: []Part{{ID: "main", Type: "extended_color_light", Options: Options{ColorModes: modes}}}}
 	}

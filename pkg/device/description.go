@@ -72,7 +72,8 @@ type Options struct {
 	SelfTest       bool `json:"self_test,omitempty"` // it can be asked to test itself
 
 	Properties []string `json:"properties,omitempty"` // air_quality_sensor, meters and others: measured properties
-	Gestures   []string `json:"gestures,omitempty"`   // generic_switch
+	Gestures   []string `json:"gestures,omitempty"`   // generic_switch: of a push button
+	Positions  int      `json:"positions,omitempty"`  // generic_switch: of one that latches, 2 to 32; 0: it is a push button
 
 	Kind     string `json:"kind,omitempty"`     // window_covering
 	Position *bool  `json:"position,omitempty"` // it accepts a position; default true

@@ -123,6 +123,5 @@ func TestNonVolatileAttributesAreKept(t *testing.T) {
 // constants are the attributes with quality N that have one value on a device.
 var constants = map[string]struct{}{
 	"Pump Configuration and Control.EffectiveControlMode": {},
-	"Switch.CurrentPosition":                              {}, // a button rests between its gestures
 	"Thermostat.ControlSequenceOfOperation":               {},
 }

@@ -54,6 +54,7 @@ var limitRows = map[string]limitRow{
 	"color_y":            {[]shownAs{{datamodel.ColorControlID, datamodel.ColorControlAttrCurrentY}}, []trip{same(0.329, "21561"), same(0.25, "16384")}},
 	"color_mode":         {[]shownAs{{datamodel.ColorControlID, datamodel.ColorControlAttrColorMode}}, texts("hs", "0", "xy", "1", "temperature", "2")},
 
+	"position": {[]shownAs{{datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition}}, []trip{same(0, "0"), same(2, "2"), {Number(1.4), "1", Number(1)}}},
 	"closed":   {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
 	"detected": {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
 	"occupied": {[]shownAs{{datamodel.OccupancySensingID, 0}}, flags("1", "0")},

@@ -1,6 +1,6 @@
 // Package switches implements the Switch cluster, 0x003B revision 2 ("Matter
-// Application Cluster Specification", section 1.13), for push buttons: momentary
-// switches.
+// Application Cluster Specification", section 1.13): push buttons, which are momentary
+// switches, and latching switches.
 package switches
 
 import (
