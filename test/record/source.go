@@ -119,8 +119,8 @@ func (g *gateway) sensors(from, to int) {
 // unknown announces entities that Matter has no type for.
 func (g *gateway) unknown(from, to int) {
 	for i := from; i < to; i++ {
-		g.announce(fmt.Sprintf("siren/s%d", i), map[string]any{"unique_id": fmt.Sprintf("s%d", i), "command_topic": fmt.Sprintf("s/%d/set", i),
-			"device": map[string]any{"identifiers": []string{fmt.Sprintf("s%d", i)}, "name": fmt.Sprintf("Siren %d", i)}})
+		g.announce(fmt.Sprintf("water_heater/s%d", i), map[string]any{"unique_id": fmt.Sprintf("s%d", i), "mode_command_topic": fmt.Sprintf("s/%d/set", i),
+			"device": map[string]any{"identifiers": []string{fmt.Sprintf("s%d", i)}, "name": fmt.Sprintf("Boiler %d", i)}})
 	}
 }
 

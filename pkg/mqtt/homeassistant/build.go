@@ -21,6 +21,8 @@ var builders = map[string]func(r *Reader, e *entity) error{
 	"event":             (*Reader).event,
 	"device_automation": (*Reader).automation,
 	"vacuum":            (*Reader).vacuum,
+	"siren":             (*Reader).siren,
+	"humidifier":        (*Reader).humidifier,
 }
 
 // build builds an entity by its component. The error is the reason why it is not

@@ -75,9 +75,9 @@ func New(o Options, sink reader.Sink) *Reader {
 
 // components are those that are shown, and those that are known but not shown.
 var components = []string{
-	"light", "switch", "sensor", "binary_sensor", "cover", "lock", "climate", "fan", "valve", "event", "device_automation", "vacuum",
-	"alarm_control_panel", "button", "camera", "device_tracker", "humidifier", "image", "lawn_mower", "notify", "number", "scene", "select",
-	"siren", "tag", "text", "update", "water_heater",
+	"light", "switch", "sensor", "binary_sensor", "cover", "lock", "climate", "fan", "valve", "event", "device_automation", "vacuum", "siren", "humidifier",
+	"alarm_control_panel", "button", "camera", "device_tracker", "image", "lawn_mower", "notify", "number", "scene", "select",
+	"tag", "text", "update", "water_heater",
 }
 
 // Subscriptions returns what the reader subscribes to at the beginning. Each

@@ -308,6 +308,21 @@ func TestPublishers(t *testing.T) {
 			{command: do("vacuum_r", device.GoHome), want: []string{"publish d/r/set return_to_base"}},
 			{command: set("binary_sensor_door", device.Values{"closed": yes}), want: []string{"error the device cannot do that"}},
 		}},
+		{"sirens and a humidifier, as plugs", [][2]string{
+			{"siren/json", `{"unique_id":"json","command_topic":"s/1/set","state_topic":"s/1","device":{"identifiers":["s"],"name":"S"}}`},
+			{"siren/tone", `{"unique_id":"tone","optimistic":true,"command_topic":"s/2/set","command_template":"{\"warning\":{\"mode\":\"{{ tone | default('emergency') }}\",\"level\":\"{% if volume_level is defined %}high{% else %}medium{% endif %}\",\"duration\":{{ duration | default(10) }}}}",` +
+				`"command_off_template":"{\"warning\":{\"mode\":\"stop\"}}","device":{"identifiers":["s"]}}`},
+			{"humidifier/air", `{"unique_id":"air","command_topic":"s/3/set","state_topic":"s/3","state_value_template":"{{ value_json.power }}","target_humidity_command_topic":"s/3/target","device":{"identifiers":["s"]}}`},
+		}, "ha:s", "S humidifier_air:on_off_plug siren_json:on_off_plug siren_tone:on_off_plug", []step{
+			{command: set("siren_json", device.Values{"on": yes}), want: []string{`publish s/1/set {"state":"ON"}`}},
+			{topic: "s/1", payload: `{"state":"ON","tone":"a"}`, want: []string{"report siren_json on=true"}},
+			{topic: "s/1", payload: "OFF", want: []string{"report siren_json on=false"}},
+			{command: set("siren_tone", device.Values{"on": yes}), want: []string{`publish s/2/set {"warning":{"mode":"emergency","level":"medium","duration":10}}`, "report siren_tone on=true"}},
+			{command: set("siren_tone", device.Values{"on": no}), want: []string{`publish s/2/set {"warning":{"mode":"stop"}}`, "report siren_tone on=false"}},
+			{command: do("siren_tone", device.Stop), want: []string{"error the device cannot do that"}},
+			{topic: "s/3", payload: `{"power":"ON"}`, want: []string{"report humidifier_air on=true"}},
+			{command: set("humidifier_air", device.Values{"on": no}), want: []string{"publish s/3/set OFF"}},
+		}},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -631,6 +646,10 @@ func TestLeftOut(t *testing.T) {
 		`climate {"current_temperature_topic":"a"}`:                                                                        "set-point cannot be set",
 		`event {"state_topic":"a","event_types":["motion"]}`:                                                               "its event types are not those of a button",
 		`device_automation {"automation_type":"trigger","type":"action","subtype":"shake","topic":"a"}`:                    "no gesture of a button",
+		`siren {"state_topic":"t"}`:                                                                                        "command_topic: it is missing",
+		`lawn_mower {"start_mowing_command_topic":"a"}`:                                                                    "Matter has no type for lawn_mower",
+		`water_heater {"mode_command_topic":"a"}`:                                                                          "Matter has no type for water_heater",
+		`alarm_control_panel {"command_topic":"a","state_topic":"b"}`:                                                      "Matter has no type for alarm_control_panel",
 		`button {"command_topic":"a"}`:                                                                                     "Matter has no type for button",
 		`frobnicator {"command_topic":"a"}`:                                                                                "the component is not known",
 	} {

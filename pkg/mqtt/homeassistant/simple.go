@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -65,6 +66,70 @@ func (r *Reader) switches(e *entity) error {
 		return reader.Settings
 	}
 	return r.plug(e)
+}
+
+// humidifier adds a humidifier or dehumidifier as a plug: no controller takes a type for it.
+func (r *Reader) humidifier(e *entity) error {
+	e.config["value_template"] = e.config["state_value_template"]
+	return r.plug(e)
+}
+
+// siren adds a siren as a plug, as Matter has no type for it. Its commands and states may
+// be JSON objects.
+func (r *Reader) siren(e *entity) error {
+	c := e.config
+	cmd, err := need(c.command("command_topic", "command_template"))
+	if err != nil {
+		return err
+	}
+	stop := cmd
+	if c.has("command_off_template") {
+		if stop, err = c.command("command_topic", "command_off_template"); err != nil {
+			return err
+		}
+	}
+	on, off := c.text("payload_on", "ON"), c.text("payload_off", "OFF")
+	isOn, isOff := c.text("state_on", on), c.text("state_off", off)
+	state, err := r.state(e, "state_topic", "state_value_template", func(s string, out device.Values) {
+		if strings.HasPrefix(s, "{") {
+			s = textMember(s, "state")
+		}
+		switch s {
+		case isOn:
+			out["on"] = device.Bool(true)
+		case isOff:
+			out["on"] = device.Bool(false)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	e.add = func(a *reader.Assembly) {
+		bindTo(e.part(a, reader.RankPlug, "on_off_plug").ID, state)
+	}
+	e.handle = func(c device.Command, o *output) error {
+		is, ok := c.Set["on"].Bool()
+		if !ok {
+			return errUnsupported
+		}
+		send, word := stop, off
+		if is {
+			send, word = cmd, on
+		}
+		send.send(o, jsonState(word), map[string]any{"value": word})
+		e.assume(o, c, "state_topic")
+		return nil
+	}
+	return nil
+}
+
+// jsonState returns a state as a JSON object.
+func jsonState(word string) string {
+	b, err := json.Marshal(map[string]string{"state": word})
+	if err != nil {
+		panic("BUG: homeassistant: " + err.Error()) // a string
+	}
+	return string(b)
 }
 
 // lock adds a lock. States are compared as strings, since some locks use numbers

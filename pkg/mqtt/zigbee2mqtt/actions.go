@@ -99,7 +99,8 @@ func (b *builder) actions(e *expose) {
 		}
 		return all[name]
 	}
-	if words := e.words(); !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(scenes, w) }) {
+	words := b.named(e.words())
+	if !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(scenes, w) }) {
 		for _, w := range words {
 			get(w).gestures[w] = device.Single
 		}
@@ -107,7 +108,7 @@ func (b *builder) actions(e *expose) {
 		return
 	}
 	var rest []string
-	for _, action := range e.words() {
+	for _, action := range words {
 		if noButtons.MatchString(action) {
 			b.Leave(reader.NoType("actions that are not those of buttons are not shown"), "action "+action)
 			continue
@@ -131,6 +132,35 @@ func (b *builder) actions(e *expose) {
 		b.move(action, remote && !explicit, all, get)
 	}
 	b.buttons(all)
+}
+
+// keypadButton matches the endpoints of a keypad's buttons.
+var keypadButton = reader.NewPattern(`^button_([0-9]{1,2})$`)
+
+// named replaces actions of any button, such as *_single, by those of the keypad's buttons,
+// which other exposes name.
+func (b *builder) named(words []string) []string {
+	if b.d == nil || !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "*_") }) {
+		return words
+	}
+	var buttons []string
+	for _, e := range b.d.Definition.Exposes {
+		if m := keypadButton.FindStringSubmatch(e.Endpoint); m != nil && !slices.Contains(buttons, m[1]) && len(buttons) < reader.MaxButtons {
+			buttons = append(buttons, m[1])
+		}
+	}
+	var all []string
+	for _, w := range words {
+		rest, every := strings.CutPrefix(w, "*_")
+		if !every || len(buttons) == 0 {
+			all = append(all, w)
+			continue
+		}
+		for _, n := range buttons { // the number alone in older versions
+			all = append(all, "button_"+n+"_"+rest, n+"_"+rest)
+		}
+	}
+	return all
 }
 
 // scenes are actions of remotes that stand for a button. Other devices use the same

@@ -16,6 +16,7 @@ type builder struct {
 	t *thing
 
 	later   []func() // functions to call when all parts exist
+	sirens  []*expose
 	heaters []*heater
 }
 
@@ -135,7 +136,7 @@ func (b *builder) generic(exposes []expose) {
 		b.t.blinks = b.t.blinks || e.Name == "effect" && e.has("blink")
 		r, endpoint := find(e)
 		switch {
-		case b.valveState(e), b.relay(e), b.thermostatPower(e):
+		case b.valveState(e), b.relay(e), b.thermostatPower(e), b.isSiren(e):
 		case r == nil || !e.published() || e.Property == "":
 			b.Leave(reasonFor(e), e.Name)
 		case e.Category == "config" || e.Category == "diagnostic" && !r.diagnostic:
@@ -149,4 +150,5 @@ func (b *builder) generic(exposes []expose) {
 	for _, f := range b.later {
 		f()
 	}
+	b.siren()
 }

@@ -69,7 +69,7 @@ func (b *builder) zone(e *expose, endpoint string) {
 		}
 	}
 	if e.settable() {
-		b.Leave(reader.NoType("Matter has no type for sirens"), e.Name)
+		b.Leave(reader.NoType("the buzzer of a device is not shown"), e.Name)
 		return
 	}
 	ranks := map[kind]reader.Rank{isLeak: reader.RankWater, isContact: reader.RankContact, isOccupancy: reader.RankOccupancy}

@@ -40,6 +40,8 @@ type Reader struct {
 	settled bool  // all retained messages of this connection have arrived
 	feature bool  // zigbee2mqtt's availability is enabled
 	askAt   time.Time
+
+	silentAt time.Time // when the first siren stops; zero: none sounds
 }
 
 // New returns a reader for a base topic.
@@ -87,11 +89,17 @@ func (r *Reader) Settled(now time.Time) {
 }
 
 // Deadline returns when to call Advance; zero: never.
-func (r *Reader) Deadline() time.Time { return r.askAt }
+func (r *Reader) Deadline() time.Time {
+	if r.askAt.IsZero() || !r.silentAt.IsZero() && r.silentAt.Before(r.askAt) {
+		return r.silentAt
+	}
+	return r.askAt
+}
 
 // Advance requests the state of a device that has sent none in this connection,
-// since states may not be retained.
+// since states may not be retained. It shows sirens as off when they have stopped.
 func (r *Reader) Advance(now time.Time) {
+	r.silence(now)
 	if r.askAt.IsZero() || now.Before(r.askAt) {
 		return
 	}
@@ -338,6 +346,9 @@ func (r *Reader) Command(now time.Time, c device.Command) error {
 	}
 	t.commanded(now, msg)
 	r.publish(t, "set", msg)
+	if part == t.warning {
+		r.sound(now, t, c)
+	}
 	return nil
 }
 

@@ -166,7 +166,7 @@ var why = []struct {
 	{reader.NewPattern(`^effect$|^identify$|^color_options$|^level_config$`), reader.NoType("effects are not shown")},
 	{reader.NewPattern(`^eco2$`), reader.NoType("it is estimated and not measured")},
 	{reader.NewPattern(`_phase_[abc]$|_[abc]$|^total_`), reader.NoType("of a meter only power, energy, voltage and current of each line are shown")},
-	{reader.NewPattern(`^warning$|^squawk$|^siren|alarm_switch|^alarm_(state|sound|light)`), reader.NoType("Matter has no type for sirens")},
+	{reader.NewPattern(`^warning$|^squawk$|^siren|alarm_switch|^alarm_(state|sound|light)`), reader.NoType("the buzzer of a device is not shown")},
 	{reader.NewPattern(`temperature`), reader.NoType("only the name says which temperature it is")},
 }
 

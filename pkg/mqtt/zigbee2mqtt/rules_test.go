@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/mqtt/link"
@@ -23,6 +24,7 @@ func TestNames(t *testing.T) {
 	number := func(name, unit string, access int) string {
 		return fmt.Sprintf(`{"type":"numeric","name":%q,"property":%q,"access":%d,"unit":%q}`, name, name, access, unit)
 	}
+	const sounder = `{"type":"binary","name":"alarm","property":"alarm","access":3,"value_on":true,"value_off":false}`
 	for _, c := range []struct {
 		description string
 		exposes     []string
@@ -34,7 +36,13 @@ func TestNames(t *testing.T) {
 		{"Smoke sensor", []string{binary("alarm_1", yes), binary("alarm_2", yes)}, "alarm:smoke_co_alarm smoke", `{"alarm_1":true,"alarm_2":false}`, []string{"report z2m:0x1/alarm smoke=critical"}},
 		{"CO alarm", []string{binary("alarm", yes), binary("carbon_monoxide", yes)}, "alarm:smoke_co_alarm co", `{"alarm":true,"carbon_monoxide":false}`, []string{"report z2m:0x1/alarm carbon_monoxide=normal"}},
 		{"Smart water leakage alarm sensor", []string{enum("alarm_status", "normal", "alarm")}, "leak:water_leak_detector", `{"alarm_status":"alarm"}`, []string{"report z2m:0x1/leak detected=true"}},
-		{"Smart siren", []string{binary("alarm", yes)}, "", "", nil},
+		{"Smart siren", []string{binary("alarm", yes)}, "", "", nil}, // it cannot be switched
+		{"Temperature & humidity sensor and alarm", []string{sounder, number("temperature", "°C", 1)}, "siren:on_off_plug, temperature:temperature_sensor", `{"alarm":true}`, []string{"report z2m:0x1/siren on=true"}},
+		{"Siren", []string{warning, sounder}, "siren:on_off_plug", `{"alarm":false}`, []string{"report z2m:0x1/siren on=false"}},
+		{"Smart siren", []string{warning}, "siren:on_off_plug", `{"warning":{"mode":"stop"}}`, nil},
+		{"Smoke alarm", []string{binary("smoke", yes), sounder, warning}, "alarm:smoke_co_alarm smoke", "", nil},  // its buzzer
+		{"Window handle", []string{strings.ReplaceAll(sounder, `"alarm"`, `"alarm_switch"`)}, "", "", nil},        // a setting
+		{"Siren", []string{`{"type":"composite","name":"warning","property":"warning","access":2}`}, "", "", nil}, // cannot be given a mode
 		{"Vibration alarm sensor", []string{enum("alarm_status", "normal", "alarm")}, "", "", nil},
 		{"Smoke detector", []string{enum("smoke_state", "alarm", "normal")}, "alarm:smoke_co_alarm smoke", `{"smoke_state":"normal"}`, []string{"report z2m:0x1/alarm smoke=normal"}},
 		{"Smoke detector", []string{binary("smoke", yes), enum("smoke_state", "alarm", "normal")}, "alarm:smoke_co_alarm smoke", `{"smoke":false,"smoke_state":"alarm"}`, []string{"report z2m:0x1/alarm smoke=normal"}},
@@ -64,6 +72,9 @@ func TestNames(t *testing.T) {
 			`{"type":"lock","features":[{"type":"binary","name":"state","property":"child_lock","access":3,"value_on":"LOCK","value_off":"UNLOCK"}]}`,
 			`{"type":"switch","features":[{"type":"binary","name":"state","property":"auto_off","access":3,"value_on":"ON","value_off":"OFF"}]}`}, "switch:on_off_plug",
 			`{"state":"ON","child_lock":"LOCK","auto_off":"ON"}`, []string{"report z2m:0x1/switch on=true"}},
+		{"Keypad", []string{enum("action", "*_single", "*_double", "*_release", "*_hold"), `{"type":"enum","name":"switch_type","property":"switch_type_button_1","endpoint":"button_1","access":7,"values":["toggle"]}`, `{"type":"enum","name":"switch_type","property":"switch_type_button_2","endpoint":"button_2","access":7,"values":["toggle"]}`},
+			"button_1:generic_switch [single double long], button_2:generic_switch [single double long]", `{"action":"button_2_double"}`, []string{"event z2m:0x1/button_2 double"}},
+		{"Keypad without names", []string{enum("action", "*_single")}, "", "", nil},
 		{"Rocker", []string{enum("action", "on_up", "on_down", "toggle_up")}, "button_down:generic_switch [single], button_up:generic_switch [single]", `{"action":"toggle_up"}`, []string{"event z2m:0x1/button_up single"}},
 	} {
 		w := newWorld(t)
@@ -85,6 +96,33 @@ func TestNames(t *testing.T) {
 		w.Message(w.now, link.Message{Topic: "zigbee2mqtt/x", Payload: []byte(c.state), Retained: true})
 		w.want() // a retained message without changes, which presses no button
 	}
+}
+
+// warning is a siren that is given a mode and a time.
+const warning = `{"type":"composite","name":"warning","property":"warning","access":2,"features":[{"type":"enum","name":"mode","property":"mode","access":2,"values":["stop","burglar","emergency"]},` +
+	`{"type":"enum","name":"level","property":"level","access":2,"values":["low","high"]},{"type":"binary","name":"strobe","property":"strobe","access":2,"value_on":true,"value_off":false},{"type":"numeric","name":"duration","property":"duration","access":2,"unit":"s"}]}`
+
+// TestWarning checks a siren without a state: it is shown as on for as long as it sounds.
+func TestWarning(t *testing.T) {
+	w := newWorld(t)
+	w.start(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":"Siren","exposes":[` + warning + `]}}`)
+	on, off := device.Values{"on": device.Bool(true)}, device.Values{"on": device.Bool(false)}
+	const loud, stop = `publish zigbee2mqtt/x/set {"warning":{"duration":60,"level":"high","mode":"emergency","strobe":true}}`, `publish zigbee2mqtt/x/set {"warning":{"mode":"stop"}}`
+	w.command("z2m:0x1", "siren", on)
+	w.want(loud, "report z2m:0x1/siren on=true")
+	w.command("z2m:0x1", "siren", off)
+	w.want(stop, "report z2m:0x1/siren on=false")
+	w.Advance(w.now.Add(soundsFor))
+	w.want() // it is off already
+	w.command("z2m:0x1", "siren", on)
+	w.want(loud, "report z2m:0x1/siren on=true")
+	if at := w.Deadline(); at.IsZero() || at.After(w.now.Add(soundsFor)) {
+		t.Errorf("the next deadline is %v", at)
+	}
+	w.Advance(w.now.Add(soundsFor - time.Second))
+	w.want()
+	w.Advance(w.now.Add(soundsFor))
+	w.want("report z2m:0x1/siren on=false")
 }
 
 // TestValveLevel checks the commands for a valve with a position in percent.

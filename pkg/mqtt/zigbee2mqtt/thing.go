@@ -23,6 +23,7 @@ type thing struct {
 	blinks   bool            // it has the effect blink
 	readable map[string]bool // properties that can be requested
 	members  []groupMember   // of a group
+	warning  string          // the part that is a siren without a state
 
 	*memory
 }
@@ -40,6 +41,7 @@ type memory struct {
 	battery  device.Battery
 	deferred map[string]float64       // brightness for the next time that a light is turned on, by part
 	values   map[string]device.Values // last reported values, by part
+	silentAt time.Time                // when the siren stops; zero: it does not sound
 }
 
 // groupMember is a member of a group.
