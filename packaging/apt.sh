@@ -1,12 +1,12 @@
 #!/bin/sh
-# apt.sh makes an apt repository of the Debian packages of a release, which any web server
-# can serve as it is:
+# apt.sh creates an apt repository from the Debian packages of a release. Any web server can
+# serve it:
 #
 #	packaging/apt.sh DIST REPOSITORY
 #
-# DIST is where dist.sh has put the packages, of one release or of several. The suite is
-# "stable", or $SUITE. $APT_KEY, the fingerprint of a secret key of gpg, signs it. Without
-# a key clients have to trust the server ("[trusted=yes]").
+# DIST is the output folder of dist.sh, with the packages of one or more releases. The suite
+# is "stable", or $SUITE. $APT_KEY is the fingerprint of the gpg key that signs the
+# repository. Without a key, clients must trust the server ("[trusted=yes]").
 set -eu
 umask 022
 [ $# = 2 ] || { echo "usage: apt.sh DIST REPOSITORY" >&2; exit 2; }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# dist.sh makes what is released: for each architecture a tarball, a Debian package and a
-# bill of materials (CycloneDX), and the checksums of all.
+# dist.sh builds a release: for each architecture a tarball, a Debian package and a bill of
+# materials (CycloneDX), and the checksums of all files.
 #
-#	packaging/dist.sh [FOLDER]      (dist, if none is given)
+#	packaging/dist.sh [FOLDER]      (default: dist)
 #
 # From the environment: VERSION (default: what version.sh prints), COMMIT (the checkout's),
 # ARCHES (amd64 arm64 armv7), SOURCE_DATE_EPOCH (the time of the last commit), MAINTAINER
@@ -26,17 +26,17 @@ export VERSION SOURCE_DATE_EPOCH MAINTAINER
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# No HTTP/2: nobody asks for it, and it is a fiftieth of the binary.
+# Without HTTP/2, which no client needs, the binary is 2 % smaller.
 tags=nethttpomithttp2
 
-build() { # file, then what goes into the environment
+build() { # file, then variables for the environment
 	binary=$1
 	shift
 	env CGO_ENABLED=0 "$@" "$go" build -trimpath -buildvcs=false -tags "$tags" \
 		-ldflags "-s -w -buildid= -X main.release=$VERSION -X main.commit=$COMMIT" -o "$binary" ./cmd/opcredsd
 }
 
-# What is the same everywhere.
+# The same for all architectures.
 common=$work/common
 mkdir -p "$common/completions" "$common/man" "$common/systemd"
 (
@@ -55,7 +55,7 @@ cp -R deploy/prometheus deploy/grafana "$common/deploy/"
 cp systemd/opcredsd.service systemd/opcredsd@.service systemd/opcredsd-backup.service systemd/opcredsd-backup.timer \
 	systemd/opcredsd.sysusers systemd/opcredsd.tmpfiles "$common/systemd/"
 
-# What Debian wants compressed.
+# Debian's policy requires that these are compressed.
 mkdir -p "$work/gz/man"
 for page in "$common"/man/*.[58]; do
 	gzip -9nc "$page" >"$work/gz/man/${page##*/}.gz"

@@ -13,7 +13,7 @@ echo "opcredsd is made with the following software, under these licences."
 heading "The Go programming language and its standard library"
 cat "$($go env GOROOT)/LICENSE"
 
-# A template prints module, version and folder, for every architecture's sake.
+# The template prints module, version and folder, for all architectures.
 list='{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}'
 for arch in amd64 arm64 arm; do
 	CGO_ENABLED=0 GOOS=linux GOARCH=$arch $go list -deps -f "$list" ./cmd/opcredsd

@@ -13,7 +13,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/admin"
 )
 
-// A shell is offered the fabrics of the running daemon, and nothing where there is none.
+// Completion offers the fabrics of the running daemon. Without a daemon it offers nothing.
 func TestFabricsAreCompleted(t *testing.T) {
 	t.Setenv("OPCREDSD_CONFIG", "")
 	path := filepath.Join(t.TempDir(), "admin.sock")

@@ -62,7 +62,7 @@ func (c *common) completeFabrics(cmd *cobra.Command, args []string, _ string) (w
 	if len(args) > 0 || c.load(cmd) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	_ = c.node(cmd.Context(), reads, func(n *admin.Operator) error { // where nobody can be asked nothing is offered
+	_ = c.node(cmd.Context(), reads, func(n *admin.Operator) error { // without a node, nothing is offered
 		list, err := n.Fabrics(cmd.Context())
 		for _, f := range list {
 			words = append(words, fmt.Sprintf("%d\t%q, vendor 0x%04X", f.Index, f.Label, uint16(f.VendorID)))

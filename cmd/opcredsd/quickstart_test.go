@@ -191,7 +191,7 @@ func (h *machine) write(name, text string, mode os.FileMode) {
 	h.check(os.WriteFile(filepath.Join(h.root, name), []byte(text), mode))
 }
 
-// place puts the package's folders, where a text names them, below the root.
+// place replaces the package's folders in a text with folders below the root.
 func (h *machine) place(text string) string {
 	for _, dir := range []string{"/etc/opcredsd", "/var/lib/opcredsd", "/run/opcredsd", "/root/"} {
 		text = strings.ReplaceAll(text, dir, h.root+dir)
@@ -240,8 +240,8 @@ func (h *machine) start() {
 	}
 }
 
-// command runs a command of the document. It has to fail if it says so, and only
-// then; doctor may find fault with this machine.
+// command runs a command of the document. It must fail exactly if the document shows
+// that it does, except doctor, which may find problems of this machine.
 func (h *machine) command(s step) {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), "sh", "-c", h.place(s.command))
@@ -261,8 +261,8 @@ func (h *machine) command(s step) {
 	}
 }
 
-// happen does what is not the operator's to do: "pair LABEL" is an app that
-// takes the node into a home, with the code that was shown last.
+// happen does what others than the operator do: with "pair LABEL" an app commissions
+// the node with the code that was shown last.
 func (h *machine) happen(event string) {
 	h.t.Helper()
 	label, ok := strings.CutPrefix(event, "pair ")

@@ -8,7 +8,7 @@ import (
 )
 
 // MemoryLimit returns how many octets of memory the process may use, by its control group
-// and those above it (cgroup v2, memory.max), 0 if there is no limit or nobody says.
+// and those above it (cgroup v2, memory.max). 0: there is no limit, or it is not known.
 func MemoryLimit() uint64 { return memoryLimit("/proc/self/cgroup", "/sys/fs/cgroup") }
 
 func memoryLimit(self, root string) (limit uint64) {

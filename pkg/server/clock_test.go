@@ -243,7 +243,7 @@ func TestLastKnownGoodTimeTakenBack(t *testing.T) {
 		r.stop()
 		r.startIn(2030)
 		if !r.clockTrusted() {
-			t.Error("what was taken back counts")
+			t.Error("the rolled back time counts")
 		}
 		r.finish()
 	})

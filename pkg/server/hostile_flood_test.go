@@ -118,7 +118,7 @@ func TestSigma1Storm(t *testing.T) {
 				r.storm(tt.hosts, sigma1, func() {
 					s := r.connectsWithin(time.Second, c, a, done.Node)
 					if !r.alive(done.CASE) {
-						t.Error("the session that was there does not answer")
+						t.Error("the earlier session does not answer")
 					}
 					s.Close()
 					r.wantBounded()
@@ -206,7 +206,7 @@ func TestRandomDatagrams(t *testing.T) {
 			begin := time.Now()
 			r.connectsWithin(time.Second, c, a, done.Node).Close()
 			if !r.alive(done.CASE) || time.Since(begin) > time.Second {
-				t.Errorf("second %d: the session that was there does not answer", second)
+				t.Errorf("second %d: the earlier session does not answer", second)
 			}
 			r.wantBounded()
 			if second == 0 { // every host has sent something by now

@@ -216,7 +216,7 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 				}
 				end(u, s)
 				if r.alive(s) {
-					t.Error("a session with the identity that was taken back lives")
+					t.Error("a session with the rolled back identity is still there")
 				}
 				if name != "restart" && !r.alive(u.two.CASE) {
 					t.Error("a session of another fabric ended")
@@ -224,7 +224,7 @@ func TestUpdateNOCTakenBack(t *testing.T) {
 				// It cannot be resumed either.
 				record := res.Record()
 				if _, _, err := u.c.CASE(r.ctx, deviceAddr, u.a, u.node, &record); err == nil {
-					t.Error("a session with the identity that was taken back is resumed")
+					t.Error("a session with the rolled back identity is resumed")
 				}
 				s = r.session(u.c, u.a, u.one.Node)
 				if got := r.fabrics(s, true)[0]; got != u.before {

@@ -384,7 +384,7 @@ func TestCallsTakeNobodysSession(t *testing.T) {
 		}
 		for i, s := range sessions {
 			if s.Gone() {
-				t.Errorf("session %d had to go", i)
+				t.Errorf("session %d was evicted", i)
 			}
 		}
 		sessions[0].Close()

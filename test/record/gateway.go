@@ -86,7 +86,7 @@ func (g *gateway) close() {
 
 func (g *gateway) path(name string) string { return filepath.Join(g.dir, name) }
 
-// start starts the daemon and waits until it takes part.
+// start starts the daemon and waits until it is ready.
 func (g *gateway) start() error {
 	args := []string{"run", "--state-dir", g.path("state"), "--passcode", strconv.Itoa(passcode), "--discriminator", "3840",
 		"--metrics-addr", metricsURL, "--show-codes", "never", "--log-level", "warn"}

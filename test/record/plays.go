@@ -23,12 +23,13 @@ type play struct {
 	play   func(context.Context, *gateway) error
 }
 
-// change is the minute at which a gateway that was well is well no more.
+// change is the minute in which the trouble of a gateway begins.
 const change = 15
 
 const broker = "--mqtt-url=unix://$D/mqtt.sock"
 
-// plays are the gateways. test/packaging/recorded_test.go says which alerts fire where.
+// plays are the gateways. test/packaging/recorded_test.go lists the alerts that fire for
+// each.
 var plays = []play{
 	{name: "well", args: []string{broker}, before: (*gateway).startBroker, play: well},
 	{name: "hub-off", play: hubOff},
@@ -111,7 +112,7 @@ func (h *hub) read(ctx context.Context) error {
 	return err
 }
 
-// every calls f once in a while until the context ends.
+// every calls f at an interval until the context ends.
 func every(ctx context.Context, d time.Duration, f func() error) error {
 	for {
 		if err := f(); err != nil {
@@ -181,7 +182,7 @@ func cutOff(ctx context.Context, g *gateway) error {
 	return err
 }
 
-// unsubscribed has a controller that goes on reading when its subscription is over.
+// unsubscribed has a controller that continues to read after its subscription has ended.
 func unsubscribed(ctx context.Context, g *gateway) error {
 	homes, err := g.hubs(ctx, 1)
 	if err != nil {
@@ -248,7 +249,7 @@ func crowded(ctx context.Context, g *gateway) error {
 	return err
 }
 
-// stranger has a controller whose fabric is gone, and which tries for ever.
+// stranger has a controller that tries for ever, although its fabric was removed.
 func stranger(ctx context.Context, g *gateway) error {
 	homes, err := g.hubs(ctx, 2)
 	if err == nil {
@@ -369,7 +370,7 @@ func goodConfig(g *gateway) error {
 	return os.WriteFile(g.path("config.yaml"), []byte("log_level: warn\n"), 0o600)
 }
 
-// misconfigured reads a wrong configuration, which is mended half an hour later.
+// misconfigured reads a wrong configuration, which is corrected half an hour later.
 func misconfigured(ctx context.Context, g *gateway) error {
 	for _, step := range []struct {
 		minute float64
@@ -409,7 +410,7 @@ func brokerGone(ctx context.Context, g *gateway) error {
 	return every(ctx, time.Minute, func() error { g.readings(4); return homes[0].read(ctx) })
 }
 
-// ignored has entities that nobody understands from the beginning, and then more.
+// ignored has entities that cannot be shown from the beginning, and later more.
 func ignored(ctx context.Context, g *gateway) error {
 	g.sensors(0, 2)
 	g.unknown(0, 3)
@@ -420,7 +421,7 @@ func ignored(ctx context.Context, g *gateway) error {
 	return every(ctx, time.Minute, func() error { g.readings(2); return nil })
 }
 
-// flooded has a publisher of messages that are no JSON, from minute 15 to 30.
+// flooded has a publisher of messages that are not JSON, from minute 15 to 30.
 func flooded(ctx context.Context, g *gateway) error {
 	g.sensors(0, 2)
 	if err := g.at(ctx, change); err != nil {

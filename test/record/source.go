@@ -18,7 +18,7 @@ type source struct {
 	close    func()
 }
 
-// source puts a lamp in and opens a stream of commands, which it confirms or does not.
+// source adds a lamp and opens a stream of commands, which it confirms or does not.
 func (g *gateway) source(ctx context.Context, confirms bool) (*source, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &source{close: cancel}
@@ -55,7 +55,7 @@ func (g *gateway) source(ctx context.Context, confirms bool) (*source, error) {
 	return s, ctx.Err()
 }
 
-// UnmarshalJSON reads the endpoint out of what the API answers.
+// UnmarshalJSON reads the endpoint from an answer of the API.
 func (s *source) UnmarshalJSON(b []byte) error {
 	var v struct{ Endpoint matter.EndpointID }
 	err := json.Unmarshal(b, &v)
@@ -72,7 +72,7 @@ func (g *gateway) toggle(ctx context.Context, h *hub, s *source) error {
 	return err
 }
 
-// sourceGone has a source that ends without a word.
+// sourceGone has a source that ends without removing its devices.
 func sourceGone(ctx context.Context, g *gateway) error {
 	homes, err := g.hubs(ctx, 1)
 	if err != nil {
@@ -91,7 +91,7 @@ func sourceGone(ctx context.Context, g *gateway) error {
 	})
 }
 
-// reverted has a source that takes commands and says nothing.
+// reverted has a source that receives commands and does not confirm them.
 func reverted(ctx context.Context, g *gateway) error {
 	homes, err := g.hubs(ctx, 1)
 	if err == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// The node's loop does nothing else while it does these.
+// These operations block the node's loop.
 
 func BenchmarkCSRRequest(b *testing.B) {
 	r := newRig(b, 5)
@@ -30,8 +30,8 @@ func BenchmarkCSRRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkJoin is a fabric from the CSR to the roll-back, the peer's share of the
-// work included.
+// BenchmarkJoin adds a fabric, from the CSR to the roll-back. It includes the peer's
+// share of the work.
 func BenchmarkJoin(b *testing.B) {
 	r := newRig(b, 5)
 	a := newAuthority(b, 1, true)
