@@ -138,14 +138,8 @@ func (b *builder) alarmExtras(sel *cluster.Selection) []property[smokecoalarm.Al
 		p.Settable, p.want, p.asked = true, smokecoalarm.WantTest, true
 		p.wish = func(*smokecoalarm.Alarm) Value { return Bool(true) }
 	}
-	name := contaminationProperty.Name
-	if slices.Contains(o.Properties, name) || !b.part.State[name].IsNull() {
-		if sel.Features&datamodel.SmokeCOAlarmFeatureSmokeAlarm == 0 {
-			return extras // checkProperties reports it
-		}
-		if !slices.Contains(o.Properties, name) {
-			o.Properties = append(slices.Clone(o.Properties), name)
-		}
+	// Of a detector without smoke checkProperties reports it.
+	if sel.Features&datamodel.SmokeCOAlarmFeatureSmokeAlarm != 0 && b.optional(contaminationProperty.Name) {
 		sel.Attributes = append(sel.Attributes, datamodel.SmokeCOAlarmAttrContaminationState)
 		extras = append(extras, contaminationProperty)
 	}

@@ -274,34 +274,39 @@ func buildAirConditioner(b *builder) error {
 	return addFan(b, []string{"low", "medium", "high", "auto"})
 }
 
-// filterProperty is the condition of a purifier's filter. A controller sets it to
-// 100 for a new filter.
-var filterProperty = property[filter.Filter]{
-	Property: Property{Name: "filter_percent", Kind: KindNumber, Max: 100, Settable: true, Needed: true},
-	want:     filter.WantReset, asked: true,
-	get: func(s *filter.Filter) Value { return Number(float64(s.Condition)) },
-	report: func(_ *cluster.Context, s *filter.Filter, v Value) {
-		if p, ok := v.Number(); ok {
-			s.Set(uint8(math.Round(p)))
-		}
-	},
+// filters are the filters of a purifier: for particles, and for smells.
+var filters = []struct {
+	property string
+	cluster  *cluster.Cluster[filter.Filter]
+}{{"filter_percent", filter.HEPA}, {"carbon_filter_percent", filter.Carbon}}
+
+// filterProperty returns the condition of a filter. A controller sets it to 100 for a
+// new filter.
+func filterProperty(name string) property[filter.Filter] {
+	return property[filter.Filter]{
+		Property: Property{Name: name, Kind: KindNumber, Max: 100, Settable: true, Needed: true},
+		want:     filter.WantReset, asked: true,
+		get: func(s *filter.Filter) Value { return Number(float64(s.Condition)) },
+		report: func(_ *cluster.Context, s *filter.Filter, v Value) {
+			if p, ok := v.Number(); ok {
+				s.Set(uint8(math.Round(p)))
+			}
+		},
+	}
 }
 
-// buildAirPurifier builds a fan, with a filter if the part's options or its first
-// state contain one. Measurements of the air are a separate air quality sensor.
+// buildAirPurifier builds a fan, with the filters that the part's options or its first
+// state contain. Measurements of the air are a separate air quality sensor.
 func buildAirPurifier(b *builder) error {
 	b.Identify, b.Groups = true, true
 	if err := addFan(b, b.part.Options.Modes); err != nil {
 		return err
 	}
-	o := &b.part.Options
-	if !slices.Contains(o.Properties, filterProperty.Name) {
-		if b.part.State[filterProperty.Name].IsNull() {
-			return nil
+	for _, f := range filters {
+		if b.optional(f.property) {
+			u := addUnit(b.Endpoint, filter.New(), cluster.Rules[filter.Filter]{}, []property[filter.Filter]{filterProperty(f.property)})
+			u.Serve(f.cluster, filter.Selection)
 		}
-		o.Properties = append(slices.Clone(o.Properties), filterProperty.Name)
 	}
-	u := addUnit(b.Endpoint, filter.New(), cluster.Rules[filter.Filter]{}, []property[filter.Filter]{filterProperty})
-	u.Serve(filter.HEPA, filter.Selection)
 	return nil
 }

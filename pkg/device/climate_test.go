@@ -183,6 +183,12 @@ func TestAirPurifier(t *testing.T) {
 	r.wantAll("a new filter", hepa, map[matter.AttributeID]string{datamodel.HEPAFilterMonitoringAttrCondition: "100", datamodel.HEPAFilterMonitoringAttrChangeIndication: "0"})
 	r.write(fanID, datamodel.FanControlAttrPercentSetting, "90")
 	r.wantSent("faster", Values{"fan_mode": Text("high"), "fan_percent": Number(90)})
+	both := newRig(t, Part{Type: "air_purifier", State: Values{"carbon_filter_percent": Number(50), "filter_percent": Number(100)}})
+	both.report(Values{"carbon_filter_percent": Number(0), "filter_percent": Number(100)})
+	both.wantRead("carbon", datamodel.ActivatedCarbonFilterMonitoringID, datamodel.ActivatedCarbonFilterMonitoringAttrChangeIndication, "2")
+	both.wantRead("particles", hepa, datamodel.HEPAFilterMonitoringAttrChangeIndication, "0")
+	both.do(datamodel.ActivatedCarbonFilterMonitoringID, datamodel.HEPAFilterMonitoringCmdResetCondition, "{}")
+	both.wantSent("a new carbon filter", Values{"carbon_filter_percent": Number(100)})
 	plain := newRig(t, Part{Type: "air_purifier"})
 	if got := plain.read(hepa, datamodel.HEPAFilterMonitoringAttrCondition); got != "UNSUPPORTED_CLUSTER" {
 		t.Errorf("a filter that nobody spoke of: %s", got)

@@ -106,6 +106,14 @@ func compositions() map[string]Device {
 	for _, modes := range [][]string{{"hs"}, {"xy"}, {"hs", "xy", "loop"}} {
 		all["color "+strings.Join(modes, " ")] = Device{Parts: []Part{{ID: "main", Type: "extended_color_light", Options: Options{ColorModes: modes}}}}
 	}
+	for _, typ := range []string{"contact_sensor", "water_leak_detector", "water_freeze_detector", "rain_sensor", "occupancy_sensor"} {
+		for name, o := range map[string]Options{
+			"levels": {SensitivityLevels: 10}, "faults": {Properties: []string{"sensor_fault"}}, "both": {SensitivityLevels: 2, Properties: []string{"sensor_fault"}},
+		} {
+			all[typ+" with "+name] = Device{Parts: []Part{{ID: "main", Type: typ, Options: o}}}
+		}
+	}
+	all["purifier with both filters"] = Device{Parts: []Part{{ID: "main", Type: "air_purifier", Options: Options{Properties: []string{"filter_percent", "carbon_filter_percent"}}}}}
 	all["purifier with a filter"] = Device{Parts: []Part{{ID: "main", Type: "air_purifier", Options: Options{Properties: []string{"filter_percent"}}}}}
 	for name, o := range map[string]Options{
 		"vacuum with modes": {CleanModes: []string{"vacuum", "mop", "vacuum and mop", "quiet", "turbo"}},

@@ -65,6 +65,9 @@ type Options struct {
 	Max *float64 `json:"max,omitempty"`
 
 	Technology string `json:"technology,omitempty"` // occupancy_sensor
+	// SensitivityLevels is the number of levels of sensitivity of a sensor that is true or
+	// false, 2 to 10; 0: it cannot be set.
+	SensitivityLevels int `json:"sensitivity_levels,omitempty"`
 
 	Smoke          bool `json:"smoke,omitempty"` // smoke_co_alarm: its detectors
 	CarbonMonoxide bool `json:"carbon_monoxide,omitempty"`

@@ -54,10 +54,12 @@ var limitRows = map[string]limitRow{
 	"color_y":            {[]shownAs{{datamodel.ColorControlID, datamodel.ColorControlAttrCurrentY}}, []trip{same(0.329, "21561"), same(0.25, "16384")}},
 	"color_mode":         {[]shownAs{{datamodel.ColorControlID, datamodel.ColorControlAttrColorMode}}, texts("hs", "0", "xy", "1", "temperature", "2")},
 
-	"position": {[]shownAs{{datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition}}, []trip{same(0, "0"), same(2, "2"), {Number(1.4), "1", Number(1)}}},
-	"closed":   {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
-	"detected": {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
-	"occupied": {[]shownAs{{datamodel.OccupancySensingID, 0}}, flags("1", "0")},
+	"position":          {[]shownAs{{datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition}}, []trip{same(0, "0"), same(2, "2"), {Number(1.4), "1", Number(1)}}},
+	"closed":            {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
+	"detected":          {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
+	"sensitivity_level": {[]shownAs{{datamodel.BooleanStateConfigurationID, datamodel.BooleanStateConfigurationAttrCurrentSensitivityLevel}}, []trip{same(0, "0"), same(3, "3")}},
+	"sensor_fault":      {[]shownAs{{datamodel.BooleanStateConfigurationID, datamodel.BooleanStateConfigurationAttrSensorFault}}, flags("1", "0")},
+	"occupied":          {[]shownAs{{datamodel.OccupancySensingID, 0}}, flags("1", "0")},
 	"temperature_celsius": {[]shownAs{{datamodel.TemperatureMeasurementID, 0}, {thermostatID, datamodel.ThermostatAttrLocalTemperature}}, []trip{
 		same(-40, "-4000"), same(0, "+0"), same(-273.15, "-27315"), same(327.67, "+32767"), same(21.5, "+2150"),
 	}},
@@ -97,6 +99,7 @@ var limitRows = map[string]limitRow{
 	"cooling_setpoint_celsius": {[]shownAs{{thermostatID, coolTo}}, []trip{same(16, "+1600"), same(21.5, "+2150"), same(32, "+3200")}},
 	"fan_mode":                 {[]shownAs{{fanID, datamodel.FanControlAttrFanMode}}, texts("off", "0", "low", "1", "medium", "2", "high", "3", "auto", "5")},
 	"fan_percent":              {[]shownAs{{fanID, datamodel.FanControlAttrPercentCurrent}}, []trip{same(0, "0"), same(1, "1"), same(100, "100")}},
+	"carbon_filter_percent":    {[]shownAs{{datamodel.ActivatedCarbonFilterMonitoringID, datamodel.HEPAFilterMonitoringAttrCondition}}, []trip{same(0, "0"), same(1, "1"), same(100, "100")}},
 	"filter_percent":           {[]shownAs{{datamodel.HEPAFilterMonitoringID, datamodel.HEPAFilterMonitoringAttrCondition}}, []trip{same(0, "0"), {Number(4.6), "5", Number(5)}, same(100, "100")}},
 
 	"run_mode":   {[]shownAs{{runModeID, datamodel.RVCRunModeAttrCurrentMode}}, texts("idle", "0", "cleaning", "1", "mapping", "2")},

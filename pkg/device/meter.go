@@ -134,6 +134,21 @@ func named[S comparable](b *builder, props []property[S], otherwise string) (hav
 	return have
 }
 
+// optional reports whether the part has a property that not all parts of its type have:
+// its options list it, or its first state has a value of it, which then becomes an
+// option.
+func (b *builder) optional(name string) bool {
+	o := &b.part.Options
+	if slices.Contains(o.Properties, name) {
+		return true
+	}
+	if b.part.State[name].IsNull() {
+		return false
+	}
+	o.Properties = append(slices.Clone(o.Properties), name)
+	return true
+}
+
 // checkProperties returns an error if the options contain a property that the part
 // does not have.
 func (b *builder) checkProperties() error {

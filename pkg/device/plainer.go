@@ -39,7 +39,7 @@ func booleanAs(name string, inverted bool) func(*builder) error {
 		initial := booleanstate.State{Value: inverted}
 		u := addUnit(b.Endpoint, initial, cluster.Rules[booleanstate.State]{}, props)
 		u.Serve(booleanstate.Cluster, cluster.Selection{Features: booleanstate.Features})
-		return nil
+		return b.addConfiguration()
 	}
 }
 

@@ -53,7 +53,7 @@ func buildOccupancySensor(b *builder) error {
 	b.Identify = true
 	u := addUnit(b.Endpoint, t.Sensor, cluster.Rules[occupancysensing.Sensor]{}, occupiedProperties)
 	u.Serve(occupancysensing.Cluster, cluster.Selection{Features: t.Features})
-	return nil
+	return b.addConfiguration()
 }
 
 // quantity is a measured quantity, with its form in the property and in the

@@ -263,3 +263,43 @@ func TestSensorsReportTogether(t *testing.T) {
 		t.Error("a big step waits")
 	}
 }
+
+// Boolean State Configuration (section 1.8): a sensitivity that controllers set and that
+// is kept, and faults of the sensor with their event.
+func TestSensorConfiguration(t *testing.T) {
+	const (
+		id     = datamodel.BooleanStateConfigurationID
+		level  = datamodel.BooleanStateConfigurationAttrCurrentSensitivityLevel
+		levels = datamodel.BooleanStateConfigurationAttrSupportedSensitivityLevels
+		fault  = datamodel.BooleanStateConfigurationAttrSensorFault
+	)
+	for _, typ := range []string{"contact_sensor", "water_leak_detector", "water_freeze_detector", "rain_sensor", "occupancy_sensor"} {
+		p := Part{Type: typ, Options: Options{SensitivityLevels: 3}, State: Values{"sensor_fault": Bool(false)}}
+		r := newRig(t, p)
+		r.wantAll(typ, id, map[matter.AttributeID]string{matter.AttributeFeatureMap: "24", level: "0", levels: "3", fault: "0"})
+		if got := r.Write(clustertest.Admin(1), 2, id, level, "3"); got != "CONSTRAINT_ERROR" {
+			t.Errorf("%s: a level beyond the last: %s", typ, got)
+		}
+		r.wantSent("a level beyond the last")
+		r.write(id, level, "2")
+		r.wantSent("a level", Values{"sensitivity_level": Number(2)})
+		r.report(Values{"sensor_fault": Bool(true)})
+		r.report(Values{"sensor_fault": Bool(true)})
+		r.report(Values{"sensor_fault": Bool(false)})
+		r.wantEvents(typ, id, "1{0:1}", "1{0:0}")
+		r.report(Values{"sensitivity_level": Number(1)})
+		r.restart(p)
+		r.wantRead("after a restart", id, level, "1")
+		p.Options.SensitivityLevels = 0
+		r = newRig(t, p)
+		r.wantAll("faults alone", id, map[matter.AttributeID]string{matter.AttributeFeatureMap: "16", level: "UNSUPPORTED_ATTRIBUTE", fault: "0"})
+		r = newRig(t, Part{Type: typ})
+		r.wantRead("neither", id, fault, "UNSUPPORTED_CLUSTER")
+	}
+	for _, n := range []int{-1, 1, 11} {
+		var option *OptionError
+		if _, err := New("test:1", &Part{Type: "contact_sensor", Options: Options{SensitivityLevels: n}}, nil); !errors.As(err, &option) || option.Option != "sensitivity_levels" {
+			t.Errorf("%d levels: %v", n, err)
+		}
+	}
+}
