@@ -7,31 +7,64 @@ import (
 	"time"
 
 	"github.com/opcredsd/opcredsd/internal/clustertest"
+	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/im"
 	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// BenchmarkRead reads the first attribute of an endpoint.
+// BenchmarkRead reads an attribute of each kind of value.
 func BenchmarkRead(b *testing.B) {
-	for _, typ := range []string{"contact_sensor", "temperature_sensor", "air_quality_sensor", "smoke_co_alarm", "electrical_sensor", "on_off_light"} {
-		b.Run(typ, func(b *testing.B) {
-			e, err := New("test:1", &Part{ID: "main", Type: typ}, nil)
-			if err != nil {
-				b.Fatal(err)
+	meter := metered("power_watts energy_kwh")
+	for _, x := range []struct {
+		kind  string
+		part  Part
+		state Values
+		cl    matter.ClusterID
+		id    matter.AttributeID
+	}{
+		{"bool", Part{Type: "contact_sensor"}, Values{"closed": Bool(true)}, datamodel.BooleanStateID, 0},
+		{"enum", Part{Type: "smoke_co_alarm"}, Values{"smoke": Text("warning")}, alarmID, 0},
+		{"bitmap", Part{Type: "occupancy_sensor"}, Values{"occupied": Bool(true)}, datamodel.OccupancySensingID, 0},
+		{"unsigned", Part{Type: "extended_color_light"}, xy(0.3, 0.3), color, currentX},
+		{"signed", Part{Type: "temperature_sensor"}, Values{"temperature_celsius": Number(-3.5)}, datamodel.TemperatureMeasurementID, 0},
+		{"nullable", Part{Type: "dimmable_light"}, Values{"brightness_percent": Number(40)}, level, currentLevel},
+		{"null", Part{Type: "dimmable_light"}, nil, level, datamodel.LevelControlAttrOnLevel},
+		{"float", Part{Type: "air_quality_sensor", Options: Options{Properties: []string{"co2_ppm"}}}, Values{"co2_ppm": Number(412.5)}, datamodel.CarbonDioxideConcentrationMeasurementID, 0},
+		{"64 bits", meter, Values{"power_watts": Number(1234.5)}, powerID, activePower},
+		{"constant", Part{Type: "dimmable_light"}, nil, level, datamodel.LevelControlAttrMaxLevel},
+		{"structure", meter, Values{"energy_kwh": Number(12.5)}, energyID, imported},
+		{"list of structures", meter, nil, powerID, datamodel.ElectricalPowerMeasurementAttrAccuracy},
+	} {
+		b.Run(x.kind, func(b *testing.B) {
+			r := newRig(b, x.part)
+			if x.state != nil {
+				r.report(x.state)
 			}
-			c := e.Clusters()[len(e.Clusters())-1]
-			id := c.Spec().Attributes[0].ID
-			w := tlv.NewWriter(make([]byte, 0, 4096))
-			r := &im.Request{Now: clustertest.Start}
-			b.ReportAllocs()
-			for b.Loop() {
-				w.Reset(w.Bytes()[:0])
-				if err := c.Read(r, id, w, tlv.Context(1)); err != nil {
-					b.Fatal(err)
-				}
-			}
+			benchmarkRead(b, r, x.cl, x.id, 0)
 		})
+	}
+	b.Run("level of a fade, each time later", func(b *testing.B) {
+		r := newRig(b, Part{Type: "extended_color_light"})
+		r.report(Values{"on": Bool(true), "brightness_percent": Number(1)})
+		r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:65534,2:0,3:0}")
+		r.do(color, datamodel.ColorControlCmdMoveToColor, "{0:20000,1:20000,2:65534,3:0,4:0}")
+		benchmarkRead(b, r, level, currentLevel, time.Microsecond)
+	})
+}
+
+// benchmarkRead reads an attribute again and again, each time later by step.
+func benchmarkRead(b *testing.B, r *rig, cl matter.ClusterID, id matter.AttributeID, step time.Duration) {
+	c := r.cluster(cl)
+	w := tlv.NewWriter(make([]byte, 0, 4096))
+	req := &im.Request{Now: r.Now}
+	b.ReportAllocs()
+	for b.Loop() {
+		req.Now = req.Now.Add(step)
+		w.Reset(w.Bytes()[:0])
+		if err := c.Read(req, id, w, tlv.Context(1)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -167,6 +200,34 @@ func TestReadAllocatesNothing(t *testing.T) {
 				if allocs > 0 {
 					t.Errorf("%s: %s.%s: %v allocations", name, c.Spec().Name, x.Name, allocs)
 				}
+			}
+		}
+	}
+}
+
+// TestReadOfAFadeAllocatesNothing checks that a read that first advances a fade does not
+// allocate either.
+func TestReadOfAFadeAllocatesNothing(t *testing.T) {
+	r := newRig(t, Part{Type: "extended_color_light"})
+	r.report(Values{"on": Bool(true), "brightness_percent": Number(1)})
+	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:6000,2:0,3:0}")
+	r.do(color, datamodel.ColorControlCmdMoveToColor, "{0:20000,1:20000,2:6000,3:0,4:0}")
+	w := tlv.NewWriter(make([]byte, 0, 64))
+	req := &im.Request{Now: r.Now}
+	for cl, ids := range map[matter.ClusterID][]matter.AttributeID{
+		level: {currentLevel, remaining}, color: {currentX, currentY, mireds, hue, colorRemaining}, onOff: {onOffAttr},
+	} {
+		c := r.cluster(cl)
+		for _, id := range ids {
+			allocs := testing.AllocsPerRun(10, func() {
+				req.Now = req.Now.Add(100 * time.Millisecond)
+				w.Reset(w.Bytes()[:0])
+				if err := c.Read(req, id, w, tlv.Anonymous); err != nil {
+					t.Error(err)
+				}
+			})
+			if allocs > 0 {
+				t.Errorf("cluster 0x%04X, attribute 0x%04X: %v allocations", uint32(cl), uint32(id), allocs)
 			}
 		}
 	}

@@ -23,26 +23,6 @@ func (r *rig) cluster(id matter.ClusterID) im.Cluster {
 	return nil
 }
 
-func BenchmarkReadLight(b *testing.B) {
-	r := newRig(b, Part{Type: "extended_color_light"})
-	for _, x := range []struct {
-		name string
-		cl   matter.ClusterID
-		id   matter.AttributeID
-	}{{"OnOff", onOff, onOffAttr}, {"CurrentLevel", level, currentLevel}, {"CurrentX", color, currentX}} {
-		b.Run(x.name, func(b *testing.B) {
-			c := r.cluster(x.cl)
-			req := &im.Request{Now: r.Now}
-			w := tlv.NewWriter(make([]byte, 0, 64))
-			b.ReportAllocs()
-			for b.Loop() {
-				w.Reset(w.Bytes()[:0])
-				c.Read(req, x.id, w, tlv.Context(2))
-			}
-		})
-	}
-}
-
 func BenchmarkCommandLight(b *testing.B) {
 	r := newRig(b, Part{Type: "extended_color_light"})
 	r.report(Values{"on": Bool(true)})

@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's store: its file system affects the results (default: the temporary directory)")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds of each measurement; the result is their median")
 	flag.IntVar(&s.fabrics, "fabrics", 254, "fabrics of the large node, 5 to 254")
-	only := flag.String("only", "", "regular expression: measure only the matching parts (start, idle, read, wildcard, case, label, pase, commissioning, fabrics, flat, bridge)")
+	only := flag.String("only", "", "regular expression: measure only the matching parts (start, idle, read, wildcard, case, label, pase, commissioning, fabrics, flat, bridge, fades)")
 	flag.Parse()
 	s.peer = os.Getenv("PEER")
 	if err := s.check(*only); err != nil {
