@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -110,7 +111,8 @@ func Define[S comparable](d Def[S]) *Cluster[S] {
 		a.facts = &d.Facts.Attributes[n]
 		a.keep = a.keep || a.facts.Quality.Has(datamodel.NonVolatile) && a.decode != nil
 	}
-	slices.SortFunc(c.attributes, func(a, b Attribute[S]) int { return int(a.id) - int(b.id) })
+	// Not slices.SortFunc, of which every cluster would have a copy of 14 KB.
+	sort.Slice(c.attributes, func(i, j int) bool { return c.attributes[i].id < c.attributes[j].id })
 	for i := range c.commands {
 		cmd := &c.commands[i]
 		n := slices.IndexFunc(d.Facts.Commands, func(f datamodel.Command) bool { return f.ID == cmd.id })
@@ -121,7 +123,7 @@ func Define[S comparable](d Def[S]) *Cluster[S] {
 			cmd.plan = newFieldsPlan(cmd.fields, d.Facts.Commands[n].Fields)
 		}
 	}
-	slices.SortFunc(c.commands, func(a, b Command[S]) int { return int(a.id) - int(b.id) })
+	sort.Slice(c.commands, func(i, j int) bool { return c.commands[i].id < c.commands[j].id })
 	return c
 }
 
