@@ -29,7 +29,7 @@ var probeCluster = Define(Def[probe]{
 	Kept: []Kept[probe]{Keep(1, func(s *probe) *int64 { return &s.Offset })},
 })
 
-// slowRig reports what becomes of a value at seconds after a tick.
+// slowRig records the reports of a value, by the seconds after a tick.
 type slowRig struct {
 	*Unit[probe]
 	endpoint Endpoint
@@ -57,8 +57,8 @@ func (r *slowRig) Event(_ matter.ClusterID, id matter.EventID, data func(w *tlv.
 	data(tlv.NewWriter(nil))
 }
 
-// run moves time to at, and does what is due until then a little late, as the loop does.
-// It returns what was reported, with the second.
+// run advances the time to at. Like the loop, it does due work a little late. It returns
+// the reports, each with its second.
 func (r *slowRig) run(at float64) (reported []string) {
 	end := r.start.Add(time.Duration(at * float64(time.Second)))
 	for {
@@ -78,7 +78,7 @@ func (r *slowRig) run(at float64) (reported []string) {
 	}
 }
 
-// set reports a value of the sensor, and returns what is reported of it at once.
+// set sets the sensor's value, and returns what is reported at once.
 func (r *slowRig) set(at float64, v Null[int16]) (reported []string) {
 	reported = r.run(at)
 	now := r.start.Add(time.Duration(at * float64(time.Second)))

@@ -73,7 +73,7 @@ var lampLevel = Define(Def[lamp]{
 	},
 })
 
-// rig is a lamp on an endpoint, with what it reported and what it was asked for.
+// rig is a lamp on an endpoint, with its reports and the requests to it.
 type rig struct {
 	*Unit[lamp]
 	endpoint Endpoint

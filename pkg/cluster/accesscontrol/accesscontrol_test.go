@@ -20,7 +20,7 @@ func newNode(t *testing.T, fabrics int) (*clustertest.Node, *Cluster) {
 
 var admin = clustertest.Admin(1)
 
-// own is the entry of the administrator, as it is written and, of fabric 1, read.
+// own is the administrator's entry in the form for writes and, for fabric 1, for reads.
 const (
 	own     = "{1:5,2:2,3:[4097],4:null}"
 	ownRead = "{1:5,2:2,3:[4097],4:null,254:1}"
@@ -99,7 +99,7 @@ func TestWriteACL(t *testing.T) {
 	}
 }
 
-// Of other fabrics' entries only their number is shown, and whose they are.
+// Of other fabrics' entries, only their number and their fabrics are shown.
 func TestForeignEntries(t *testing.T) {
 	n, _ := newNode(t, 2)
 	n.Write(admin, 0, ID, attrACL, "["+own+",{1:1,2:2,3:null,4:null}]")
@@ -125,8 +125,8 @@ func TestForeignEntries(t *testing.T) {
 	}
 }
 
-// Each entry that is written over, comes or goes makes an event: entries change in
-// place, and are removed from the end.
+// Each entry that is changed, added or removed causes an event: entries change in place,
+// and are removed from the end.
 func TestEntryEvents(t *testing.T) {
 	view, operate := "{1:1,2:2,3:null,4:null}", "{1:3,2:2,3:null,4:null}"
 	event := func(who, change int, entry string) string {
@@ -164,7 +164,7 @@ func TestEntryEvents(t *testing.T) {
 
 func TestExtension(t *testing.T) {
 	n, _ := newNode(t, 1)
-	// A list with one element of a profile, as long as it may be and longer.
+	// A list with one element of a profile, of the maximum length and longer.
 	element := func(size int) string {
 		return `x"` + "17d0f1ff00000000" + fmt.Sprintf("%02x", size-10) + strings.Repeat("00", size-10) + `18"`
 	}
@@ -206,7 +206,7 @@ func TestExtension(t *testing.T) {
 	}
 }
 
-// A change of the table shows, whoever made it.
+// Every change of the table is reported, also if another cluster made it.
 func TestChanges(t *testing.T) {
 	n, c := newNode(t, 1)
 	changes := func() string {

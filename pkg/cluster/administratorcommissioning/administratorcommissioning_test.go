@@ -219,8 +219,8 @@ func TestOpenBasic(t *testing.T) {
 	}
 }
 
-// Each fault with all that would be checked after it faulty too, so that the
-// order of the checks shows.
+// In each case, everything that is checked after the fault is faulty too. So the test
+// detects a different order of the checks.
 func TestOpenEnhancedFaults(t *testing.T) {
 	bad := func(change func(o *open)) func(t *testing.T) open {
 		return func(t *testing.T) open {
@@ -329,7 +329,7 @@ func TestRevoke(t *testing.T) {
 	r.want("revoke again", r.invoke(admin, cmdRevokeCommissioning, nil), errWindowNotOpen)
 }
 
-// A commissioner in the window loses it, and what it has staged.
+// A commissioner that uses the window loses it, and the changes that it has staged.
 func TestRevokeDuringCommissioning(t *testing.T) {
 	r := newRig(t)
 	r.want("open", r.invoke(admin, cmdOpenCommissioningWindow, goodOpen(t).write), success)

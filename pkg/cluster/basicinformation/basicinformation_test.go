@@ -70,7 +70,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// The version is reported when it has grown.
+// The version is reported when it has increased.
 func TestConfigurationVersion(t *testing.T) {
 	n, c := newNode(t, product)
 	var reported int
@@ -147,7 +147,7 @@ func TestWrite(t *testing.T) {
 			if changed := n.Version(0, ID, tt.id) != version; changed != (tt.want == "SUCCESS") {
 				t.Errorf("the data version changed: %v", changed)
 			}
-			// What was answered is on the disk.
+			// A value is on the disk before the answer is sent.
 			opt := product
 			opt.Store = n.Store
 			again, err := New(opt)
@@ -186,7 +186,7 @@ func TestSetLocation(t *testing.T) {
 	}
 }
 
-// A factory reset is done in the store; Reset takes it over.
+// A factory reset changes the store; Reset then reads the new values.
 func TestReset(t *testing.T) {
 	n, c := newNode(t, product)
 	version := n.Version(0, ID, nodeLabel)

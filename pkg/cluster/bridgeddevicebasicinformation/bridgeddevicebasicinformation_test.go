@@ -68,7 +68,7 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// Devices of which the same is known share their metadata.
+// Devices with the same known properties share their metadata.
 func TestSharedSpec(t *testing.T) {
 	_, a := newNode(t, full())
 	_, b := newNode(t, full())
@@ -78,7 +78,7 @@ func TestSharedSpec(t *testing.T) {
 	}
 }
 
-// What is not known has no attribute.
+// An unknown property has no attribute.
 func TestUnknown(t *testing.T) {
 	_, c := newNode(t, Options{UniqueID: id})
 	var ids []matter.AttributeID
@@ -174,8 +174,8 @@ func changes(c *Cluster) (ids []matter.AttributeID) {
 	return ids
 }
 
-// What the source says of the device is shown and reported. What is known for the first
-// time has no attribute, and what is not known any more stays.
+// Properties from the source are shown and reported. A property that becomes known later
+// gets no attribute; one that becomes unknown keeps its value.
 func TestUpdate(t *testing.T) {
 	o := full()
 	o.Info.PartNumber, o.Info.Appearance = "", nil
@@ -216,7 +216,7 @@ func TestUpdate(t *testing.T) {
 	read(1, `"Acme"`)
 }
 
-// A label and a version that the source or the operator gives are reported.
+// A label and a version from the source or the operator are reported.
 func TestFromTheSource(t *testing.T) {
 	o := full()
 	o.KeepNodeLabel = func(string) error { t.Error("kept"); return nil }

@@ -57,8 +57,8 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
-// An endpoint that has siblings of its device type says which of them it is, and one
-// that has an id of its own says that (section 9.5.6.5 and 9.5.6.6).
+// An endpoint with siblings of its device type has tags that distinguish it, and an
+// endpoint with a unique id reports it (sections 9.5.6.5 and 9.5.6.6).
 func TestTagsAndUniqueID(t *testing.T) {
 	n := clustertest.New(t, 1)
 	tags := []Tag{

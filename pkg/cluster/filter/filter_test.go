@@ -94,7 +94,7 @@ func TestResetCondition(t *testing.T) { // section 2.8.6.1
 	}
 }
 
-// A new filter is reported at once, what wears out when it is time (section 2.8.5.1).
+// A new filter is reported at once. Wear is reported at intervals (section 2.8.5.1).
 func TestConditionReports(t *testing.T) {
 	r := newRig(t, HEPA)
 	r.set(60)

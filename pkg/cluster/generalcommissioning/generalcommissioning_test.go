@@ -31,7 +31,7 @@ type rig struct {
 	cluster  *Cluster
 
 	country  string
-	location error // what SetLocation answers
+	location error // the error of SetLocation
 }
 
 func newRig(t *testing.T) *rig {
@@ -143,7 +143,7 @@ func TestArmFailSafe(t *testing.T) {
 	const crumb = 99
 	for _, tt := range []struct {
 		name       string
-		before     *acl.Subject // who has armed the fail-safe, for 60 s with breadcrumb 1
+		before     *acl.Subject // the subject that has armed the fail-safe, for 60 s with breadcrumb 1
 		window     bool
 		who        acl.Subject
 		seconds    uint64
@@ -196,7 +196,7 @@ func TestArmFailSafe(t *testing.T) {
 	}
 }
 
-// However often it is armed again: the cumulative limit counts from the first time.
+// The cumulative limit counts from the first time that the fail-safe was armed.
 func TestArmFailSafeCumulative(t *testing.T) {
 	r := newRig(t)
 	r.arm(start, admin, 600, 1)
@@ -396,7 +396,7 @@ func TestCommissioningComplete(t *testing.T) {
 	}
 }
 
-// Nothing is said to be complete that is not in the store.
+// CommissioningComplete does not succeed before the fabric is in the store.
 func TestCommissioningCompleteFails(t *testing.T) {
 	r := newRig(t)
 	r.openWindow()

@@ -57,7 +57,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// Counters end at their greatest value (section 11.12.6.10).
+// Counters stop at their maximum (section 11.12.6.10).
 func TestDeviceLoadStatus(t *testing.T) {
 	r := newRig(t)
 	for _, tt := range []struct {

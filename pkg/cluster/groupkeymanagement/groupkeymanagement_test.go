@@ -182,7 +182,7 @@ func TestGroupKeyMap(t *testing.T) {
 				t.Errorf("then it is %s, want %s", got, tt.after)
 			}
 			if got := n.ReadAll(clustertest.Admin(2), 0, ID, attrGroupKeyMap); got != tt.after {
-				t.Errorf("the other fabric sees %s", got) // nothing in it is sensitive
+				t.Errorf("the other fabric sees %s", got) // it contains no secrets
 			}
 			if got := n.Read(clustertest.Admin(2), 0, ID, attrGroupKeyMap); got != "[]" {
 				t.Errorf("the other fabric has %s", got)
@@ -214,7 +214,7 @@ func TestGroupTable(t *testing.T) {
 	}
 }
 
-// A node without the Groups cluster supports no groups, and says so.
+// A node without the Groups cluster reports that it supports no groups.
 func TestNoGroups(t *testing.T) {
 	n := newNode(t, 1, false)
 	for id, want := range map[matter.AttributeID]string{attrMaxGroups: "0", attrMaxKeys: fmt.Sprint(MaxGroupKeys), attrGroupKeyMap: "[]", attrGroupTable: "[]"} {
@@ -233,8 +233,8 @@ func TestNoGroups(t *testing.T) {
 	}
 }
 
-// The data version grows with what others change: the table is one truth for
-// all clusters.
+// The data version also increases when others change the table, which all clusters
+// share.
 func TestChanges(t *testing.T) {
 	n := newNode(t, 1, true)
 	n.Settle(n.Now)

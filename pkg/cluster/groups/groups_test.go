@@ -33,7 +33,7 @@ func newNode(t *testing.T, identifying *bool) *clustertest.Node {
 	return n
 }
 
-// step is one command to an endpoint and what is to come of it.
+// step is one command to an endpoint, and the expected result.
 type step struct {
 	ep     matter.EndpointID
 	cmd    matter.CommandID
@@ -80,7 +80,7 @@ func TestGroups(t *testing.T) {
 			{2, 2, `{0:[1,0]}`, "CONSTRAINT_ERROR"},
 			{2, 2, `{0:1}`, "INVALID_COMMAND"},
 			{2, 3, `{0:0}`, "3{0:135,1:0}"},
-			{2, 4, `{0:{1:2}}`, "SUCCESS"}, // unknown fields are nobody's business
+			{2, 4, `{0:{1:2}}`, "SUCCESS"}, // unknown fields are ignored
 			{2, 5, `{0:1}`, "INVALID_COMMAND"},
 		}, "[]"},
 		{"no key for the group", []step{{2, 0, `{0:10,1:""}`, "0{0:126,1:10}"}}, "[]"},

@@ -64,7 +64,7 @@ func TestIdentify(t *testing.T) {
 	if n.Version(ep, ID, datamodel.IdentifyAttrIdentifyTime) != version {
 		t.Error("the countdown changes the data version")
 	}
-	// Another time, while it goes on.
+	// A new time while the device identifies itself.
 	if got := n.Write(admin, ep, ID, datamodel.IdentifyAttrIdentifyTime, "2"); got != "SUCCESS" {
 		t.Fatal(got)
 	}
@@ -83,11 +83,11 @@ func TestIdentify(t *testing.T) {
 	version = n.Version(ep, ID, datamodel.IdentifyAttrIdentifyTime)
 	c.ended = true
 	n.Touch(ep)
-	read("0") // and then the engine asks what has changed
+	read("0") // then the engine asks for changes
 	if n.Version(ep, ID, datamodel.IdentifyAttrIdentifyTime) == version || c.ended {
 		t.Error("the end is not reported, or again and again")
 	}
-	// Ended by hand, and by a reset; for the second time nothing happens.
+	// It ends by a command or by a reset. A second end has no effect.
 	for _, stop := range []func(){
 		func() { n.Invoke(admin, ep, ID, datamodel.IdentifyCmdIdentify, "{0:0}") },
 		func() { n.Write(admin, ep, ID, datamodel.IdentifyAttrIdentifyTime, "0") },
@@ -137,8 +137,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// An effect shows for as long as it lasts, and ends when another one says so (section
-// 1.2.6.2).
+// An effect ends after its duration, or by an effect that ends others (section 1.2.6.2).
 func TestTriggerEffect(t *testing.T) {
 	admin := clustertest.Admin(1)
 	var shown []string
@@ -146,7 +145,7 @@ func TestTriggerEffect(t *testing.T) {
 	begin := n.Now
 	do := func(e datamodel.IdentifyEffectIdentifier, want ...string) {
 		t.Helper()
-		// There is no variant 7: it is as the default one.
+		// Variant 7 does not exist, so the default variant is used.
 		if got := n.Invoke(admin, ep, ID, trigger, fmt.Sprintf("{0:%d,1:7}", e)); got != "SUCCESS" {
 			t.Fatalf("effect %d: %s", e, got)
 		}
@@ -169,7 +168,7 @@ func TestTriggerEffect(t *testing.T) {
 	until(1, "false")
 	do(datamodel.IdentifyEffectIdentifierBreathe, "true")
 	until(14 * time.Second)
-	do(datamodel.IdentifyEffectIdentifierOkay) // in the place of the breath
+	do(datamodel.IdentifyEffectIdentifierOkay) // replaces the breath
 	until(time.Second, "false")
 	do(datamodel.IdentifyEffectIdentifierChannelChange, "true")
 	until(7 * time.Second)
@@ -225,7 +224,7 @@ func TestTriggerEffect(t *testing.T) {
 	}
 }
 
-// A device with effects of its own gets them as they come.
+// A device with its own effects receives them unchanged.
 func TestEffect(t *testing.T) {
 	admin := clustertest.Admin(1)
 	var got []datamodel.IdentifyEffectIdentifier
@@ -248,7 +247,8 @@ func TestEffect(t *testing.T) {
 	}
 }
 
-// TestShowUntil: a device that ends by itself learns when, and when that changes.
+// TestShowUntil: a device that ends an effect by itself receives the end time and its
+// changes.
 func TestShowUntil(t *testing.T) {
 	admin := clustertest.Admin(1)
 	var ends []time.Time

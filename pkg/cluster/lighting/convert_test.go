@@ -73,7 +73,7 @@ func TestConversionsComeBack(t *testing.T) {
 	}
 }
 
-// Whatever coordinates a controller sends, all models stay in their ranges.
+// All models stay in their ranges for any coordinates that a controller sends.
 func FuzzConversions(f *testing.F) {
 	for _, v := range []uint16{0, 1, 12000, 21740, 32768, maxXY} {
 		f.Add(v, v)

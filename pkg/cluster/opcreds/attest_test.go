@@ -12,8 +12,8 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
-// everySession returns a session of each kind that a command may come over; the
-// node is in one fabric.
+// everySession returns a session of each kind that can carry a command. The node has
+// one fabric.
 func (r *rig) everySession(t *testing.T) map[string]*session {
 	t.Helper()
 	admin := r.commission(newAuthority(t, 1, false), 0x10)
@@ -140,7 +140,7 @@ func TestCSRRequestAfterNOC(t *testing.T) {
 	wantStatus(t, "for update after AddNOC over PASE", err, matter.StatusInvalidCommand)
 }
 
-// A CSRRequest that fails leaves the key of the one before.
+// A failed CSRRequest keeps the key of the previous one.
 func TestFailedCSRRequestKeepsTheKey(t *testing.T) {
 	r := newRig(t, 5)
 	s := r.pase()

@@ -48,7 +48,7 @@ func newKey(t testing.TB) *mcrypto.PrivateKey {
 
 func (a *authority) rootTLV() []byte { return a.root.Certificate.Raw() }
 
-// operationalIPK returns what is kept of an epoch key.
+// operationalIPK returns the key that is stored for an epoch key.
 func (a *authority) operationalIPK(epochKey []byte) []byte {
 	a.t.Helper()
 	root := a.root.Certificate.PublicKey
@@ -128,8 +128,8 @@ func (s *session) tryCSR(forUpdate bool) (pub [65]byte, err error) {
 	return pub, nil
 }
 
-// signedElements returns the elements of a response whose signature by the DAC's
-// key verifies.
+// signedElements verifies the signature of a response with the DAC's key, and returns
+// its elements.
 func (s *session) signedElements(response tlv.Element) []byte {
 	s.rig.t.Helper()
 	var elements, sig []byte
@@ -202,7 +202,7 @@ func (s *session) updateNOC(noc, icac []byte) (NOCStatus, matter.FabricIndex, er
 	})
 }
 
-// join stages a fabric: all that comes before CommissioningComplete.
+// join stages a fabric: all steps before CommissioningComplete.
 func (s *session) join(a *authority, node matter.NodeID) matter.FabricIndex {
 	s.rig.t.Helper()
 	s.arm()
@@ -218,7 +218,7 @@ func (s *session) join(a *authority, node matter.NodeID) matter.FabricIndex {
 	return i
 }
 
-// commission brings the node into a's fabric and returns the administrator's
+// commission commissions the node into a's fabric and returns the administrator's
 // session.
 func (r *rig) commission(a *authority, node matter.NodeID) *session {
 	r.t.Helper()

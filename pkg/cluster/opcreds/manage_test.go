@@ -78,7 +78,7 @@ func TestUpdateFabricLabelPersists(t *testing.T) {
 	if got := admin.fabrics(true)[0].label; got != "at once" {
 		t.Errorf("label %q without a fail-safe", got)
 	}
-	// A label given after UpdateNOC is rolled back with it.
+	// A label that was set after UpdateNOC is rolled back with it.
 	admin.arm()
 	if status, _, err := admin.updateNOC(a.noc(admin.csr(true), 0x99), nil); outcomeOf(status, err) != "OK" {
 		t.Fatal(status, err)
@@ -151,7 +151,7 @@ func TestRemoveLastFabric(t *testing.T) {
 	wantStatus(t, "its label", err, matter.StatusUnsupportedAccess)
 }
 
-// Removing a fabric ends a fail-safe of its own, and nothing comes back.
+// Removing a fabric ends the fail-safe of that fabric, and nothing is rolled back.
 func TestRemoveFabricInFailSafe(t *testing.T) {
 	t.Run("pending", func(t *testing.T) {
 		r := newRig(t, 5)
@@ -356,7 +356,7 @@ func TestSpec(t *testing.T) {
 	}
 }
 
-// Whatever the fields are: an answer, no panic.
+// Any fields get an answer and cause no panic.
 func FuzzInvoke(f *testing.F) {
 	for _, c := range spec.Commands {
 		f.Add(uint8(c.ID), []byte{0x15, 0x30, 0x00, 0x01, 0x00, 0x18})

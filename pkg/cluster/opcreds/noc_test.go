@@ -41,7 +41,7 @@ func TestAddNOCOverPASE(t *testing.T) {
 			t.Error("the fabric is not visible at once")
 		}
 
-		// Before CommissioningComplete nothing is in the store.
+		// Before CommissioningComplete no fabric is stored.
 		r.reboot()
 		if r.table.Len() != 0 {
 			t.Error("a reboot leaves the pending fabric")
@@ -60,7 +60,7 @@ func TestAddNOCOverCASE(t *testing.T) {
 	if len(r.added) != 1 || r.added[0].subject.AuthMode != matter.AuthModeCASE || r.added[0].subject.Node != adminNode {
 		t.Errorf("EntryAdded: %+v", r.added)
 	}
-	// The context is the new fabric's: its own administrator goes on.
+	// The fail-safe context belongs to the new fabric, so its administrator continues.
 	_, err := admin.tryCSR(false)
 	wantStatus(t, "CSRRequest of the first fabric", err, matter.StatusFailsafeRequired)
 	_, err = r.caseOf(i).tryCSR(false)
@@ -72,7 +72,7 @@ func TestAddNOCOverCASE(t *testing.T) {
 	}
 }
 
-// nocWorld is what a fault is made in.
+// nocWorld is the situation in which a fault is made.
 type nocWorld struct {
 	r     *rig
 	a     *authority
@@ -82,8 +82,8 @@ type nocWorld struct {
 	pub   [65]byte   // of the last CSR
 }
 
-// TestAddNOCFaults provokes one fault at a time, then lets a correct AddNOC follow
-// in the same fail-safe.
+// TestAddNOCFaults makes one fault at a time. Then a correct AddNOC follows in the same
+// fail-safe.
 func TestAddNOCFaults(t *testing.T) {
 	faults := []struct {
 		name  string
@@ -137,7 +137,7 @@ func TestAddNOCFaults(t *testing.T) {
 				before := w.r.table.Len()
 				status, _, err := w.s.addNOC(f)
 				if got := outcomeOf(status, err); got != tt.want {
-					// Over CASE the context has gone over to the new fabric.
+					// Over CASE the fail-safe context now belongs to the new fabric.
 					if !(over == "CASE" && tt.name == "a NOC came already" && got == "FAILSAFE_REQUIRED") {
 						t.Fatalf("AddNOC = %s (%v), want %s", got, err, tt.want)
 					}
@@ -174,13 +174,13 @@ func newNOCWorld(t *testing.T, over string) *nocWorld {
 	return w
 }
 
-// The checks of what came before: key pair, its purpose, its session, the root.
+// The checks of earlier commands: the key pair, its purpose and its session, and the root.
 func TestAddNOCPreconditions(t *testing.T) {
 	a := newAuthority(t, 1, false)
 	for _, tt := range []struct {
 		name string
 		want string
-		run  func(r *rig, s *session) [65]byte // what comes before AddNOC
+		run  func(r *rig, s *session) [65]byte // the commands before AddNOC
 	}{
 		{"no CSR, no root", "MissingCsr", func(r *rig, s *session) (pub [65]byte) { return newKey(t).Public() }},
 		{"no CSR", "MissingCsr", func(r *rig, s *session) [65]byte {
@@ -243,7 +243,7 @@ func TestAddNOCConflict(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := a.goodNOC(pub, 0x20)
-	f.noc = tamper(f.noc) // what comes after in the order of checks is wrong too
+	f.noc = tamper(f.noc) // what is checked later is wrong too
 	status, _, err := admin.addNOC(f)
 	if got := outcomeOf(status, err); got != "FabricConflict" {
 		t.Errorf("AddNOC = %s (%v), want FabricConflict", got, err)
@@ -278,7 +278,7 @@ func TestAddNOCTableFull(t *testing.T) {
 	if got := admin.readUint(attrCommissionedFabrics); got != max || admin.readUint(attrSupportedFabrics) != max {
 		t.Errorf("%d fabrics of %d", got, max)
 	}
-	// Room is made, and the same credentials are good.
+	// After a fabric is removed, the same credentials are accepted.
 	if status, _, err := admin.noc(cmdRemoveFabric, index(1)); outcomeOf(status, err) != "OK" {
 		t.Fatalf("RemoveFabric: %v, %v", status, err)
 	}
@@ -311,8 +311,8 @@ func TestAddNOCRollback(t *testing.T) {
 	}
 }
 
-// TestAddNOCOrder removes the faults of an AddNOC that has all of them, one by one
-// in the order in which they are looked for.
+// TestAddNOCOrder begins with an AddNOC that has all faults, and removes them one by one
+// in the order of the checks.
 func TestAddNOCOrder(t *testing.T) {
 	const (
 		badNOC = iota
@@ -345,7 +345,7 @@ func TestAddNOCOrder(t *testing.T) {
 			s := r.commission(known, 0x10)
 			fill := max - 1
 			switch {
-			case first == nocDone: // the NOC that is done fills the table
+			case first == nocDone: // the NOC that succeeds fills the table
 			case first <= tableFull:
 				fill = max
 			}

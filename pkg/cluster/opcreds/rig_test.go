@@ -63,7 +63,7 @@ func newRig(t testing.TB, max int) *rig {
 	return r
 }
 
-// open builds everything over the store, as a start of the node does.
+// open creates everything from the store, as the node does when it starts.
 func (r *rig) open(max int) {
 	r.t.Helper()
 	var err error
@@ -92,7 +92,7 @@ func (r *rig) open(max int) {
 	})
 }
 
-// reboot closes the store and starts again from what is in it.
+// reboot closes the store and starts again from its content.
 func (r *rig) reboot() {
 	r.t.Helper()
 	max := r.table.Max()
@@ -102,8 +102,8 @@ func (r *rig) reboot() {
 	r.open(max)
 }
 
-// settle does what the server does after each event, as far as it concerns these
-// tests, and returns which attributes changed.
+// settle does the part of the node's work after each event that these tests need, and
+// returns the changed attributes.
 func (r *rig) settle(sessions ...*session) map[matter.AttributeID]bool {
 	for _, s := range sessions {
 		if s.authMode == matter.AuthModePASE && s.fabric == matter.NoFabric && s.serial == r.failSafe.NOCSession() {
@@ -156,7 +156,7 @@ func (s *session) arm() {
 	}
 }
 
-// element returns what write writes as an element.
+// element returns the output of write as an element.
 func element(t testing.TB, write func(w *tlv.Writer)) tlv.Element {
 	t.Helper()
 	var w tlv.Writer
@@ -169,7 +169,7 @@ func element(t testing.TB, write func(w *tlv.Writer)) tlv.Element {
 	return e
 }
 
-// invoke executes a command on the fields that write writes and returns the
+// invoke executes a command with the fields that write writes, and returns the
 // response, a structure.
 func (s *session) invoke(id matter.CommandID, write func(w *tlv.Writer)) (tlv.Element, error) {
 	s.rig.t.Helper()
@@ -197,7 +197,7 @@ func (s *session) invokeFields(id matter.CommandID, fields tlv.Element) (tlv.Ele
 	return response, err
 }
 
-// noc invokes a command that answers with a NOCResponse and returns that.
+// noc invokes a command with a NOCResponse and returns the response.
 func (s *session) noc(id matter.CommandID, write func(w *tlv.Writer)) (NOCStatus, matter.FabricIndex, error) {
 	s.rig.t.Helper()
 	response, err := s.invoke(id, write)
@@ -250,8 +250,8 @@ func (s *session) readUint(id matter.AttributeID) uint64 {
 	return v
 }
 
-// entry is a NOCStruct and FabricDescriptorStruct of one fabric, and what they
-// left out.
+// entry is the NOCStruct and the FabricDescriptorStruct of one fabric, and the members
+// that they do not have.
 type entry struct {
 	noc, icac, vvsc, root, statement []byte
 	icacNull, hasVVSC, hasStatement  bool

@@ -61,8 +61,8 @@ func TestAddTrustedRootCertificateOfAnotherFabric(t *testing.T) {
 	wantStatus(t, "the other fabric", b.addRoot(newAuthority(t, 3, false).rootTLV()), matter.StatusFailsafeRequired)
 }
 
-// A root that another fabric has already is taken, does not appear twice, and is
-// good for AddNOC.
+// A root that another fabric has is accepted, is listed once, and can be used for
+// AddNOC.
 func TestKnownRootAgain(t *testing.T) {
 	r := newRig(t, 5)
 	a := newAuthority(t, 1, false)

@@ -164,7 +164,7 @@ func TestSetVIDVerificationStatementAndFailSafe(t *testing.T) {
 	s := r.commission(a, 0x10)
 	get := func() matter.VendorID { return s.fabrics(true)[0].vendor }
 
-	// Inside a fail-safe, but not part of what it may take back.
+	// During a fail-safe, but not part of the changes that it rolls back.
 	s.arm()
 	wantStatus(t, "in a fail-safe", s.setVID(vidFields{vendor: vendor(0xFFF3)}), matter.StatusSuccess)
 	r.failSafe.Expire(failsafe.Timeout)
@@ -174,7 +174,7 @@ func TestSetVIDVerificationStatementAndFailSafe(t *testing.T) {
 		t.Errorf("vendor %04X after an expiry without a NOC, want FFF3", uint16(get()))
 	}
 
-	// After UpdateNOC it is.
+	// After UpdateNOC it is part of them.
 	update := func() {
 		t.Helper()
 		s.arm()

@@ -35,7 +35,7 @@ func TestTableIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// A fabric may get the index of one that is gone: it is another's all the same.
+// A fabric may get the index of a removed one, but not its scenes.
 func TestIndexOfAnotherFabric(t *testing.T) {
 	n := clustertest.New(t, 1)
 	var e cluster.Endpoint
