@@ -263,3 +263,91 @@ func TestLevelStatusesWhileOff(t *testing.T) {
 		}
 	}
 }
+
+// Whatever switches a light has the effects of On and Off on the other attributes
+// (section 1.5.4.1): GlobalSceneControl is true and OffWaitTime 0 when it is on, and
+// OnTime is 0 when it is off.
+func TestWhateverSwitches(t *testing.T) {
+	const timed = datamodel.OnOffCmdOnWithTimedOff
+	invoke := func(cl matter.ClusterID, id matter.CommandID, fields string) func(r *rig) {
+		return func(r *rig) { r.invoke(cl, id, fields) }
+	}
+	recall := func(n int) func(r *rig) {
+		return func(r *rig) { r.Invoke(clustertest.Admin(1), 2, scene, recallScene, fmt.Sprintf("{0:1,1:%d}", n)) }
+	}
+	for name, on := range map[string]func(r *rig){
+		"On":                   invoke(onOff, datamodel.OnOffCmdOn, "{}"),
+		"Toggle":               invoke(onOff, datamodel.OnOffCmdToggle, "{}"),
+		"MoveToLevelWithOnOff": invoke(level, datamodel.LevelControlCmdMoveToLevelWithOnOff, "{0:100,1:0,2:0,3:0}"),
+		"MoveWithOnOff":        invoke(level, datamodel.LevelControlCmdMoveWithOnOff, "{0:0,1:null,2:0,3:0}"),
+		"StepWithOnOff":        invoke(level, datamodel.LevelControlCmdStepWithOnOff, "{0:0,1:5,2:0,3:0,4:0}"),
+		"a scene":              recall(1),
+		"the device":           func(r *rig) { r.report(turnedOn) },
+	} {
+		r := scenic(t)
+		r.wantScene("store", 1, storeScene, "{0:1,1:1}", "4{0:0,1:1,2:1}")
+		r.do(onOff, timed, "{0:0,1:300,2:300}")
+		r.do(onOff, datamodel.OnOffCmdOffWithEffect, "{0:0,1:0}")
+		r.wantRead(name, onOff, globalScene, "false")
+		r.wantTimes(name+", before", "false", "0", "300")
+		on(r)
+		r.wantRead(name, onOff, globalScene, "true")
+		r.wantTimes(name, "true", "0", "0")
+	}
+	for name, off := range map[string]func(r *rig){
+		"Off":                  invoke(onOff, datamodel.OnOffCmdOff, "{}"),
+		"Toggle":               invoke(onOff, datamodel.OnOffCmdToggle, "{}"),
+		"OffWithEffect":        invoke(onOff, datamodel.OnOffCmdOffWithEffect, "{0:0,1:0}"),
+		"MoveToLevelWithOnOff": invoke(level, datamodel.LevelControlCmdMoveToLevelWithOnOff, "{0:1,1:0,2:0,3:0}"),
+		"MoveWithOnOff":        invoke(level, datamodel.LevelControlCmdMoveWithOnOff, "{0:1,1:null,2:0,3:0}"),
+		"StepWithOnOff":        invoke(level, datamodel.LevelControlCmdStepWithOnOff, "{0:1,1:254,2:0,3:0,4:0}"),
+		"a scene":              recall(2),
+		"the device":           func(r *rig) { r.report(turnedOff) },
+	} {
+		r := scenic(t)
+		r.wantScene("add", 1, addScene, `{0:1,1:2,2:0,3:"",4:[{0:6,1:[{0:0,1:0}]}]}`, "0{0:0,1:1,2:2}")
+		r.do(onOff, timed, "{0:0,1:300,2:300}")
+		off(r)
+		r.wantTimes(name, "false", "0", "300")
+		r.after(time.Minute)
+		r.wantTimes(name+", and the wait is over", "false", "0", "0")
+	}
+}
+
+// A coupled color temperature follows the level that On leads to (section 1.6.5.1.2), and
+// Off, after which the level is as before, does not change it.
+func TestTemperatureFollowsOn(t *testing.T) {
+	r := newRig(t, Part{Type: "color_temperature_light"})
+	r.report(Values{"on": Bool(true), "brightness_percent": Number(0.4), "color_temperature_kelvin": Number(2000)})
+	r.write(level, datamodel.LevelControlAttrOptions, "2")
+	r.do(onOff, datamodel.OnOffCmdOff, "{}")
+	r.wantRead("off", color, mireds, "500")
+	r.do(onOff, datamodel.OnOffCmdOn, "{}")
+	r.wantRead("on again", color, mireds, "500")
+	r.do(onOff, datamodel.OnOffCmdOff, "{}")
+	r.write(level, datamodel.LevelControlAttrOnLevel, "254")
+	r.write(level, datamodel.LevelControlAttrOnOffTransitionTime, "20")
+	r.sent = nil
+	r.do(onOff, datamodel.OnOffCmdOn, "{}")
+	all := onAt(100)
+	all["color_temperature_kelvin"] = Number(6535)
+	r.wantRequests("to OnLevel", request{all, 20})
+	r.after(2 * time.Second)
+	r.wantRead("at OnLevel", level, currentLevel, "254")
+	r.wantRead("at OnLevel", color, mireds, "153")
+}
+
+// Stop stops a coupled color temperature with the level.
+func TestTemperatureStopsWithLevel(t *testing.T) {
+	r := newRig(t, Part{Type: "color_temperature_light"})
+	r.report(Values{"on": Bool(true), "brightness_percent": Number(0.4), "color_temperature_kelvin": Number(2000)})
+	r.write(level, datamodel.LevelControlAttrOptions, "2")
+	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
+	r.after(5 * time.Second)
+	r.do(level, datamodel.LevelControlCmdStop, "{0:0,1:0}")
+	r.wantNear("half way", mireds, 327, 2)
+	r.after(10 * time.Second)
+	r.wantRead("stopped", level, currentLevel, "127")
+	r.wantNear("stopped", mireds, 327, 2)
+	r.wantRead("stopped", color, colorRemaining, "0")
+}

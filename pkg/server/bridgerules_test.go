@@ -62,8 +62,10 @@ func TestNodeHasNoPowerSource(t *testing.T) {
 		r.addPlug(plugID)
 		s := r.commission(r.client(), r.authority(commissioner.AuthorityOptions{})).CASE
 		for _, ep := range []matter.EndpointID{0, aggregator} {
-			if got := r.value(s, ep, datamodel.PowerSourceID, datamodel.PowerSourceAttrStatus); got != "UNSUPPORTED_CLUSTER" {
-				t.Errorf("endpoint %d: Status %s", ep, got)
+			for _, cl := range []matter.ClusterID{datamodel.PowerSourceID, datamodel.PowerSourceConfigurationID} {
+				if got := r.value(s, ep, cl, 0); got != "UNSUPPORTED_CLUSTER" {
+					t.Errorf("endpoint %d: cluster 0x%04X has %s", ep, cl, got)
+				}
 			}
 		}
 		r.want("endpoint 1", r.value(s, aggregator, clDescriptor, 0), "[{0:14,1:2}]")

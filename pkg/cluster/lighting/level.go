@@ -344,6 +344,9 @@ func (s *Light) turnOn(c *cluster.Context) {
 	if t.known {
 		c.SetTransition(t.Duration)
 	}
+	if l.OnLevel.Valid && l.Options&datamodel.LevelControlOptionsCoupleColorTempToLevel != 0 {
+		s.coupleTemperature(c, level, t)
+	}
 	s.startLevel(c, from, level, t.Duration, stay)
 	s.sendOwed(c)
 }
