@@ -28,7 +28,7 @@ type entry struct {
 	silent    bool      // its source has not reported since the start
 	lost      bool      // its source is lost
 	reachable bool      // as controllers see it
-	flipped   time.Time // last change of reachable
+	flipped   time.Time // when it became unreachable last; zero: not in this run
 	settleAt  time.Time // when to check the reachability again
 
 	dirty bool // the record differs from the store

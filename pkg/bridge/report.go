@@ -88,9 +88,16 @@ func (r *Registry) heard(now time.Time, e *entry) {
 	r.updateReachable(now, e)
 }
 
-// Event reports a gesture on a button from its source. The error is an [*Error].
+// Event reports a gesture on a button from its source. An empty part is the only one of the
+// device. The error is an [*Error].
 func (r *Registry) Event(id, part string, g device.Gesture) error {
 	return r.do(func(now time.Time) error {
+		if e := r.entries[id]; e != nil && part == "" {
+			if len(e.rec.Device.Parts) > 1 {
+				return invalid("/part", "part: device %s has several: name one of them", id)
+			}
+			part = e.rec.Device.Parts[0].ID
+		}
 		e, n, err := r.part(id, part)
 		if err != nil {
 			return err
@@ -190,7 +197,7 @@ func (r *Registry) rebuild(now time.Time, e *entry) {
 	r.notify(now, e)
 }
 
-// Reachability that changes again within flipTime is held back for settleTime,
+// A device that becomes unreachable again within flipTime is held back for settleTime,
 // because each change makes some controllers read the whole node.
 const (
 	flipTime   = time.Minute
@@ -226,7 +233,9 @@ func (r *Registry) settleReachable(now time.Time, e *entry) {
 	if want == e.reachable {
 		return
 	}
-	e.reachable, e.flipped = want, now
+	if e.reachable = want; !want {
+		e.flipped = now
+	}
 	r.describeInfos(now, e)
 	r.notify(now, e)
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,18 @@ type PartView struct {
 	device.Part
 	Endpoint matter.EndpointID `json:"endpoint"`
 	UniqueID string            `json:"unique_id,omitempty"` // of a flat part
+}
+
+// MarshalJSON writes what a description may leave out as well, so that clients need not
+// look whether it is there.
+func (p PartView) MarshalJSON() ([]byte, error) {
+	type plain PartView
+	return json.Marshal(struct {
+		plain
+		Name    string         `json:"name"`
+		Options device.Options `json:"options"`
+		State   device.Values  `json:"state"`
+	}{plain(p), p.Name, p.Options, p.State})
 }
 
 // Devices returns all devices, in the order of their creation.

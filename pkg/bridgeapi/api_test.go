@@ -2,7 +2,9 @@ package bridgeapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +47,72 @@ func TestDevice(t *testing.T) {
 	b, _ := json.Marshal(d)
 	if status, d := g.do("PUT", "/v1/devices/api:lamp-1", string(b)); status != http.StatusOK || d["endpoint"] != number {
 		t.Fatalf("%d %v", status, d)
+	}
+}
+
+// TestPromisedShape: an answer has everything that the description had, also what may be
+// left out, and what the daemon adds.
+func TestPromisedShape(t *testing.T) {
+	g := newRig(t, "")
+	const text = `{
+  "id": "api:lamp-1", "name": "Kitchen lamp", "room": "Kitchen",
+  "vendor": "ACME", "product": "L1", "serial": "0042", "hardware_version": "1.0", "software_version": "2.3",
+  "reachable": true,
+  "battery": {"percent": 80, "low": false},
+  "parts": [{"id": "main", "type": "color_temperature_light", "name": "", "options": {}, "state": {"on": true, "brightness_percent": 60, "color_temperature_kelvin": 2700}}]
+}`
+	var sent map[string]any
+	if err := json.Unmarshal([]byte(text), &sent); err != nil {
+		t.Fatal(err)
+	}
+	status, got := g.do("PUT", "/v1/devices/api:lamp-1", text)
+	if status != http.StatusCreated {
+		t.Fatalf("%d %v", status, got)
+	}
+	part := got["parts"].([]any)[0].(map[string]any)
+	added := map[string][]string{"device": {"endpoint", "unique_id", "source", "created", "last_update", "exposed", "label_by"}, "part": {"endpoint"}}
+	for what, pair := range map[string][2]map[string]any{"device": {sent, got}, "part": {sent["parts"].([]any)[0].(map[string]any), part}} {
+		for name, want := range pair[0] {
+			if is, ok := pair[1][name]; name != "parts" && (!ok || !reflect.DeepEqual(is, want)) {
+				t.Errorf("%s: %s is %v, want %v", what, name, is, want)
+			}
+		}
+		for _, name := range added[what] {
+			if _, ok := pair[1][name]; !ok {
+				t.Errorf("%s: no %s in %v", what, name, pair[1])
+			}
+		}
+	}
+	// A part of which nothing is known has an empty state.
+	if _, d := g.do("PUT", "/v1/devices/api:door", `{"type":"generic_switch"}`); !reflect.DeepEqual(d["parts"].([]any)[0].(map[string]any)["state"], map[string]any{}) {
+		t.Errorf("%v", d)
+	}
+}
+
+// TestReachableAtOnce: what a source says is seen in the next answer.
+func TestReachableAtOnce(t *testing.T) {
+	g := newRig(t, "")
+	g.do("PUT", "/v1/devices/api:lamp-1", lamp)
+	for _, want := range []bool{false, true} {
+		if status, d := g.do("PATCH", "/v1/devices/api:lamp-1", fmt.Sprintf(`{"reachable":%v}`, want)); status != http.StatusOK || d["reachable"] != want {
+			t.Errorf("%d %v, want reachable %v", status, d, want)
+		}
+	}
+}
+
+// TestOnlyPart: the part may be left out of an event of a device with one.
+func TestOnlyPart(t *testing.T) {
+	g := newRig(t, "")
+	g.do("PUT", "/v1/devices/api:button", `{"type":"generic_switch","options":{"gestures":["single"]}}`)
+	g.do("PUT", "/v1/devices/api:remote", `{"parts":[{"id":"1","type":"generic_switch"},{"id":"2","type":"generic_switch"}]}`)
+	if status, d := g.do("POST", "/v1/devices/api:button/events", `{"event":"single"}`); status != http.StatusNoContent {
+		t.Errorf("%d %v", status, d)
+	}
+	if status, d := g.do("POST", "/v1/devices/api:remote/events", `{"event":"single"}`); status != http.StatusBadRequest || d["pointer"] != "/part" {
+		t.Errorf("%d %v", status, d)
+	}
+	if status, d := g.do("POST", "/v1/devices/api:none/events", `{"event":"single"}`); status != http.StatusNotFound {
+		t.Errorf("%d %v", status, d)
 	}
 }
 
