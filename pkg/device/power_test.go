@@ -222,8 +222,8 @@ func TestPowerTopology(t *testing.T) {
 	}
 }
 
-// A battery that can be charged (section 11.7.4.3): known by a report of whether it is
-// charging, which does not say more of a full one.
+// A battery is rechargeable (section 11.7.4.3) if its source has reported whether it is
+// charging. The report does not distinguish a full battery.
 func TestRechargeableBattery(t *testing.T) {
 	parts := []Part{{ID: "main", Type: "robotic_vacuum_cleaner"}}
 	const (

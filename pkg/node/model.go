@@ -275,8 +275,8 @@ func (n *Node) operationalHours(now time.Time) uint32 {
 	return n.trust.identity.OperationalHours + uint32(max(0, now.Sub(n.count.since))/time.Hour)
 }
 
-// keepHours stores the hours of operation once an hour, so that a power cut loses
-// less than one, and at an orderly stop, which it records as well.
+// keepHours stores the hours of operation once an hour, so that a power cut loses less
+// than an hour, and at an orderly stop. It also records that the stop was orderly.
 func (n *Node) keepHours(now time.Time, stopped bool) error {
 	hours := n.operationalHours(now)
 	if hours == n.count.hours && !stopped {

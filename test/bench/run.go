@@ -240,7 +240,7 @@ func (b *bench) starts(d *daemon, l *load) error {
 }
 
 func (b *bench) idle(l *load) error {
-	// The commissioning before ends in announcements, and the node looks for itself.
+	// After the commissioning the node sends announcements and looks for itself.
 	time.Sleep(6 * time.Second)
 	idle, err := l.idle(30 * time.Second)
 	b.add(figure{name: "idle, commissioned, a second", unit: cpu, spread: idle, goal: goalIdle})
@@ -328,8 +328,8 @@ func (b *bench) commissionings(l *load) error {
 	return err
 }
 
-// fabricsSide is what is measured with one fabric and with many. The least of the
-// rounds is what can be compared over half a minute.
+// fabricsSide contains the figures that are compared between one fabric and many. Each is
+// the lowest of its rounds, as only those can be compared over half a minute.
 type fabricsSide struct {
 	rss, read, full float64
 	sockets         int
