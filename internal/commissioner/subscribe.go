@@ -133,7 +133,7 @@ func (h *reporting) Receive(now time.Time, x *exchange.Exchange, m exchange.Mess
 	}
 	h.rep.At, h.rep.Called = now, !x.Session().Initiator
 	if !suppress || status != matter.StatusSuccess {
-		// What cannot be sent is missed by the node, which ends the subscription.
+		// If this fails, the node misses the confirmation and ends the subscription.
 		_ = x.Send(now, matter.ProtocolInteractionModel, im.OpcodeStatusResponse, statusResponse(status))
 	}
 	if more {

@@ -61,7 +61,7 @@ func TestOverrides(t *testing.T) {
 	if v := g.get("z2m:a"); v.Endpoint != number || !v.Reachable {
 		t.Errorf("endpoint %d, was %d; reachable %v", v.Endpoint, number, v.Reachable)
 	}
-	// What the source says of the other type is no error.
+	// Properties of the source's own type are not an error.
 	if err := g.Report("z2m:a", "main", device.Values{"on": device.Bool(true), "brightness_percent": device.Number(3)}); err != nil {
 		t.Error(err)
 	}

@@ -49,7 +49,7 @@ func TestSlowDisk(t *testing.T) {
 	}
 }
 
-// What the disk did not take is stored later, also at the end of the node.
+// Values that could not be stored are stored later, at the latest when the node stops.
 func TestSaveFails(t *testing.T) {
 	for _, end := range []string{"later", "at the end"} {
 		t.Run(end, func(t *testing.T) {

@@ -15,7 +15,7 @@
 //
 // An initiator with a record of an earlier session may offer to resume it. If the
 // responder has the record as well, and the offer is genuine, it accepts. Otherwise the
-// handshake goes on as above.
+// handshake continues as above.
 //
 //	Start ------- Sigma1 with a resumption id ---> Sigma1
 //	Sigma2Resume <------- Sigma2_Resume -----------

@@ -76,7 +76,7 @@ func TestHome(t *testing.T) {
 		t.Errorf("it is heated, and %v degrees", got)
 	}
 
-	// Another run goes on with what there was.
+	// Another run continues with the existing devices.
 	again := newHome(r)
 	if err := again.begin(); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestHome(t *testing.T) {
 	}
 }
 
-// What an operator sets stays for a while, and the simulation goes on from it.
+// Values that an operator sets stay for a while. The simulation then continues from them.
 func TestOperatorSets(t *testing.T) {
 	r, c := newRegistry(t)
 	h := newHome(r)

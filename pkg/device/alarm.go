@@ -138,7 +138,7 @@ func (b *builder) alarmExtras(sel *cluster.Selection) []property[smokecoalarm.Al
 		p.Settable, p.want, p.asked = true, smokecoalarm.WantTest, true
 		p.wish = func(*smokecoalarm.Alarm) Value { return Bool(true) }
 	}
-	// Of a detector without smoke checkProperties reports it.
+	// For a detector without smoke, checkProperties reports this.
 	if sel.Features&datamodel.SmokeCOAlarmFeatureSmokeAlarm != 0 && b.optional(contaminationProperty.Name) {
 		sel.Attributes = append(sel.Attributes, datamodel.SmokeCOAlarmAttrContaminationState)
 		extras = append(extras, contaminationProperty)

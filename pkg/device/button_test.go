@@ -91,7 +91,7 @@ func TestButtonEvents(t *testing.T) {
 		{nil, short + "300 press 5000 release " + pause, single + " " + again + " complete-2"},
 		{nil, "press 5000 release 100 " + short + pause, "initial long long-release " + single + " complete-1"},
 
-		// What the source has recognized itself is emitted completely and at once.
+		// A gesture that the source has recognized is emitted completely and at once.
 		{nil, "single", single + " complete-1"},
 		{nil, "double", single + " " + again + " complete-2"},
 		{nil, "triple", single + " " + again + " initial ongoing-3 short-release complete-3"},

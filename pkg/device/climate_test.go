@@ -195,8 +195,7 @@ func TestAirPurifier(t *testing.T) {
 	}
 }
 
-// What a controller has set survives a restart (section 4.3.9), and Off keeps the
-// setpoints.
+// Values from controllers survive a restart (section 4.3.9). Off keeps the setpoints.
 func TestThermostatIsKept(t *testing.T) {
 	p := Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}}
 	r := newRig(t, p)

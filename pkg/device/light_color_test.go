@@ -242,7 +242,7 @@ func TestColorModelsAgree(t *testing.T) {
 	r.wantNear("blue is as cold as can be", mireds, 153, 0)
 }
 
-// What the source does not support is converted to what it supports.
+// A color in a mode that the source does not support is converted to one that it supports.
 func TestColorModesOfTheSource(t *testing.T) {
 	toHueSat, toColor := datamodel.ColorControlCmdMoveToHueAndSaturation, datamodel.ColorControlCmdMoveToColor
 	r := bulb(t, "xy")
@@ -389,8 +389,8 @@ func TestKelvin(t *testing.T) {
 	}
 }
 
-// What ecosystems check first: capabilities are the features, the mode is one of
-// them, and there is no null or zero.
+// Ecosystems check first that capabilities and features agree, that the mode is one of
+// them, and that no value is null or zero.
 func TestColorIsValidFromTheStart(t *testing.T) {
 	for _, tt := range []struct {
 		kind     string

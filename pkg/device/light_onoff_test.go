@@ -172,8 +172,8 @@ func TestToggle(t *testing.T) {
 	r.wantSent("the device", turnedOn, turnedOff)
 }
 
-// What is stored over a restart of the program (section 7.7 of the core
-// specification, N). A restart is not a power-up of the lamp.
+// Attributes with quality N survive a restart of the program (section 7.7 of the core
+// specification). A restart is not a power-up of the lamp.
 func TestLightIsKept(t *testing.T) {
 	p := Part{Type: "extended_color_light"}
 	r := bulb(t)

@@ -264,7 +264,7 @@ func TestLevelStatusesWhileOff(t *testing.T) {
 	}
 }
 
-// Whatever switches a light has the effects of On and Off on the other attributes
+// Every change of OnOff affects the other attributes in the way of the commands On and Off
 // (section 1.5.4.1): GlobalSceneControl is true and OffWaitTime 0 when it is on, and
 // OnTime is 0 when it is off.
 func TestWhateverSwitches(t *testing.T) {

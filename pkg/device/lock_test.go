@@ -213,7 +213,7 @@ func TestLockIsThereAlready(t *testing.T) {
 	}
 }
 
-// What the lock repeats of its old state during a command is not its result.
+// If the lock repeats its old state during a command, that is not the result.
 func TestLockRepeatsItsOldState(t *testing.T) {
 	const lock = datamodel.DoorLockID
 	r := newRig(t, Part{Type: "door_lock"})

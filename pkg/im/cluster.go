@@ -192,7 +192,7 @@ type Conn interface {
 	// interaction's Closed is called.
 	AwaitResponse(deadline time.Time)
 
-	// AwaitRequest is like AwaitResponse, but the interaction goes on until the
+	// AwaitRequest is like AwaitResponse, but the interaction continues until the
 	// deadline even if the peer acknowledges nothing.
 	AwaitRequest(deadline time.Time)
 

@@ -26,7 +26,7 @@ func NewProcess(start time.Time) prometheus.Collector {
 
 var startTime = prometheus.NewDesc("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", nil, nil)
 
-// Collect sends the metrics, with the start time in the place of the collector's own.
+// Collect sends the metrics. The start time replaces the collector's own.
 func (p process) Collect(ch chan<- prometheus.Metric) {
 	all := make(chan prometheus.Metric)
 	go func() {

@@ -58,7 +58,7 @@ type Start struct {
 const counterRuns = "runs"
 
 // Begin creates the identity and the attestation material if there are none, counts the
-// start, and takes over a passcode, discriminator or product from the options, in one
+// start, and adopts a passcode, discriminator or product from the options, in one
 // transaction. It removes the DAC's key from the store if the key is elsewhere. The error
 // is one line for the operator.
 func Begin(st *store.Store, opt Options, now time.Time) (p Start, err error) {

@@ -38,7 +38,7 @@ type Front interface {
 	// Name returns the name of the front, for the log.
 	Name() string
 	// Run serves the front until ctx ends. If it returns early or panics, the node
-	// goes on, and Run is called again after a pause.
+	// continues, and Run is called again after a pause.
 	Run(ctx context.Context, r *bridge.Registry) error
 }
 

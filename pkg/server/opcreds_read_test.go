@@ -58,7 +58,7 @@ func TestAttributes(t *testing.T) {
 	})
 }
 
-// What a peer without Administer can read, and that nothing can be written.
+// A peer without Administer can read some attributes. Nothing can be written.
 func TestAttributeAccess(t *testing.T) {
 	bubble(t, 1, clean, func(r *rig) {
 		c, a := r.client(), r.authority(commissioner.AuthorityOptions{})

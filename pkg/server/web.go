@@ -103,7 +103,7 @@ func (s *Server) bindWeb() error {
 	}
 	s.page = &webPage{web.New(opt), addr}
 	srv := s.addHTTP(l, s.page)
-	// Streams go on for as long as they are read; forms and headers do not.
+	// A stream lasts as long as it is read. Forms and headers have a timeout.
 	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // strangers cause its lines
 	srv.ReadTimeout, srv.WriteTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = webTimeout, webTimeout, scraperIdle, maxHeader
 	s.teardown.push("streams of the page", func(context.Context) error {

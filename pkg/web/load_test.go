@@ -80,7 +80,7 @@ func TestPageSize(t *testing.T) {
 	}
 }
 
-// What changes goes out in batches: a device that changes often is sent once a batch.
+// Changes are sent in batches: a device that changes often is sent once per batch.
 func TestUpdatesAreBatched(t *testing.T) {
 	r := newRig(t)
 	r.many()

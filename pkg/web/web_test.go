@@ -134,8 +134,8 @@ func TestCookie(t *testing.T) {
 	}
 }
 
-// What the page changes is done by the operator's verbs, and is in the log as what the
-// operator did through the page.
+// The page makes changes with the operator's requests. The log shows that the operator made
+// them through the page.
 func TestChanges(t *testing.T) {
 	r := newRig(t)
 	r.put(lamp("api:lamp", "Lamp"))
@@ -186,7 +186,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// What cannot be done is said on the page, and nothing is done.
+// The page shows the reason for a refusal, and nothing changes.
 func TestRefusals(t *testing.T) {
 	r := newRig(t)
 	r.put(lamp("api:lamp", "Lamp"))
@@ -335,7 +335,7 @@ func TestLiveDevices(t *testing.T) {
 	}
 	await(t, events, "Pressed twice")
 
-	// A stream that goes on from elsewhere gets all.
+	// A stream that continues one of another run gets everything.
 	if e := await(t, b.stream(ctx, "/live/devices?since=other.7&q=api:b"), "event: rows"); !strings.Contains(e, `"whole":true`) || !strings.Contains(e, "d-api:b") || strings.Contains(e, "d-api:c") {
 		t.Errorf("the whole list: %s", e)
 	}

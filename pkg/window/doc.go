@@ -5,5 +5,5 @@
 // A window is initial, basic or enhanced. The first two use the node's own passcode. A
 // window closes when it times out, when it is revoked, after a commissioning, and after
 // [MaxAttempts] failures. A timeout ends only the announcement and the acceptance of
-// commissioners: a commissioning that has begun goes on.
+// commissioners: a commissioning that has begun continues.
 package window

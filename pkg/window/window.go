@@ -183,7 +183,7 @@ func (w *Window) end() {
 	}
 }
 
-// expire closes the window. A commissioning that has begun goes on.
+// expire closes the window. A commissioning that has begun continues.
 func (w *Window) expire() {
 	w.kind, w.admin = Closed, admin{}
 	w.enhanced.Verifier.Wipe()
@@ -262,7 +262,7 @@ func (w *Window) Succeeded() bool {
 }
 
 // SessionEnded records the end of the PASE session. If the window is still open, it counts
-// as a failed attempt, and announcement goes on.
+// as a failed attempt, and announcement continues.
 func (w *Window) SessionEnded(now time.Time) {
 	if w.pairing != established {
 		return

@@ -58,8 +58,8 @@ const (
 // memoryLimits are what units with these MemoryMax= would show beside the recorded memory.
 var memoryLimits = map[string]int{"well": 256 << 20, "cut-off": 16 << 20}
 
-// What real daemons showed over an hour makes the alerts fire that say what happened to
-// them, when it has happened, and no other.
+// With the metrics that real daemons showed over an hour, exactly the right alerts fire, and
+// at the right time.
 func TestAlertsRecorded(t *testing.T) {
 	promtool := need(t, "promtool", "prometheus")
 	type sample struct {
