@@ -303,12 +303,18 @@ func inArray(each []json.RawMessage, err error) error {
 	return &bridge.Error{Kind: e.Kind, Pointer: "/" + first + e.Pointer, Detail: e.Detail}
 }
 
-func (h *Handler) patch(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
+// change returns the id and the body of a request that changes a device of a program.
+func change(r *http.Request) (id string, raw []byte, err error) {
+	id = r.PathValue("id")
 	if err := own(bridge.SourceOf(id)); err != nil {
-		return err
+		return "", nil, err
 	}
-	raw, err := body(r.Body)
+	raw, err = body(r.Body)
+	return id, raw, err
+}
+
+func (h *Handler) patch(w http.ResponseWriter, r *http.Request) error {
+	id, raw, err := change(r)
 	if err != nil {
 		return err
 	}
@@ -347,11 +353,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) event(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	if err := own(bridge.SourceOf(id)); err != nil {
-		return err
-	}
-	raw, err := body(r.Body)
+	id, raw, err := change(r)
 	if err != nil {
 		return err
 	}
