@@ -351,3 +351,35 @@ func TestTemperatureStopsWithLevel(t *testing.T) {
 	r.wantNear("stopped", mireds, 327, 2)
 	r.wantRead("stopped", color, colorRemaining, "0")
 }
+
+// A lamp that is switched off while its level fades may remember any level of the fade. It
+// gets the one that controllers see with the next On.
+func TestOffDuringAFade(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(r *rig)
+		back float64
+	}{
+		{"Off", func(r *rig) {
+			r.do(level, datamodel.LevelControlCmdMoveToLevelWithOnOff, "{0:27,1:100,2:0,3:0}")
+			r.do(onOff, datamodel.OnOffCmdOff, "{}")
+		}, 40},
+		{"Off while it fades to off", func(r *rig) {
+			r.do(level, datamodel.LevelControlCmdMoveWithOnOff, "{0:1,1:10,2:0,3:0}")
+			r.do(onOff, datamodel.OnOffCmdToggle, "{}")
+		}, 40},
+		{"a scene", func(r *rig) {
+			r.wantScene("add", 1, addScene, `{0:1,1:2,2:0,3:"",4:[{0:6,1:[{0:0,1:0}]},{0:8,1:[{0:0,1:102}]}]}`, "0{0:0,1:1,2:2}")
+			r.do(level, datamodel.LevelControlCmdMoveToLevelWithOnOff, "{0:27,1:100,2:0,3:0}")
+			r.wantScene("recall", 1, recallScene, "{0:1,1:2}", "SUCCESS")
+		}, 40},
+	} {
+		r := scenic(t)
+		tt.do(r)
+		r.after(time.Minute)
+		r.wantRead(tt.name, onOff, onOffAttr, "false")
+		r.sent = nil
+		r.do(onOff, datamodel.OnOffCmdOn, "{}")
+		r.wantSent(tt.name, onAt(tt.back))
+	}
+}

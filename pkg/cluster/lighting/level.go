@@ -367,6 +367,7 @@ func (s *Light) turnOff(c *cluster.Context) {
 	if l.then == goOut {
 		return
 	}
+	l.owed = l.owed || l.moving() // a device that is switched off during a fade may keep another level
 	if l.then == stay {
 		l.back = l.Current.V
 	}

@@ -46,6 +46,9 @@ func recall(c *cluster.Context, s *Light, scene cluster.Scene, d time.Duration) 
 	if switches {
 		c.Want(WantOn)
 		s.Switch.set(on != 0)
+		if l := &s.Level; on == 0 && l.moving() { // as in turnOff
+			l.owed = true
+		}
 	}
 	switch {
 	case levels:
