@@ -8,6 +8,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster/powersource"
 	"github.com/opcredsd/opcredsd/pkg/cluster/smokecoalarm"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 )
 
 var alarmKinds = map[string]kind{
@@ -69,6 +70,24 @@ var contaminationProperty = property[smokecoalarm.Alarm]{
 	},
 }
 
+var sensitivities = []string{
+	datamodel.SmokeCOAlarmSensitivityHigh: "high", datamodel.SmokeCOAlarmSensitivityStandard: "standard", datamodel.SmokeCOAlarmSensitivityLow: "low",
+}
+
+var sensitivityProperty = property[smokecoalarm.Alarm]{
+	Property: Property{Name: "smoke_sensitivity", Kind: KindText, Values: sensitivities, Settable: true},
+	want:     smokecoalarm.WantSensitivity,
+	get:      func(s *smokecoalarm.Alarm) Value { return Text(sensitivities[s.Sensitivity]) },
+	report: func(_ *cluster.Context, s *smokecoalarm.Alarm, v Value) {
+		if name, ok := v.Text(); ok {
+			s.Sensitivity = datamodel.SmokeCOAlarmSensitivity(slices.Index(sensitivities, name))
+		}
+	},
+}
+
+// mutedProperty is whether the sounder of an alarm is muted.
+var mutedProperty = alarmFlag("muted", (*smokecoalarm.Alarm).IsMuted, func(s *smokecoalarm.Alarm, is bool) { s.Muted = cluster.Some(is) })
+
 // alarmProperties are the properties that all alarms have.
 var alarmProperties = []property[smokecoalarm.Alarm]{
 	testProperty,
@@ -111,7 +130,7 @@ func buildAlarm(b *builder) error {
 	b.Identify = true
 	sel := cluster.Selection{Features: features}
 	props = append(props, b.alarmExtras(&sel)...)
-	u := addUnit(b.Endpoint, smokecoalarm.Alarm{}, smokecoalarm.Rules(), props)
+	u := addUnit(b.Endpoint, smokecoalarm.Alarm{Sensitivity: datamodel.SmokeCOAlarmSensitivityStandard}, smokecoalarm.Rules(), props)
 	u.Serve(smokecoalarm.Cluster, sel)
 	// The alarm's battery level comes from the power source. SmartThings shows a
 	// graver one as a hardware fault.
@@ -126,22 +145,36 @@ func buildAlarm(b *builder) error {
 	return nil
 }
 
+// optionalProperties are the properties that some alarms have, with what shows them. smoke
+// means that they belong to a detector of smoke.
+var optionalProperties = []struct {
+	property[smokecoalarm.Alarm]
+	smoke     bool
+	attribute matter.AttributeID
+	events    []matter.EventID
+}{
+	{contaminationProperty, true, datamodel.SmokeCOAlarmAttrContaminationState, nil},
+	{sensitivityProperty, true, datamodel.SmokeCOAlarmAttrSmokeSensitivityLevel, nil},
+	{mutedProperty, false, datamodel.SmokeCOAlarmAttrDeviceMuted, []matter.EventID{datamodel.SmokeCOAlarmEventAlarmMuted, datamodel.SmokeCOAlarmEventMuteEnded}},
+}
+
 // alarmExtras returns the properties besides the alarms, and selects what not all alarms
-// have: a self-test that controllers can begin, and the contamination of a smoke
-// detector.
+// have.
 func (b *builder) alarmExtras(sel *cluster.Selection) []property[smokecoalarm.Alarm] {
-	o := &b.part.Options
 	extras := slices.Clone(alarmProperties)
-	if o.SelfTest {
+	if b.part.Options.SelfTest {
 		sel.Commands = append(sel.Commands, datamodel.SmokeCOAlarmCmdSelfTestRequest)
 		p := &extras[slices.IndexFunc(extras, func(p property[smokecoalarm.Alarm]) bool { return p.Name == testProperty.Name })]
 		p.Settable, p.want, p.asked = true, smokecoalarm.WantTest, true
 		p.wish = func(*smokecoalarm.Alarm) Value { return Bool(true) }
 	}
-	// For a detector without smoke, checkProperties reports this.
-	if sel.Features&datamodel.SmokeCOAlarmFeatureSmokeAlarm != 0 && b.optional(contaminationProperty.Name) {
-		sel.Attributes = append(sel.Attributes, datamodel.SmokeCOAlarmAttrContaminationState)
-		extras = append(extras, contaminationProperty)
+	for _, x := range optionalProperties {
+		if x.smoke && sel.Features&datamodel.SmokeCOAlarmFeatureSmokeAlarm == 0 || !b.optional(x.Name) {
+			continue // for a detector without smoke, checkProperties reports this
+		}
+		sel.Attributes = append(sel.Attributes, x.attribute)
+		sel.Events = append(sel.Events, x.events...)
+		extras = append(extras, x.property)
 	}
 	return extras
 }

@@ -15,7 +15,7 @@ const alarmID = datamodel.SmokeCOAlarmID
 
 // alarmEvents are the names of an alarm's events, without their level.
 var alarmEvents = map[string]string{
-	"0": "smoke", "1": "co", "2": "battery", "3": "fault", "4": "end", "5": "test-complete", "10": "all-clear",
+	"0": "smoke", "1": "co", "2": "battery", "3": "fault", "4": "end", "5": "test-complete", "6": "muted", "7": "mute-ended", "10": "all-clear",
 }
 
 func alarmPart(kinds string) Part {
@@ -278,4 +278,41 @@ func TestContamination(t *testing.T) {
 	if _, err := New("test:1", &p, nil); err == nil {
 		t.Error("a detector of carbon monoxide alone has a contamination of smoke detectors")
 	}
+}
+
+// SmokeSensitivityLevel (section 2.11.6.12) is what a controller or the device has set,
+// and is kept. DeviceMuted (section 2.11.6.6) ends with a critical alarm.
+func TestAlarmSettings(t *testing.T) {
+	p := alarmPart("smoke co")
+	p.Options.Properties = []string{"smoke_sensitivity", "muted"}
+	r := newRig(t, p)
+	const sensitivity, muted = datamodel.SmokeCOAlarmAttrSmokeSensitivityLevel, datamodel.SmokeCOAlarmAttrDeviceMuted
+	r.wantAll("at first", alarmID, map[matter.AttributeID]string{sensitivity: "1", muted: "0"})
+	if got := r.Write(clustertest.Admin(1), 2, alarmID, sensitivity, "3"); got != "CONSTRAINT_ERROR" {
+		t.Errorf("a sensitivity that does not exist: %s", got)
+	}
+	r.write(alarmID, sensitivity, "0")
+	r.wantSent("high", Values{"smoke_sensitivity": Text("high")})
+	seen := 0
+	for _, tt := range []struct {
+		report Values
+		muted  string
+		events string
+	}{
+		{Values{"smoke": Text("warning")}, "0", "smoke1"},
+		{Values{"muted": Bool(true)}, "1", "muted"},
+		{Values{"carbon_monoxide": Text("warning")}, "1", "co1"},
+		{Values{"smoke": Text("critical")}, "0", "smoke2 mute-ended"},
+		{Values{"muted": Bool(true)}, "0", ""},
+		{Values{"smoke": Text("warning")}, "0", "smoke1"},
+		{Values{"muted": Bool(true)}, "1", "muted"},
+	} {
+		r.report(tt.report)
+		r.wantRead(fmt.Sprint(tt.report), alarmID, muted, tt.muted)
+		if got := newEvents(r, &seen); got != tt.events {
+			t.Errorf("%v: events %q, want %q", tt.report, got, tt.events)
+		}
+	}
+	r.restart(p)
+	r.wantAll("after a restart", alarmID, map[matter.AttributeID]string{sensitivity: "0", muted: "1"})
 }

@@ -130,7 +130,7 @@ func compositions() map[string]Device {
 		all[fmt.Sprintf("alarm %+v", o)] = Device{Battery: battery, Parts: []Part{{ID: "main", Type: "smoke_co_alarm", Options: o}}}
 	}
 	all["alarm with a test"] = Device{Parts: []Part{{ID: "main", Type: "smoke_co_alarm", Options: Options{
-		Smoke: true, CarbonMonoxide: true, SelfTest: true, Properties: []string{"contamination"},
+		Smoke: true, CarbonMonoxide: true, SelfTest: true, Properties: []string{"contamination", "smoke_sensitivity", "muted"},
 	}}}}
 	var air []string
 	for i := range airProperties {

@@ -23,7 +23,7 @@ func partWithAll(typ string) Part {
 		}
 	case "smoke_co_alarm":
 		p.Options.Smoke, p.Options.CarbonMonoxide, p.Options.Gas = true, true, true
-		p.Options.Properties = []string{"contamination"}
+		p.Options.Properties = []string{"contamination", "smoke_sensitivity", "muted"}
 	case "generic_switch":
 		p.Options.Positions = 3
 	case "thermostat", "room_air_conditioner":

@@ -15,7 +15,7 @@ import (
 
 // firstStates are the initial states and the options of devices of each type.
 var firstStates = map[string]devices.Part{
-	"air_purifier":                  part(`{"state":{"fan_mode":"off","fan_percent":0,"filter_percent":80},"options":{"modes":["low","medium","high","auto"]}}`),
+	"air_purifier":                  part(`{"state":{"fan_mode":"off","fan_percent":0,"filter_percent":80,"carbon_filter_percent":60},"options":{"modes":["low","medium","high","auto"]}}`),
 	"air_quality_sensor":            part(`{"state":{"air_quality":"good","co2_ppm":412,"co_ppm":1,"no2_ppm":0.01,"ozone_ppm":0.02,"pm1_ug_per_m3":3,"pm25_ug_per_m3":5,"pm10_ug_per_m3":9,"tvoc_ppb":120,"formaldehyde_mg_per_m3":0.02,"radon_bq_per_m3":40}}`),
 	"color_temperature_light":       part(`{"state":{"on":true,"brightness_percent":60,"color_temperature_kelvin":2700}}`),
 	"contact_sensor":                part(`{"state":{"closed":true}}`),
@@ -39,7 +39,7 @@ var firstStates = map[string]devices.Part{
 	"rain_sensor":                   part(`{"state":{"detected":false}}`),
 	"robotic_vacuum_cleaner":        part(`{"state":{"run_mode":"idle","state":"docked"},"options":{"clean_modes":["Vacuum","Mop","Quiet"],"areas":["Kitchen","Hall","Bath"]}}`),
 	"room_air_conditioner":          part(`{"state":{"on":true,"mode":"cool","temperature_celsius":24,"cooling_setpoint_celsius":22,"heating_setpoint_celsius":20,"fan_mode":"auto"},"options":{"modes":["cool","heat"]}}`),
-	"smoke_co_alarm":                part(`{"state":{"smoke":"normal","carbon_monoxide":"normal"},"options":{"smoke":true,"carbon_monoxide":true}}`),
+	"smoke_co_alarm":                part(`{"state":{"smoke":"normal","carbon_monoxide":"normal","contamination":"normal","smoke_sensitivity":"standard","muted":false},"options":{"smoke":true,"carbon_monoxide":true,"self_test":true}}`),
 	"soil_sensor":                   part(`{"state":{"moisture_percent":30}}`),
 	"temperature_sensor":            part(`{"state":{"temperature_celsius":21.5},"options":{"min":-40,"max":85}}`),
 	"thermostat":                    part(`{"state":{"mode":"heat","temperature_celsius":20,"heating_setpoint_celsius":21,"cooling_setpoint_celsius":25,"running":"heating"},"options":{"modes":["heat","cool","auto"],"max_celsius":32}}`),
@@ -93,6 +93,14 @@ func library() (all []devices.Device) {
 		add("meter-"+typ, devices.Device{Parts: []devices.Part{p}})
 		everything = append(everything, newPart(typ, typ))
 	}
+	for name, p := range variants {
+		p.ID, p.Type = "main", strings.SplitN(name, "-", 2)[1]
+		add(name, devices.Device{Parts: []devices.Part{p}})
+	}
+	add("charging", devices.Device{
+		Battery: &devices.Battery{Percent: devices.Number(80), Charging: devices.Bool(true)},
+		Parts:   []devices.Part{newPart("main", "robotic_vacuum_cleaner")},
+	})
 	for name, c := range compositions {
 		var parts []devices.Part
 		for _, f := range strings.Fields(c.parts) {
@@ -104,6 +112,14 @@ func library() (all []devices.Device) {
 	add("everything", devices.Device{Layout: devices.Composed, Battery: battery, Parts: everything})
 	slices.SortFunc(all, func(a, b devices.Device) int { return strings.Compare(a.ID, b.ID) })
 	return all
+}
+
+// variants are parts with other options, by a word and their type.
+var variants = map[string]devices.Part{
+	"latching-generic_switch":        part(`{"state":{"position":0},"options":{"positions":2}}`),
+	"configured-contact_sensor":      part(`{"state":{"closed":true,"sensor_fault":false},"options":{"sensitivity_levels":3}}`),
+	"configured-water_leak_detector": part(`{"state":{"detected":false,"sensor_fault":false}}`),
+	"configured-occupancy_sensor":    part(`{"state":{"occupied":false},"options":{"sensitivity_levels":10}}`),
 }
 
 // compositions are devices of several parts.

@@ -25,6 +25,7 @@ type pipe struct {
 	source *source
 	device string
 	part   string
+	alarms map[string]any // the levels of an alarm
 	done   chan struct{}
 	load   chan struct{} // closed to end the load or generator; nil: there is none
 }
@@ -34,6 +35,8 @@ type request struct {
 	Name                     string
 	NewState                 bool
 	Occupancy                uint8
+	SensorFault              uint16
+	PositionID               uint8 `json:"PositionId"`
 	SoilMoistureValue        float64
 	Error                    string
 	EventTrigger             string
@@ -55,7 +58,7 @@ func (s *source) openPipe(path, device, part string) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pipe{path: path, file: f, source: s, device: device, part: part, done: make(chan struct{})}
+	p := &pipe{path: path, file: f, source: s, device: device, part: part, alarms: map[string]any{}, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		for lines := bufio.NewScanner(f); lines.Scan(); {
@@ -127,6 +130,14 @@ var triggers = map[string]map[string]any{
 	"0x005c0000000000a1": {"carbon_monoxide": "normal"},
 	"0x005c000000000093": {"hardware_fault": true},
 	"0x005c0000000000a3": {"hardware_fault": false},
+	"0x005c000000000096": {"contamination": "critical"},
+	"0x005c000000000097": {"contamination": "low"},
+	"0x005c0000000000a6": {"contamination": "normal"},
+	"0x005c000000000098": {"smoke_sensitivity": "high"},
+	"0x005c000000000099": {"smoke_sensitivity": "low"},
+	"0x005c0000000000a8": {"smoke_sensitivity": "standard"},
+	"0x005c00000000009b": {"muted": true},
+	"0x005c0000000000ab": {"muted": false},
 	"0x005c00000000009a": {"end_of_service": true},
 	"0x005c0000000000aa": {"end_of_service": false},
 }
@@ -146,6 +157,17 @@ func (p *pipe) obey(r *request) error {
 			name = "closed"
 		}
 		p.source.report(p.device, p.part, map[string]any{name: r.NewState})
+	case "SetBooleanStateSensorFault":
+		p.source.report(p.device, p.part, map[string]any{"sensor_fault": r.SensorFault != 0})
+	case "SimulateLatchPosition":
+		p.source.report(p.device, p.part, map[string]any{"position": r.PositionID})
+	case "LongPress": // on the button of an alarm, which begins its test unless there is an alarm
+		for _, level := range p.alarms {
+			if level != "normal" {
+				return nil
+			}
+		}
+		p.source.obey(&wish{Device: p.device, Part: p.part, Set: map[string]any{"test_in_progress": true}})
 	case "SetOccupancy":
 		p.source.report(p.device, p.part, map[string]any{"occupied": r.Occupancy != 0})
 	case "SetSimulatedSoilMoisture":
@@ -226,6 +248,11 @@ func (p *pipe) trigger(number string) error {
 		return p.source.api.do("PATCH", "/v1/devices/"+p.device, `{"battery":`+battery+`}`, nil)
 	}
 	if state := triggers[number]; state != nil {
+		for _, name := range []string{"smoke", "carbon_monoxide"} {
+			if level, ok := state[name]; ok {
+				p.alarms[name] = level
+			}
+		}
 		p.source.report(p.device, p.part, maps.Clone(state))
 		return nil
 	}

@@ -45,8 +45,16 @@ var tryouts = []tryout{
 	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},
 
 	{device: "generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},
+	{device: "latching-generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},
 	{device: "contact_sensor", scripts: []string{"TC_BOOL_2_2 " + events}, plans: "TC_BOOL_2_1"},
 	{device: "water_leak_detector", scripts: []string{"TC_BOOL_2_2 " + events}, plans: "TC_BOOL_2_1"},
+	{device: "configured-contact_sensor", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_3_1", "TC_BOOLCFG_6_1 " + events}},
+	{device: "configured-water_leak_detector", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_6_1 " + events}},
+	{device: "configured-occupancy_sensor", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_3_1"}},
+	{device: "battery-smoke_co_alarm", seconds: "0.3", scripts: []string{"TC_SMOKECO_2_1 " + events, "TC_SMOKECO_2_2 " + events, "TC_SMOKECO_2_3 " + events,
+		"TC_SMOKECO_2_4 " + events, "TC_SMOKECO_2_5 " + events,
+		"TC_SMOKECO_2_6 --int-arg PIXIT.SMOKECO.HIEST_PRI_ALARM_1:1 PIXIT.SMOKECO.HIEST_PRI_ALARM_2:2 PIXIT.SMOKECO.HIEST_PRI_ALARM_3:3 " +
+			"PIXIT.SMOKECO.HIEST_PRI_ALARM_4:3 PIXIT.SMOKECO.HIEST_PRI_ALARM_5:3 " + events}},
 	{device: "occupancy_sensor", scripts: []string{"TC_OCC_2_1", "TC_OCC_2_2", "TC_OCC_2_3",
 		"TC_OCC_3_1 --bool-arg simulate_occupancy:true " + events, "TC_OCC_3_2 --bool-arg simulate_occupancy:true " + events}},
 	{device: "temperature_sensor", scripts: []string{"TC_TMP_2_1"}, plans: "TC_TMP_2_2"},
@@ -65,13 +73,14 @@ var tryouts = []tryout{
 	{device: "thermostat", scripts: []string{"TC_TSTAT_2_2"}, plans: "TC_TSTAT_2_1"},
 	{device: "fan", scripts: []string{"TC_FAN_2_1", "TC_FAN_3_1 --timeout 500", "TC_FAN_3_2 --timeout 500"},
 		plans: "TC_FAN_2_2"},
-	{device: "air_purifier", scripts: []string{"TC_FAN_2_1", "TC_FAN_3_1 --timeout 500"}, plans: "TC_HEPAFREMON_2_1"},
+	{device: "air_purifier", scripts: []string{"TC_FAN_2_1", "TC_FAN_3_1 --timeout 500"}, plans: "TC_HEPAFREMON_2_1 TC_ACFREMON_2_1"},
 	{device: "room_air_conditioner", scripts: []string{"TC_TSTAT_2_2", "TC_FAN_3_1 --timeout 500"}, plans: "TC_OO_2_1 TC_TSTAT_2_1"},
 	{device: "water_valve", seconds: "0.3", scripts: []string{"TC_VALCC_2_1", "TC_VALCC_3_1", "TC_VALCC_3_2", "TC_VALCC_3_3", "TC_VALCC_3_4",
 		"TC_VALCC_4_1", "TC_VALCC_4_2", "TC_VALCC_4_3", "TC_VALCC_4_4", "TC_VALCC_4_5"}},
 	{device: "pump", plans: "TC_PCC_2_1 TC_PCC_2_2 TC_PCC_2_3 TC_OO_2_1"},
 
 	{device: "battery-contact_sensor", scripts: []string{"TC_PS_2_3", "TC_FLABEL_2_1"}, plans: "TC_PS_2_1 TC_ULABEL_2_1 TC_ULABEL_2_2 TC_ULABEL_2_3 TC_ULABEL_2_4"},
+	{device: "charging", plans: "TC_PS_2_1"},
 	{device: "meter-on_off_plug", scripts: []string{"TC_PWRTL_2_1", "TC_EPM_2_1", "TC_EEM_2_1", "TC_EPM_2_2 " + events, "TC_EEM_2_2 " + events,
 		"TC_EEM_2_3 " + events}},
 
@@ -94,6 +103,7 @@ func endpointTryouts() (all []tryout) {
 		all = append(all, tryout{device: typ, scripts: check})
 	}
 	for _, x := range [][2]string{
+		{"charging"}, {"latching-generic_switch"}, {"configured-contact_sensor"}, {"configured-occupancy_sensor"},
 		{"battery-contact_sensor"}, {"meter-on_off_plug"}, {"meter-extended_color_light"}, {"gangs", "1"}, {"flat-gangs", "1"}, {"remote", "up"}, {"purifier", "p"},
 	} {
 		all = append(all, tryout{device: x[0], part: x[1], scripts: check})

@@ -163,6 +163,9 @@ func (s *source) obey(w *wish) {
 	if state != nil {
 		s.report(w.Device, w.Part, state)
 	}
+	if w.Set["test_in_progress"] == true {
+		time.AfterFunc(travel, func() { s.report(w.Device, w.Part, map[string]any{"test_in_progress": false}) })
+	}
 }
 
 // travel makes a covering arrive after a while.

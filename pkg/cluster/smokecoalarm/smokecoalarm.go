@@ -19,8 +19,11 @@ const (
 	Critical = datamodel.SmokeCOAlarmAlarmStateCritical
 )
 
-// WantTest is the bit of [cluster.Context.Want] for a self-test.
-const WantTest uint32 = 1
+// Bits of [cluster.Context.Want].
+const (
+	WantTest uint32 = 1 << iota // a self-test
+	WantSensitivity
+)
 
 // Alarm is the state of an alarm.
 type Alarm struct {
@@ -35,9 +38,12 @@ type Alarm struct {
 	Testing       bool
 	EndOfService  datamodel.SmokeCOAlarmEndOfService
 	Contamination datamodel.SmokeCOAlarmContaminationState
+	Sensitivity   datamodel.SmokeCOAlarmSensitivity
+	Muted         cluster.Null[bool]
 
 	smoke     Level // SmokeState
 	fault     bool  // HardwareFaultAlert
+	muted     datamodel.SmokeCOAlarmMuteState
 	expressed datamodel.SmokeCOAlarmExpressedState
 }
 
@@ -59,6 +65,9 @@ var Cluster = cluster.Define(cluster.Def[Alarm]{
 		cluster.Uint(datamodel.SmokeCOAlarmAttrContaminationState, func(s *Alarm) *datamodel.SmokeCOAlarmContaminationState {
 			return &s.Contamination
 		}),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrDeviceMuted, func(s *Alarm) *datamodel.SmokeCOAlarmMuteState { return &s.muted }),
+		cluster.Uint(datamodel.SmokeCOAlarmAttrSmokeSensitivityLevel, func(s *Alarm) *datamodel.SmokeCOAlarmSensitivity { return &s.Sensitivity }).
+			Keep().Check(func(c *cluster.Context, _, _ *Alarm) error { c.Want(WantSensitivity); return nil }),
 	},
 	Commands: []cluster.Command[Alarm]{cluster.Do(datamodel.SmokeCOAlarmCmdSelfTestRequest, selfTest)},
 })
@@ -82,10 +91,28 @@ func Rules() cluster.Rules[Alarm] {
 			// An alarm that is too dirty does not work (section 2.11.6.11).
 			is.fault = is.Faulty() || is.Contamination == datamodel.SmokeCOAlarmContaminationStateCritical
 		}
+		is.mute(is.Muted != was.Muted)
 		is.expressed = is.highest()
 		emit(c, was, is)
 		return nil
 	}}
+}
+
+// IsMuted reports whether the device's sounder is muted.
+func (s *Alarm) IsMuted() bool { return s.muted != datamodel.SmokeCOAlarmMuteStateNotMuted }
+
+// mute sets DeviceMuted to what the device has reported, if that is new. A critical alarm
+// is not muted (section 2.11.6.6), and does not become so when it ends.
+func (s *Alarm) mute(reported bool) {
+	if reported {
+		s.muted = datamodel.SmokeCOAlarmMuteStateNotMuted
+		if s.Muted.V {
+			s.muted = datamodel.SmokeCOAlarmMuteStateMuted
+		}
+	}
+	if s.smoke == Critical || s.CO == Critical {
+		s.muted, s.Muted = datamodel.SmokeCOAlarmMuteStateNotMuted, cluster.Some(false)
+	}
 }
 
 // highest returns the expressed state: the one with the highest priority. The order
@@ -126,5 +153,7 @@ func emit(c *cluster.Context, was, is *Alarm) {
 	happened(datamodel.SmokeCOAlarmEventHardwareFault, is.fault && !was.fault)
 	happened(datamodel.SmokeCOAlarmEventEndOfService, is.EndOfService > was.EndOfService)
 	happened(datamodel.SmokeCOAlarmEventSelfTestComplete, was.Testing && !is.Testing)
+	happened(datamodel.SmokeCOAlarmEventAlarmMuted, is.IsMuted() && !was.IsMuted())
+	happened(datamodel.SmokeCOAlarmEventMuteEnded, was.IsMuted() && !is.IsMuted())
 	happened(datamodel.SmokeCOAlarmEventAllClear, is.expressed == datamodel.SmokeCOAlarmExpressedStateNormal && was.expressed != is.expressed)
 }
