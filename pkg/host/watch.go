@@ -39,8 +39,9 @@ type Watcher struct {
 	downs map[int]uint64 // how often an interface went down
 }
 
-// NewWatcher reads the interfaces and starts to follow them. names are those of the
-// interfaces to serve, as for Choose. Close ends the Watcher.
+// NewWatcher reads the interfaces, logs which of them are served and why, and starts to
+// follow them. It does not log later changes. names are those of the interfaces to serve,
+// as for Choose. Close ends the Watcher.
 func NewWatcher(names []string, log *slog.Logger) (*Watcher, error) {
 	w := &Watcher{
 		names: slices.Clone(names), log: log, subscribers: make(map[chan struct{}]struct{}),
@@ -50,6 +51,7 @@ func NewWatcher(names []string, log *slog.Logger) (*Watcher, error) {
 	if w.list, err = Interfaces(w.names); err != nil {
 		return nil, err
 	}
+	w.logServed()
 	go w.run()
 	return w, nil
 }

@@ -156,7 +156,6 @@ func (s *Server) bind() (err error) {
 		}
 		s.teardown.push("watcher of the interfaces", func(context.Context) error { watcher.Close(); return nil })
 		s.watcher = watcher
-		s.logInterfaces()
 		if s.ports, err = transport.Listen(transport.Options{Port: s.opt.Port, Interfaces: s.opt.Interfaces}); err != nil {
 			return err
 		}
