@@ -60,8 +60,9 @@ func (f Filter) Shows(d *device.Device) (shown bool, by string) {
 }
 
 func (p *pattern) matches(d *device.Device) bool {
+	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "/", " ")) } // * matches slashes as well
 	match := func(s string) bool {
-		ok, _ := path.Match(strings.ToLower(p.glob), strings.ToLower(strings.ReplaceAll(s, "/", " ")))
+		ok, _ := path.Match(plain(p.glob), plain(s))
 		return ok
 	}
 	switch p.of {

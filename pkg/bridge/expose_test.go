@@ -37,6 +37,15 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%q shows the kitchen %v, the hall %v", tt.patterns, k, h)
 		}
 	}
+	floors := lamp("api:floors")
+	floors.Room = "Ground floor/Kitchen"
+	for _, pattern := range []string{"room=Ground*/Kit*", "room=Ground*", "room=Ground floor/Kitchen"} {
+		if f, err := ParseFilter([]string{pattern}); err != nil {
+			t.Error(err)
+		} else if is, _ := f.Shows(&floors); !is {
+			t.Errorf("%q does not match a room with a slash", pattern)
+		}
+	}
 	for _, bad := range []string{"", "!", "colour=red", "[", "name="} {
 		if _, err := ParseFilter([]string{bad}); err == nil {
 			t.Errorf("%q was accepted", bad)

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -34,6 +35,9 @@ func (r *Registry) Patch(id string, p Patch) error {
 			return notFound(id)
 		}
 		nodes, err := r.checkPatch(e, &p)
+		if err != nil && r.patchMore(now, e, &p) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -58,6 +62,48 @@ func (r *Registry) Patch(id string, p Patch) error {
 		}
 		return nil
 	})
+}
+
+// patchMore applies a patch with values that the device is not shown with yet, such as
+// another one of a meter, as a new description. It reports false, and changes nothing, if the
+// device cannot have them.
+func (r *Registry) patchMore(now time.Time, e *entry, p *Patch) bool {
+	d := e.rec.Device
+	if e.rec.Said != nil {
+		d = *e.rec.Said
+	}
+	d.Parts = slices.Clone(d.Parts)
+	for i := range d.Parts {
+		d.Parts[i].State = nil
+	}
+	grows := false
+	for _, s := range p.States {
+		i := slices.IndexFunc(d.Parts, func(q device.Part) bool { return q.ID == s.Part })
+		if i < 0 {
+			return false
+		}
+		q := &d.Parts[i]
+		if q.State = s.State; e.grows(q) {
+			grows = true
+			q.Options.Properties = nil // as the state says
+		}
+	}
+	if !grows {
+		return false
+	}
+	for _, t := range []struct{ to, text *string }{{&d.Name, p.Name}, {&d.HardwareVersion, p.HardwareVersion}, {&d.SoftwareVersion, p.SoftwareVersion}} {
+		if t.text != nil {
+			*t.to = *t.text
+		}
+	}
+	if p.Reachable != nil {
+		d.Reachable = *p.Reachable
+	}
+	if p.Battery != nil {
+		d.Battery = mergeBattery(d.Battery, *p.Battery)
+	}
+	c, err := r.prepare(now, &d)
+	return err == nil && r.commit(now, []*change{c}, nil) == nil
 }
 
 // checkPatch returns the nodes for the states.

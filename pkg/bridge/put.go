@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -130,14 +129,15 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 	c.left = c.entry.rec.Gone != nil && c.entry.assembly == nil
 	c.rec = *c.entry.rec
 	c.rec.Said, c.note = r.overridden(d)
-	keepProperties(&c.rec.Device, d)
-	a, err := device.Assemble(d, r.opt.Profile, r.sender(c.entry))
+	c.entry.keepProperties(d)
+	whole := merged(&c.rec.Device, d)
+	a, err := device.Assemble(whole, r.opt.Profile, r.sender(c.entry))
 	if err != nil {
 		return nil, assemblyError(err)
 	}
 	for i := range d.Parts {
 		for _, n := range a.Nodes {
-			if n.Part == &d.Parts[i] {
+			if n.Part == &whole.Parts[i] {
 				if r.retyped(d.ID, n.Key) {
 					d.Parts[i].State = known(n, d.Parts[i].State)
 				}
@@ -147,38 +147,19 @@ func (r *Registry) prepare(now time.Time, d *device.Device) (*change, error) {
 			}
 		}
 	}
-	if e == nil || e.assembly == nil || !sameParts(&e.rec.Device, d) {
+	if e == nil || e.assembly == nil || !sameParts(&e.rec.Device, d) || e.lacks(a, whole) {
 		c.assembly = a
 	}
-	c.describe(d, now, a)
+	c.describe(d, now, a, whole)
 	if n := len(c.rec.encode()); n > maxDescription {
 		return nil, invalid("", "the description is too large: %d octets of at most %d are to be stored", n, maxDescription)
 	}
 	return c, nil
 }
 
-// keepProperties keeps the measured properties of parts whose description does not
-// list them: the first state has determined them.
-func keepProperties(old, d *device.Device) {
-	for i := range d.Parts {
-		p := &d.Parts[i]
-		for _, o := range old.Parts {
-			if o.ID != p.ID || o.Type != p.Type {
-				continue
-			}
-			if len(p.Options.Properties) == 0 {
-				p.Options.Properties = o.Options.Properties
-			}
-			if x := &p.Options; !x.Smoke && !x.CarbonMonoxide && !x.Gas {
-				x.Smoke, x.CarbonMonoxide, x.Gas = o.Options.Smoke, o.Options.CarbonMonoxide, o.Options.Gas
-			}
-		}
-	}
-}
-
 // describe updates the record with a description. Values that it does not contain
-// stay.
-func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly) {
+// stay. a was assembled from whole.
+func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly, whole *device.Device) {
 	old := c.rec.Device
 	c.rec.Device = *d
 	if d.Battery != nil {
@@ -190,46 +171,13 @@ func (c *change) describe(d *device.Device, now time.Time, a *device.Assembly) {
 		state := device.Values{}
 		for _, o := range old.Parts {
 			if o.ID == p.ID {
-				maps.Copy(state, stillFit(a, &d.Parts[i], o.State))
+				maps.Copy(state, stillFit(a, &whole.Parts[i], o.State))
 			}
 		}
 		maps.Copy(state, p.State)
 		p.State = state
 	}
 	c.rec.Updated, c.rec.Gone = now.UTC(), nil
-}
-
-// stillFit returns the earlier values of a part that are still valid.
-func stillFit(a *device.Assembly, p *device.Part, had device.Values) device.Values {
-	out := device.Values{}
-	for _, n := range a.Nodes {
-		if n.Part != p {
-			continue
-		}
-		for name, v := range had {
-			if n.Check(device.Values{name: v}) == nil {
-				out[name] = v
-			}
-		}
-	}
-	return out
-}
-
-// sameParts reports whether two descriptions have the same endpoints.
-func sameParts(a, b *device.Device) bool {
-	if len(a.Parts) != len(b.Parts) || a.Layout != b.Layout || a.Mains != b.Mains || (a.Room == "") != (b.Room == "") {
-		return false
-	}
-	if (a.Battery == nil) != (b.Battery == nil) || b.Battery != nil && b.Battery.Adds(a.Battery) {
-		return false
-	}
-	for i := range a.Parts {
-		p, q := a.Parts[i], b.Parts[i]
-		if p.ID != q.ID || p.Type != q.Type || p.Name != q.Name || p.Meter != q.Meter || !reflect.DeepEqual(p.Options, q.Options) {
-			return false
-		}
-	}
-	return true
 }
 
 // commit stores changes and removals in one transaction, and then applies them.

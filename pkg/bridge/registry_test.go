@@ -325,6 +325,98 @@ func TestFrontWithoutItsSource(t *testing.T) {
 	}
 }
 
+// TestDescribedWithMore: values that the first description did not have are shown as well,
+// though it is another shape, and stay when a later one does not have them.
+func TestDescribedWithMore(t *testing.T) {
+	g := newRig(t)
+	lock := func(state device.Values) device.Device {
+		return device.Device{ID: "api:lock", Name: "Lock", Reachable: true, Parts: []device.Part{{ID: "main", Type: "door_lock", State: state}}}
+	}
+	number := g.put(lock(device.Values{"lock": device.Text("locked")})).Endpoint
+	g.pass(time.Minute)
+	first := number
+	for _, state := range []device.Values{
+		{"lock": device.Text("unlocked"), "door": device.Text("open")},
+		{"lock": device.Text("locked"), "door": device.Text("closed")},
+		{"lock": device.Text("jammed")},
+	} {
+		g.put(lock(state))
+		v := g.get("api:lock")
+		for name, want := range state {
+			if is := v.Parts[0].State[name]; is != want {
+				t.Errorf("%s is %v, want %v", name, is, want)
+			}
+		}
+		if number == first {
+			number = v.Endpoint
+		}
+		if v.Endpoint != number || number == first {
+			t.Errorf("endpoint %d, was %d, and %d without a door", v.Endpoint, number, first)
+		}
+		g.pass(time.Minute)
+	}
+	if v := g.get("api:lock"); v.Parts[0].State["door"] != device.Text("closed") {
+		t.Errorf("the door is %v, which nobody said", v.Parts[0].State["door"])
+	}
+	g.kill()
+	g.start()
+	if v := g.get("api:lock"); v.Endpoint != number || v.Parts[0].State["door"] != device.Text("closed") {
+		t.Errorf("after a restart endpoint %d with %v", v.Endpoint, v.Parts[0].State)
+	}
+}
+
+// TestMoreValues: a value that a part could have, and that its first state did not, is shown
+// from its first report on. The part is another shape then. What a part cannot have is refused.
+func TestMoreValues(t *testing.T) {
+	n := func(f float64) device.Value { return device.Number(f) }
+	for _, tt := range []struct {
+		part device.Part
+		more device.Values
+	}{
+		{device.Part{Type: "on_off_plug", Meter: true, State: device.Values{"on": device.Bool(true)}}, device.Values{"power_watts": n(5), "voltage_volts": n(230), "energy_kwh": n(1)}},
+		{device.Part{Type: "electrical_sensor", State: device.Values{"power_watts": n(1)}}, device.Values{"power_watts": n(2), "energy_exported_kwh": n(7)}},
+		{device.Part{Type: "air_quality_sensor", State: device.Values{"air_quality": device.Text("good"), "pm25_ug_per_m3": n(3)}}, device.Values{"co2_ppm": n(500)}},
+		{device.Part{Type: "door_lock", State: device.Values{"lock": device.Text("locked")}}, device.Values{"door": device.Text("open")}},
+		{device.Part{Type: "air_purifier", State: device.Values{"fan_percent": n(50)}}, device.Values{"filter_percent": n(80)}},
+	} {
+		for _, how := range []string{"patched", "put"} {
+			g := newRig(t)
+			tt.part.ID = "main"
+			d := device.Device{ID: "api:x", Name: "X", Reachable: true, Parts: []device.Part{tt.part}}
+			g.put(d)
+			g.pass(time.Minute)
+			if how == "put" {
+				d.Parts = []device.Part{tt.part}
+				d.Parts[0].State = tt.more
+				g.put(d)
+			} else if err := g.Patch("api:x", Patch{States: []PartState{{State: tt.more, Pointer: "/state"}}}); err != nil {
+				t.Errorf("%s: %v", tt.part.Type, err)
+				continue
+			}
+			g.pass(time.Minute)
+			v := g.get("api:x")
+			for _, all := range []device.Values{tt.part.State, tt.more} { // what was known stays
+				for name, want := range all {
+					if _, newer := tt.more[name]; newer {
+						want = tt.more[name]
+					}
+					if is := v.Parts[0].State[name]; is != want || !v.Exposed {
+						t.Errorf("%s, %s: %s is %v, want %v; exposed %v", tt.part.Type, how, name, is, want, v.Exposed)
+					}
+				}
+			}
+			number := v.Endpoint
+			if err := g.Patch("api:x", Patch{States: []PartState{{State: tt.more, Pointer: "/state"}}}); err != nil || g.get("api:x").Endpoint != number {
+				t.Errorf("%s, %s: again: %v, endpoint %d, was %d", tt.part.Type, how, err, g.get("api:x").Endpoint, number)
+			}
+			err := g.Patch("api:x", Patch{States: []PartState{{State: device.Values{"occupied": device.Bool(true)}, Pointer: "/state"}}})
+			if e := new(Error); !errors.As(err, &e) || e.Kind != Invalid || e.Pointer != "/state/occupied" {
+				t.Errorf("%s, %s: what it cannot have: %v", tt.part.Type, how, err)
+			}
+		}
+	}
+}
+
 func TestAllOrNothing(t *testing.T) {
 	g := newRig(t)
 	bad := lamp("api:b")
