@@ -209,7 +209,7 @@ func detector(typ string) drive {
 	return identify(typ).then(`{"detected":true}`, "0x45/0x0=true", "0x45!0x0")
 }
 
-// drives has an entry for each type of the library.
+// drives has an entry for each type of the library, and for some with other options.
 var drives = []drive{
 	switched("on_off_light"), switched("on_off_plug"), switched("mounted_on_off_control"), switched("pump"),
 	dimmed("dimmable_light"), dimmed("dimmable_plug"), dimmed("mounted_dimmable_load_control"),
@@ -232,7 +232,10 @@ var drives = []drive{
 	identify("light_sensor").then(`{"illuminance_lux":1}`, "0x400/0x0=1"),
 	identify("soil_sensor").then(`{"moisture_percent":75}`, "0x430/0x1=75"),
 	identify("air_quality_sensor").then(`{"air_quality":"poor","co2_ppm":1900}`, "0x5b/0x0=4", "0x40d/0x0=1900"),
-	identify("smoke_co_alarm").then(`{"smoke":"critical"}`, "0x5c/0x1=2", "0x5c/0x0=1", "0x5c!0x0"),
+	identify("latching-generic_switch").then(`{"position":1}`, "0x3b/0x1=1", "0x3b!0x0"),
+	identify("configured-contact_sensor").then(`{"sensor_fault":true}`, `0x80/0x7={"generalFault":true}`, "0x80!0x1"),
+	drive{typ: "smoke_co_alarm", command: command{cluster: "SmokeCoAlarm", name: "selfTestRequest"}, wish: `"test_in_progress":true`, shown: []string{"0x5c/0x5=true"}}.
+		then(`{"smoke":"critical"}`, "0x5c/0x1=2", "0x5c/0x0=1", "0x5c!0x0"),
 	drive{typ: "electrical_sensor"}.then(`{"power_watts":1500,"energy_kwh":25}`, "0x90/0x8=1500000", "0x91!0x0"),
 	drive{typ: "window_covering", command: command{cluster: "WindowCovering", name: "goToLiftPercentage", fields: args{"liftPercent100thsValue": 2500}},
 		wish: `"position_percent":75`, shown: []string{"0x102/0xb=2500"}}.
