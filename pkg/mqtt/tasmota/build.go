@@ -44,7 +44,13 @@ func (t *thing) build() []device.Ignored {
 	a := reader.NewAssembly()
 	t.readers, t.handlers, t.buttons = nil, map[string]handler{}, map[string]string{}
 	shutters := 0
+	if c.Fan != 0 {
+		t.fan(a)
+	}
 	for i, kind := range c.Relays {
+		if i > 0 && c.Fan != 0 {
+			break // its speeds
+		}
 		switch kind {
 		case relayPlain:
 			t.relay(a, i)

@@ -43,6 +43,7 @@ type config struct {
 	Buttons       []int          `json:"btn"`
 	Options       map[string]int `json:"so"`
 	Light         int            `json:"lt_st"`
+	Fan           int            `json:"if"` // 1: a ceiling fan
 	Battery       int            `json:"bat"`
 	DeepSleep     int            `json:"dslp"`
 	ShutterTilt   [][]int        `json:"sht"`

@@ -136,6 +136,16 @@ func TestDevices(t *testing.T) {
 				{command: set1("shutter_2", device.Values{"tilt_percent": number(100)}), want: []string{"publish cmnd/plug/ShutterTilt2 90"}},
 				{command: set1("shutter_1", device.Values{"tilt_percent": number(100)}), want: []string{"error the device cannot do that"}},
 			}},
+		{"a ceiling fan with a lamp", config0(`"rl":[1,1,1,1]`, `"if":1`, `"so":{"30":1}`, `"lt_st":0`), "",
+			`Plug relay_1:on_off_light fan:fan`, []step{
+				{topic: "stat/plug/RESULT", payload: `{"FanSpeed":2}`, want: []string{"report T/fan fan_mode=medium fan_percent=67"}},
+				{topic: "tele/plug/STATE", payload: `{"POWER1":"ON","FanSpeed":0}`, want: []string{"report T/fan fan_mode=off fan_percent=0", "report T/relay_1 on=true"}},
+				{command: set1("fan", device.Values{"fan_percent": number(100), "fan_mode": device.Text("high")}), want: []string{"publish cmnd/plug/FanSpeed 3"}},
+				{command: set1("fan", device.Values{"fan_percent": number(34)}), want: []string{"publish cmnd/plug/FanSpeed 2"}},
+				{command: set1("fan", device.Values{"fan_mode": device.Text("low")}), want: []string{"publish cmnd/plug/FanSpeed 1"}},
+				{command: set1("fan", device.Values{"fan_percent": number(0)}), want: []string{"publish cmnd/plug/FanSpeed 0"}},
+				{command: set1("fan", device.Values{"fan_mode": device.Text("auto")}), want: []string{"error the device cannot do that"}},
+			}},
 		{"sensors and buttons", config0(`"rl":[0]`, `"btn":[1,1]`, `"so":{"73":1}`, `"lt_st":0`),
 			`{"sn":{"Time":"x","BME280":{"Temperature":70.5,"Humidity":40,"Pressure":29.9,"DewPoint":9},"BH1750":{"Illuminance":100},"SCD40":{"CarbonDioxide":500},"TempUnit":"F","PressureUnit":"inHg"}}`,
 			`Plug temperature_BME280:temperature_sensor(BME280) humidity_BME280:humidity_sensor(BME280) illuminance_BH1750:light_sensor(BH1750) pressure_BME280:pressure_sensor(BME280) air_quality:air_quality_sensor button_1:generic_switch button_2:generic_switch`, []step{
