@@ -31,7 +31,8 @@ func (r *Reader) build(e *entity) error {
 	c := e.config
 	f := builders[e.component]
 	category := c.text("entity_category", "")
-	battery := c.text("device_class", "") == "battery" && (e.component == "sensor" || e.component == "binary_sensor")
+	class := c.text("device_class", "")
+	battery := class == "battery" && e.component == "sensor" || ofBattery(class) && e.component == "binary_sensor"
 	switch {
 	case f == nil && slices.Contains(components, e.component):
 		return reader.NoType("Matter has no type for " + e.component)
@@ -51,6 +52,9 @@ func (r *Reader) build(e *entity) error {
 	}
 	return f(r, e)
 }
+
+// ofBattery reports whether a device class of a binary sensor belongs to the battery.
+func ofBattery(class string) bool { return class == "battery" || class == "battery_charging" }
 
 // part adds a part of the entity to its device, and registers the entity for the
 // part's commands.

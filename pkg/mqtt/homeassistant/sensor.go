@@ -172,7 +172,7 @@ func (r *Reader) binarySensor(e *entity) error {
 	switch {
 	case class == "":
 		return reader.NoType("it has no device class")
-	case !simple && !alarm && class != "battery":
+	case !simple && !alarm && !ofBattery(class):
 		return reader.NoType("Matter has no type for the device class " + reader.Text(class))
 	}
 	property := b.property
@@ -181,9 +181,14 @@ func (r *Reader) binarySensor(e *entity) error {
 	}
 	set := func(on bool, out device.Values) {
 		switch {
-		case class == "battery":
-			if e.unit != nil {
+		case ofBattery(class):
+			if e.unit == nil {
+				return
+			}
+			if class == "battery" {
 				e.unit.battery.Low = device.Bool(on)
+			} else {
+				e.unit.battery.Charging = device.Bool(on)
 			}
 		case alarm:
 			out[property] = reader.Alarmed(on)
@@ -197,7 +202,7 @@ func (r *Reader) binarySensor(e *entity) error {
 	}
 	e.add = func(a *reader.Assembly) {
 		switch {
-		case class == "battery":
+		case ofBattery(class):
 			a.Battery = true
 		case alarm:
 			p, _ := a.Alarm(class)

@@ -99,7 +99,11 @@ func (r *Record) Battery(id string, b device.Battery) {
 		d.Battery = &b
 		r.Devices[id] = d
 	}
-	r.log("battery %s percent=%s low=%s", id, b.Percent, b.Low)
+	charging := ""
+	if !b.Charging.IsNull() {
+		charging = " charging=" + b.Charging.String()
+	}
+	r.log("battery %s percent=%s low=%s%s", id, b.Percent, b.Low, charging)
 }
 
 // Reachable keeps whether a device is reachable.
