@@ -182,14 +182,7 @@ func (r *Reader) binarySensor(e *entity) error {
 	set := func(on bool, out device.Values) {
 		switch {
 		case ofBattery(class):
-			if e.unit == nil {
-				return
-			}
-			if class == "battery" {
-				e.unit.battery.Low = device.Bool(on)
-			} else {
-				e.unit.battery.Charging = device.Bool(on)
-			}
+			e.setBattery(class, on)
 		case alarm:
 			out[property] = reader.Alarmed(on)
 		default:
@@ -223,6 +216,17 @@ func (r *Reader) binarySensor(e *entity) error {
 		}
 	}
 	return nil
+}
+
+// setBattery sets what a binary sensor says of the battery of its device.
+func (e *entity) setBattery(class string, on bool) {
+	switch {
+	case e.unit == nil:
+	case class == "battery":
+		e.unit.battery.Low = device.Bool(on)
+	default:
+		e.unit.battery.Charging = device.Bool(on)
+	}
 }
 
 // binaryState reads on and off. After off_delay the state becomes off.
