@@ -216,6 +216,8 @@ func options(o *device.Options, meter *bool) func(string, json.RawMessage) error
 		"min":                optionalNumber(&o.Min),
 		"max":                optionalNumber(&o.Max),
 		"technology":         text(&o.Technology),
+		"min_hold_seconds":   integer(&o.MinHoldSeconds),
+		"max_hold_seconds":   integer(&o.MaxHoldSeconds),
 		"sensitivity_levels": integer(&o.SensitivityLevels),
 		"smoke":              boolean(&o.Smoke),
 		"carbon_monoxide":    boolean(&o.CarbonMonoxide),

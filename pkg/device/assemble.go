@@ -151,6 +151,7 @@ func shape(p *Part, child bool) string {
 	add("level", o.Level)
 	_, door := p.State["door"]
 	add("door", door && p.Type == "door_lock")
+	add("hold time", o.MaxHoldSeconds > 0)
 	add(fmt.Sprintf("%d levels of sensitivity", o.SensitivityLevels), o.SensitivityLevels > 0)
 	add(fmt.Sprintf("%d positions", o.Positions), o.Positions > 0)
 	for _, list := range [][]string{o.ColorModes, o.Properties, o.Gestures, o.Modes, o.CleanModes, o.Areas} {

@@ -123,6 +123,9 @@ func compositions() map[string]Device {
 		all[name] = Device{Battery: battery, Parts: []Part{{ID: "main", Type: "robotic_vacuum_cleaner", Options: o}}}
 	}
 	for technology := range technologies {
+		all["occupancy with a hold time "+technology] = Device{Parts: []Part{{ID: "main", Type: "occupancy_sensor", Options: Options{
+			Technology: technology, MinHoldSeconds: 10, MaxHoldSeconds: 3600,
+		}}}}
 		all["occupancy "+technology] = Device{Parts: []Part{{ID: "main", Type: "occupancy_sensor", Options: Options{Technology: technology}}}}
 	}
 	for i := range 1 << 3 {

@@ -65,6 +65,10 @@ type Options struct {
 	Max *float64 `json:"max,omitempty"`
 
 	Technology string `json:"technology,omitempty"` // occupancy_sensor
+	// MinHoldSeconds (at least 1) and MaxHoldSeconds are the range of the time for which an
+	// occupancy_sensor stays occupied after its last detection; 0: that cannot be set.
+	MinHoldSeconds int `json:"min_hold_seconds,omitempty"`
+	MaxHoldSeconds int `json:"max_hold_seconds,omitempty"`
 	// SensitivityLevels is the number of levels of sensitivity of a sensor that is true or
 	// false, 2 to 10; 0: it cannot be set.
 	SensitivityLevels int `json:"sensitivity_levels,omitempty"`

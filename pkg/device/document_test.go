@@ -10,7 +10,7 @@ import (
 
 // partWithAll returns a part of a type with all properties that it can have.
 func partWithAll(typ string) Part {
-	everything := Options{CleanModes: []string{"Vacuum", "Mop"}, Areas: []string{"Hall", "Attic"}, Tilt: true, Level: true, SensitivityLevels: 4}
+	everything := Options{CleanModes: []string{"Vacuum", "Mop"}, Areas: []string{"Hall", "Attic"}, Tilt: true, Level: true, SensitivityLevels: 4, MaxHoldSeconds: 600}
 	p := Part{ID: "main", Type: typ, Options: everything, State: Values{"door": Null, "filter_percent": Number(1), "carbon_filter_percent": Number(1), "sensor_fault": Bool(false)}}
 	switch typ {
 	case "air_quality_sensor":

@@ -57,6 +57,7 @@ var limitRows = map[string]limitRow{
 	"position":          {[]shownAs{{datamodel.SwitchID, datamodel.SwitchAttrCurrentPosition}}, []trip{same(0, "0"), same(2, "2"), {Number(1.4), "1", Number(1)}}},
 	"closed":            {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
 	"detected":          {[]shownAs{{datamodel.BooleanStateID, 0}}, truth},
+	"hold_seconds":      {[]shownAs{{datamodel.OccupancySensingID, datamodel.OccupancySensingAttrHoldTime}}, []trip{same(1, "1"), {Number(59.6), "60", Number(60)}, same(600, "600")}},
 	"sensitivity_level": {[]shownAs{{datamodel.BooleanStateConfigurationID, datamodel.BooleanStateConfigurationAttrCurrentSensitivityLevel}}, []trip{same(0, "0"), same(3, "3")}},
 	"sensor_fault":      {[]shownAs{{datamodel.BooleanStateConfigurationID, datamodel.BooleanStateConfigurationAttrSensorFault}}, flags("1", "0")},
 	"occupied":          {[]shownAs{{datamodel.OccupancySensingID, 0}}, flags("1", "0")},

@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster"
@@ -51,9 +52,33 @@ func buildOccupancySensor(b *builder) error {
 		return &OptionError{"technology", fmt.Sprintf("%q is not one of pir, ultrasonic, radar, contact, other", b.part.Options.Technology)}
 	}
 	b.Identify = true
-	u := addUnit(b.Endpoint, t.Sensor, cluster.Rules[occupancysensing.Sensor]{}, occupiedProperties)
-	u.Serve(occupancysensing.Cluster, cluster.Selection{Features: t.Features})
+	s, props, sel := t.Sensor, occupiedProperties, cluster.Selection{Features: t.Features}
+	if o := &b.part.Options; o.MinHoldSeconds != 0 || o.MaxHoldSeconds != 0 {
+		from, to := max(o.MinHoldSeconds, 1), o.MaxHoldSeconds
+		if from >= to || to > math.MaxUint16 {
+			return &OptionError{"max_hold_seconds", fmt.Sprintf("%d to %d is no range within 1 to %d", from, to, math.MaxUint16)}
+		}
+		s.Hold, s.HoldMin, s.HoldMax = uint16(from), uint16(from), uint16(to)
+		props = append(slices.Clone(props), holdProperty(float64(from), float64(to)))
+		sel.Attributes = occupancysensing.HoldTime
+	}
+	u := addUnit(b.Endpoint, s, occupancysensing.Rules(), props)
+	u.Serve(occupancysensing.Cluster, sel)
 	return b.addConfiguration()
+}
+
+// holdProperty is how long a sensor stays occupied after its last detection.
+func holdProperty(from, to float64) property[occupancysensing.Sensor] {
+	return property[occupancysensing.Sensor]{
+		Property: Property{Name: "hold_seconds", Kind: KindNumber, Min: from, Max: to, Settable: true},
+		want:     occupancysensing.WantHold,
+		get:      func(s *occupancysensing.Sensor) Value { return Number(float64(s.Hold)) },
+		report: func(_ *cluster.Context, s *occupancysensing.Sensor, v Value) {
+			if f, ok := v.Number(); ok {
+				s.Hold = uint16(math.Round(f))
+			}
+		},
+	}
 }
 
 // quantity is a measured quantity, with its form in the property and in the

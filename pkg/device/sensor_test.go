@@ -303,3 +303,38 @@ func TestSensorConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// HoldTime (section 2.7.6.4) is set by controllers and by the sensor, within its limits,
+// and is kept.
+func TestHoldTime(t *testing.T) {
+	const (
+		id     = datamodel.OccupancySensingID
+		hold   = datamodel.OccupancySensingAttrHoldTime
+		limits = datamodel.OccupancySensingAttrHoldTimeLimits
+	)
+	p := Part{Type: "occupancy_sensor", Options: Options{MinHoldSeconds: 10, MaxHoldSeconds: 300}}
+	r := newRig(t, p)
+	r.wantAll("at first", id, map[matter.AttributeID]string{hold: "10", limits: "{0:10,1:300,2:10}"})
+	for value, want := range map[string]string{"9": "CONSTRAINT_ERROR", "301": "CONSTRAINT_ERROR", "0": "CONSTRAINT_ERROR"} {
+		if got := r.Write(clustertest.Admin(1), 2, id, hold, value); got != want {
+			t.Errorf("HoldTime %s: %s, want %s", value, got, want)
+		}
+	}
+	r.wantSent("what is refused")
+	r.write(id, hold, "120")
+	r.wantSent("two minutes", Values{"hold_seconds": Number(120)})
+	r.restart(p)
+	r.wantRead("after a restart", id, hold, "120")
+	p.Options.MaxHoldSeconds = 60
+	r.restart(p)
+	r.wantRead("with another range", id, hold, "60")
+	newRig(t, Part{Type: "occupancy_sensor"}).wantAll("a sensor of which it is not known", id, map[matter.AttributeID]string{
+		hold: "UNSUPPORTED_ATTRIBUTE", limits: "UNSUPPORTED_ATTRIBUTE",
+	})
+	for _, o := range []Options{{MinHoldSeconds: 10}, {MinHoldSeconds: 10, MaxHoldSeconds: 10}, {MaxHoldSeconds: 65536}, {MaxHoldSeconds: -1}} {
+		var option *OptionError
+		if _, err := New("test:1", &Part{Type: "occupancy_sensor", Options: o}, nil); !errors.As(err, &option) || option.Option != "max_hold_seconds" {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}

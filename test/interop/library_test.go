@@ -119,7 +119,7 @@ var variants = map[string]devices.Part{
 	"latching-generic_switch":        part(`{"state":{"position":0},"options":{"positions":2}}`),
 	"configured-contact_sensor":      part(`{"state":{"closed":true,"sensor_fault":false},"options":{"sensitivity_levels":3}}`),
 	"configured-water_leak_detector": part(`{"state":{"detected":false,"sensor_fault":false}}`),
-	"configured-occupancy_sensor":    part(`{"state":{"occupied":false},"options":{"sensitivity_levels":10}}`),
+	"configured-occupancy_sensor":    part(`{"state":{"occupied":false,"hold_seconds":30},"options":{"sensitivity_levels":10,"min_hold_seconds":1,"max_hold_seconds":30}}`),
 }
 
 // compositions are devices of several parts.

@@ -50,7 +50,8 @@ var tryouts = []tryout{
 	{device: "water_leak_detector", scripts: []string{"TC_BOOL_2_2 " + events}, plans: "TC_BOOL_2_1"},
 	{device: "configured-contact_sensor", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_3_1", "TC_BOOLCFG_6_1 " + events}},
 	{device: "configured-water_leak_detector", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_6_1 " + events}},
-	{device: "configured-occupancy_sensor", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_3_1"}},
+	{device: "configured-occupancy_sensor", scripts: []string{"TC_BOOLCFG_2_1", "TC_BOOLCFG_3_1", "TC_OCC_2_1", "TC_OCC_2_2", "TC_OCC_2_3",
+		"TC_OCC_3_1 --bool-arg simulate_occupancy:true " + events, "TC_OCC_3_2 --bool-arg simulate_occupancy:true " + events}},
 	{device: "battery-smoke_co_alarm", seconds: "0.3", scripts: []string{"TC_SMOKECO_2_1 " + events, "TC_SMOKECO_2_2 " + events, "TC_SMOKECO_2_3 " + events,
 		"TC_SMOKECO_2_4 " + events, "TC_SMOKECO_2_5 " + events,
 		"TC_SMOKECO_2_6 --int-arg PIXIT.SMOKECO.HIEST_PRI_ALARM_1:1 PIXIT.SMOKECO.HIEST_PRI_ALARM_2:2 PIXIT.SMOKECO.HIEST_PRI_ALARM_3:3 " +

@@ -5,6 +5,7 @@ package occupancysensing
 import (
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
+	"github.com/opcredsd/opcredsd/pkg/matter"
 	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
@@ -15,7 +16,17 @@ type Sensor struct {
 	// Derived from the sensor's technology; these never change. See [Technology].
 	Type   datamodel.OccupancySensingOccupancySensorType
 	Bitmap datamodel.OccupancySensingOccupancySensorTypeBitmap
+
+	// Hold is how long the sensor stays occupied after its last detection, in seconds
+	// from HoldMin to HoldMax, which never change. 0: that cannot be set.
+	Hold, HoldMin, HoldMax uint16
 }
+
+// WantHold is the bit of [cluster.Context.Want] for the hold time.
+const WantHold uint32 = 1
+
+// HoldTime selects the attributes of a sensor whose hold time can be set.
+var HoldTime = []matter.AttributeID{datamodel.OccupancySensingAttrHoldTime, datamodel.OccupancySensingAttrHoldTimeLimits}
 
 // Cluster is the Occupancy Sensing cluster.
 var Cluster = cluster.Define(cluster.Def[Sensor]{
@@ -26,8 +37,33 @@ var Cluster = cluster.Define(cluster.Def[Sensor]{
 		cluster.Uint(datamodel.OccupancySensingAttrOccupancySensorTypeBitmap, func(s *Sensor) *datamodel.OccupancySensingOccupancySensorTypeBitmap {
 			return &s.Bitmap
 		}),
+		cluster.Uint(datamodel.OccupancySensingAttrHoldTime, func(s *Sensor) *uint16 { return &s.Hold }).Check(checkHold),
+		cluster.Computed(datamodel.OccupancySensingAttrHoldTimeLimits, writeLimits, nil),
 	},
 })
+
+// checkHold rejects a time outside of the limits (section 2.7.6.4).
+func checkHold(c *cluster.Context, _, is *Sensor) error {
+	if is.Hold < is.HoldMin || is.Hold > is.HoldMax {
+		return matter.StatusConstraintError
+	}
+	c.Want(WantHold)
+	return nil
+}
+
+// writeLimits writes HoldTimeLimits. The sensor's default is not known.
+func writeLimits(s *Sensor, w *tlv.Writer, t tlv.Tag) {
+	w.StartStruct(t)
+	w.Uint(tlv.Context(0), uint64(s.HoldMin))
+	w.Uint(tlv.Context(1), uint64(s.HoldMax))
+	w.Uint(tlv.Context(2), uint64(s.HoldMin))
+	w.End()
+}
+
+// Rules returns the rules for the state of a sensor.
+func Rules() cluster.Rules[Sensor] {
+	return cluster.Rules[Sensor]{Restored: func(s *Sensor) { s.Hold = min(max(s.Hold, s.HoldMin), s.HoldMax) }}
+}
 
 // Technology is the technology of a sensor: features of the cluster, and the two
 // older attributes with the same information, which must agree (section 2.7.6.2).
