@@ -136,13 +136,7 @@ func (c *Cluster) add(r *im.Request, f *addScene) error {
 	if err != nil {
 		return err
 	}
-	if err := c.put(entry{key: k, name: f.SceneName, transition: f.TransitionTime, values: values}); err != nil {
-		return err
-	}
-	if last := &c.last[k.fabric]; last.known && last.group == k.group && last.scene == k.scene {
-		last.valid = false // the current scene was replaced
-	}
-	return nil
+	return c.put(entry{key: k, name: f.SceneName, transition: f.TransitionTime, values: values})
 }
 
 // view handles ViewScene (section 1.4.9.4).
@@ -229,15 +223,19 @@ func (c *Cluster) membership(r *im.Request, f *oneGroup, w *tlv.Writer) error {
 
 // copy handles CopyScene (section 1.4.9.15).
 func (c *Cluster) copy(r *im.Request, f *copyScene) error {
-	from, err := c.check(r, f.GroupIdentifierFrom, f.SceneIdentifierFrom)
-	if err != nil {
-		return err
-	}
-	to, err := c.check(r, f.GroupIdentifierTo, f.SceneIdentifierTo)
-	if err != nil {
-		return err
-	}
 	all := f.Mode&datamodel.ScenesManagementCopyModeCopyAllScenes != 0
+	sceneFrom, sceneTo := f.SceneIdentifierFrom, f.SceneIdentifierTo
+	if all { // they are to be ignored
+		sceneFrom, sceneTo = 0, 0
+	}
+	from, err := c.check(r, f.GroupIdentifierFrom, sceneFrom)
+	if err != nil {
+		return err
+	}
+	to, err := c.check(r, f.GroupIdentifierTo, sceneTo)
+	if err != nil {
+		return err
+	}
 	var copies []entry
 	for _, e := range c.table {
 		switch {

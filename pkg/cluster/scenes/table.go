@@ -72,7 +72,16 @@ func (c *Cluster) put(list ...entry) error {
 			return matter.StatusResourceExhausted
 		}
 	}
-	return c.keep(table)
+	if err := c.keep(table); err != nil {
+		return err
+	}
+	for i := range list {
+		k := list[i].key
+		if last := &c.last[k.fabric]; last.known && last.group == k.group && last.scene == k.scene {
+			last.valid = false // the current scene was replaced
+		}
+	}
+	return nil
 }
 
 // remove removes a fabric's scenes from the table.
