@@ -85,14 +85,14 @@ func list(words []string) string {
 var units = []struct{ suffix, unit string }{
 	{"_percent", " %"}, {"_kelvin", " K"}, {"_celsius", " °C"}, {"_degrees", "°"}, {"_hpa", " hPa"}, {"_lux", " lx"},
 	{"_m3_per_hour", " m³/h"}, {"_ug_per_m3", " µg/m³"}, {"_mg_per_m3", " mg/m³"}, {"_bq_per_m3", " Bq/m³"},
-	{"_ppm", " ppm"}, {"_ppb", " ppb"}, {"_watts", " W"}, {"_volts", " V"}, {"_amperes", " A"}, {"_kwh", " kWh"},
+	{"_ppm", " ppm"}, {"_ppb", " ppb"}, {"_watts", " W"}, {"_volts", " V"}, {"_amperes", " A"}, {"_kwh", " kWh"}, {"_seconds", " s"},
 }
 
 // labels are names of properties that differ from the words of their ids.
 var labels = map[string]string{
 	"on": "Switched", "closed": "Contact", "occupied": "Occupancy", "open": "Valve", "co2": "CO₂", "co": "CO", "no2": "NO₂",
 	"pm1": "PM1", "pm25": "PM2.5", "pm10": "PM10", "tvoc": "TVOC", "color_x": "Color x", "color_y": "Color y",
-	"carbon_monoxide": "Carbon monoxide",
+	"carbon_monoxide": "Carbon monoxide", "hold": "Hold time", "filter": "Particle filter",
 }
 
 // labelOf returns the name and the unit of a property.
