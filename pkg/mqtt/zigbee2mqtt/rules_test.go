@@ -39,6 +39,9 @@ func TestNames(t *testing.T) {
 		{"Smart siren", []string{binary("alarm", yes)}, "", "", nil}, // it cannot be switched
 		{"Temperature & humidity sensor and alarm", []string{sounder, number("temperature", "°C", 1)}, "siren:on_off_plug, temperature:temperature_sensor", `{"alarm":true}`, []string{"report z2m:0x1/siren on=true"}},
 		{"Siren", []string{warning, sounder}, "siren:on_off_plug", `{"alarm":false}`, []string{"report z2m:0x1/siren on=false"}},
+		{"Smart light & sound siren", []string{`{"type":"enum","name":"alarm","property":"alarm","access":3,"values":["alarm_sound","alarm_light","alarm_sound_light","normal"]}`}, "siren:on_off_plug", `{"alarm":"alarm_light"}`, []string{"report z2m:0x1/siren on=true"}},
+		{"Vibration alarm", []string{`{"type":"enum","name":"alarm","property":"alarm","access":3,"values":["beep","ring","stop"]}`}, "siren:on_off_plug", `{"alarm":"stop"}`, []string{"report z2m:0x1/siren on=false"}},
+		{"Siren", []string{`{"type":"binary","name":"siren_on","property":"siren_on","access":2,"value_on":"ON","value_off":"OFF"}`}, "siren:on_off_plug", `{"siren_on":"ON"}`, nil}, // without a state
 		{"Smart siren", []string{warning}, "siren:on_off_plug", `{"warning":{"mode":"stop"}}`, nil},
 		{"Smoke alarm", []string{binary("smoke", yes), sounder, warning}, "alarm:smoke_co_alarm smoke", "", nil},  // its buzzer
 		{"Window handle", []string{strings.ReplaceAll(sounder, `"alarm"`, `"alarm_switch"`)}, "", "", nil},        // a setting
@@ -123,6 +126,16 @@ func TestWarning(t *testing.T) {
 	w.want()
 	w.Advance(w.now.Add(soundsFor))
 	w.want("report z2m:0x1/siren on=false")
+}
+
+// TestWordedSiren checks a siren whose state is one of some words.
+func TestWordedSiren(t *testing.T) {
+	w := newWorld(t)
+	w.start(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":"Siren","exposes":[{"type":"enum","name":"alarm_state","property":"alarm_state","access":3,"values":["alarm_sound","alarm_sound_light","normal"]}]}}`)
+	w.command("z2m:0x1", "siren", device.Values{"on": device.Bool(true)})
+	w.want(`publish zigbee2mqtt/x/set {"alarm_state":"alarm_sound_light"}`)
+	w.command("z2m:0x1", "siren", device.Values{"on": device.Bool(false)})
+	w.want(`publish zigbee2mqtt/x/set {"alarm_state":"normal"}`)
 }
 
 // TestValveLevel checks the commands for a valve with a position in percent.

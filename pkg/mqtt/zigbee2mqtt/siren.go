@@ -1,7 +1,6 @@
 package zigbee2mqtt
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 // Names of what makes a device sound, and words for sirens. With other words, an
 // alarm_switch is a setting.
 var (
-	sirenNames = reader.NewPattern(`^(?:alarm|alarm_switch|warning)$`)
+	sirenNames = reader.NewPattern(`^(?:alarm|alarm_state|alarm_switch|siren_on|warning)$`)
 	sirens     = reader.NewPattern(`(?i)\bsirens?\b|\balarm\b`)
 )
 
@@ -23,13 +22,27 @@ const soundsFor = time.Minute
 // isSiren reports whether an expose may be a siren, and keeps it for later. A device that
 // does something else as well has a buzzer, which is no load.
 func (b *builder) isSiren(e *expose) bool {
-	binary := e.Type == "binary" && e.published()
-	if !sirenNames.MatchString(e.Name) || !binary && e.Name != "warning" || !e.settable() || e.Category != "" || e.Property == "" ||
+	on, off := sirenWords(e)
+	if !sirenNames.MatchString(e.Name) || e.Type != "binary" && e.Name != "warning" && (on == "" || off == "") || !e.settable() || e.Category != "" || e.Property == "" ||
 		b.d == nil || !sirens.MatchString(b.d.Definition.Description) {
 		return false
 	}
 	b.sirens = append(b.sirens, e)
 	return true
+}
+
+// sirenWords returns the words of an enum with which a siren sounds as loud as it can, and
+// with which it stops; empty if there are none.
+func sirenWords(e *expose) (on, off string) {
+	first := func(words ...string) string {
+		for _, w := range words {
+			if e.Type == "enum" && e.has(w) {
+				return w
+			}
+		}
+		return ""
+	}
+	return first("alarm_sound_light", "alarm_sound", "ring"), first("normal", "stop")
 }
 
 // siren adds a siren as a plug, as Matter has no type for it.
@@ -42,7 +55,7 @@ func (b *builder) siren() {
 	})
 	best := b.sirens[0]
 	for _, e := range b.sirens[1:] { // one that has a state is better
-		if best.Type != "binary" && e.Type == "binary" {
+		if !best.published() && e.published() {
 			best = e
 		}
 	}
@@ -56,11 +69,51 @@ func (b *builder) siren() {
 	}
 	switch {
 	case other:
-	case best.Type == "binary":
+	case best.Type == "binary" && best.published():
 		b.onOff(b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID, best, "on")
+	case best.Type == "binary":
+		b.warn(best, best.value(true), best.value(false))
+	case best.Type == "enum":
+		b.worded(best)
 	default:
 		b.warning(best)
 	}
+}
+
+// worded adds a siren whose state is one of some words.
+func (b *builder) worded(e *expose) {
+	on, off := sirenWords(e)
+	part := b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID
+	b.bind(e, part, func(_ *thing, v any, out device.Values) {
+		if w, ok := word(v); ok && e.has(w) {
+			out["on"] = device.Bool(w != off)
+		}
+	})
+	b.t.handlers[part] = switchTo(e.Property, on, off)
+}
+
+// switchTo returns the handler of a part that is switched on and off with two values of a
+// property.
+func switchTo(property string, on, off any) handler {
+	return func(_ *thing, c device.Command, msg map[string]any) error {
+		is, ok := c.Set["on"].Bool()
+		switch {
+		case !ok:
+			return errUnsupported
+		case is:
+			msg[property] = on
+		default:
+			msg[property] = off
+		}
+		return nil
+	}
+}
+
+// warn adds a siren that has no state.
+func (b *builder) warn(e *expose, on, off any) {
+	part := b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID
+	b.t.warning = part
+	b.t.handlers[part] = switchTo(e.Property, on, off)
 }
 
 // warning adds a siren that is given a mode and a time, and has no state.
@@ -70,21 +123,7 @@ func (b *builder) warning(e *expose) {
 		b.Leave(reader.Unreadable("its values are not those of a siren"), e.Name)
 		return
 	}
-	loud := sounds(e, mode)
-	part := b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID
-	b.t.warning = part
-	b.t.handlers[part] = func(_ *thing, c device.Command, msg map[string]any) error {
-		on, ok := c.Set["on"].Bool()
-		switch {
-		case !ok:
-			return errUnsupported
-		case on:
-			msg[e.Property] = loud
-		default:
-			msg[e.Property] = json.RawMessage(`{"mode":"stop"}`)
-		}
-		return nil
-	}
+	b.warn(e, sounds(e, mode), map[string]any{"mode": "stop"})
 }
 
 // sounds returns the value that makes a siren sound.
