@@ -281,7 +281,7 @@ func TestContamination(t *testing.T) {
 }
 
 // SmokeSensitivityLevel (section 2.11.6.12) is what a controller or the device has set,
-// and is kept. DeviceMuted (section 2.11.6.6) ends with a critical alarm.
+// and is kept. DeviceMuted (section 2.11.6.5) ends with a critical alarm.
 func TestAlarmSettings(t *testing.T) {
 	p := alarmPart("smoke co")
 	p.Options.Properties = []string{"smoke_sensitivity", "muted"}

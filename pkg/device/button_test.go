@@ -47,7 +47,7 @@ func (r *rig) play(script string) (events string) {
 	return strings.Join(names, " ")
 }
 
-// Section 1.13.7 and 1.13.8: each act with each set of features.
+// Section 1.13.6: each act with each set of features.
 func TestButtonEvents(t *testing.T) {
 	r := newRig(t, Part{Type: "generic_switch"})
 	const (

@@ -31,7 +31,7 @@ const (
 )
 
 // TestSetpoints checks the limits of setpoints and their distance (sections
-// 4.3.9.15 to 4.3.9.20).
+// 4.3.11.11 to 4.3.11.19).
 func TestSetpoints(t *testing.T) {
 	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}})
 	r.report(Values{"temperature_celsius": Number(19.5), "heating_setpoint_celsius": Number(20), "cooling_setpoint_celsius": Number(24), "mode": Text("auto")})
@@ -164,7 +164,7 @@ func TestAirConditioner(t *testing.T) {
 }
 
 // A purifier is a fan with an optional filter, which is new after ResetCondition
-// (section 2.8.6.1).
+// (section 2.8.7.1).
 func TestAirPurifier(t *testing.T) {
 	const hepa = datamodel.HEPAFilterMonitoringID
 	p := Part{Type: "air_purifier", Options: Options{Modes: []string{"low", "high"}}, State: Values{"filter_percent": Number(40), "fan_mode": Text("low")}}
@@ -195,7 +195,7 @@ func TestAirPurifier(t *testing.T) {
 	}
 }
 
-// Values from controllers survive a restart (section 4.3.9). Off keeps the setpoints.
+// Values from controllers survive a restart (section 4.3.11). Off keeps the setpoints.
 func TestThermostatIsKept(t *testing.T) {
 	p := Part{Type: "thermostat", Options: Options{Modes: []string{"heat", "cool", "auto"}}}
 	r := newRig(t, p)
@@ -210,7 +210,7 @@ func TestThermostatIsKept(t *testing.T) {
 	})
 }
 
-// wantOrder checks the order of limits and setpoints (section 4.3.9): from the
+// wantOrder checks the order of limits and setpoints (section 4.3.11): from the
 // device's minimum to its maximum, and heating never above cooling.
 func (r *rig) wantOrder(what string) {
 	r.t.Helper()
@@ -269,8 +269,8 @@ func TestThermostatRunning(t *testing.T) {
 	}
 }
 
-// Features, ControlSequenceOfOperation and SystemMode fit each other (sections 4.3.9.23
-// and 4.3.9.25), and every mode reaches the device.
+// Features, ControlSequenceOfOperation and SystemMode fit each other (sections 4.3.11.21
+// and 4.3.11.22), and every mode reaches the device.
 func TestThermostatSequence(t *testing.T) {
 	for _, tt := range []struct {
 		modes, features, sequence string
@@ -300,7 +300,7 @@ func TestThermostatSequence(t *testing.T) {
 }
 
 // With Auto a setpoint that is raised or lowered moves the other one too (section
-// 4.3.10.1), and a limit that moves a setpoint is the device's new setpoint.
+// 4.3.12.1), and a limit that moves a setpoint is the device's new setpoint.
 func TestSetpointsOfAuto(t *testing.T) {
 	r := newRig(t, Part{Type: "thermostat", Options: Options{Modes: []string{"auto"}}})
 	r.report(Values{"heating_setpoint_celsius": Number(20), "cooling_setpoint_celsius": Number(24)})

@@ -118,7 +118,7 @@ func TestCoverRefuses(t *testing.T) {
 }
 
 // TestCoverMode: maintenance stops the covering, ConfigStatus follows, and
-// unsupported modes are rejected (sections 5.3.6.5 and 5.3.6.13).
+// unsupported modes are rejected (sections 5.3.6.5 and 5.3.6.14).
 func TestCoverMode(t *testing.T) {
 	r := newRig(t, Part{Type: "window_covering"})
 	r.report(Values{"position_percent": Number(50)})
@@ -190,7 +190,7 @@ func TestCoverOfTiltAlone(t *testing.T) {
 	})
 }
 
-// Lift and tilt move separately (section 5.3.6.14 and 5.3.7): the commands for the
+// Lift and tilt move separately (sections 5.3.6.12 and 5.3.7): the commands for the
 // whole covering move both, and OperationalStatus is that of lift, or else of tilt.
 func TestCoverOfBothAxes(t *testing.T) {
 	p := Part{Type: "window_covering", Options: Options{Kind: "blind", Tilt: true}}
@@ -242,7 +242,7 @@ func TestCoverAfterARestart(t *testing.T) {
 	})
 }
 
-// Type and EndProductType belong together (sections 5.3.6.1 and 5.3.6.12).
+// Type and EndProductType belong together (sections 5.3.6.2 and 5.3.6.13).
 func TestCoverKinds(t *testing.T) {
 	no := false
 	for _, tt := range []struct{ kind, lift, both string }{

@@ -19,7 +19,7 @@ type location struct {
 }
 
 // meteredEndpoints is the number of endpoints that a meter can list (section
-// 11.8.6.1 of the core specification).
+// 11.8.5.1 of the core specification).
 const meteredEndpoints = 20
 
 // located returns e's location, which Place sets.

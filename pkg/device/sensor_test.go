@@ -185,7 +185,7 @@ func TestBeginningIsNoEvent(t *testing.T) {
 
 func TestOccupancy(t *testing.T) {
 	occupancy := datamodel.OccupancySensingID
-	for technology, want := range map[string]string{ // features, type, bitmap (section 2.7.6.2 and 2.7.6.3)
+	for technology, want := range map[string]string{ // features, type, bitmap (section 2.7.6)
 		"": "514 0 1", "pir": "514 0 1", "ultrasonic": "516 1 2", "contact": "520 3 4", "radar": "544 0 1", "other": "513 0 1",
 	} {
 		r := newRig(t, Part{Type: "occupancy_sensor", Options: Options{Technology: technology}})
@@ -304,7 +304,7 @@ func TestSensorConfiguration(t *testing.T) {
 	}
 }
 
-// HoldTime (section 2.7.6.4) is set by controllers and by the sensor, within its limits,
+// HoldTime (section 2.7.6.3) is set by controllers and by the sensor, within its limits,
 // and is kept.
 func TestHoldTime(t *testing.T) {
 	const (

@@ -125,7 +125,7 @@ func TestVacuumOperation(t *testing.T) {
 }
 
 // Ways to clean have different sets of tags, one of which at least is the specification's
-// (section 1.10.6.2).
+// (section 1.10.6.1).
 func TestVacuumCleanModes(t *testing.T) {
 	names := []string{"Vacuum", "vacuum_and_mop", "Quiet", "turbo", "Extra", "vacation", "Spot"}
 	r := newRig(t, Part{Type: "robotic_vacuum_cleaner", Options: Options{CleanModes: names}})

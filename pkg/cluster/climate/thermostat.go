@@ -168,7 +168,7 @@ func Select(c Config) cluster.Selection {
 }
 
 // checkHeat checks a heating setpoint against its limits. It moves the cooling
-// setpoint if that is too near (section 4.3.9.16).
+// setpoint if that is too near (section 4.3.11.12).
 func checkHeat(c *cluster.Context, _, is *Thermostat) error {
 	if is.Heat < is.MinHeat || is.Heat > is.MaxHeat {
 		return matter.StatusConstraintError
@@ -199,7 +199,7 @@ func checkCool(c *cluster.Context, _, is *Thermostat) error {
 }
 
 // checkLimits checks the limits that a controller sets against those of the device,
-// and moves setpoints into them (section 4.3.9.17).
+// and moves setpoints into them (section 4.3.11.15).
 func checkLimits(_ *cluster.Context, _, is *Thermostat) error {
 	for _, l := range []limits{is.heat(), is.cool()} {
 		if *l.min < *l.absMin || *l.max > *l.absMax || *l.min > *l.max {
@@ -218,7 +218,7 @@ func checkLimits(_ *cluster.Context, _, is *Thermostat) error {
 	return nil
 }
 
-// keepSequence ignores a write (section 4.3.9.23).
+// keepSequence ignores a write (section 4.3.11.21).
 func keepSequence(_ *cluster.Context, was, is *Thermostat) error {
 	is.sequence = was.sequence
 	return nil
@@ -250,7 +250,7 @@ type raiseLowerFields struct {
 	Amount int8
 }
 
-// raiseLower handles SetpointRaiseLower (section 4.3.10.1). Setpoints stop at their
+// raiseLower handles SetpointRaiseLower (section 4.3.12.1). Setpoints stop at their
 // limits. If both setpoints move, they move by the same amount, as far as both can.
 func raiseLower(c *cluster.Context, t *Thermostat, f *raiseLowerFields) error {
 	var move []limits

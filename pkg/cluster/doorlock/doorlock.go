@@ -60,7 +60,7 @@ var Cluster = cluster.Define(cluster.Def[Lock]{
 
 type pinCode struct{ PINCode cluster.Opt[[]byte] }
 
-// maxPIN is the maximum length of a PIN in octets (section 5.2.9.21).
+// maxPIN is the maximum length of a PIN in octets (section 5.2.10.1.1).
 const maxPIN = 32
 
 // operate sends a command to the lock. The state changes only when the lock reports

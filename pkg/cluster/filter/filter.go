@@ -84,7 +84,7 @@ func (s *Filter) Set(percent uint8) {
 	}
 }
 
-// reset handles ResetCondition: the filter was replaced (section 2.8.6.1). Without
+// reset handles ResetCondition: the filter was replaced (section 2.8.7.1). Without
 // a clock the time of that is unknown.
 func reset(c *cluster.Context, s *Filter) error {
 	s.Set(100)

@@ -42,7 +42,7 @@ func (r *rig) set(percent uint8) {
 	r.Settle(r.Now)
 }
 
-func TestFilter(t *testing.T) { // section 2.8.5
+func TestFilter(t *testing.T) { // section 2.8.6
 	for _, c := range []*cluster.Cluster[Filter]{HEPA, Carbon} {
 		r := newRig(t, c)
 		id := r.endpoint.Clusters()[0].Spec().ID
@@ -67,7 +67,7 @@ func TestFilter(t *testing.T) { // section 2.8.5
 	}
 }
 
-func TestResetCondition(t *testing.T) { // section 2.8.6.1
+func TestResetCondition(t *testing.T) { // section 2.8.7.1
 	r := newRig(t, HEPA)
 	r.set(3)
 	reset := func() string {
@@ -94,7 +94,7 @@ func TestResetCondition(t *testing.T) { // section 2.8.6.1
 	}
 }
 
-// A new filter is reported at once. Wear is reported at intervals (section 2.8.5.1).
+// A new filter is reported at once. Wear is reported at intervals (section 2.8.6.1).
 func TestConditionReports(t *testing.T) {
 	r := newRig(t, HEPA)
 	r.set(60)

@@ -42,7 +42,7 @@ var Cluster = cluster.Define(cluster.Def[Sensor]{
 	},
 })
 
-// checkHold rejects a time outside of the limits (section 2.7.6.4).
+// checkHold rejects a time outside of the limits (section 2.7.6.3).
 func checkHold(c *cluster.Context, _, is *Sensor) error {
 	if is.Hold < is.HoldMin || is.Hold > is.HoldMax {
 		return matter.StatusConstraintError
@@ -66,7 +66,7 @@ func Rules() cluster.Rules[Sensor] {
 }
 
 // Technology is the technology of a sensor: features of the cluster, and the two
-// older attributes with the same information, which must agree (section 2.7.6.2).
+// older attributes with the same information, which must agree (section 2.7.6).
 type Technology struct {
 	Features uint32
 	Sensor   Sensor

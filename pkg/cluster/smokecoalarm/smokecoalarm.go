@@ -102,7 +102,7 @@ func Rules() cluster.Rules[Alarm] {
 func (s *Alarm) IsMuted() bool { return s.muted != datamodel.SmokeCOAlarmMuteStateNotMuted }
 
 // mute sets DeviceMuted to what the device has reported, if that is new. A critical alarm
-// is not muted (section 2.11.6.6), and does not become so when it ends.
+// is not muted (section 2.11.6.5), and does not become so when it ends.
 func (s *Alarm) mute(reported bool) {
 	if reported {
 		s.muted = datamodel.SmokeCOAlarmMuteStateNotMuted

@@ -26,7 +26,7 @@ func LatchRules() cluster.Rules[Latch] {
 	return cluster.Rules[Latch]{Restored: func(s *Latch) { s.Position = min(s.Position, s.Positions-1) }}
 }
 
-// Set sets the position. A change is an event (section 1.13.7.1).
+// Set sets the position. A change is an event (section 1.13.6.1).
 func (s *Latch) Set(c *cluster.Context, position uint8) {
 	if position == s.Position {
 		return

@@ -150,7 +150,7 @@ var words = []struct {
 const ownTag = 0x8000
 
 // cleanMode returns the mode for a name. A name that contains neither vacuum nor
-// mop means vacuum. Modes must differ in their tags (section 1.10.6.2), so a mode
+// mop means vacuum. Modes must differ in their tags (section 1.10.6.1), so a mode
 // that would be equal to another one gets a tag of its own.
 func cleanMode(name string, before []mode) mode {
 	m := mode{label: name}

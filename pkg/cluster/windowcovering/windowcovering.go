@@ -189,7 +189,7 @@ func checkMode(_ *cluster.Context, _, is *Covering) error {
 }
 
 // movable returns an error if the covering cannot move at the moment (section
-// 5.3.6.13).
+// 5.3.6.14).
 func (s *Covering) movable() error {
 	if s.Mode&datamodel.WindowCoveringModeMaintenanceMode != 0 {
 		return matter.StatusBusy
