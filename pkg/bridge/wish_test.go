@@ -137,3 +137,29 @@ func TestEchoOfAnOlderWish(t *testing.T) {
 	g.pass(time.Minute)
 	shown("the source did not agree", 20)
 }
+
+// A valve that confirms only after its command was taken back closes at the end of its
+// duration nevertheless.
+func TestValveConfirmsLate(t *testing.T) {
+	g := newServedRig(t)
+	g.put(device.Device{ID: "api:valve", Name: "Garden", Reachable: true, Parts: []device.Part{
+		{ID: "main", Type: "water_valve", State: device.Values{"open": device.Bool(false)}},
+	}})
+	s := g.listen("api")
+	g.pass(time.Minute)
+	g.command("api:valve", datamodel.ValveConfigurationAndControlID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}")
+	g.pass(45 * time.Second)
+	taken(t, s)
+	if err := g.Report("api:valve", "main", device.Values{"open": device.Bool(true)}); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(10 * time.Second)
+	if got := taken(t, s); len(got) != 0 {
+		t.Errorf("55 s after the command: %+v", got)
+	}
+	g.pass(6 * time.Second)
+	g.pass(time.Second)
+	if got := taken(t, s); len(got) != 1 || got[0].Set["open"] != device.Bool(false) {
+		t.Errorf("61 s after the command: %+v", got)
+	}
+}

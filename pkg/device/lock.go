@@ -85,7 +85,7 @@ func buildValve(b *builder) error {
 
 func valveProperties(level bool) []property[valve.Valve] {
 	all := []property[valve.Valve]{{
-		Property: Property{Name: "open", Kind: KindBool, Settable: true},
+		Property: Property{Name: "open", Kind: KindBool, Settable: true, Slow: valve.OperationTime},
 		want:     valve.WantOpen,
 		get: func(s *valve.Valve) Value {
 			return Bool(s.State.V == datamodel.ValveConfigurationAndControlValveStateOpen)
@@ -107,7 +107,7 @@ func valveProperties(level bool) []property[valve.Valve] {
 		return all
 	}
 	return append(all, property[valve.Valve]{
-		Property: Property{Name: "level_percent", Kind: KindNumber, Max: 100, Settable: true},
+		Property: Property{Name: "level_percent", Kind: KindNumber, Max: 100, Settable: true, Slow: valve.OperationTime},
 		want:     valve.WantOpen,
 		get:      func(s *valve.Valve) Value { return percentOf(s.Level) },
 		wish: func(s *valve.Valve) Value {

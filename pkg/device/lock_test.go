@@ -360,3 +360,83 @@ func TestValveReports(t *testing.T) {
 		}
 	}
 }
+
+// A valve that takes its time, or repeats its old state meanwhile, still closes at the
+// end of its duration: otherwise the water would run until somebody sees it.
+func TestValveOpensLate(t *testing.T) {
+	open := func(t *testing.T, says Values, after time.Duration) *rig {
+		r := newRig(t, Part{Type: "water_valve"})
+		r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}")
+		r.sent = nil
+		r.report(says)
+		r.after(after)
+		r.report(Values{"open": Bool(true)})
+		return r
+	}
+	no := Values{"open": Bool(false)}
+	t.Run("within its duration", func(t *testing.T) {
+		r := open(t, no, 20*time.Second)
+		r.wantValve("open", "1", "null", "40")
+		r.wantRead("open", valveID, datamodel.ValveConfigurationAndControlAttrOpenDuration, "60")
+		r.wantSent("open")
+		r.after(40 * time.Second)
+		r.wantSent("at the end", no)
+	})
+	t.Run("after its duration", func(t *testing.T) {
+		r := open(t, no, 90*time.Second)
+		r.after(time.Second)
+		r.wantSent("too late", no)
+		r.after(10 * time.Second)
+		r.wantSent("it must close", no)
+	})
+	t.Run("when nobody expects it", func(t *testing.T) {
+		r := open(t, no, 10*time.Minute)
+		r.wantValve("opened by hand", "1", "null", "null")
+		r.after(time.Hour)
+		r.wantSent("opened by hand")
+	})
+	t.Run("after Close", func(t *testing.T) {
+		r := newRig(t, Part{Type: "water_valve"})
+		r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}")
+		r.report(no)
+		r.do(valveID, datamodel.ValveConfigurationAndControlCmdClose, "{}")
+		r.wantValve("it was closed", "0", "null", "null")
+		r.sent = nil
+		r.report(Values{"open": Bool(true)})
+		r.wantValve("opened by hand", "1", "null", "null")
+		r.after(time.Hour)
+		r.wantSent("opened by hand")
+	})
+}
+
+// A valve that was asked to close and has not is asked again after a restart.
+func TestValveMustStillClose(t *testing.T) {
+	for name, ask := range map[string]func(r *rig){
+		"the end of a duration": func(r *rig) {
+			r.do(valveID, datamodel.ValveConfigurationAndControlCmdOpen, "{0:60}")
+			r.report(Values{"open": Bool(true)})
+			r.after(61 * time.Second)
+		},
+		"Close": func(r *rig) {
+			r.report(Values{"open": Bool(true)})
+			r.do(valveID, datamodel.ValveConfigurationAndControlCmdClose, "{}")
+		},
+	} {
+		p := Part{Type: "water_valve"}
+		r := newRig(t, p)
+		ask(r)
+		r.restart(p)
+		r.sent = nil
+		r.report(Values{"open": Bool(true)})
+		r.after(11 * time.Second)
+		if len(r.sent) == 0 || r.sent[0].Set["open"] != Bool(false) {
+			t.Errorf("%s: after a restart sent %s", name, r.asked())
+		}
+		r.report(Values{"open": Bool(false)})
+		r.sent = nil
+		r.restart(p)
+		r.report(Values{"open": Bool(true)})
+		r.after(time.Hour)
+		r.wantSent(name + ": it has closed")
+	}
+}

@@ -57,7 +57,7 @@ func (a *Assembly) Place(number func(key string) matter.EndpointID) {
 }
 
 // addPower adds the power source of a bridged device to its own endpoint and to no
-// other (section 1.1.6 of the device library). Apple shows a battery only if the
+// other (section 2.5 of the device library). Apple shows a battery only if the
 // device type is listed too.
 func (e *Endpoint) addPower(d *Device) {
 	if d.Battery == nil && !d.Mains {

@@ -222,7 +222,7 @@ func TestPowerTopology(t *testing.T) {
 	}
 }
 
-// A battery is rechargeable (section 11.7.4.3) if its source has reported whether it is
+// A battery is rechargeable (section 11.7.4) if its source has reported whether it is
 // charging. The report does not distinguish a full battery.
 func TestRechargeableBattery(t *testing.T) {
 	parts := []Part{{ID: "main", Type: "robotic_vacuum_cleaner"}}

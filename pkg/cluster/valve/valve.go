@@ -20,6 +20,10 @@ const (
 	moving = datamodel.ValveConfigurationAndControlValveStateTransitioning
 )
 
+// OperationTime is the maximum time for the valve to begin a command. Valves with
+// batteries listen now and then only.
+const OperationTime = 30 * time.Second
+
 // again is the time after which the command to close is repeated.
 const again = 10 * time.Second
 
@@ -36,9 +40,20 @@ type Valve struct {
 	DefaultLevel uint8
 
 	Remaining cluster.Null[uint32] // seconds left at the time of the state
-	closes    int64                // when to close, Unix time in milliseconds; 0: never
+	closes    int64                // when to close, Unix time in milliseconds, until it has closed; 0: never
 	retry     time.Time            // when to repeat the command to close
+
+	// The duration, and its end, of a command that the device did not seem to carry
+	// out: it has reported that it is closed.
+	late struct {
+		duration cluster.Null[uint32]
+		closes   int64
+	}
 }
+
+// lateMost is the maximum time after the end of its duration at which a valve that
+// opens late is still closed again.
+const lateMost = time.Minute
 
 // New returns the state of a closed valve.
 func New(level bool) Valve {
@@ -73,7 +88,10 @@ var Cluster = cluster.Define(cluster.Def[Valve]{
 // reportedRemaining returns the number by which RemainingDuration is compared: its
 // end, so that it is not reported each second (section 4.6.7.4).
 func reportedRemaining(s *Valve) cluster.Number {
-	return cluster.Number{V: s.closes, Null: !s.Remaining.Valid}
+	if !s.Remaining.Valid {
+		return cluster.Number{Null: true}
+	}
+	return cluster.Number{V: s.closes}
 }
 
 // Select returns the attributes of a valve.
@@ -109,6 +127,7 @@ func openValve(c *cluster.Context, s *Valve, f *openFields) error {
 	}
 	s.OpenDuration = f.OpenDuration.Or(s.Default)
 	s.setCloses(c, s.OpenDuration)
+	s.late.closes = 0
 	s.retry = time.Time{}
 	s.Target = cluster.Some(open)
 	if s.HasLevel {
@@ -124,10 +143,9 @@ func openValve(c *cluster.Context, s *Valve, f *openFields) error {
 }
 
 func (s *Valve) setCloses(c *cluster.Context, seconds cluster.Null[uint32]) {
-	s.closes, s.Remaining = 0, cluster.Null[uint32]{}
+	s.closes, s.Remaining = 0, seconds
 	if seconds.Valid {
 		s.closes = c.Now.Add(time.Duration(seconds.V) * time.Second).UnixMilli()
-		s.Remaining = seconds
 	}
 }
 
@@ -135,6 +153,7 @@ func (s *Valve) setCloses(c *cluster.Context, seconds cluster.Null[uint32]) {
 func (s *Valve) close(c *cluster.Context) {
 	s.OpenDuration = cluster.Null[uint32]{}
 	s.setCloses(c, s.OpenDuration)
+	s.late.closes = 0
 	s.Target = cluster.Some(closed)
 	if s.HasLevel {
 		s.TargetLevel = cluster.Some[uint8](0)
@@ -142,6 +161,7 @@ func (s *Valve) close(c *cluster.Context) {
 	if s.State.V != closed || !s.State.Valid {
 		s.State = cluster.Some(moving)
 		s.retry = c.Now.Add(again)
+		s.closes = c.Now.UnixMilli()
 	} else {
 		s.arrive()
 	}
@@ -151,7 +171,7 @@ func (s *Valve) close(c *cluster.Context) {
 // tick updates the remaining duration and closes the valve at its end. It repeats
 // the command if the valve does not close, since water may be running.
 func tick(c *cluster.Context, s *Valve) (next time.Time) {
-	if s.closes != 0 {
+	if s.closes != 0 && s.retry.IsZero() {
 		at := time.UnixMilli(s.closes)
 		if left := at.Sub(c.Now); left > 0 {
 			s.Remaining = cluster.Some(uint32((left + time.Second - 1) / time.Second))
@@ -183,8 +203,12 @@ func (s *Valve) ReportOpen(c *cluster.Context, is bool) {
 	was := s.State
 	if is {
 		s.State = cluster.Some(open)
+		s.opensLate(c)
 	} else {
 		s.State = cluster.Some(closed)
+		if s.Target.Valid && s.Target.V == open {
+			s.late.duration, s.late.closes = s.OpenDuration, s.closes
+		}
 		s.OpenDuration = cluster.Null[uint32]{}
 		s.setCloses(c, s.OpenDuration)
 		if s.HasLevel {
@@ -205,6 +229,15 @@ func (s *Valve) ReportOpen(c *cluster.Context, is bool) {
 			w.Uint(tlv.Context(1), uint64(level.V))
 		}
 	})
+}
+
+// opensLate gives a valve that opens after it seemed to stay closed the rest of its
+// duration. Otherwise water would run until somebody sees it.
+func (s *Valve) opensLate(c *cluster.Context) {
+	if l := s.late; l.closes != 0 && c.Now.Before(time.UnixMilli(l.closes).Add(lateMost)) {
+		s.OpenDuration, s.Remaining, s.closes = l.duration, l.duration, l.closes
+	}
+	s.late.closes = 0
 }
 
 // ReportLevel sets how far the valve is open, in percent.
