@@ -20,7 +20,8 @@ func newFabrics(c *common) *cobra.Command {
 		Short: "List the fabrics",
 		Long: `List the fabrics that the node is a member of. A fabric is the network of one
 controller or ecosystem. The vendor is the controller's maker; the label was set by the
-controller. Some controllers use two fabrics.`,
+controller. Some controllers use two fabrics. It is unknown when a fabric was added if
+that was by an older version, or while the clock was wrong.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.node(cmd.Context(), reads, func(n *admin.Operator) error {
