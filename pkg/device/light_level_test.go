@@ -336,7 +336,13 @@ func TestReportsDuringAFade(t *testing.T) {
 	r.wantRead("a report of the end", level, currentLevel, "178")
 	r.after(5 * time.Second)
 	r.report(percent(90))
+	r.wantRead("a report from within the fade, after its end", level, currentLevel, "254")
+	r.after(5 * time.Second)
 	r.wantRead("the device is right in the end", level, currentLevel, "229")
+	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
+	r.after(10 * time.Second)
+	r.report(percent(60))
+	r.wantRead("a report that is not from within", level, currentLevel, "152")
 
 	r.do(level, datamodel.LevelControlCmdMoveToLevel, "{0:254,1:100,2:0,3:0}")
 	r.after(time.Second)

@@ -39,7 +39,9 @@ var tryouts = []tryout{
 		plans: "TC_CC_3_1 TC_CC_3_2 TC_CC_3_3 TC_CC_4_1 TC_CC_4_2"},
 	{device: "extended_color_light", plans: "TC_CC_4_3 TC_CC_4_4 TC_CC_5_1 TC_CC_5_2 TC_CC_5_3 TC_CC_6_1"},
 	{device: "extended_color_light", plans: "TC_CC_6_2 TC_CC_6_3 TC_CC_7_1 TC_CC_7_2 TC_CC_7_3"},
-	{device: "extended_color_light", plans: "TC_CC_7_4 TC_CC_8_1 TC_CC_9_1 TC_CC_9_2 TC_CC_9_3"},
+	{device: "extended_color_light", plans: "TC_CC_7_4 TC_CC_8_1 TC_CC_9_2 TC_CC_9_3"},
+	// CC_9_1 reads the hue 30 s after a loop of 30 s has begun, and wants it past the beginning.
+	{device: "extended_color_light", plans: "TC_CC_9_1", seconds: "0.3"},
 	// Color scenes, which the plans contain for the example applications.
 	{device: "extended_color_light", pics: []string{"PICS_SDK_CI_ONLY"}, plans: "TC_S_2_1 TC_S_2_2 TC_S_2_4"},
 	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},

@@ -25,8 +25,8 @@ type Level struct {
 	then     ending
 	back     uint8       // the level before a fade to off
 	late     late[uint8] // the device's reports during the fade
-	// deaf is until when reports of a device that was just switched off are
-	// ignored, since they show how it fades.
+	// deaf is until when reports show how the device fades: those of one that was just
+	// switched off are ignored, and of one that has faded those on the way.
 	deaf time.Time
 	// owed means that the device was not sent Current, since it was changed while
 	// the light was off. A brightness switches many lamps on.
@@ -281,11 +281,13 @@ func (s *Light) startLevel(c *cluster.Context, from, to uint8, d time.Duration, 
 // arrive ends a fade.
 func (s *Light) arrive(c *cluster.Context) {
 	l := &s.Level
-	then := l.then
+	then, gradual := l.then, l.moving()
 	l.fade, l.then = fade{}, stay
 	l.Current.V, l.Remaining = l.to, 0
 	if l.deaf = c.Now.Add(slowReport); then == stay {
-		l.deaf = time.Time{}
+		if !gradual {
+			l.deaf = time.Time{}
+		}
 		l.late.wait(c.Now)
 		return
 	}
@@ -382,8 +384,9 @@ func (s *Light) WantedLevel() uint8 {
 	return s.Level.Current.V
 }
 
-// ReportLevel sets the level that the device reports. Reports during a fade are
-// late and intermediate: one is used only if no other follows. The reports of a
+// ReportLevel sets the level that the device reports. Reports during a fade, and those
+// shortly after it that lie on its way, are late and intermediate: one is used only if no
+// other follows. The reports of a
 // light that is off show how it fades out; they do not replace a level that was set
 // meanwhile.
 func (s *Light) ReportLevel(c *cluster.Context, level uint8) {
@@ -394,8 +397,12 @@ func (s *Light) ReportLevel(c *cluster.Context, level uint8) {
 		return
 	}
 	l.late = late[uint8]{}
-	if !s.Switch.On && (l.owed || c.Now.Before(l.deaf)) {
-		return
+	switch lags := c.Now.Before(l.deaf); {
+	case !s.Switch.On && (l.owed || lags):
+	case s.Switch.On && lags && level != l.to && min(l.from, l.to) <= level && level <= max(l.from, l.to): // on the way
+		l.late.heard(level)
+		l.late.wait(c.Now)
+	default:
+		l.Current.V = level
 	}
-	l.Current.V = level
 }
