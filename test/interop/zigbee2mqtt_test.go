@@ -138,10 +138,23 @@ func (h *hub) startZ2M() error {
 	case <-watch.found:
 		return nil
 	case <-h.z2m.done:
-		return errors.New("zigbee2mqtt ended; see its log")
+		return errEnded
 	case <-time.After(startOfZ2M):
 		return errors.New("zigbee2mqtt did not start; see its log")
 	}
+}
+
+var errEnded = errors.New("zigbee2mqtt ended; see its log")
+
+// keepZ2M starts zigbee2mqtt, and again if it ends: it does if it finds no broker, and its
+// service manager then starts it again.
+func (h *hub) keepZ2M() (err error) {
+	for end := time.Now().Add(startOfZ2M); time.Now().Before(end); {
+		if err = h.startZ2M(); err != errEnded {
+			return err
+		}
+	}
+	return err
 }
 
 // wish sends a request to the radio.
@@ -444,7 +457,7 @@ func (h *hub) orders(end func(string) uint16, n *fleet) {
 	}
 	start := map[string]func() error{
 		"broker":      h.startBroker,
-		"zigbee2mqtt": h.startZ2M,
+		"zigbee2mqtt": h.keepZ2M,
 		"daemon":      func() error { return r.device.start(r.ctx, testProduct) },
 		"controller":  func() error { return nil }, // it connects when it sends something
 	}
@@ -459,8 +472,8 @@ func (h *hub) orders(end func(string) uint16, n *fleet) {
 		}
 		var waiting []chan error
 		for _, name := range order {
-			// zigbee2mqtt waits for its broker, so the next program must not wait
-			// for zigbee2mqtt.
+			// zigbee2mqtt does not start without its broker, so the next program must
+			// not wait for zigbee2mqtt.
 			done := make(chan error, 1)
 			go func() { done <- start[name]() }()
 			waiting = append(waiting, done)
