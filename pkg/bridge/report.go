@@ -92,9 +92,9 @@ func (r *Registry) heard(now time.Time, e *entry) {
 // device. The error is an [*Error].
 func (r *Registry) Event(id, part string, g device.Gesture) error {
 	return r.do(func(now time.Time) error {
-		if e := r.entries[id]; e != nil && part == "" {
+		if e := r.entries[id]; e != nil && e.rec.Gone == nil && part == "" {
 			if len(e.rec.Device.Parts) > 1 {
-				return invalid("/part", "part: device %s has several: name one of them", id)
+				return invalid("/part", "part: device %s has several parts: name one of them", id)
 			}
 			part = e.rec.Device.Parts[0].ID
 		}

@@ -164,8 +164,8 @@ func (r *Registry) setLost(now time.Time, name string, lost bool) {
 }
 
 // Lost reports that a front has lost its source. The source's devices become
-// unreachable, whether the front still receives commands or not. Found is the opposite. Devices about which the source has not
-// reported since stay unreachable until it does.
+// unreachable, whether the front still receives commands or not. Found is the opposite.
+// Devices about which the source has not reported since stay unreachable until it does.
 func (r *Registry) Lost(name string) error {
 	return r.do(func(now time.Time) error {
 		r.setLost(now, name, true)

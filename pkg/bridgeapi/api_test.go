@@ -111,8 +111,11 @@ func TestOnlyPart(t *testing.T) {
 	if status, d := g.do("POST", "/v1/devices/api:remote/events", `{"event":"single"}`); status != http.StatusBadRequest || d["pointer"] != "/part" {
 		t.Errorf("%d %v", status, d)
 	}
-	if status, d := g.do("POST", "/v1/devices/api:none/events", `{"event":"single"}`); status != http.StatusNotFound {
-		t.Errorf("%d %v", status, d)
+	g.do("DELETE", "/v1/devices/api:remote", "")
+	for _, id := range []string{"api:none", "api:remote"} {
+		if status, d := g.do("POST", "/v1/devices/"+id+"/events", `{"event":"single"}`); status != http.StatusNotFound {
+			t.Errorf("%s: %d %v", id, status, d)
+		}
 	}
 }
 

@@ -21,11 +21,7 @@ func (d devices) answer(o *admin.Operator) {
 		return refused(d.r.Patch(v.ID, bridge.Patch{States: []bridge.PartState{{Part: v.Part, State: v.State}}}))
 	}
 	o.PressDevice = func(_ context.Context, g admin.DeviceGesture) error {
-		part, err := d.only(g.ID, g.Part)
-		if err != nil {
-			return err
-		}
-		return refused(d.r.Event(g.ID, part, g.Gesture))
+		return refused(d.r.Event(g.ID, g.Part, g.Gesture))
 	}
 	o.RenameDevice = func(_ context.Context, n admin.DeviceName) error { return refused(d.r.Rename(n.ID, n.Part, n.Name)) }
 	o.RemoveDevice = func(_ context.Context, r admin.DeviceRemoval) error { return refused(d.r.Remove(r.ID, r.Now)) }
@@ -34,21 +30,6 @@ func (d devices) answer(o *admin.Operator) {
 		return refused(d.r.Identify(i.ID, i.Seconds))
 	}
 	o.WatchDevices = d.watch
-}
-
-// only returns the name of the part to use: the given one, or that of the only
-// part.
-func (d devices) only(id, part string) (string, error) {
-	v, err := d.r.Device(id)
-	switch {
-	case err != nil:
-		return "", refused(err)
-	case part != "":
-		return part, nil
-	case len(v.Parts) > 1:
-		return "", admin.Refuse("device %s has several parts: name one of them", id)
-	}
-	return v.Parts[0].ID, nil
 }
 
 // refused marks an error about a request as one that the operator can correct.
