@@ -51,12 +51,22 @@ func (b *builder) onOff(part string, e *expose, property string) {
 			out[property] = device.Bool(on)
 		}
 	})
-	b.t.handlers[part] = func(_ *thing, c device.Command, msg map[string]any) error {
-		on, ok := c.Set[property].Bool()
-		if !ok {
+	b.t.handlers[part] = switchTo(property, e.Property, e.value(true), e.value(false))
+}
+
+// switchTo returns the handler of a part whose boolean property is set with two values of
+// a property of zigbee2mqtt's.
+func switchTo(property, to string, on, off any) handler {
+	return func(_ *thing, c device.Command, msg map[string]any) error {
+		is, ok := c.Set[property].Bool()
+		switch {
+		case !ok:
 			return errUnsupported
+		case is:
+			msg[to] = on
+		default:
+			msg[to] = off
 		}
-		msg[e.Property] = e.value(on)
 		return nil
 	}
 }

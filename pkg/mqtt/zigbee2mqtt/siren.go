@@ -70,7 +70,7 @@ func (b *builder) siren() {
 	switch {
 	case other:
 	case best.Type == "binary" && best.published():
-		b.onOff(b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID, best, "on")
+		b.onOff(b.sirenPart(), best, "on")
 	case best.Type == "binary":
 		b.warn(best, best.value(true), best.value(false))
 	case best.Type == "enum":
@@ -80,40 +80,26 @@ func (b *builder) siren() {
 	}
 }
 
+// sirenPart adds the part of a siren and returns its id.
+func (b *builder) sirenPart() string { return b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID }
+
 // worded adds a siren whose state is one of some words.
 func (b *builder) worded(e *expose) {
 	on, off := sirenWords(e)
-	part := b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID
+	part := b.sirenPart()
 	b.bind(e, part, func(_ *thing, v any, out device.Values) {
 		if w, ok := word(v); ok && e.has(w) {
 			out["on"] = device.Bool(w != off)
 		}
 	})
-	b.t.handlers[part] = switchTo(e.Property, on, off)
-}
-
-// switchTo returns the handler of a part that is switched on and off with two values of a
-// property.
-func switchTo(property string, on, off any) handler {
-	return func(_ *thing, c device.Command, msg map[string]any) error {
-		is, ok := c.Set["on"].Bool()
-		switch {
-		case !ok:
-			return errUnsupported
-		case is:
-			msg[property] = on
-		default:
-			msg[property] = off
-		}
-		return nil
-	}
+	b.t.handlers[part] = switchTo("on", e.Property, on, off)
 }
 
 // warn adds a siren that has no state.
 func (b *builder) warn(e *expose, on, off any) {
-	part := b.Add(reader.RankPlug, "on_off_plug", "siren", "").ID
+	part := b.sirenPart()
 	b.t.warning = part
-	b.t.handlers[part] = switchTo(e.Property, on, off)
+	b.t.handlers[part] = switchTo("on", e.Property, on, off)
 }
 
 // warning adds a siren that is given a mode and a time, and has no state.
