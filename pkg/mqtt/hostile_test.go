@@ -69,8 +69,10 @@ func TestHostileDiscovery(t *testing.T) {
 	r := newRegistry()
 	f := start(t, b, r, func(o *Options) { o.Discovery, o.Tasmota = "homeassistant", "tasmota/discovery" })
 	r.await(t, "reachable z2m:0x1 true")
-	c.Publish("esp/power", "ON", false)
+	c.Publish("esp/power", "ON", true)
 	r.await(t, "report ha:switch_esp/switch_esp on=true")
+	c.Publish("zigbee2mqtt/plug", `{"power":13}`, true)
+	r.await(t, "report z2m:0x1/switch power_watts=13")
 
 	var before, after runtime.MemStats
 	runtime.GC()
