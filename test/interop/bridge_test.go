@@ -112,10 +112,16 @@ func (r *run) put(id, description string) (d bridged) {
 	return d
 }
 
-// reported waits until reports have brought the value of an attribute.
+// attribute waits until reports have brought the value of an attribute.
 func (r *run) attribute(text, controller string, endpoint uint16, cluster, attribute uint32, want string) {
 	r.t.Helper()
-	end := time.Now().Add(reportAfterItsSource)
+	r.attributeWithin(reportAfterItsSource, text, controller, endpoint, cluster, attribute, want)
+}
+
+// attributeWithin does the same with another limit.
+func (r *run) attributeWithin(limit time.Duration, text, controller string, endpoint uint16, cluster, attribute uint32, want string) {
+	r.t.Helper()
+	end := time.Now().Add(limit)
 	var seen []string
 	r.step(text, func() error {
 		for time.Now().Before(end) {
