@@ -96,6 +96,8 @@ type scratch struct {
 	write   writeRequest
 	invoke  invokeRequest
 	results []int // the end of each response of an invoke
+
+	dueReports []*subscription // see sendReports
 }
 
 // New returns an Engine without endpoints. It panics if a required option is

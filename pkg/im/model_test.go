@@ -159,6 +159,26 @@ func TestModelReportsChanges(t *testing.T) {
 	n.Settle(n.now)
 }
 
+// A report after a write has the attribute that was written together with those that
+// its model derives from it. It is not sent before, though the owner calls Advance first.
+func TestReportOfAWriteHasWhatFollowsFromIt(t *testing.T) {
+	n := newNode(t, nil)
+	m, _ := n.addModel(4)
+	n.subscribe(pase(1), "{0:true,1:0,2:600,3:[<2:4>],7:true}")
+	n.pass(sec)
+	n.sessions.conns = nil
+	n.writeOne("{1:<2:4,3:6,4:0>,2:8}")
+	m.changes = []matter.AttributeID{0, 1}
+	n.Advance(n.now)
+	n.Settle(n.now)
+	got := n.reports(1)[0].last().text
+	for _, part := range []string{"3:6,4:0>", "3:6,4:1>"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("no %s in %s", part, got)
+		}
+	}
+}
+
 // Settle asks the watchers of touched endpoints and of polled ones.
 func TestWatchersAreAskedWhenTouched(t *testing.T) {
 	n := newNode(t, nil)

@@ -21,8 +21,10 @@ const (
 	// lingeringPerSession limits the number of those exchanges.
 	lingeringPerSession = 8
 
-	// reportsPerSession is the number of reports that may be in progress at a time.
-	reportsPerSession = 2
+	// reportsPerSession is the number of reports that may be in progress at a time. A
+	// node should keep to five exchanges on a session (section 4.10.2); one is left for a
+	// keep-alive.
+	reportsPerSession = 4
 
 	// floorMargin is added to the minimum interval. Without it a report could
 	// arrive too early by the subscriber's clock, or after the network delayed the
@@ -86,18 +88,29 @@ func (e *Engine) saturated(serial uint64) bool {
 	return n >= reportsPerSession
 }
 
-// sendReports sends the reports that are due.
+// sendReports sends the reports that are due. The subscription that has waited longest
+// is first, so that on a session with many changes and many subscriptions each has its
+// turn.
 func (e *Engine) sendReports(now time.Time) {
-	for n := 0; n < len(e.subscriptions); {
-		s := e.subscriptions[n]
-		if t, ok := e.due(s); ok && !t.After(now) {
-			e.startReport(now, s)
-		}
-		// A subscription that has ended is no longer in the list.
-		if n < len(e.subscriptions) && e.subscriptions[n] == s {
-			n++
+	waiting := e.dueReports[:0]
+	for _, s := range e.subscriptions {
+		if e.isDue(now, s) {
+			waiting = append(waiting, s)
 		}
 	}
+	slices.SortStableFunc(waiting, func(a, b *subscription) int { return a.last.Compare(b.last) })
+	for _, s := range waiting {
+		if e.isDue(now, s) { // still: the session may have its limit of reports now
+			e.startReport(now, s)
+		}
+	}
+	clear(waiting)
+	e.dueReports = waiting
+}
+
+func (e *Engine) isDue(now time.Time, s *subscription) bool {
+	t, ok := e.due(s)
+	return ok && !t.After(now)
 }
 
 // startReport sends what has changed for s since its last report, or everything

@@ -161,7 +161,9 @@ func (e *Engine) settle(now time.Time, ep *endpoint) {
 	p.schedule(ep)
 }
 
-// Advance does the work that is due at now.
+// Advance does the work that is due at now. The owner calls Settle afterwards, which
+// sends the reports: a report must not show the attribute that was written without
+// what its endpoint's Model derives from it.
 func (e *Engine) Advance(now time.Time) {
 	e.advancing = e.advancing[:0]
 	for len(e.timed) > 0 && !now.Before(e.timed[0].due) {
@@ -178,7 +180,6 @@ func (e *Engine) Advance(now time.Time) {
 		e.schedule(ep)
 	}
 	e.closeLingering(now)
-	e.sendReports(now)
 }
 
 // schedule updates the deadline of ep.

@@ -354,7 +354,8 @@ func TestSubscriptionIDs(t *testing.T) {
 
 func TestReportsPerSession(t *testing.T) {
 	n := newNode(t, nil)
-	for k := range 5 {
+	const count = reportsPerSession + 3
+	for k := range count {
 		s := pase(1)
 		s.Node = matter.NodeID(k)
 		n.subscribe(s, state0(0, 60))
@@ -363,14 +364,14 @@ func TestReportsPerSession(t *testing.T) {
 	n.confirm(i)
 	i.Closed(n.now, nil)
 	c.session.Serial = 8
-	n.subscriptions[5].session.Serial = 8
+	n.subscriptions[count].session.Serial = 8
 	n.Changed(0, 6, 0)
 	n.Settle(n.now)
 	open := n.reports(reportsPerSession + 1) // the other session has its own count
 	if _, ok := n.Deadline(); ok {
 		t.Error("there is a deadline, though all wait for the peer")
 	}
-	for done := 0; done < 5; done++ {
+	for range count {
 		r := open[0]
 		n.confirmAll(r)
 		open = open[1:]
@@ -384,6 +385,40 @@ func TestReportsPerSession(t *testing.T) {
 	for _, s := range n.subscriptions {
 		if s.unreported.dirty || s.report != nil {
 			t.Errorf("subscription of %v is left out", s.subject.Node)
+		}
+	}
+}
+
+// With more subscriptions on a session than reports at a time, and an attribute that
+// changes all the time, each subscription gets the same number of reports.
+func TestReportsTakeTurns(t *testing.T) {
+	n := newNode(t, nil)
+	const count, rounds = reportsPerSession + 1, 4
+	for k := range count {
+		s := pase(1)
+		s.Node = matter.NodeID(k)
+		n.subscribe(s, state0(0, 60))
+	}
+	got := map[string]int{}
+	n.now = n.now.Add(time.Second)
+	n.Changed(0, 6, 0)
+	n.Settle(n.now)
+	open := n.reports(reportsPerSession)
+	for range count * rounds {
+		r := open[0]
+		got[subscriptionID.FindString(r.last().text)]++
+		n.now = n.now.Add(time.Millisecond)
+		n.confirmAll(r)
+		n.Changed(0, 6, 0)
+		n.Settle(n.now)
+		open = append(open[1:], n.reports(1)...)
+	}
+	if len(got) != count {
+		t.Errorf("%d of %d subscriptions get reports", len(got), count)
+	}
+	for id, times := range got {
+		if times != rounds {
+			t.Errorf("%s}: %d reports, want %d", id, times, rounds)
 		}
 	}
 }
