@@ -97,7 +97,7 @@ interop-mqtt: build
 # connectedhomeip, or those that SCRIPT names.
 interop-certification: build
 	./test/setup.sh certification
-	SDK=$(abspath $(SDK)) $(GO) test -count=1 -timeout 120m -parallel 4 -tags "interop certification" -run 'Certification' -v ./test/interop
+	SDK=$(abspath $(SDK)) $(GO) test -count=1 -timeout 120m -parallel 3 -tags "interop certification" -run 'Certification' -v ./test/interop
 
 # setup brings what the tests need beyond Go, as far as this user may.
 setup:

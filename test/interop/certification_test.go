@@ -91,31 +91,37 @@ var uncommissioned = map[string]bool{"TC_SC_7_1": true}
 var scriptResult = regexp.MustCompile(`Test results: Error 0, Executed (\d+), Failed 0, Passed (\d+), Requested (\d+), Skipped 0\n`)
 
 // TestCertification runs each script with a daemon that is not commissioned. SDK
-// names a checkout of connectedhomeip at Matter 1.6.
+// names a checkout of connectedhomeip at Matter 1.6, and SCRIPT some of the scripts.
 func TestCertification(t *testing.T) {
-	sdk := sdkDirectory(t)
-	r := newBareRun(t)
-	r.begin("certification")
-	only := strings.Fields(os.Getenv("SCRIPT"))
+	sdk, all, only := sdkDirectory(t), openResults(t), selection(t)
 	for _, s := range scripts {
-		if len(only) > 0 && !slices.Contains(only, s.name) {
+		if len(only) > 0 && !slices.Contains(only, s.name) && !slices.Contains(only, theNode) {
 			continue
 		}
-		r.device.state = filepath.Join(t.TempDir(), "state")
-		r.must(r.device.start(r.ctx, testProduct))
-		started := time.Now()
-		if err := r.script(sdk, s.name, s.args); err != nil {
-			fmt.Fprintf(r.summary, "   FAILED     %s: %v\n", s.name, err)
-			t.Errorf("%s: %v; see %s/%s.log and %s", s.name, err, r.logs, s.name, r.device.logFile())
-		} else {
-			r.record(float64(time.Since(started).Milliseconds()), s.name)
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			r := newBareRun(t)
+			r.begin("certification")
+			r.must(r.device.start(r.ctx, testProduct))
+			started := time.Now()
+			did, err := r.script(sdk, s.name, s.args)
+			all.add(theNode, s.name, err, time.Since(started), did, s.args...)
+			r.step(s.name, func() error { return err })
+			r.must(r.device.stop())
+		})
+	}
+}
+
+// selection returns the scripts, plans and devices in SCRIPT; none means all.
+func selection(t *testing.T) []string {
+	t.Helper()
+	only := strings.Fields(os.Getenv("SCRIPT"))
+	for _, name := range only {
+		if !slices.ContainsFunc(certificationList(), func(k [2]string) bool { return name == k[0] || name == k[1] }) {
+			t.Fatalf("SCRIPT: %s is not in the lists", name)
 		}
-		r.must(r.device.stop())
 	}
-	if r.steps == 0 && !t.Failed() {
-		t.Fatalf("no script of %q", only)
-	}
-	fmt.Fprintf(r.summary, "%d scripts passed\n", r.steps)
+	return only
 }
 
 // TestCertificationBurst is TestBurst with the SDK's controller.
@@ -128,7 +134,7 @@ func TestCertificationBurst(t *testing.T) {
 	r.must(err)
 	defer stream.Close()
 	r.begin("bursts")
-	r.step("script", func() error { return r.script(sdk, "Burst", nil) })
+	r.step("script", func() error { _, err := r.script(sdk, "Burst", nil); return err })
 	r.wantCommands(events, burstDevices, `"on":true`)
 	r.step("daemon stopped", r.device.stop)
 }
@@ -148,16 +154,16 @@ func sdkDirectory(t *testing.T) string {
 	return sdk
 }
 
-// script runs one script and checks the results that it prints.
-func (r *run) script(sdk, name string, args []string) error {
+// script runs one script and checks the results that it prints. did is their number.
+func (r *run) script(sdk, name string, args []string) (did string, err error) {
 	codes, err := r.device.pairing(r.ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	file := name + ".py"
 	if own := filepath.Join("certification", file); exists(own) {
 		if file, err = filepath.Abs(own); err != nil {
-			return err
+			return "", err
 		}
 	}
 	dir := r.t.TempDir()
@@ -168,13 +174,23 @@ func (r *run) script(sdk, name string, args []string) error {
 		"--PICS", filepath.Join(sdk, "src/app/tests/suites/certification/ci-pics-values"),
 	}, scriptArgs(name, args, codes)...))
 	if err != nil {
-		return err
+		return "", err
 	}
 	m := scriptResult.FindStringSubmatch(out)
 	if m == nil || m[1] != m[2] || m[1] != m[3] || m[1] == "1" && !uncommissioned[name] {
-		return errors.New("not all of it has run")
+		return "", errors.New("not all of it has run")
 	}
-	return nil
+	return testsOf(name, m[2], "0"), nil
+}
+
+// testsOf says how many tests of a script have passed and skipped themselves. The
+// commissioning, which the result counts, is none.
+func testsOf(name, passed, skipped string) string {
+	n, _ := strconv.Atoi(passed)
+	if !uncommissioned[name] {
+		n--
+	}
+	return fmt.Sprintf("%d, skipped %s", n, skipped)
 }
 
 func exists(file string) bool {

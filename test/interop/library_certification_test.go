@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	devices "github.com/opcredsd/opcredsd/pkg/device"
 )
@@ -20,39 +21,40 @@ import (
 // script and each set of plans gets a daemon that is not commissioned. SCRIPT names
 // some of them, or devices.
 func TestLibraryCertification(t *testing.T) {
-	sdk := sdkDirectory(t)
+	sdk, results := sdkDirectory(t), openResults(t)
 	codes, err := clusterCodes(sdk)
 	if err != nil {
 		t.Fatal(err)
 	}
-	only, some := strings.Fields(os.Getenv("SCRIPT")), false
+	only := selection(t)
 	all := slices.Concat(tryouts, endpointTryouts())
 	for i := range all {
 		x := &all[i]
 		try := func(name string, f func(r *run, e *entered) error, devices int) {
-			some = true
 			parts := slices.DeleteFunc([]string{x.device, x.part, name}, func(s string) bool { return s == "" })
 			t.Run(strings.Join(parts, "-"), func(t *testing.T) {
 				t.Parallel()
 				r := newBareRun(t)
 				r.begin(strings.TrimPrefix(t.Name(), "TestLibraryCertification/"))
-				r.tryout(&entered{tryout: x, sdk: sdk, codes: codes, dir: t.TempDir(), log: name, count: devices}, f)
+				r.tryout(&entered{tryout: x, sdk: sdk, codes: codes, dir: t.TempDir(), log: name, count: devices, results: results}, f)
 			})
 		}
 		wanted := func(name string) bool {
-			return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.device)
+			return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.place())
 		}
 		for _, line := range x.scripts {
 			if words := strings.Fields(line); wanted(words[0]) {
-				try(words[0], func(r *run, e *entered) error { return r.libraryScript(e, words) }, 1)
+				try(words[0], func(r *run, e *entered) error {
+					started := time.Now()
+					did, err := r.libraryScript(e, words)
+					e.results.add(e.place(), words[0], err, time.Since(started), did, append(words[1:], e.settings()...)...)
+					return err
+				}, 1)
 			}
 		}
 		if plans := slices.DeleteFunc(strings.Fields(x.plans), func(name string) bool { return !wanted(name) }); len(plans) > 0 {
 			try("plans", func(r *run, e *entered) error { return r.runPlans(e, plans) }, len(plans))
 		}
-	}
-	if !some {
-		t.Fatalf("nothing of %q", only)
 	}
 }
 
@@ -68,6 +70,7 @@ type entered struct {
 	pipe      string
 	dir       string
 	log       string // name
+	results   *results
 }
 
 // tryout starts the daemon with the devices of e, and calls f.
@@ -135,11 +138,12 @@ func (r *run) enter(e *entered, s *source) error {
 // picsChecker is the script that compares an endpoint with its PICS, TC-IDM-10.4.
 const picsChecker = "TC_pics_checker"
 
-// libraryScript runs a script; words are its name and arguments.
-func (r *run) libraryScript(e *entered, words []string) error {
+// libraryScript runs a script; words are its name and arguments. did is the number of
+// its tests.
+func (r *run) libraryScript(e *entered, words []string) (did string, err error) {
 	codes, err := r.device.pairing(r.ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	endpoint := 0
 	switch {
@@ -149,7 +153,7 @@ func (r *run) libraryScript(e *entered, words []string) error {
 		// Scripts use the pipe instead of questions to their operator. Plans do not
 		// support pipes.
 		if err := appendLine(e.pics, "PICS_SDK_CI_ONLY=1"); err != nil {
-			return err
+			return "", err
 		}
 		endpoint = int(e.endpoints[0])
 	}
@@ -161,21 +165,21 @@ func (r *run) libraryScript(e *entered, words []string) error {
 	}
 	out, err := r.python(e, append(args, scriptArgs(words[0], nil, codes)...))
 	if err != nil {
-		return err
+		return "", err
 	}
 	m := libraryResult.FindStringSubmatch(out)
 	switch {
 	case m == nil:
-		return errors.New("not all of it has run")
+		return "", errors.New("not all of it has run")
 	case m[1] == m[5]: // the commissioning is one of the tests
-		return errors.New("it found nothing to test")
+		return "", errors.New("it found nothing to test")
 	case m[2] != "0":
-		return fmt.Errorf("%s of its tests failed", m[2])
+		return "", fmt.Errorf("%s of its tests failed", m[2])
 	}
 	if n, _ := strconv.Atoi(m[3]); n < 2 {
-		return errors.New("it found nothing to test")
+		return "", errors.New("it found nothing to test")
 	}
-	return nil
+	return testsOf(words[0], m[3], m[5]), nil
 }
 
 // libraryResult matches the test results of a script. A test skips itself if it is
@@ -203,24 +207,30 @@ func (r *run) runPlans(e *entered, plans []string) error {
 	if err != nil {
 		return err
 	}
-	var wrong []string
+	var wrong []error
 	for _, name := range plans {
-		m := regexp.MustCompile(`Plan ` + name + `: ran (\d+), failed (\d+), (skipped \d+, by hand \d+)`).FindStringSubmatch(out)
+		m := regexp.MustCompile(`Plan ` + name + `: ran (\d+), failed (\d+), (skipped \d+, by hand \d+), seconds (\d+)\n`).FindStringSubmatch(out)
+		var took time.Duration
+		var did string
 		switch {
 		case m == nil:
-			wrong = append(wrong, name+" did not end")
+			err = errors.New(name + " did not end")
 		case m[2] != "0":
-			wrong = append(wrong, name+" failed")
+			err = errors.New(name + " failed")
 		case m[1] == "1": // the first step waits for the device
-			wrong = append(wrong, name+" found nothing to test")
+			err = errors.New(name + " found nothing to test")
 		default:
-			fmt.Fprintf(r.summary, "                 %s: ran %s, %s\n", name, m[1], m[3])
+			err, did = nil, m[1]+", "+m[3]
+			fmt.Fprintf(r.summary, "                 %s: ran %s\n", name, did)
 		}
+		if m != nil {
+			seconds, _ := strconv.Atoi(m[4])
+			took = time.Duration(seconds) * time.Second
+		}
+		e.results.add(e.place(), name, err, took, did, e.settings()...)
+		wrong = append(wrong, err)
 	}
-	if wrong != nil {
-		return errors.New(strings.Join(wrong, "; "))
-	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // python runs run.py and returns its output.

@@ -13,6 +13,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import time
 import traceback
 
 import matter.CertificateAuthority
@@ -70,6 +71,7 @@ async def run_plan(a, spec, authorities, controller, plan):
     plan = TestParser(str(path), TestParserConfig(a.pics, spec, config))
     runner = ReplTestRunner(spec, authorities, controller)
     ran = failed = skipped = hand = 0
+    started = time.monotonic()
     for step in plan.tests:
         if not step.is_pics_enabled or not step.is_revision_condition_passed:
             skipped += 1
@@ -89,7 +91,7 @@ async def run_plan(a, spec, authorities, controller, plan):
         if wrong:
             failed += 1
             break
-    print(f"Plan {name}: ran {ran}, failed {failed}, skipped {skipped}, by hand {hand}", flush=True)
+    print(f"Plan {name}: ran {ran}, failed {failed}, skipped {skipped}, by hand {hand}, seconds {time.monotonic() - started:.0f}", flush=True)
 
 
 async def main():
