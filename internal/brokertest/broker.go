@@ -102,6 +102,19 @@ func (b *Broker) Stop() {
 	}
 }
 
+// Freeze stops the broker's process: its connections exist, and nothing answers on them.
+func (b *Broker) Freeze() { b.signal(syscall.SIGSTOP) }
+
+// Thaw lets it go on.
+func (b *Broker) Thaw() { b.signal(syscall.SIGCONT) }
+
+func (b *Broker) signal(s syscall.Signal) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(s); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // Client is a connection of a test's own, which publishes and looks on.
 type Client struct {
 	t        testing.TB

@@ -430,13 +430,37 @@ func (h *hub) loss(end func(string) uint16) {
 		if i%2 == 1 {
 			name, value = "off", 0
 		}
-		r.status(name, "one", command{endpoint: end("lamp color/light"), cluster: "OnOff", name: name}, 0)
-		h.wantValue("lamp color", 11, "genOnOff", "onOff", value)
+		h.insist(name, command{endpoint: end("lamp color/light"), cluster: "OnOff", name: name}, value)
 		// Of a contact every change is reported; a number waits until its least interval is over.
 		r.step("the contact speaks", func() error { return h.report("contact", 1, "genOnOff", args{"onOff": 1 - value}) })
 		r.attributeWithin(toRadio, "the report", "one", end("contact/contact"), 0x45, 0, fmt.Sprint(value == 1))
 	}
 	r.step("loss ends", func() error { return r.setLossOn(hubLink, 0, r.device.ns, h.ns) })
+}
+
+// insist switches "lamp color" until it obeys: what is under way when a silent connection
+// is given up is lost, and commands fail until there is another one.
+func (h *hub) insist(text string, c command, want int) {
+	r := h.r
+	r.t.Helper()
+	r.step(text, func() error {
+		var res struct{ Status *int }
+		var got float64
+		for end := time.Now().Add(2 * toRadio); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			if _, err := r.ctl.call(r.ctx, "invoke", c.args("one"), &res); err != nil {
+				return err
+			}
+			for again := time.Now().Add(10 * time.Second); res.Status != nil && *res.Status == 0 && time.Now().Before(again); time.Sleep(20 * time.Millisecond) {
+				if err := h.wish(args{"do": "value", "device": "lamp color", "endpoint": 11, "cluster": "genOnOff", "attribute": "onOff"}, &got); err != nil {
+					return err
+				}
+				if int(got) == want {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("answer %s, it has %v", describe(res.Status), got)
+	})
 }
 
 // orders kills the four programs and starts them again, in every order; with -short

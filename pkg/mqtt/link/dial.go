@@ -72,6 +72,7 @@ func (l *Link) dial(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (n
 		return nil, err
 	}
 	f := newFramed(conn, MaxPacket, &l.counters.skipped)
+	f.r.Reset(heard{conn, l.pinger.PacketReceived})
 	l.framed.Store(f)
 	return f, nil
 }

@@ -34,7 +34,7 @@ const (
 	MaxPacket        = 17 << 20  // octets of a packet
 	maxOutgoing      = 256       // messages that wait to be sent
 	receiveMaximum   = 100
-	keepAlive        = 30 * time.Second
+	keepAlive        = 30 * time.Second // what the broker allows; see pinger
 	connectTimeout   = 10 * time.Second
 	packetTimeout    = 10 * time.Second
 	firstRetry       = time.Second
@@ -122,6 +122,7 @@ type Link struct {
 	renewal time.Duration // least time between new subscriptions after a loss
 	hold    time.Duration // how long a message with Keep waits for room
 
+	pinger    *pinger
 	connected atomic.Bool
 	framed    atomic.Pointer[framed] // the latest connection
 	counters  counters
@@ -155,7 +156,7 @@ func New(o Options) (*Link, error) {
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		return nil, errors.New("a client certificate and its key must be given together")
 	}
-	l := &Link{o: o, url: u, log: o.Log, q: newQueue(), out: make(chan Publish, maxOutgoing), counters: counters{errors: map[Reason]*atomic.Uint64{}}, renewal: firstRenewal, hold: maxHold}
+	l := &Link{o: o, url: u, log: o.Log, q: newQueue(), out: make(chan Publish, maxOutgoing), counters: counters{errors: map[Reason]*atomic.Uint64{}}, renewal: firstRenewal, hold: maxHold, pinger: newPinger(usual)}
 	l.subs.changed = make(chan struct{}, 1)
 	l.subs.wanted = map[string]Subscription{}
 	for _, r := range reasons {
@@ -188,6 +189,7 @@ func (l *Link) Run(ctx context.Context) error {
 		OnConnectError:       l.onConnectError,
 		ClientConfig: paho.ClientConfig{
 			ClientID:           l.o.ClientID,
+			PingHandler:        l.pinger,
 			PacketTimeout:      packetTimeout,
 			OnPublishReceived:  []func(paho.PublishReceived) (bool, error){l.onMessage},
 			OnServerDisconnect: l.onServerDisconnect,
@@ -333,14 +335,18 @@ func (l *Link) onUp() {
 }
 
 func (l *Link) onDown() {
+	text := "the connection ended"
+	if l.pinger.failed() {
+		text = errSilent.Error()
+	}
 	l.connected.Store(false)
 	l.drop()
 	l.count(ReasonLost, 1)
-	l.q.sign(Down)
-	l.log.Warn("the connection to the MQTT broker is lost", "url", l.url.Redacted())
+	l.log.Warn("the connection to the MQTT broker is lost", "url", l.url.Redacted(), "error", text)
 	l.retry.mu.Lock()
 	defer l.retry.mu.Unlock()
-	l.retry.state = Status{Since: time.Now(), Error: "the connection ended"}
+	l.retry.state = Status{Since: time.Now(), Error: text}
+	l.q.sign(Down)
 	if l.retry.tries == shortLived && time.Since(l.retry.up) < stableConnection {
 		l.log.Warn("connections to the MQTT broker end soon after they are made: another client may have the same client id", "client_id", l.o.ClientID)
 	}

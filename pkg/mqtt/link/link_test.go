@@ -293,6 +293,41 @@ func TestBrokerComesAndGoes(t *testing.T) {
 	}
 }
 
+// TestFrozenBroker checks that a broker that does not answer any more is noticed, soon
+// after a message of QoS 0 was sent to it, and also if nothing is sent.
+func TestFrozenBroker(t *testing.T) {
+	for what, tc := range map[string]struct {
+		tolerance
+		publish bool
+	}{
+		"a message is sent": {tolerance{idle: time.Hour, probe: 50 * time.Millisecond, silence: time.Second, answer: time.Hour}, true},
+		"nothing is sent":   {tolerance{idle: 100 * time.Millisecond, probe: time.Hour, silence: time.Second, answer: time.Hour}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			b := brokertest.New(t, "")
+			b.Start()
+			u := use(t, Options{URL: b.URL()}, Subscription{Filter: "state"})
+			u.pinger.tolerance = tc.tolerance
+			u.run().until(Settled)
+			b.Freeze()
+			if tc.publish {
+				if err := u.Publish(Publish{Topic: "lamp/set", Payload: []byte("ON")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			u.until(Down)
+			if s := u.Status(); s.Connected || s.Error != errSilent.Error() {
+				t.Errorf("%+v", s)
+			}
+			if err := u.Publish(Publish{Topic: "lamp/set"}); err == nil {
+				t.Error("published to a broker that does not answer")
+			}
+			b.Thaw()
+			u.until(Settled)
+		})
+	}
+}
+
 // TestRetainedAllArrive checks that all of 4,000 retained messages arrive at a slow
 // reader, and that Settled comes after them.
 func TestRetainedAllArrive(t *testing.T) {
