@@ -7,6 +7,7 @@ type Error struct {
 	Kind    Kind
 	Pointer string // a JSON pointer (RFC 6901), or empty
 	Detail  string
+	Cause   error // such as a [*device.ValueError]; nil: none
 }
 
 // Kind is what kind of error an [Error] is.
@@ -21,6 +22,7 @@ const (
 )
 
 func (e *Error) Error() string { return e.Detail }
+func (e *Error) Unwrap() error { return e.Cause }
 
 func invalid(pointer, format string, args ...any) error {
 	return &Error{Kind: Invalid, Pointer: pointer, Detail: fmt.Sprintf(format, args...)}

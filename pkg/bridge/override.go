@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -122,20 +123,31 @@ func (r *Registry) overridden(d *device.Device) (said *device.Device, note strin
 	return &own, ""
 }
 
-// retyped reports whether the operator has set the type of a part. Its source may
-// then report values that the type does not have.
+// retyped reports whether the operator has set the type or options of a part. Its source
+// does not know them, and may report values that the part does not have then.
 func (r *Registry) retyped(id, part string) bool {
-	o := r.opt.Overrides[id]
-	return o.Parts[part].Type != "" || o.Parts[""].Type != ""
+	for _, p := range []PartOverride{r.opt.Overrides[id].Parts[part], r.opt.Overrides[id].Parts[""]} {
+		if p.Type != "" || p.Options != nil {
+			return true
+		}
+	}
+	return false
 }
 
-// known returns the values for which a part has properties.
+// known returns the values for which a part has properties. Numbers out of range are the
+// nearest limits.
 func known(n *device.Node, v device.Values) device.Values {
 	out := device.Values{}
 	for name, x := range v {
-		if n.Property(name) != nil {
-			out[name] = x
+		p := n.Property(name)
+		if p == nil {
+			continue
 		}
+		var wrong *device.ValueError
+		if errors.As(p.Check(x), &wrong) && !wrong.Nearest.IsNull() {
+			x = wrong.Nearest
+		}
+		out[name] = x
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -123,5 +124,35 @@ func TestDeclaredDevice(t *testing.T) {
 	g.pass(time.Minute)
 	if again := g.get("api:cellar"); again.Endpoint != v.Endpoint || !again.Exposed {
 		t.Errorf("a device that the file names no more: %+v", again)
+	}
+}
+
+// TestOverriddenRange: the source does not know the operator's range, so its values are
+// not refused. Without the operator's settings a value out of range is.
+func TestOverriddenRange(t *testing.T) {
+	g := newRig(t)
+	d := lamp("api:a")
+	d.Parts[0] = device.Part{ID: "main", Type: "color_temperature_light"}
+	g.put(d)
+	cold := device.Values{"color_temperature_kelvin": device.Number(6500)}
+	patch := func(v device.Values) error {
+		return g.Patch("api:a", Patch{States: []PartState{{Pointer: "/state", State: v}}})
+	}
+	if err := patch(cold); err != nil {
+		t.Error(err)
+	}
+	err := patch(device.Values{"color_temperature_kelvin": device.Number(6536)})
+	var e *Error
+	if !errors.As(err, &e) || e.Pointer != "/state/color_temperature_kelvin" || e.Detail != "color_temperature_kelvin: 6536 is not a number from 2000 to 6535" {
+		t.Errorf("%+v", err)
+	}
+	if err := g.SetOverrides(map[string]Override{"api:a": {Parts: map[string]PartOverride{"": {Options: json.RawMessage(`{"max_kelvin":4000}`)}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := patch(cold); err != nil {
+		t.Error(err)
+	}
+	if got := g.get("api:a").Parts[0].State["color_temperature_kelvin"]; got != device.Number(4000) {
+		t.Errorf("shown is %s", got)
 	}
 }

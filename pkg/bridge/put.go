@@ -99,7 +99,7 @@ func (r *Registry) Sync(source string, devices []device.Device) error {
 func below(prefix string, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Kind: e.Kind, Pointer: prefix + e.Pointer, Detail: e.Detail}
+		return &Error{Kind: e.Kind, Pointer: prefix + e.Pointer, Detail: e.Detail, Cause: e.Cause}
 	}
 	return err
 }
@@ -415,7 +415,7 @@ func stateError(at string, err error) error {
 	var unknown *device.UnknownError
 	switch {
 	case errors.As(err, &value):
-		return invalid(at+"/"+value.Property, "%v", err)
+		return &Error{Kind: Invalid, Pointer: at + "/" + value.Property, Detail: err.Error(), Cause: value}
 	case errors.As(err, &unknown):
 		return invalid(at+"/"+unknown.Property, "%v", err)
 	}

@@ -170,25 +170,22 @@ var (
 		func(s *lighting.Light, v float64, known *lighting.Tint) {
 			s.HearSaturation(pick(known, func(t *lighting.Tint) uint8 { return t.Saturation }, brightnessLevel(v)))
 		})
-	xProperty = colored("color_x", 1, lighting.WantXY,
+	xProperty = colored("color_x", topXY, lighting.WantXY,
 		func(t *lighting.Tint) float64 { return coordinateOf(t.X) },
 		func(s *lighting.Light, v float64, known *lighting.Tint) {
 			s.HearX(pick(known, func(t *lighting.Tint) uint16 { return t.X }, fixedOf(v)))
 		})
-	yProperty = colored("color_y", 1, lighting.WantXY,
+	yProperty = colored("color_y", topXY, lighting.WantXY,
 		func(t *lighting.Tint) float64 { return coordinateOf(t.Y) },
 		func(s *lighting.Light, v float64, known *lighting.Tint) {
 			s.HearY(pick(known, func(t *lighting.Tint) uint16 { return t.Y }, fixedOf(v)))
 		})
 )
 
-// Limits of the options min_kelvin and max_kelvin, and of reported values. Those
-// may be slightly outside of the options because of the rounding in the source's
-// unit.
+// Limits of the options min_kelvin and max_kelvin.
 const (
 	minKelvin = 1000  // SmartThings accepts no color temperature above 1000 mireds
 	maxKelvin = 14925 // or below 67
-	topKelvin = 20000
 )
 
 // temperatureProperty reads the options min_kelvin and max_kelvin and returns
@@ -210,12 +207,12 @@ func temperatureProperty(o *Options, m *lighting.Model) (p lightProperty, err er
 		return p, &OptionError{"max_kelvin", fmt.Sprintf("%v is not above min_kelvin, %v", high, low)}
 	}
 	m.MinMireds, m.MaxMireds = miredsOf(high), miredsOf(low)
-	p = colored("color_temperature_kelvin", topKelvin, lighting.WantTemperature,
+	p = colored("color_temperature_kelvin", high, lighting.WantTemperature,
 		func(t *lighting.Tint) float64 { return kelvinOf(t.Mireds, low, high) },
 		func(s *lighting.Light, v float64, known *lighting.Tint) {
 			s.HearMireds(pick(known, func(t *lighting.Tint) uint16 { return t.Mireds }, miredsOf(v)))
 		})
-	p.Min = minKelvin
+	p.Min = low
 	return p, nil
 }
 

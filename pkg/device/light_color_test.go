@@ -286,7 +286,6 @@ func TestReportedColors(t *testing.T) {
 		{"all, and nothing said", merge(kelvin(4000), hs(10, 20), xy(0.3, 0.6)), "2", kelvin(4000)},
 		{"only one of two", Values{"color_mode": Text("xy"), "color_x": Number(0.3)}, "1", Values{"color_x": Number(0.3)}},
 		{"unknown", Values{"color_mode": Null, "hue_degrees": Null}, "2", Values{"color_mode": Text("temperature")}},
-		{"too cold for the lamp", kelvin(9000), "2", kelvin(6535)},
 		{"hue 360", hs(360, 100), "0", hs(0, 100)},
 	} {
 		r := bulb(t)

@@ -1,9 +1,12 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/cluster/airquality"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
@@ -44,7 +47,6 @@ var limitRows = map[string]limitRow{
 	}},
 	"color_temperature_kelvin": {[]shownAs{{datamodel.ColorControlID, datamodel.ColorControlAttrColorTemperatureMireds}}, []trip{
 		same(2000, "500"), same(6535, "153"), same(2700, "370"), same(4000, "250"),
-		{Number(1000), "500", Number(2000)}, {Number(20_000), "153", Number(6535)}, // beyond what the lamp has
 	}},
 	"hue_degrees": {[]shownAs{{datamodel.ColorControlID, datamodel.ColorControlAttrCurrentHue}}, []trip{
 		same(0, "0"), {Number(360), "0", Number(0)}, same(180, "127"), same(359.9, "254"),
@@ -195,6 +197,48 @@ func (r *rig) checkLimits(p *Property, row limitRow) {
 		fits := p.Kind == KindBool && what == "a flag" || p.Kind == KindNumber && what == "a number" || p.Kind == KindText && p.Values == nil && what == "a text"
 		if err := r.e.Check(Values{p.Name: v}); fits != (err == nil) && !(fits && p.Kind == KindNumber) {
 			r.t.Errorf("%s: %s", what, fmt.Sprint(err))
+		}
+	}
+}
+
+// TestOutOfRange checks that a number out of range is refused for each property that is a
+// number, with its range, and that the error has the nearest limit.
+func TestOutOfRange(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, typ := range Types() {
+		p := partWithAll(typ)
+		p.Meter = true
+		e, err := New("test:1", &p, nil)
+		if err != nil {
+			t.Errorf("%s: %v", typ, err)
+			continue
+		}
+		for _, prop := range e.Properties() {
+			if prop.Kind != KindNumber {
+				continue
+			}
+			if prop.Min >= prop.Max {
+				t.Errorf("%s: %s has no range", typ, prop.Name)
+			}
+			before := e.State(now)[prop.Name]
+			high, low := Number(prop.Max), Number(prop.Min)
+			if prop.Total {
+				high, low = Null, Null
+			}
+			if prop.Above {
+				low = Null
+			}
+			margin := math.Max(1, math.Abs(prop.Max)*1e-3)
+			for value, nearest := range map[Value]Value{Number(prop.Max + margin): high, Number(prop.Min - margin): low} {
+				err := e.Report(now, Values{prop.Name: value})
+				var wrong *ValueError
+				if !errors.As(err, &wrong) || wrong.Property != prop.Name || wrong.Nearest != nearest || !strings.HasSuffix(err.Error(), Number(prop.Max).String()) {
+					t.Errorf("%s: %s %s: %v, nearest %s, want %s", typ, prop.Name, value, err, wrong.Nearest, nearest)
+				}
+			}
+			if is := e.State(now)[prop.Name]; is != before {
+				t.Errorf("%s: %s became %s", typ, prop.Name, is)
+			}
 		}
 	}
 }

@@ -54,7 +54,7 @@ func milli(name string, measures uint8, least, most float64, at func(*electrical
 // may be reset; the attribute continues.
 func kilowattHours(name string, measures uint8, at func(*electrical.Meter) *electrical.Counter) property[electrical.Meter] {
 	return property[electrical.Meter]{
-		Property: Property{Name: name, Kind: KindNumber, Max: electrical.EnergyRange / 1e6},
+		Property: Property{Name: name, Kind: KindNumber, Max: electrical.EnergyRange / 1e6, Total: true},
 		want:     uint32(measures),
 		get: func(s *electrical.Meter) Value {
 			if e := at(s); e.Total.Valid {

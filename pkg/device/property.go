@@ -32,6 +32,10 @@ type Property struct {
 	// Needed means that ecosystems do not show a part properly if the first value
 	// of the property is unknown, and do not read it again; see [Endpoint.Waiting].
 	Needed bool
+	// Total means that the number is a count since some time: a limit would be taken for
+	// a new start, and the count for a change, so no other number stands for one that is
+	// out of range.
+	Total bool
 }
 
 // Kind is the type of a property's value.
@@ -47,11 +51,14 @@ const (
 // maxTextValue bounds a text that is not one of a few, in octets.
 const maxTextValue = 1024
 
-// ValueError is returned for a value that does not match its property.
+// ValueError is returned for a value that does not match its property. What a program
+// sets is to be refused then. What a device says is not to be lost: its source reports
+// Nearest in place of Value.
 type ValueError struct {
 	Property string
 	Value    Value
 	Want     string // such as "a number from 0 to 100"
+	Nearest  Value  // the limit that is nearest to a number out of range; null: there is none
 }
 
 func (e *ValueError) Error() string {
@@ -98,9 +105,22 @@ func (p *Property) Check(v Value) error {
 		}
 	}
 	if !fits {
-		return &ValueError{Property: p.Name, Value: v, Want: p.want()}
+		return &ValueError{Property: p.Name, Value: v, Want: p.want(), Nearest: p.nearest(v)}
 	}
 	return nil
+}
+
+// nearest returns the limit of the range that is nearest to v, or null.
+func (p *Property) nearest(v Value) Value {
+	f, ok := v.Number()
+	switch {
+	case !ok || p.Kind != KindNumber || p.Total:
+	case f > p.Max:
+		return Number(p.Max)
+	case f < p.Min && !p.Above:
+		return Number(p.Min)
+	}
+	return Null
 }
 
 // want describes the permitted values.

@@ -24,7 +24,7 @@ func brightnessOf(level uint8) float64 {
 
 // brightnessLevel is the inverse of brightnessOf.
 func brightnessLevel(percent float64) uint8 {
-	return uint8(math.Round(min(max(percent, 0), 100) * 254 / 100))
+	return uint8(math.Round(percent * 254 / 100))
 }
 
 // kelvinOf converts a color temperature to kelvin, from low to high.
@@ -40,7 +40,7 @@ func kelvinOf(mireds uint16, low, high float64) float64 {
 }
 
 // miredsOf is the inverse of kelvinOf.
-func miredsOf(kelvin float64) uint16 { return uint16(math.Round(1e6 / max(kelvin, 16))) }
+func miredsOf(kelvin float64) uint16 { return uint16(math.Round(1e6 / kelvin)) }
 
 // degreesOf converts a hue from 0 to 65535 to degrees, rounded to a tenth.
 func degreesOf(hue uint16) float64 { return math.Round(float64(hue)*3600/65536) / 10 }
@@ -52,5 +52,8 @@ func hueOf(degrees float64) uint16 { return uint16(uint32(math.Round(degrees * 6
 // digits.
 func coordinateOf(v uint16) float64 { return math.Round(float64(v)*1e4/65536) / 1e4 }
 
+// topXY is the largest coordinate, 65279/65536 in four digits.
+const topXY = 0.9961
+
 // fixedOf is the inverse of coordinateOf.
-func fixedOf(v float64) uint16 { return uint16(math.Round(min(max(v, 0), 65279.0/65536) * 65536)) }
+func fixedOf(v float64) uint16 { return uint16(min(math.Round(v*65536), 65279)) }

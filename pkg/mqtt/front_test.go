@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/bridgetest"
 	"github.com/opcredsd/opcredsd/internal/brokertest"
 	"github.com/opcredsd/opcredsd/pkg/bridge"
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -277,6 +278,45 @@ func TestRefusedValue(t *testing.T) {
 	c.Publish("zigbee2mqtt/plug", `{"state":"ON","power":12}`, true)
 	r.await(t, "report z2m:0x1/switch on=true")
 	if _, counts := f.Stats(); counts["value"] != 1 {
+		t.Errorf("%v", counts)
+	}
+}
+
+// TestOutOfRange checks that a number that a device cannot have in Matter is shown as the
+// nearest that it can have, also beside others.
+func TestOutOfRange(t *testing.T) {
+	b := brokertest.New(t, "")
+	b.Start()
+	c := b.Client()
+	r := bridgetest.New(t)
+	bridgetest.Attach(t, r, &bridgetest.Node{})
+	const sensor = `{"type":"EndDevice","ieee_address":"0x3","friendly_name":"tyre","definition":{"model":"T","vendor":"V","exposes":[{"type":"numeric","name":"pressure","property":"pressure","access":1,"unit":"bar"},{"type":"numeric","name":"co2","property":"co2","access":1,"unit":"ppm"}]}}`
+	network(c, plug, sensor)
+	c.Publish("zigbee2mqtt/plug", `{"state":"ON","power":1e18}`, true)
+	c.Publish("zigbee2mqtt/tyre", `{"pressure":40,"co2":-1}`, true)
+	f := start(t, b, r)
+	want := map[string]device.Value{"z2m:0x1/switch on": device.Bool(true), "z2m:0x1/switch power_watts": device.Number(1e6), "z2m:0x3/pressure pressure_hpa": device.Number(32767), "z2m:0x3/air_quality co2_ppm": device.Number(0)}
+	got := map[string]device.Value{}
+	for end := time.Now().Add(patience); time.Now().Before(end) && !maps.Equal(got, want); time.Sleep(5 * time.Millisecond) {
+		views, err := r.Devices()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(got)
+		for _, v := range views {
+			for _, p := range v.Parts {
+				for name, value := range p.State {
+					if !value.IsNull() && name != "air_quality" {
+						got[v.ID+"/"+p.ID+" "+name] = value
+					}
+				}
+			}
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("shown is %v, want %v", got, want)
+	}
+	if _, counts := f.Stats(); counts["value"] != 0 {
 		t.Errorf("%v", counts)
 	}
 }

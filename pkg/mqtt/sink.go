@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -142,12 +143,22 @@ func (s *sink) has(id, part string) bool {
 	return ok && (part == "" || slices.Contains(parts, part))
 }
 
-// Report passes on values. An invalid value does not affect the others.
+// Report passes on values. A number out of range is reported as the nearest limit, and
+// another invalid value does not affect the others.
 func (s *sink) Report(id, part string, v device.Values) {
 	if !s.has(id, part) {
 		return
 	}
 	err := s.registry.Report(id, part, v)
+	for range v {
+		var wrong *device.ValueError
+		if !errors.As(err, &wrong) || wrong.Nearest.IsNull() {
+			break
+		}
+		v = maps.Clone(v)
+		v[wrong.Property] = wrong.Nearest
+		err = s.registry.Report(id, part, v)
+	}
 	if err == nil {
 		return
 	}

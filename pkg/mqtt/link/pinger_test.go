@@ -89,4 +89,3 @@ func answers(p *pinger) {
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { return len(b), nil }
-
