@@ -35,7 +35,7 @@ type commands struct {
 	recent    []Delivered
 	gathering map[target]*gathered
 	waiting   map[target]*awaited
-	handlers  map[string]func(device.Command) // the daemon's own fronts, by source
+	handlers  map[string]func(device.Command) // of the daemon's own fronts, by source; nil: commands fail
 }
 
 // gathered is a command that is being collected.
@@ -62,13 +62,10 @@ func (c *commands) init() {
 
 // Handle sets the function that receives the commands for the devices of a front's
 // source. f is called on the node's goroutine and must not block. Before Handle, and
-// after it was called with nil, commands fail at once.
+// after it was called with nil, commands fail at once. A front calls it when it starts: from
+// then on the statistics contain its source.
 func (r *Registry) Handle(name string, f func(device.Command)) error {
 	return r.do(func(now time.Time) error {
-		if f == nil {
-			delete(r.commands.handlers, name)
-			return nil
-		}
 		r.commands.handlers[name] = f
 		return nil
 	})

@@ -72,6 +72,9 @@ func (r *Registry) Stats() *Stats {
 		Streams:  len(r.commands.streams),
 	}
 	s.zero("api")
+	for name := range r.commands.handlers {
+		s.zero(Front(name))
+	}
 	for _, t := range device.Types() {
 		s.Parts[t] = 0
 	}
@@ -98,8 +101,8 @@ func (r *Registry) Stats() *Stats {
 	return s
 }
 
-// zero adds every key for the devices of a front, because a rate needs an initial
-// value, and a number that drops to none should show 0.
+// zero adds every key of a front, because a rate needs an initial value, and a number that
+// drops to none should show 0.
 func (s *Stats) zero(front string) {
 	for _, reachable := range []bool{true, false} {
 		s.Devices[DeviceKey{front, reachable}] += 0

@@ -2,8 +2,8 @@ package bridge
 
 import "testing"
 
-// TestStatsShowNone: a count that falls to none is shown as 0 for every front with devices.
-// For an alert, a missing series looks like one that never existed.
+// TestStatsShowNone: a count that falls to none is shown as 0 for every front that runs or
+// has devices. For an alert, a missing series looks like one that never existed.
 func TestStatsShowNone(t *testing.T) {
 	g := newRig(t)
 	g.put(lamp("z2m:0x01"))
@@ -27,5 +27,15 @@ func TestStatsShowNone(t *testing.T) {
 	}
 	if _, there := s.Devices[DeviceKey{"ha", true}]; there {
 		t.Error("there are no devices of ha")
+	}
+	if err := g.Handle("ha", nil); err != nil { // it runs, and has no connection yet
+		t.Fatal(err)
+	}
+	s = g.Stats()
+	if _, there := s.Updates["ha"]; !there {
+		t.Error("no count of the reports of a front that runs")
+	}
+	if _, there := s.Updates["tasmota"]; there {
+		t.Error("a count of a front that does not run")
 	}
 }

@@ -161,8 +161,9 @@ func (f *Front) run(ctx context.Context, r Registry) error {
 	defer linked.Wait()
 	defer cancel()
 	w := &worker{front: f, link: l, registry: r, log: f.log, commands: make(chan device.Command, maxCommands)}
-	w.begin()
+	w.listen(false) // until there is a connection
 	defer w.listen(false)
+	w.begin()
 	for ctx.Err() == nil {
 		w.turn(ctx)
 	}

@@ -197,6 +197,7 @@ func TestFront(t *testing.T) {
 	b := brokertest.New(t, "")
 	r := newRegistry()
 	f := start(t, b, r)
+	r.await(t, "handle z2m no more") // the source is known before there is a broker
 	b.Start()
 	r.await(t, "handle z2m")
 	c := b.Client()
