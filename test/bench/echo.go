@@ -1,13 +1,14 @@
 package main
 
 import (
-	"bytes"
+	"crypto/cipher"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -16,8 +17,8 @@ import (
 )
 
 // The echo is the floor of a read: a process that does only what every node must do
-// for a read, with blocking system calls. It decrypts a request, encrypts and sends
-// an answer, and decrypts the acknowledgement.
+// for a read, with blocking system calls on one thread. It decrypts a request, encrypts
+// and sends an answer, and decrypts the acknowledgement.
 
 const (
 	echoPort = 5599
@@ -32,10 +33,19 @@ const (
 	header = 8 // not encrypted
 )
 
-// echoSizes are the sizes of the answers to a datagram, by its first octet.
-var echoSizes = map[byte]int{0: answerSize, 1: answerLarge, 2: 0}
+// The first octet of a datagram says what answers it.
+const (
+	kindRead     byte = iota // an answer as of a read of one attribute
+	kindWildcard             // one as of a wildcard read
+	kindAck                  // none
+)
 
-func echo() error {
+var echoSizes = map[byte]int{kindRead: answerSize, kindWildcard: answerLarge}
+
+// serveEcho is the process. It does not use package unix for datagrams, which announces
+// each call to Go's scheduler: the scheduler's threads would take more time than the work.
+func serveEcho() error {
+	runtime.LockOSThread()
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -50,13 +60,16 @@ func echo() error {
 	fmt.Println("listening")
 	nonce := make([]byte, mcrypto.NonceSize)
 	in, out := make([]byte, 2048), make([]byte, 2048)
+	var from unix.RawSockaddrInet6
 	for {
-		n, from, err := unix.Recvfrom(fd, in, 0)
-		if err != nil {
-			return err
-		}
-		if n < header {
+		length := uint32(unix.SizeofSockaddrInet6)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&in[0])), uintptr(len(in)), 0,
+			uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&length)))
+		switch {
+		case errno == unix.EINTR, errno == 0 && n < header:
 			continue
+		case errno != 0:
+			return os.NewSyscallError("recvfrom", errno)
 		}
 		if _, err := aead.Open(in[header:header], nonce, in[header:n], in[:header]); err != nil {
 			return err
@@ -65,67 +78,73 @@ func echo() error {
 		if size == 0 {
 			continue
 		}
-		sealed := aead.Seal(out[header:header], nonce, out[header:size-mcrypto.MICSize], out[:header])
-		if err := unix.Sendto(fd, out[:header+len(sealed)], 0, from); err != nil {
-			return err
+		aead.Seal(out[header:header], nonce, out[header:size-mcrypto.MICSize], out[:header])
+		if _, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&out[0])), uintptr(size), 0,
+			uintptr(unsafe.Pointer(&from)), uintptr(length)); errno != 0 {
+			return os.NewSyscallError("sendto", errno)
 		}
 	}
 }
 
-// measureEcho measures the echo of a read, and that of one message of a wildcard
-// read, which only the next message acknowledges.
-func measureEcho(rounds int, ns *netns.Namespace) (small, large float64, err error) {
+// echo is the process and its client.
+type echo struct {
+	*process
+	client *thin
+	aead   cipher.AEAD
+}
+
+func startEcho(ns *netns.Namespace) (*echo, error) {
+	aead, err := mcrypto.NewAEAD(make([]byte, mcrypto.KeySize))
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVar+"="+roleEcho)
 	out := new(output)
-	p, err := startIn(ns, cmd, out)
+	e := &echo{aead: aead}
+	if e.process, err = startIn(ns, cmd, out); err != nil {
+		return nil, err
+	}
+	if _, err = out.await(e.process, "listening", 5*time.Second); err == nil {
+		e.client, err = newThin(netip.AddrPortFrom(deviceAddr, echoPort))
+	}
 	if err != nil {
-		return 0, 0, err
+		e.signal(os.Kill)
+		return nil, err
 	}
-	defer p.signal(os.Kill)
-	if _, err := out.await(p, "listening", 5*time.Second); err != nil {
-		return 0, 0, err
-	}
-	c, err := net.DialUDP("udp6", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(deviceAddr, echoPort)))
-	if err != nil {
-		return 0, 0, err
-	}
-	defer c.Close()
-	aead, err := mcrypto.NewAEAD(make([]byte, mcrypto.KeySize))
-	if err != nil {
-		return 0, 0, err
-	}
-	datagram := func(kind byte, size int) []byte {
-		b := make([]byte, size-mcrypto.MICSize, size)
-		b[0] = kind
-		sealed := aead.Seal(b[header:header], make([]byte, mcrypto.NonceSize), b[header:], b[:header])
-		return b[:header+len(sealed)]
-	}
-	ack, buf := datagram(2, ackSize), make([]byte, 2048)
-	one := func(request []byte, answer int, acknowledge bool) func() error {
-		return func() error {
-			if _, err := c.Write(request); err != nil {
-				return err
-			}
-			if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-				return err
-			}
-			n, err := c.Read(buf)
-			if err != nil || n != answer || bytes.Equal(buf[header:n], request) {
-				return fmt.Errorf("%d octets came back, not %d: %w", n, answer, err)
-			}
-			if acknowledge {
-				_, err = c.Write(ack)
-			}
-			return err
+	return e, nil
+}
+
+func (e *echo) stop() {
+	e.client.close()
+	e.signal(os.Kill)
+}
+
+// datagram returns a datagram of the given size.
+func (e *echo) datagram(kind byte, size int) []byte {
+	b := make([]byte, size)
+	b[0] = kind
+	e.aead.Seal(b[header:header], make([]byte, mcrypto.NonceSize), b[header:size-mcrypto.MICSize], b[:header])
+	return b
+}
+
+// measure returns the CPU time of one of n conversations, of the given number of answers.
+func (e *echo) measure(kind byte, n, answers int) (float64, error) {
+	var c conversation
+	for i := range answers {
+		size := statusSize
+		if i == 0 {
+			size = requestSize
 		}
+		c = append(c, e.datagram(kind, size))
 	}
-	const n = 1000
-	l := &load{rounds: rounds, device: p}
-	s, err := l.each(n, repeat(n, one(datagram(0, requestSize), answerSize, true)))
-	if err != nil {
-		return 0, 0, err
-	}
-	b, err := l.each(n, repeat(n, one(datagram(1, statusSize), answerLarge, false)))
-	return s.median(), b.median(), err
+	c = append(c, e.datagram(kindAck, ackSize))
+	t, err := e.spent(repeat(n, func() error {
+		size, err := e.client.have(c)
+		if err == nil && size != echoSizes[kind] {
+			err = fmt.Errorf("floor: %d octets came back, not %d", size, echoSizes[kind])
+		}
+		return err
+	}))
+	return float64(t) / float64(n), err
 }

@@ -27,6 +27,7 @@ type load struct {
 	rounds int
 	device *process
 	client *commissioner.Client
+	conn   *counting // of client
 	addr   netip.AddrPort
 	home   *commissioner.Authority
 	node   matter.NodeID // the device on the home fabric
@@ -41,7 +42,8 @@ func newLoad(ctx context.Context, rounds int) (*load, error) {
 	for _, c := range conns[1:] {
 		c.Close()
 	}
-	return &load{ctx: ctx, rounds: rounds, client: commissioner.New(conns[0]), addr: netip.AddrPortFrom(deviceAddr, udpPort)}, nil
+	conn := &counting{PacketConn: conns[0]}
+	return &load{ctx: ctx, rounds: rounds, client: commissioner.New(conn), conn: conn, addr: netip.AddrPortFrom(deviceAddr, udpPort)}, nil
 }
 
 // settleIn commissions the device into the home fabric.
@@ -110,15 +112,6 @@ func (l *load) readAll() (*commissioner.Report, error) {
 func (l *load) reads() (sample, error) {
 	const n = 1000
 	return l.each(n, repeat(n, l.readOne))
-}
-
-// wildcards measures reads of endpoint 0.
-func (l *load) wildcards() (sample, error) {
-	const n = 100
-	return l.each(n, repeat(n, func() error {
-		_, err := l.readAll()
-		return err
-	}))
 }
 
 // rareWildcards measures reads of endpoint 0 that are so far apart that short-lived

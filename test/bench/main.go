@@ -32,7 +32,7 @@ type settings struct {
 
 func main() {
 	if os.Getenv(roleVar) == roleEcho {
-		exit(echo())
+		exit(serveEcho())
 	}
 	var s settings
 	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
