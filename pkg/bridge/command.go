@@ -75,7 +75,7 @@ func (r *Registry) Handle(name string, f func(device.Command)) error {
 // device.
 func (r *Registry) sender(e *entry) device.Send {
 	return func(now time.Time, c device.Command) error {
-		if !e.reachable || !r.listens(e.source()) {
+		if !e.canBeReached() || !r.listens(e.source()) {
 			r.counts.command(e.source(), resultFailed)
 			return matter.StatusFailure
 		}
@@ -95,7 +95,7 @@ func (r *Registry) Identify(id string, seconds int) error {
 		switch {
 		case e == nil || e.rec.Gone != nil:
 			return notFound(id)
-		case !e.reachable || !r.listens(e.source()):
+		case !e.canBeReached() || !r.listens(e.source()):
 			return &Error{Kind: Conflict, Detail: "device " + id + " cannot be reached"}
 		}
 		r.send(now, device.Command{Device: id, Part: e.rec.Device.Parts[0].ID, Do: device.Identify, Seconds: seconds})

@@ -29,6 +29,7 @@ type entry struct {
 	lost      bool      // its source is lost
 	reachable bool      // as controllers see it
 	flipped   time.Time // when it became unreachable last; zero: not in this run
+	shownAt   time.Time // when it became reachable last
 	settleAt  time.Time // when to check the reachability again
 
 	dirty bool // the record differs from the store

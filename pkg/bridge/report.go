@@ -113,13 +113,17 @@ func (r *Registry) Event(id, part string, g device.Gesture) error {
 	})
 }
 
-// Reachable sets whether a device is reachable according to its source. The error
-// is an [*Error].
+// Reachable sets whether a device is reachable, as its network has noticed. If it is not,
+// commands fail at once, but controllers see it only if it lasts: devices and their networks
+// restart. The error is an [*Error].
 func (r *Registry) Reachable(id string, reachable bool) error {
 	return r.do(func(now time.Time) error {
 		e := r.entries[id]
 		if e == nil || e.rec.Gone != nil {
 			return notFound(id)
+		}
+		if !reachable && e.reachable && now.Sub(e.shownAt) >= settleTime {
+			r.holdReachable(now, e)
 		}
 		e.rec.Device.Reachable = reachable
 		r.changed(now, e)
@@ -197,8 +201,10 @@ func (r *Registry) rebuild(now time.Time, e *entry) {
 	r.notify(now, e)
 }
 
-// A device that becomes unreachable again within flipTime is held back for settleTime,
-// because each change makes some controllers read the whole node.
+// Each change of the reachability makes some controllers read the whole node. That a device
+// is unreachable is therefore held back for settleTime if its network has noticed it, and if
+// it had been unreachable already within flipTime. A source that says so itself, such as a
+// client of the API, is believed at once.
 const (
 	flipTime   = time.Minute
 	settleTime = 10 * time.Second
@@ -209,17 +215,27 @@ func (e *entry) canBeReached() bool {
 	return e.rec.Gone == nil && e.rec.Device.Reachable && !e.silent && !e.lost
 }
 
-// updateReachable shows whether a device is reachable: at once if it is, and also
-// if it is not, unless that has changed a moment ago.
+// updateReachable shows whether a device is reachable: at once if it is, and also if it is
+// not, unless that is held back.
 func (r *Registry) updateReachable(now time.Time, e *entry) {
 	want := e.canBeReached()
 	switch {
 	case want == e.reachable:
 		e.settleAt = time.Time{}
 		delete(r.settling, e)
-	case want || e.rec.Gone != nil || e.flipped.IsZero() || now.Sub(e.flipped) >= flipTime:
+	case want || e.rec.Gone != nil:
 		r.settleReachable(now, e)
-	case e.settleAt.IsZero():
+	case !e.settleAt.IsZero(): // it is held back
+	case e.flipped.IsZero() || now.Sub(e.flipped) >= flipTime:
+		r.settleReachable(now, e)
+	default:
+		r.holdReachable(now, e)
+	}
+}
+
+// holdReachable holds back that a device is unreachable.
+func (r *Registry) holdReachable(now time.Time, e *entry) {
+	if e.settleAt.IsZero() {
 		e.settleAt = now.Add(settleTime)
 		r.settling[e] = struct{}{}
 	}
@@ -233,7 +249,9 @@ func (r *Registry) settleReachable(now time.Time, e *entry) {
 	if want == e.reachable {
 		return
 	}
-	if e.reachable = want; !want {
+	if e.reachable = want; want {
+		e.shownAt = now
+	} else {
 		e.flipped = now
 	}
 	r.describeInfos(now, e)

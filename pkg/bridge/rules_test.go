@@ -256,9 +256,63 @@ func TestRule10Ecosystems(t *testing.T) {
 		if flips > 2 || !shown() {
 			t.Errorf("controllers see %d changes in a minute; reachable %v", flips, shown())
 		}
+	})
+	t.Run("a device or its network restarts", func(t *testing.T) {
+		g := newRig(t)
+		g.put(lamp("z2m:a"))
+		if err := g.Handle("z2m", func(device.Command) {}); err != nil {
+			t.Fatal(err)
+		}
+		g.pass(time.Minute)
+		reach := func(is bool) {
+			t.Helper()
+			if err := g.Reachable("z2m:a", is); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shown := func() bool { return g.information(g.endpoint("z2m:a")).Reachable() }
+		if err := g.switchOn("z2m:a"); err != nil {
+			t.Fatal(err)
+		}
+		reach(false)
+		if err := g.switchOn("z2m:a"); !errors.Is(err, matter.StatusFailure) || !shown() {
+			t.Errorf("it has just gone: %v, reachable %v", err, shown())
+		}
+		g.pass(settleTime - time.Second)
+		g.Report("z2m:a", "main", device.Values{"on": device.Bool(true)}) // a late report
+		reach(true)
+		g.pass(time.Minute)
+		if err := g.switchOn("z2m:a"); err != nil || !shown() {
+			t.Errorf("it is back: %v, reachable %v", err, shown())
+		}
+		reach(false)
+		g.pass(settleTime)
+		if shown() {
+			t.Error("a loss that lasts is not shown")
+		}
+		reach(true)
+		if !shown() {
+			t.Error("that it is back is not shown at once")
+		}
+	})
+	t.Run("a source that says so itself", func(t *testing.T) {
+		g := newRig(t)
+		g.put(lamp("api:a"))
 		g.pass(time.Hour)
-		if err := g.Reachable("api:a", false); err != nil || shown() {
+		no := false
+		if err := g.Patch("api:a", Patch{Reachable: &no}); err != nil || g.information(g.endpoint("api:a")).Reachable() {
 			t.Errorf("%v; a single loss is not shown at once", err)
+		}
+	})
+	t.Run("a device that comes and cannot be reached", func(t *testing.T) {
+		g := newRig(t)
+		g.put(lamp("z2m:a"))
+		if err := g.Reachable("z2m:a", false); err != nil {
+			t.Fatal(err)
+		}
+		g.pass(gatherMost)
+		if g.information(g.endpoint("z2m:a")).Reachable() {
+			t.Error("it is shown as reachable")
 		}
 	})
 	t.Run("who it is", func(t *testing.T) {

@@ -52,9 +52,9 @@ type Registry interface {
 
 // Bounds and times of the front.
 const (
-	maxCommands  = 1000            // commands that wait for the front
-	lostAfter    = 5 * time.Second // a shorter interruption is not reported
-	ignoredEvery = time.Second     // between reports of what is not shown
+	maxCommands  = 1000             // commands that wait for the front
+	lostAfter    = 10 * time.Second // a shorter interruption is not reported
+	ignoredEvery = time.Second      // between reports of what is not shown
 )
 
 // Front is the MQTT side of a bridge.
