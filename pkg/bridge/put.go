@@ -289,8 +289,9 @@ func (r *Registry) apply(now time.Time, c *change) {
 	r.notify(now, e)
 }
 
-// Remove removes a device. It becomes unreachable at once, and leaves all lists
-// after the grace time, or at once if now is set. The error is an [*Error].
+// Remove removes a device. It is not found from then on. Controllers see it as unreachable
+// at once, and it leaves their lists after the grace time, or at once if now is set. The
+// error is an [*Error].
 func (r *Registry) Remove(id string, now bool) error {
 	return r.do(func(t time.Time) error {
 		e := r.entries[id]
