@@ -34,8 +34,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line,
 
 // Parse parses the content of a file. Errors are of type [*Error] and contain name
 // and the line. The member devices of the file is an object with an entry for each
-// device by its id: name, room, hidden, type, options and parts. The member parts
-// is an object with name, type and options by the ids of the device's parts.
+// device by its id: name, room, hidden, type, options and parts. Entries may also stand in
+// the file itself, without devices. The member parts is an object with name, type and options by the ids of the device's parts.
 func Parse(name string, content []byte) (map[string]bridge.Override, error) {
 	f := &file{name: name}
 	var root yaml.Node
@@ -46,18 +46,20 @@ func Parse(name string, content []byte) (map[string]bridge.Override, error) {
 		return nil, f.syntax(err)
 	}
 	all := map[string]bridge.Override{}
-	err := f.object(root.Content[0], members{
-		"mqtt": func(*yaml.Node) error { return nil }, // see ParseMQTT
-		"devices": func(v *yaml.Node) error {
-			return f.each(v, bridge.MaxDevices, func(key, v *yaml.Node) error {
-				if err := bridge.CheckID(key.Value); err != nil {
-					return f.wrong(key, "%v", err)
-				}
-				o, err := f.device(v)
-				all[key.Value] = o
-				return err
-			})
-		},
+	entry := func(key, v *yaml.Node) error {
+		if err := bridge.CheckID(key.Value); err != nil {
+			return f.wrong(key, "%v", err)
+		}
+		if _, ok := all[key.Value]; ok {
+			return f.wrong(key, "%q is there twice", key.Value)
+		}
+		o, err := f.device(v)
+		all[key.Value] = o
+		return err
+	}
+	err := f.groups(root.Content[0], entry, members{
+		"devices": func(v *yaml.Node) error { return f.each(v, bridge.MaxDevices, entry) },
+		"mqtt":    func(*yaml.Node) error { return nil }, // see ParseMQTT
 	})
 	return all, err
 }
@@ -110,14 +112,26 @@ func (f *file) each(n *yaml.Node, most int, take func(key, v *yaml.Node) error) 
 	return nil
 }
 
-func (f *file) object(n *yaml.Node, m members) error {
-	return f.each(n, 100, func(key, v *yaml.Node) error {
-		take := m[key.Value]
-		if take == nil {
-			return f.wrong(key, "there is no member %q here; there are %s", key.Value, strings.Join(names(m), ", "))
+// groups reads the file itself: its members, and the devices that it has besides.
+func (f *file) groups(n *yaml.Node, device func(key, v *yaml.Node) error, m members) error {
+	return f.each(n, bridge.MaxDevices+len(m), func(key, v *yaml.Node) error {
+		if strings.Contains(key.Value, ":") { // an id
+			return device(key, v)
 		}
-		return take(v)
+		return f.member(m, key, v)
 	})
+}
+
+func (f *file) object(n *yaml.Node, m members) error {
+	return f.each(n, 100, func(key, v *yaml.Node) error { return f.member(m, key, v) })
+}
+
+func (f *file) member(m members, key, v *yaml.Node) error {
+	take := m[key.Value]
+	if take == nil {
+		return f.wrong(key, "there is no member %q here; there are %s", key.Value, strings.Join(names(m), ", "))
+	}
+	return take(v)
 }
 
 func names(m members) (all []string) {

@@ -39,6 +39,19 @@ devices:
 	}
 }
 
+// TestWithoutGroups checks that devices may stand in the file itself, beside groups.
+func TestWithoutGroups(t *testing.T) {
+	content := []byte("api:a: {name: A}\nmqtt:\n  pump: {platform: switch}\ndevices:\n  api:b: {name: B}\nmqtt:pump: {hidden: true}\n")
+	all, err := Parse("f", content)
+	if err != nil || len(all) != 3 || *all["api:a"].Name != "A" || *all["api:b"].Name != "B" || !all["mqtt:pump"].Hidden {
+		t.Errorf("%+v, %v", all, err)
+	}
+	own, err := ParseMQTT("f", content)
+	if err != nil || len(own) != 1 || string(own["pump"]) != `{"platform":"switch"}` {
+		t.Errorf("%s, %v", own, err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, tt := range []struct{ content, want string }{
 		{"devices: 3", "f:1: want an object, KEY: VALUE"},
@@ -46,6 +59,9 @@ func TestErrors(t *testing.T) {
 		{"device:\n  api:x:\n", `f:1: there is no member "device" here; there are devices`},
 		{"devices:\n  x: {}\n", `f:2: id: "x" has 1 characters, not 3 to 128`},
 		{"devices:\n  api:x: {}\n  api:x: {}\n", `f:3: "api:x" is there twice`},
+		{"devices:\n  api:x: {}\napi:x: {}\n", `f:3: "api:x" is there twice`},
+		{"api:?: {}\n", `f:1: id: `},
+		{"api:x:\n  colour: red\n", `f:2: there is no member "colour" here`},
 		{"devices:\n  api:x:\n    colour: red\n", `f:3: there is no member "colour" here; there are hidden, name, options, parts, room, type`},
 		{"devices:\n  api:x:\n    type: lava_lamp\n", `f:3: type: there is no type "lava_lamp"; there are `},
 		{"devices:\n  api:x:\n    hidden: perhaps\n", `f:3: want true or false, not "perhaps"`},

@@ -19,8 +19,8 @@ func ParseMQTT(name string, content []byte) (map[string]json.RawMessage, error) 
 		return nil, nil
 	}
 	all := map[string]json.RawMessage{}
-	err := f.object(root.Content[0], members{
-		"devices": func(*yaml.Node) error { return nil },
+	err := f.groups(root.Content[0], func(*yaml.Node, *yaml.Node) error { return nil }, members{
+		"devices": func(*yaml.Node) error { return nil }, // see Parse
 		"mqtt": func(v *yaml.Node) error {
 			return f.each(v, bridge.MaxDevices, func(key, v *yaml.Node) error {
 				if err := bridge.CheckID("mqtt:" + key.Value); err != nil {
