@@ -147,7 +147,6 @@ func TestPowerWithoutTheDevice(t *testing.T) {
 	if err := g.Reachable("api:door", false); err != nil {
 		t.Fatal(err)
 	}
-	g.pass(settleTime)
 	status("lost", datamodel.PowerSourcePowerSourceStatusUnavailable)
 	g.stop()
 	g.start()

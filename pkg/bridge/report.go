@@ -113,16 +113,24 @@ func (r *Registry) Event(id, part string, g device.Gesture) error {
 	})
 }
 
-// Reachable sets whether a device is reachable, as its network has noticed. If it is not,
-// commands fail at once, but controllers see it only if it lasts: devices and their networks
-// restart. The error is an [*Error].
+// Reachable sets whether a device is reachable according to its source. The error
+// is an [*Error].
 func (r *Registry) Reachable(id string, reachable bool) error {
+	return r.setReachable(id, reachable, false)
+}
+
+// Away sets that a device is not reachable because its gateway is not, which perhaps only
+// restarts: commands fail at once, but controllers see it only if it lasts. The error is
+// an [*Error].
+func (r *Registry) Away(id string) error { return r.setReachable(id, false, true) }
+
+func (r *Registry) setReachable(id string, reachable, hold bool) error {
 	return r.do(func(now time.Time) error {
 		e := r.entries[id]
 		if e == nil || e.rec.Gone != nil {
 			return notFound(id)
 		}
-		if !reachable && e.reachable && now.Sub(e.shownAt) >= settleTime {
+		if hold && e.reachable && now.Sub(e.shownAt) >= settleTime {
 			r.holdReachable(now, e)
 		}
 		e.rec.Device.Reachable = reachable
@@ -202,9 +210,8 @@ func (r *Registry) rebuild(now time.Time, e *entry) {
 }
 
 // Each change of the reachability makes some controllers read the whole node. That a device
-// is unreachable is therefore held back for settleTime if its network has noticed it, and if
-// it had been unreachable already within flipTime. A source that says so itself, such as a
-// client of the API, is believed at once.
+// is unreachable is therefore held back for settleTime if its gateway is away, and if
+// it had been unreachable already within flipTime.
 const (
 	flipTime   = time.Minute
 	settleTime = 10 * time.Second

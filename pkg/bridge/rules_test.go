@@ -257,7 +257,7 @@ func TestRule10Ecosystems(t *testing.T) {
 			t.Errorf("controllers see %d changes in a minute; reachable %v", flips, shown())
 		}
 	})
-	t.Run("a device or its network restarts", func(t *testing.T) {
+	t.Run("a gateway restarts", func(t *testing.T) {
 		g := newRig(t)
 		g.put(lamp("z2m:a"))
 		if err := g.Handle("z2m", func(device.Command) {}); err != nil {
@@ -266,7 +266,11 @@ func TestRule10Ecosystems(t *testing.T) {
 		g.pass(time.Minute)
 		reach := func(is bool) {
 			t.Helper()
-			if err := g.Reachable("z2m:a", is); err != nil {
+			err := g.Away("z2m:a")
+			if is {
+				err = g.Reachable("z2m:a", true)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -293,6 +297,14 @@ func TestRule10Ecosystems(t *testing.T) {
 		reach(true)
 		if !shown() {
 			t.Error("that it is back is not shown at once")
+		}
+	})
+	t.Run("a network says that a device is gone", func(t *testing.T) {
+		g := newRig(t)
+		g.put(lamp("z2m:a"))
+		g.pass(time.Hour)
+		if err := g.Reachable("z2m:a", false); err != nil || g.information(g.endpoint("z2m:a")).Reachable() {
+			t.Errorf("%v; a single loss is not shown at once", err)
 		}
 	})
 	t.Run("a source that says so itself", func(t *testing.T) {

@@ -42,6 +42,7 @@ type Registry interface {
 	Report(id, part string, v device.Values) error
 	Battery(id string, b device.Battery) error
 	Reachable(id string, reachable bool) error
+	Away(id string) error
 	Event(id, part string, g device.Gesture) error
 	SetIgnored(source string, all []device.Ignored) error
 	Lost(source string) error

@@ -91,6 +91,8 @@ func (r *fakeRegistry) Battery(id string, b device.Battery) error {
 func (r *fakeRegistry) Reachable(id string, reachable bool) error {
 	return r.note("reachable %s %v", id, reachable)
 }
+
+func (r *fakeRegistry) Away(id string) error { return r.Reachable(id, false) }
 func (r *fakeRegistry) Event(id, part string, g device.Gesture) error {
 	return r.note("event %s/%s %s", id, part, g)
 }

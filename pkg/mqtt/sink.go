@@ -187,6 +187,13 @@ func (s *sink) Reachable(id string, reachable bool) {
 	}
 }
 
+// Away passes on that the gateway of a device is not reachable.
+func (s *sink) Away(id string) {
+	if s.has(id, "") {
+		s.check(s.registry.Away(id))
+	}
+}
+
 // Event passes on the gesture at a button.
 func (s *sink) Event(id, part string, g device.Gesture) {
 	if s.has(id, part) {

@@ -29,6 +29,9 @@ type Sink interface {
 	Battery(id string, b device.Battery)
 	// Reachable reports whether a device is reachable.
 	Reachable(id string, reachable bool)
+	// Away reports that a device is not reachable because its gateway is not, which
+	// perhaps only restarts.
+	Away(id string)
 	// Event reports a gesture at a button.
 	Event(id, part string, g device.Gesture)
 	// Ignore replaces the list of what is not shown. The key names a device or a

@@ -115,6 +115,15 @@ func (r *Record) Reachable(id string, reachable bool) {
 	r.log("reachable %s %v", id, reachable)
 }
 
+// Away is Reachable with false, by another name in the log.
+func (r *Record) Away(id string) {
+	if d, ok := r.Devices[id]; ok {
+		d.Reachable = false
+		r.Devices[id] = d
+	}
+	r.log("away %s", id)
+}
+
 // Event adds a line to the log.
 func (r *Record) Event(id, part string, g device.Gesture) { r.log("event %s/%s %s", id, part, g) }
 

@@ -239,9 +239,14 @@ func (r *Reader) canReach(t *thing) bool {
 
 // judge reports whether a thing is reachable, if that has changed.
 func (r *Reader) judge(t *thing) {
-	if is := r.canReach(t); is != t.reachable {
-		t.reachable = is
+	is := r.canReach(t)
+	if is == t.reachable {
+		return
+	}
+	if t.reachable = is; r.isOnline() {
 		r.sink.Reachable(t.id, is)
+	} else {
+		r.sink.Away(t.id)
 	}
 }
 

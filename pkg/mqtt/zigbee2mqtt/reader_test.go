@@ -351,7 +351,7 @@ func TestOffline(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.entry("SP 240", 1, "plug"), w.entry("SWV", 2, "valve"))
 	w.send("bridge/state", `{"state":"offline"}`)
-	w.want("reachable z2m:0x1 false", "reachable z2m:0x2 false")
+	w.want("away z2m:0x1", "away z2m:0x2")
 	w.devices(w.entry("SP 240", 1, "plug"))
 	if got := w.rec.Lists["zigbee2mqtt"]; len(got) != 2 {
 		t.Errorf("an old list was believed: %v", got)
