@@ -16,7 +16,7 @@ import (
 const module = "github.com/opcredsd/opcredsd/"
 
 var (
-	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding", "pkg/datamodel", "pkg/logs", "pkg/stats"}
+	floor = []string{"pkg/matter", "pkg/tlv", "pkg/mcrypto", "pkg/onboarding", "pkg/datamodel", "pkg/logs", "pkg/stats", "pkg/stream"}
 	trust = []string{"pkg/store", "pkg/cert", "pkg/fabric", "pkg/acl", "pkg/window", "pkg/attestation", "pkg/failsafe"}
 	talk  = []string{"pkg/session", "pkg/exchange", "pkg/pase", "pkg/case", "pkg/securechannel"}
 )
@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"pkg/logs":       nil,
 	"pkg/template":   nil,
 	"pkg/stats":      nil,
+	"pkg/stream":     nil,
 
 	"pkg/message":   {"pkg/matter", "pkg/tlv"},
 	"pkg/host":      nil,
@@ -74,7 +75,7 @@ var allowed = map[string][]string{
 	"pkg/doctor":  {"pkg/transport", "pkg/host", "pkg/mdns"},
 	"pkg/web":     {"pkg/admin", "pkg/doctor", "pkg/bridge", "pkg/device", "pkg/logs", "pkg/matter"},
 
-	"pkg/mqtt/link":          nil,
+	"pkg/mqtt/link":          {"pkg/stream"},
 	"pkg/mqtt/reader":        {"pkg/device", "pkg/mqtt/link"},
 	"pkg/mqtt/zigbee2mqtt":   {"pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader"},
 	"pkg/mqtt/tasmota":       {"pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader"},
@@ -82,7 +83,7 @@ var allowed = map[string][]string{
 	"pkg/mqtt":               {"pkg/bridge", "pkg/device", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant"},
 
 	"pkg/operator": {"pkg/bridge", "pkg/device", "pkg/store", "pkg/fabric", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/host", "pkg/node", "pkg/mdns", "pkg/admin", "pkg/onboarding", "pkg/matter"},
-	"pkg/server":   {"pkg/operator", "pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin", "pkg/doctor", "pkg/web", "pkg/logs", "pkg/stats", "pkg/mcrypto", "pkg/matter"},
+	"pkg/server":   {"pkg/operator", "pkg/bridge", "pkg/bridgeapi", "pkg/device", "pkg/store", "pkg/window", "pkg/attestation", "pkg/provision", "pkg/transport", "pkg/host", "pkg/node", "pkg/mdns", "pkg/metrics", "pkg/admin", "pkg/doctor", "pkg/web", "pkg/logs", "pkg/stats", "pkg/stream", "pkg/mcrypto", "pkg/matter"},
 	"cmd/opcredsd": {"pkg/server", "pkg/operator", "pkg/bridge", "pkg/devicesfile", "pkg/device", "pkg/demo", "pkg/mqtt", "pkg/mqtt/link", "pkg/mqtt/reader", "pkg/mqtt/zigbee2mqtt", "pkg/mqtt/tasmota", "pkg/mqtt/homeassistant", "pkg/admin", "pkg/provision", "pkg/store", "pkg/attestation", "pkg/matter", "pkg/mdns", "pkg/doctor", "pkg/metrics", "pkg/logs", "pkg/web"},
 
 	"internal/archtest":     nil,

@@ -16,6 +16,7 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/bridgeapi"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/host"
+	"github.com/opcredsd/opcredsd/pkg/stream"
 )
 
 // Bridge configures the bridge of a Server.
@@ -101,7 +102,7 @@ func (s *Server) bindBridge() error {
 // addBridge serves the API on a listener.
 func (s *Server) addBridge(l net.Listener, token string) {
 	h := bridgeapi.New(bridgeapi.Options{Registry: s.bridge, Log: s.log, Token: token})
-	srv := s.addHTTP(netutil.LimitListener(l, maxBridgeClients), h)
+	srv := s.addHTTP(netutil.LimitListener(stream.Listen(l), maxBridgeClients), h)
 	// A stream lasts as long as it is read. Bodies and headers have a timeout.
 	srv.ReadTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = bridgeTimeout, scraperIdle, maxHeader
 	s.teardown.push("streams of the bridge API", func(context.Context) error {

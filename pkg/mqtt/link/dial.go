@@ -14,6 +14,8 @@ import (
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/gorilla/websocket"
+
+	"github.com/opcredsd/opcredsd/pkg/stream"
 )
 
 // ports holds the supported schemes with their default ports.
@@ -60,11 +62,11 @@ func (l *Link) dial(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (n
 	var conn net.Conn
 	switch u.Scheme {
 	case "mqtt":
-		conn, err = new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+		conn, err = dialStream(ctx, "tcp", u.Host)
 	case "unix":
-		conn, err = new(net.Dialer).DialContext(ctx, "unix", u.Path)
+		conn, err = dialStream(ctx, "unix", u.Path)
 	case "mqtts":
-		conn, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", u.Host)
+		conn, err = dialTLS(ctx, config, u.Host)
 	default:
 		conn, err = dialWebSocket(ctx, config, u)
 	}
@@ -75,6 +77,28 @@ func (l *Link) dial(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (n
 	f.r.Reset(heard{conn, l.pinger.PacketReceived})
 	l.framed.Store(f)
 	return f, nil
+}
+
+// dialStream connects to a TCP or Unix socket.
+func dialStream(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return stream.Conn(c), nil
+}
+
+func dialTLS(ctx context.Context, config *tls.Config, address string) (net.Conn, error) {
+	c, err := dialStream(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(c, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return secured, nil
 }
 
 // connectPacket completes a CONNECT.
@@ -127,7 +151,7 @@ func (l *Link) tlsConfig() (*tls.Config, error) {
 }
 
 func dialWebSocket(ctx context.Context, config *tls.Config, u *url.URL) (net.Conn, error) {
-	d := websocket.Dialer{TLSClientConfig: config, Subprotocols: []string{"mqtt"}, HandshakeTimeout: connectTimeout}
+	d := websocket.Dialer{NetDialContext: dialStream, TLSClientConfig: config, Subprotocols: []string{"mqtt"}, HandshakeTimeout: connectTimeout}
 	ws, response, err := d.DialContext(ctx, u.String(), nil)
 	if err != nil {
 		if response != nil {
