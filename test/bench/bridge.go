@@ -373,8 +373,8 @@ func (b *bench) update(h *house) error {
 	if err := h.subscribe(); err != nil {
 		return err
 	}
-	const n, id = 100, 3 // a plug
-	on := false
+	const n, id = 100, 3 // a plug, which is on
+	on := true
 	one := func() error { on = !on; return h.report(deviceID(id), on) }
 	s, err := h.each(n, repeat(n, one))
 	if err != nil {

@@ -36,6 +36,8 @@ type daemon struct {
 	fabrics int    // --max-fabrics
 	number  uint16 // of several at the same time, from 0: added to the ports
 	out     *output
+
+	arguments []string // more of them
 }
 
 // start starts the daemon without waiting.
@@ -43,6 +45,7 @@ func (d *daemon) start() (err error) {
 	cmd := exec.Command(d.binary, "run", "--state-dir", d.state, "--log-level", "warn",
 		"--passcode", strconv.Itoa(passcode), "--discriminator", strconv.Itoa(discriminator),
 		"--max-fabrics", strconv.Itoa(d.fabrics), "--metrics-addr", d.metricsAddr(), "--port", strconv.Itoa(int(udpPort+d.number)))
+	cmd.Args = append(cmd.Args, d.arguments...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LANG=C.UTF-8"}
 	for _, name := range []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"} {
 		if v, ok := os.LookupEnv(name); ok { // to test their effect

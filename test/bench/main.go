@@ -19,6 +19,8 @@ const (
 	roleVar    = "OPCREDSD_BENCH_ROLE"
 	roleInside = "inside" // in its own network namespace
 	roleEcho   = "echo"   // the floor of a read
+	roleRelay  = "relay"  // the floor of an MQTT message
+	brokerVar  = "OPCREDSD_BENCH_BROKER"
 )
 
 type settings struct {
@@ -31,15 +33,18 @@ type settings struct {
 }
 
 func main() {
-	if os.Getenv(roleVar) == roleEcho {
+	switch os.Getenv(roleVar) {
+	case roleEcho:
 		exit(serveEcho())
+	case roleRelay:
+		exit(serveRelay())
 	}
 	var s settings
 	flag.StringVar(&s.daemon, "daemon", "bin/opcredsd", "binary of the daemon")
 	flag.StringVar(&s.dir, "dir", "", "directory for the daemon's store: its file system affects the results (default: the temporary directory)")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds of each measurement; the result is their median")
 	flag.IntVar(&s.fabrics, "fabrics", 254, "fabrics of the large node, 5 to 254")
-	only := flag.String("only", "", "regular expression: measure only the matching parts (start, idle, read, wildcard, case, label, pase, commissioning, fabrics, flat, bridge, fades)")
+	only := flag.String("only", "", "regular expression: measure only the matching parts (start, idle, read, wildcard, case, label, pase, commissioning, fabrics, flat, bridge, fades, mqtt)")
 	flag.Parse()
 	s.peer = os.Getenv("PEER")
 	if err := s.check(*only); err != nil {

@@ -83,7 +83,7 @@ func run(ctx context.Context, s *settings) (err error) {
 	if err := b.one(); err != nil {
 		return err
 	}
-	err = b.parts(part{"fabrics", b.many}, part{"flat", b.flat}, part{"bridge", b.mixedHouse}, part{"fades", b.fades})
+	err = b.parts(part{"fabrics", b.many}, part{"flat", b.flat}, part{"bridge", b.mixedHouse}, part{"fades", b.fades}, part{"mqtt", b.mqtt})
 	if err == nil && b.peer != "" {
 		if err = b.matterJS(); err != nil {
 			err = fmt.Errorf("matter.js: %w", err)

@@ -123,7 +123,7 @@ func (s *source) put(n int, kind func(int) thing) ([]view, error) {
 	if err := s.do("PUT", "/v1/devices?source="+sourceName, all, nil); err != nil {
 		return nil, err
 	}
-	return s.views(n)
+	return s.views(n, func() error { return nil })
 }
 
 // view is what the API says of a device.
@@ -134,9 +134,12 @@ type view struct {
 	Parts   []struct{ Endpoint matter.EndpointID }
 }
 
-// views waits until all of n devices have their endpoints.
-func (s *source) views(n int) (list []view, err error) {
+// views waits until all of n devices have their endpoints. It calls remind again and again.
+func (s *source) views(n int, remind func() error) (list []view, err error) {
 	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if err := remind(); err != nil {
+			return nil, err
+		}
 		if err := s.do("GET", "/v1/devices", nil, &list); err != nil {
 			return nil, err
 		}
