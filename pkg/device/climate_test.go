@@ -147,6 +147,11 @@ func TestFanRules(t *testing.T) {
 	r.report(Values{"fan_percent": Number(20)})
 	r.wantAll("the speed that the fan chose", fanID, map[matter.AttributeID]string{mode: "5", percent: "null", datamodel.FanControlAttrPercentCurrent: "20"})
 	r.report(Values{"fan_mode": Text("low"), "fan_percent": Number(20)})
+	r.report(Values{"fan_mode": Text("auto")})
+	r.report(Values{"fan_percent": Number(40)})
+	r.report(Values{"fan_mode": Text("medium")})
+	r.wantAll("no longer automatic, at the same speed", fanID, map[matter.AttributeID]string{mode: "2", percent: "40", datamodel.FanControlAttrPercentCurrent: "40"})
+	r.report(Values{"fan_mode": Text("low"), "fan_percent": Number(20)})
 	r.wantAll("set at the fan", fanID, map[matter.AttributeID]string{mode: "1", percent: "20", datamodel.FanControlAttrPercentCurrent: "20"})
 	r.wantSent("what the fan reports")
 }

@@ -215,6 +215,10 @@ func (f *Fan) ReportMode(m FanMode) {
 	if !f.has(m) {
 		m = FanHigh // the fan runs in a mode that the sequence does not have
 	}
+	if f.Mode == FanAuto && m == f.modeOf(f.PercentCurrent) {
+		f.setPercent(f.PercentCurrent) // the speed that it reported while it was automatic
+		return
+	}
 	f.setMode(m)
 }
 

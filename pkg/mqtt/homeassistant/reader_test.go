@@ -176,10 +176,47 @@ func TestPublishers(t *testing.T) {
 			{command: set("cover_ESPcoverblind", device.Values{"position_percent": number(75)}), want: []string{"publish node1/cover/blind/position/command 75"}},
 			{command: do("cover_ESPcoverblind", device.Stop), want: []string{"publish node1/cover/blind/command STOP"}},
 			{topic: "node1/fan/fan/state", payload: "ON"},
-			{topic: "node1/fan/fan/speed_level/state", payload: "2", want: []string{"report fan_ESPfan fan_percent=67"}},
+			{topic: "node1/fan/fan/speed_level/state", payload: "2", want: []string{"report fan_ESPfan fan_percent=66"}},
 			{topic: "node1/fan/fan/state", payload: "OFF", want: []string{"report fan_ESPfan fan_mode=off fan_percent=0"}},
-			{command: set("fan_ESPfan", device.Values{"fan_percent": number(50)}), want: []string{"publish node1/fan/fan/speed_level/command 2"}},
+			{command: set("fan_ESPfan", device.Values{"fan_percent": number(50)}), want: []string{"publish node1/fan/fan/command ON", "publish node1/fan/fan/speed_level/command 2"}},
+			{topic: "node1/fan/fan/state", payload: "ON", want: []string{"report fan_ESPfan fan_percent=66"}},
+			{command: set("fan_ESPfan", device.Values{"fan_percent": number(100)}), want: []string{"publish node1/fan/fan/speed_level/command 3"}},
 			{command: set("fan_ESPfan", device.Values{"fan_percent": number(0)}), want: []string{"publish node1/fan/fan/command OFF"}},
+		}},
+		{"a fan with a percentage and presets", [][2]string{
+			{"fan/p/fan", `{"name":null,"unique_id":"p","cmd_t":"p/c","stat_t":"p/s","pct_cmd_t":"p/p","pct_stat_t":"p/ps","pr_mode_cmd_t":"p/m","pr_mode_stat_t":"p/ms","pr_modes":["Auto","low","sleep"],"dev":{"ids":"p"}}`},
+		}, "ha:p", "p fan_p:fan[off low medium high auto] 100", []step{
+			{topic: "p/s", payload: "ON"},
+			{topic: "p/ps", payload: "40", want: []string{"report fan_p fan_percent=40"}},
+			{topic: "p/ms", payload: "Auto", want: []string{"report fan_p fan_mode=auto"}},
+			{topic: "p/ps", payload: "55", want: []string{"report fan_p fan_percent=55"}},
+			{topic: "p/ms", payload: "sleep", want: []string{"report fan_p fan_mode=medium"}},
+			{topic: "p/s", payload: "OFF", want: []string{"report fan_p fan_mode=off fan_percent=0"}},
+			{command: set("fan_p", device.Values{"fan_mode": text("auto")}), want: []string{"publish p/c ON", "publish p/m Auto"}},
+			{topic: "p/s", payload: "ON", want: []string{"report fan_p fan_mode=medium fan_percent=55"}},
+			{command: set("fan_p", device.Values{"fan_mode": text("low"), "fan_percent": number(33)}), want: []string{"publish p/p 33"}},
+			{command: set("fan_p", device.Values{"fan_mode": text("off"), "fan_percent": number(0)}), want: []string{"publish p/c OFF"}},
+		}},
+		{"a fan with presets alone", [][2]string{
+			{"fan/p/fan", `{"name":null,"unique_id":"p","cmd_t":"p/c","stat_t":"p/s","pr_mode_cmd_t":"p/m","pr_mode_stat_t":"p/ms","pr_modes":["auto","low","medium","high"],"dev":{"ids":"p"}}`},
+		}, "ha:p", "p fan_p:fan[off low medium high auto] 3", []step{
+			{topic: "p/s", payload: "ON"},
+			{topic: "p/ms", payload: "medium", want: []string{"report fan_p fan_mode=medium fan_percent=66"}},
+			{command: set("fan_p", device.Values{"fan_percent": number(100), "fan_mode": text("high")}), want: []string{"publish p/m high"}},
+			{command: set("fan_p", device.Values{"fan_percent": number(20)}), want: []string{"publish p/m low"}},
+			{command: set("fan_p", device.Values{"fan_mode": text("auto")}), want: []string{"publish p/m auto"}},
+			{topic: "p/ms", payload: "auto", want: []string{"report fan_p fan_mode=auto"}},
+			{command: set("fan_p", device.Values{"fan_mode": text("off"), "fan_percent": number(0)}), want: []string{"publish p/c OFF"}},
+		}},
+		{"a fan with presets that are numbers", [][2]string{
+			{"fan/p/fan", `{"name":null,"unique_id":"p","cmd_t":"p/c","pr_mode_cmd_t":"p/m","pr_modes":["3","1","2","4"],"dev":{"ids":"p"}}`},
+		}, "ha:p", "p fan_p:fan[off low medium high] 4", []step{
+			{command: set("fan_p", device.Values{"fan_percent": number(75)}), want: []string{"publish p/m 3", "report fan_p fan_percent=75"}},
+		}},
+		{"a fan with presets that are no speeds", [][2]string{
+			{"fan/p/fan", `{"name":null,"unique_id":"p","cmd_t":"p/c","stat_t":"p/s","pr_mode_cmd_t":"p/m","pr_modes":["auto","boost"],"dev":{"ids":"p"}}`},
+		}, "ha:p", "p fan_p:on_off_plug", []step{
+			{topic: "p/s", payload: "ON", want: []string{"report fan_p on=true"}},
 		}},
 		{"zwave-js-ui: values in JSON, keys that are numbers, a lock of 255 and 0", [][2]string{
 			{"lock/front/lock", `{"payload_lock":255,"payload_unlock":0,"state_locked":255,"state_unlocked":0,"value_template":"{{ value_json.value }}","command_topic":"zwave/front/lock/set","state_topic":"zwave/front/lock","unique_id":"zwavejs2mqtt_0xab_3-98-0-targetMode","device":{"identifiers":["zwavejs2mqtt_0xab_node3"],"name":"front"},"name":null}`},
@@ -338,6 +375,9 @@ func TestPublishers(t *testing.T) {
 				got += " " + part.ID + ":" + part.Type
 				if part.Meter {
 					got += "+meter"
+				}
+				if part.Type == "fan" && part.Options.Modes != nil {
+					got += fmt.Sprintf("%v %d", part.Options.Modes, part.Options.Speeds)
 				}
 			}
 			if !ok || got != p.want {

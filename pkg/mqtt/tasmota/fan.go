@@ -20,7 +20,7 @@ func (t *thing) fan(a *reader.Assembly) {
 		if f, ok := reader.Number(state["FanSpeed"]); ok {
 			speed := int(reader.Clamp(f, 0, float64(most)))
 			set(out, p.ID, "fan_mode", device.Text(fanModes[speed]))
-			set(out, p.ID, "fan_percent", device.Number(math.Round(100*float64(speed)/float64(most))))
+			set(out, p.ID, "fan_percent", reader.SpeedPercent(float64(speed), float64(most)))
 		}
 	})
 	t.handlers[p.ID] = func(c device.Command) ([]command, error) {

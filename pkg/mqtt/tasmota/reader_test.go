@@ -138,7 +138,7 @@ func TestDevices(t *testing.T) {
 			}},
 		{"a ceiling fan with a lamp", config0(`"rl":[1,1,1,1]`, `"if":1`, `"so":{"30":1}`, `"lt_st":0`), "",
 			`Plug relay_1:on_off_light fan:fan`, []step{
-				{topic: "stat/plug/RESULT", payload: `{"FanSpeed":2}`, want: []string{"report T/fan fan_mode=medium fan_percent=67"}},
+				{topic: "stat/plug/RESULT", payload: `{"FanSpeed":2}`, want: []string{"report T/fan fan_mode=medium fan_percent=66"}},
 				{topic: "tele/plug/STATE", payload: `{"POWER1":"ON","FanSpeed":0}`, want: []string{"report T/fan fan_mode=off fan_percent=0", "report T/relay_1 on=true"}},
 				{command: set1("fan", device.Values{"fan_percent": number(100), "fan_mode": device.Text("high")}), want: []string{"publish cmnd/plug/FanSpeed 3"}},
 				{command: set1("fan", device.Values{"fan_percent": number(34)}), want: []string{"publish cmnd/plug/FanSpeed 2"}},

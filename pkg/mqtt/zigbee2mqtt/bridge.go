@@ -66,6 +66,9 @@ func (e *expose) published() bool { return e.Access&accessState != 0 }
 func (e *expose) settable() bool  { return e.Access&accessSet != 0 }
 func (e *expose) readable() bool  { return e.Access&accessGet != 0 }
 
+// sets reports whether there is such an expose, and it can be set.
+func (e *expose) sets() bool { return e != nil && e.settable() }
+
 // feature returns the first feature with one of the names.
 func (e *expose) feature(names ...string) *expose {
 	for _, name := range names {

@@ -136,7 +136,7 @@ func (b *builder) generic(exposes []expose) {
 		b.t.blinks = b.t.blinks || e.Name == "effect" && e.has("blink")
 		r, endpoint := find(e)
 		switch {
-		case b.valveState(e), b.relay(e), b.thermostatPower(e), b.isSiren(e):
+		case b.valveState(e), b.relay(e), b.thermostatPower(e), b.isSiren(e), b.coverState(e):
 		case r == nil || !e.published() || e.Property == "":
 			b.Leave(reasonFor(e), e.Name)
 		case e.Category == "config" || e.Category == "diagnostic" && !r.diagnostic:

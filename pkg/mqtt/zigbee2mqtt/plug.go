@@ -147,14 +147,41 @@ func (b *builder) relay(e *expose) bool {
 	return true
 }
 
+// coverWords are the words of a cover's state.
+type coverWords struct{ open, close, stop string }
+
 // cover adds a window covering.
 func (b *builder) cover(e *expose) {
-	state, position, tilt := e.feature("state"), e.feature("position"), e.feature("tilt")
-	if state == nil || !state.settable() {
+	state := e.feature("state")
+	if !state.sets() {
 		b.Leave(reader.NoType("a cover that cannot be moved is not shown"), e.Name)
 		return
 	}
-	p := b.Add(reader.RankCover, "window_covering", "cover", e.Endpoint)
+	b.addCover(e.Endpoint, state, e.feature("position"), e.feature("tilt"), coverWords{"OPEN", "CLOSE", "STOP"})
+}
+
+// coverState adds a cover that has only the words of a state, and reports whether e is one.
+func (b *builder) coverState(e *expose) bool {
+	var words coverWords
+	for _, w := range e.words() {
+		switch strings.ToLower(w) {
+		case "open":
+			words.open = w
+		case "close":
+			words.close = w
+		case "stop":
+			words.stop = w
+		}
+	}
+	if e.Name != "state" || e.Type != "enum" || !e.settable() || words.open == "" || words.close == "" || words.stop == "" || b.Of(reader.RankCover) != nil {
+		return false
+	}
+	b.addCover(e.Endpoint, e, nil, nil, words)
+	return true
+}
+
+func (b *builder) addCover(endpoint string, state, position, tilt *expose, words coverWords) {
+	p := b.Add(reader.RankCover, "window_covering", "cover", endpoint)
 	p.Options.Kind = b.coverKind()
 	p.Options.Tilt = tilt != nil
 	if position == nil || !position.settable() {
@@ -167,20 +194,20 @@ func (b *builder) cover(e *expose) {
 	if position == nil {
 		b.bind(state, p.ID, func(_ *thing, v any, out device.Values) {
 			switch v {
-			case "OPEN":
+			case words.open:
 				out["position_percent"] = device.Number(100)
-			case "CLOSE":
+			case words.close:
 				out["position_percent"] = device.Number(0)
 			}
 		})
 	}
 	b.t.handlers[p.ID] = func(_ *thing, c device.Command, msg map[string]any) error {
 		if c.Do == device.Stop {
-			msg[state.Property] = "STOP"
+			msg[state.Property] = words.stop
 			return nil
 		}
 		if f, ok := c.Set["position_percent"].Number(); ok {
-			moveCover(state, position, f, msg)
+			words.move(state, position, f, msg)
 		}
 		if f, ok := c.Set["tilt_percent"].Number(); ok && tilt != nil {
 			low, high := span(tilt)
@@ -193,17 +220,16 @@ func (b *builder) cover(e *expose) {
 	}
 }
 
-// moveCover moves a cover as far as it supports: without a position, only open or
-// closed.
-func moveCover(state, position *expose, percent float64, msg map[string]any) {
+// move moves a cover as far as it supports: without a position, only open or closed.
+func (w *coverWords) move(state, position *expose, percent float64, msg map[string]any) {
 	switch {
 	case position != nil:
 		low, high := span(position)
 		msg[position.Property] = reader.FromPercent(percent, low, high)
 	case percent > 50:
-		msg[state.Property] = "OPEN"
+		msg[state.Property] = w.open
 	default:
-		msg[state.Property] = "CLOSE"
+		msg[state.Property] = w.close
 	}
 }
 

@@ -75,7 +75,9 @@ var rules = []rule{
 
 	{names: []string{"power"}, quantity: "power", diagnostic: true, why: "some relays have it as a diagnostic"},
 	{names: []string{"energy"}, quantity: "energy", diagnostic: true, why: "since the meter was made; energy_today and the like restart"},
+	{names: []string{"EAST", "BASE"}, quantity: "energy", why: "the total of a French meter, by its labels; the others are of tariffs, or apparent power"},
 	{names: []string{"produced_energy", "energy_produced", "reverse_energy"}, quantity: "energy_exported", why: "what goes into the grid"},
+	{names: []string{"EAIT"}, quantity: "energy_exported", why: "of a French meter, too"},
 	{names: []string{"voltage"}, quantity: "voltage", why: "in mV, with the category diagnostic, it is a battery's, and not a meter's"},
 	{names: []string{"current"}, quantity: "current", why: "in A or mA"},
 

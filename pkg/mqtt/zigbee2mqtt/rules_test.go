@@ -24,6 +24,7 @@ func TestNames(t *testing.T) {
 	number := func(name, unit string, access int) string {
 		return fmt.Sprintf(`{"type":"numeric","name":%q,"property":%q,"access":%d,"unit":%q}`, name, name, access, unit)
 	}
+	const cover = `{"type":"enum","name":"state","property":"state","access":3,"values":["open","stop","close"]}`
 	const sounder = `{"type":"binary","name":"alarm","property":"alarm","access":3,"value_on":true,"value_off":false}`
 	for _, c := range []struct {
 		description string
@@ -56,6 +57,10 @@ func TestNames(t *testing.T) {
 		{"Presence sensor", []string{enum("presence_state", "NONE", "PRESENCE")}, "occupancy:occupancy_sensor radar", `{"presence_state":"NONE"}`, []string{"report z2m:0x1/occupancy occupied=false"}},
 		{"Presence sensor", []string{enum("state", "none", "presence", "move"), binary("presence", yes)}, "occupancy:occupancy_sensor radar", `{"state":"move","presence":false}`, []string{"report z2m:0x1/occupancy occupied=false"}},
 		{"Lock", []string{enum("state", "locked", "unlocked")}, "", "", nil},
+		{"Roller shutter", []string{cover}, "cover:window_covering shutter no-position", `{"state":"open"}`, []string{"report z2m:0x1/cover position_percent=100"}},
+		{"Roller shutter", []string{`{"type":"cover","features":[{"type":"enum","name":"state","property":"state","access":7,"values":["OPEN","CLOSE","STOP"]}]}`, cover}, "cover:window_covering shutter no-position", `{"state":"CLOSE"}`, []string{"report z2m:0x1/cover position_percent=0"}},
+		{"Gate", []string{enum("state", "open", "stop", "close")}, "", "", nil}, // it cannot be moved
+		{"Linky", []string{`{"type":"numeric","name":"EAST","property":"east","access":1,"unit":"kWh"}`, `{"type":"numeric","name":"EASF01","property":"t1","access":1,"unit":"kWh"}`}, "meter:electrical_sensor [energy_kwh]", `{"east":12.5,"t1":3}`, []string{"report z2m:0x1/meter energy_kwh=12.5"}},
 		{"Freezer probe", []string{number("temperature", "°C", 1), number("probe_temperature", "°F", 1), number("probe_temperature_calibration", "°C", 3)}, "temperature:temperature_sensor, temperature_probe:temperature_sensor",
 			`{"temperature":20,"probe_temperature":14}`, []string{"report z2m:0x1/temperature temperature_celsius=20", "report z2m:0x1/temperature_probe temperature_celsius=-10"}},
 		{"Radiator valve", []string{number("local_temperature", "°C", 1)}, "temperature:temperature_sensor", `{"local_temperature":19.5}`, []string{"report z2m:0x1/temperature temperature_celsius=19.5"}},
@@ -136,6 +141,58 @@ func TestWordedSiren(t *testing.T) {
 	w.want(`publish zigbee2mqtt/x/set {"alarm_state":"alarm_sound_light"}`)
 	w.command("z2m:0x1", "siren", device.Values{"on": device.Bool(false)})
 	w.want(`publish zigbee2mqtt/x/set {"alarm_state":"normal"}`)
+}
+
+// TestCoverOfWords checks the commands for a cover that has only the words of a state.
+func TestCoverOfWords(t *testing.T) {
+	w := newWorld(t)
+	w.start(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":"Shutter","exposes":[{"type":"enum","name":"state","property":"state","access":3,"values":["open","stop","close"]}]}}`)
+	w.command("z2m:0x1", "cover", device.Values{"position_percent": device.Number(80)})
+	w.want(`publish zigbee2mqtt/x/set {"state":"open"}`)
+	w.command("z2m:0x1", "cover", device.Values{"position_percent": device.Number(0)})
+	w.want(`publish zigbee2mqtt/x/set {"state":"close"}`)
+	if err := w.Command(w.now, device.Command{Device: "z2m:0x1", Part: "cover", Do: device.Stop}); err != nil {
+		t.Error(err)
+	}
+	w.want(`publish zigbee2mqtt/x/set {"state":"stop"}`)
+}
+
+// TestFanWithoutSwitch checks fans that have no property for on and off.
+func TestFanWithoutSwitch(t *testing.T) {
+	mode := func(words string) string {
+		return `{"type":"enum","name":"mode","property":"fan_mode","access":7,"values":[` + words + `]}`
+	}
+	percent, word := func(f float64) device.Values { return device.Values{"fan_percent": device.Number(f)} }, func(s string) device.Values { return device.Values{"fan_mode": device.Text(s)} }
+	type step struct {
+		set  device.Values
+		want string // published, or an error
+	}
+	for _, c := range []struct {
+		features, state, report string
+		steps                   []step
+	}{
+		{mode(`"low","medium","high","on","auto"`), `{"fan_mode":"medium"}`, "fan_mode=medium fan_percent=66", []step{ // of an air conditioner
+			{percent(100), `{"fan_mode":"high"}`}, {word("auto"), `{"fan_mode":"auto"}`}, {word("off"), "the device cannot do that"},
+		}},
+		{mode(`"off","low","high"`), `{"fan_mode":"off"}`, "fan_mode=off fan_percent=0", []step{{percent(0), `{"fan_mode":"off"}`}, {percent(20), `{"fan_mode":"low"}`}}},
+		{`{"type":"numeric","name":"speed","property":"speed","access":7,"value_min":0,"value_max":5}`, `{"speed":0}`, "fan_percent=0", []step{{percent(0), `{"speed":0}`}, {percent(60), `{"speed":3}`}}},
+	} {
+		w := newWorld(t)
+		w.start(`{"ieee_address":"0x1","friendly_name":"x","type":"Router","definition":{"model":"M","vendor":"V","description":"Fan","exposes":[{"type":"fan","features":[` + c.features + `]}]}}`)
+		w.rec.Take()
+		w.send("x", c.state)
+		w.want("report z2m:0x1/fan " + c.report)
+		for _, s := range c.steps {
+			got := ""
+			if err := w.Command(w.now, device.Command{Device: "z2m:0x1", Part: "fan", Set: s.set}); err != nil {
+				got = err.Error()
+			}
+			got += strings.TrimPrefix(strings.Join(w.rec.Take(), " "), "publish zigbee2mqtt/x/set ")
+			if got != s.want {
+				t.Errorf("%v: %s, want %s", s.set, got, s.want)
+			}
+		}
+	}
 }
 
 // TestValveLevel checks the commands for a valve with a position in percent.
