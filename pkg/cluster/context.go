@@ -65,6 +65,11 @@ func (c *Context) Emit(cl matter.ClusterID, ev matter.EventID, data func(w *tlv.
 	c.events = append(c.events, queued{cl, ev, data})
 }
 
+// EmitNumber emits an event whose only field, 0, is a number.
+func (c *Context) EmitNumber(cl matter.ClusterID, ev matter.EventID, n uint64) {
+	c.Emit(cl, ev, func(w *tlv.Writer) { w.Uint(tlv.Context(0), n) })
+}
+
 // reset prepares c for another call.
 func (c *Context) reset(now time.Time, r *im.Request) {
 	clear(c.events)

@@ -4,7 +4,6 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // WantLevel is the bit of [cluster.Context.Want] for the sensitivity.
@@ -66,7 +65,5 @@ func (s *Config) SetFault(c *cluster.Context, faulty bool) {
 		return
 	}
 	s.Fault = is
-	c.Emit(datamodel.BooleanStateConfigurationID, datamodel.BooleanStateConfigurationEventSensorFault, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(is))
-	})
+	c.EmitNumber(datamodel.BooleanStateConfigurationID, datamodel.BooleanStateConfigurationEventSensorFault, uint64(is))
 }

@@ -133,9 +133,7 @@ func (s *Lock) ReportState(c *cluster.Context, is datamodel.DoorLockLockState) {
 	}
 	if is == datamodel.DoorLockLockStateNotFullyLocked {
 		s.wanted = operation{}
-		c.Emit(datamodel.DoorLockID, datamodel.DoorLockEventDoorLockAlarm, func(w *tlv.Writer) {
-			w.Uint(tlv.Context(0), uint64(datamodel.DoorLockAlarmCodeLockJammed))
-		})
+		c.EmitNumber(datamodel.DoorLockID, datamodel.DoorLockEventDoorLockAlarm, uint64(datamodel.DoorLockAlarmCodeLockJammed))
 		return
 	}
 	o, source := operation{state: is}, datamodel.DoorLockOperationSourceUnspecified
@@ -158,7 +156,5 @@ func (s *Lock) ReportDoor(c *cluster.Context, is datamodel.DoorLockDoorState) {
 	if was == s.Door || !was.Valid {
 		return
 	}
-	c.Emit(datamodel.DoorLockID, datamodel.DoorLockEventDoorStateChange, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(is))
-	})
+	c.EmitNumber(datamodel.DoorLockID, datamodel.DoorLockEventDoorStateChange, uint64(is))
 }

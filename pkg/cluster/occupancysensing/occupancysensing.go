@@ -99,7 +99,5 @@ func (s *Sensor) Set(c *cluster.Context, occupied bool) {
 		return
 	}
 	s.Occupancy = is
-	c.Emit(datamodel.OccupancySensingID, datamodel.OccupancySensingEventOccupancyChanged, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(is))
-	})
+	c.EmitNumber(datamodel.OccupancySensingID, datamodel.OccupancySensingEventOccupancyChanged, uint64(is))
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/opcredsd/opcredsd/pkg/cluster"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/matter"
-	"github.com/opcredsd/opcredsd/pkg/tlv"
 )
 
 // Level is the severity of an alarm.
@@ -139,7 +138,7 @@ func (s *Alarm) highest() datamodel.SmokeCOAlarmExpressedState {
 func emit(c *cluster.Context, was, is *Alarm) {
 	alarm := func(id matter.EventID, was, is Level) {
 		if is != was && is != Normal {
-			c.Emit(datamodel.SmokeCOAlarmID, id, func(w *tlv.Writer) { w.Uint(tlv.Context(0), uint64(is)) })
+			c.EmitNumber(datamodel.SmokeCOAlarmID, id, uint64(is))
 		}
 	}
 	happened := func(id matter.EventID, is bool) {

@@ -116,8 +116,5 @@ func (s *Vacuum) setFault(c *cluster.Context, is Fault) {
 
 // complete emits the event of a run that has ended.
 func (s *Vacuum) complete(c *cluster.Context) {
-	fault := s.Fault
-	c.Emit(datamodel.RVCOperationalStateID, datamodel.RVCOperationalStateEventOperationCompletion, func(w *tlv.Writer) {
-		w.Uint(tlv.Context(0), uint64(fault))
-	})
+	c.EmitNumber(datamodel.RVCOperationalStateID, datamodel.RVCOperationalStateEventOperationCompletion, uint64(s.Fault))
 }
