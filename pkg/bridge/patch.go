@@ -29,39 +29,53 @@ type PartState struct {
 
 // Patch applies all of p or nothing. The error is an [*Error].
 func (r *Registry) Patch(id string, p Patch) error {
-	return r.do(func(now time.Time) error {
-		e := r.entries[id]
-		if e == nil || e.rec.Gone != nil {
-			return notFound(id)
-		}
-		nodes, err := r.checkPatch(e, &p)
-		if err != nil && r.patchMore(now, e, &p) {
-			return nil
-		}
-		if err != nil {
+	return r.do(func(now time.Time) error { return r.patch(now, id, &p) })
+}
+
+// Patched is like Patch, and returns the device with the changes.
+func (r *Registry) Patched(id string, p Patch) (v View, err error) {
+	err = r.do(func(now time.Time) error {
+		if err := r.patch(now, id, &p); err != nil {
 			return err
 		}
-		if err := r.patchDescription(now, e, &p); err != nil {
-			return err
-		}
-		if p.Reachable != nil {
-			e.rec.Device.Reachable = *p.Reachable
-		}
-		// Values first: a controller that is notified of the reachability then
-		// reads them.
-		for i, n := range nodes {
-			r.report(now, e, n, p.States[i].State)
-		}
-		if p.Battery != nil {
-			r.setBattery(now, e, *p.Battery)
-		}
-		r.changed(now, e)
-		r.heard(now, e)
-		if len(nodes) == 0 {
-			r.notify(now, e)
-		}
+		v = r.view(now, r.entries[id])
 		return nil
 	})
+	return v, err
+}
+
+func (r *Registry) patch(now time.Time, id string, p *Patch) error {
+	e := r.entries[id]
+	if e == nil || e.rec.Gone != nil {
+		return notFound(id)
+	}
+	nodes, err := r.checkPatch(e, p)
+	if err != nil && r.patchMore(now, e, p) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.patchDescription(now, e, p); err != nil {
+		return err
+	}
+	if p.Reachable != nil {
+		e.rec.Device.Reachable = *p.Reachable
+	}
+	// Values first: a controller that is notified of the reachability then
+	// reads them.
+	for i, n := range nodes {
+		r.report(now, e, n, p.States[i].State)
+	}
+	if p.Battery != nil {
+		r.setBattery(now, e, *p.Battery)
+	}
+	r.changed(now, e)
+	r.heard(now, e)
+	if len(nodes) == 0 {
+		r.notify(now, e)
+	}
+	return nil
 }
 
 // patchMore applies a patch with values that the device is not shown with yet, such as

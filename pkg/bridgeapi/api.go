@@ -322,10 +322,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.opt.Registry.Patch(id, p); err != nil {
-		return err
-	}
-	v, err := h.opt.Registry.Device(id)
+	v, err := h.opt.Registry.Patched(id, p)
 	if err == nil {
 		answer(w, http.StatusOK, v)
 	}

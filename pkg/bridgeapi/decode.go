@@ -70,9 +70,9 @@ func array(at string, raw json.RawMessage, limit int, take func(at string, v jso
 
 // escape returns a member's name in the form of a JSON pointer (RFC 6901, section
 // 3).
-func escape(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
+func escape(name string) string { return escaper.Replace(name) }
+
+var escaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 func wrong(at, format string, args ...any) error {
 	return &bridge.Error{Kind: bridge.Invalid, Pointer: at, Detail: fmt.Sprintf(format, args...)}
