@@ -94,8 +94,7 @@ func (r *Reader) put(t *thing) {
 	}
 	if old != nil {
 		if old.name != t.name {
-			r.unsubscribe(old.name)
-			delete(r.byTopic, old.name)
+			r.release(old)
 		}
 		t.memory = old.memory
 		if old.name != t.name {
@@ -138,6 +137,11 @@ func (r *Reader) drop(t *thing) {
 		// it has changed.
 		r.early[t.name] = *t.available
 	}
+	r.release(t)
+}
+
+// release gives up the topic of a thing, unless another thing has its name now.
+func (r *Reader) release(t *thing) {
 	if r.byTopic[t.name] == t {
 		delete(r.byTopic, t.name)
 		r.unsubscribe(t.name)

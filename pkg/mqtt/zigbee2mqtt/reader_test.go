@@ -627,3 +627,23 @@ func (s *countingSink) Describe(device.Device)               {}
 func (s *countingSink) Subscribe(...link.Subscription)       {}
 func (s *countingSink) Ignore(string, []device.Ignored)      {}
 func (s *countingSink) Report(string, string, device.Values) { s.reports++ }
+
+// TestSwappedNames checks that two devices that have exchanged their names each have the
+// topic of their new name, also where it needs a subscription.
+func TestSwappedNames(t *testing.T) {
+	for _, names := range [][2]string{{"a", "b"}, {"hall/a", "hall/b"}} {
+		w := newWorld(t)
+		w.start(w.entry("SP 240", 1, names[0]), w.entry("SP 240", 2, names[1]))
+		w.devices(w.entry("SP 240", 1, names[1]), w.entry("SP 240", 2, names[0]))
+		w.rec.Take()
+		w.send(names[1], `{"state":"ON"}`)
+		w.want("report z2m:0x1/switch on=true")
+		w.send(names[0], `{"state":"OFF"}`)
+		w.want("report z2m:0x2/switch on=false")
+		for _, name := range names {
+			if _, there := w.rec.Filters["zigbee2mqtt/"+name]; there != strings.Contains(name, "/") {
+				t.Errorf("%s: subscribed %v", name, there)
+			}
+		}
+	}
+}
