@@ -114,6 +114,9 @@ func (r *Reader) Message(now time.Time, m link.Message) {
 		return
 	}
 	t := r.byTopic[m.Topic]
+	if t == nil {
+		t = r.byTopic[m.Topic[:strings.LastIndexByte(m.Topic, '/')+1]+"+"]
+	}
 	if t == nil || len(m.Payload) == 0 {
 		return
 	}
@@ -123,7 +126,7 @@ func (r *Reader) Message(now time.Time, m link.Message) {
 	}
 	var state map[string]any
 	if err := json.Unmarshal(m.Payload, &state); err != nil {
-		if !strings.HasSuffix(m.Topic, "/RESULT") {
+		if !strings.HasSuffix(m.Topic, "/RESULT") && r.byTopic[m.Topic] != nil {
 			r.sink.Failed(m.Topic, "json")
 		}
 		return
@@ -246,13 +249,18 @@ func (r *Reader) describe(now time.Time) {
 	}
 }
 
-// topics returns the topics of the device's states.
+// topics returns the topics of the device's states. With SetOption4 it answers at the topic
+// of the command in place of RESULT.
 func (t *thing) topics() []string {
 	c := &t.config
 	if len(c.Prefixes) < 3 {
 		return nil
 	}
-	return []string{c.topic(2, "LWT"), c.topic(2, "STATE"), c.topic(2, "SENSOR"), c.topic(1, "RESULT"), c.topic(1, "STATUS10")}
+	topics := []string{c.topic(2, "LWT"), c.topic(2, "STATE"), c.topic(2, "SENSOR")}
+	if c.Options["4"] == 1 {
+		return append(topics, c.topic(1, "+"))
+	}
+	return append(topics, c.topic(1, "RESULT"), c.topic(1, "STATUS10"))
 }
 
 func (r *Reader) subscribe(t *thing) {

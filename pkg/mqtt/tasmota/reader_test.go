@@ -99,8 +99,17 @@ func TestDevices(t *testing.T) {
 				{topic: "stat/plug/STATUS10", payload: `{"StatusSNS":{"ENERGY":{"Power":13}}}`, want: []string{"report T/relay_1 power_watts=13"}},
 				{command: set1("relay_1", device.Values{"on": no}), want: []string{"publish cmnd/plug/POWER1 OFF"}},
 				{topic: "stat/plug/RESULT", payload: `{"Command":"Unknown"}`},
-				{topic: "stat/plug/RESULT", payload: `OFF`}, // SetOption4
+				{topic: "stat/plug/RESULT", payload: `OFF`},
+				{topic: "stat/plug/POWER", payload: `{"POWER":"OFF"}`}, // not of this one
 				{command: set1("relay_9", device.Values{"on": no}), want: []string{"error the device cannot do that"}},
+			}},
+		{"answers at the topic of the command (SetOption4)", config0(`"rl":[2]`, `"so":{"4":1}`, `"lt_st":1`), "",
+			`Plug light_1:dimmable_light`, []step{
+				{topic: "stat/plug/POWER", payload: `{"POWER":"ON"}`, want: []string{"report T/light_1 on=true"}},
+				{topic: "stat/plug/POWER", payload: `ON`},
+				{topic: "stat/plug/DIMMER", payload: `{"POWER":"ON","Dimmer":40}`, want: []string{"report T/light_1 brightness_percent=40"}},
+				{topic: "stat/plug/STATE", payload: `{"POWER":"OFF","Dimmer":40}`, want: []string{"report T/light_1 on=false"}},
+				{topic: "tele/plug/STATE", payload: `{"POWER":"ON","Dimmer":40}`, want: []string{"report T/light_1 on=true"}},
 			}},
 		{"two relays that are lights, with names", config0(`"rl":[1,1]`, `"so":{"30":1}`, `"lt_st":0`, `"fn":["Plug","Hall"]`), "",
 			`Plug relay_1:on_off_light relay_2:on_off_light(Hall)`, []step{
