@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/cipher"
 	"fmt"
 	"net/netip"
 	"os"
@@ -90,21 +89,17 @@ func serveEcho() error {
 type echo struct {
 	*process
 	client *thin
-	aead   cipher.AEAD
 }
 
 func startEcho(ns *netns.Namespace) (*echo, error) {
-	aead, err := mcrypto.NewAEAD(make([]byte, mcrypto.KeySize))
-	if err != nil {
-		return nil, err
-	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVar+"="+roleEcho)
 	out := new(output)
-	e := &echo{aead: aead}
-	if e.process, err = startIn(ns, cmd, out); err != nil {
+	p, err := startIn(ns, cmd, out)
+	if err != nil {
 		return nil, err
 	}
+	e := &echo{process: p}
 	if _, err = out.await(e.process, "listening", 5*time.Second); err == nil {
 		e.client, err = newThin(netip.AddrPortFrom(deviceAddr, echoPort))
 	}
@@ -120,12 +115,15 @@ func (e *echo) stop() {
 	e.signal(os.Kill)
 }
 
-// datagram returns a datagram of the given size.
-func (e *echo) datagram(kind byte, size int) []byte {
-	b := make([]byte, size)
+// sealed returns an encrypted datagram. Its first octet is kind.
+func sealed(kind byte, size int) []byte {
+	aead, err := mcrypto.NewAEAD(make([]byte, mcrypto.KeySize))
+	if err != nil {
+		panic("BUG: bench: " + err.Error())
+	}
+	b := make([]byte, size-mcrypto.MICSize, size)
 	b[0] = kind
-	e.aead.Seal(b[header:header], make([]byte, mcrypto.NonceSize), b[header:size-mcrypto.MICSize], b[:header])
-	return b
+	return b[:header+len(aead.Seal(b[header:header], make([]byte, mcrypto.NonceSize), b[header:], b[:header]))]
 }
 
 // measure returns the CPU time of one of n conversations, of the given number of answers.
@@ -136,9 +134,9 @@ func (e *echo) measure(kind byte, n, answers int) (float64, error) {
 		if i == 0 {
 			size = requestSize
 		}
-		c = append(c, e.datagram(kind, size))
+		c = append(c, sealed(kind, size))
 	}
-	c = append(c, e.datagram(kindAck, ackSize))
+	c = append(c, sealed(kindAck, ackSize))
 	t, err := e.spent(repeat(n, func() error {
 		size, err := e.client.have(c)
 		if err == nil && size != echoSizes[kind] {
