@@ -71,13 +71,14 @@ func (r *Registry) identification(e *entry, n *device.Node) *identify.Options {
 
 // information returns the cluster that describes a bridged endpoint.
 func (r *Registry) information(e *entry, n *device.Node) (*information.Cluster, error) {
-	unique := e.rec.Endpoints[n.Key].UniqueID
+	id := e.rec.Endpoints[n.Key]
 	return information.New(information.Options{
-		Info:          describe(&e.rec.Device),
-		UniqueID:      func() string { return unique },
-		NodeLabel:     fitting(e.labelOf(n), information.MaxText),
-		KeepNodeLabel: func(name string) error { return r.nameByController(e, n, name) },
-		Unreachable:   !e.reachable,
+		Info:                 describe(&e.rec.Device),
+		UniqueID:             func() string { return id.UniqueID },
+		NodeLabel:            fitting(e.labelOf(n), information.MaxText),
+		KeepNodeLabel:        func(name string) error { return r.nameByController(e, n, name) },
+		ConfigurationVersion: max(id.Version, 1),
+		Unreachable:          !e.reachable,
 	})
 }
 

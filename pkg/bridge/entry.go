@@ -283,7 +283,8 @@ func giveNumbers(tx *store.Tx, rec *record, a *device.Assembly, left bool) error
 		} else {
 			former = append(former, id.Number)
 		}
-		ids[n.Key] = identity{Shape: n.Shape, UniqueID: id.UniqueID}
+		id.Shape, id.Number = n.Shape, 0
+		ids[n.Key] = id
 	}
 	if len(fresh) > 0 {
 		if err := tx.RaiseNextEndpoint(FirstEndpoint); err != nil {

@@ -37,6 +37,11 @@ type identity struct {
 	Number   matter.EndpointID `json:"number"`
 	Shape    string            `json:"shape"`
 	UniqueID string            `json:"unique_id"`
+
+	// Version is the version of a bridged device's configuration, and Elements a digest
+	// of what controllers saw of it. Version is 0 before that.
+	Version  uint32 `json:"version,omitempty"`
+	Elements string `json:"elements,omitempty"`
 }
 
 // label is a name and its origin.

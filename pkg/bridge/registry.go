@@ -191,7 +191,7 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		r.log.Error("the devices file was not applied", "error", err)
 	}
 	r.limit()
-	r.add(r.sorted())
+	r.add(now, r.sorted())
 	return nil
 }
 
@@ -329,7 +329,7 @@ func (r *Registry) updateList(now time.Time) {
 		r.takeOver(now, e)
 	}
 	r.shown -= len(remove)
-	if added := r.add(all); added+len(remove) > 0 {
+	if added := r.add(now, all); added+len(remove) > 0 {
 		r.log.Info("the list of devices has changed", "added", added, "removed", len(remove), "endpoints", r.shown)
 	}
 }
@@ -353,7 +353,7 @@ func (r *Registry) takeOver(now time.Time, e *entry) {
 
 // add adds the endpoints of all entries that are ready to the node, in one step, and returns their
 // number. A device that the node rejects does not affect the others.
-func (r *Registry) add(all []*entry) (added int) {
+func (r *Registry) add(now time.Time, all []*entry) (added int) {
 	var ready []*entry
 	var each [][]node.Endpoint
 	for _, e := range all {
@@ -363,6 +363,7 @@ func (r *Registry) add(all []*entry) (added int) {
 			}
 		}
 	}
+	r.raiseVersions(now, ready)
 	if len(ready) > 0 && r.node.AddEndpoints(slices.Concat(each...)...) == nil {
 		for _, all := range each {
 			added += len(all)

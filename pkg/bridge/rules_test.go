@@ -122,7 +122,7 @@ func TestRule8OthersGoOn(t *testing.T) {
 	t.Run("two records with one number", func(t *testing.T) {
 		g := three(t)
 		e := g.entries["api:b"]
-		e.rec.Endpoints = map[string]identity{"main": {g.get("api:a").Endpoint, e.rec.Endpoints["main"].Shape, "x"}}
+		e.rec.Endpoints = map[string]identity{"main": {Number: g.get("api:a").Endpoint, Shape: e.rec.Endpoints["main"].Shape, UniqueID: "x"}}
 		if err := g.keep(e); err != nil {
 			t.Fatal(err)
 		}

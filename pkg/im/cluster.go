@@ -1,6 +1,7 @@
 package im
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -80,6 +81,27 @@ type Spec struct {
 	Attributes []Attribute
 	Commands   []Command
 	Events     []Event
+}
+
+// AppendElements appends the ids of the cluster and its attributes, commands and events,
+// and its features. The result is equal only for clusters with the same elements.
+func (s *Spec) AppendElements(b []byte) []byte {
+	number := func(v uint32) { b = binary.LittleEndian.AppendUint32(b, v) }
+	number(uint32(s.ID))
+	number(s.Features)
+	number(uint32(len(s.Attributes)))
+	for i := range s.Attributes {
+		number(uint32(s.Attributes[i].ID))
+	}
+	number(uint32(len(s.Commands)))
+	for i := range s.Commands {
+		number(uint32(s.Commands[i].ID))
+	}
+	number(uint32(len(s.Events)))
+	for i := range s.Events {
+		number(uint32(s.Events[i].ID))
+	}
+	return b
 }
 
 // Cluster is one cluster server on one endpoint. The engine checks existence,

@@ -91,21 +91,7 @@ func digest(ep im.Endpoint) [sha256.Size]byte {
 		number(uint32(d))
 	}
 	for _, cl := range ep.Clusters {
-		s := cl.Spec()
-		number(uint32(s.ID))
-		number(s.Features)
-		number(uint32(len(s.Attributes)))
-		for i := range s.Attributes {
-			number(uint32(s.Attributes[i].ID))
-		}
-		number(uint32(len(s.Commands)))
-		for i := range s.Commands {
-			number(uint32(s.Commands[i].ID))
-		}
-		number(uint32(len(s.Events)))
-		for i := range s.Events {
-			number(uint32(s.Events[i].ID))
-		}
+		b = cl.Spec().AppendElements(b)
 	}
 	return sha256.Sum256(b)
 }

@@ -40,7 +40,7 @@ func TestLibraryCertification(t *testing.T) {
 			})
 		}
 		wanted := func(name string) bool {
-			return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.place())
+			return len(only) == 0 || slices.Contains(only, name) || slices.Contains(only, x.device) || x.device == "" && slices.Contains(only, x.place())
 		}
 		for _, line := range x.scripts {
 			if words := strings.Fields(line); wanted(words[0]) {

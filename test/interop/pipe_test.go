@@ -178,6 +178,8 @@ func (p *pipe) obey(r *request) error {
 		return p.press(time.Duration(r.LongPressDurationMillis)*time.Millisecond, 1, 0)
 	case "SimulateMultiPress":
 		return p.press(time.Duration(r.MultiPressPressedMillis)*time.Millisecond, r.MultiPressNumPresses, time.Duration(r.MultiPressReleasedMillis)*time.Millisecond)
+	case "SimulateConfigurationVersionChange":
+		return p.source.api.do("PATCH", "/v1/devices/"+p.device, `{"battery":{"percent":80}}`, nil)
 	case "SimulateSwitchIdle":
 	case "Reboot":
 		return p.source.reboot()
@@ -328,7 +330,7 @@ var identifyPICS = []string{"I.S=1", "I.S.A0000=1", "I.S.A0001=1", "I.S.C00.Rsp=
 
 // bridgedPICS is Bridged Device Basic Information, as far as the library's devices are
 // described.
-var bridgedPICS = []string{"BRBINFO.S=1", "BRBINFO.S.A0001=1", "BRBINFO.S.A0003=1", "BRBINFO.S.A0005=1", "BRBINFO.S.A0011=1", "BRBINFO.S.A0012=1"}
+var bridgedPICS = []string{"BRBINFO.S=1", "BRBINFO.S.A0001=1", "BRBINFO.S.A0003=1", "BRBINFO.S.A0005=1", "BRBINFO.S.A0011=1", "BRBINFO.S.A0012=1", "BRBINFO.S.A0018=1"}
 
 // groupsPICS is Groups.
 var groupsPICS = []string{

@@ -61,6 +61,8 @@ var tryouts = []tryout{
 	{device: "occupancy_sensor", scripts: []string{"TC_OCC_2_1", "TC_OCC_2_2", "TC_OCC_2_3",
 		"TC_OCC_3_1 --bool-arg simulate_occupancy:true " + events, "TC_OCC_3_2 --bool-arg simulate_occupancy:true " + events}},
 	{device: "temperature_sensor", scripts: []string{"TC_TMP_2_1"}, plans: "TC_TMP_2_2"},
+	// The device gets a battery, which the bridge shows a second later.
+	{device: "humidity_sensor", seconds: "3", scripts: []string{"TC_BRBINFO_3_2 " + events}, pics: []string{"BRBINFO.S.M.DeviceConfigurationChange"}},
 	{device: "humidity_sensor", plans: "TC_RH_2_1 TC_RH_2_2"},
 	{device: "pressure_sensor", plans: "TC_PRS_2_1 TC_PRS_2_2"},
 	{device: "flow_sensor", plans: "TC_FLW_2_1 TC_FLW_2_2"},
