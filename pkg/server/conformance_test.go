@@ -61,7 +61,8 @@ Notes on the tables:
   them: auxiliary access control, Groupcast, CacheAndSync of Group Key Management, network
   recovery, Joint Fabric.
 - ConfigurationVersion grows when an endpoint or one of its elements is added or removed,
-  and never at a restart.
+  and never at a restart. That of a bridged device grows when its own endpoint or its parts
+  change.
 - The SDK's certification scripts for a node like this one pass;
   [test/interop](../test/interop/README.md#certification) lists them and describes how to
   run them.
