@@ -57,8 +57,9 @@ type Reader struct {
 	timers   timers
 	skipped  map[string]bool // keys for which another reader is responsible
 	refused  map[string]bool // keys of entities that are not shown
-	beyond   int             // number of entities that were ignored because there are too many
-	own      Own             // what the operator describes
+	rivals   map[string]*rival
+	beyond   int // number of entities that were ignored because there are too many
+	own      Own // what the operator describes
 
 	settled bool
 }
@@ -69,7 +70,7 @@ func New(o Options, sink reader.Sink) *Reader {
 	return &Reader{
 		o: o, sink: sink,
 		entities: map[string]*entity{}, units: map[string]*unit{}, byIdent: map[string]*unit{},
-		topics: map[string][]*entity{}, skipped: map[string]bool{}, refused: map[string]bool{},
+		topics: map[string][]*entity{}, skipped: map[string]bool{}, refused: map[string]bool{}, rivals: map[string]*rival{},
 	}
 }
 
@@ -107,12 +108,16 @@ func (r *Reader) Up() {
 	for _, u := range r.units {
 		u.memory.Forget()
 	}
+	for _, v := range r.rivals {
+		v.tried = false
+	}
 }
 
 // Settled is called when all retained messages have arrived. It describes the
 // devices.
 func (r *Reader) Settled(now time.Time) {
 	r.settled = true
+	r.decide(now)
 	for _, id := range slices.Sorted(maps.Keys(r.units)) {
 		u := r.units[id]
 		if u.dirty {
@@ -166,6 +171,7 @@ func (r *Reader) deliver(now time.Time, e *entity, topic string, m *message) {
 func (r *Reader) discovery(now time.Time, component, id string, m link.Message) {
 	key := component + "/" + strings.ReplaceAll(id, " ", "/")
 	if len(m.Payload) == 0 {
+		r.withdraw(key)
 		r.clear(now, component, key)
 		return
 	}
@@ -269,6 +275,9 @@ func (r *Reader) leave(now time.Time, key string) {
 		return
 	}
 	e.leaving = true
+	if r.give(now, e); r.entities[key] != e {
+		return // another message describes the entity, too
+	}
 	r.after(now, grace, func(now time.Time) {
 		if r.entities[key] == e && e.leaving {
 			r.drop(now, e)
@@ -297,6 +306,12 @@ func (r *Reader) accept(key string) {
 
 // entity handles the description of one entity.
 func (r *Reader) entity(now time.Time, component, key string, c config, retained bool) {
+	r.announce(now, component, key, c, retained, false)
+}
+
+// announce does the same. If it is said to be valid, no other description of the entity
+// is.
+func (r *Reader) announce(now time.Time, component, key string, c config, retained, valid bool) {
 	old := r.entities[key]
 	info := newInfo(c)
 	if r.o.Skip != nil && r.o.Skip(info.origin, info.identifiers, c.topics()) {
@@ -326,6 +341,14 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 	}
 	r.accept(key)
 	u := r.unitOf(info, e)
+	if !valid && r.contested(u, e) {
+		if old != nil {
+			r.drop(now, old)
+		}
+		return
+	}
+	delete(r.rivals, key)
+	u.learn(info.device, e)
 	// If the same entity was described before, or on another topic, it keeps its
 	// states.
 	for _, before := range []*entity{u.find(e), old} {
@@ -334,6 +357,9 @@ func (r *Reader) entity(now time.Time, component, key string, c config, retained
 		}
 		e.inherit(before)
 		r.detach(before)
+		if before.key != key && !before.leaving && before.id == e.id {
+			r.wait(u, before, e, valid)
+		}
 		if last := before.unit; last != u && len(last.entities) == 0 {
 			r.remove(last)
 		}

@@ -812,3 +812,53 @@ func FuzzDiscovery(f *testing.F) {
 		w.pass(time.Hour)
 	})
 }
+
+// TestStaleAnnouncement checks an entity that two retained messages describe, since its
+// publisher had another name before: the one that is available counts, in each order of
+// the messages, and the other one takes over when that is cleared.
+func TestStaleAnnouncement(t *testing.T) {
+	announce := func(w *world, node string) {
+		w.retained("homeassistant/sensor/"+node+"/t/config", fmt.Sprintf(`{"name":null,"uniq_id":"t","dev_cla":"temperature","unit_of_meas":"°C","stat_t":"%s/t","avty_t":"%s/status","dev":{"ids":["n"],"name":"%s"}}`, node, node, node))
+	}
+	for _, order := range [][]string{{"old", "new"}, {"new", "old"}} {
+		w := newWorld(t)
+		start := func() {
+			w.Up()
+			for _, node := range order {
+				announce(w, node)
+			}
+			for range 3 { // each new subscription brings what is retained, and then settles
+				for node, status := range map[string]string{"old": "offline", "new": "online"} {
+					if w.rec.Filters[node+"/status"].Filter != "" {
+						w.retained(node+"/status", status)
+					}
+				}
+				w.Settled(w.now)
+			}
+		}
+		for range 2 { // and again after a reconnect
+			start()
+			w.rec.Take()
+			w.send("old/t", "5")
+			w.send("new/t", "21.5")
+			w.want("report ha:n/sensor_t temperature_celsius=21.5")
+			if d := w.rec.Devices["ha:n"]; d.Name != "new" || len(w.rec.Ignored["ha:sensor/old/t"]) != 1 {
+				t.Errorf("%v: %s, left out %v", order, d.Name, w.rec.Ignored)
+			}
+		}
+		w.retained("homeassistant/sensor/new/t/config", "")
+		w.pass(2 * grace)
+		if _, there := w.rec.Devices["ha:n"]; !there || len(w.rec.Ignored["ha:sensor/old/t"]) != 0 {
+			t.Errorf("%v: the other message does not count; left out %v", order, w.rec.Ignored)
+		}
+		w.rec.Take()
+		w.send("old/status", "online")
+		w.send("old/t", "6")
+		w.want("reachable ha:n true", "report ha:n/sensor_t temperature_celsius=6")
+		w.retained("homeassistant/sensor/old/t/config", "")
+		w.pass(2 * grace)
+		if _, there := w.rec.Devices["ha:n"]; there {
+			t.Errorf("%v: the device stays", order)
+		}
+	}
+}

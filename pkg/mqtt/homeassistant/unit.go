@@ -94,7 +94,6 @@ func (r *Reader) unitOf(i info, e *entity) *unit {
 			u.idents = append(u.idents, ident)
 		}
 	}
-	u.learn(i.device, e)
 	return u
 }
 
