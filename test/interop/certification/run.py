@@ -12,7 +12,7 @@ do without, and fails by name where one cannot.
 The device is a bridge, so that its test brings about what happens at bridged devices: what
 scripts ask of the example applications by test event triggers goes into the same pipe as
 the rest (--app-pipe). SOURCE_SECONDS in the environment is how long to wait after each
-command, for a device that does what it is asked to and says so a moment later.
+command and write, for a device that does what it is asked to and says so a moment later.
 """
 import asyncio
 import ctypes
@@ -193,6 +193,17 @@ def to_pipe(*args, **kwargs):
     time.sleep(pause)
 
 
+write_attribute = ChipDeviceCtrl.ChipDeviceControllerBase.WriteAttribute
+
+
+async def write_one(*args, **kwargs):
+    """WriteAttribute, and a moment until its reports have come, which some scripts count
+    right away, while they may still arrive."""
+    result = await write_attribute(*args, **kwargs)
+    await asyncio.sleep(pause)
+    return result
+
+
 async def send(*args, **kwargs):
     """SendCommand, and a moment for the device behind the bridge."""
     result = await send_command(*args, **kwargs)
@@ -205,6 +216,7 @@ MatterBaseTest.send_test_event_triggers = trigger
 MatterBaseTest.check_test_event_triggers_enabled = triggers_enabled
 MatterBaseTest.read_single_attribute_check_success = read
 ChipDeviceCtrl.ChipDeviceControllerBase.SendCommand = send
+ChipDeviceCtrl.ChipDeviceControllerBase.WriteAttribute = write_one
 
 # Scripts find files by paths from the top of the SDK, and write to where they are.
 for name in ("credentials", "data_model", "src"):
