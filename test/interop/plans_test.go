@@ -44,7 +44,7 @@ var tryouts = []tryout{
 	{device: "extended_color_light", plans: "TC_CC_9_1", seconds: "0.3"},
 	// Color scenes, which the plans contain for the example applications.
 	{device: "extended_color_light", pics: []string{"PICS_SDK_CI_ONLY"}, plans: "TC_S_2_1 TC_S_2_2 TC_S_2_4"},
-	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},
+	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2", "TC_COLORCONTROL"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},
 
 	{device: "generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},
 	{device: "latching-generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},

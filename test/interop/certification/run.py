@@ -211,6 +211,17 @@ async def send(*args, **kwargs):
     return result
 
 
+init_subclass = MatterBaseTest.__init_subclass__.__func__
+
+
+def take_endpoint(script, **kwargs):
+    """The endpoint of the device, for a script that has a number in place of --endpoint."""
+    init_subclass(script, **kwargs)
+    if "_COLORCONTROL_ENDPOINT" in vars(script):
+        script._COLORCONTROL_ENDPOINT = int(sys.argv[sys.argv.index("--endpoint") + 1])
+
+
+MatterBaseTest.__init_subclass__ = classmethod(take_endpoint)
 MatterBaseTest.write_to_app_pipe = to_pipe
 MatterBaseTest.send_test_event_triggers = trigger
 MatterBaseTest.check_test_event_triggers_enabled = triggers_enabled
