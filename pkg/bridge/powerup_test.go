@@ -1,9 +1,11 @@
 package bridge
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/opcredsd/opcredsd/internal/clustertest"
 	"github.com/opcredsd/opcredsd/pkg/datamodel"
 	"github.com/opcredsd/opcredsd/pkg/device"
 	"github.com/opcredsd/opcredsd/pkg/im"
@@ -40,6 +42,48 @@ func TestRule9NoPowerUp(t *testing.T) {
 		if got := v.Parts[0].State["on"]; got != device.Bool(want) {
 			t.Errorf("after a restart %s is on: %v, want %v", id, got, want)
 		}
+	}
+}
+
+// What a power-up of a device of the program has led to is its state, also for the next
+// power-up: StartUpOnOff Toggle alternates.
+func TestPowerUpIsKept(t *testing.T) {
+	for name, end := range map[string]func(g *rig){"a stop": (*rig).stop, "SIGKILL": func(g *rig) { g.pass(time.Minute); g.kill() }} {
+		t.Run(name, func(t *testing.T) {
+			g := newServedRig(t)
+			g.put(lamp("demo:lamp"))
+			g.pass(time.Minute)
+			g.write("demo:lamp", datamodel.OnOffID, datamodel.OnOffAttrStartUpOnOff, fmt.Sprint(datamodel.OnOffStartUpOnOffToggle))
+			for _, want := range []string{"true", "false", "true"} {
+				end(g)
+				g.start(func(o *Options) { o.Resident = []string{"demo"} })
+				if got := g.read("demo:lamp", datamodel.OnOffID, datamodel.OnOffAttrOnOff); got != want {
+					t.Fatalf("OnOff is %s, want %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+// A command right before the end, which has not come to its source, counts for a device of
+// the program.
+func TestLastCommandIsKept(t *testing.T) {
+	g := newServedRig(t)
+	resident := func(o *Options) { o.Resident = []string{"demo"} }
+	g.stop()
+	g.start(resident)
+	if err := g.Handle("demo", func(device.Command) {}); err != nil {
+		t.Fatal(err)
+	}
+	g.put(lamp("demo:lamp"))
+	g.pass(time.Minute)
+	if got := g.node.engine.Invoke(clustertest.Admin(1), g.get("demo:lamp").Endpoint, datamodel.OnOffID, datamodel.OnOffCmdOn, "{}"); got != "SUCCESS" {
+		t.Fatal(got)
+	}
+	g.stop()
+	g.start(resident)
+	if got := g.read("demo:lamp", datamodel.OnOffID, datamodel.OnOffAttrOnOff); got != "true" {
+		t.Errorf("OnOff is %s", got)
 	}
 }
 

@@ -184,6 +184,7 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 		if slices.Contains(r.opt.Resident, e.source()) {
 			for _, n := range e.assembly.Nodes {
 				n.PowerUp(now)
+				r.adopt(now, e, n)
 			}
 		}
 	}
@@ -193,6 +194,23 @@ func (r *Registry) Attach(now time.Time, n Node) error {
 	r.limit()
 	r.add(now, r.sorted())
 	return nil
+}
+
+// adopt makes the state of a node, after a power-up or a last command, the one that its
+// source has reported last: the next start begins with it.
+func (r *Registry) adopt(now time.Time, e *entry, n *device.Node) {
+	p := e.part(n.Key)
+	if p == nil {
+		return
+	}
+	is := n.State(now)
+	for name, was := range p.State {
+		if v, ok := is[name]; ok && !v.IsNull() && v != was {
+			p.State[name] = v
+			e.dirty = true
+			r.saveBy(now.Add(saveKept))
+		}
+	}
 }
 
 // sorted returns the entries in the order of their creation.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/opcredsd/opcredsd/pkg/device"
@@ -126,8 +127,19 @@ func (r *Registry) awaitSave() {
 	}
 }
 
-// Close saves all changes. It must be called when the node has stopped.
-func (r *Registry) Close() error { return r.saveAll() }
+// Close saves all changes. It must be called when the node has stopped. Devices that live
+// in the program are kept as controllers have seen them last, also if a command has not
+// come to its source any more.
+func (r *Registry) Close() error {
+	for _, e := range r.entries {
+		if e.assembly != nil && slices.Contains(r.opt.Resident, e.source()) {
+			for _, n := range e.assembly.Nodes {
+				r.adopt(time.Now(), e, n)
+			}
+		}
+	}
+	return r.saveAll()
+}
 
 // saveAll stores all changes at once.
 func (r *Registry) saveAll() error {

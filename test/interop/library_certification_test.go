@@ -76,12 +76,18 @@ type entered struct {
 // tryout starts the daemon with the devices of e, and calls f.
 func (r *run) tryout(e *entered, f func(*run, *entered) error) {
 	r.t.Helper()
+	if e.device == demoLamp {
+		r.device.args = []string{"--demo"}
+	}
 	r.step("daemon ready", func() error { return r.device.start(r.ctx, testProduct) })
 	s := r.startSource()
-	if e.device == "" {
+	switch e.device {
+	case "":
 		r.putAll(library())
 		e.pics = filepath.Join(e.sdk, "src/app/tests/suites/certification/ci-pics-values")
-	} else {
+	case demoLamp:
+		r.must(r.enterDemo(e, s))
+	default:
 		r.must(r.enter(e, s))
 	}
 	r.step(e.log, func() error { return f(r, e) })
@@ -89,8 +95,7 @@ func (r *run) tryout(e *entered, f func(*run, *entered) error) {
 	r.step("daemon stopped", r.device.stop)
 }
 
-// enter adds the devices of a tryout to the daemon, and creates the file of PICS
-// and the pipe for the first of them.
+// enter adds the devices of a tryout to the daemon, and describes the first of them.
 func (r *run) enter(e *entered, s *source) error {
 	all := library()
 	i := slices.IndexFunc(all, func(d devices.Device) bool { return d.ID == "api:"+e.device })
@@ -111,6 +116,28 @@ func (r *run) enter(e *entered, s *source) error {
 	for _, c := range copies {
 		e.endpoints = append(e.endpoints, endpoints[c.ID+"/"+part])
 	}
+	return r.describe(e, s, d, part)
+}
+
+// demoLamp is the color lamp of --demo.
+const demoLamp = "demo:lamp"
+
+// enterDemo is enter for the lamp of --demo.
+func (r *run) enterDemo(e *entered, s *source) error {
+	if err := r.shown(demoLamp); err != nil {
+		return err
+	}
+	var lamp bridged
+	if err := r.device.api().do("GET", "/v1/devices/"+demoLamp, "", &lamp); err != nil {
+		return err
+	}
+	e.endpoints = []uint16{lamp.Endpoint}
+	d := devices.Device{ID: demoLamp, Parts: []devices.Part{{ID: lamp.Parts[0].ID, Type: "extended_color_light"}}}
+	return r.describe(e, s, d, d.Parts[0].ID)
+}
+
+// describe creates the file of PICS and the pipe for a part of a device.
+func (r *run) describe(e *entered, s *source, d devices.Device, part string) error {
 	lines, besides, err := pics(d, part, e.codes)
 	if err != nil {
 		return err

@@ -6,7 +6,9 @@ import devices "github.com/opcredsd/opcredsd/pkg/device"
 
 // tryout is a set of scripts and plans for one endpoint of one device.
 type tryout struct {
-	device string // of the library, without "api:"; "": all of them, without a certain endpoint
+	// device is one of the library, without "api:", or one of the daemon's own simulated
+	// devices, with "demo:". "" means all of the library, without a certain endpoint.
+	device string
 	part   string // of a device with several parts
 	// scripts are names with the input of their operator, as on a command line.
 	scripts []string
@@ -39,12 +41,17 @@ var tryouts = []tryout{
 		plans: "TC_CC_3_1 TC_CC_3_2 TC_CC_3_3 TC_CC_4_1 TC_CC_4_2"},
 	{device: "extended_color_light", plans: "TC_CC_4_3 TC_CC_4_4 TC_CC_5_1 TC_CC_5_2 TC_CC_5_3 TC_CC_6_1"},
 	{device: "extended_color_light", plans: "TC_CC_6_2 TC_CC_6_3 TC_CC_7_1 TC_CC_7_2 TC_CC_7_3"},
-	{device: "extended_color_light", plans: "TC_CC_7_4 TC_CC_8_1 TC_CC_9_2 TC_CC_9_3"},
-	// CC_9_1 reads the hue 30 s after a loop of 30 s has begun, and wants it past the beginning.
-	{device: "extended_color_light", plans: "TC_CC_9_1", seconds: "0.3"},
+	{device: "extended_color_light", plans: "TC_CC_7_4 TC_CC_8_1"},
+	// They read the hue 30 s after a loop of 30 s has begun, downwards from nearly 0, and want
+	// it past 0: not before 0.07 s later.
+	{device: "extended_color_light", plans: "TC_CC_9_1 TC_CC_9_2 TC_CC_9_3", seconds: "0.3"},
 	// Color scenes, which the plans contain for the example applications.
 	{device: "extended_color_light", pics: []string{"PICS_SDK_CI_ONLY"}, plans: "TC_S_2_1 TC_S_2_2 TC_S_2_4"},
 	{device: "color_temperature_light", scripts: []string{"TC_CC_2_1", "TC_CC_2_2", "TC_COLORCONTROL"}, plans: "TC_CC_6_1 TC_CC_6_2 TC_CC_6_3"},
+	// The power-up of a simulated lamp is the start of the daemon. Behind a bridge it is the
+	// lamp's own.
+	{device: demoLamp, scripts: []string{"TC_CC_6_5 " + events}},
+	{device: demoLamp, pics: []string{"PICS_SDK_CI_ONLY"}, plans: "TC_OO_2_4"},
 
 	{device: "generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},
 	{device: "latching-generic_switch", scripts: []string{"TC_SWTCH " + events}, plans: "TC_SWTCH_2_1"},

@@ -211,6 +211,19 @@ async def send(*args, **kwargs):
     return result
 
 
+request_reboot = MatterBaseTest.request_device_reboot
+RESTART = 10  # seconds: the device closes its sessions and is found again
+
+
+async def reboot(test):
+    """A restart of the device, as a line in the pipe."""
+    if not test.matter_test_config.pipe_name:
+        return await request_reboot(test)
+    write_to_pipe(test, {"Name": "Reboot"})
+    await asyncio.sleep(RESTART)
+    test._expire_sessions_on_all_controllers()
+
+
 init_subclass = MatterBaseTest.__init_subclass__.__func__
 
 
@@ -222,6 +235,7 @@ def take_endpoint(script, **kwargs):
 
 
 MatterBaseTest.__init_subclass__ = classmethod(take_endpoint)
+MatterBaseTest.request_device_reboot = reboot
 MatterBaseTest.write_to_app_pipe = to_pipe
 MatterBaseTest.send_test_event_triggers = trigger
 MatterBaseTest.check_test_event_triggers_enabled = triggers_enabled
