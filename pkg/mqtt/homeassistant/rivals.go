@@ -37,7 +37,7 @@ func (r *Reader) wait(u *unit, e, valid *entity, tried bool) {
 		return
 	}
 	r.rivals[e.key] = &rival{unit: u.id, id: e.id, component: e.component, said: e.said, retained: e.retained, tried: tried}
-	r.refuse(e.key, e.component, e.said.text("name", e.id), reader.Other("the message "+valid.key+" describes the same entity"))
+	r.refuse(e.key, e.component, e.said.text("name", e.id), reader.Other(e.key+" describes the same entity as "+valid.key))
 }
 
 // give makes a description valid that waits for that of e.
