@@ -74,7 +74,7 @@ var tryouts = []tryout{
 	{device: "pressure_sensor", plans: "TC_PRS_2_1 TC_PRS_2_2"},
 	{device: "flow_sensor", plans: "TC_FLW_2_1 TC_FLW_2_2"},
 	{device: "light_sensor", plans: "TC_ILL_2_1 TC_ILL_2_2"},
-	{device: "soil_sensor", scripts: []string{"TC_SOIL_2_1", "TC_SOIL_2_2 " + events}},
+	{device: "soil_sensor", seconds: "0.1", scripts: []string{"TC_SOIL_2_1", "TC_SOIL_2_2 " + events}},
 	{device: "air_quality_sensor", plans: "TC_AIRQUAL_2_1 TC_CMOCONC_2_1 TC_CDOCONC_2_1 TC_NDOCONC_2_1 TC_OZCONC_2_1 TC_PMICONC_2_1 " +
 		"TC_FLDCONC_2_1 TC_PMHCONC_2_1 TC_PMKCONC_2_1 TC_TVOCCONC_2_1 TC_RNCONC_2_1"},
 
