@@ -18,6 +18,7 @@ type process struct {
 	cmd   *exec.Cmd
 	begin time.Time
 	done  chan struct{} // closed when it has ended
+	first bool          // only the first thread counts
 }
 
 func (p *process) proc(name string) string {
@@ -30,6 +31,9 @@ func (p *process) cpu() (total time.Duration, err error) {
 	names, err := filepath.Glob(p.proc("task/*/schedstat"))
 	if err != nil {
 		return 0, err
+	}
+	if p.first {
+		names = []string{p.proc("schedstat")}
 	}
 	for _, name := range names {
 		b, err := os.ReadFile(name)
