@@ -290,16 +290,18 @@ func (r *Registry) apply(now time.Time, c *change) {
 }
 
 // Remove removes a device. It is not found from then on. Controllers see it as unreachable
-// at once, and it leaves their lists after the grace time, or at once if now is set. The
-// error is an [*Error].
+// at once, and it leaves their lists after the grace time, or at once if now is set, also
+// within the grace time. The error is an [*Error].
 func (r *Registry) Remove(id string, now bool) error {
 	return r.do(func(t time.Time) error {
 		e := r.entries[id]
-		if e == nil || e.rec.Gone != nil {
+		switch {
+		case e == nil || e.rec.Gone != nil && !(now && e.present()):
 			return notFound(id)
-		}
-		if err := r.commit(t, nil, []*entry{e}); err != nil {
-			return err
+		case e.rec.Gone == nil:
+			if err := r.commit(t, nil, []*entry{e}); err != nil {
+				return err
+			}
 		}
 		if now {
 			at := t.Add(-GraceTime).UTC()

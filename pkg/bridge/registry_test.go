@@ -622,3 +622,25 @@ func TestLargeDescription(t *testing.T) {
 	}
 	g.put(lamp("api:a"))
 }
+
+// TestRemoveWithinTheGraceTime checks that a removed device can be taken out of the lists
+// before its grace time has ended, once.
+func TestRemoveWithinTheGraceTime(t *testing.T) {
+	g := newRig(t)
+	number := g.put(lamp("api:a")).Endpoint
+	g.pass(time.Minute)
+	var e *Error
+	for i, step := range []struct {
+		now  bool
+		gone bool // out of the lists
+		want error
+	}{{false, false, nil}, {false, false, &Error{Kind: NotFound}}, {true, true, nil}, {true, true, &Error{Kind: NotFound}}} {
+		err := g.Remove("api:a", step.now)
+		if step.want == nil && err != nil || step.want != nil && (!errors.As(err, &e) || e.Kind != NotFound) {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if _, listed := g.node.endpoints[number]; listed == step.gone {
+			t.Fatalf("step %d: listed %v", i, listed)
+		}
+	}
+}
