@@ -26,6 +26,7 @@ from matter.yamltests.parser import PostProcessCheckStatus, TestParser, TestPars
 
 NODE = 0x12344321
 RESTART = 10  # seconds: the device closes its sessions and is found again
+PAUSE = float(os.environ.get("SOURCE_SECONDS", "0"))  # after each step
 
 
 def arguments():
@@ -87,6 +88,7 @@ async def run_plan(a, spec, authorities, controller, plan):
         except Exception as e:  # whatever it is, it is a step that failed
             traceback.print_exc(file=sys.stdout)
             wrong = [repr(e)]
+        await asyncio.sleep(PAUSE)
         print("  FAILED:  " if wrong else "  ok:      ", step.label, *wrong, flush=True)
         if wrong:
             failed += 1
