@@ -93,20 +93,21 @@ func run(ctx context.Context, s *settings) (err error) {
 	return errors.Join(write(os.Stdout, b.table, b.peer != ""), err)
 }
 
-// echoes measures the floors of figures that are not measured beside it.
+// echoes measures the floors of figures that are not measured beside it: of a read, and of
+// one message of a wildcard read.
 func (b *bench) echoes() error {
-	const n = 1000
 	for _, m := range []struct {
-		kind byte
-		to   *float64
-	}{{kindRead, &b.floors.echo}, {kindWildcard, &b.floors.echoLarge}} {
+		kind       byte
+		n, answers int
+		to         *float64
+	}{{kindRead, 1000, 1, &b.floors.echo}, {kindWildcard, 100, 10, &b.floors.echoLarge}} {
 		var all sample
 		for range b.rounds + 1 {
-			t, err := b.echo.measure(m.kind, n, 1)
+			t, err := b.echo.measure(m.kind, m.n, m.answers)
 			if err != nil {
 				return err
 			}
-			all = append(all, t)
+			all = append(all, t/float64(m.answers))
 		}
 		*m.to = all[1:].median()
 	}
